@@ -1,0 +1,159 @@
+package task
+
+import "time"
+
+// Accepted is the attempt's own answer: the provider took it, under this id.
+// An answer for an attempt that is not the current one changes nothing.
+func (t *Task) Accepted(r Rules, now time.Time, attempt int, providerID string) error {
+	now = stamp(now)
+	if attempt != t.Attempt || t.Done() {
+		return nil
+	}
+	doubtful := t.charge() != ChargeSure
+	switch t.Status {
+	case Submitting, Unconfirmed:
+		t.setCharge(ChargeSure)
+		t.Generations++
+		t.attach(providerID)
+		if err := t.move(byAnswer, Generating, now, generatingWindow); err != nil {
+			return err
+		}
+		t.accepted(r, now)
+	case Generating:
+		t.setCharge(ChargeSure)
+		if doubtful && t.ProviderID != providerID {
+			// The id was known from a callback alone. Our own answer is
+			// taken as it is, and what the other id's record said with it.
+			t.attach(providerID)
+			t.URLs, t.ShortAt, t.UnreadableSince = nil, time.Time{}, time.Time{}
+			t.due(t.earliestRead(r, now))
+		}
+	default: // Waiting, Storing: its record came first
+		t.setCharge(ChargeSure)
+	}
+	return nil
+}
+
+// attach makes id the provider id of the current attempt. What a callback
+// said of another id is dropped.
+func (t *Task) attach(id string) {
+	t.ProviderID = id
+	t.Refusals, t.FirstRefusal, t.Setback = 0, time.Time{}, ""
+	if t.Hint != nil && t.Hint.ProviderID != "" && t.Hint.ProviderID != id {
+		t.Hint = nil
+	}
+}
+
+// accepted sets when the record is read first, after Generating was entered.
+func (t *Task) accepted(r Rules, now time.Time) {
+	t.AcceptedAt = now
+	if t.Hint != nil {
+		t.due(t.earliestRead(r, now)) // its callback is answered and will not come again
+		return
+	}
+	t.due(now.Add(r.firstRead()))
+}
+
+// Again says whether, and when, a refused attempt is worth another.
+type Again int
+
+// The kinds of Again.
+const (
+	Never Again = iota
+	Now         // the refusal's cause is gone: another key
+	Later
+)
+
+// Refusal is the provider's certain word that it did not accept an attempt.
+type Refusal struct {
+	Code       Code
+	Again      Again
+	RetryAfter time.Duration // the provider's wish; 0: none
+}
+
+// Refused is the attempt's own answer: it was certainly not accepted.
+func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) error {
+	now = stamp(now)
+	if attempt != t.Attempt || t.Status != Submitting && t.Status != Unconfirmed {
+		return nil
+	}
+	t.setCharge(ChargeNone)
+	t.Refusals++
+	if t.FirstRefusal.IsZero() {
+		t.FirstRefusal = now
+	}
+	deadline := t.FirstRefusal.Add(waitingWindow)
+	if refusal.Again == Never || t.Refusals >= maxRefusals || !now.Before(deadline) {
+		return t.fail(r, byAnswer, refusal.Code, now)
+	}
+	if err := t.move(byAnswer, Waiting, now, deadline.Sub(now)); err != nil {
+		return err
+	}
+	t.Setback, t.Hint = refusal.Code, nil
+	switch {
+	case refusal.Again == Now:
+		t.due(now)
+	case refusal.RetryAfter > 0:
+		t.due(now.Add(refusal.RetryAfter))
+	default:
+		t.due(now.Add(backoff(time.Minute, time.Hour, t.Refusals)))
+	}
+	return nil
+}
+
+// backoff doubles from least with each try, from 1, up to most.
+func backoff(least, most time.Duration, try int) time.Duration {
+	d := least
+	for i := 1; i < try && d < most; i++ {
+		d *= 2
+	}
+	return min(d, most)
+}
+
+// NotPosted says that the attempt's process started no POST, for want of time.
+func (t *Task) NotPosted(now time.Time, attempt int) error {
+	now = stamp(now)
+	if attempt != t.Attempt || t.Status != Submitting && t.Status != Unconfirmed {
+		return nil
+	}
+	t.setCharge(ChargeNone)
+	deadline := now.Add(waitingWindow)
+	if !t.FirstRefusal.IsZero() {
+		deadline = t.FirstRefusal.Add(waitingWindow)
+	}
+	if err := t.move(byNoPost, Waiting, now, deadline.Sub(now)); err != nil {
+		return err
+	}
+	if t.Setback == "" {
+		t.Setback = CodeProviderUnavailable
+	}
+	t.due(now)
+	return nil
+}
+
+// Silence says that nobody knows whether the attempt was accepted: its answer
+// was ambiguous, or the sweep finds none after SubmitBy. It is not sent again.
+func (t *Task) Silence(r Rules, now time.Time, attempt int) error {
+	now = stamp(now)
+	if attempt != t.Attempt || t.Status != Submitting {
+		return nil
+	}
+	if err := t.move(bySilence, Unconfirmed, now, unconfirmedWindow); err != nil {
+		return err
+	}
+	if t.recordID() != "" {
+		t.due(t.earliestRead(r, now))
+	}
+	return nil
+}
+
+// Resubmit begins another attempt. Whoever writes this may POST, nobody else.
+func (t *Task) Resubmit(now time.Time) error {
+	now = stamp(now)
+	if err := t.move(bySweep, Submitting, now, submitWindow); err != nil {
+		return err
+	}
+	t.SubmitBy = t.Deadline
+	t.beginAttempt(now)
+	return nil
+}

@@ -1,0 +1,349 @@
+package task
+
+import (
+	"slices"
+	"time"
+)
+
+// Hint is what callbacks said of the current attempt: a wake-up, which counts
+// alone only while the record cannot be read.
+type Hint struct {
+	ProviderID string   `json:"providerId,omitempty"` // the id it named, if any
+	Success    bool     `json:"success,omitempty"`
+	URLs       []string `json:"urls,omitempty"`    // of a success
+	Failure    Code     `json:"failure,omitempty"` // of a failure
+	// Bars says that the callback's code was 400, or its text a policy
+	// refusal: no other generation follows.
+	Bars bool `json:"-"`
+}
+
+// Heard keeps what a callback of an attempt said, and makes the task due at
+// the earliest time its record may be read. A callback for an attempt that is
+// not the current one, or that names another id than the known one, changes
+// nothing.
+func (t *Task) Heard(r Rules, now time.Time, attempt int, h Hint) error {
+	now = stamp(now)
+	foreign := t.ProviderID != "" && h.ProviderID != "" && h.ProviderID != t.ProviderID
+	if attempt != t.Attempt || foreign {
+		return nil
+	}
+	switch t.Status {
+	case Waiting:
+		if h.Bars && t.ProviderID != "" { // it waits after a failed generation
+			return t.fail(r, byPolicy, CodeContentPolicy, now)
+		}
+		return nil
+	case Submitting, Unconfirmed:
+		if h.ProviderID == "" && t.Hint == nil {
+			return nil // nothing to find its record by
+		}
+	case Generating:
+	default:
+		return nil
+	}
+	if h.Bars {
+		t.Barred = attempt
+	}
+	if h.Success || h.Failure != "" || h.ProviderID != "" {
+		t.Hint = r.merge(t.Hint, h)
+	}
+	if t.recordID() != "" {
+		t.due(t.earliestRead(r, now))
+	}
+	return nil
+}
+
+// merge decides between an old hint and a new one.
+func (r Rules) merge(old *Hint, h Hint) *Hint {
+	h.Bars = false // kept in Barred
+	says := func(h *Hint) int {
+		switch {
+		case h.Success && r.trusted(h.URLs):
+			return 3
+		case h.Success:
+			return 2
+		case h.Failure != "":
+			return 1
+		}
+		return 0
+	}
+	if old == nil || says(&h) >= says(old) {
+		if old != nil && h.ProviderID == "" {
+			h.ProviderID = old.ProviderID
+		}
+		return &h
+	}
+	return old
+}
+
+// trusted says whether a result may be fetched on a callback's word alone.
+func (r Rules) trusted(urls []string) bool {
+	return len(urls) > 0 && !slices.ContainsFunc(urls, func(u string) bool { return !r.ResultHosts(u) })
+}
+
+// Findable says whether the record that tells of the task can be found: false
+// while only a callback could name its provider id
+// and none has.
+func (t *Task) Findable() bool {
+	return t.Status != Submitting && t.Status != Unconfirmed ||
+		t.Hint != nil && t.Hint.ProviderID != ""
+}
+
+// recordID is the provider id whose record tells of the current attempt.
+func (t *Task) recordID() string {
+	switch {
+	case t.Status != Unconfirmed && t.Status != Generating && t.Status != Storing:
+		return ""
+	case t.ProviderID != "":
+		return t.ProviderID
+	case t.Hint != nil:
+		return t.Hint.ProviderID
+	}
+	return ""
+}
+
+// earliestRead is when the record may be read next.
+func (t *Task) earliestRead(r Rules, now time.Time) time.Time {
+	at := now
+	for _, lawful := range []time.Time{after(t.ReadAt, r.Poll), after(t.ShortAt, retryGeneration)} {
+		if lawful.After(at) {
+			at = lawful
+		}
+	}
+	return at
+}
+
+func after(t time.Time, d time.Duration) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(d)
+}
+
+// Claim is the right to one read of one record, once it is written.
+type Claim struct {
+	Attempt    int
+	ProviderID string
+	At         time.Time // the read starts within ClaimLife of it, or not at all
+}
+
+// ClaimLife is how long a Claim is good for.
+const ClaimLife = 5 * time.Second
+
+// Claim claims the next read of the record. It is refused, ok false, while
+// somebody else's claim is too young, or where there is no record to read.
+func (t *Task) Claim(r Rules, now time.Time) (c Claim, ok bool) {
+	now = stamp(now)
+	if t.Status == Storing || t.recordID() == "" || t.earliestRead(r, now).After(now) {
+		return Claim{}, false
+	}
+	begun := t.AcceptedAt
+	if begun.IsZero() {
+		begun = t.Since
+	}
+	t.due(now.Add(r.interval(now.Sub(begun))))
+	return t.claim(now), true
+}
+
+func (t *Task) claim(now time.Time) Claim {
+	t.ReadAt = now
+	return Claim{Attempt: t.Attempt, ProviderID: t.recordID(), At: now}
+}
+
+// State says what a record says. The zero State is a record that could not
+// be read.
+type State int
+
+// The kinds of State.
+const (
+	Unreadable State = iota
+	Running
+	Made
+	Broken
+)
+
+// Match says whether the request that a record repeats is the attempt's.
+type Match int
+
+// The kinds of Match.
+const (
+	Silent      Match = iota // it repeats nothing that tells
+	Contradicts              // another callback URL or prompt
+	Names                    // the attempt's own callback URL
+)
+
+// Record is the provider's word on an attempt, in our terms.
+type Record struct {
+	State State
+	Match Match
+	URLs  []string // of Made; empty is no success yet
+	Code  Code     // of Broken
+	// Retry says of Broken that another generation may end better: its
+	// error code is 500 or 501, and its text names no other cause.
+	Retry bool
+}
+
+// Learn applies what a claimed read found.
+func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
+	now = stamp(now)
+	if c.Attempt != t.Attempt || c.ProviderID == "" || c.ProviderID != t.recordID() {
+		return nil
+	}
+	if t.Status == Storing { // a wake's read, for fresh links
+		if rec.State == Made && len(rec.URLs) >= len(t.URLs) {
+			t.URLs = rec.URLs
+		}
+		return nil
+	}
+	late := !c.At.Before(t.Deadline)
+	if rec.State == Unreadable {
+		return t.learnNothing(r, now, late)
+	}
+	t.UnreadableSince = time.Time{}
+	if t.ProviderID == "" && rec.Match == Contradicts {
+		t.Hint = nil
+		t.due(t.Deadline)
+		if late {
+			return t.expire(r, now)
+		}
+		return nil
+	}
+	if rec.Match == Names {
+		t.setCharge(ChargeSure)
+	}
+	if t.ProviderID == "" {
+		t.attach(c.ProviderID)
+		t.Generations++
+	}
+	if rec.State == Made {
+		t.see(rec.URLs)
+	}
+	short := len(t.URLs) < t.NumImages
+	switch {
+	case len(t.URLs) > 0 && (!short || late || !t.ShortAt.IsZero()):
+		return t.store(byRecord, now)
+	case rec.State == Broken:
+		return t.broke(r, now, rec)
+	}
+	return t.keepReading(r, now, late)
+}
+
+// keepReading leaves the task Generating: its record is no success yet, or
+// has fewer URLs than were asked for.
+func (t *Task) keepReading(r Rules, now time.Time, late bool) error {
+	if t.Status == Unconfirmed {
+		due := t.DueAt
+		if err := t.move(byRecord, Generating, now, generatingWindow); err != nil {
+			return err
+		}
+		t.AcceptedAt = now // as far as we know
+		t.due(maxTime(due, now.Add(r.Poll)))
+	} else if late {
+		return t.expire(r, now)
+	}
+	if len(t.URLs) > 0 && t.ShortAt.IsZero() {
+		t.ShortAt = now
+		t.due(now.Add(retryGeneration))
+	}
+	return nil
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// learnNothing applies a failed read.
+func (t *Task) learnNothing(r Rules, now time.Time, late bool) error {
+	if t.UnreadableSince.IsZero() {
+		t.UnreadableSince = now
+	}
+	blind := now.Sub(t.UnreadableSince) >= r.UnreadableAfter
+	h := t.Hint
+	switch {
+	case len(t.URLs) > 0 && (late || !t.ShortAt.IsZero()):
+		return t.store(byRecord, now)
+	case !blind || h == nil && !late:
+		return nil
+	case h != nil && h.Success && r.trusted(h.URLs):
+		t.attachDoubtful()
+		t.see(h.URLs)
+		return t.store(byHint, now)
+	case h != nil && h.Failure != "":
+		t.attachDoubtful()
+		return t.fail(r, byHint, t.cause(h.Failure), now)
+	case late:
+		return t.expire(r, now)
+	}
+	return nil
+}
+
+func (t *Task) attachDoubtful() {
+	if t.ProviderID == "" {
+		t.attach(t.Hint.ProviderID)
+		t.Generations++
+	}
+}
+
+// see adds result URLs, in order and without repeats.
+func (t *Task) see(urls []string) {
+	for _, u := range urls {
+		if !slices.Contains(t.URLs, u) {
+			t.URLs = append(t.URLs, u)
+		}
+	}
+}
+
+// store hands the task over to ingest.
+func (t *Task) store(by event, now time.Time) error {
+	if err := t.move(by, Storing, now, storingWindow); err != nil {
+		return err
+	}
+	t.Hint = nil
+	t.setWork(Ingest, now)
+	return nil
+}
+
+// broke applies a record that says failed.
+func (t *Task) broke(r Rules, now time.Time, rec Record) error {
+	code := t.cause(rec.Code)
+	again := rec.Retry && code == rec.Code && t.Barred != t.Attempt &&
+		t.Generations < r.MaxGenerations &&
+		// An id that only a callback named may be anybody's: its failure is
+		// no reason to pay again.
+		t.charge() == ChargeSure
+	if !again {
+		return t.fail(r, byRecord, code, now)
+	}
+	if err := t.move(byRecord, Waiting, now, waitingWindow); err != nil {
+		return err
+	}
+	t.Setback, t.Hint = code, nil
+	t.due(now.Add(retryGeneration))
+	return nil
+}
+
+// cause refines a failure by what callbacks said of it: the record decides
+// whether the task failed, the callback may add why.
+func (t *Task) cause(code Code) Code {
+	plain := func(c Code) bool { return c == CodeGenerationFailed || c == CodeProviderUnavailable }
+	switch {
+	case !plain(code):
+		return code
+	case t.Barred == t.Attempt:
+		return CodeContentPolicy
+	case t.Hint != nil && t.Hint.Failure != "" && !plain(t.Hint.Failure):
+		return t.Hint.Failure
+	}
+	return code
+}
+
+// expire ends a task at its deadline, its record read once more.
+func (t *Task) expire(r Rules, now time.Time) error {
+	if t.Status == Unconfirmed {
+		return t.fail(r, byDeadline, CodeOutcomeUnknown, now)
+	}
+	return t.fail(r, byDeadline, CodeTimedOut, now)
+}

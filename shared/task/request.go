@@ -1,0 +1,223 @@
+package task
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Request is what somebody asks for. It is stored as given, defaults filled in.
+type Request struct {
+	Prompt string `json:"prompt,omitempty"`
+	// ImageURLs present means an edit. An entry is a link, or names a
+	// picture in one of the forms of ParseSource.
+	ImageURLs   []string          `json:"imageUrls,omitempty"`
+	NumImages   int               `json:"numImages,omitempty"`
+	Model       string            `json:"model,omitempty"`
+	AspectRatio string            `json:"aspectRatio,omitempty"`
+	Resolution  string            `json:"resolution,omitempty"`
+	Watermark   string            `json:"watermark,omitempty"`
+	Target      *Target           `json:"target,omitempty"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+}
+
+// Target is the moodboard, Showcase or other place the pictures are for.
+type Target struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+}
+
+// String gives KIND:ID.
+func (t Target) String() string { return t.Kind + ":" + t.ID }
+
+// ParseTarget reads KIND:ID.
+func ParseTarget(s string) (Target, bool) {
+	kind, id, _ := strings.Cut(s, ":")
+	t := Target{kind, id}
+	return t, len(t.faults()) == 0
+}
+
+// Limits of a request that no model changes.
+const (
+	MaxURL       = 2048 // characters of one imageUrls entry
+	maxWatermark = 100  // characters
+	maxMetadata  = 16   // keys
+	maxMetaText  = 500  // characters of one value
+	maxTargetID  = 128  // characters
+)
+
+var (
+	targetKind  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+	metadataKey = regexp.MustCompile(`^[a-z][a-zA-Z0-9_]{0,39}$`)
+)
+
+// Normalize trims the prompt and fills in what was left out.
+func (r *Request) Normalize() {
+	r.Prompt = strings.TrimSpace(r.Prompt)
+	if r.Model == "" {
+		r.Model = DefaultModel
+	}
+	if m, ok := ModelByID(r.Model); ok && r.Resolution == "" && len(m.Resolutions) > 0 {
+		r.Resolution = m.Resolutions[0]
+	}
+}
+
+// Faults lists everything that a normalized request may not ask for. Whether
+// an input image can be used is not its question.
+func (r *Request) Faults() []Field {
+	var fs faults
+	m, ok := ModelByID(r.Model)
+	if !ok {
+		fs.add("/model", "unknown", "There is no such model. GET /v1/models lists them.")
+		m, _ = ModelByID(DefaultModel) // so that the other faults are reported together
+		m.Watermark, m.Resolutions = true, []string{r.Resolution}
+	}
+	r.promptFaults(&fs, m)
+	if r.NumImages < 1 || r.NumImages > m.MaxImages {
+		fs.add("/numImages", "out_of_range", fmt.Sprintf("This model makes 1 to %d images at a time.", m.MaxImages))
+	}
+	if r.AspectRatio != "" && !slices.Contains(m.AspectRatios, r.AspectRatio) {
+		fs.add("/aspectRatio", "not_available", "This model offers "+strings.Join(m.AspectRatios, " ")+".")
+	}
+	switch {
+	case r.Resolution != "" && len(m.Resolutions) == 0:
+		fs.add("/resolution", "not_available", "This model has no resolution to choose.")
+	case r.Resolution != "" && !slices.Contains(m.Resolutions, r.Resolution):
+		fs.add("/resolution", "not_available", "This model offers "+strings.Join(m.Resolutions, " ")+".")
+	}
+	r.watermarkFaults(&fs, m)
+	r.imageFaults(&fs, m)
+	if r.Target != nil {
+		fs = append(fs, r.Target.faults()...)
+	}
+	r.metadataFaults(&fs)
+	slices.SortFunc(fs, func(a, b Field) int { return strings.Compare(a.Pointer, b.Pointer) })
+	return fs
+}
+
+type faults []Field
+
+func (fs *faults) add(pointer, code, message string) {
+	*fs = append(*fs, Field{Pointer: pointer, Code: code, Message: message})
+}
+
+func (r *Request) promptFaults(fs *faults, m Model) {
+	switch n := utf8.RuneCountInString(r.Prompt); {
+	case !visible(r.Prompt):
+		fs.add("/prompt", "required", "Describe the picture you would like.")
+	case n > m.MaxPrompt:
+		fs.add("/prompt", "too_long", fmt.Sprintf("A prompt for this model has at most %d characters.", m.MaxPrompt))
+	}
+}
+
+// visible says whether a reader would see anything: zero-width and control
+// characters and white space show nothing.
+func visible(s string) bool {
+	return strings.ContainsFunc(s, func(c rune) bool {
+		return unicode.IsGraphic(c) && !unicode.IsSpace(c) && !unicode.In(c, unicode.Cf, unicode.Mn, unicode.Other_Default_Ignorable_Code_Point)
+	})
+}
+
+func (r *Request) watermarkFaults(fs *faults, m Model) {
+	switch {
+	case r.Watermark == "":
+	case !m.Watermark:
+		fs.add("/watermark", "not_available", "This model writes no watermark.")
+	case utf8.RuneCountInString(r.Watermark) > maxWatermark || !visible(r.Watermark):
+		fs.add("/watermark", "out_of_range", fmt.Sprintf("A watermark has 1 to %d characters.", maxWatermark))
+	}
+}
+
+func (r *Request) imageFaults(fs *faults, m Model) {
+	if len(r.ImageURLs) > m.MaxInputs {
+		fs.add("/imageUrls", "too_many", fmt.Sprintf("This model takes at most %d input images.", m.MaxInputs))
+	}
+	seen := map[string]bool{}
+	for i, u := range r.ImageURLs {
+		pointer := "/imageUrls/" + strconv.Itoa(i)
+		switch {
+		case utf8.RuneCountInString(u) > MaxURL:
+			fs.add(pointer, "too_long", fmt.Sprintf("A link has at most %d characters.", MaxURL))
+		case seen[u]:
+			fs.add(pointer, "duplicate", "This image is in the list already.")
+		}
+		seen[u] = true
+	}
+}
+
+func (t Target) faults() []Field {
+	var fs faults
+	if !targetKind.MatchString(t.Kind) {
+		fs.add("/target/kind", "invalid", "A kind is a lowercase word such as moodboard or showcase, up to 32 characters.")
+	}
+	if n := utf8.RuneCountInString(t.ID); n < 1 || n > maxTargetID || !printable(t.ID) {
+		fs.add("/target/id", "invalid", fmt.Sprintf("An id has 1 to %d visible characters.", maxTargetID))
+	}
+	return fs
+}
+
+func (r *Request) metadataFaults(fs *faults) {
+	if len(r.Metadata) > maxMetadata {
+		fs.add("/metadata", "too_many", fmt.Sprintf("At most %d keys.", maxMetadata))
+		return
+	}
+	for k, v := range r.Metadata {
+		if !metadataKey.MatchString(k) {
+			fs.add("/metadata", "invalid", "A key starts with a lowercase letter and has up to 40 letters, digits or underscores.")
+		} else if utf8.RuneCountInString(v) > maxMetaText {
+			fs.add("/metadata/"+k, "too_long", fmt.Sprintf("A value has at most %d characters.", maxMetaText))
+		}
+	}
+}
+
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsGraphic(c) || unicode.IsSpace(c) })
+}
+
+// Fingerprint is the SHA-256, in hex, of what a normalized request means:
+// two bodies that differ in the order of their fields have the same one.
+func (r *Request) Fingerprint() string {
+	b, err := json.Marshal(r) // struct fields in order, map keys sorted
+	if err != nil {
+		panic("task: a request is always JSON: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Source is one entry of imageUrls, taken apart. Exactly one of Link, TaskID
+// and UploadID is set.
+type Source struct {
+	Link     string
+	TaskID   string
+	N        int // which picture of TaskID, from 1
+	UploadID string
+}
+
+var taskSource = regexp.MustCompile(`^task:([0-9a-v]{26})/([1-9][0-9]?)$`)
+
+// ParseSource takes an entry of imageUrls apart: task:ID/N, upload:ID, or a
+// link, which it does not judge. ok is false for a task: or upload: entry of
+// the wrong form.
+func ParseSource(entry string) (s Source, ok bool) {
+	switch {
+	case strings.HasPrefix(entry, "task:"):
+		m := taskSource.FindStringSubmatch(entry)
+		if m == nil {
+			return Source{}, false
+		}
+		n, _ := strconv.Atoi(m[2])
+		return Source{TaskID: m[1], N: n}, true
+	case strings.HasPrefix(entry, "upload:"):
+		id := strings.TrimPrefix(entry, "upload:")
+		return Source{UploadID: id}, ValidID(id)
+	}
+	return Source{Link: entry}, true
+}

@@ -1,0 +1,131 @@
+package task
+
+import (
+	"fmt"
+	"time"
+)
+
+// setWork hands the task to a stream consumer: the write that carries it is
+// the message.
+func (t *Task) setWork(w Work, now time.Time) {
+	t.Work, t.Tries, t.LastWake = w, 1, false
+	if w == Notify {
+		t.Deadline = now.Add(noticeWindow)
+	}
+	t.due(now.Add(t.nextTry()))
+}
+
+func (t *Task) nextTry() time.Duration {
+	if t.Work == Notify {
+		return backoff(5*time.Second, 6*time.Hour, t.Tries)
+	}
+	return backoff(time.Minute, time.Hour, t.Tries)
+}
+
+// Wake hands the task's work to its consumer again. At the deadline it does
+// so for a last time; what is not done by the end of that is given up. The
+// result links of a task that is being stored may have died meanwhile: ok says
+// that the wake claims a read of its record too.
+func (t *Task) Wake(r Rules, now time.Time) (c Claim, ok bool, err error) {
+	now = stamp(now)
+	if t.Next(now) != NextWake {
+		return Claim{}, false, nil
+	}
+	late := !t.Deadline.IsZero() && !now.Before(t.Deadline)
+	if late && t.LastWake {
+		return Claim{}, false, t.giveUp(r, now)
+	}
+	if late {
+		t.LastWake = true
+		t.Deadline = now.Add(lastWakeWindow)
+	}
+	t.Tries++
+	t.due(now.Add(t.nextTry()))
+	if late {
+		t.DueAt = t.Deadline // it ends at the sweep after this wake, not at a try between
+	}
+	if t.Status == Storing && !t.earliestRead(r, now).After(now) {
+		return t.claim(now), true, nil
+	}
+	return Claim{}, false, nil
+}
+
+func (t *Task) giveUp(r Rules, now time.Time) error {
+	if t.Work == Notify {
+		t.NoticeGivenUpAt = now
+		t.rest()
+		return nil
+	}
+	return t.fail(r, byDeadline, CodeImageUnavailable, now)
+}
+
+// rest takes a final task out of the index of due tasks.
+func (t *Task) rest() {
+	t.Work, t.Tries, t.LastWake = "", 0, false
+	t.Deadline, t.DueAt = time.Time{}, time.Time{}
+}
+
+// Stored ends the task with its pictures: all that its URLs promised, or,
+// after the last wake, those that could be had.
+func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
+	now = stamp(now)
+	if t.Status != Storing {
+		return nil
+	}
+	if len(images) == 0 || len(images) < len(t.URLs) && !t.LastWake {
+		return fmt.Errorf("%w: %d of %d images are not all", errUnlawful, len(images), len(t.URLs))
+	}
+	if err := t.finish(r, byIngest, Succeeded, now); err != nil {
+		return err
+	}
+	t.Images = images
+	t.Missing = max(0, t.NumImages-len(images))
+	return nil
+}
+
+// Told says that Preset has been told how the task ended.
+func (t *Task) Told(now time.Time) {
+	if t.Work != Notify {
+		return
+	}
+	t.NotifiedAt = stamp(now)
+	t.rest()
+}
+
+// Delete empties the task at its owner's wish. One that waits is canceled,
+// one that runs is CodeConflict.
+func (t *Task) Delete(r Rules, now time.Time) error {
+	now = stamp(now)
+	switch {
+	case t.Deleted():
+		return nil
+	case t.Status == Waiting:
+		if err := t.fail(r, byDelete, CodeCanceled, now); err != nil {
+			return err
+		}
+	case !t.Done():
+		return &Error{Code: CodeConflict}
+	}
+	t.NoticePending = t.Work == Notify
+	t.DeletedAt, t.UpdatedAt = now, now
+	t.Request = Request{}
+	t.Fingerprint, t.Parent, t.PublicURL = "", "", ""
+	t.Images, t.Hint, t.URLs = nil, nil, nil
+	t.Deadline = time.Time{} // an erase is never given up
+	t.setWork(Erase, now)
+	return nil
+}
+
+// Erased says that everything under the task's prefix is gone, by a run begun
+// at begun. One begun before every function that may still write has ended
+// is not the last.
+func (t *Task) Erased(now, begun time.Time) {
+	if t.Work != Erase || stamp(begun).Before(t.DeletedAt.Add(eraseAfter)) {
+		return
+	}
+	t.rest()
+	if t.NoticePending {
+		t.NoticePending = false
+		t.setWork(Notify, stamp(now))
+	}
+}
