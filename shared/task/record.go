@@ -18,28 +18,28 @@ type Hint struct {
 }
 
 // Heard keeps what a callback of an attempt said, and makes the task due at
-// the earliest time its record may be read. A callback for an attempt that is
-// not the current one, or that names another id than the known one, changes
-// nothing.
-func (t *Task) Heard(r Rules, now time.Time, attempt int, h Hint) error {
+// the earliest time its record may be read: woken says that there is such a
+// record, for Claim. A callback for an attempt that is not the current one, or
+// that names another id than the known one, changes nothing.
+func (t *Task) Heard(r Rules, now time.Time, attempt int, h Hint) (woken bool, err error) {
 	now = stamp(now)
 	foreign := t.ProviderID != "" && h.ProviderID != "" && h.ProviderID != t.ProviderID
 	if attempt != t.Attempt || foreign {
-		return nil
+		return false, nil
 	}
 	switch t.Status {
 	case Waiting:
 		if h.Bars && t.ProviderID != "" { // it waits after a failed generation
-			return t.fail(r, byPolicy, CodeContentPolicy, now)
+			return false, t.fail(r, byPolicy, CodeContentPolicy, now)
 		}
-		return nil
+		return false, nil
 	case Submitting, Unconfirmed:
 		if h.ProviderID == "" && t.Hint == nil {
-			return nil // nothing to find its record by
+			return false, nil // nothing to find its record by
 		}
 	case Generating:
 	default:
-		return nil
+		return false, nil
 	}
 	if h.Bars {
 		t.Barred = attempt
@@ -47,10 +47,11 @@ func (t *Task) Heard(r Rules, now time.Time, attempt int, h Hint) error {
 	if h.Success || h.Failure != "" || h.ProviderID != "" {
 		t.Hint = r.merge(t.Hint, h)
 	}
-	if t.recordID() != "" {
-		t.due(t.earliestRead(r, now))
+	if t.recordID() == "" {
+		return false, nil
 	}
-	return nil
+	t.due(t.earliestRead(r, now))
+	return true, nil
 }
 
 // merge decides between an old hint and a new one.

@@ -1,0 +1,184 @@
+// Package auth tells the owner of a request from its bearer token: a JWT of the
+// identity provider (Supabase), verified in process against its published keys.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// The kinds of refusal. What Owner returns wraps one of them with the reason, for
+// the log; it never holds anything of the token.
+var (
+	// ErrUnauthorized: there is no token, or not one to trust (401).
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrForbidden: the token is genuine but is not a person's, or was given to a third-party client (403).
+	ErrForbidden = errors.New("forbidden")
+	// ErrUnavailable: nobody can tell, since the keys to verify with could not be had (503).
+	ErrUnavailable = errors.New("cannot verify tokens now")
+)
+
+const (
+	maxToken = 8 << 10 // bytes; refused before anything is parsed
+	maxOwner = 128     // characters
+	leeway   = 30 * time.Second
+)
+
+// Config says whose tokens are accepted. Issuer, Audience, JWKSURL and HTTP are required.
+type Config struct {
+	Issuer   string
+	Audience string
+	JWKSURL  string
+
+	// JWTSecret gives the secret of HS256 tokens. Nil, or an empty secret: they are refused.
+	JWTSecret func(context.Context) (string, error)
+
+	// AllowClients accepts tokens given to third-party OAuth clients (claim
+	// client_id), such as Claude's. Only /mcp does.
+	AllowClients bool
+
+	HTTP *http.Client     // fetches the JWKS; redirects are not followed
+	Now  func() time.Time // nil: time.Now
+}
+
+// A Verifier tells owners. It is safe for concurrent use.
+type Verifier struct {
+	config     Config
+	algorithms []jose.SignatureAlgorithm
+	keys       *keySet
+}
+
+// New gives a Verifier. The error names every required field that is empty.
+func New(c Config) (*Verifier, error) {
+	var faults []error
+	for _, field := range []struct {
+		name  string
+		empty bool
+	}{{"Issuer", c.Issuer == ""}, {"Audience", c.Audience == ""}, {"JWKSURL", c.JWKSURL == ""}, {"HTTP", c.HTTP == nil}} {
+		if field.empty { // an empty expectation would be no check at all
+			faults = append(faults, fmt.Errorf("auth: Config.%s is empty", field.name))
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	v := &Verifier{
+		config:     c,
+		algorithms: []jose.SignatureAlgorithm{jose.ES256, jose.RS256},
+		keys:       newKeySet(c.JWKSURL, c.HTTP, c.Now),
+	}
+	if c.JWTSecret != nil {
+		v.algorithms = append(v.algorithms, jose.HS256)
+	}
+	return v, nil
+}
+
+// claims are those of a Supabase token that we judge by.
+type claims struct {
+	jwt.Claims
+	Role     string `json:"role"`
+	ClientID any    `json:"client_id"`
+}
+
+// Owner gives the owner whose token the request bears: the token's sub, 1 to 128
+// visible ASCII characters. Its errors wrap ErrUnauthorized, ErrForbidden or ErrUnavailable.
+func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
+	text, err := bearer(r.Header)
+	if err != nil {
+		return "", err
+	}
+	// Errors of go-jose are not wrapped here: some quote the token's header.
+	token, err := jwt.ParseSigned(text, v.algorithms)
+	if err != nil {
+		return "", unauthorized("not a JWT signed by an accepted algorithm")
+	}
+	key, err := v.key(ctx, token.Headers[0])
+	if err != nil {
+		return "", err
+	}
+	var c claims
+	if err := token.Claims(key, &c); errors.Is(err, jose.ErrCryptoFailure) {
+		return "", unauthorized("the signature does not verify")
+	} else if err != nil {
+		return "", unauthorized("the claims cannot be read")
+	}
+	if err := v.judge(c); err != nil {
+		return "", err
+	}
+	return c.Subject, nil
+}
+
+// bearer gives the one token of the one Authorization header.
+func bearer(h http.Header) (string, error) {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return "", unauthorized("not exactly one Authorization header")
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	switch {
+	case !strings.EqualFold(scheme, "Bearer"):
+		return "", unauthorized("not a bearer token")
+	case len(token) > maxToken:
+		return "", unauthorized("the token is too long")
+	}
+	return token, nil
+}
+
+// key gives the key that verifies a token with this header. Only alg and kid are
+// looked at, and kid only to find one of the issuer's own keys: jwk, jku, x5c and
+// x5u are the sender's word.
+func (v *Verifier) key(ctx context.Context, h jose.Header) (any, error) {
+	if h.Algorithm != string(jose.HS256) {
+		return v.keys.key(ctx, keyID{kid: h.KeyID, algorithm: h.Algorithm})
+	}
+	secret, err := v.config.JWTSecret(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the HS256 secret: %w", ErrUnavailable, err)
+	}
+	if secret == "" {
+		return nil, unauthorized("HS256 without a secret set")
+	}
+	return []byte(secret), nil
+}
+
+// judge tells whether claims whose signature holds are a person's, of our issuer
+// and for us, now.
+func (v *Verifier) judge(c claims) error {
+	switch c.Role {
+	case "authenticated":
+	case "anon", "service_role":
+		// Ahead of the rest: Supabase's API keys are such tokens, of issuer
+		// "supabase", without audience or sub, and sending one is a common mistake.
+		return fmt.Errorf("%w: role %s is not a person", ErrForbidden, c.Role)
+	default:
+		return unauthorized("the role is not authenticated")
+	}
+	if c.Expiry == nil {
+		return unauthorized("no exp")
+	}
+	expected := jwt.Expected{Issuer: v.config.Issuer, AnyAudience: jwt.Audience{v.config.Audience}, Time: v.config.Now()}
+	if err := c.ValidateWithLeeway(expected, leeway); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	}
+	if c.Subject == "" || len(c.Subject) > maxOwner || strings.ContainsFunc(c.Subject, notVisible) {
+		return unauthorized("sub is not 1 to 128 visible characters")
+	}
+	if c.ClientID != nil && !v.config.AllowClients {
+		return fmt.Errorf("%w: the token was given to a third-party client", ErrForbidden)
+	}
+	return nil
+}
+
+func notVisible(c rune) bool { return c <= ' ' || c > '~' }
+
+func unauthorized(reason string) error { return fmt.Errorf("%w: %s", ErrUnauthorized, reason) }

@@ -1,0 +1,157 @@
+// Package config is the service's settings and its secret: the environment read
+// once at the start, the secret's one JSON value read again while it rolls. All
+// faults are reported together, each as a sentence for the operator; none quotes a value.
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// DefaultBaseURL is the provider's own address.
+const DefaultBaseURL = "https://api.nanobananaapi.ai"
+
+// jwksPath is where an issuer publishes its keys unless AUTH_JWKS_URL says otherwise.
+const jwksPath = "/.well-known/jwks.json"
+
+// A Profile says where the program runs.
+type Profile string
+
+const (
+	// Lambda is a function on AWS, or in sam local's container (AWS_SAM_LOCAL=true).
+	Lambda Profile = "lambda"
+	// Local is bin/local: nothing is required and stand-ins are allowed.
+	Local Profile = "local"
+)
+
+// A Need names a variable that a function cannot start without on Lambda.
+type Need string
+
+// The variables that have no default on Lambda; each function needs some of them.
+const (
+	NeedTable      Need = "TABLE"
+	NeedBucket     Need = "BUCKET"
+	NeedSecretARN  Need = "SECRET_ARN"
+	NeedAuthIssuer Need = "AUTH_ISSUER"
+)
+
+// Settings is the environment, checked. URLs carry no trailing slash, except AuthIssuer, which tokens repeat letter by letter.
+type Settings struct {
+	Table     string // TABLE
+	Bucket    string // BUCKET
+	SecretARN string // SECRET_ARN
+
+	PublicURL   string   // PUBLIC_URL, an origin; empty on Lambda: the request's own domain
+	BaseURL     string   // NANOBANANA_BASE_URL; empty in the local run alone: the simulator
+	RecordPath  string   // NANOBANANA_RECORD_PATH, under BaseURL + "/api/v1"
+	ResultHosts []string // RESULT_HOSTS, lower case, "host" or "host:port"
+
+	AuthIssuer   string // AUTH_ISSUER; empty in the local run: the mint
+	AuthAudience string // AUTH_AUDIENCE
+	AuthJWKSURL  string // AUTH_JWKS_URL; empty exactly where AuthIssuer is
+
+	CORSOrigins    []string      // CORS_ORIGINS; "*" stands alone
+	LowCredits     int           // LOW_CREDITS
+	DailyQuota     int           // DAILY_QUOTA, images per owner and UTC day; 0 is no quota
+	MaxGenerations int           // MAX_GENERATIONS
+	WaitMax        time.Duration // WAIT_MAX, given in whole seconds; 0 is no waiting
+	Prices         Prices        // PRICES over the defaults
+	NotifyURL      string        // NOTIFY_URL; empty: nobody is told
+	LogLevel       slog.Level    // LOG_LEVEL
+
+	PollEvery       time.Duration // POLL_EVERY
+	SweepEvery      time.Duration // SWEEP_EVERY
+	UnreadableAfter time.Duration // UNREADABLE_AFTER
+
+	// The keys of the local run, empty where StandIns is false: there the secret alone has keys.
+	APIKey      Hidden // NANOBANANA_API_KEY
+	CallbackKey Hidden // CALLBACK_KEY
+	ImageKey    Hidden // IMAGE_KEY
+	NotifyKey   Hidden // NOTIFY_KEY
+
+	// StandIns says that provider, result hosts and identity provider may be
+	// private addresses over plain http: the local run and sam local, nowhere else.
+	StandIns bool
+}
+
+// Load reads the settings of a profile. On Lambda every variable in needs must be
+// set. The error joins one sentence for each fault and quotes no value.
+func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings, error) {
+	r := &reader{getenv: getenv, standIns: profile == Local || getenv("AWS_SAM_LOCAL") == "true"}
+	if profile == Lambda {
+		for _, n := range needs {
+			if getenv(string(n)) == "" {
+				r.fault(string(n), "is missing: set it in template.yaml's Environment")
+			}
+		}
+	}
+	s := Settings{
+		Table:     r.word("TABLE", ""),
+		Bucket:    r.word("BUCKET", ""),
+		SecretARN: r.word("SECRET_ARN", ""),
+
+		PublicURL:   r.publicURL("PUBLIC_URL"),
+		RecordPath:  r.path("NANOBANANA_RECORD_PATH", "/nanobanana/record-info"),
+		ResultHosts: r.hosts("RESULT_HOSTS", "tempfile.aiquickdraw.com"),
+
+		CORSOrigins:    r.origins("CORS_ORIGINS"),
+		LowCredits:     r.number("LOW_CREDITS", 100, 0, 1_000_000_000),
+		DailyQuota:     r.number("DAILY_QUOTA", 0, 0, 1_000_000),
+		MaxGenerations: r.number("MAX_GENERATIONS", 2, 1, 10),
+		WaitMax:        time.Duration(r.number("WAIT_MAX", 20, 0, 20)) * time.Second,
+		Prices:         r.prices("PRICES"),
+		NotifyURL:      r.url("NOTIFY_URL", r.value("NOTIFY_URL"), urlRule{query: true}),
+		LogLevel:       r.level("LOG_LEVEL"),
+
+		SweepEvery:      r.duration("SWEEP_EVERY", 30*time.Second, 10*time.Millisecond, 10*time.Minute),
+		UnreadableAfter: r.duration("UNREADABLE_AFTER", 2*time.Minute, 10*time.Millisecond, time.Hour),
+
+		StandIns: r.standIns,
+	}
+	r.provider(&s, profile)
+	r.identity(&s)
+	if r.standIns {
+		s.APIKey = Hidden(r.word("NANOBANANA_API_KEY", ""))
+		s.CallbackKey = r.key("CALLBACK_KEY")
+		s.ImageKey = r.key("IMAGE_KEY")
+		s.NotifyKey = r.key("NOTIFY_KEY")
+	}
+	if len(r.faults) > 0 {
+		return Settings{}, errors.Join(r.faults...)
+	}
+	return s, nil
+}
+
+// provider sets the provider's address, and with it how often it may be polled:
+// its published limit is one read in 30 s, so only a stand-in is read more often.
+func (r *reader) provider(s *Settings, profile Profile) {
+	text := r.value("NANOBANANA_BASE_URL")
+	simulated := text == "" && profile == Local
+	if text == "" && profile == Lambda {
+		text = DefaultBaseURL
+	}
+	s.BaseURL = strings.TrimRight(r.url("NANOBANANA_BASE_URL", text, urlRule{}), "/")
+
+	const limit = 36 * time.Second
+	s.PollEvery = r.duration("POLL_EVERY", limit, 10*time.Millisecond, 10*time.Minute)
+	if s.PollEvery < limit && !simulated && !loopback(hostname(s.BaseURL)) {
+		r.fault("POLL_EVERY", "is below 36s: the provider allows no more than that; only a provider on loopback may be read more often")
+	}
+}
+
+// identity sets whose tokens are accepted.
+func (r *reader) identity(s *Settings) {
+	s.AuthIssuer = r.word("AUTH_ISSUER", "")
+	s.AuthAudience = r.word("AUTH_AUDIENCE", "authenticated")
+	jwks := r.value("AUTH_JWKS_URL")
+	switch {
+	case jwks != "" && s.AuthIssuer == "":
+		r.fault("AUTH_JWKS_URL", "is set without AUTH_ISSUER: set both, or neither")
+	case jwks != "":
+		s.AuthJWKSURL = r.url("AUTH_JWKS_URL", jwks, urlRule{query: true})
+	case s.AuthIssuer != "" && r.url("AUTH_ISSUER", s.AuthIssuer, urlRule{}) != "":
+		s.AuthJWKSURL = strings.TrimRight(s.AuthIssuer, "/") + jwksPath
+	}
+}

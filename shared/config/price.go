@@ -1,0 +1,61 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// defaultPrices are what public code reports; PRICES corrects them one by one.
+const defaultPrices = "nano-banana=4," +
+	"nano-banana-2/1K=8,nano-banana-2/2K=12,nano-banana-2/4K=18," +
+	"nano-banana-pro/1K=18,nano-banana-pro/2K=18,nano-banana-pro/4K=24"
+
+// Prices is what one image costs in the provider's credits, by "model" or
+// "model/resolution".
+type Prices map[string]float64
+
+// Credits estimates what n images cost. A resolution without a price of its own
+// costs the model's, failing that the model's dearest, so that the estimate is not
+// too low; an unknown model costs 0.
+func (p Prices) Credits(model, resolution string, n int) float64 {
+	each, ok := p[model+"/"+resolution]
+	if !ok {
+		each, ok = p[model]
+	}
+	if !ok {
+		for name, price := range p {
+			if strings.HasPrefix(name, model+"/") {
+				each = max(each, price)
+			}
+		}
+	}
+	return each * float64(n)
+}
+
+// prices reads a comma list of model=credits or model/resolution=credits over the defaults.
+func (r *reader) prices(name string) Prices {
+	p := Prices{}
+	for entry := range strings.SplitSeq(defaultPrices, ",") {
+		p.add(entry)
+	}
+	for i, entry := range r.list(name, "") {
+		if !p.add(entry) {
+			r.fault(name, fmt.Sprintf("entry %d is not a price: write it like nano-banana=4 or nano-banana-2/1K=8", i+1))
+		}
+	}
+	return p
+}
+
+func (p Prices) add(entry string) bool {
+	name, text, _ := strings.Cut(entry, "=")
+	credits, err := strconv.ParseFloat(text, 64)
+	model, resolution, sized := strings.Cut(name, "/")
+	if err != nil || math.IsNaN(credits) || credits < 0 || credits > 1e6 ||
+		model == "" || sized && resolution == "" || !visible(name) || strings.Contains(resolution, "/") {
+		return false
+	}
+	p[name] = credits
+	return true
+}

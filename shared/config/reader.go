@@ -1,0 +1,272 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A reader takes single settings from the environment and collects their faults.
+// What its methods give for a variable at fault is of no use: Load fails.
+type reader struct {
+	getenv   func(string) string
+	standIns bool
+	faults   []error
+}
+
+func (r *reader) fault(name, sentence string) {
+	r.faults = append(r.faults, fmt.Errorf("%s %s", name, sentence))
+}
+
+// value gives the variable's text, "" where unset. White space around it is a
+// fault everywhere: a newline at the end of a pasted value is the usual one.
+func (r *reader) value(name string) string {
+	v := r.getenv(name)
+	if strings.TrimSpace(v) != v {
+		r.fault(name, "has white space or a newline around it: remove it")
+		return ""
+	}
+	return v
+}
+
+// word gives a text of visible ASCII characters.
+func (r *reader) word(name, fallback string) string {
+	v := r.value(name)
+	if v == "" {
+		return fallback
+	}
+	if !visible(v) {
+		r.fault(name, "has characters that are not visible ASCII: remove them")
+		return ""
+	}
+	return v
+}
+
+func (r *reader) key(name string) Hidden {
+	v := r.word(name, "")
+	if v != "" && len(v) < minKey {
+		r.fault(name, fmt.Sprintf("is too short: use at least %d random bytes", minKey))
+	}
+	return Hidden(v)
+}
+
+func (r *reader) number(name string, fallback, low, high int) int {
+	v := r.value(name)
+	if v == "" {
+		return fallback
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < low || n > high {
+		r.fault(name, fmt.Sprintf("is not a whole number from %d to %d: correct it or leave it out (then %d)", low, high, fallback))
+		return 0
+	}
+	return n
+}
+
+func (r *reader) duration(name string, fallback, low, high time.Duration) time.Duration {
+	v := r.value(name)
+	if v == "" {
+		return fallback
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < low || d > high {
+		r.fault(name, fmt.Sprintf("is not a duration from %v to %v: write it like 90s or 2m, or leave it out (then %v)", low, high, fallback))
+		return fallback
+	}
+	return d
+}
+
+func (r *reader) level(name string) slog.Level {
+	switch strings.ToLower(r.value(name)) {
+	case "", "info":
+		return slog.LevelInfo
+	case "debug":
+		return slog.LevelDebug
+	case "warn":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	}
+	r.fault(name, "is not one of debug, info, warn, error: choose one of them")
+	return slog.LevelInfo
+}
+
+func (r *reader) path(name, fallback string) string {
+	v := r.word(name, fallback)
+	if !strings.HasPrefix(v, "/") || strings.ContainsAny(v, "?#%\\") || strings.Contains(v, "..") {
+		r.fault(name, "is not a plain path: write it like "+fallback)
+		return ""
+	}
+	return v
+}
+
+// list splits a comma list; an empty entry is a fault.
+func (r *reader) list(name, fallback string) []string {
+	v := r.value(name)
+	if v == "" {
+		v = fallback
+	}
+	if v == "" {
+		return nil
+	}
+	entries := strings.Split(v, ",")
+	for i, e := range entries {
+		entries[i] = strings.TrimSpace(e)
+		if entries[i] == "" {
+			r.fault(name, "has an empty entry: remove the spare comma")
+			return nil
+		}
+	}
+	return entries
+}
+
+func (r *reader) hosts(name, fallback string) []string {
+	entries := r.list(name, fallback)
+	for i, e := range entries {
+		if !validHostPort(e) {
+			r.fault(name, fmt.Sprintf("entry %d is not a host: write host or host:port, without https:// and path", i+1))
+		}
+		entries[i] = strings.ToLower(e)
+	}
+	return entries
+}
+
+func (r *reader) origins(name string) []string {
+	entries := r.list(name, "")
+	for i, e := range entries {
+		if e == "*" && len(entries) == 1 {
+			continue
+		}
+		u, err := url.Parse(e)
+		// A developer's page on loopback may call a deployed service.
+		if err != nil || !validHostPort(u.Host) || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) || e != u.Scheme+"://"+u.Host {
+			r.fault(name, fmt.Sprintf("entry %d is not an origin: write it like https://app.example.com, without a path or a closing slash", i+1))
+		}
+	}
+	return entries
+}
+
+// publicURL gives the origin under which the provider and browsers reach us.
+func (r *reader) publicURL(name string) string {
+	text := r.url(name, r.value(name), urlRule{plainOnLoopbackOnly: true})
+	origin := strings.TrimSuffix(text, "/")
+	if u, err := url.Parse(origin); err != nil || u.Path != "" {
+		r.fault(name, "has a path: the routes start at the root, so give scheme and host alone")
+		return ""
+	}
+	return strings.ToLower(origin)
+}
+
+// A urlRule says what one URL may have beside scheme, host and path.
+type urlRule struct {
+	query               bool
+	plainOnLoopbackOnly bool
+}
+
+// url checks text, the value of the variable name, and gives it back; "" stays "".
+func (r *reader) url(name, text string, rule urlRule) string {
+	if text == "" {
+		return ""
+	}
+	u, err := url.Parse(text)
+	wrong := ""
+	switch {
+	case err != nil || !visible(text) || u.Opaque != "":
+		wrong = "is not a URL: write it like https://host"
+	case u.User != nil:
+		wrong = "has a user or password in it: remove them"
+	case !validHostPort(u.Host):
+		wrong = "has no valid host: write it like https://host or https://host:port"
+	case strings.Contains(text, "#"):
+		wrong = "has a fragment (#): remove it"
+	case strings.Contains(text, "?") && !rule.query:
+		wrong = "has a query (?): remove it"
+	case !r.standIns && private(u.Hostname()):
+		wrong = "names a private host, which only a local run can reach: use the public name"
+	case u.Scheme == "https":
+	case u.Scheme != "http":
+		wrong = "is not https: write it like https://host"
+	case !r.standIns:
+		wrong = "is plain http: use https"
+	case rule.plainOnLoopbackOnly && !loopback(u.Hostname()):
+		wrong = "is plain http beyond loopback: use https"
+	case !private(u.Hostname()):
+		wrong = "is plain http to a public host: use https"
+	}
+	if wrong != "" {
+		r.fault(name, wrong)
+		return ""
+	}
+	return text
+}
+
+func visible(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
+}
+
+// validHostPort accepts an IP address or a DNS name, with or without a port. A
+// name is ASCII: Go's resolver maps look-alike digits to addresses.
+func validHostPort(s string) bool {
+	host, port, found := strings.Cut(s, ":")
+	if strings.HasPrefix(s, "[") {
+		host, port, found = strings.Cut(s[1:], "]")
+		if a, err := netip.ParseAddr(host); !found || err != nil || !a.Is6() || a.Zone() != "" {
+			return false
+		}
+		if port == "" {
+			return true
+		}
+		port, found = strings.CutPrefix(port, ":")
+		return found && validPort(port)
+	}
+	if found && !validPort(port) || len(host) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, notInName) {
+			return false
+		}
+	}
+	return true
+}
+
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+// notInName reports characters no host name has; the underscore is Docker's.
+func notInName(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+}
+
+func hostname(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+func loopback(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().IsLoopback()
+	}
+	host = strings.ToLower(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// private reports hosts of this machine or its own network, by address or by name
+// (host.docker.internal, a container's single-label name). Names are not looked up.
+func private(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().IsLoopback() || a.Unmap().IsPrivate()
+	}
+	host = strings.ToLower(host)
+	return loopback(host) || !strings.Contains(host, ".") ||
+		strings.HasSuffix(host, ".internal") || strings.HasSuffix(host, ".local")
+}

@@ -1,0 +1,275 @@
+package config_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+)
+
+const (
+	keyA = "aaaaaaaaaaaaaaaaaaaaaaaa"
+	keyB = "bbbbbbbbbbbbbbbbbbbbbbbb"
+)
+
+// value is a secret with this API key.
+func value(apiKey string) []byte {
+	return []byte(`{"apiKey":"` + apiKey + `","callbackKeys":[{"id":"c","key":"` + keyA + `"}],"imageKeys":[{"id":"i","key":"` + keyA + `"}]}`)
+}
+
+func TestParseSecret(t *testing.T) {
+	got, err := config.ParseSecret([]byte(`{"apiKey":"","callbackKeys":[{"id":"new","key":"` + keyB + `"},{"id":"old","key":"` + keyA + `"}],
+		"imageKeys":[{"id":"i_1-Z","key":"` + keyA + `"}],"notifyKeys":[{"id":"n","key":"` + keyA + `"}],
+		"jwtSecret":"01234567890123456789012345678901","laterMember":{"a":1}}`))
+	want := config.Secret{
+		CallbackKeys: config.Keys{{ID: "new", Key: keyB}, {ID: "old", Key: keyA}},
+		ImageKeys:    config.Keys{{ID: "i_1-Z", Key: keyA}},
+		NotifyKeys:   config.Keys{{ID: "n", Key: keyA}},
+		JWTSecret:    "01234567890123456789012345678901",
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("ParseSecret = %#v, %v", got, err)
+	}
+}
+
+func TestParseSecretFaults(t *testing.T) {
+	const fine = `"callbackKeys":[{"id":"c","key":"` + keyA + `"}],"imageKeys":[{"id":"i","key":"` + keyA + `"}]`
+	for _, tt := range []struct {
+		name, value string
+		faults      []string
+	}{
+		{"empty", "", []string{"not one JSON object"}},
+		{"null", "null", []string{"not one JSON object"}},
+		{"a list", "[]", []string{"not one JSON object"}},
+		{"the API key alone", `hunter2`, []string{"not one JSON object"}},
+		{"two values", `{` + fine + `}{}`, []string{"not one JSON object"}},
+		{"a duplicate member", `{"apiKey":"hunter2","apiKey":"x",` + fine + `}`, []string{"not one JSON object"}},
+		{"invalid UTF-8", "{\"apiKey\":\"\xff\"," + fine + "}", []string{"not one JSON object"}},
+		{"no members", `{}`, []string{"callbackKeys is missing", "imageKeys is missing"}},
+		{"null lists", `{"callbackKeys":null,"imageKeys":[]}`, []string{"callbackKeys is missing", "imageKeys is missing"}},
+		{"wrong case", `{"APIKey":"x","callbackkeys":[],"imageKeys":[{"id":"i","key":"` + keyA + `"}]}`, []string{"callbackKeys is missing"}},
+		{"every fault together", `{"apiKey":7,"callbackKeys":"hunter2","imageKeys":[{"id":"a b","key":"hunter2"},{"id":"i","key":"` + keyA + `"},{"id":"i","key":"` + keyB + `"}],"jwtSecret":"hunter2"}`,
+			[]string{"apiKey is not text", "callbackKeys is not a list", "callbackKeys is", "imageKeys[0].id", "imageKeys[0].key is too short", "imageKeys[2].id stands there twice", "jwtSecret is too short"}},
+		{"a newline in the API key", `{"apiKey":"hunter2\n",` + fine + `}`, []string{"apiKey has white space"}},
+		{"a key without id", `{` + fine + `,"notifyKeys":[{"key":"` + keyA + `"}]}`, []string{"notifyKeys[0].id"}},
+		{"a long id", `{` + fine + `,"notifyKeys":[{"id":"` + strings.Repeat("x", 33) + `","key":"` + keyA + `"}]}`, []string{"notifyKeys[0].id"}},
+		{"a dot in an id", `{` + fine + `,"notifyKeys":[{"id":"a.b","key":"` + keyA + `"}]}`, []string{"notifyKeys[0].id"}},
+		{"a key of 23 bytes", `{` + fine + `,"notifyKeys":[{"id":"n","key":"` + keyA[1:] + `"}]}`, []string{"notifyKeys[0].key"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := config.ParseSecret([]byte(tt.value))
+			if err == nil || !reflect.ValueOf(s).IsZero() {
+				t.Fatalf("ParseSecret = %v, %v", s, err)
+			}
+			for _, f := range tt.faults {
+				if !strings.Contains(err.Error(), f) {
+					t.Errorf("no %q in: %v", f, err)
+				}
+			}
+			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), keyA) || strings.Contains(err.Error(), "a b") {
+				t.Errorf("the value is quoted: %v", err)
+			}
+		})
+	}
+}
+
+func FuzzParseSecret(f *testing.F) {
+	f.Add(value("k"))
+	f.Add([]byte(`{"callbackKeys":[{}]}`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		s, err := config.ParseSecret(value)
+		if err != nil {
+			return
+		}
+		for _, keys := range []config.Keys{s.CallbackKeys, s.ImageKeys} {
+			if !keys.Verify("m", keys.Sign("m")) {
+				t.Errorf("a token of an accepted secret does not verify")
+			}
+		}
+	})
+}
+
+func TestKeys(t *testing.T) {
+	retiring, signing := config.Key{ID: "old", Key: keyA}, config.Key{ID: "new", Key: keyB}
+	rolling := config.Keys{signing, retiring}
+	token := rolling.Sign("callback|id|1")
+	// From: printf 'callback|id|1' | openssl dgst -sha256 -hmac bbbbbbbbbbbbbbbbbbbbbbbb -binary | basenc --base64url
+	if want := "new.Z7Md3mDxwXo5MqSNQcGo2VIVFGEs_54wx9xddO8hB0o"; token != want {
+		t.Errorf("Sign = %q, want %q", token, want)
+	}
+	oldToken := config.Keys{retiring}.Sign("callback|id|1")
+	long := config.Key{ID: strings.Repeat("x", 32), Key: keyA}
+	for _, tt := range []struct {
+		name           string
+		keys           config.Keys
+		message, token string
+		want           bool
+	}{
+		{"the first key's token", rolling, "callback|id|1", token, true},
+		{"the second key's token", rolling, "callback|id|1", oldToken, true},
+		{"a token of the longest id", config.Keys{long}, "m", config.Keys{long}.Sign("m"), true},
+		{"a retired key's token", config.Keys{signing}, "callback|id|1", oldToken, false},
+		{"another message", rolling, "callback|id|2", token, false},
+		{"another id before the same code", rolling, "callback|id|1", "old." + token[4:], false},
+		{"an unknown id", rolling, "callback|id|1", "nil." + token[4:], false},
+		{"cut short", rolling, "callback|id|1", token[:len(token)-1], false},
+		{"one more character", rolling, "callback|id|1", token + "A", false},
+		{"padded", rolling, "callback|id|1", token + "=", false},
+		{"empty", rolling, "callback|id|1", "", false},
+		{"the code alone", rolling, "callback|id|1", token[4:], false},
+		{"endless", rolling, "callback|id|1", strings.Repeat("a", 1<<20), false},
+		{"no keys", nil, "callback|id|1", token, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.keys.Verify(tt.message, tt.token); got != tt.want {
+				t.Errorf("Verify = %v", got)
+			}
+		})
+	}
+	t.Run("every single bit counts", func(t *testing.T) {
+		for i := range len(token) * 8 {
+			b := []byte(token)
+			b[i/8] ^= 1 << (i % 8)
+			if rolling.Verify("callback|id|1", string(b)) {
+				t.Errorf("verified with bit %d off", i)
+			}
+		}
+	})
+}
+
+func TestLocalSecret(t *testing.T) {
+	s := config.Settings{APIKey: "k", CallbackKey: keyA, ImageKey: keyB}
+	got, err := config.NewSecrets(s.LocalSecret, time.Now).Current(t.Context())
+	want := config.Secret{APIKey: "k", CallbackKeys: config.Keys{{ID: "local", Key: keyA}}, ImageKeys: config.Keys{{ID: "local", Key: keyB}}, NotifyKeys: config.Keys{}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("Current = %#v, %v", got, err)
+	}
+	if _, err := config.NewSecrets(config.Settings{}.LocalSecret, time.Now).Current(t.Context()); err == nil {
+		t.Error("a local run without keys has a secret")
+	}
+}
+
+// store is a secret store whose value and fault a test sets between calls.
+type store struct {
+	value []byte
+	err   error
+	slow  time.Duration
+	reads atomic.Int32
+}
+
+func (s *store) read(ctx context.Context) ([]byte, error) {
+	s.reads.Add(1)
+	select {
+	case <-time.After(s.slow):
+		return s.value, s.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// expect fails the test unless get gives the API key want ("" stands for an error) after this many reads in all.
+func (s *store) expect(t *testing.T, get func(context.Context) (config.Secret, error), want string, reads int32) {
+	t.Helper()
+	got, err := get(t.Context())
+	if string(got.APIKey) != want || (err == nil) != (want != "") || s.reads.Load() != reads {
+		t.Errorf("got key %q, error %v after %d reads; want %q after %d", string(got.APIKey), err, s.reads.Load(), want, reads)
+	}
+}
+
+func TestSecretsCurrent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &store{err: errors.New("down")}
+		s := config.NewSecrets(st.read, time.Now)
+		st.expect(t, s.Current, "", 1)
+		time.Sleep(4 * time.Second)
+		st.expect(t, s.Current, "", 1) // a storm at a cold start reads once in 5 s
+		st.value, st.err = value("one"), nil
+		time.Sleep(time.Second)
+		st.expect(t, s.Current, "one", 2)
+		st.value = value("two")
+		time.Sleep(5*time.Minute - time.Second)
+		st.expect(t, s.Current, "one", 2)
+		time.Sleep(time.Second)
+		st.expect(t, s.Current, "two", 3)
+
+		st.err = errors.New("down")
+		time.Sleep(5 * time.Minute)
+		st.expect(t, s.Current, "two", 4) // the old value stays
+		st.expect(t, s.Current, "two", 4)
+		st.value, st.err = []byte("hunter2"), nil
+		time.Sleep(5 * time.Second)
+		st.expect(t, s.Current, "two", 5) // a faulty value too
+		st.value = value("three")
+		time.Sleep(5 * time.Second)
+		st.expect(t, s.Current, "three", 6)
+	})
+}
+
+func TestSecretsReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &store{value: value("one")}
+		s := config.NewSecrets(st.read, time.Now)
+		st.expect(t, s.Reload, "one", 1)
+		time.Sleep(time.Minute)
+		st.value = value("two")
+		st.expect(t, s.Reload, "two", 2)
+		for range 100 {
+			st.expect(t, s.Reload, "two", 2)
+		}
+		st.expect(t, s.Current, "two", 2)
+		time.Sleep(5 * time.Second)
+		st.err = errors.New("down")
+		st.expect(t, s.Reload, "", 3)
+		st.expect(t, s.Reload, "", 3) // an old value is not passed off as a new one
+		st.expect(t, s.Current, "two", 3)
+	})
+}
+
+func TestSecretsShareARead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &store{value: value("one"), slow: time.Second}
+		s := config.NewSecrets(st.read, time.Now)
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() { st.expect(t, s.Current, "one", 1) })
+		}
+		wg.Wait()
+	})
+}
+
+func TestSecretsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &store{value: value("one"), slow: time.Hour}
+		s := config.NewSecrets(st.read, time.Now)
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := s.Current(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 5*time.Second {
+				t.Errorf("a read that hangs: %v after %v", err, time.Since(start))
+			}
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Current(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			t.Errorf("waiting for another's read: %v after %v", err, time.Since(start))
+		}
+		wg.Wait()
+
+		st.slow = time.Second
+		time.Sleep(time.Minute)
+		gone, cancel := context.WithCancel(t.Context())
+		wg.Go(func() { _, _ = s.Current(gone) })
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		st.expect(t, s.Current, "one", 2) // its caller's going away did not fail the read
+	})
+}

@@ -1,0 +1,204 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// Decode reads the request's body, at most limit bytes, as Parse does. Other
+// than plain application/json is refused with task.CodeUnsupportedMediaType,
+// a longer body with task.CodeBodyTooLarge.
+func Decode[T any](r *http.Request, limit int64, teach map[string]string) (T, error) {
+	body, err := readBody(r, limit)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return Parse[T](body, teach)
+}
+
+// Parse reads one JSON object, strictly: what T does not have, names in
+// another case, names twice, null, text that is not UTF-8 or holds U+0000
+// are refused with task.CodeInvalidRequest, and so, with status 422, are
+// values of the wrong type. Text is kept exactly as it came.
+//
+// Teach holds, by JSON pointer, the sentence for an unknown field that is
+// worth a better one than "not known here"; it may be nil.
+func Parse[T any](body []byte, teach map[string]string) (T, error) {
+	var v, none T
+	if err := checkForm(body); err != nil {
+		return none, err
+	}
+	if err := json.Unmarshal(body, &v, json.RejectUnknownMembers(true), json.WithUnmarshalers(noNull)); err != nil {
+		return none, explainFault(err, body, teach)
+	}
+	return v, nil
+}
+
+// readBody reads a JSON body of at most limit bytes.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	if !isPlainJSON(r.Header) {
+		return nil, &task.Error{Code: task.CodeUnsupportedMediaType}
+	}
+	if r.ContentLength > limit {
+		return nil, &task.Error{Code: task.CodeBodyTooLarge}
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if r.Context().Err() != nil {
+		return nil, r.Context().Err()
+	}
+	if err != nil {
+		return nil, refusal("", "incomplete_body", "The body broke off before its end.")
+	}
+	if int64(len(body)) > limit {
+		return nil, &task.Error{Code: task.CodeBodyTooLarge}
+	}
+	return body, nil
+}
+
+// isPlainJSON reports whether the body is JSON in UTF-8 as it stands.
+func isPlainJSON(h http.Header) bool {
+	for _, encoding := range h.Values("Content-Encoding") {
+		if !strings.EqualFold(encoding, "identity") {
+			return false
+		}
+	}
+	types := h.Values("Content-Type")
+	if len(types) != 1 {
+		return false
+	}
+	name, params, err := mime.ParseMediaType(types[0])
+	if err != nil || name != "application/json" {
+		return false
+	}
+	charset, given := params["charset"]
+	delete(params, "charset")
+	return len(params) == 0 && (!given || strings.EqualFold(charset, "utf-8"))
+}
+
+// checkForm refuses what is lawful JSON to the decoder, and what it would
+// refuse in words that help nobody.
+func checkForm(body []byte) error {
+	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	switch {
+	case len(trimmed) == 0:
+		return refusal("", "required", "The body is empty; it must be a JSON object.")
+	case bytes.HasPrefix(body, []byte("\uFEFF")):
+		return refusal("", "byte_order_mark", "The body must not begin with a byte order mark.")
+	case trimmed[0] != '{':
+		return refusal("", "wrong_type", "The body must be a JSON object.")
+	case hasNUL(body):
+		return refusal("", "invalid_character", `Text must not contain the character \u0000.`)
+	}
+	return nil
+}
+
+// hasNUL reports whether JSON text holds an escaped U+0000: \u0000 after an
+// even number of backslashes. A NUL that is not escaped is not JSON.
+func hasNUL(body []byte) bool {
+	for {
+		i := bytes.Index(body, []byte(`\u0000`))
+		if i < 0 {
+			return false
+		}
+		before := body[:i]
+		if (i-len(bytes.TrimRight(before, `\`)))%2 == 0 {
+			return true
+		}
+		body = body[i+1:]
+	}
+}
+
+var errNull = errors.New("httpapi: null")
+
+// noNull refuses null everywhere. The decoder would take it for the zero
+// value, and a field that a client believes to have set is better refused.
+var noNull = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ any) error {
+	if dec.PeekKind() == jsontext.KindNull {
+		return errNull
+	}
+	return errors.ErrUnsupported // leaves the value to the decoder
+})
+
+// explainFault says what the decoder found, without the text of its error,
+// which may hold values. Malformed JSON comes before a wrong type, though
+// the decoder may have met it later.
+func explainFault(err error, body []byte, teach map[string]string) error {
+	var syntactic *jsontext.SyntacticError
+	var semantic *json.SemanticError
+	switch {
+	case errors.As(err, &syntactic):
+		return malformed(syntactic)
+	case !errors.As(err, &semantic):
+		return fmt.Errorf("decoding the body: %w", err)
+	}
+	pointer := shorten(semantic.JSONPointer)
+	switch {
+	case errors.Is(err, json.ErrUnknownName):
+		message, ok := teach[string(semantic.JSONPointer)]
+		if !ok {
+			message = "This field is not known here. Names are in lowerCamelCase."
+		}
+		return refusal(pointer, "unknown_field", message)
+	case errors.Is(err, errNull):
+		return refusal(pointer, "null", "This field must not be null; leave it out instead.")
+	}
+	var raw jsontext.Value
+	if errors.As(json.Unmarshal(body, &raw), &syntactic) {
+		return malformed(syntactic)
+	}
+	fault := refusal(pointer, "wrong_type", "Expected "+expected(semantic.GoType)+".")
+	fault.Status = http.StatusUnprocessableEntity
+	return fault
+}
+
+func malformed(err *jsontext.SyntacticError) error {
+	pointer := shorten(err.JSONPointer)
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return refusal(pointer, "duplicate_field", "This field is given twice.")
+	}
+	return refusal(pointer, "malformed_json", "The body is not one well-formed JSON object in UTF-8.")
+}
+
+// shorten keeps what a client made up, and we send back, within reason: a
+// pointer that is too long names the nearest field around the fault.
+func shorten(p jsontext.Pointer) string {
+	const reason = 256
+	for len(p) > reason {
+		p = p.Parent()
+	}
+	return string(p)
+}
+
+// expected names, for people, the JSON that t is read from.
+func expected(t reflect.Type) string {
+	if t == nil { // the decoder does not promise to know it
+		return "another value"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "a whole number"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	default:
+		return "an object"
+	}
+}

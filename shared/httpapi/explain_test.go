@@ -1,0 +1,69 @@
+package httpapi
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// codes gives every constant of type Code in package task, from its source,
+// so that a code added there cannot be forgotten here.
+func codes(t *testing.T) []task.Code {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../task/code.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []task.Code
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Code" {
+			word, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, task.Code(word))
+		}
+		return true
+	})
+	return found
+}
+
+func TestExplain(t *testing.T) {
+	all := codes(t)
+	if len(all) < 25 || len(all) != len(explanations) {
+		t.Errorf("%d codes, %d explanations", len(all), len(explanations))
+	}
+	for _, code := range all {
+		x, ok := explanations[code]
+		if !ok {
+			t.Errorf("%s has no explanation", code)
+			continue
+		}
+		if x.Status < 400 || http.StatusText(x.Status) == "" {
+			t.Errorf("%s: status %d", code, x.Status)
+		}
+		for _, sentence := range []string{x.Title, x.Hint, x.Claude} {
+			if !strings.HasSuffix(sentence, ".") {
+				t.Errorf("%s: %q is no sentence", code, sentence)
+			}
+			for _, word := range []string{"NanoBanana", "nanobanana", "DynamoDB", "Lambda"} {
+				if strings.Contains(sentence, word) {
+					t.Errorf("%s: %q tells of %s", code, sentence, word)
+				}
+			}
+		}
+	}
+	if Explain("no_such_code") != Explain(task.CodeInternal) {
+		t.Error("an unknown code is not explained as internal")
+	}
+}

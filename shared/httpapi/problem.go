@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// Problem is the body of every refusal, as RFC 9457 has it. Nothing of the
+// request's values and nothing of our or the provider's internals is in it.
+type Problem struct {
+	Type      string         `json:"type"` // urn:preset:nanobanana:<code>
+	Title     string         `json:"title"`
+	Status    int            `json:"status"`
+	Code      task.Code      `json:"code"`
+	Detail    string         `json:"detail"`
+	Hint      string         `json:"hint"`
+	RequestID string         `json:"requestId"`
+	Errors    []ProblemField `json:"errors,omitempty"`
+}
+
+// ProblemField is a task.Field as it is published.
+type ProblemField struct {
+	Pointer string `json:"pointer"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// plainErrors says how errors that carry no code of their own are shown.
+var plainErrors = []struct {
+	err   error
+	shown task.Error
+}{
+	{task.ErrNotFound, task.Error{Code: task.CodeNotFound}},
+	{task.ErrCursor, task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{
+		Code: "invalid_cursor", Message: "The cursor is not one that we gave. Start again without it."}}}},
+	{task.ErrQuota, task.Error{Code: task.CodeQuotaExceeded}},
+	{task.ErrBusy, task.Error{Code: task.CodeUnavailable}},
+	{task.ErrConflict, task.Error{Code: task.CodeUnavailable}},
+	{task.ErrForeign, task.Error{Code: task.CodeUnavailable}},
+	{context.DeadlineExceeded, task.Error{Code: task.CodeUnavailable}},
+	{context.Canceled, task.Error{Code: task.CodeUnavailable}},
+}
+
+// toError is the only place where an error gets the code it is shown with.
+// One that is not known here is internal, and its text stays in the log.
+func toError(err error) *task.Error {
+	if e, ok := errors.AsType[*task.Error](err); ok && explanations[e.Code] != (Explanation{}) {
+		return e
+	}
+	for _, p := range plainErrors {
+		if errors.Is(err, p.err) {
+			shown := p.shown
+			return &shown
+		}
+	}
+	return &task.Error{Code: task.CodeInternal}
+}
+
+// refuse gives the answer for e; what the endpoint put into h is kept.
+func refuse(e *task.Error, h http.Header, requestID string) (Answer, []byte) {
+	x := Explain(e.Code)
+	status := cmp.Or(e.Status, x.Status)
+	header := http.Header{"Content-Type": {"application/problem+json"}}
+	if status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", "Bearer")
+	}
+	if wait := retryAfter(status, e.RetryAfter); wait > 0 {
+		header.Set("Retry-After", strconv.Itoa(wait))
+	}
+	maps.Copy(header, h)
+	// A Problem is made of strings and numbers: encoding it cannot fail.
+	body, _ := Encode(problem(e, x, status, requestID))
+	return Answer{Status: status, Header: header}, body
+}
+
+func problem(e *task.Error, x Explanation, status int, requestID string) Problem {
+	p := Problem{
+		Type:      "urn:preset:nanobanana:" + string(e.Code),
+		Title:     x.Title,
+		Status:    status,
+		Code:      e.Code,
+		Detail:    x.Title,
+		Hint:      x.Hint,
+		RequestID: requestID,
+	}
+	if len(e.Fields) == 0 {
+		return p
+	}
+	messages := make([]string, len(e.Fields))
+	p.Errors = make([]ProblemField, len(e.Fields))
+	for i, f := range e.Fields {
+		messages[i] = f.Message
+		p.Errors[i] = ProblemField(f)
+	}
+	p.Detail = strings.Join(messages, " ")
+	return p
+}
+
+// retryAfter gives whole seconds, never fewer than promised. Where nothing
+// was promised, clients of a 503 are spread over five seconds, so that they
+// do not all come back at once.
+func retryAfter(status int, promised time.Duration) int {
+	if promised <= 0 && status == http.StatusServiceUnavailable {
+		return 1 + rand.IntN(5)
+	}
+	return int((promised + time.Second - 1) / time.Second)
+}

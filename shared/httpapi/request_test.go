@@ -1,0 +1,107 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+func TestIdempotencyKey(t *testing.T) {
+	long := strings.Repeat("k", 255)
+	for _, key := range []string{"a", long, "../../QUOTA#bob", `!"'\~`} {
+		r := post(`{}`)
+		r.Header.Set("Idempotency-Key", key)
+		if got, err := IdempotencyKey(r); got != key || err != nil {
+			t.Errorf("%q: got %q, %v", key, got, err)
+		}
+	}
+	if got, err := IdempotencyKey(post(`{}`)); got != "" || err != nil {
+		t.Errorf("without a key: got %q, %v", got, err)
+	}
+	for name, keys := range map[string][]string{
+		"empty":          {""},
+		"256 characters": {long + "k"},
+		"not ASCII":      {"clé"},
+		"not UTF-8":      {"\xff"},
+		"a space":        {"a b"},
+		"a tab":          {"a\tb"},
+		"two":            {"a", "b"},
+		"the same twice": {"a", "a"},
+		"two, joined":    {"a,b"},
+		"one and empty":  {"a", ""},
+	} {
+		r := post(`{}`)
+		r.Header["Idempotency-Key"] = keys
+		_, err := IdempotencyKey(r)
+		if e, ok := err.(*task.Error); !ok || e.Code != task.CodeInvalidRequest || e.Fields[0].Pointer != "" {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestHeader1(t *testing.T) {
+	r := post(`{}`)
+	if got, err := Header1(r, "authorization"); got != "" || err != nil {
+		t.Errorf("absent: got %q, %v", got, err)
+	}
+	r.Header.Set("Authorization", "Bearer a")
+	if got, err := Header1(r, "authorization"); got != "Bearer a" || err != nil {
+		t.Errorf("once: got %q, %v", got, err)
+	}
+	r.Header.Add("Authorization", "Bearer b")
+	_, err := Header1(r, "authorization")
+	refused(t, err, task.CodeInvalidRequest, 0)
+}
+
+func TestQuery(t *testing.T) {
+	get := func(query string) *http.Request { return httptest.NewRequest("GET", "/v1/tasks?"+query, nil) }
+	q, err := Query(get("target=moodboard%3A1&wait=20"), "target", "wait")
+	if err != nil || q.Get("target") != "moodboard:1" {
+		t.Fatalf("got %v, %v", q, err)
+	}
+	if n, err := QueryInt(q, "wait", 0, 1, 20); n != 20 || err != nil {
+		t.Errorf("wait: got %d, %v", n, err)
+	}
+	if n, err := QueryInt(q, "limit", 25, 1, 100); n != 25 || err != nil {
+		t.Errorf("without limit: got %d, %v", n, err)
+	}
+	for _, query := range []string{"wiat=3", "wait=1&wait=2", "wait=%zz", "a;b"} {
+		if _, err := Query(get(query), "wait"); toError(err).Code != task.CodeInvalidRequest {
+			t.Errorf("%s: got %v", query, err)
+		}
+	}
+	for _, wait := range []string{"", "0", "21", "1.5", "1e1", "0x5", "-1", " 5", "99999999999999999999", "٣"} {
+		_, err := QueryInt(map[string][]string{"wait": {wait}}, "wait", 0, 1, 20)
+		refused(t, err, task.CodeInvalidRequest, 0)
+	}
+}
+
+func TestNotModified(t *testing.T) {
+	etag := ETagOf([]byte("a"))
+	if etag == ETagOf([]byte("b")) || etag[0] != '"' || etag[len(etag)-1] != '"' {
+		t.Fatalf("bad tag %s", etag)
+	}
+	for _, c := range []struct {
+		sent []string
+		want bool
+	}{
+		{nil, false},
+		{[]string{etag}, true},
+		{[]string{"W/" + etag}, true},
+		{[]string{`"x", W/"y" ,` + etag}, true},
+		{[]string{`"x"`, etag}, true},
+		{[]string{"*"}, true},
+		{[]string{""}, false},
+		{[]string{strings.Trim(etag, `"`)}, false},
+		{[]string{`,,"`, "W/", "\x00"}, false},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header["If-None-Match"] = c.sent
+		if got := NotModified(r, etag); got != c.want {
+			t.Errorf("%q: got %v", c.sent, got)
+		}
+	}
+}

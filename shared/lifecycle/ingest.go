@@ -1,0 +1,133 @@
+package lifecycle
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// Ingester copies result pictures to the bucket, and empties it for deleted
+// tasks. Its fields are set before use.
+type Ingester struct {
+	Store   task.Store
+	Fetcher *media.Fetcher
+	Bucket  media.Bucket
+	Rules   task.Rules
+	Now     func() time.Time
+	Log     *slog.Logger
+	Dir     string // for the pictures on their way; empty: the system's
+}
+
+// Ingest does the task's work, if that is for it: the stream's record is only
+// the id. On failure it writes nothing, and the sweep wakes the task again;
+// the error is for the log.
+func (g *Ingester) Ingest(ctx context.Context, id string) error {
+	t, err := g.Store.Task(ctx, id)
+	if err != nil {
+		return err
+	}
+	switch {
+	case t.Work == task.Ingest && t.Status == task.Storing:
+		return g.store(ctx, t)
+	case t.Work == task.Erase:
+		return g.erase(ctx, t)
+	}
+	return nil // done already, or somebody else's
+}
+
+func (g *Ingester) store(ctx context.Context, t *task.Task) error {
+	images := make([]task.Image, 0, len(t.URLs))
+	var faults error
+	for i, url := range t.URLs {
+		image, err := g.copy(ctx, t.ID, i+1, url)
+		if err != nil {
+			faults = errors.Join(faults, fmt.Errorf("picture %d of %s: %w", i+1, t.ID, err))
+			continue
+		}
+		images = append(images, image)
+	}
+	if len(images) == 0 || faults != nil && !t.LastWake {
+		return faults
+	}
+	_, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
+		if len(x.URLs) > len(images) && !x.LastWake {
+			return nil // it has learned of more since: that write's stream record does them
+		}
+		return x.Stored(g.Rules, g.Now(), images)
+	})
+	return errors.Join(faults, err)
+}
+
+// retryWaits are the pauses before the second and third try of a copy.
+var retryWaits = []time.Duration{time.Second, 3 * time.Second}
+
+// copy copies one picture, trying three times.
+func (g *Ingester) copy(ctx context.Context, id string, n int, url string) (task.Image, error) {
+	for try := 0; ; try++ {
+		image, err := g.copyOnce(ctx, id, n, url)
+		if err == nil || try == len(retryWaits) || ctx.Err() != nil {
+			return image, err
+		}
+		select {
+		case <-ctx.Done():
+			return task.Image{}, err
+		case <-time.After(retryWaits[try]):
+		}
+	}
+}
+
+func (g *Ingester) copyOnce(ctx context.Context, id string, n int, url string) (image task.Image, err error) {
+	// A file, not memory: that is for the decoded picture.
+	file, err := os.CreateTemp(g.Dir, "nanobanana-*")
+	if err != nil {
+		return task.Image{}, err
+	}
+	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+
+	if _, err := g.Fetcher.Fetch(ctx, url, file); err != nil {
+		return task.Image{}, err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return task.Image{}, err
+	}
+	p, err := media.Open(ctx, file)
+	if err != nil {
+		return task.Image{}, err
+	}
+	key, thumbnail := media.Key(id, n, p.SHA256, p.Ext), media.ThumbnailKey(id, n, p.SHA256)
+	if err := g.Bucket.Put(ctx, key, file, p.Bytes, p.ContentType, p.SHA256); err != nil {
+		return task.Image{}, err
+	}
+	small := bytes.NewReader(p.Thumbnail)
+	if err := g.Bucket.Put(ctx, thumbnail, small, small.Size(), "image/jpeg", sha256.Sum256(p.Thumbnail)); err != nil {
+		return task.Image{}, err
+	}
+	return task.Image{
+		N: n, File: media.File(key), Thumbnail: media.File(thumbnail),
+		Width: p.Width, Height: p.Height, Bytes: p.Bytes,
+		ContentType: p.ContentType, SHA256: hex.EncodeToString(p.SHA256[:]),
+	}, nil
+}
+
+// erase deletes everything of a deleted task.
+func (g *Ingester) erase(ctx context.Context, t *task.Task) error {
+	begun := g.Now()
+	if err := g.Bucket.Erase(ctx, media.Prefix(t.ID)); err != nil {
+		return err
+	}
+	_, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
+		x.Erased(g.Now(), begun)
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,170 @@
+package lifecycle
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// input is one image to edit: a link as it was given, or a key in the bucket.
+type input struct {
+	link string
+	key  string
+	task string // whose picture the key holds
+}
+
+type inputs []input
+
+// inputLife is how long the provider can fetch an input image.
+const inputLife = time.Hour
+
+// inputs resolves the entries of imageUrls. Those that cannot be used are a
+// *task.Error with a field each.
+func (s *Service) inputs(ctx context.Context, owner string, entries []string) (inputs, error) {
+	sources := make([]task.Source, len(entries))
+	var fields []task.Field
+	for i, entry := range entries {
+		src, fault := s.source(entry)
+		if fault != nil {
+			fields = append(fields, *fault.at(i))
+		}
+		sources[i] = src
+	}
+	if len(fields) == 0 {
+		parents, err := s.parents(ctx, owner, sources)
+		if err != nil {
+			return nil, err
+		}
+		ins := make(inputs, len(sources))
+		for i, src := range sources {
+			in, fault := place(src, parents)
+			if fault != nil {
+				fields = append(fields, *fault.at(i))
+			}
+			ins[i] = in
+		}
+		if len(fields) == 0 {
+			return ins, nil
+		}
+	}
+	return nil, &task.Error{Code: task.CodeInvalidRequest, Status: 422, Fields: fields}
+}
+
+type fault struct{ code, message string }
+
+func (f fault) at(i int) *task.Field {
+	return &task.Field{Pointer: "/imageUrls/" + strconv.Itoa(i), Code: f.code, Message: f.message}
+}
+
+// source takes an entry apart. Our own image links are the pictures they show.
+func (s *Service) source(entry string) (task.Source, *fault) {
+	if src, ok := s.ownLink(entry); ok {
+		return src, nil
+	}
+	src, ok := task.ParseSource(entry)
+	switch {
+	case !ok:
+		return src, &fault{"invalid", "Name a picture of your own as task:ID/N, with N from 1."}
+	case src.UploadID != "":
+		return src, &fault{"not_available", "There is no such upload. Give a public https link, or task:ID/N."}
+	case src.Link != "":
+		if err := media.CheckURL(src.Link); err != nil {
+			return src, &fault{"unusable_link", err.Error()}
+		}
+	}
+	return src, nil
+}
+
+// ownLink reads PUBLIC_URL/v1/images/{id}/{token}/{file} as a picture of a
+// task. Whether it is the caller's own is judged with the task.
+func (s *Service) ownLink(entry string) (task.Source, bool) {
+	u, err := url.Parse(entry)
+	if err != nil || s.PublicURL == "" || !strings.HasPrefix(entry, s.PublicURL+"/v1/images/") {
+		return task.Source{}, false
+	}
+	part := strings.Split(strings.TrimPrefix(u.Path, "/v1/images/"), "/")
+	if len(part) != 3 || !task.ValidID(part[0]) {
+		return task.Source{}, false
+	}
+	number, _, _ := strings.Cut(part[2], "-")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 {
+		return task.Source{}, false
+	}
+	return task.Source{TaskID: part[0], N: n}, true
+}
+
+// parents reads the owner's tasks that sources name.
+func (s *Service) parents(ctx context.Context, owner string, sources []task.Source) (map[string]*task.Task, error) {
+	parents := map[string]*task.Task{}
+	var ids []string
+	for _, src := range sources {
+		if _, seen := parents[src.TaskID]; src.TaskID != "" && !seen {
+			parents[src.TaskID] = nil
+			ids = append(ids, src.TaskID)
+		}
+	}
+	if len(ids) == 0 {
+		return parents, nil
+	}
+	found, err := s.Store.Tasks(ctx, ids)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	for _, t := range found {
+		if t.Owner == owner && !t.Deleted() {
+			parents[t.ID] = t
+		}
+	}
+	return parents, nil
+}
+
+func place(src task.Source, parents map[string]*task.Task) (input, *fault) {
+	if src.Link != "" {
+		return input{link: src.Link}, nil
+	}
+	parent := parents[src.TaskID]
+	switch {
+	case parent == nil:
+		return input{}, &fault{"not_found", "You have no such task."}
+	case parent.Status != task.Succeeded:
+		return input{}, &fault{"not_ready", "This task has no pictures to edit: only one that has succeeded does."}
+	}
+	i := slices.IndexFunc(parent.Images, func(image task.Image) bool { return image.N == src.N })
+	if i < 0 {
+		return input{}, &fault{"not_found", "This task has no picture of that number."}
+	}
+	return input{key: media.Prefix(src.TaskID) + parent.Images[i].File, task: src.TaskID}, nil
+}
+
+// parent is the task that the first picture of our own comes from.
+func (ins inputs) parent() string {
+	for _, in := range ins {
+		if in.task != "" {
+			return in.task
+		}
+	}
+	return ""
+}
+
+// urls gives what the provider is sent: links fresh from now, never stored.
+func (s *Service) urls(ctx context.Context, ins inputs) ([]string, error) {
+	urls := make([]string, 0, len(ins))
+	for _, in := range ins {
+		link := in.link
+		if in.key != "" {
+			var err error
+			if link, err = s.Links.Link(ctx, in.key, inputLife, ""); err != nil {
+				return nil, err
+			}
+		}
+		urls = append(urls, link)
+	}
+	return urls, nil
+}

@@ -1,0 +1,121 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// post makes the POST of t's current attempt, which belongs to the caller, and
+// writes down its answer. It returns the task as it stands, with an error if
+// the answer could not be written.
+func (s *Service) post(ctx context.Context, t *task.Task, ins inputs) (*task.Task, error) {
+	attempt := t.Attempt
+	answer, ok := s.submit(ctx, t, ins)
+	if !ok {
+		answer = func(x *task.Task) error { return x.NotPosted(s.Now(), attempt) }
+	}
+	return s.keep(ctx, t, answer)
+}
+
+// submit makes the POST. ok is false if none was started.
+func (s *Service) submit(ctx context.Context, t *task.Task, ins inputs) (answer func(*task.Task) error, ok bool) {
+	attempt := t.Attempt
+	secret, err := s.Secrets.Current(ctx)
+	if err != nil {
+		s.log(ctx, slog.LevelError, t, "no attempt: the secret cannot be read", "error", err)
+		return nil, false
+	}
+	urls, err := s.urls(ctx, ins)
+	if err != nil {
+		s.log(ctx, slog.LevelError, t, "no attempt: an input image cannot be linked", "error", err)
+		return nil, false
+	}
+	if !timeLeft(ctx, submitTime) {
+		s.log(ctx, slog.LevelWarn, t, "no attempt: too little time left")
+		return nil, false
+	}
+	id, err := s.Provider.Submit(ctx, string(secret.APIKey), nanobanana.Request{
+		Model: t.Model, Prompt: t.Prompt, ImageURLs: urls, NumImages: t.NumImages,
+		AspectRatio: t.AspectRatio, Resolution: t.Resolution, Watermark: t.Watermark,
+		CallbackURL: s.callbackURL(t, secret.CallbackKeys),
+	})
+	if err == nil {
+		return func(x *task.Task) error { return x.Accepted(s.Rules, s.Now(), attempt, id) }, true
+	}
+	refusal, certain := s.refusal(ctx, err, string(secret.APIKey))
+	s.log(ctx, slog.LevelWarn, t, "the provider did not take it", "certain", certain, "error", err)
+	if !certain {
+		return func(x *task.Task) error { return x.Silence(s.Rules, s.Now(), attempt) }, true
+	}
+	return func(x *task.Task) error { return x.Refused(s.Rules, s.Now(), attempt, refusal) }, true
+}
+
+// refusal reads a failed POST. It is certain only where the provider certainly
+// did not accept it.
+func (s *Service) refusal(ctx context.Context, err error, key string) (r task.Refusal, certain bool) {
+	var e *nanobanana.Error
+	if !errors.As(err, &e) || !e.Certain() {
+		return task.Refusal{}, false
+	}
+	r = task.Refusal{Code: failureCode(e.Reason), RetryAfter: e.RetryAfter}
+	switch e.Reason {
+	case nanobanana.NotConnected, nanobanana.RateLimited, nanobanana.Maintenance:
+		r.Again = task.Later
+	case nanobanana.Unauthorized:
+		if fresh, err := s.Secrets.Reload(ctx); err == nil && string(fresh.APIKey) != key {
+			r.Again = task.Now
+		}
+	case nanobanana.NoCredits:
+		s.balance.shut(s.Now())
+	}
+	return r, true
+}
+
+// failureCode is what a reason of the provider's is called here.
+func failureCode(r nanobanana.Reason) task.Code {
+	switch r {
+	case nanobanana.Policy:
+		return task.CodeContentPolicy
+	case nanobanana.InputImage:
+		return task.CodeInputImageUnusable
+	case nanobanana.NoCredits:
+		return task.CodeInsufficientCredits
+	case nanobanana.Unauthorized:
+		return task.CodeProviderUnauthorized
+	case nanobanana.RateLimited:
+		return task.CodeRateLimited
+	case nanobanana.Maintenance:
+		return task.CodePaused
+	case nanobanana.NotConnected, nanobanana.Transport:
+		return task.CodeProviderUnavailable
+	case nanobanana.GenerationFailed, nanobanana.ServerError, nanobanana.Unreadable:
+		return task.CodeGenerationFailed
+	}
+	return task.CodeProviderRejected
+}
+
+// keepFor is how long an answer is worth more tries: longer than a store is
+// usually away, and less than a function has left after a POST.
+const keepFor = 5 * time.Second
+
+// keep writes what the provider answered, which nobody will say again.
+func (s *Service) keep(ctx context.Context, t *task.Task, answer func(*task.Task) error) (*task.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, keepFor)
+	defer cancel()
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		stands, err := task.Update(ctx, s.Store, t, answer)
+		if err == nil || errors.Is(err, task.ErrForeign) {
+			return stands, err
+		}
+		select {
+		case <-ctx.Done():
+			return stands, err
+		case <-time.After(wait):
+		}
+	}
+}

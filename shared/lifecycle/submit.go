@@ -1,0 +1,120 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// Order is a wish for pictures.
+type Order struct {
+	Owner          string
+	IdempotencyKey string // empty: none
+	Request        task.Request
+	PublicURL      string // the address the order came to; used where the Service has none
+}
+
+// Submit makes a task of an order and submits it to the provider, once. The
+// same order again, by owner and idempotency key, is the same task: replayed.
+// An error is a *task.Error, and means that no task stands under this key,
+// but for CodeUnavailable: then the same order may be repeated.
+func (s *Service) Submit(ctx context.Context, o Order) (t *task.Task, replayed bool, err error) {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+
+	o.Request.Normalize()
+	if fields := o.Request.Faults(); len(fields) > 0 {
+		return s.refuse(ctx, o, &task.Error{Code: task.CodeInvalidRequest, Status: 422, Fields: fields})
+	}
+	inputs, err := s.admit(ctx, o)
+	if err != nil {
+		return s.refuse(ctx, o, err)
+	}
+	t = task.New(task.Draft{
+		Owner: o.Owner, IdempotencyKey: o.IdempotencyKey, Request: o.Request,
+		Parent: inputs.parent(), PublicURL: o.PublicURL,
+		Estimate:   s.estimate(o.Request),
+		CountQuota: s.Quota > 0,
+	}, s.Now())
+	stands, err := s.Store.Create(ctx, t, s.Quota)
+	switch {
+	case errors.Is(err, task.ErrExists):
+		return s.replay(o, stands)
+	case errors.Is(err, task.ErrQuota):
+		return nil, false, &task.Error{Code: task.CodeQuotaExceeded, RetryAfter: untilMidnight(s.Now())}
+	case err != nil:
+		return nil, false, unavailable(err)
+	}
+	t, err = s.post(ctx, stands, inputs)
+	if err != nil {
+		// The row stands and the sweep knows it: this is no refusal.
+		s.Log.ErrorContext(ctx, "the answer to a submit could not be written", "task", t.ID, "error", err)
+	}
+	if woken := !t.DueAt.After(s.Now()) && t.Status == task.Generating; woken && timeLeft(ctx, readTime) {
+		// Its callback came before the answer, and will not come again.
+		if after, err := s.read(ctx, t); err == nil {
+			t = after
+		}
+	}
+	return t, false, nil
+}
+
+func (s *Service) estimate(r task.Request) float64 {
+	return s.Prices.Credits(r.Model, r.Resolution, r.NumImages)
+}
+
+// refuse answers an order that may not become a task, unless it has become
+// one before: then that is the answer, whatever has changed since.
+func (s *Service) refuse(ctx context.Context, o Order, refusal error) (*task.Task, bool, error) {
+	if o.IdempotencyKey == "" {
+		return nil, false, refusal
+	}
+	t, err := s.Store.Task(ctx, task.NewID(o.Owner, o.IdempotencyKey))
+	switch {
+	case errors.Is(err, task.ErrNotFound):
+		return nil, false, refusal
+	case err != nil:
+		return nil, false, unavailable(err)
+	}
+	return s.replay(o, t)
+}
+
+func (s *Service) replay(o Order, t *task.Task) (*task.Task, bool, error) {
+	if t.Deleted() || t.Fingerprint != o.Request.Fingerprint() {
+		return nil, false, &task.Error{Code: task.CodeIdempotencyKeyReused}
+	}
+	return t, true, nil
+}
+
+// admit holds an order against everything but its form: the prompt filter, the
+// images it names, and the balance, which is asked for meanwhile.
+func (s *Service) admit(ctx context.Context, o Order) (inputs, error) {
+	affordable := make(chan error, 1)
+	go func() { affordable <- s.affordable(ctx, s.estimate(o.Request)) }()
+	inputs, err := s.inputs(ctx, o.Owner, o.Request.ImageURLs)
+	balanceErr := <-affordable
+
+	if err != nil {
+		return nil, err
+	}
+	if _, refused := s.Filter.Check(o.Request.Prompt); refused {
+		return nil, &task.Error{Code: task.CodePromptRejected, Fields: []task.Field{{
+			Pointer: "/prompt", Code: string(task.CodePromptRejected), Message: "The image service would refuse this description.",
+		}}}
+	}
+	if balanceErr != nil {
+		return nil, balanceErr
+	}
+	return inputs, nil
+}
+
+func untilMidnight(now time.Time) time.Duration {
+	now = now.UTC()
+	return now.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)
+}
+
+func unavailable(err error) error {
+	return &task.Error{Code: task.CodeUnavailable, RetryAfter: 5 * time.Second, Err: err}
+}

@@ -1,0 +1,139 @@
+package media
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// minKey is the length in bytes of the shortest key that signs links.
+const minKey = 24
+
+// A DirBucket is a Bucket in a directory of this machine, for the local run
+// and the tests. It signs links to itself (Linker) and answers them
+// (http.Handler).
+type DirBucket struct {
+	// Now is the clock that links expire by; set it before use.
+	Now func() time.Time
+
+	root    *os.Root
+	baseURL func() string
+	key     []byte
+}
+
+// OpenDir opens the DirBucket in dir, which it makes if need be. Its links
+// begin with what baseURL returns when they are made, without a slash at its
+// end, and are signed with key, at least 24 bytes. The caller should call
+// Close when finished.
+func OpenDir(dir string, baseURL func() string, key []byte) (*DirBucket, error) {
+	if len(key) < minKey {
+		return nil, fmt.Errorf("media: open bucket: the signing key is shorter than %d bytes", minKey)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("media: open bucket: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("media: open bucket: %w", err)
+	}
+	return &DirBucket{Now: time.Now, root: root, baseURL: baseURL, key: key}, nil
+}
+
+// Close releases the directory, whose files stay.
+func (d *DirBucket) Close() error { return d.root.Close() }
+
+var dirPattern = regexp.MustCompile(`^([A-Za-z0-9_-]{1,64}/){1,8}$`)
+
+// validKey says whether key is directories and a file whose extension tells
+// its type. There are no dots but the extension's, so nothing climbs out.
+func validKey(key string) bool {
+	dir, file := path.Split(key)
+	stem := strings.TrimSuffix(file, path.Ext(file))
+	return dirPattern.MatchString(dir) && dirPattern.MatchString(stem+"/") && ContentType(key) != ""
+}
+
+// Put implements Bucket. The content type has to be that of key's extension,
+// since it is kept nowhere else.
+func (d *DirBucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, sum [32]byte) error {
+	if !validKey(key) || ContentType(key) != contentType {
+		return fmt.Errorf("media: put: %q is no key for %q", key, contentType)
+	}
+	if err := d.put(ctx, key, body, size, sum); err != nil {
+		return fmt.Errorf("media: put %s: %w", key, err)
+	}
+	return nil
+}
+
+func (d *DirBucket) put(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [32]byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	dir := path.Dir(key)
+	if err := d.root.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	temp := path.Join(dir, "."+rand.Text())
+	if err := d.write(temp, body, size, sum); err != nil {
+		return errors.Join(err, d.root.Remove(temp))
+	}
+	if err := d.root.Rename(temp, key); err != nil {
+		return errors.Join(err, d.root.Remove(temp))
+	}
+	return d.sync(dir)
+}
+
+// write makes the file name out of body, safe on disk when it returns nil.
+func (d *DirBucket) write(name string, body io.ReadSeeker, size int64, sum [32]byte) error {
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	file, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	n, err := io.Copy(io.MultiWriter(file, hash), io.LimitReader(body, size+1))
+	if err != nil {
+		return err
+	}
+	if n != size || [32]byte(hash.Sum(nil)) != sum {
+		return ErrDigest
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// sync makes the names in dir safe on disk.
+func (d *DirBucket) sync(dir string) error {
+	f, err := d.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// Erase implements Bucket.
+func (d *DirBucket) Erase(ctx context.Context, prefix string) error {
+	if !dirPattern.MatchString(prefix) {
+		return fmt.Errorf("media: erase: %q is no prefix", prefix)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := d.root.RemoveAll(strings.TrimSuffix(prefix, "/")); err != nil {
+		return fmt.Errorf("media: erase %s: %w", prefix, err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package media
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"io"
+
+	"golang.org/x/image/webp"
+)
+
+// Limits of a picture.
+const (
+	MaxBytes  = 25 << 20   // of the file
+	MaxPixels = 40_000_000 // width times height
+	MaxSide   = 16384      // of width and of height
+
+	// maxMemory bounds what decoding may take: a picture of 4096 x 4096 in
+	// the costliest form of PNG (16 bits, interlaced), or 40 Mpx in any
+	// usual one. Forms that cost much per pixel have fewer pixels.
+	maxMemory = 256 << 20
+)
+
+// ErrBadPicture means that a file is not a picture we keep: not a PNG, JPEG
+// or WebP, beyond a limit, or broken.
+var ErrBadPicture = errors.New("media: not an acceptable picture")
+
+// A Picture is what Open found in a file. Its type is what the file's bytes
+// say, whatever name or header it came with.
+type Picture struct {
+	Width, Height int // as stored: a rotation noted in EXIF is not applied
+	ContentType   string
+	Ext           string // png, jpg or webp
+	Bytes         int64
+	SHA256        [32]byte
+	Thumbnail     []byte // JPEG, at most ThumbnailSide on its longest side
+}
+
+// Open proves that file, from its start, holds a picture by decoding all of
+// it, and measures and shrinks it on the way. What follows a picture's own
+// end (a ZIP behind a JPEG) is not looked at: the file is kept as it is, and
+// its type is the picture's. A file that is no picture gives ErrBadPicture;
+// other errors are those of reading it, and of ctx, which is minded
+// throughout: a file can be made to decode for hours.
+//
+// Open takes the memory of the decoded picture, at most 256 MiB, and a few
+// MiB more, however long the file is.
+func Open(ctx context.Context, file io.ReadSeeker) (Picture, error) {
+	src := &source{ctx: ctx, file: file}
+	p, err := inspect(src)
+	switch {
+	case src.err != nil:
+		return Picture{}, fmt.Errorf("media: open picture: %w", src.err)
+	case err != nil:
+		return Picture{}, fmt.Errorf("%w: %w", ErrBadPicture, err)
+	}
+	return p, nil
+}
+
+func inspect(src *source) (Picture, error) {
+	hash := sha256.New()
+	size, err := io.Copy(hash, io.LimitReader(src.rewound(), MaxBytes+1))
+	if err != nil {
+		return Picture{}, err
+	}
+	if size > MaxBytes {
+		return Picture{}, fmt.Errorf("longer than %d bytes", MaxBytes)
+	}
+	head, _ := src.rewound().Peek(magicLength)
+	f := sniff(head)
+	if f == nil {
+		return Picture{}, errors.New("neither PNG, JPEG nor WebP")
+	}
+	config, err := f.decodeConfig(src.rewound())
+	if err != nil {
+		return Picture{}, err
+	}
+	if err := checkSize(config, f.bytesPerPixel(src.rewound(), config.ColorModel)); err != nil {
+		return Picture{}, err
+	}
+	img, err := f.decode(src.rewound())
+	if err != nil {
+		return Picture{}, err
+	}
+	thumbnail, err := encodeThumbnail(img)
+	if err != nil {
+		return Picture{}, err
+	}
+	return Picture{
+		Width:       img.Bounds().Dx(),
+		Height:      img.Bounds().Dy(),
+		ContentType: f.contentType,
+		Ext:         f.ext,
+		Bytes:       size,
+		SHA256:      [32]byte(hash.Sum(nil)),
+		Thumbnail:   thumbnail,
+	}, nil
+}
+
+// checkSize holds the size in a picture's header against the limits, before
+// anything is decoded: 48 KB of PNG can hold 381 MiB of pixels.
+func checkSize(c image.Config, bytesPerPixel int64) error {
+	pixels := int64(c.Width) * int64(c.Height)
+	switch {
+	case c.Width < 1 || c.Height < 1 || c.Width > MaxSide || c.Height > MaxSide:
+		return fmt.Errorf("%d x %d pixels: a side is not between 1 and %d", c.Width, c.Height, MaxSide)
+	case pixels > MaxPixels:
+		return fmt.Errorf("%d x %d pixels: more than %d", c.Width, c.Height, MaxPixels)
+	case pixels*bytesPerPixel > maxMemory:
+		return fmt.Errorf("%d x %d pixels: more than can be decoded in this form", c.Width, c.Height)
+	}
+	return nil
+}
+
+// A source is the file under the decoders, which know no context. It
+// remembers why reading failed, to tell that from a broken picture.
+type source struct {
+	ctx  context.Context
+	file io.ReadSeeker
+	err  error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	if s.err == nil {
+		s.err = s.ctx.Err()
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.file.Read(b)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// rewound reads the file from its start.
+func (s *source) rewound() *bufio.Reader {
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil && s.err == nil {
+		s.err = err
+	}
+	return bufio.NewReaderSize(s, 64<<10)
+}
+
+// A format is one kind of picture we keep.
+type format struct {
+	magic            string // how files begin; "?" is any byte
+	contentType, ext string
+	decodeConfig     func(io.Reader) (image.Config, error)
+	decode           func(io.Reader) (image.Image, error)
+	// bytesPerPixel is the most that decode allocates per pixel.
+	bytesPerPixel func(*bufio.Reader, color.Model) int64
+}
+
+// The decoders are called by name: those that happen to be registered with
+// package image depend on what else is linked.
+var formats = [...]format{
+	{"\x89PNG\r\n\x1a\n", "image/png", "png", png.DecodeConfig, png.Decode, pngBytesPerPixel},
+	{"\xff\xd8\xff", "image/jpeg", "jpg", jpeg.DecodeConfig, jpeg.Decode, jpegBytesPerPixel},
+	{"RIFF????WEBP", "image/webp", "webp", webp.DecodeConfig, webp.Decode, webpBytesPerPixel},
+}
+
+const magicLength = 12 // of the longest magic
+
+// sniff returns the format whose files begin like head, or nil.
+func sniff(head []byte) *format {
+	for i := range formats {
+		if f := &formats[i]; matches(f.magic, head) {
+			return f
+		}
+	}
+	return nil
+}
+
+func matches(magic string, head []byte) bool {
+	if len(head) < len(magic) {
+		return false
+	}
+	for i := range magic {
+		if magic[i] != '?' && magic[i] != head[i] {
+			return false
+		}
+	}
+	return true
+}

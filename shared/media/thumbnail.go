@@ -1,0 +1,96 @@
+package media
+
+import (
+	"bytes"
+	"image"
+	"image/draw"
+	"image/jpeg"
+)
+
+// ThumbnailSide is the longest side of a thumbnail in pixels.
+const ThumbnailSide = 512
+
+const thumbnailQuality = 82
+
+// encodeThumbnail encodes src as a JPEG of at most ThumbnailSide, never larger
+// than src.
+func encodeThumbnail(src image.Image) ([]byte, error) {
+	var b bytes.Buffer
+	err := jpeg.Encode(&b, shrink(src, ThumbnailSide), &jpeg.Options{Quality: thumbnailQuality})
+	return b.Bytes(), err
+}
+
+// shrink scales src so that no side is longer than longest, over white where
+// it is transparent. Each pixel of the result is the mean of the area of src
+// under it, exactly, in one pass over the rows of src: the scalers of
+// golang.org/x/image/draw hold 32 bytes for each pixel of an intermediate
+// picture as tall as src, which is 100 MB for 40 Mpx.
+//
+// Areas are counted in units that make them whole numbers: a pixel of src is
+// dw units wide and dh tall, one of the result sw wide and sh tall.
+func shrink(src image.Image, longest int) *image.RGBA {
+	sw, sh := src.Bounds().Dx(), src.Bounds().Dy()
+	dw, dh := sw, sh
+	if long := max(sw, sh); long > longest {
+		dw, dh = max(1, sw*longest/long), max(1, sh*longest/long)
+	}
+	dst := image.NewRGBA(image.Rect(0, 0, dw, dh))
+	row := image.NewRGBA(image.Rect(0, 0, sw, 1))
+	line := make([]uint64, 3*dw) // one row of src, as wide as dst
+	sums := make([]uint64, 3*dw) // the rows of src under one row of dst
+	area := uint64(sw) * uint64(sh)
+
+	y, room := 0, sh // the row of dst, and how much of its height is left
+	for sy := range sh {
+		draw.Draw(row, row.Rect, image.White, image.Point{}, draw.Src)
+		draw.Draw(row, row.Rect, src, src.Bounds().Min.Add(image.Pt(0, sy)), draw.Over)
+		squeeze(line, row.Pix, dw)
+		take := min(dh, room)
+		addScaled(sums, line, uint64(take))
+		if room -= take; room > 0 {
+			continue
+		}
+		out := dst.Pix[y*dst.Stride:]
+		for i, sum := range sums {
+			out[i/3*4+i%3] = uint8((sum + area/2) / area)
+		}
+		for x := range dw {
+			out[4*x+3] = 0xff
+		}
+		clear(sums)
+		addScaled(sums, line, uint64(dh-take))
+		y, room = y+1, sh-(dh-take)
+	}
+	return dst
+}
+
+// squeeze sets line, three colours for each column, to the RGBA pixels of
+// row, each in the one or two columns it lies in.
+func squeeze(line []uint64, row []uint8, dw int) {
+	clear(line)
+	sw := len(row) / 4
+	i, room := 0, sw // the column, and how much of its width is left
+	for p := 0; p < len(row); p += 4 {
+		r, g, b := uint64(row[p]), uint64(row[p+1]), uint64(row[p+2])
+		take := min(dw, room)
+		w := uint64(take)
+		line[i] += w * r
+		line[i+1] += w * g
+		line[i+2] += w * b
+		if room -= take; room > 0 {
+			continue
+		}
+		i, room = i+3, sw-(dw-take)
+		if w = uint64(dw - take); w > 0 {
+			line[i] += w * r
+			line[i+1] += w * g
+			line[i+2] += w * b
+		}
+	}
+}
+
+func addScaled(sums, line []uint64, weight uint64) {
+	for i, v := range line {
+		sums[i] += weight * v
+	}
+}

@@ -1,0 +1,152 @@
+package media
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxURL is the length in bytes of the longest link to a picture that people
+// may give.
+const maxURL = 2048
+
+// What is wrong with a link, in words for people; none repeats the link.
+var (
+	errLinkLong   = errors.New("the link is longer than 2,048 characters")
+	errLinkChars  = errors.New("the link contains spaces, backslashes or unprintable characters")
+	errLinkForm   = errors.New("this is not a complete link")
+	errLinkScheme = errors.New("the link has to begin with https://")
+	errLinkUser   = errors.New("the link must not contain a user name or password")
+	errLinkPort   = errors.New("the link must not name a port other than 443")
+	errLinkHost   = errors.New("the link has to name a public host, such as images.example.com")
+	errLinkEmpty  = errors.New("the link is empty")
+)
+
+// CheckURL says whether raw, a link given by people, may be handed to the
+// provider as a picture to edit: https on port 443 of a public DNS name,
+// without credentials. It asks no name server. The text of its error is for
+// people and repeats nothing of raw.
+func CheckURL(raw string) error {
+	switch {
+	case raw == "":
+		return errLinkEmpty
+	case len(raw) > maxURL:
+		return errLinkLong
+	case !utf8.ValidString(raw) || strings.ContainsFunc(raw, unsafeInURL):
+		return errLinkChars
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errLinkForm // err quotes raw
+	}
+	if err := checkAuthority(u); err != nil {
+		return err
+	}
+	if !publicName(u.Hostname()) {
+		return errLinkHost
+	}
+	return nil
+}
+
+// unsafeInURL finds what URL parsers disagree on or what hides from a
+// reader: a backslash ends the host for browsers but not for Go, tabs and
+// line ends are dropped by some.
+func unsafeInURL(r rune) bool {
+	return r == ' ' || r == '\\' || !unicode.IsPrint(r)
+}
+
+// checkAuthority checks everything of u that comes before its path but
+// whether the host is public.
+func checkAuthority(u *url.URL) error {
+	switch {
+	case u.Scheme != "https":
+		return errLinkScheme
+	case u.User != nil:
+		return errLinkUser
+	case u.Hostname() == "":
+		return errLinkForm
+	case u.Port() != "" && u.Port() != "443":
+		return errLinkPort
+	}
+	return nil
+}
+
+// publicName says whether host is a dotted DNS name that can be public. No
+// spelling of an IP address is one, because the last label of a name is
+// neither a number nor written in anything but ASCII: Go reads
+// "①②⑦.⓪.⓪.①" as 127.0.0.1, other parsers "127.1", "0x7f.1" and
+// "2130706433".
+func publicName(host string) bool {
+	labels := strings.Split(strings.ToLower(host), ".")
+	if len(host) > 253 || len(labels) < 2 {
+		return false
+	}
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	switch top := labels[len(labels)-1]; top {
+	case "arpa", "corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private":
+		return false
+	default:
+		return top[0] >= 'a' // letters first: not a number, decimal or hexadecimal
+	}
+}
+
+// notPublic lists, within the address space that is routed at all, what is
+// set aside by the IANA registries of special-purpose addresses, and the
+// ranges that carry another address inside (6to4, Teredo). For IPv6 the list
+// is short because public admits 2000::/3 alone, which leaves out NAT64
+// (64:ff9b::/96), unique local (fc00::/7) and link-local addresses.
+var notPublic = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("10.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("192.0.2.0/24"),
+	netip.MustParsePrefix("192.88.99.0/24"),
+	netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("198.51.100.0/24"),
+	netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("224.0.0.0/4"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("2001::/23"),
+	netip.MustParsePrefix("2001:db8::/32"),
+	netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("3fff::/20"),
+}
+
+var globalUnicast = netip.MustParsePrefix("2000::/3")
+
+// public says whether a is an address of the public Internet.
+func public(a netip.Addr) bool {
+	a = a.Unmap()
+	if !a.IsValid() || a.Zone() != "" || a.Is6() && !globalUnicast.Contains(a) {
+		return false
+	}
+	for _, p := range notPublic {
+		if p.Contains(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// authority is the host and port of u, as a dialer is given them.
+func authority(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}

@@ -1,0 +1,122 @@
+// Package nanobanana is the client of the NanoBanana API, and the only place where its wire
+// formats live. It sends a request for pictures exactly once, reads records and the balance, and
+// parses callbacks; it is strict in what it sends and tolerant in what it accepts.
+package nanobanana
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	submitTimeout = 20 * time.Second
+	readTimeout   = 10 * time.Second
+
+	defaultRecordPath = "/nanobanana/record-info" // what works
+	guideRecordPath   = "/nanobanana/record"      // what the guide says
+)
+
+// Client calls the NanoBanana API. Its fields are set before use; its methods may be used by many
+// goroutines, and take the key anew each time, since it may have been rotated.
+type Client struct {
+	BaseURL    string       // such as https://api.nanobananaapi.ai; paths are under its /api/v1
+	RecordPath string       // empty means /nanobanana/record-info
+	HTTP       *http.Client // required; from NewHTTPClient
+
+	otherRecordPath atomic.Bool // the path not configured is the one that answers
+}
+
+// Submit sends r once and returns the provider's id of the task it became. On error the caller
+// asks [Error.Certain] before it may think of sending again: after any other error the task may
+// exist, be paid for and call back. The call takes at most 20 s.
+func (c *Client) Submit(ctx context.Context, key string, r Request) (taskID string, err error) {
+	path, body, err := r.wire()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
+	defer cancel()
+	answer, err := c.call(ctx, OpSubmit, key, path, body)
+	if err != nil {
+		return "", err
+	}
+	taskID = answer.taskID(answer.taskData())
+	switch {
+	case answer.ok() && taskID != "":
+		return taskID, nil
+	case taskID != "":
+		// A refusal that names a task contradicts itself; trusting either half could pay twice.
+		return "", &Error{Op: OpSubmit, Reason: Unreadable, HTTPStatus: answer.status}
+	}
+	return "", answer.err(OpSubmit)
+}
+
+// Record asks how far the provider is with a task. An answer that is not a record (404, 429 with
+// RetryAfter, 5xx, no JSON) is an error, and says nothing about the task.
+func (c *Client) Record(ctx context.Context, key, taskID string) (Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	query := "?taskId=" + url.QueryEscape(taskID)
+	path, other := c.recordPaths()
+	answer, err := c.call(ctx, OpRecord, key, path+query, nil)
+	if err == nil && answer.noSuchPath() {
+		if answer, err = c.call(ctx, OpRecord, key, other+query, nil); err == nil && !answer.noSuchPath() {
+			c.otherRecordPath.Store(other != c.configuredRecordPath())
+		}
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	if answer.ok() {
+		if record, ok := parseRecord(answer.envelope); ok {
+			return record, nil
+		}
+	}
+	return Record{}, answer.err(OpRecord)
+}
+
+// Credits returns the account's balance, which may have a fraction.
+func (c *Client) Credits(ctx context.Context, key string) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	answer, err := c.call(ctx, OpCredits, key, "/common/credit", nil)
+	if err != nil {
+		return 0, err
+	}
+	var balance scalar
+	if answer.ok() && len(answer.Data) > 0 && balance.UnmarshalJSON(answer.Data) == nil {
+		if credits, ok := balance.float(); ok {
+			return credits, nil
+		}
+	}
+	return 0, answer.err(OpCredits)
+}
+
+// recordPaths gives the path to ask for records, and the one to try where that does not exist:
+// the vendor's page and the guide disagree, and nobody could ask the live API.
+func (c *Client) recordPaths() (path, other string) {
+	path = c.configuredRecordPath()
+	other = guideRecordPath
+	if path == guideRecordPath {
+		other = defaultRecordPath
+	}
+	if c.otherRecordPath.Load() {
+		return other, path
+	}
+	return path, other
+}
+
+func (c *Client) configuredRecordPath() string {
+	if c.RecordPath == "" {
+		return defaultRecordPath
+	}
+	return c.RecordPath
+}
+
+func (c *Client) url(path string) string {
+	return strings.TrimSuffix(c.BaseURL, "/") + "/api/v1" + path
+}

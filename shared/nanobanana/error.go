@@ -1,0 +1,186 @@
+package nanobanana
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Op names what was being done when an [Error] arose.
+type Op string
+
+// The operations. The codes of a callback mean other things than those of an answer.
+const (
+	OpSubmit   Op = "submit"
+	OpRecord   Op = "record"
+	OpCallback Op = "callback"
+	OpCredits  Op = "credits"
+)
+
+// Reason says in one word why the provider refused, failed or could not be understood. It is all
+// of the provider's text that leaves this package.
+type Reason string
+
+// The reasons, each with the code it usually comes from. Text refines them (see the texts table).
+const (
+	BadRequest       Reason = "bad_request"       // 400: a parameter is wrong
+	Unauthorized     Reason = "unauthorized"      // 401: the key is missing or invalid
+	NoCredits        Reason = "no_credits"        // 402: the account is empty
+	NotFound         Reason = "not_found"         // 404: no such task, perhaps not yet
+	TooLarge         Reason = "too_large"         // 413
+	Invalid          Reason = "invalid"           // 422: validation failed
+	RateLimited      Reason = "rate_limited"      // 429
+	Maintenance      Reason = "maintenance"       // 455
+	Disabled         Reason = "disabled"          // 505: the feature is switched off
+	Policy           Reason = "policy"            // the prompt or the picture was blocked
+	InputImage       Reason = "input_image"       // an input image could not be fetched or read
+	GenerationFailed Reason = "generation_failed" // 501: this generation is over
+	ServerError      Reason = "server_error"      // 500 and every unknown code
+	Unreadable       Reason = "unreadable"        // no JSON, cut short, empty, too large, or without what it must carry
+	Transport        Reason = "transport"         // timeout, reset: the connection failed after it stood
+	NotConnected     Reason = "not_connected"     // dial or TLS failed: no byte of the request was written
+)
+
+// Error is the only error this package returns. Its text holds neither the key, nor a URL, nor a
+// word of the provider's.
+type Error struct {
+	Op         Op
+	Reason     Reason
+	Code       int           // the code of a well-formed envelope; 0 where there was none
+	HTTPStatus int           // 0 where no answer came
+	RetryAfter time.Duration // how long the provider asks to wait, at most a day; 0 where it does not say
+	NotSent    bool          // no byte of the request was written
+
+	cause error // for errors.Is; printed only as far as safeCause allows
+}
+
+// Error says what failed, without anything secret.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "nanobanana %s: %s", e.Op, strings.ReplaceAll(string(e.Reason), "_", " "))
+	if e.Code != 0 {
+		fmt.Fprintf(&b, ", code %d", e.Code)
+	}
+	if e.HTTPStatus != 0 {
+		fmt.Fprintf(&b, ", HTTP status %d", e.HTTPStatus)
+	}
+	if e.cause != nil {
+		fmt.Fprintf(&b, " (%s)", safeCause(e.cause))
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause in the transport, so that a caller can tell its own cancellation.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Certain tells that the provider certainly did not accept the request: either nothing was sent,
+// or a well-formed envelope refused it. Only then may it be sent again. The text never decides
+// this: a code 500 that says "insufficient credits" is a reason to tell the user, but the
+// provider's own word for it, 500, leaves open what had been done before it failed. For the same
+// cause an HTML page with status 402 is not certain: something in between may have written it.
+func (e *Error) Certain() bool { return e.NotSent || codes[e.Code].refusal }
+
+// codes is the one classification table. What a code means depends on where it stands: in the
+// answer to a call (submit, record, credits), or as the outcome of a task (in a callback, or as
+// errorCode in a record).
+var codes = map[int]struct {
+	answer, outcome Reason
+	refusal         bool // a submit answered so was certainly not accepted
+	firm            bool // about the account or the service, not the request: no text says it better
+}{
+	400: {answer: BadRequest, outcome: Policy, refusal: true},
+	401: {answer: Unauthorized, outcome: Unauthorized, refusal: true, firm: true},
+	402: {answer: NoCredits, outcome: NoCredits, refusal: true},
+	404: {answer: NotFound, outcome: NotFound, refusal: true},
+	413: {answer: TooLarge, outcome: TooLarge, refusal: true},
+	422: {answer: Invalid, outcome: Invalid, refusal: true},
+	429: {answer: RateLimited, outcome: RateLimited, refusal: true},
+	455: {answer: Maintenance, outcome: Maintenance, refusal: true, firm: true},
+	500: {answer: ServerError, outcome: ServerError},
+	501: {answer: GenerationFailed, outcome: GenerationFailed},
+	505: {answer: Disabled, outcome: Disabled, refusal: true, firm: true},
+}
+
+// texts refines a reason where the provider's text is plain; the first match wins. Policy comes
+// first: it is what most surely makes another generation a waste of money.
+var texts = []struct {
+	pattern *regexp.Regexp
+	reason  Reason
+}{
+	{regexp.MustCompile(`(?i)flagged|content polic(y|ies)|prohibited|\bsensitive|nsfw`), Policy},
+	{regexp.MustCompile(`(?i)credits?\b.*\binsufficient|\binsufficient\b.*\b(credit|balance)|\btop.?up\b`), NoCredits},
+	{regexp.MustCompile(`(?i)frequency is too high|too many requests`), RateLimited},
+	{regexp.MustCompile(`(?i)must not be (blank|null|empty)`), BadRequest},
+	{regexp.MustCompile(`(?i)(failed|unable|cannot|could not).*\b(fetch|download|access|load|open).*(image|url)`), InputImage},
+	{regexp.MustCompile(`(?i)image.*(format|unsupported)|image (fetch|download).*failed`), InputImage},
+	{regexp.MustCompile(`(?i)\bapi.?key\b|unauthori[sz]ed`), Unauthorized},
+}
+
+// answerReason classifies an answer to a call: by the body's code, else by the HTTP status (an
+// answer that claims success and yet is none is unreadable), refined by the text.
+func answerReason(code, status int, text string) Reason {
+	if code == 0 || code == 200 {
+		code = status
+	}
+	row, known := codes[code]
+	switch {
+	case known && row.firm:
+		return row.answer
+	case known:
+		return refine(row.answer, text)
+	case code >= 200 && code < 300:
+		return refine(Unreadable, text)
+	}
+	return refine(ServerError, text)
+}
+
+// outcomeReason classifies how a task failed, by its code (0 where none was given) and its text.
+func outcomeReason(code int, text string) Reason {
+	row, known := codes[code]
+	switch {
+	case known && row.firm:
+		return row.outcome
+	case known:
+		return refine(row.outcome, text)
+	case code == 0 || code == 200:
+		return refine(GenerationFailed, text)
+	}
+	return refine(ServerError, text)
+}
+
+func refine(reason Reason, text string) Reason {
+	for _, t := range texts {
+		if t.pattern.MatchString(text) {
+			return t.reason
+		}
+	}
+	return reason
+}
+
+// safeCause prints what is known to hold addresses and system errors only. Other errors of
+// net/http may quote the URL or what the other side sent.
+func safeCause(err error) string {
+	var (
+		op   *net.OpError
+		dns  *net.DNSError
+		cert *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timed out"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.As(err, &op):
+		return op.Error()
+	case errors.As(err, &dns):
+		return dns.Error()
+	case errors.As(err, &cert):
+		return cert.Error()
+	}
+	return fmt.Sprintf("%T", err)
+}

@@ -1,0 +1,2 @@
+// Package nanobananatest simulates the NanoBanana API for tests and for the local run.
+package nanobananatest

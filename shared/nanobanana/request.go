@@ -1,0 +1,83 @@
+package nanobanana
+
+import "encoding/json"
+
+// Request is one order of pictures. What a model does not know must be left empty: the caller
+// has checked it, and the provider drops such fields in silence.
+type Request struct {
+	Model       string   // nano-banana, nano-banana-2 or nano-banana-pro
+	Prompt      string   // what to draw, or how to change the input images
+	ImageURLs   []string // the input images; any makes it an edit
+	NumImages   int      // 1-4, nano-banana only; 0 leaves it to the provider, which draws one
+	AspectRatio string   // such as 16:9
+	Resolution  string   // 1K, 2K or 4K; nano-banana has none, nano-banana-pro takes 1K when empty
+	Watermark   string   // nano-banana only
+	CallbackURL string   // where the provider reports the outcome
+}
+
+// endpoints says for each model where its requests go, and in what shape: the three differ.
+var endpoints = map[string]struct {
+	path string
+	body func(Request) any
+}{
+	"nano-banana":     {"/nanobanana/generate", generateBody},
+	"nano-banana-2":   {"/nanobanana/generate-2", newerBody},
+	"nano-banana-pro": {"/nanobanana/generate-pro", proBody},
+}
+
+// generateWire is the body of generate. The spelling of type's values is the provider's.
+type generateWire struct {
+	Prompt      string   `json:"prompt"`
+	Type        string   `json:"type"`
+	CallbackURL string   `json:"callBackUrl"`
+	NumImages   int      `json:"numImages,omitempty"`
+	ImageURLs   []string `json:"imageUrls,omitempty"`
+	ImageSize   string   `json:"image_size,omitempty"`
+	Watermark   string   `json:"watermark,omitempty"`
+}
+
+// newerWire is the body of generate-2 and generate-pro.
+type newerWire struct {
+	Prompt      string   `json:"prompt"`
+	ImageURLs   []string `json:"imageUrls,omitempty"`
+	AspectRatio string   `json:"aspectRatio,omitempty"`
+	Resolution  string   `json:"resolution,omitempty"`
+	CallbackURL string   `json:"callBackUrl,omitempty"`
+}
+
+func generateBody(r Request) any {
+	kind := "TEXTTOIAMGE"
+	if len(r.ImageURLs) > 0 {
+		kind = "IMAGETOIAMGE"
+	}
+	return generateWire{
+		Prompt: r.Prompt, Type: kind, CallbackURL: r.CallbackURL, NumImages: r.NumImages,
+		ImageURLs: r.ImageURLs, ImageSize: r.AspectRatio, Watermark: r.Watermark,
+	}
+}
+
+func newerBody(r Request) any {
+	return newerWire{
+		Prompt: r.Prompt, ImageURLs: r.ImageURLs, AspectRatio: r.AspectRatio,
+		Resolution: r.Resolution, CallbackURL: r.CallbackURL,
+	}
+}
+
+func proBody(r Request) any {
+	if r.Resolution == "" {
+		r.Resolution = "1K" // left out it is refused: "Resolution must not be blank"
+	}
+	return newerBody(r)
+}
+
+// wire gives the path and the body of r. An unknown model is a mistake of the program.
+func (r Request) wire() (path string, body []byte, err error) {
+	endpoint, ok := endpoints[r.Model]
+	if !ok {
+		return "", nil, &Error{Op: OpSubmit, Reason: BadRequest, NotSent: true}
+	}
+	if body, err = json.Marshal(endpoint.body(r)); err != nil {
+		return "", nil, &Error{Op: OpSubmit, Reason: BadRequest, NotSent: true, cause: err}
+	}
+	return endpoint.path, body, nil
+}
