@@ -1,0 +1,61 @@
+// Package callback is POST /v1/callbacks/{id}/{attempt}/{token}: the provider
+// says that a task has ended. It is taken as a wake-up; the record decides.
+package callback
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// MaxBody is the longest body that is read, in bytes: a record repeats the
+// prompt, escaped twice.
+const MaxBody = 1 << 20
+
+// Function is what the endpoint needs.
+type Function struct {
+	Secrets *config.Secrets
+	Service *lifecycle.Service
+	Log     *slog.Logger
+}
+
+// New gives the function's handler.
+func New(f Function) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /v1/callbacks/{id}/{attempt}/{token}", httpapi.Handler(f.Log, f.callback))
+	return httpapi.Mux(f.Log, mux)
+}
+
+// received is the answer to every callback that is true to its token.
+type received struct {
+	Status string `json:"status"`
+}
+
+func (f Function) callback(r *http.Request) (httpapi.Answer, error) {
+	id := r.PathValue("id")
+	attempt, err := strconv.Atoi(r.PathValue("attempt"))
+	secret, secretErr := f.Secrets.Current(r.Context())
+	if secretErr != nil {
+		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: secretErr}
+	}
+	// One answer for every fault, before anything is read.
+	genuine := secret.CallbackKeys.Verify(lifecycle.CallbackMessage(id, attempt), r.PathValue("token"))
+	if !genuine || err != nil || strconv.Itoa(attempt) != r.PathValue("attempt") || !task.ValidID(id) {
+		return httpapi.Answer{}, &task.Error{Code: task.CodeNotFound}
+	}
+	// A body that is too large or breaks off is a wake-up all the same.
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	if err != nil || len(body) > MaxBody {
+		body = nil
+	}
+	if err := f.Service.Settle(r.Context(), id, attempt, body); err != nil {
+		return httpapi.Answer{}, err
+	}
+	return httpapi.Answer{Body: received{"received"}}, nil
+}

@@ -1,0 +1,128 @@
+// Package credits is GET /v1/credits, what is left to spend, and
+// GET /v1/models, what there is to ask for.
+package credits
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// Function is what the endpoints need.
+type Function struct {
+	Auth     *auth.Verifier
+	Service  *lifecycle.Service
+	LowBelow int // credits
+	Log      *slog.Logger
+}
+
+// New gives the function's handler.
+func New(f Function) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /v1/credits", httpapi.Handler(f.Log, f.credits))
+	mux.Handle("GET /v1/models", httpapi.Handler(f.Log, f.models))
+	return httpapi.Mux(f.Log, mux)
+}
+
+// Credits is what is left to spend.
+type Credits struct {
+	Balance     float64       `json:"balance"` // the service's, for everybody together
+	Low         bool          `json:"low"`
+	LowBelow    int           `json:"lowBelow"`
+	AsOf        time.Time     `json:"asOf"`
+	CanGenerate bool          `json:"canGenerate"`
+	Reason      task.Code     `json:"reason,omitempty"` // why not
+	Quota       Quota         `json:"quota"`
+	Prices      config.Prices `json:"prices"` // credits for one image
+}
+
+// Quota is the caller's own limit of images a day. A limit of 0 is none.
+type Quota struct {
+	Limit    int       `json:"limit"`
+	Used     int       `json:"used"`
+	ResetsAt time.Time `json:"resetsAt"`
+}
+
+func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
+	ctx := r.Context()
+	owner, err := f.Auth.Owner(ctx, r)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	if _, err := httpapi.Query(r); err != nil {
+		return httpapi.Answer{}, err
+	}
+	balance, err := f.Service.Balance(ctx)
+	if err != nil && balance.AsOf.IsZero() {
+		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
+	}
+	now := f.Service.Now().UTC()
+	quota := Quota{Limit: f.Service.Quota, ResetsAt: now.Truncate(24 * time.Hour).Add(24 * time.Hour)}
+	if quota.Limit > 0 {
+		if quota.Used, err = f.Service.Store.Used(ctx, owner, task.Day(now)); err != nil {
+			return httpapi.Answer{}, err
+		}
+	}
+	c := Credits{
+		Balance: balance.Credits, AsOf: balance.AsOf.UTC(),
+		Low: balance.Credits < float64(f.LowBelow), LowBelow: f.LowBelow,
+		Quota: quota, Prices: f.Service.Prices,
+	}
+	switch {
+	case balance.Shut || balance.Credits < f.cheapest():
+		c.Reason = task.CodeInsufficientCredits
+	case quota.Limit > 0 && quota.Used >= quota.Limit:
+		c.Reason = task.CodeQuotaExceeded
+	}
+	c.CanGenerate = c.Reason == ""
+	return httpapi.Answer{Body: c}, nil
+}
+
+// cheapest is what the cheapest picture costs.
+func (f Function) cheapest() float64 {
+	least := -1.0
+	for _, price := range f.Service.Prices {
+		if least < 0 || price < least {
+			least = price
+		}
+	}
+	return max(least, 0)
+}
+
+// Model is one model from outside.
+type Model struct {
+	ID             string             `json:"id"`
+	Title          string             `json:"title"`
+	AspectRatios   []string           `json:"aspectRatios"`
+	Resolutions    []string           `json:"resolutions,omitempty"`
+	MaxImages      int                `json:"maxImages"`
+	MaxInputs      int                `json:"maxInputs"`
+	MaxPrompt      int                `json:"maxPrompt"`
+	Credits        map[string]float64 `json:"credits"` // for one image, by resolution; "" where there is none to choose
+	TypicalSeconds int                `json:"typicalSeconds"`
+}
+
+func (f Function) models(r *http.Request) (httpapi.Answer, error) {
+	models := []Model{}
+	for _, m := range task.Models() {
+		shown := Model{
+			ID: m.ID, Title: m.Title, AspectRatios: m.AspectRatios, Resolutions: m.Resolutions,
+			MaxImages: m.MaxImages, MaxInputs: m.MaxInputs, MaxPrompt: m.MaxPrompt,
+			Credits: map[string]float64{}, TypicalSeconds: m.TypicalSeconds,
+		}
+		for _, resolution := range append([]string{}, m.Resolutions...) {
+			shown.Credits[resolution] = f.Service.Prices.Credits(m.ID, resolution, 1)
+		}
+		if len(m.Resolutions) == 0 {
+			shown.Credits[""] = f.Service.Prices.Credits(m.ID, "", 1)
+		}
+		models = append(models, shown)
+	}
+	return httpapi.Answer{Body: models, Header: http.Header{"Cache-Control": {"public, max-age=300"}}}, nil
+}

@@ -1,0 +1,96 @@
+// Package submit is POST /v1/tasks: it makes a task of a request for pictures
+// and submits it to the provider, once.
+package submit
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// MaxBody is the longest body in bytes.
+const MaxBody = 256 << 10
+
+// Function is what the endpoint needs.
+type Function struct {
+	Auth    *auth.Verifier
+	Service *lifecycle.Service
+	View    httpapi.View
+	Log     *slog.Logger
+}
+
+// New gives the function's handler.
+func New(f Function) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /v1/tasks", httpapi.Handler(f.Log, f.submit))
+	return httpapi.Mux(f.Log, mux)
+}
+
+// body is the request. NumImages tells none from 0.
+type body struct {
+	Prompt      string            `json:"prompt"`
+	ImageURLs   []string          `json:"imageUrls"`
+	NumImages   *int              `json:"numImages"`
+	Model       string            `json:"model"`
+	AspectRatio string            `json:"aspectRatio"`
+	Resolution  string            `json:"resolution"`
+	Watermark   string            `json:"watermark"`
+	Target      *task.Target      `json:"target"`
+	Metadata    map[string]string `json:"metadata"`
+}
+
+// teach says what to do about fields that the provider's own API has.
+var teach = map[string]string{
+	"/type":        "Not needed: imageUrls makes it an edit.",
+	"/callBackUrl": "Not needed: the service sets it.",
+	"/image_size":  "Use aspectRatio.",
+}
+
+func (f Function) submit(r *http.Request) (httpapi.Answer, error) {
+	owner, err := f.Auth.Owner(r.Context(), r)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	key, err := httpapi.IdempotencyKey(r)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	b, err := httpapi.Decode[body](r, MaxBody, teach)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	t, replayed, err := f.Service.Submit(r.Context(), lifecycle.Order{
+		Owner: owner, IdempotencyKey: key, Request: b.request(), PublicURL: "https://" + r.Host,
+	})
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	shown, err := f.View.Task(r.Context(), t)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	header := http.Header{"Location": {"/v1/tasks/" + t.ID}}
+	if replayed {
+		header.Set("Idempotency-Replayed", "true")
+	}
+	if !t.Done() {
+		header["Retry-After"] = httpapi.RetryAfter(t)["Retry-After"]
+	}
+	return httpapi.Answer{Status: http.StatusAccepted, Header: header, Body: shown}, nil
+}
+
+func (b body) request() task.Request {
+	r := task.Request{
+		Prompt: b.Prompt, ImageURLs: b.ImageURLs, NumImages: 1, Model: b.Model,
+		AspectRatio: b.AspectRatio, Resolution: b.Resolution, Watermark: b.Watermark,
+		Target: b.Target, Metadata: b.Metadata,
+	}
+	if b.NumImages != nil {
+		r.NumImages = *b.NumImages
+	}
+	return r
+}

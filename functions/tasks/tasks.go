@@ -1,0 +1,205 @@
+// Package tasks is GET /v1/tasks/{id} and GET /v1/tasks: how one's tasks are,
+// now or as soon as something about them changes.
+package tasks
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+const (
+	maxIDs   = 50
+	maxWait  = 20          // seconds a client may wish for
+	lookEach = time.Second // a waiting client costs the store one read a second
+)
+
+// Function is what the endpoints need.
+type Function struct {
+	Auth    *auth.Verifier
+	Store   task.Store
+	View    httpapi.View
+	WaitMax time.Duration // caps ?wait=
+	Log     *slog.Logger
+}
+
+// New gives the function's handler.
+func New(f Function) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.one))
+	mux.Handle("GET /v1/tasks", httpapi.Handler(f.Log, f.many))
+	return httpapi.Mux(f.Log, mux)
+}
+
+func (f Function) one(r *http.Request) (httpapi.Answer, error) {
+	owner, err := f.Auth.Owner(r.Context(), r)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	q, err := httpapi.Query(r, "wait")
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	wait, err := httpapi.QueryInt(q, "wait", 0, 1, maxWait)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	id := r.PathValue("id")
+	return f.watch(r, wait, func(ctx context.Context) (any, []*task.Task, error) {
+		t, err := f.own(ctx, owner, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		shown, err := f.View.Task(ctx, t)
+		return shown, []*task.Task{t}, err
+	})
+}
+
+// own reads a task. Another owner's, a deleted and an unknown one look alike.
+func (f Function) own(ctx context.Context, owner, id string) (*task.Task, error) {
+	if !task.ValidID(id) {
+		return nil, task.ErrNotFound
+	}
+	t, err := f.Store.Task(ctx, id)
+	if err == nil && (t.Owner != owner || t.Deleted()) {
+		return nil, task.ErrNotFound
+	}
+	return t, err
+}
+
+// list is a page of tasks.
+type list struct {
+	Tasks  []httpapi.Task `json:"tasks"`
+	Cursor string         `json:"cursor,omitempty"`
+}
+
+func (f Function) many(r *http.Request) (httpapi.Answer, error) {
+	owner, err := f.Auth.Owner(r.Context(), r)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	q, err := httpapi.Query(r, "target", "limit", "cursor", "ids", "wait")
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	limit, err := httpapi.QueryInt(q, "limit", 50, 1, 100)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	wait, err := httpapi.QueryInt(q, "wait", 0, 1, maxWait)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	switch byIDs := q.Has("ids"); {
+	case byIDs && (q.Has("target") || q.Has("limit") || q.Has("cursor")):
+		return httpapi.Answer{}, badQuery("ids", "Give either ids, or target with limit and cursor.")
+	case byIDs:
+		ids := strings.Split(q.Get("ids"), ",")
+		if len(ids) > maxIDs {
+			return httpapi.Answer{}, badQuery("ids", "At most 50 ids at a time.")
+		}
+		return f.watch(r, wait, func(ctx context.Context) (any, []*task.Task, error) {
+			return f.show(ctx, owner, ids, "")
+		})
+	case wait > 0:
+		return httpapi.Answer{}, badQuery("wait", "Waiting needs ids.")
+	}
+	target, ok := task.ParseTarget(q.Get("target"))
+	if !ok {
+		return httpapi.Answer{}, badQuery("target", "Give target=KIND:ID, such as moodboard:42, or ids=A,B.")
+	}
+	ids, next, err := f.Store.List(r.Context(), owner, target, limit, q.Get("cursor"))
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	return f.watch(r, 0, func(ctx context.Context) (any, []*task.Task, error) {
+		return f.show(ctx, owner, ids, next)
+	})
+}
+
+func badQuery(name, message string) error {
+	return &task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{Pointer: "?" + name, Code: "invalid", Message: message}}}
+}
+
+// show reads those of ids that are the owner's.
+func (f Function) show(ctx context.Context, owner string, ids []string, cursor string) (any, []*task.Task, error) {
+	valid := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if task.ValidID(id) {
+			valid = append(valid, id)
+		}
+	}
+	found, err := f.Store.Tasks(ctx, valid)
+	if err != nil {
+		return nil, nil, err
+	}
+	page := list{Tasks: []httpapi.Task{}, Cursor: cursor}
+	own := found[:0]
+	for _, t := range found {
+		if t.Owner != owner || t.Deleted() {
+			continue
+		}
+		shown, err := f.View.Listed(ctx, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		own = append(own, t)
+		page.Tasks = append(page.Tasks, shown)
+	}
+	return page, own, nil
+}
+
+// watch answers what look sees, at once or, where the client wishes to wait,
+// as soon as that is not what it was: what the client has, by If-None-Match,
+// or else what it was at first.
+func (f Function) watch(r *http.Request, wait int, look func(context.Context) (any, []*task.Task, error)) (httpapi.Answer, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), min(time.Duration(wait)*time.Second, f.WaitMax))
+	defer cancel()
+	first := ""
+	for {
+		shown, tasks, err := look(r.Context())
+		if err != nil {
+			return httpapi.Answer{}, err
+		}
+		body, err := httpapi.Encode(shown)
+		if err != nil {
+			return httpapi.Answer{}, err
+		}
+		etag := httpapi.ETagOf(body)
+		header := http.Header{"Etag": {etag}, "Cache-Control": {"private, no-cache"}}
+		running := httpapi.RetryAfter(tasks...)
+		if running != nil {
+			header["Retry-After"] = running["Retry-After"]
+		}
+		had := r.Header.Get("If-None-Match") != ""
+		same := httpapi.NotModified(r, etag) || !had && (first == "" || first == etag)
+		if first == "" {
+			first = etag
+		}
+		if running != nil && same && pause(ctx) {
+			continue
+		}
+		if httpapi.NotModified(r, etag) {
+			return httpapi.Answer{Status: http.StatusNotModified, Header: header}, nil
+		}
+		return httpapi.Answer{Header: header, Body: body}, nil
+	}
+}
+
+// pause waits for the next look, and says whether there is time for one.
+func pause(ctx context.Context) bool {
+	timer := time.NewTimer(lookEach)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return ctx.Err() == nil
+	}
+}

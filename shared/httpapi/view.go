@@ -1,0 +1,171 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// View is how tasks look from outside. Nothing of the provider's, no token
+// and no counter is in what it shows.
+type View struct {
+	// PublicURL is where image links lead; empty: what the task came to.
+	PublicURL string
+	Secrets   *config.Secrets // signs the image links
+}
+
+// Task is a task from outside.
+type Task struct {
+	ID         string      `json:"id"`
+	Status     task.Status `json:"status"`
+	StatusText string      `json:"statusText"`
+	Done       bool        `json:"done"`
+
+	Prompt      string            `json:"prompt"`
+	Model       string            `json:"model"`
+	NumImages   int               `json:"numImages"`
+	AspectRatio string            `json:"aspectRatio,omitempty"`
+	Resolution  string            `json:"resolution,omitempty"`
+	ImageURLs   []string          `json:"imageUrls,omitempty"`
+	Parent      string            `json:"parent,omitempty"`
+	Watermark   string            `json:"watermark,omitempty"`
+	Target      *task.Target      `json:"target,omitempty"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+
+	Images  []Image      `json:"images"`
+	Missing int          `json:"missing,omitzero"`
+	Credits TaskCredits  `json:"credits"`
+	Error   *TaskFailure `json:"error,omitempty"`
+
+	CreatedAt   time.Time `json:"createdAt"`
+	UpdatedAt   time.Time `json:"updatedAt"`
+	CompletedAt time.Time `json:"completedAt,omitzero"`
+}
+
+// Image is a stored picture from outside. Its links are for good.
+type Image struct {
+	N            int    `json:"n"`
+	URL          string `json:"url"`
+	ThumbnailURL string `json:"thumbnailUrl"`
+	Width        int    `json:"width"`
+	Height       int    `json:"height"`
+	Bytes        int64  `json:"bytes"`
+	ContentType  string `json:"contentType"`
+	SHA256       string `json:"sha256"`
+}
+
+// TaskCredits says what a task costs.
+type TaskCredits struct {
+	Estimate float64 `json:"estimate"`
+	// Outcome is "held" while the task runs, "spent" if it succeeded or was
+	// refused by the provider's policy, "returned" after every other failure.
+	Outcome string `json:"outcome"`
+}
+
+// TaskFailure says why a task failed.
+type TaskFailure struct {
+	Code      task.Code `json:"code"`
+	Message   string    `json:"message"`
+	Hint      string    `json:"hint"`
+	Retryable bool      `json:"retryable"`
+}
+
+var statusTexts = map[task.Status]string{
+	task.Submitting:  "In the queue",
+	task.Waiting:     "In the queue",
+	task.Unconfirmed: "Checking with the image service; you are charged at most once",
+	task.Generating:  "Making your picture",
+	task.Storing:     "Saving",
+	task.Succeeded:   "Done",
+	task.Failed:      "Not made",
+}
+
+// Task shows t.
+func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
+	text, ok := statusTexts[t.Status]
+	if !ok {
+		text = "Working on it" // a status of a newer release
+	}
+	shown := Task{
+		ID: t.ID, Status: t.Status, StatusText: text, Done: t.Done(),
+		Prompt: t.Prompt, Model: t.Model, NumImages: t.NumImages,
+		AspectRatio: t.AspectRatio, Resolution: t.Resolution, ImageURLs: t.ImageURLs,
+		Parent: t.Parent, Watermark: t.Watermark, Target: t.Target, Metadata: t.Metadata,
+		Images: []Image{}, Missing: t.Missing,
+		Credits:   TaskCredits{Estimate: t.Estimate, Outcome: outcome(t)},
+		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, CompletedAt: t.EndedAt,
+	}
+	if t.Failure != "" {
+		x := Explain(t.Failure)
+		shown.Error = &TaskFailure{Code: t.Failure, Message: x.Title, Hint: x.Hint, Retryable: x.Retryable}
+	}
+	if len(t.Images) == 0 {
+		return shown, nil
+	}
+	secret, err := v.Secrets.Current(ctx)
+	if err != nil {
+		return Task{}, &task.Error{Code: task.CodeUnavailable, Err: err}
+	}
+	for _, image := range t.Images {
+		shown.Images = append(shown.Images, Image{
+			N: image.N, Width: image.Width, Height: image.Height, Bytes: image.Bytes,
+			ContentType: image.ContentType, SHA256: image.SHA256,
+			URL:          v.imageURL(t, image.File, secret.ImageKeys),
+			ThumbnailURL: v.imageURL(t, image.Thumbnail, secret.ImageKeys),
+		})
+	}
+	return shown, nil
+}
+
+func (v View) imageURL(t *task.Task, file string, keys config.Keys) string {
+	base := v.PublicURL
+	if base == "" {
+		base = t.PublicURL
+	}
+	return base + "/v1/images/" + t.ID + "/" + keys.Sign(ImageMessage(t.ID, file)) + "/" + url.PathEscape(file)
+}
+
+// ImageMessage is what the token in an image link signs.
+func ImageMessage(id, file string) string { return "image|" + id + "|" + file }
+
+// promptPreview is how many characters of a prompt a list shows.
+const promptPreview = 300
+
+// Listed shows t as an item of a list, with the beginning of its prompt.
+func (v View) Listed(ctx context.Context, t *task.Task) (Task, error) {
+	shown, err := v.Task(ctx, t)
+	if utf8.RuneCountInString(shown.Prompt) > promptPreview {
+		shown.Prompt = string([]rune(shown.Prompt)[:promptPreview])
+	}
+	return shown, err
+}
+
+func outcome(t *task.Task) string {
+	switch {
+	case !t.Done():
+		return "held"
+	case t.Status == task.Succeeded || t.Failure == task.CodeContentPolicy:
+		return "spent"
+	}
+	return "returned"
+}
+
+// RetryAfter is the header that says when to look at tasks again; nil where
+// all of them have ended.
+func RetryAfter(tasks ...*task.Task) http.Header {
+	for _, t := range tasks {
+		if !t.Done() {
+			return http.Header{"Retry-After": {strconv.Itoa(pollSeconds)}}
+		}
+	}
+	return nil
+}
+
+// pollSeconds is how often a client that cannot wait looks at a task.
+const pollSeconds = 3
