@@ -77,8 +77,8 @@ func (f Function) submit(r *http.Request) (httpapi.Answer, error) {
 	if replayed {
 		header.Set("Idempotency-Replayed", "true")
 	}
-	if !t.Done() {
-		header["Retry-After"] = httpapi.RetryAfter(t)["Retry-After"]
+	if after := httpapi.RetryAfter(t); after != "" {
+		header.Set("Retry-After", after)
 	}
 	return httpapi.Answer{Status: http.StatusAccepted, Header: header, Body: shown}, nil
 }

@@ -98,21 +98,21 @@ func (f Function) many(r *http.Request) (httpapi.Answer, error) {
 	}
 	switch byIDs := q.Has("ids"); {
 	case byIDs && (q.Has("target") || q.Has("limit") || q.Has("cursor")):
-		return httpapi.Answer{}, badQuery("ids", "Give either ids, or target with limit and cursor.")
+		return httpapi.Answer{}, badQuery("Give either ids, or target with limit and cursor.")
 	case byIDs:
 		ids := strings.Split(q.Get("ids"), ",")
 		if len(ids) > maxIDs {
-			return httpapi.Answer{}, badQuery("ids", "At most 50 ids at a time.")
+			return httpapi.Answer{}, badQuery("At most 50 ids at a time.")
 		}
 		return f.watch(r, wait, func(ctx context.Context) (any, []*task.Task, error) {
 			return f.show(ctx, owner, ids, "")
 		})
 	case wait > 0:
-		return httpapi.Answer{}, badQuery("wait", "Waiting needs ids.")
+		return httpapi.Answer{}, badQuery("Waiting needs ids.")
 	}
 	target, ok := task.ParseTarget(q.Get("target"))
 	if !ok {
-		return httpapi.Answer{}, badQuery("target", "Give target=KIND:ID, such as moodboard:42, or ids=A,B.")
+		return httpapi.Answer{}, badQuery("Give target=KIND:ID, such as moodboard:42, or ids=A,B.")
 	}
 	ids, next, err := f.Store.List(r.Context(), owner, target, limit, q.Get("cursor"))
 	if err != nil {
@@ -123,8 +123,8 @@ func (f Function) many(r *http.Request) (httpapi.Answer, error) {
 	})
 }
 
-func badQuery(name, message string) error {
-	return &task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{Pointer: "?" + name, Code: "invalid", Message: message}}}
+func badQuery(message string) error {
+	return &task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{Code: "invalid", Message: message}}}
 }
 
 // show reads those of ids that are the owner's.
@@ -173,16 +173,16 @@ func (f Function) watch(r *http.Request, wait int, look func(context.Context) (a
 		}
 		etag := httpapi.ETagOf(body)
 		header := http.Header{"Etag": {etag}, "Cache-Control": {"private, no-cache"}}
-		running := httpapi.RetryAfter(tasks...)
-		if running != nil {
-			header["Retry-After"] = running["Retry-After"]
+		after := httpapi.RetryAfter(tasks...)
+		if after != "" {
+			header.Set("Retry-After", after)
 		}
 		had := r.Header.Get("If-None-Match") != ""
 		same := httpapi.NotModified(r, etag) || !had && (first == "" || first == etag)
 		if first == "" {
 			first = etag
 		}
-		if running != nil && same && pause(ctx) {
+		if after != "" && same && pause(ctx) {
 			continue
 		}
 		if httpapi.NotModified(r, etag) {

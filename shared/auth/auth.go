@@ -12,17 +12,20 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// The kinds of refusal. What Owner returns wraps one of them with the reason, for
-// the log; it never holds anything of the token.
+// The kinds of refusal, each a [task.Error] that says so from outside. What Owner
+// returns wraps one of them with the reason, for the log; it never holds anything
+// of the token.
 var (
-	// ErrUnauthorized: there is no token, or not one to trust (401).
-	ErrUnauthorized = errors.New("unauthorized")
-	// ErrForbidden: the token is genuine but is not a person's, or was given to a third-party client (403).
-	ErrForbidden = errors.New("forbidden")
-	// ErrUnavailable: nobody can tell, since the keys to verify with could not be had (503).
-	ErrUnavailable = errors.New("cannot verify tokens now")
+	// ErrUnauthorized: there is no token, or not one to trust.
+	ErrUnauthorized error = &task.Error{Code: task.CodeUnauthorized}
+	// ErrForbidden: the token is genuine but is not a person's, or was given to a third-party client.
+	ErrForbidden error = &task.Error{Code: task.CodeForbidden}
+	// ErrUnavailable: nobody can tell, since the keys to verify with could not be had.
+	ErrUnavailable error = &task.Error{Code: task.CodeUnavailable, RetryAfter: 5 * time.Second}
 )
 
 const (

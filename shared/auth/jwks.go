@@ -66,9 +66,7 @@ func (s *keySet) key(ctx context.Context, id keyID) (any, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: waiting for the JWKS: %w", ErrUnavailable, context.Cause(ctx))
 	}
-	if _, ok := s.fresh(id); !ok { // else whoever had the turn before has fetched it
-		s.renew(ctx)
-	}
+	s.renew(ctx)
 	set := s.current.Load()
 	if set == nil {
 		return nil, fmt.Errorf("%w: there is no JWKS", ErrUnavailable)
@@ -89,8 +87,9 @@ func (s *keySet) fresh(id keyID) (key any, ok bool) {
 	return key, ok
 }
 
-// renew fetches the set unless that was tried less than a minute ago: whoever
-// sends invented kids must not make us a nuisance to the issuer.
+// renew fetches the set unless that was tried less than a minute ago, as by
+// whoever had the turn before: senders of invented kids must not make us a
+// nuisance to the issuer.
 func (s *keySet) renew(ctx context.Context) {
 	now := s.now()
 	if now.Sub(s.triedAt) < jwksGap {

@@ -114,6 +114,10 @@ func TestJWKSNeverHad(t *testing.T) {
 	}{
 		{"500", status(500), auth.ErrUnavailable},
 		{"204", status(204), auth.ErrUnavailable},
+		{"404 with a set", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, jwks(mint.JWKS().Keys[0]))
+		}), auth.ErrUnavailable},
 		{"HTML", text("<html>"), auth.ErrUnavailable},
 		{"null", text("null"), auth.ErrUnavailable},
 		{"an error as JSON", text(`{"message":"no"}`), auth.ErrUnavailable},
@@ -178,6 +182,7 @@ func TestJWKSKeys(t *testing.T) {
 		{"one kid for an EC and an RSA key", es256, jwks(ec, changed(rsaJWK, func(k *jose.JSONWebKey) { k.KeyID = ec.KeyID })), nil},
 		{"a symmetric key", sign(jose.HS256, []byte(jwtSecret), map[string]any{"kid": "o"}, claims), jwks(jose.JSONWebKey{Key: []byte(jwtSecret), KeyID: "o"}), auth.ErrUnauthorized},
 		{"keys of unknown kinds beside", es256, jwks(`{"kty":"AKP","kid":"a"}`, `{"kty":"EC","crv":"P-256","kid":"broken"}`, `7`, `null`, ec), nil},
+		{"neither key nor token has a kid", sign(jose.RS256, rsaKey, nil, claims), jwks(changed(rsaJWK, func(k *jose.JSONWebKey) { k.KeyID = "" })), auth.ErrUnauthorized},
 		{"a key without kid", es256, jwks(changed(ec, func(k *jose.JSONWebKey) { k.KeyID = "" })), auth.ErrUnauthorized},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

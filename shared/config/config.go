@@ -37,7 +37,8 @@ const (
 	NeedAuthIssuer Need = "AUTH_ISSUER"
 )
 
-// Settings is the environment, checked. URLs carry no trailing slash, except AuthIssuer, which tokens repeat letter by letter.
+// Settings is the environment, checked. PublicURL and BaseURL carry no trailing slash;
+// the other URLs stand as they were given: tokens repeat AuthIssuer letter by letter.
 type Settings struct {
 	Table     string // TABLE
 	Bucket    string // BUCKET
@@ -128,7 +129,6 @@ func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings,
 // its published limit is one read in 30 s, so only a stand-in is read more often.
 func (r *reader) provider(s *Settings, profile Profile) {
 	text := r.value("NANOBANANA_BASE_URL")
-	simulated := text == "" && profile == Local
 	if text == "" && profile == Lambda {
 		text = DefaultBaseURL
 	}
@@ -136,7 +136,7 @@ func (r *reader) provider(s *Settings, profile Profile) {
 
 	const limit = 36 * time.Second
 	s.PollEvery = r.duration("POLL_EVERY", limit, 10*time.Millisecond, 10*time.Minute)
-	if s.PollEvery < limit && !simulated && !loopback(hostname(s.BaseURL)) {
+	if s.PollEvery < limit && s.BaseURL != "" && !loopback(hostname(s.BaseURL)) {
 		r.fault("POLL_EVERY", "is below 36s: the provider allows no more than that; only a provider on loopback may be read more often")
 	}
 }

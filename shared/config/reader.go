@@ -190,8 +190,6 @@ func (r *reader) url(name, text string, rule urlRule) string {
 	case u.Scheme == "https":
 	case u.Scheme != "http":
 		wrong = "is not https: write it like https://host"
-	case !r.standIns:
-		wrong = "is plain http: use https"
 	case rule.plainOnLoopbackOnly && !loopback(u.Hostname()):
 		wrong = "is plain http beyond loopback: use https"
 	case !private(u.Hostname()):

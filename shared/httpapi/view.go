@@ -2,8 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -156,15 +156,13 @@ func outcome(t *task.Task) string {
 	return "returned"
 }
 
-// RetryAfter is the header that says when to look at tasks again; nil where
-// all of them have ended.
-func RetryAfter(tasks ...*task.Task) http.Header {
-	for _, t := range tasks {
-		if !t.Done() {
-			return http.Header{"Retry-After": {strconv.Itoa(pollSeconds)}}
-		}
+// RetryAfter is the value of the header that says when to look at tasks
+// again; empty where all of them have ended.
+func RetryAfter(tasks ...*task.Task) string {
+	if slices.ContainsFunc(tasks, func(t *task.Task) bool { return !t.Done() }) {
+		return strconv.Itoa(pollSeconds)
 	}
-	return nil
+	return ""
 }
 
 // pollSeconds is how often a client that cannot wait looks at a task.

@@ -11,6 +11,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"runtime"
 
 	"golang.org/x/image/webp"
 )
@@ -25,6 +26,10 @@ const (
 	// the costliest form of PNG (16 bits, interlaced), or 40 Mpx in any
 	// usual one. Forms that cost much per pixel have fewer pixels.
 	maxMemory = 256 << 20
+
+	// largePicture is how much decoding has to take for it to be worth
+	// clearing the heap first.
+	largePicture = 16 << 20
 )
 
 // ErrBadPicture means that a file is not a picture we keep: not a PNG, JPEG
@@ -81,8 +86,14 @@ func inspect(src *source) (Picture, error) {
 	if err != nil {
 		return Picture{}, err
 	}
-	if err := checkSize(config, f.bytesPerPixel(src.rewound(), config.ColorModel)); err != nil {
+	memory, err := memoryFor(config, f.bytesPerPixel(src.rewound(), config.ColorModel))
+	if err != nil {
 		return Picture{}, err
+	}
+	if memory > largePicture {
+		// Or the heap, which may double between two collections, would
+		// still hold the picture before this one. It takes a millisecond.
+		runtime.GC()
 	}
 	img, err := f.decode(src.rewound())
 	if err != nil {
@@ -103,19 +114,20 @@ func inspect(src *source) (Picture, error) {
 	}, nil
 }
 
-// checkSize holds the size in a picture's header against the limits, before
-// anything is decoded: 48 KB of PNG can hold 381 MiB of pixels.
-func checkSize(c image.Config, bytesPerPixel int64) error {
+// memoryFor is how many bytes decoding may take. It holds the size in the
+// picture's header against the limits before anything is decoded: 48 KB of
+// PNG can hold 381 MiB of pixels.
+func memoryFor(c image.Config, bytesPerPixel int64) (int64, error) {
 	pixels := int64(c.Width) * int64(c.Height)
 	switch {
 	case c.Width < 1 || c.Height < 1 || c.Width > MaxSide || c.Height > MaxSide:
-		return fmt.Errorf("%d x %d pixels: a side is not between 1 and %d", c.Width, c.Height, MaxSide)
+		return 0, fmt.Errorf("%d x %d pixels: a side is not between 1 and %d", c.Width, c.Height, MaxSide)
 	case pixels > MaxPixels:
-		return fmt.Errorf("%d x %d pixels: more than %d", c.Width, c.Height, MaxPixels)
+		return 0, fmt.Errorf("%d x %d pixels: more than %d", c.Width, c.Height, MaxPixels)
 	case pixels*bytesPerPixel > maxMemory:
-		return fmt.Errorf("%d x %d pixels: more than can be decoded in this form", c.Width, c.Height)
+		return 0, fmt.Errorf("%d x %d pixels: more than can be decoded in this form", c.Width, c.Height)
 	}
-	return nil
+	return pixels * bytesPerPixel, nil
 }
 
 // A source is the file under the decoders, which know no context. It

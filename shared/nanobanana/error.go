@@ -85,6 +85,9 @@ func (e *Error) Unwrap() error { return e.cause }
 // cause an HTML page with status 402 is not certain: something in between may have written it.
 func (e *Error) Certain() bool { return e.NotSent || codes[e.Code].refusal }
 
+// maxText is how much of a text is looked at.
+const maxText = 2000
+
 // codes is the one classification table. What a code means depends on where it stands: in the
 // answer to a call (submit, record, credits), or as the outcome of a task (in a callback, or as
 // errorCode in a record).
@@ -154,6 +157,7 @@ func outcomeReason(code int, text string) Reason {
 }
 
 func refine(reason Reason, text string) Reason {
+	text = text[:min(len(text), maxText)] // a sentence, unless somebody wants to keep us busy
 	for _, t := range texts {
 		if t.pattern.MatchString(text) {
 			return t.reason

@@ -19,10 +19,7 @@ const (
 	maxURLs = 16 // four times what one task can be asked for
 )
 
-var (
-	taskIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-	nextURL       = regexp.MustCompile(`,\s*https?://`)
-)
+var taskIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // envelope is what every answer and every callback comes in.
 type envelope struct {
@@ -175,9 +172,11 @@ func appendURLs(urls []string, value any) []string {
 func splitURLs(text string) []string {
 	var urls []string
 	start := 0
-	for _, comma := range nextURL.FindAllStringIndex(text, -1) {
-		urls = append(urls, strings.TrimSpace(text[start:comma[0]]))
-		start = comma[0] + 1
+	for i := range len(text) {
+		if text[i] == ',' && strings.HasPrefix(strings.TrimLeft(text[i+1:], " "), "http") {
+			urls = append(urls, strings.TrimSpace(text[start:i]))
+			start = i + 1
+		}
 	}
 	return append(urls, strings.TrimSpace(text[start:]))
 }

@@ -1,0 +1,81 @@
+package lifecycle
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// sweepRate is how many calls a sweep makes to the provider in a second. Its
+// limit is unpublished; a sibling's is 20 submits in 10 s.
+const sweepRate = 10
+
+// New gives a Service by the settings. Links is for functions that submit.
+func New(c config.Settings, store task.Store, secrets *config.Secrets, links media.Linker, client *http.Client, log *slog.Logger) *Service {
+	return &Service{
+		Store:    store,
+		Provider: &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client},
+		Secrets:  secrets, Rules: Rules(c), Now: time.Now, Log: log,
+		PublicURL: c.PublicURL, Links: links, Prices: c.Prices, Quota: c.DailyQuota,
+		Rate: rate.NewLimiter(sweepRate, sweepRate),
+	}
+}
+
+// NewIngester gives an Ingester by the settings.
+func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, log *slog.Logger) *Ingester {
+	return &Ingester{
+		Store: store, Bucket: bucket, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
+		Rules: Rules(c), Now: time.Now, Log: log,
+	}
+}
+
+// Rules gives the rules of a task's life by the settings.
+func Rules(c config.Settings) task.Rules {
+	return task.Rules{
+		Poll: c.PollEvery, UnreadableAfter: c.UnreadableAfter, MaxGenerations: c.MaxGenerations,
+		Callbacks: true, Notify: c.NotifyURL != "",
+		ResultHosts: func(link string) bool { return slices.Contains(c.ResultHosts, hostOf(link, c.StandIns)) },
+	}
+}
+
+// hostOf is a link's host as RESULT_HOSTS names it: with its port, but for
+// https's own. It is empty for a link that nobody vouches for.
+func hostOf(link string, standIns bool) string {
+	u, err := url.Parse(link)
+	if err != nil || u.User != nil || u.Scheme != "https" && !(standIns && u.Scheme == "http") {
+		return ""
+	}
+	if u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") {
+		return strings.ToLower(u.Hostname())
+	}
+	return strings.ToLower(u.Host)
+}
+
+// trusted are the hosts whose private addresses and plain http are allowed:
+// where stand-ins are, the result hosts with a port, and the provider.
+func trusted(c config.Settings) []string {
+	if !c.StandIns {
+		return nil
+	}
+	var hosts []string
+	for _, h := range c.ResultHosts {
+		if _, _, err := net.SplitHostPort(h); err == nil {
+			hosts = append(hosts, h)
+		}
+	}
+	if u, err := url.Parse(c.BaseURL); err == nil && u.Port() != "" {
+		hosts = append(hosts, u.Host)
+	}
+	return hosts
+}

@@ -1,0 +1,448 @@
+package media_test
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/media"
+)
+
+// secret stands in every link of these tests and must not come out again.
+const secret = "X-Amz-Signature=c0ffee"
+
+// hostile serves pictures, and everything else that a host can do to us.
+func hostile() http.Handler {
+	mux := http.NewServeMux()
+	png := pngOf(64, 64)
+	mux.HandleFunc("/ok.png", func(w http.ResponseWriter, r *http.Request) { w.Write(png) })
+	mux.HandleFunc("/lies.png", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Write(png)
+	})
+	mux.HandleFunc("/status/403", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, r.URL.RawQuery, http.StatusForbidden)
+	})
+	mux.HandleFunc("/status/204", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("/json", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "image/png")
+		io.WriteString(w, `{"code":404,"msg":"expired"}`)
+	})
+	mux.HandleFunc("/html.jpg", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<!doctype html><title>x") })
+	mux.HandleFunc("/empty", func(w http.ResponseWriter, r *http.Request) {})
+	mux.HandleFunc("/short", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "\x89PNG") })
+	mux.HandleFunc("/gzip", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		z.Write(png)
+		z.Close()
+	})
+	mux.HandleFunc("/silent", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("/stalled", func(w http.ResponseWriter, r *http.Request) {
+		w.Write(png[:20])
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	mux.HandleFunc("/drip", func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			w.Write(png[:20])
+			w.(http.Flusher).Flush()
+			time.Sleep(time.Millisecond) // the drip itself, not a wait
+		}
+	})
+	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) {
+		w.Write(png)
+		for r.Context().Err() == nil {
+			w.Write(make([]byte, 32<<10))
+		}
+	})
+	mux.HandleFunc("/claims", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", r.FormValue("length"))
+		w.Write(png)
+	})
+	mux.HandleFunc("/cut", func(w http.ResponseWriter, r *http.Request) {
+		w.Write(png[:100])
+		w.(http.Flusher).Flush() // chunked, and never ended
+		panic(http.ErrAbortHandler)
+	})
+	mux.HandleFunc("/garbage", func(w http.ResponseWriter, r *http.Request) {
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		fmt.Fprintf(conn, "HTTP/1.1 %s\r\n\r\n", r.URL.RawQuery)
+		conn.Close()
+	})
+	mux.HandleFunc("/to", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", r.FormValue("url"))
+		w.WriteHeader(http.StatusFound)
+	})
+	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "/loop?"+secret)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	})
+	mux.HandleFunc("/nowhere", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusFound) })
+	return mux
+}
+
+// impatient are options under which every fault shows quickly.
+func impatient(server *httptest.Server) media.FetchOptions {
+	return media.FetchOptions{
+		Trusted:        []string{server.Listener.Addr().String()},
+		MaxBytes:       1 << 20,
+		ConnectTimeout: 5 * time.Second,
+		HeaderTimeout:  300 * time.Millisecond,
+		Timeout:        5 * time.Second,
+		FloorWindow:    200 * time.Millisecond,
+		FloorBytes:     64 << 10,
+	}
+}
+
+// wantFetchError checks that err is of the kind, and that it keeps the secret.
+func wantFetchError(t *testing.T, err error, kind media.Kind) *media.FetchError {
+	t.Helper()
+	var fetchErr *media.FetchError
+	if !errors.As(err, &fetchErr) || fetchErr.Kind != kind {
+		t.Fatalf("got %v, want kind %s", err, kind)
+	}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if strings.Contains(e.Error(), "c0ffee") {
+			t.Errorf("the error repeats the signature: %v", e)
+		}
+	}
+	return fetchErr
+}
+
+func TestFetch(t *testing.T) {
+	server := httptest.NewServer(hostile())
+	defer server.Close()
+	fetcher := media.NewFetcher(impatient(server))
+	for _, path := range []string{"/ok.png", "/lies.png", "/to?url=/ok.png"} {
+		file := tempFile(t)
+		n, err := fetcher.Fetch(t.Context(), server.URL+path, file)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		p, err := media.Open(t.Context(), file)
+		if err != nil || p.Bytes != n || p.ContentType != "image/png" {
+			t.Errorf("%s: %d bytes, then %+v, %v", path, n, p, err)
+		}
+	}
+}
+
+func TestFetchFaults(t *testing.T) {
+	server := httptest.NewServer(hostile())
+	t.Cleanup(server.Close)
+	fetcher := media.NewFetcher(impatient(server))
+	for _, test := range []struct {
+		path string
+		kind media.Kind
+	}{
+		{"/status/403", media.KindStatus},
+		{"/status/404", media.KindStatus},
+		{"/status/204", media.KindStatus},
+		{"/json", media.KindNotPicture},
+		{"/html.jpg", media.KindNotPicture},
+		{"/empty", media.KindNotPicture},
+		{"/short", media.KindNotPicture},
+		{"/gzip", media.KindEncoded},
+		{"/silent", media.KindTimeout},
+		{"/stalled", media.KindTimeout},
+		{"/drip", media.KindTimeout},
+		{"/endless", media.KindTooBig},
+		{"/claims?length=1048577", media.KindTooBig},
+		{"/claims?length=4096", media.KindCut},
+		{"/cut", media.KindCut},
+		{"/garbage", media.KindUnreachable},
+		{"/loop", media.KindRefused},
+		{"/nowhere", media.KindRefused},
+		{"/to?url=https://127.0.0.1/x", media.KindRefused},
+		{"/to?url=https://169.254.169.254/latest/meta-data", media.KindRefused},
+		{"/to?url=http://127.0.0.1/x", media.KindRefused},
+		{"/to?url=http://example.com/x.png", media.KindRefused},
+		{"/to?url=file:///etc/passwd", media.KindRefused},
+		{"/to?url=https://user:pass@example.com/x", media.KindRefused},
+		{"/to?url=//[::1]/x", media.KindRefused},
+		{"/to?url=https://①②⑦.⓪.⓪.①/x", media.KindRefused},
+		{"/to?url=%25zz", media.KindRefused},
+	} {
+		t.Run(test.path, func(t *testing.T) {
+			t.Parallel()
+			link := server.URL + test.path + map[bool]string{true: "&", false: "?"}[strings.Contains(test.path, "?")] + secret
+			_, err := fetcher.Fetch(t.Context(), link, io.Discard)
+			fetchErr := wantFetchError(t, err, test.kind)
+			if test.kind == media.KindStatus && fmt.Sprint("/status/", fetchErr.Status) != test.path {
+				t.Errorf("Status %d", fetchErr.Status)
+			}
+		})
+	}
+}
+
+func TestFetchSizeLimit(t *testing.T) {
+	const limit = 25 << 20
+	var length atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush() // no Content-Length
+		w.Write(append([]byte("\x89PNG\r\n\x1a\n"), make([]byte, length.Load()-8)...))
+	}))
+	defer server.Close()
+	fetcher := media.NewFetcher(media.FetchOptions{Trusted: []string{server.Listener.Addr().String()}})
+
+	length.Store(limit)
+	if n, err := fetcher.Fetch(t.Context(), server.URL, io.Discard); n != limit || err != nil {
+		t.Errorf("25 MiB: %d, %v", n, err)
+	}
+	length.Store(limit + 1)
+	_, err := fetcher.Fetch(t.Context(), server.URL, io.Discard)
+	wantFetchError(t, err, media.KindTooBig)
+}
+
+func TestFetchNeedsNoMemory(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "\xff\xd8\xff")
+		io.CopyN(w, zeros{}, 24<<20)
+	}))
+	defer server.Close()
+	fetcher := media.NewFetcher(media.FetchOptions{Trusted: []string{server.Listener.Addr().String()}})
+	file := tempFile(t)
+	if got := allocated(func() {
+		if _, err := fetcher.Fetch(t.Context(), server.URL, file); err != nil {
+			t.Error(err)
+		}
+	}); got > 1<<20 {
+		t.Errorf("24 MiB take %d bytes of memory", got)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// public is an https server at https://example.com, for a Fetcher to which
+// it looks like one on the Internet.
+type public struct {
+	*httptest.Server
+	options media.FetchOptions
+
+	mu     sync.Mutex // guards what follows
+	names  map[string][]string
+	dialed []string
+}
+
+func newPublic(t *testing.T) *public {
+	p := &public{Server: httptest.NewTLSServer(hostile()), names: map[string][]string{"example.com": {"8.8.8.8"}}}
+	t.Cleanup(p.Close)
+	p.Config.ErrorLog = log.New(io.Discard, "", 0) // we break off handshakes
+	p.options = impatient(p.Server)
+	p.options.Trusted = nil
+	p.options.RootCAs = x509.NewCertPool()
+	p.options.RootCAs.AddCert(p.Certificate())
+	// Each look-up of a name takes the next of its answers, up to the last.
+	p.options.Lookup = func(ctx context.Context, network, host string) ([]netip.Addr, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		host = strings.ToLower(host)
+		answers := p.names[host]
+		if len(answers) == 0 {
+			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+		}
+		if len(answers) > 1 {
+			p.names[host] = answers[1:]
+		}
+		var addrs []netip.Addr
+		for _, a := range strings.Fields(answers[0]) {
+			addrs = append(addrs, netip.MustParseAddr(a))
+		}
+		return addrs, nil
+	}
+	p.options.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		p.mu.Lock()
+		p.dialed = append(p.dialed, address)
+		p.mu.Unlock()
+		if address != "8.8.8.8:443" {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("connection refused")}
+		}
+		var d net.Dialer
+		return d.DialContext(ctx, network, p.Listener.Addr().String())
+	}
+	return p
+}
+
+func TestFetchFromPublicHosts(t *testing.T) {
+	const link = "https://example.com/ok.png?" + secret
+	for _, test := range []struct {
+		name    string
+		link    string
+		answers []string
+		kind    media.Kind // "" for success
+		dialed  string
+	}{
+		{"a public name", link, []string{"8.8.8.8"}, "", "[8.8.8.8:443]"},
+		{"port 443 spelled out", "https://EXAMPLE.com:443/ok.png", []string{"8.8.8.8"}, "", "[8.8.8.8:443]"},
+		{"an address written as IPv6", link, []string{"::ffff:8.8.8.8"}, "", "[8.8.8.8:443]"},
+		{"the second address answers", link, []string{"8.8.4.4 8.8.8.8"}, "", "[8.8.4.4:443 8.8.8.8:443]"},
+		{"a private address is passed over", link, []string{"10.0.0.1 8.8.8.8"}, "", "[8.8.8.8:443]"},
+		{"a private address", link, []string{"192.168.1.1"}, media.KindRefused, "[]"},
+		{"a private address in IPv6", link, []string{"::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::"}, media.KindRefused, "[]"},
+		{"a name that is rebound between two hops", "https://example.com/to?url=/ok.png", []string{"8.8.8.8", "127.0.0.1"}, media.KindRefused, "[8.8.8.8:443]"},
+		{"a redirect to plain http", "https://example.com/to?url=http://example.com/ok.png", []string{"8.8.8.8"}, media.KindRefused, "[8.8.8.8:443]"},
+		{"a redirect to another port", "https://example.com/to?url=https://example.com:8443/ok.png", []string{"8.8.8.8"}, media.KindRefused, "[8.8.8.8:443]"},
+		{"a redirect to a name for a private address", "https://example.com/to?url=https://other.example.com/", []string{"8.8.8.8"}, media.KindRefused, "[8.8.8.8:443]"},
+		{"an unknown name", "https://unknown.example.com/?" + secret, []string{"8.8.8.8"}, media.KindUnreachable, "[]"},
+		{"nobody listens", link, []string{"8.8.4.4"}, media.KindUnreachable, "[8.8.4.4:443]"},
+		{"a certificate for another name", "https://alias.test.com/?" + secret, []string{"8.8.8.8"}, media.KindUnreachable, "[8.8.8.8:443]"},
+		{"a public address, but the certificate is not for it", "https://8.8.8.8/?" + secret, []string{""}, media.KindUnreachable, "[8.8.8.8:443]"},
+		{"plain http", "http://example.com/ok.png", []string{"8.8.8.8"}, media.KindRefused, "[]"},
+		{"not a link", "https://exa mple.com/?" + secret, []string{""}, media.KindRefused, "[]"},
+		{"no link", "", []string{""}, media.KindRefused, "[]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPublic(t)
+			p.names["example.com"] = test.answers
+			p.names["other.example.com"] = []string{"10.1.2.3"}
+			p.names["alias.test.com"] = []string{"8.8.8.8"}
+			p.names["8.8.8.8"] = []string{"8.8.8.8"}
+			_, err := media.NewFetcher(p.options).Fetch(t.Context(), test.link, io.Discard)
+			if test.kind != "" {
+				wantFetchError(t, err, test.kind)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if got := fmt.Sprint(p.dialed); got != test.dialed {
+				t.Errorf("dialed %s, want %s", got, test.dialed)
+			}
+		})
+	}
+}
+
+// TestFetchRefusesPrivateAddresses has no seam: the Fetcher looks up and
+// would dial for itself.
+func TestFetchRefusesPrivateAddresses(t *testing.T) {
+	fetcher := media.NewFetcher(media.FetchOptions{ConnectTimeout: time.Second})
+	for _, host := range []string{
+		"127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "0x7f000001", "0x7f.1", "127.1", "0177.0.0.1",
+		"169.254.169.254", "[fd00:ec2::254]", "10.0.0.1", "100.64.0.1", "localhost", "localhost.", "metadata.google.internal",
+		"①②⑦.⓪.⓪.①", "127。0。0。1", "[fe80::1%25lo]",
+	} {
+		_, err := fetcher.Fetch(t.Context(), "https://"+host+"/?"+secret, io.Discard)
+		wantFetchError(t, err, media.KindRefused)
+	}
+}
+
+func TestFetchSendsLittle(t *testing.T) {
+	var got *http.Request
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			http.Redirect(w, r, "/second", http.StatusFound)
+			return
+		}
+		got = r
+		w.Write(pngOf(1, 1))
+	}))
+	defer server.Close()
+	if _, err := media.NewFetcher(impatient(server)).Fetch(t.Context(), server.URL+"/first?"+secret, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for header, want := range map[string]string{"Accept-Encoding": "identity", "Referer": "", "Cookie": "", "Authorization": ""} {
+		if got := got.Header.Get(header); got != want {
+			t.Errorf("%s: %q, want %q", header, got, want)
+		}
+	}
+	if !strings.HasPrefix(got.UserAgent(), "nanobanana-functions/1 ") {
+		t.Errorf("User-Agent %q", got.UserAgent())
+	}
+}
+
+func TestFetchWriterFails(t *testing.T) {
+	server := httptest.NewServer(hostile())
+	defer server.Close()
+	file := tempFile(t)
+	file.Close()
+	_, err := media.NewFetcher(impatient(server)).Fetch(t.Context(), server.URL+"/ok.png", file)
+	if fetchErr := (*media.FetchError)(nil); !errors.Is(err, os.ErrClosed) || errors.As(err, &fetchErr) {
+		t.Errorf("got %v, want the writer's own error", err)
+	}
+}
+
+func TestFetchLeavesNothingBehind(t *testing.T) {
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never shakes hands
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	server := httptest.NewServer(hostile())
+	defer server.Close()
+	before := runtime.NumGoroutine()
+	options := impatient(server)
+	options.Trusted = append(options.Trusted, mute.Addr().String())
+	options.ConnectTimeout = time.Hour
+	fetcher := media.NewFetcher(options)
+	for _, link := range []string{server.URL + "/ok.png", server.URL + "/stalled", "https://" + mute.Addr().String() + "/"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		_, err := fetcher.Fetch(ctx, link, io.Discard)
+		cancel()
+		if err != nil {
+			wantFetchError(t, err, media.KindTimeout)
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v does not say that the caller's time was up", err)
+			}
+		}
+	}
+	server.CloseClientConnections()
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("goroutines are left:\n%s", stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+func TestFetchTrustedByTLS(t *testing.T) {
+	server := httptest.NewTLSServer(hostile())
+	defer server.Close()
+	options := impatient(server)
+	_, err := media.NewFetcher(options).Fetch(t.Context(), server.URL+"/ok.png", io.Discard)
+	fetchErr := wantFetchError(t, err, media.KindUnreachable)
+	if cert := (*tls.CertificateVerificationError)(nil); !errors.As(fetchErr, &cert) {
+		t.Errorf("%v does not blame the certificate", fetchErr)
+	}
+	options.RootCAs = x509.NewCertPool()
+	options.RootCAs.AddCert(server.Certificate())
+	if _, err := media.NewFetcher(options).Fetch(t.Context(), server.URL+"/ok.png", io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
+func tempFile(t testing.TB) *os.File {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "picture"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return file
+}
+
+// allocated is how many bytes do allocates, collected since or not: no less
+// than it holds at any time.
+func allocated(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}

@@ -1,0 +1,10 @@
+package nanobanana
+
+// DecodeRecord is what Record does with the body of an answer; the fuzzer needs no server for it.
+func DecodeRecord(body []byte) (Record, bool) {
+	var env envelope
+	if !decodeObject(body, &env) {
+		return Record{}, false
+	}
+	return parseRecord(env)
+}
