@@ -1,2 +1,0 @@
-// Package nanobananatest simulates the NanoBanana API for tests and for the local run.
-package nanobananatest

@@ -1,0 +1,283 @@
+package nanobananatest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"hash/fnv"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/HugoSmits86/nativewebp"
+	"golang.org/x/image/draw"
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/basicfont"
+	"golang.org/x/image/math/fixed"
+	_ "golang.org/x/image/webp" // input images may be WebP
+)
+
+const maxSide = 4096
+
+// album keeps the pictures drawn last. They are drawn when first asked for.
+type album struct {
+	mu    sync.Mutex // guards what follows
+	drawn map[sheet][]byte
+	order []sheet
+}
+
+// sheet is all that a picture is drawn from, so that the same order gives the same bytes.
+type sheet struct {
+	prompt        string
+	n             int // which of the order's pictures, from 1
+	width, height int
+	format        string
+	edit          string // the task whose inputs are drawn in; empty where there are none
+}
+
+const albumSize = 64
+
+func (a *album) picture(sh sheet, inputs []image.Image) ([]byte, error) {
+	a.mu.Lock()
+	body, ok := a.drawn[sh]
+	a.mu.Unlock()
+	if ok {
+		return body, nil
+	}
+	body, err := encode(sh.draw(inputs), sh.format)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.drawn == nil {
+		a.drawn = map[sheet][]byte{}
+	}
+	if len(a.order) >= albumSize {
+		delete(a.drawn, a.order[0])
+		a.order = a.order[1:]
+	}
+	a.drawn[sh] = body
+	a.order = append(a.order, sh)
+	return body, nil
+}
+
+func encode(img image.Image, format string) ([]byte, error) {
+	var out bytes.Buffer
+	var err error
+	switch format {
+	case "jpg":
+		err = jpeg.Encode(&out, img, &jpeg.Options{Quality: 85})
+	case "webp":
+		err = nativewebp.Encode(&out, img, nil)
+	default:
+		err = (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&out, img)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", format, err)
+	}
+	return out.Bytes(), nil
+}
+
+// draw makes a picture of the prompt: a gradient and discs in colours of its hash, the inputs in
+// a frame where there are any, and its first words.
+func (sh sheet) draw(inputs []image.Image) image.Image {
+	hash := fnv.New64a()
+	_, _ = io.WriteString(hash, sh.prompt)
+	dice := rand.New(rand.NewPCG(hash.Sum64(), uint64(sh.n)))
+	img := image.NewRGBA(image.Rect(0, 0, sh.width, sh.height))
+	gradient(img, tone(dice), tone(dice))
+	for range 5 {
+		disc(img, tone(dice), dice.IntN(sh.width), dice.IntN(sh.height), 1+dice.IntN(1+min(sh.width, sh.height)/4))
+	}
+	insert(img, inputs, tone(dice))
+	caption(img, sh.prompt)
+	return img
+}
+
+func tone(dice *rand.Rand) color.RGBA {
+	return color.RGBA{uint8(dice.IntN(256)), uint8(dice.IntN(256)), uint8(dice.IntN(256)), 255}
+}
+
+func gradient(img *image.RGBA, from, to color.RGBA) {
+	size := img.Rect.Size()
+	mix := func(a, b uint8, at, of int) uint8 { return uint8((int(a)*(of-at) + int(b)*at) / of) }
+	for y := range size.Y {
+		for x := range size.X {
+			at, of := x+y, size.X+size.Y
+			img.SetRGBA(x, y, color.RGBA{mix(from.R, to.R, at, of), mix(from.G, to.G, at, of), mix(from.B, to.B, at, of), 255})
+		}
+	}
+}
+
+func disc(img *image.RGBA, c color.RGBA, centerX, centerY, radius int) {
+	for y := centerY - radius; y <= centerY+radius; y++ {
+		for x := centerX - radius; x <= centerX+radius; x++ {
+			if dx, dy := x-centerX, y-centerY; dx*dx+dy*dy <= radius*radius && image.Pt(x, y).In(img.Rect) {
+				img.SetRGBA(x, y, c)
+			}
+		}
+	}
+}
+
+// insert draws the inputs side by side, tinted, in a frame of the picture's own.
+func insert(img *image.RGBA, inputs []image.Image, tint color.RGBA) {
+	if len(inputs) == 0 {
+		return
+	}
+	frame := max(1, min(img.Rect.Dx(), img.Rect.Dy())/16)
+	inner := img.Rect.Inset(frame)
+	for i, input := range inputs {
+		tile := inner
+		tile.Min.X = inner.Min.X + inner.Dx()*i/len(inputs)
+		tile.Max.X = inner.Min.X + inner.Dx()*(i+1)/len(inputs)
+		draw.ApproxBiLinear.Scale(img, tile, input, input.Bounds(), draw.Over, nil)
+	}
+	veil := image.NewUniform(color.NRGBA{tint.R, tint.G, tint.B, 60})
+	draw.Draw(img, inner, veil, image.Point{}, draw.Over)
+}
+
+// caption writes the beginning of the prompt on a bar at the foot, where there is room.
+func caption(img *image.RGBA, prompt string) {
+	const lineHeight = 18
+	letters := (img.Rect.Dx() - 12) / basicfont.Face7x13.Advance
+	if letters < 4 || img.Rect.Dy() < 3*lineHeight {
+		return
+	}
+	text := []rune(strings.Join(strings.Fields(prompt), " "))
+	if len(text) > letters {
+		text = append(text[:letters-2], '.', '.')
+	}
+	bar := img.Rect
+	bar.Min.Y = bar.Max.Y - lineHeight
+	draw.Draw(img, bar, image.NewUniform(color.NRGBA{0, 0, 0, 160}), image.Point{}, draw.Over)
+	writer := font.Drawer{Dst: img, Src: image.White, Face: basicfont.Face7x13, Dot: fixed.P(6, bar.Max.Y-5)}
+	writer.DrawString(string(text))
+}
+
+// size gives a picture's sides for a ratio and a resolution; side is the longest at 1K.
+func size(ratio, resolution string, side int) (width, height int) {
+	switch resolution {
+	case "2K":
+		side *= 2
+	case "4K":
+		side *= 4
+	}
+	side = min(max(side, 1), maxSide)
+	across, down, _ := strings.Cut(ratio, ":")
+	w, errW := strconv.Atoi(across)
+	h, errH := strconv.Atoi(down)
+	switch {
+	case errW != nil || errH != nil: // none, or auto
+		return side, side
+	case w >= h:
+		return side, max(1, side*h/w)
+	}
+	return max(1, side*w/h), side
+}
+
+// result serves a picture: the name is the task's id, which picture of it, and an extension.
+func (s *Server) result(w http.ResponseWriter, r *http.Request) {
+	name, extension, _ := strings.Cut(r.PathValue("name"), ".")
+	id, number, _ := strings.Cut(name, "-")
+	n, err := strconv.Atoi(number)
+	s.mu.Lock()
+	t, known := s.tasks[id]
+	known = known && err == nil && n >= 1 && n <= len(t.URLs) && t.Flag == FlagSucceeded
+	if known {
+		t.Downloads++
+	}
+	s.mu.Unlock()
+	fault := s.take(func(k *Knobs) *Fault { return &k.Download })
+	switch {
+	case strings.HasPrefix(r.UserAgent(), "Go-http-client"):
+		// The vendor's host does so too: clients that say who they are are let in.
+		http.Error(w, "403 for the default User-Agent of a library", http.StatusForbidden)
+		return
+	case !known:
+		http.NotFound(w, r)
+		return
+	}
+	knobs := s.Knobs()
+	width, height := size(cmp.Or(t.order.ImageSize, t.order.AspectRatio), t.order.Resolution, knobs.PictureSide)
+	sh := sheet{prompt: t.Prompt, n: n, width: width, height: height, format: knobs.format(t)}
+	if len(t.inputs) > 0 {
+		sh.edit = t.ID
+	}
+	body, err := s.album.picture(sh, t.inputs)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	s.answer(w, r, fault, contentTypes[extension], body)
+}
+
+var contentTypes = map[string]string{"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+
+// format is in what the pictures of t are encoded.
+func (k Knobs) format(t *task) string {
+	return cmp.Or(k.PictureFormat, t.order.OutputFormat, t.endpoint.format)
+}
+
+// extension is in what their names say they are.
+func (k Knobs) extension(t *task) string {
+	if k.Mislabel {
+		return "jpg"
+	}
+	return k.format(t)
+}
+
+// fetch gets an input image, scaled down. Plain http is for loopback, where tests and the local
+// run keep their pictures.
+func (s *Server) fetch(ctx context.Context, address string) (image.Image, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Scheme != "https" && u.Hostname() != "localhost" && !ip.IsLoopback() {
+		return nil, fmt.Errorf("plain http to %s", u.Host)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", userAgent)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxInput+1))
+	if err != nil || resp.StatusCode != http.StatusOK || len(body) > maxInput {
+		return nil, fmt.Errorf("status %d, %d bytes: %w", resp.StatusCode, len(body), err)
+	}
+	return decodeSmall(body)
+}
+
+func decodeSmall(body []byte) (image.Image, error) {
+	config, _, err := image.DecodeConfig(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if int64(config.Width)*int64(config.Height) > maxPixels {
+		return nil, fmt.Errorf("%d x %d is too large", config.Width, config.Height)
+	}
+	img, _, err := image.Decode(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	width, height := size(fmt.Sprintf("%d:%d", config.Width, config.Height), "", inputSide)
+	small := image.NewRGBA(image.Rect(0, 0, width, height))
+	draw.ApproxBiLinear.Scale(small, small.Rect, img, img.Bounds(), draw.Src, nil)
+	return small, nil
+}

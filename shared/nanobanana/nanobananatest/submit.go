@@ -1,0 +1,182 @@
+package nanobananatest
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+)
+
+const maxBody = 1 << 20
+
+// endpoint is what is documented of one of the three.
+type endpoint struct {
+	fields      []string // others are dropped in silence, as the vendor does
+	prompt      int      // longest prompt in characters
+	inputs      int      // most input images
+	ratios      []string
+	resolutions map[string]float64 // credits for an image by resolution; "" where it is not given
+	newer       bool               // one image a task, callbacks and answers of family B
+	format      string
+}
+
+var endpoints = map[string]endpoint{
+	"generate": {
+		fields: []string{"prompt", "type", "callBackUrl", "numImages", "imageUrls", "watermark", "image_size"},
+		prompt: 5000, inputs: 10, format: "png",
+		ratios:      []string{"1:1", "9:16", "16:9", "3:4", "4:3", "3:2", "2:3", "5:4", "4:5", "21:9"},
+		resolutions: map[string]float64{"": 4},
+	},
+	"generate-2": {
+		fields: []string{"prompt", "imageUrls", "aspectRatio", "resolution", "outputFormat", "googleSearch", "callBackUrl"},
+		prompt: 20000, inputs: 14, newer: true, format: "jpg",
+		ratios: []string{"1:1", "1:4", "1:8", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1", "9:16", "16:9",
+			"21:9", "auto"},
+		resolutions: map[string]float64{"": 8, "1K": 8, "2K": 12, "4K": 18},
+	},
+	"generate-pro": {
+		fields: []string{"prompt", "imageUrls", "resolution", "aspectRatio", "callBackUrl"},
+		prompt: 5000, inputs: 8, newer: true, format: "png",
+		ratios:      []string{"1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9", "auto"},
+		resolutions: map[string]float64{"1K": 18, "2K": 18, "4K": 24},
+	},
+}
+
+// order is the body of a submit, of any endpoint. Names are matched exactly: the vendor drops
+// callbackUrl just as it drops IMAGETOIMAGE's second guess.
+type order struct {
+	Prompt       string   `json:"prompt"`
+	Type         string   `json:"type"`
+	CallbackURL  string   `json:"callBackUrl"`
+	NumImages    *int     `json:"numImages"`
+	ImageURLs    []string `json:"imageUrls"`
+	ImageSize    string   `json:"image_size"`
+	AspectRatio  string   `json:"aspectRatio"`
+	Resolution   string   `json:"resolution"`
+	OutputFormat string   `json:"outputFormat"`
+}
+
+func (s *Server) submit(w http.ResponseWriter, r *http.Request, name string, e endpoint) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	s.mu.Lock()
+	s.posts++
+	s.mu.Unlock()
+	fault := s.take(func(k *Knobs) *Fault { return &k.Submit })
+	if err != nil || !s.authorized(w, r) {
+		return
+	}
+	answer := fill("submit-generate", nil)
+	if fault.Kind == NoFault || fault.Accepted {
+		params, o, err := e.read(body)
+		if err != nil {
+			s.refuse(w, refusal{400, err.Error()})
+			return
+		}
+		t, refused := s.accept(name, e, o, params)
+		if t == nil {
+			s.refuse(w, refused)
+			return
+		}
+		t.waitForEarlyCallback(r)
+		answer = t.submitAnswer()
+	}
+	s.answer(w, r, fault, "application/json", answer)
+}
+
+func (t *task) submitAnswer() []byte {
+	sample := "submit-generate"
+	if t.endpoint.newer {
+		sample = "submit-newer"
+	}
+	return fill(sample, fields{"data.taskId": t.ID})
+}
+
+// read takes the fields the endpoint knows from body, and validates them.
+func (e endpoint) read(body []byte) (params map[string]any, o order, err error) {
+	if len(body) > maxBody || json.Unmarshal(body, &params) != nil || params == nil {
+		return nil, o, fmt.Errorf("the request body is not readable")
+	}
+	for name := range params {
+		if !slices.Contains(e.fields, name) {
+			delete(params, name)
+		}
+	}
+	known, err := json.Marshal(params)
+	if err == nil {
+		err = json.Unmarshal(known, &o)
+	}
+	if err != nil {
+		return nil, o, fmt.Errorf("a parameter has the wrong type")
+	}
+	return params, o, e.validate(o)
+}
+
+// validate checks what every endpoint has; generate adds its own.
+func (e endpoint) validate(o order) error {
+	_, priced := e.resolutions[o.Resolution]
+	ratio := cmp.Or(o.ImageSize, o.AspectRatio)
+	switch {
+	case strings.TrimSpace(o.Prompt) == "":
+		return fmt.Errorf("prompt must not be blank")
+	case utf8.RuneCountInString(o.Prompt) > e.prompt:
+		return fmt.Errorf("prompt is longer than %d characters", e.prompt)
+	case len(o.ImageURLs) > e.inputs:
+		return fmt.Errorf("imageUrls has more than %d entries", e.inputs)
+	case slices.ContainsFunc(o.ImageURLs, func(text string) bool { return !isWebURL(text) }):
+		return fmt.Errorf("imageUrls must be http or https")
+	case ratio != "" && !slices.Contains(e.ratios, ratio):
+		return fmt.Errorf("the aspect ratio is not one of %s", strings.Join(e.ratios, " "))
+	case o.Resolution == "" && !priced:
+		return fmt.Errorf("Resolution must not be blank") //nolint:staticcheck // the vendor's words
+	case !priced:
+		return fmt.Errorf("resolution must be 1K, 2K or 4K")
+	case o.OutputFormat != "" && o.OutputFormat != "png" && o.OutputFormat != "jpg":
+		return fmt.Errorf("outputFormat must be png or jpg")
+	case o.CallbackURL != "" && !isWebURL(o.CallbackURL):
+		return fmt.Errorf("callBackUrl must be http or https")
+	case !e.newer:
+		return o.validateGenerate()
+	}
+	return nil
+}
+
+func (o order) validateGenerate() error {
+	switch {
+	case o.Type != "TEXTTOIAMGE" && o.Type != "IMAGETOIAMGE":
+		return fmt.Errorf("type must be TEXTTOIAMGE or IMAGETOIAMGE")
+	case o.Type == "IMAGETOIAMGE" && len(o.ImageURLs) == 0:
+		return fmt.Errorf("imageUrls must not be blank")
+	case o.CallbackURL == "":
+		return fmt.Errorf("callBackUrl must not be blank")
+	case o.NumImages != nil && (*o.NumImages < 1 || *o.NumImages > 4):
+		return fmt.Errorf("numImages must be between 1 and 4")
+	}
+	return nil
+}
+
+// inputs are the images to edit: generate looks at them only when its type says so.
+func (o order) inputs() []string {
+	if o.Type == "TEXTTOIAMGE" {
+		return nil
+	}
+	return o.ImageURLs
+}
+
+// count is how many images were ordered.
+func (o order) count() int {
+	if o.NumImages == nil {
+		return 1
+	}
+	return *o.NumImages
+}
+
+func isWebURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
