@@ -39,7 +39,7 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 		return unavailable(err)
 	case attempt != t.Attempt:
 		s.log(ctx, slog.LevelInfo, t, "a callback of an earlier attempt", "callback", attempt)
-	case !t.Findable():
+	case hint.ProviderID == "" && !t.Findable():
 		return unavailable(errors.New("a callback without a provider id, and no other way to know it"))
 	}
 	return nil

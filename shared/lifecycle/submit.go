@@ -52,7 +52,7 @@ func (s *Service) Submit(ctx context.Context, o Order) (t *task.Task, replayed b
 		// The row stands and the sweep knows it: this is no refusal.
 		s.Log.ErrorContext(ctx, "the answer to a submit could not be written", "task", t.ID, "error", err)
 	}
-	if woken := !t.DueAt.After(s.Now()) && t.Status == task.Generating; woken && timeLeft(ctx, readTime) {
+	if woken := t.Hint != nil && !t.DueAt.After(s.Now()); woken && timeLeft(ctx, readTime) {
 		// Its callback came before the answer, and will not come again.
 		if after, err := s.read(ctx, t); err == nil {
 			t = after

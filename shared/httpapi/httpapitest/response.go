@@ -1,0 +1,185 @@
+package httpapitest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/go-json-experiment/json"
+)
+
+// CheckResponse fails the test unless resp is what the contract lets one of
+// our handlers answer to r: the status is declared for its route, required
+// headers are there, headers and body are of their schema, a Problem says of
+// itself what status and headers say. The body is read, and put back.
+//
+// The gateway's own {"message"} stands in the contract, but no handler may
+// send it. Under /v1/, what is no route has to be a Problem of 404 or 405;
+// other addresses are none of the contract's, and are not looked at.
+func (c *Contract) CheckResponse(t testing.TB, r *http.Request, resp *http.Response) {
+	t.Helper()
+	if err := c.check(r, resp); err != nil {
+		t.Errorf("%s %s, answered %d, is not in the contract: %v", r.Method, r.URL.Path, resp.StatusCode, err)
+	}
+}
+
+// Transport gives an http.RoundTripper that makes its exchanges by next, nil
+// being http.DefaultTransport, and checks every answer as CheckResponse does.
+func (c *Contract) Transport(t testing.TB, next http.RoundTripper) http.RoundTripper {
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	return transport{t: t, contract: c, next: next}
+}
+
+type transport struct {
+	t        testing.TB
+	contract *Contract
+	next     http.RoundTripper
+}
+
+func (x transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := x.next.RoundTrip(r)
+	if err == nil {
+		x.contract.CheckResponse(x.t, r, resp)
+	}
+	return resp, err
+}
+
+func (c *Contract) check(r *http.Request, resp *http.Response) error {
+	operation := c.operation(r)
+	if operation == nil && !strings.HasPrefix(r.URL.Path, "/v1/") {
+		return nil
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return fmt.Errorf("reading the body: %w", err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	if operation == nil {
+		return c.checkUnmatched(resp, body)
+	}
+	declared := operation.Responses.Status(resp.StatusCode)
+	if declared == nil {
+		return errors.New("the status is not declared")
+	}
+	if r.Method == http.MethodHead {
+		return checkHeaders(declared.Value.Headers, resp.Header)
+	}
+	// The body first: what it says tells more than what it came with.
+	return errors.Join(checkBody(declared.Value.Content, resp, body), checkHeaders(declared.Value.Headers, resp.Header))
+}
+
+// operation is the route of r, or nil.
+func (c *Contract) operation(r *http.Request) *openapi3.Operation {
+	if p := r.URL.EscapedPath(); p != path.Clean("/"+p) { // the functions redirect nobody to a tidier one
+		return nil
+	}
+	_, pattern := c.mux.Handler(r)
+	return c.routes[pattern]
+}
+
+// checkUnmatched checks the answer for an address or a method that is none.
+func (c *Contract) checkUnmatched(resp *http.Response, body []byte) error {
+	if status := resp.StatusCode; status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
+		return errors.New("there is no such route, which is 404 or 405")
+	}
+	if resp.StatusCode == http.StatusMethodNotAllowed && resp.Header.Get("Allow") == "" {
+		return errors.New("405 without the header Allow")
+	}
+	problem := openapi3.NewMediaType().WithSchemaRef(c.doc.Components.Schemas["Problem"])
+	return checkBody(openapi3.Content{problemType: problem}, resp, body)
+}
+
+const problemType = "application/problem+json"
+
+func checkBody(content openapi3.Content, resp *http.Response, body []byte) error {
+	contentType := resp.Header.Get("Content-Type")
+	if len(content) == 0 {
+		if len(body) > 0 || contentType != "" {
+			return fmt.Errorf("a body of %d bytes, Content-Type %q, where there is none", len(body), contentType)
+		}
+		return nil
+	}
+	if resp.StatusCode >= http.StatusBadRequest && contentType != problemType {
+		return fmt.Errorf("Content-Type %q: a refusal of ours is %s", contentType, problemType)
+	}
+	media, ok := content[contentType]
+	if !ok {
+		return fmt.Errorf("Content-Type %q is not declared", contentType)
+	}
+	value, err := checkJSON(media.Schema.Value, body)
+	if err != nil || contentType != problemType {
+		return err
+	}
+	return checkProblem(value.(map[string]any), resp)
+}
+
+// checkProblem checks what no schema can say of a Problem.
+func checkProblem(p map[string]any, resp *http.Response) error {
+	var errs []error
+	for _, x := range []struct{ name, got, want string }{
+		{"status", fmt.Sprint(p["status"]), strconv.Itoa(resp.StatusCode)},
+		{"requestId", fmt.Sprint(p["requestId"]), resp.Header.Get("X-Request-Id")},
+		{"type", fmt.Sprint(p["type"]), "urn:preset:nanobanana:" + fmt.Sprint(p["code"])},
+	} {
+		if x.got != x.want {
+			errs = append(errs, fmt.Errorf("the Problem's %s is %q, want %q", x.name, x.got, x.want))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkHeaders(declared openapi3.Headers, h http.Header) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(declared)) {
+		header := declared[name].Value
+		values := h.Values(name)
+		switch {
+		case len(values) == 0 && header.Required:
+			errs = append(errs, fmt.Errorf("the header %s is missing", name))
+		case len(values) > 1:
+			errs = append(errs, fmt.Errorf("the header %s came %d times", name, len(values)))
+		case len(values) == 1:
+			if err := visit(header.Schema.Value, headerValue(header.Schema.Value, values[0])); err != nil {
+				errs = append(errs, fmt.Errorf("the header %s: %w", name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// headerValue reads a header as its schema has it.
+func headerValue(schema *openapi3.Schema, text string) any {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && schema.Type.Is(openapi3.TypeInteger) {
+		return float64(n)
+	}
+	return text
+}
+
+// checkJSON reads body, strictly one JSON value, and checks it.
+func checkJSON(schema *openapi3.Schema, body []byte) (any, error) {
+	var value any
+	if err := json.Unmarshal(body, &value); err != nil {
+		return nil, fmt.Errorf("the body is not JSON: %w", err)
+	}
+	return value, visit(schema, value)
+}
+
+// visit checks a value by JSON Schema 2020-12, as OpenAPI 3.1 has it.
+func visit(schema *openapi3.Schema, value any) error {
+	err := schema.VisitJSON(value, openapi3.EnableJSONSchema2020(), openapi3.MultiErrors())
+	if e, ok := errors.AsType[*openapi3.SchemaError](err); ok {
+		return errors.New(e.Reason) // the rest repeats the schema
+	}
+	return err
+}

@@ -1,0 +1,333 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/moderation"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// refused gives the code of a submit that must be refused.
+func (w *world) refused(change ...func(*lifecycle.Order)) *task.Error {
+	w.t.Helper()
+	t, _, err := w.Submit(w.t.Context(), order(change...))
+	var e *task.Error
+	if !errors.As(err, &e) {
+		w.t.Fatalf("submit gave %v, %v; want a *task.Error", t, err)
+	}
+	return e
+}
+
+func TestSubmit(t *testing.T) {
+	w := newWorld(t)
+	got := w.submit(func(o *lifecycle.Order) { o.Request.AspectRatio = "16:9" })
+	sent := w.generated(0)
+	if got.Status != task.Generating || got.ProviderID != sent.ID || got.Charges[0] != task.ChargeSure {
+		t.Errorf("task is %s, id %q, charges %v; the provider has %q", got.Status, got.ProviderID, got.Charges, sent.ID)
+	}
+	if sent.Prompt != "a lighthouse" || sent.Params["image_size"] != "16:9" || sent.Params["type"] != "TEXTTOIAMGE" {
+		t.Errorf("the provider was sent %v", sent.Params)
+	}
+	token := sent.CallbackURL[strings.LastIndexByte(sent.CallbackURL, '/')+1:]
+	want := w.settings.PublicURL + "/v1/callbacks/" + got.ID + "/1/" + token
+	if sent.CallbackURL != want || len(token) < 40 {
+		t.Errorf("the callback URL is %s, want %s", sent.CallbackURL, want)
+	}
+}
+
+// One key is one task, one POST, and one answer for everybody.
+func TestSubmitParallelOneKey(t *testing.T) {
+	w := newWorld(t)
+	var mu sync.Mutex
+	ids, originals := map[string]bool{}, 0
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			got, replayed, err := w.Submit(t.Context(), order(key("k")))
+			if err != nil {
+				t.Errorf("submit: %v", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ids[got.ID] = true
+			if !replayed {
+				originals++
+			}
+		})
+	}
+	wg.Wait()
+	if len(ids) != 1 || originals != 1 {
+		t.Errorf("%d tasks, %d of them not replays; want one", len(ids), originals)
+	}
+	w.posted(1)
+}
+
+func TestSubmitParallelQuota(t *testing.T) {
+	w := newWorld(t)
+	w.Quota = 3
+	var mu sync.Mutex
+	var accepted, refused int
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			_, _, err := w.Submit(t.Context(), order())
+			mu.Lock()
+			defer mu.Unlock()
+			var e *task.Error
+			switch {
+			case err == nil:
+				accepted++
+			case errors.As(err, &e) && e.Code == task.CodeQuotaExceeded && e.RetryAfter == 12*time.Hour:
+				refused++
+			default:
+				t.Errorf("submit: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if accepted != 3 || refused != 47 {
+		t.Errorf("%d accepted and %d refused, want 3 and 47", accepted, refused)
+	}
+	w.posted(3)
+	if used, err := w.store.Used(t.Context(), owner, "2026-03-14"); used != 3 || err != nil {
+		t.Errorf("used is %d, %v", used, err)
+	}
+}
+
+// A replay never posts, whatever became of its task, and whatever would refuse
+// the order today.
+func TestReplay(t *testing.T) {
+	afterwards := map[string]func(*world, *task.Task){
+		"at once":      func(*world, *task.Task) {},
+		"no credits":   func(w *world, _ *task.Task) { w.sim.SetBalance(0); w.clock.add(time.Hour) },
+		"no quota":     func(w *world, _ *task.Task) { w.Quota = 1 },
+		"succeeded":    func(w *world, x *task.Task) { w.until(x.ID, task.Succeeded, time.Hour) },
+		"secret gone":  func(w *world, _ *task.Task) { w.secret.set("", errors.New("down")); w.clock.add(time.Hour) },
+		"service full": func(w *world, _ *task.Task) { w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = true }) },
+	}
+	for name, change := range afterwards {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			first := w.submit(key("k"))
+			change(w, first)
+			again, replayed, err := w.Submit(t.Context(), order(key("k"), func(o *lifecycle.Order) {
+				o.Request.Prompt, o.Request.NumImages = "  a lighthouse ", 1 // the same meaning
+			}))
+			if err != nil || !replayed || again.ID != first.ID {
+				t.Errorf("got %v, %v, %v; want a replay of %s", again, replayed, err, first.ID)
+			}
+			w.posted(1)
+		})
+	}
+}
+
+func TestReplayOfSomethingElse(t *testing.T) {
+	w := newWorld(t)
+	first := w.submit(key("k"))
+	w.until(first.ID, task.Succeeded, time.Hour)
+	other := func(o *lifecycle.Order) { o.Request.Prompt = "a red bicycle" }
+	if e := w.refused(key("k"), other); e.Code != task.CodeIdempotencyKeyReused {
+		t.Errorf("another prompt: %v", e)
+	}
+	if got := w.submit(key("k"), func(o *lifecycle.Order) { o.Owner = "bob" }); got.ID == first.ID {
+		t.Error("another owner got this owner's task")
+	}
+	_, err := task.Update(t.Context(), w.store, w.task(first.ID), func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := w.refused(key("k")); e.Code != task.CodeIdempotencyKeyReused {
+		t.Errorf("a deleted task: %v", e)
+	}
+	w.posted(2)
+}
+
+// What the gates refuse is neither stored nor sent.
+func TestGates(t *testing.T) {
+	tests := map[string]struct {
+		world  func(*world)
+		order  func(*lifecycle.Order)
+		want   task.Code
+		status int
+	}{
+		"balance too low":   {world: func(w *world) { w.sim.SetBalance(3) }, want: task.CodeInsufficientCredits},
+		"quota used up":     {world: func(w *world) { w.Quota = 1 }, order: func(o *lifecycle.Order) { o.Request.NumImages = 2 }, want: task.CodeQuotaExceeded},
+		"the filter":        {world: func(w *world) { w.Filter = moderation.New(moderation.Term{Text: "lighthouse"}) }, want: task.CodePromptRejected},
+		"no key yet":        {world: func(w *world) { w.secret.set("", nil) }, want: task.CodeUnavailable},
+		"secret unreadable": {world: func(w *world) { w.secret.set("", errors.New("down")) }, want: task.CodeUnavailable},
+		"store away":        {world: func(w *world) { w.store.fail(always(errStore), nil) }, want: task.CodeUnavailable},
+		"faulty request":    {order: func(o *lifecycle.Order) { o.Request.NumImages = 9 }, want: task.CodeInvalidRequest, status: 422},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			if test.world != nil {
+				test.world(w)
+			}
+			if test.order == nil {
+				test.order = func(*lifecycle.Order) {}
+			}
+			for _, k := range []string{"", "k"} {
+				if e := w.refused(test.order, key(k)); e.Code != test.want || e.Status != test.status {
+					t.Errorf("key %q: got %v, want %s", k, e, test.want)
+				}
+			}
+			w.posted(0)
+			w.store.fail(nil, nil)
+			if _, err := w.store.Task(t.Context(), task.NewID(owner, "k")); !errors.Is(err, task.ErrNotFound) {
+				t.Errorf("the row: %v, want none", err)
+			}
+		})
+	}
+}
+
+func always(err error) func(string, *task.Task) error {
+	return func(string, *task.Task) error { return err }
+}
+
+// A balance that cannot be read lets the submit through; one 402 closes the
+// gate for a minute.
+func TestBalanceGate(t *testing.T) {
+	w := newWorld(t)
+	w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} })
+	w.submit()
+	w.posted(1)
+
+	w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = true })
+	if got := w.submit(); got.Status != task.Failed || got.Failure != task.CodeInsufficientCredits || got.Charges[0] != task.ChargeNone {
+		t.Errorf("after a 402 the task is %s %s %v", got.Status, got.Failure, got.Charges)
+	}
+	w.posted(2)
+	w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = false })
+	w.clock.add(59 * time.Second)
+	if e := w.refused(); e.Code != task.CodeInsufficientCredits {
+		t.Errorf("within the minute: %v", e)
+	}
+	w.posted(2)
+	w.clock.add(time.Second)
+	if got := w.submit(); got.Status != task.Generating {
+		t.Errorf("after the minute the task is %s", got.Status)
+	}
+	w.posted(3)
+}
+
+// The balance is asked for once in 30 s, by however many submits.
+func TestBalanceIsRemembered(t *testing.T) {
+	w := newWorld(t)
+	for range 5 {
+		w.submit()
+	}
+	w.clock.add(29 * time.Second)
+	w.submit()
+	if got := w.sim.CreditReads(); got != 1 {
+		t.Errorf("the balance was read %d times within 30 s, want once", got)
+	}
+	w.clock.add(time.Second)
+	w.submit()
+	if got := w.sim.CreditReads(); got != 2 {
+		t.Errorf("the balance was read %d times in all, want twice", got)
+	}
+}
+
+// No POST starts with less than 22 s left: the row waits for the sweep.
+func TestSubmitWithoutTime(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 21*time.Second)
+	defer cancel()
+	got, _, err := w.Submit(ctx, order())
+	if err != nil || got.Status != task.Waiting || got.Charges[0] != task.ChargeNone {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	w.posted(0)
+	w.sweep(0)
+	w.expect(got.ID, task.Generating, "")
+	w.posted(1)
+}
+
+// A caller who hangs up does not stop what was begun.
+func TestSubmitCanceled(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	got, _, err := w.Submit(ctx, order())
+	if err != nil || got.Status != task.Generating {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// made gives a task that has succeeded.
+func (w *world) made(change ...func(*lifecycle.Order)) *task.Task {
+	w.t.Helper()
+	return w.until(w.submit(change...).ID, task.Succeeded, time.Hour)
+}
+
+func TestEdit(t *testing.T) {
+	w := newWorld(t)
+	parent := w.made(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
+	link := w.settings.PublicURL + "/v1/images/" + parent.ID + "/token/" + parent.Images[0].File
+	edit := w.submit(func(o *lifecycle.Order) {
+		o.Request.ImageURLs = []string{"task:" + parent.ID + "/2", "https://example.com/a.png", link}
+	})
+	if edit.Parent != parent.ID {
+		t.Errorf("parent is %q", edit.Parent)
+	}
+	sent := w.generated(1)
+	urls, _ := sent.Params["imageUrls"].([]any)
+	if len(urls) != 3 || urls[1] != "https://example.com/a.png" || sent.Params["type"] != "IMAGETOIAMGE" {
+		t.Fatalf("the provider was sent %v", sent.Params)
+	}
+	for i, image := range map[int]task.Image{0: parent.Images[1], 2: parent.Images[0]} {
+		url, _ := urls[i].(string)
+		if !strings.Contains(url, media.Prefix(parent.ID)+image.File) {
+			t.Errorf("input %d is %s, want a link to %s", i, url, image.File)
+		}
+	}
+	for i, entry := range w.task(edit.ID).ImageURLs {
+		if strings.Contains(entry, media.LinkPath) {
+			t.Errorf("entry %d was stored as the link %s", i, entry)
+		}
+	}
+}
+
+func TestEditRefused(t *testing.T) {
+	w := newWorld(t)
+	mine, running := w.made(), w.submit()
+	bobs := w.made(func(o *lifecycle.Order) { o.Owner = "bob" })
+	deleted := w.made()
+	if _, err := task.Update(t.Context(), w.store, deleted, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) }); err != nil {
+		t.Fatal(err)
+	}
+	posts := w.sim.Posts()
+	entries := map[string]string{
+		"another owner's": "task:" + bobs.ID + "/1",
+		"another's link":  w.settings.PublicURL + "/v1/images/" + bobs.ID + "/token/" + bobs.Images[0].File,
+		"unknown":         "task:" + task.NewID("x", "y") + "/1",
+		"unfinished":      "task:" + running.ID + "/1",
+		"deleted":         "task:" + deleted.ID + "/1",
+		"picture 9":       "task:" + mine.ID + "/9",
+		"picture 0":       "task:" + mine.ID + "/0",
+		"upload":          "upload:nothing",
+		"private address": "https://127.0.0.1/a.png",
+		"plain http":      "http://example.com/a.png",
+	}
+	for name, entry := range entries {
+		t.Run(name, func(t *testing.T) {
+			w.t = t
+			e := w.refused(func(o *lifecycle.Order) { o.Request.ImageURLs = []string{"https://example.com/a.png", entry} })
+			if e.Code != task.CodeInvalidRequest || e.Status != 422 || len(e.Fields) != 1 || e.Fields[0].Pointer != "/imageUrls/1" {
+				t.Errorf("got %v, want one fault at /imageUrls/1", e)
+			}
+		})
+	}
+	w.t = t
+	w.posted(posts)
+}
