@@ -80,22 +80,27 @@ func (d *DirBucket) put(ctx context.Context, key string, body io.ReadSeeker, siz
 	if err := d.root.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	temp := path.Join(dir, "."+rand.Text())
-	if err := d.write(temp, body, size, sum); err != nil {
-		return errors.Join(err, d.root.Remove(temp))
+	folder, err := d.root.OpenRoot(dir)
+	if err != nil {
+		return err
 	}
-	if err := d.root.Rename(temp, key); err != nil {
-		return errors.Join(err, d.root.Remove(temp))
+	defer folder.Close()
+	temp := "." + rand.Text()
+	if err := write(folder, temp, body, size, sum); err != nil {
+		return errors.Join(err, folder.Remove(temp))
 	}
-	return d.sync(dir)
+	if err := folder.Rename(temp, path.Base(key)); err != nil {
+		return errors.Join(err, folder.Remove(temp))
+	}
+	return sync(folder)
 }
 
-// write makes the file name out of body, safe on disk when it returns nil.
-func (d *DirBucket) write(name string, body io.ReadSeeker, size int64, sum [32]byte) error {
+// write makes the file name in folder out of body, safe on disk when it returns nil.
+func write(folder *os.Root, name string, body io.ReadSeeker, size int64, sum [32]byte) error {
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	file, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
@@ -114,9 +119,9 @@ func (d *DirBucket) write(name string, body io.ReadSeeker, size int64, sum [32]b
 	return file.Close()
 }
 
-// sync makes the names in dir safe on disk.
-func (d *DirBucket) sync(dir string) error {
-	f, err := d.root.Open(dir)
+// sync makes the names in folder safe on disk.
+func sync(folder *os.Root) error {
+	f, err := folder.Open(".")
 	if err != nil {
 		return err
 	}
