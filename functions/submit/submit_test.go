@@ -1,13 +1,10 @@
 package submit_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,77 +13,43 @@ import (
 	"github.com/preset/nanobanana-functions/functions/submit"
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
-	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
-	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/media"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/task"
-	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
+	*lifecycletest.World
 	t     testing.TB
-	url   string
 	token string
 	http  *http.Client
-	sim   *nanobananatest.Server
-	store *taskbolt.Store
-	log   *bytes.Buffer
 }
 
 func serve(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, log: &bytes.Buffer{}}
-	s.sim = nanobananatest.NewServer(func(k *nanobananatest.Knobs) { k.LoseCallbacks, k.PictureSide = true, 32 })
-	t.Cleanup(s.sim.Close)
-	var err error
-	if s.store, err = taskbolt.Open(filepath.Join(t.TempDir(), "tasks.db")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.store.Close() })
-
-	mux := http.NewServeMux()
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	s.url = server.URL
+	s := &site{World: lifecycletest.New(t), t: t}
 	key, err := authtest.LoadOrCreateKey(filepath.Join(t.TempDir(), "key.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	mint, err := authtest.NewMint(key, s.url)
+	mint, err := authtest.NewMint(key, s.Settings.PublicURL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.token, err = mint.Token("ada", time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	mux.Handle("GET "+authtest.Path, mint)
-
-	env := map[string]string{
-		"NANOBANANA_BASE_URL": s.sim.URL, "NANOBANANA_API_KEY": nanobananatest.DefaultKey, "PUBLIC_URL": s.url, "AUTH_ISSUER": s.url,
-		"CALLBACK_KEY": strings.Repeat("c", 32), "IMAGE_KEY": strings.Repeat("i", 32),
-	}
-	c, err := config.Load(func(name string) string { return env[name] }, config.Local)
+	s.Site.Handle("GET "+authtest.Path, mint)
+	c := s.Settings
+	c.AuthIssuer, c.AuthJWKSURL = c.PublicURL, c.PublicURL+authtest.Path
+	verifier, err := auth.FromSettings(c, s.Secrets, http.DefaultClient)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewJSONHandler(s.log, nil))
-	secrets := config.NewSecrets(c.LocalSecret, time.Now)
-	verifier, err := auth.FromSettings(c, secrets, http.DefaultClient)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bucket, err := media.OpenDir(t.TempDir(), func() string { return s.url }, []byte("the key of the bucket's links"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux.Handle("/v1/tasks", submit.New(submit.Function{
-		Auth: verifier, Log: log, View: httpapi.View{PublicURL: s.url, Secrets: secrets},
-		Service: lifecycle.New(c, s.store, secrets, bucket, nanobanana.NewHTTPClient(), log),
+	s.Site.Handle("/v1/tasks", submit.New(submit.Function{
+		Auth: verifier, Log: s.Log, Service: s.Service, View: httpapi.View{PublicURL: c.PublicURL, Secrets: s.Secrets},
 	}))
 	s.http = &http.Client{Transport: httpapitest.Load(t).Transport(t, http.DefaultTransport)}
 	return s
@@ -95,7 +58,7 @@ func serve(t testing.TB) *site {
 // post submits a body, with headers by name and value; an empty value is none.
 func (s *site) post(body string, header ...string) (*http.Response, string) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url+"/v1/tasks", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.Settings.PublicURL+"/v1/tasks", strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -121,10 +84,10 @@ func (s *site) post(body string, header ...string) (*http.Response, string) {
 // nothing fails the test if anything was stored, or sent to the provider.
 func (s *site) nothing() {
 	s.t.Helper()
-	for id, err := range s.store.Due(s.t.Context(), time.Now().Add(1000*time.Hour)) {
+	for id, err := range s.Rows.Due(s.t.Context(), s.Now().Add(1000*time.Hour)) {
 		s.t.Errorf("the row %s was stored (%v)", id, err)
 	}
-	if n := s.sim.Posts(); n != 0 {
+	if n := s.Sim.Posts(); n != 0 {
 		s.t.Errorf("the provider was sent %d POSTs", n)
 	}
 }
@@ -144,7 +107,7 @@ func TestStrangePrompts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.log.Reset()
+			s.Logged.Take()
 			resp, got := s.post(string(body))
 			var shown httpapi.Task
 			if err := json.Unmarshal([]byte(got), &shown); err != nil || resp.StatusCode != http.StatusAccepted || shown.Prompt != prompt {
@@ -153,8 +116,9 @@ func TestStrangePrompts(t *testing.T) {
 			if ct := resp.Header.Get("Content-Type"); ct != "application/json" || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("it is served as %s", ct)
 			}
-			if lines := strings.Count(s.log.String(), "\n"); lines != 1 || strings.Contains(s.log.String(), "forged") {
-				t.Errorf("%d log lines: %s", lines, s.log)
+			logged := s.Logged.Take()
+			if lines := strings.Count(logged, "\n"); lines != 1 || strings.Contains(logged, "forged") {
+				t.Errorf("%d log lines: %s", lines, logged)
 			}
 		})
 	}
@@ -388,7 +352,7 @@ func TestIdempotencyKey(t *testing.T) {
 	if other, resp := post(`{"prompt":"a"}`, "../../QUOTA#bob"); resp.StatusCode != 202 || !task.ValidID(other) {
 		t.Errorf("a strange key: %s %s", resp.Status, other)
 	}
-	if n := s.sim.Posts(); n != 2 {
+	if n := s.Sim.Posts(); n != 2 {
 		t.Errorf("%d POSTs, want 2", n)
 	}
 }
@@ -396,7 +360,7 @@ func TestIdempotencyKey(t *testing.T) {
 func TestOtherMethods(t *testing.T) {
 	s := serve(t)
 	s.http.Transport = http.DefaultTransport // the contract has no such route
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.url+"/v1/tasks", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.Settings.PublicURL+"/v1/tasks", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,14 +13,14 @@ import (
 // BenchmarkSweepIdle is what a minute costs in which nothing is due.
 func BenchmarkSweepIdle(b *testing.B) {
 	w := newWorld(b)
-	before := w.store.total()
+	before := w.Rows.Total()
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := w.Sweep(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(w.store.total()-before)/float64(b.N), "calls/op")
+	b.ReportMetric(float64(w.Rows.Total()-before)/float64(b.N), "calls/op")
 }
 
 // BenchmarkIngest copies one large picture, and reports the most memory the
@@ -38,7 +38,7 @@ func BenchmarkIngest(b *testing.B) {
 			peak := watchHeap(b.Context())
 			b.ResetTimer()
 			for range b.N {
-				if err := w.ingester.Ingest(b.Context(), got.ID); err != nil {
+				if err := w.Ingester.Ingest(b.Context(), got.ID); err != nil {
 					b.Fatal(err)
 				}
 			}

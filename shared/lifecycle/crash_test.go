@@ -26,23 +26,23 @@ func died(is func(call string, t *task.Task) bool) func(string, *task.Task) erro
 func TestSubmitKilled(t *testing.T) {
 	t.Run("before the row", func(t *testing.T) {
 		w := newWorld(t)
-		w.store.fail(died(func(call string, _ *task.Task) bool { return call == "create" }), nil)
+		w.Rows.Fail(died(func(call string, _ *task.Task) bool { return call == "create" }), nil)
 		if e := w.refused(key("k")); e.Code != task.CodeUnavailable || e.RetryAfter <= 0 {
 			t.Errorf("got %v", e)
 		}
 		w.posted(0)
-		w.store.fail(nil, nil)
+		w.Rows.Fail(nil, nil)
 		got := w.submit(key("k")) // as its caller is told to
 		w.until(got.ID, task.Succeeded, time.Hour)
 		w.posted(1)
 	})
 	t.Run("its row's answer lost", func(t *testing.T) {
 		w := newWorld(t)
-		w.store.fail(nil, died(func(call string, _ *task.Task) bool { return call == "create" }))
+		w.Rows.Fail(nil, died(func(call string, _ *task.Task) bool { return call == "create" }))
 		if e := w.refused(key("k")); e.Code != task.CodeUnavailable {
 			t.Errorf("got %v", e)
 		}
-		w.store.fail(nil, nil)
+		w.Rows.Fail(nil, nil)
 		got := w.submit(key("k")) // the row stands, and this is not its writer
 		w.posted(0)
 		w.until(got.ID, task.Unconfirmed, 2*time.Minute)
@@ -57,9 +57,9 @@ func TestSubmitKilled(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.Quota = 5
-			w.store.fail(died(func(call string, x *task.Task) bool { return call == "put" && x.Status == task.Generating }), nil)
+			w.Rows.Fail(died(func(call string, x *task.Task) bool { return call == "put" && x.Status == task.Generating }), nil)
 			got := w.submit(key("k"))
-			w.store.fail(nil, nil)
+			w.Rows.Fail(nil, nil)
 			w.expect(got.ID, task.Submitting, "")
 			made := w.generated(0)
 			if lost {
@@ -67,7 +67,7 @@ func TestSubmitKilled(t *testing.T) {
 					w.sweep(time.Minute)
 				}
 				end := w.expect(got.ID, task.Failed, task.CodeOutcomeUnknown)
-				if used, _ := w.store.Used(t.Context(), owner, end.Quota.Day); used != 0 {
+				if used, _ := w.Rows.Used(t.Context(), owner, end.Quota.Day); used != 0 {
 					t.Errorf("used is %d, want it given back", used)
 				}
 			} else {
@@ -79,9 +79,9 @@ func TestSubmitKilled(t *testing.T) {
 	}
 	t.Run("after its answer is stored", func(t *testing.T) {
 		w := newWorld(t)
-		w.store.fail(nil, died(func(call string, x *task.Task) bool { return call == "put" && x.Status == task.Generating }))
+		w.Rows.Fail(nil, died(func(call string, x *task.Task) bool { return call == "put" && x.Status == task.Generating }))
 		got := w.submit(key("k"))
-		w.store.fail(nil, nil)
+		w.Rows.Fail(nil, nil)
 		w.until(got.ID, task.Succeeded, 10*time.Minute)
 		w.posted(1)
 	})
@@ -91,7 +91,7 @@ func TestSubmitKilled(t *testing.T) {
 func TestAnswerIsKept(t *testing.T) {
 	w := newWorld(t)
 	failures := 0
-	w.store.fail(func(call string, x *task.Task) error {
+	w.Rows.Fail(func(call string, x *task.Task) error {
 		if call == "put" && failures < 3 {
 			failures++
 			return errStore
@@ -108,12 +108,12 @@ func TestAnswerIsKept(t *testing.T) {
 func TestResubmitKilled(t *testing.T) {
 	w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 1}))
 	got := w.submit()
-	w.store.fail(nil, died(func(call string, x *task.Task) bool { return call == "put" && x.Status == task.Submitting }))
-	w.clock.add(2 * time.Minute)
+	w.Rows.Fail(nil, died(func(call string, x *task.Task) bool { return call == "put" && x.Status == task.Submitting }))
+	w.Clock.Add(2 * time.Minute)
 	if swept, err := w.Sweep(t.Context()); err != nil || swept.Failed != 1 {
 		t.Errorf("swept %+v, %v", swept, err)
 	}
-	w.store.fail(nil, nil)
+	w.Rows.Fail(nil, nil)
 	w.posted(1)
 	w.expect(got.ID, task.Submitting, "")
 	for range 125 {
@@ -127,7 +127,7 @@ func TestResubmitKilled(t *testing.T) {
 func TestResubmitOnce(t *testing.T) {
 	w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 1}))
 	got := w.submit()
-	w.clock.add(2 * time.Minute)
+	w.Clock.Add(2 * time.Minute)
 	done := make(chan error)
 	for range 8 {
 		go func() { _, err := w.Sweep(context.Background()); done <- err }()

@@ -23,7 +23,7 @@ import (
 // stored reads an object, as its link serves it.
 func (w *world) stored(key string) []byte {
 	w.t.Helper()
-	link, err := w.bucket.Link(w.t.Context(), key, time.Minute, "")
+	link, err := w.Bucket.Link(w.t.Context(), key, time.Minute, "")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func (w *world) get(link string) []byte {
 // storing gives a task whose pictures are made and not yet copied.
 func (w *world) storing(change ...func(*lifecycle.Order)) (*task.Task, nanobananatest.Task) {
 	w.t.Helper()
-	n := len(w.sim.Tasks())
+	n := len(w.Sim.Tasks())
 	got := w.submit(change...)
 	made := w.generated(n)
 	w.settle(got.ID, said(made.ID, 200, made.URLs...))
@@ -82,7 +82,7 @@ func TestIngest(t *testing.T) {
 			}
 			version := end.Version
 			w.work(got.ID) // its record comes again
-			if err := w.ingester.Ingest(t.Context(), got.ID); err != nil || w.task(got.ID).Version != version {
+			if err := w.Ingester.Ingest(t.Context(), got.ID); err != nil || w.task(got.ID).Version != version {
 				t.Errorf("a repeated stream record wrote the row: %v", err)
 			}
 		})
@@ -109,15 +109,15 @@ func TestDownloadFaults(t *testing.T) {
 			w := newWorld(t)
 			w.Quota = 1
 			got, made := w.storing()
-			w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = f })
+			w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = f })
 			w.work(got.ID)
 			w.expect(got.ID, task.Storing, "")
-			if x, _ := w.sim.Task(made.ID); x.Downloads != 3 {
+			if x, _ := w.Sim.Task(made.ID); x.Downloads != 3 {
 				t.Errorf("%d downloads, want three tries", x.Downloads)
 			}
-			w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = nanobananatest.Fault{} })
+			w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = nanobananatest.Fault{} })
 			w.until(got.ID, task.Succeeded, 10*time.Minute)
-			left, err := os.ReadDir(w.ingester.Dir)
+			left, err := os.ReadDir(w.Ingester.Dir)
 			if err != nil || len(left) != 0 {
 				t.Errorf("%d files are left over, %v", len(left), err)
 			}
@@ -128,7 +128,7 @@ func TestDownloadFaults(t *testing.T) {
 		w := newWorld(t)
 		w.Quota = 1
 		got, _ := w.storing()
-		w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = faults["404"] })
+		w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = faults["404"] })
 		for range 71 {
 			w.work(got.ID)
 			w.sweep(time.Hour)
@@ -139,7 +139,7 @@ func TestDownloadFaults(t *testing.T) {
 			w.sweep(time.Minute)
 		}
 		end := w.expect(got.ID, task.Failed, task.CodeImageUnavailable)
-		if used, _ := w.store.Used(t.Context(), owner, end.Quota.Day); used != 0 {
+		if used, _ := w.Rows.Used(t.Context(), owner, end.Quota.Day); used != 0 {
 			t.Errorf("used is %d, want it given back", used)
 		}
 		if n := w.reads(0); n < 2 {
@@ -152,14 +152,14 @@ func TestDownloadFaults(t *testing.T) {
 func TestPartial(t *testing.T) {
 	w := newWorld(t)
 	got, _ := w.storing(func(o *lifecycle.Order) { o.Request.NumImages = 3 })
-	x, err := task.Update(t.Context(), w.store, w.task(got.ID), func(x *task.Task) error {
-		x.URLs[1] = w.sim.URL + "/result/nothing.png"
+	x, err := task.Update(t.Context(), w.Rows, w.task(got.ID), func(x *task.Task) error {
+		x.URLs[1] = w.Sim.URL + "/result/nothing.png"
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} }) // no fresh links
+	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} }) // no fresh links
 	for range 70 {
 		w.work(x.ID)
 		w.sweep(time.Hour)
@@ -188,8 +188,8 @@ func (b *faultyBucket) Put(ctx context.Context, key string, body io.ReadSeeker, 
 func TestBucketFaults(t *testing.T) {
 	for _, failing := range []int{1, 2, 5} {
 		w := newWorld(t)
-		b := &faultyBucket{Bucket: w.bucket, failing: failing}
-		w.ingester.Bucket = b
+		b := &faultyBucket{Bucket: w.Bucket, failing: failing}
+		w.Ingester.Bucket = b
 		got, _ := w.storing()
 		w.until(got.ID, task.Succeeded, 10*time.Minute)
 	}
@@ -209,14 +209,14 @@ func TestIngestKilled(t *testing.T) {
 				return nil
 			}
 			if after {
-				w.store.fail(nil, died)
+				w.Rows.Fail(nil, died)
 			} else {
-				w.store.fail(died, nil)
+				w.Rows.Fail(died, nil)
 			}
-			if err := w.ingester.Ingest(t.Context(), got.ID); err == nil {
+			if err := w.Ingester.Ingest(t.Context(), got.ID); err == nil {
 				t.Fatal("no error for the log")
 			}
-			w.store.fail(nil, nil)
+			w.Rows.Fail(nil, nil)
 			end := w.until(got.ID, task.Succeeded, 10*time.Minute)
 			if len(end.Images) != 1 {
 				t.Errorf("images: %+v", end.Images)
@@ -232,13 +232,13 @@ func TestErase(t *testing.T) {
 	end := w.made()
 	key := media.Prefix(end.ID) + end.Images[0].File
 	bytes := w.stored(key)
-	deleted, err := task.Update(t.Context(), w.store, end, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
+	deleted, err := task.Update(t.Context(), w.Rows, end, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
 	if err != nil || deleted.Work != task.Erase {
 		t.Fatalf("work %q, %v", deleted.Work, err)
 	}
 	w.work(end.ID)
 	late := newReader(bytes)
-	if err := w.bucket.Put(t.Context(), key, late, late.Size(), "image/png", sha256.Sum256(bytes)); err != nil {
+	if err := w.Bucket.Put(t.Context(), key, late, late.Size(), "image/png", sha256.Sum256(bytes)); err != nil {
 		t.Fatal(err)
 	}
 	for range 30 {
@@ -248,7 +248,7 @@ func TestErase(t *testing.T) {
 	if x := w.task(end.ID); x.Work != "" || !x.DueAt.IsZero() {
 		t.Errorf("work %q, due %v; want it to rest", x.Work, x.DueAt)
 	}
-	link, err := w.bucket.Link(t.Context(), key, time.Minute, "")
+	link, err := w.Bucket.Link(t.Context(), key, time.Minute, "")
 	if err != nil {
 		t.Fatal(err)
 	}

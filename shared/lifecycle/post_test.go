@@ -47,14 +47,14 @@ func TestAmbiguousPost(t *testing.T) {
 			if got.Status != task.Unconfirmed {
 				t.Fatalf("task is %s %s, want unconfirmed", got.Status, got.Failure)
 			}
-			w.sim.SetKnobs(fault(nanobananatest.Fault{}))
+			w.Sim.SetKnobs(fault(nanobananatest.Fault{}))
 			for range 119 {
 				w.sweep(time.Minute)
 			}
 			w.expect(got.ID, task.Unconfirmed, "")
 			w.sweep(time.Minute)
 			end := w.expect(got.ID, task.Failed, task.CodeOutcomeUnknown)
-			if used, _ := w.store.Used(t.Context(), owner, end.Quota.Day); used != 0 || end.Charges[0] != task.ChargeDoubtful {
+			if used, _ := w.Rows.Used(t.Context(), owner, end.Quota.Day); used != 0 || end.Charges[0] != task.ChargeDoubtful {
 				t.Errorf("used is %d, charges %v; want it given back, and doubtful", used, end.Charges)
 			}
 			w.posted(1)
@@ -123,7 +123,7 @@ func TestRefusedPost(t *testing.T) {
 			if test.status == task.Waiting || test.code == task.CodeContentPolicy {
 				want = 1
 			}
-			if used, _ := w.store.Used(t.Context(), owner, got.Quota.Day); used != want {
+			if used, _ := w.Rows.Used(t.Context(), owner, got.Quota.Day); used != want {
 				t.Errorf("used is %d, want %d", used, want)
 			}
 			w.posted(1)
@@ -160,7 +160,7 @@ func TestRefusedForGood(t *testing.T) {
 	if life := end.EndedAt.Sub(end.CreatedAt); life > 6*time.Hour+time.Minute {
 		t.Errorf("it took %v", life)
 	}
-	if n := w.sim.Posts(); n > 10 || n < 2 {
+	if n := w.Sim.Posts(); n > 10 || n < 2 {
 		t.Errorf("%d POSTs, want at most 10", n)
 	}
 }
@@ -190,9 +190,9 @@ func TestNobodyListens(t *testing.T) {
 func TestRotatedKey(t *testing.T) {
 	w := newWorld(t)
 	w.submit() // the secret is in memory now
-	w.sim.SetKeys("the-new-key")
-	w.secret.set("the-new-key", nil)
-	w.clock.add(10 * time.Second) // the balance is still in memory, the secret may be read again
+	w.Sim.SetKeys("the-new-key")
+	w.Secret.Set("the-new-key", nil)
+	w.Clock.Add(10 * time.Second) // the balance is still in memory, the secret may be read again
 	got := w.submit()
 	if got.Status != task.Waiting || got.Setback != task.CodeProviderUnauthorized {
 		t.Fatalf("task is %s %s", got.Status, got.Failure)
@@ -206,12 +206,12 @@ func TestRotatedKey(t *testing.T) {
 func TestInputGone(t *testing.T) {
 	w := newWorld(t)
 	parent := w.made()
-	w.sim.SetKnobs(fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 1}))
+	w.Sim.SetKnobs(fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 1}))
 	edit := w.submit(func(o *lifecycle.Order) { o.Request.ImageURLs = []string{"task:" + parent.ID + "/1"} })
-	if _, err := task.Update(t.Context(), w.store, parent, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) }); err != nil {
+	if _, err := task.Update(t.Context(), w.Rows, parent, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) }); err != nil {
 		t.Fatal(err)
 	}
-	posts := w.sim.Posts()
+	posts := w.Sim.Posts()
 	w.sweep(2 * time.Minute)
 	w.expect(edit.ID, task.Failed, task.CodeInputImageUnusable)
 	w.posted(posts)

@@ -29,7 +29,7 @@ func (w *world) settle(id string, body []byte) {
 	}
 }
 
-func (w *world) reads(n int) int { return len(w.sim.Tasks()[n].Reads) }
+func (w *world) reads(n int) int { return len(w.Sim.Tasks()[n].Reads) }
 
 func TestCallback(t *testing.T) {
 	w := newWorld(t)
@@ -62,7 +62,7 @@ func TestManyCallbacks(t *testing.T) {
 	}
 	w.work(got.ID)
 	end := w.expect(got.ID, task.Succeeded, "")
-	w.clock.add(time.Hour)
+	w.Clock.Add(time.Hour)
 	w.settle(got.ID, said(made.ID, 501))
 	w.settle(got.ID, said(made.ID, 200, made.URLs...))
 	if after := w.expect(got.ID, task.Succeeded, ""); after.Version != end.Version {
@@ -92,7 +92,7 @@ func TestRecordDecides(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, running)
 			got := w.submit()
-			w.settle(got.ID, body(w.sim.Tasks()[0]))
+			w.settle(got.ID, body(w.Sim.Tasks()[0]))
 			for range 20 { // nor does the sweep, while the record says that it runs
 				w.sweep(time.Minute)
 			}
@@ -148,26 +148,26 @@ func TestUnconfirmedCallback(t *testing.T) {
 		w := newWorld(t)
 		w.submit()
 		foreign := w.generated(0)
-		w.sim.SetKnobs(fault(lost))
+		w.Sim.SetKnobs(fault(lost))
 		got := w.submit()
 		w.settle(got.ID, said(foreign.ID, 200, foreign.URLs...))
 		if x := w.expect(got.ID, task.Unconfirmed, ""); x.ProviderID != "" || x.Hint != nil {
 			t.Errorf("id %q, hint %v; its record names another task", x.ProviderID, x.Hint)
 		}
 		own := w.generated(1)
-		w.clock.add(time.Minute)
+		w.Clock.Add(time.Minute)
 		w.settle(got.ID, said(own.ID, 200, own.URLs...))
 		w.until(got.ID, task.Succeeded, time.Hour)
 	})
 	t.Run("ten thousand of them", func(t *testing.T) {
 		w := newWorld(t, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
 		got := w.submit()
-		id := w.sim.Tasks()[0].ID
+		id := w.Sim.Tasks()[0].ID
 		for range 1000 {
-			w.clock.add(100 * time.Millisecond)
+			w.Clock.Add(100 * time.Millisecond)
 			w.settle(got.ID, said(id, 200, "https://attacker.example/a.png"))
 		}
-		reads := w.sim.Tasks()[0].Reads
+		reads := w.Sim.Tasks()[0].Reads
 		if len(reads) > 4 { // 100 s
 			t.Errorf("%d reads in 100 s", len(reads))
 		}
@@ -183,7 +183,7 @@ func TestPolicyInCallbackAlone(t *testing.T) {
 	made := w.generated(0)
 	w.settle(got.ID, said(made.ID, 400))
 	end := w.expect(got.ID, task.Failed, task.CodeContentPolicy)
-	if used, _ := w.store.Used(t.Context(), owner, end.Quota.Day); used != 1 {
+	if used, _ := w.Rows.Used(t.Context(), owner, end.Quota.Day); used != 1 {
 		t.Errorf("used is %d; a refusal by policy is not given back", used)
 	}
 	w.sweep(time.Hour)
@@ -249,7 +249,7 @@ func TestHintAlone(t *testing.T) {
 			w.sweep(time.Minute)
 		}
 		w.expect(got.ID, task.Generating, "")
-		w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record = nanobananatest.Fault{} })
+		w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record = nanobananatest.Fault{} })
 		w.until(got.ID, task.Succeeded, time.Hour)
 	})
 }
@@ -261,7 +261,7 @@ func TestCallbackWithoutStore(t *testing.T) {
 			w := newWorld(t)
 			got := w.submit()
 			made := w.generated(0)
-			w.store.fail(func(c string, _ *task.Task) error {
+			w.Rows.Fail(func(c string, _ *task.Task) error {
 				if c == call {
 					return errStore
 				}
@@ -271,8 +271,8 @@ func TestCallbackWithoutStore(t *testing.T) {
 			if err := w.Settle(t.Context(), got.ID, 1, said(made.ID, 200, made.URLs...)); !errors.As(err, &e) || e.Code != task.CodeUnavailable {
 				t.Errorf("got %v, want it to come again", err)
 			}
-			w.store.fail(nil, nil)
-			w.clock.add(time.Minute)
+			w.Rows.Fail(nil, nil)
+			w.Clock.Add(time.Minute)
 			w.settle(got.ID, said(made.ID, 200, made.URLs...))
 			w.expect(got.ID, task.Storing, "")
 		})

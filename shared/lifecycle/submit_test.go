@@ -37,7 +37,7 @@ func TestSubmit(t *testing.T) {
 		t.Errorf("the provider was sent %v", sent.Params)
 	}
 	token := sent.CallbackURL[strings.LastIndexByte(sent.CallbackURL, '/')+1:]
-	want := w.settings.PublicURL + "/v1/callbacks/" + got.ID + "/1/" + token
+	want := w.Settings.PublicURL + "/v1/callbacks/" + got.ID + "/1/" + token
 	if sent.CallbackURL != want || len(token) < 40 {
 		t.Errorf("the callback URL is %s, want %s", sent.CallbackURL, want)
 	}
@@ -98,7 +98,7 @@ func TestSubmitParallelQuota(t *testing.T) {
 		t.Errorf("%d accepted and %d refused, want 3 and 47", accepted, refused)
 	}
 	w.posted(3)
-	if used, err := w.store.Used(t.Context(), owner, "2026-03-14"); used != 3 || err != nil {
+	if used, err := w.Rows.Used(t.Context(), owner, "2026-03-14"); used != 3 || err != nil {
 		t.Errorf("used is %d, %v", used, err)
 	}
 }
@@ -108,11 +108,11 @@ func TestSubmitParallelQuota(t *testing.T) {
 func TestReplay(t *testing.T) {
 	afterwards := map[string]func(*world, *task.Task){
 		"at once":      func(*world, *task.Task) {},
-		"no credits":   func(w *world, _ *task.Task) { w.sim.SetBalance(0); w.clock.add(time.Hour) },
+		"no credits":   func(w *world, _ *task.Task) { w.Sim.SetBalance(0); w.Clock.Add(time.Hour) },
 		"no quota":     func(w *world, _ *task.Task) { w.Quota = 1 },
 		"succeeded":    func(w *world, x *task.Task) { w.until(x.ID, task.Succeeded, time.Hour) },
-		"secret gone":  func(w *world, _ *task.Task) { w.secret.set("", errors.New("down")); w.clock.add(time.Hour) },
-		"service full": func(w *world, _ *task.Task) { w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = true }) },
+		"secret gone":  func(w *world, _ *task.Task) { w.Secret.Set("", errors.New("down")); w.Clock.Add(time.Hour) },
+		"service full": func(w *world, _ *task.Task) { w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = true }) },
 	}
 	for name, change := range afterwards {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestReplayOfSomethingElse(t *testing.T) {
 	if got := w.submit(key("k"), func(o *lifecycle.Order) { o.Owner = "bob" }); got.ID == first.ID {
 		t.Error("another owner got this owner's task")
 	}
-	_, err := task.Update(t.Context(), w.store, w.task(first.ID), func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
+	_, err := task.Update(t.Context(), w.Rows, w.task(first.ID), func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,12 +159,12 @@ func TestGates(t *testing.T) {
 		want   task.Code
 		status int
 	}{
-		"balance too low":   {world: func(w *world) { w.sim.SetBalance(3) }, want: task.CodeInsufficientCredits},
+		"balance too low":   {world: func(w *world) { w.Sim.SetBalance(3) }, want: task.CodeInsufficientCredits},
 		"quota used up":     {world: func(w *world) { w.Quota = 1 }, order: func(o *lifecycle.Order) { o.Request.NumImages = 2 }, want: task.CodeQuotaExceeded},
 		"the filter":        {world: func(w *world) { w.Filter = moderation.New(moderation.Term{Text: "lighthouse"}) }, want: task.CodePromptRejected},
-		"no key yet":        {world: func(w *world) { w.secret.set("", nil) }, want: task.CodeUnavailable},
-		"secret unreadable": {world: func(w *world) { w.secret.set("", errors.New("down")) }, want: task.CodeUnavailable},
-		"store away":        {world: func(w *world) { w.store.fail(always(errStore), nil) }, want: task.CodeUnavailable},
+		"no key yet":        {world: func(w *world) { w.Secret.Set("", nil) }, want: task.CodeUnavailable},
+		"secret unreadable": {world: func(w *world) { w.Secret.Set("", errors.New("down")) }, want: task.CodeUnavailable},
+		"store away":        {world: func(w *world) { w.Rows.Fail(always(errStore), nil) }, want: task.CodeUnavailable},
 		"faulty request":    {order: func(o *lifecycle.Order) { o.Request.NumImages = 9 }, want: task.CodeInvalidRequest, status: 422},
 	}
 	for name, test := range tests {
@@ -182,8 +182,8 @@ func TestGates(t *testing.T) {
 				}
 			}
 			w.posted(0)
-			w.store.fail(nil, nil)
-			if _, err := w.store.Task(t.Context(), task.NewID(owner, "k")); !errors.Is(err, task.ErrNotFound) {
+			w.Rows.Fail(nil, nil)
+			if _, err := w.Rows.Task(t.Context(), task.NewID(owner, "k")); !errors.Is(err, task.ErrNotFound) {
 				t.Errorf("the row: %v, want none", err)
 			}
 		})
@@ -198,22 +198,22 @@ func always(err error) func(string, *task.Task) error {
 // gate for a minute.
 func TestBalanceGate(t *testing.T) {
 	w := newWorld(t)
-	w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} })
+	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} })
 	w.submit()
 	w.posted(1)
 
-	w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = true })
+	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = true })
 	if got := w.submit(); got.Status != task.Failed || got.Failure != task.CodeInsufficientCredits || got.Charges[0] != task.ChargeNone {
 		t.Errorf("after a 402 the task is %s %s %v", got.Status, got.Failure, got.Charges)
 	}
 	w.posted(2)
-	w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = false })
-	w.clock.add(59 * time.Second)
+	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = false })
+	w.Clock.Add(59 * time.Second)
 	if e := w.refused(); e.Code != task.CodeInsufficientCredits {
 		t.Errorf("within the minute: %v", e)
 	}
 	w.posted(2)
-	w.clock.add(time.Second)
+	w.Clock.Add(time.Second)
 	if got := w.submit(); got.Status != task.Generating {
 		t.Errorf("after the minute the task is %s", got.Status)
 	}
@@ -226,14 +226,14 @@ func TestBalanceIsRemembered(t *testing.T) {
 	for range 5 {
 		w.submit()
 	}
-	w.clock.add(29 * time.Second)
+	w.Clock.Add(29 * time.Second)
 	w.submit()
-	if got := w.sim.CreditReads(); got != 1 {
+	if got := w.Sim.CreditReads(); got != 1 {
 		t.Errorf("the balance was read %d times within 30 s, want once", got)
 	}
-	w.clock.add(time.Second)
+	w.Clock.Add(time.Second)
 	w.submit()
-	if got := w.sim.CreditReads(); got != 2 {
+	if got := w.Sim.CreditReads(); got != 2 {
 		t.Errorf("the balance was read %d times in all, want twice", got)
 	}
 }
@@ -273,7 +273,7 @@ func (w *world) made(change ...func(*lifecycle.Order)) *task.Task {
 func TestEdit(t *testing.T) {
 	w := newWorld(t)
 	parent := w.made(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
-	link := w.settings.PublicURL + "/v1/images/" + parent.ID + "/token/" + parent.Images[0].File
+	link := w.Settings.PublicURL + "/v1/images/" + parent.ID + "/token/" + parent.Images[0].File
 	edit := w.submit(func(o *lifecycle.Order) {
 		o.Request.ImageURLs = []string{"task:" + parent.ID + "/2", "https://example.com/a.png", link}
 	})
@@ -303,13 +303,13 @@ func TestEditRefused(t *testing.T) {
 	mine, running := w.made(), w.submit()
 	bobs := w.made(func(o *lifecycle.Order) { o.Owner = "bob" })
 	deleted := w.made()
-	if _, err := task.Update(t.Context(), w.store, deleted, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) }); err != nil {
+	if _, err := task.Update(t.Context(), w.Rows, deleted, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) }); err != nil {
 		t.Fatal(err)
 	}
-	posts := w.sim.Posts()
+	posts := w.Sim.Posts()
 	entries := map[string]string{
 		"another owner's": "task:" + bobs.ID + "/1",
-		"another's link":  w.settings.PublicURL + "/v1/images/" + bobs.ID + "/token/" + bobs.Images[0].File,
+		"another's link":  w.Settings.PublicURL + "/v1/images/" + bobs.ID + "/token/" + bobs.Images[0].File,
 		"unknown":         "task:" + task.NewID("x", "y") + "/1",
 		"unfinished":      "task:" + running.ID + "/1",
 		"deleted":         "task:" + deleted.ID + "/1",

@@ -15,13 +15,13 @@ import (
 func TestIdleSweep(t *testing.T) {
 	w := newWorld(t)
 	end := w.made()
-	before, due := w.store.total(), w.store.count("due")
-	posts, reads := w.sim.Posts(), w.reads(0)
+	before, due := w.Rows.Total(), w.Rows.Count("due")
+	posts, reads := w.Sim.Posts(), w.reads(0)
 	w.sweep(time.Hour)
-	if got := w.store.total() - before; got != 1 || w.store.count("due") != due+1 {
-		t.Errorf("%d calls of the store, %d of them of the index; want one", got, w.store.count("due")-due)
+	if got := w.Rows.Total() - before; got != 1 || w.Rows.Count("due") != due+1 {
+		t.Errorf("%d calls of the store, %d of them of the index; want one", got, w.Rows.Count("due")-due)
 	}
-	if w.sim.Posts() != posts || w.reads(0) != reads || w.task(end.ID).Version != end.Version {
+	if w.Sim.Posts() != posts || w.reads(0) != reads || w.task(end.ID).Version != end.Version {
 		t.Error("it asked the provider, or wrote the row")
 	}
 }
@@ -50,18 +50,18 @@ func TestSweepAlone(t *testing.T) {
 // once.
 func TestPace(t *testing.T) {
 	w := newWorld(t, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
-	w.sim.Now = w.clock.Now
+	w.Sim.Now = w.Clock.Now
 	w.submit()
 	for range 3 * 60 * 10 { // three hours, every 6 s, two sweeps at once
-		w.clock.add(6 * time.Second)
+		w.Clock.Add(6 * time.Second)
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() { w.sweep(0) })
 		}
 		wg.Wait()
 	}
-	reads := w.sim.Tasks()[0].Reads
-	begun := w.clock.Now().Add(-3 * time.Hour)
+	reads := w.Sim.Tasks()[0].Reads
+	begun := w.Clock.Now().Add(-3 * time.Hour)
 	gap := func(age time.Duration) time.Duration {
 		switch {
 		case age < 10*time.Minute:
@@ -91,10 +91,10 @@ func TestSweepOrder(t *testing.T) {
 	var ids []string
 	for range 30 {
 		ids = append(ids, w.submit().ID)
-		w.clock.add(time.Second)
+		w.Clock.Add(time.Second)
 	}
 	var due []string
-	for id, err := range w.store.Due(t.Context(), w.Now().Add(time.Hour)) {
+	for id, err := range w.Rows.Due(t.Context(), w.Now().Add(time.Hour)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestSweepOrder(t *testing.T) {
 	if !slices.Equal(due, ids) {
 		t.Errorf("due %v, want %v", due, ids)
 	}
-	w.sim.SetKnobs(fault(nanobananatest.Fault{}))
+	w.Sim.SetKnobs(fault(nanobananatest.Fault{}))
 	w.sweep(time.Hour)
 	for _, id := range ids {
 		w.expect(id, task.Generating, "")
@@ -120,7 +120,7 @@ func TestSweepSurvives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 3}))
 			bad, good, foreign := w.submit(), w.submit(), w.submit()
-			w.store.fail(func(call string, x *task.Task) error {
+			w.Rows.Fail(func(call string, x *task.Task) error {
 				if call == "put" && x.ID == bad.ID && x.Status == task.Submitting {
 					return spoil()
 				}
@@ -128,10 +128,10 @@ func TestSweepSurvives(t *testing.T) {
 			}, nil)
 			strange := w.task(foreign.ID).Clone()
 			strange.Status, strange.Version = "from-the-future", strange.Version+1
-			if _, err := w.store.Store.Put(t.Context(), strange); err != nil {
+			if _, err := w.Rows.Store.Put(t.Context(), strange); err != nil {
 				t.Fatal(err)
 			}
-			w.clock.add(2 * time.Minute)
+			w.Clock.Add(2 * time.Minute)
 			swept, err := w.Sweep(t.Context())
 			if err != nil || swept.Done != 3 || swept.Failed != 1 {
 				t.Errorf("swept %+v, %v; want 3 done and 1 failed", swept, err)
@@ -144,7 +144,7 @@ func TestSweepSurvives(t *testing.T) {
 			if w.task(foreign.ID).Version != strange.Version {
 				t.Error("a row of a newer release was written")
 			}
-			w.store.fail(nil, nil)
+			w.Rows.Fail(nil, nil)
 			w.sweep(time.Minute)
 			w.expect(bad.ID, task.Generating, "")
 			w.posted(5)
@@ -155,12 +155,12 @@ func TestSweepSurvives(t *testing.T) {
 func TestSweepWithoutStore(t *testing.T) {
 	w := newWorld(t)
 	got := w.submit()
-	w.store.fail(always(errStore), nil)
-	w.clock.add(2 * time.Minute)
+	w.Rows.Fail(always(errStore), nil)
+	w.Clock.Add(2 * time.Minute)
 	if _, err := w.Sweep(t.Context()); err == nil {
 		t.Error("a sweep without its index is no success")
 	}
-	w.store.fail(nil, nil)
+	w.Rows.Fail(nil, nil)
 	w.until(got.ID, task.Succeeded, 10*time.Minute)
 }
 
@@ -180,15 +180,15 @@ func TestRecordFaults(t *testing.T) {
 	for name, change := range knobs {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.sim.Now = w.clock.Now
-			w.sim.SetKnobs(change)
+			w.Sim.Now = w.Clock.Now
+			w.Sim.SetKnobs(change)
 			got := w.submit()
 			w.generated(0)
 			for range 19 {
 				w.sweep(time.Minute)
 			}
 			w.expect(got.ID, task.Generating, "")
-			w.sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record, k.RecordFlag = nanobananatest.Fault{}, nil })
+			w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record, k.RecordFlag = nanobananatest.Fault{}, nil })
 			w.until(got.ID, task.Succeeded, time.Hour)
 		})
 	}
@@ -207,7 +207,7 @@ func TestRecordGone(t *testing.T) {
 		w.sweep(time.Minute)
 	}
 	end := w.expect(got.ID, task.Failed, task.CodeTimedOut)
-	if used, _ := w.store.Used(t.Context(), owner, end.Quota.Day); used != 0 {
+	if used, _ := w.Rows.Used(t.Context(), owner, end.Quota.Day); used != 0 {
 		t.Errorf("used is %d, want it given back", used)
 	}
 }
@@ -218,12 +218,12 @@ func TestPause(t *testing.T) {
 	for range 3 {
 		w.submit()
 	}
-	w.sim.SetKnobs(func(k *nanobananatest.Knobs) {
+	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, RetryAfter: nanobananatest.Duration(time.Hour), Times: 3}
 	})
 	w.sweep(90 * time.Second)
 	reads := func() (n int) {
-		for _, made := range w.sim.Tasks() {
+		for _, made := range w.Sim.Tasks() {
 			n += len(made.Reads)
 		}
 		return n

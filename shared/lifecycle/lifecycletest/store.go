@@ -1,0 +1,109 @@
+package lifecycletest
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// ErrStore is what a store gives that is away.
+var ErrStore = errors.New("the store is away")
+
+// Store is a real store whose calls a test counts, and makes fail before
+// or after they have had their effect.
+type Store struct {
+	task.Store
+	mu     sync.Mutex
+	calls  map[string]int
+	before func(call string, t *task.Task) error
+	after  func(call string, t *task.Task) error
+}
+
+// Fail makes calls fail: before they have their effect, after, or, with nil, not
+// any more. t is the row of a create or put.
+func (s *Store) Fail(before, after func(call string, t *task.Task) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before, s.after = before, after
+}
+
+// Count says how often a call was made: create, put, task, tasks, paused, due.
+func (s *Store) Count(call string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[call]
+}
+
+// Total says how many calls were made.
+func (s *Store) Total() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		n += c
+	}
+	return n
+}
+
+// enter counts a call, and gives what is to happen before and after it.
+func (s *Store) enter(call string, t *task.Task) (before error, after func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[call]++
+	if s.before != nil {
+		before = s.before(call, t)
+	}
+	hook := s.after
+	return before, func() error {
+		if hook == nil {
+			return nil
+		}
+		return hook(call, t)
+	}
+}
+
+func around[T any](s *Store, call string, t *task.Task, do func() (T, error)) (v T, err error) {
+	before, after := s.enter(call, t)
+	if before != nil {
+		return v, before
+	}
+	v, err = do()
+	if lost := after(); lost != nil {
+		var none T
+		return none, lost
+	}
+	return v, err
+}
+
+func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task, error) {
+	return around(s, "create", t, func() (*task.Task, error) { return s.Store.Create(ctx, t, limit) })
+}
+
+func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
+	return around(s, "put", t, func() (*task.Task, error) { return s.Store.Put(ctx, t) })
+}
+
+func (s *Store) Task(ctx context.Context, id string) (*task.Task, error) {
+	return around(s, "task", nil, func() (*task.Task, error) { return s.Store.Task(ctx, id) })
+}
+
+func (s *Store) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
+	return around(s, "tasks", nil, func() ([]*task.Task, error) { return s.Store.Tasks(ctx, ids) })
+}
+
+func (s *Store) Paused(ctx context.Context) (time.Time, error) {
+	return around(s, "paused", nil, func() (time.Time, error) { return s.Store.Paused(ctx) })
+}
+
+func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if before, _ := s.enter("due", nil); before != nil {
+			yield("", before)
+			return
+		}
+		s.Store.Due(ctx, now)(yield)
+	}
+}

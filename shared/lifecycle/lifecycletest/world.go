@@ -1,0 +1,201 @@
+// Package lifecycletest gives tests everything that stands around a task, real
+// but for the clock and the secret: a store, a bucket, a provider that is
+// simulated over HTTP, and the site it calls back. Schedule and stream are the
+// test's to run.
+package lifecycletest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/taskbolt"
+)
+
+// World is a service and all that it works with.
+type World struct {
+	*lifecycle.Service
+	Sim      *nanobananatest.Server
+	Rows     *Store // what Service.Store is
+	Bucket   *media.DirBucket
+	Ingester *lifecycle.Ingester
+	Clock    *Clock
+	Settings config.Settings
+	Secret   *Secret
+	Logged   *Log
+
+	// Site serves Settings.PublicURL: the bucket's links, callbacks, and what
+	// a test adds.
+	Site *http.ServeMux
+}
+
+// New gives a world whose provider loses its callbacks: a test that wants
+// them calls back itself, or turns them on.
+func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *World {
+	t.Helper()
+	w := &World{Clock: &Clock{now: time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)}, Logged: &Log{}, Site: http.NewServeMux()}
+	w.Sim = nanobananatest.NewServer(append([]func(*nanobananatest.Knobs){func(k *nanobananatest.Knobs) {
+		k.LoseCallbacks, k.PictureSide = true, 32
+	}}, adjust...)...)
+	t.Cleanup(w.Sim.Close)
+
+	bolt, err := taskbolt.Open(filepath.Join(t.TempDir(), "tasks.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bolt.Close() })
+	w.Rows = &Store{Store: bolt, calls: map[string]int{}}
+
+	site := httptest.NewServer(w.Site)
+	t.Cleanup(site.Close)
+	w.Bucket, err = media.OpenDir(t.TempDir(), func() string { return site.URL }, []byte("the key of the bucket's links"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Site.Handle("GET "+media.LinkPath, w.Bucket)
+	w.Site.HandleFunc("POST /v1/callbacks/{id}/{attempt}/{token}", w.callback)
+
+	w.Settings = settings(t, map[string]string{
+		"NANOBANANA_BASE_URL": w.Sim.URL, "RESULT_HOSTS": hostOf(t, w.Sim.URL), "PUBLIC_URL": site.URL,
+	})
+	w.Secret = &Secret{key: nanobananatest.DefaultKey}
+	log := slog.New(slog.NewJSONHandler(w.Logged, nil))
+	w.Service = lifecycle.New(w.Settings, w.Rows, config.NewSecrets(w.Secret.read, w.Clock.Now), w.Bucket, nanobanana.NewHTTPClient(), log)
+	w.Service.Now = w.Clock.Now
+	w.Service.Rate = nil
+	w.Ingester = lifecycle.NewIngester(w.Settings, w.Rows, w.Bucket, log)
+	w.Ingester.Now = w.Clock.Now
+	w.Ingester.Dir = t.TempDir()
+	return w
+}
+
+func hostOf(t testing.TB, link string) string {
+	t.Helper()
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}
+
+func settings(t testing.TB, env map[string]string) config.Settings {
+	t.Helper()
+	c, err := config.Load(func(name string) string { return env[name] }, config.Local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// callback is what functions/callback does once the token is verified.
+func (w *World) callback(rw http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	attempt, _ := strconv.Atoi(r.PathValue("attempt"))
+	if err := w.Settle(r.Context(), r.PathValue("id"), attempt, body); err != nil {
+		rw.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+// Generated waits until the provider is done with its nth task, from 0.
+func (w *World) Generated(t testing.TB, n int) (got nanobananatest.Task) {
+	t.Helper()
+	Eventually(t, func() error {
+		all := w.Sim.Tasks()
+		if len(all) <= n {
+			return fmt.Errorf("the provider has %d tasks", len(all))
+		}
+		if got = all[n]; got.Flag == nanobananatest.FlagRunning {
+			return fmt.Errorf("the provider's task still runs")
+		}
+		return nil
+	})
+	return got
+}
+
+// Eventually waits until check is content.
+func Eventually(t testing.TB, check func() error) {
+	t.Helper()
+	var err error
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("in vain: %v", err)
+}
+
+// Clock is a clock that the test moves.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// Now tells the time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Add moves the clock.
+func (c *Clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Secret is what Secrets Manager holds.
+type Secret struct {
+	mu  sync.Mutex
+	key string
+	err error
+}
+
+// Set makes key the provider's, or err what reading gives.
+func (s *Secret) Set(key string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.key, s.err = key, err
+}
+
+func (s *Secret) read(context.Context) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	const k = `[{"id":"k","key":"0123456789abcdef0123456789abcdef"}]`
+	return fmt.Appendf(nil, `{"apiKey":%q,"callbackKeys":%s,"imageKeys":%s}`, s.key, k, k), s.err
+}
+
+// Log keeps what was logged.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *Log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// Take gives what was logged since it was last asked.
+func (l *Log) Take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	return l.text.String()
+}
