@@ -22,9 +22,10 @@ import (
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
 	*lifecycletest.World
-	t     testing.TB
-	token string
-	http  *http.Client
+	t        testing.TB
+	verifier *auth.Verifier
+	token    string
+	http     *http.Client
 }
 
 func serve(t testing.TB) *site {
@@ -44,12 +45,11 @@ func serve(t testing.TB) *site {
 	s.Site.Handle("GET "+authtest.Path, mint)
 	c := s.Settings
 	c.AuthIssuer, c.AuthJWKSURL = c.PublicURL, c.PublicURL+authtest.Path
-	verifier, err := auth.FromSettings(c, s.Secrets, http.DefaultClient)
-	if err != nil {
+	if s.verifier, err = auth.FromSettings(c, s.Secrets, http.DefaultClient); err != nil {
 		t.Fatal(err)
 	}
 	s.Site.Handle("/v1/tasks", submit.New(submit.Function{
-		Auth: verifier, Log: s.Log, Service: s.Service, View: httpapi.View{PublicURL: c.PublicURL, Secrets: s.Secrets},
+		Auth: s.verifier, Log: s.Log, Service: s.Service, View: httpapi.View{PublicURL: c.PublicURL, Secrets: s.Secrets},
 	}))
 	s.http = &http.Client{Transport: httpapitest.Load(t).Transport(t, http.DefaultTransport)}
 	return s

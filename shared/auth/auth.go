@@ -4,9 +4,11 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -56,6 +58,7 @@ type Verifier struct {
 	config     Config
 	algorithms []jose.SignatureAlgorithm
 	keys       *keySet
+	proven     proven
 }
 
 // New gives a Verifier. The error names every required field that is empty.
@@ -100,25 +103,42 @@ func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Errors of go-jose are not wrapped here: some quote the token's header.
-	token, err := jwt.ParseSigned(text, v.algorithms)
-	if err != nil {
-		return "", unauthorized("not a JWT signed by an accepted algorithm")
-	}
-	key, err := v.key(ctx, token.Headers[0])
+	c, err := v.claims(ctx, text)
 	if err != nil {
 		return "", err
-	}
-	var c claims
-	if err := token.Claims(key, &c); errors.Is(err, jose.ErrCryptoFailure) {
-		return "", unauthorized("the signature does not verify")
-	} else if err != nil {
-		return "", unauthorized("the claims cannot be read")
 	}
 	if err := v.judge(c); err != nil {
 		return "", err
 	}
 	return c.Subject, nil
+}
+
+// claims gives what a token says, once its signature is seen to hold.
+func (v *Verifier) claims(ctx context.Context, text string) (claims, error) {
+	sum := sha256.Sum256([]byte(text))
+	if p, ok := v.proven.get(sum); ok {
+		if key, err := v.key(ctx, p.id); err == nil && reflect.DeepEqual(key, p.key) {
+			return p.claims, nil
+		}
+	}
+	// Errors of go-jose are not wrapped here: some quote the token's header.
+	token, err := jwt.ParseSigned(text, v.algorithms)
+	if err != nil {
+		return claims{}, unauthorized("not a JWT signed by an accepted algorithm")
+	}
+	id := keyID{kid: token.Headers[0].KeyID, algorithm: token.Headers[0].Algorithm}
+	key, err := v.key(ctx, id)
+	if err != nil {
+		return claims{}, err
+	}
+	var c claims
+	if err := token.Claims(key, &c); errors.Is(err, jose.ErrCryptoFailure) {
+		return claims{}, unauthorized("the signature does not verify")
+	} else if err != nil {
+		return claims{}, unauthorized("the claims cannot be read")
+	}
+	v.proven.put(sum, proof{id: id, key: key, claims: c})
+	return c, nil
 }
 
 // bearer gives the one token of the one Authorization header.
@@ -140,9 +160,9 @@ func bearer(h http.Header) (string, error) {
 // key gives the key that verifies a token with this header. Only alg and kid are
 // looked at, and kid only to find one of the issuer's own keys: jwk, jku, x5c and
 // x5u are the sender's word.
-func (v *Verifier) key(ctx context.Context, h jose.Header) (any, error) {
-	if h.Algorithm != string(jose.HS256) {
-		return v.keys.key(ctx, keyID{kid: h.KeyID, algorithm: h.Algorithm})
+func (v *Verifier) key(ctx context.Context, id keyID) (any, error) {
+	if id.algorithm != string(jose.HS256) {
+		return v.keys.key(ctx, id)
 	}
 	secret, err := v.config.JWTSecret(ctx)
 	if err != nil {

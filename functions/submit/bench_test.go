@@ -1,0 +1,73 @@
+package submit_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/functions/submit"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// free is a store that costs nothing, so that what is left is submit's own.
+type free struct{ task.Store }
+
+func (free) Create(_ context.Context, t *task.Task, _ int) (*task.Task, error) { return t, nil }
+func (free) Put(_ context.Context, t *task.Task) (*task.Task, error)           { return t, nil }
+
+// canned answers every request at once.
+type canned struct{ submit, credit string }
+
+func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := c.submit
+	if r.Method == http.MethodGet {
+		body = c.credit
+	}
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+// BenchmarkSubmit is the function's own work: from the request's bytes to the
+// answer's, with a store and a network that cost nothing. BenchmarkProvider is
+// what of that is the client's.
+func BenchmarkSubmit(b *testing.B) {
+	s := serve(b)
+	s.Store, s.Provider = free{}, client()
+	s.Log = slog.New(slog.NewJSONHandler(io.Discard, nil))
+	h := submit.New(submit.Function{Auth: s.verifier, Log: s.Log, Service: s.Service, View: httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets}})
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, "/v1/tasks", strings.NewReader(`{"prompt":"a lighthouse at dusk","aspectRatio":"16:9","target":{"kind":"moodboard","id":"m1"}}`))
+		r.Header.Set("Authorization", "Bearer "+s.token)
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "a-key")
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != http.StatusAccepted {
+			b.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+}
+
+func BenchmarkProvider(b *testing.B) {
+	c := client()
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := c.Submit(b.Context(), "key", nanobanana.Request{
+			Model: task.DefaultModel, Prompt: "a lighthouse at dusk", NumImages: 1, AspectRatio: "16:9", CallbackURL: "https://api.example.com/v1/callbacks/x/1/y",
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func client() *nanobanana.Client {
+	answers := canned{string(nanobananatest.Golden("submit-generate")), string(nanobananatest.Golden("credit"))}
+	return &nanobanana.Client{BaseURL: "https://api.example.com", HTTP: &http.Client{Transport: answers}}
+}
