@@ -35,12 +35,12 @@ func (t *Task) Accepted(r Rules, now time.Time, attempt int, providerID string) 
 }
 
 // attach makes id the provider id of the current attempt. What a callback
-// said of another id is dropped.
+// said of another id is dropped, and that its record could not be read.
 func (t *Task) attach(id string) {
 	t.ProviderID = id
 	t.Refusals, t.FirstRefusal, t.Setback = 0, time.Time{}, ""
 	if t.Hint != nil && t.Hint.ProviderID != "" && t.Hint.ProviderID != id {
-		t.Hint = nil
+		t.Hint, t.UnreadableSince = nil, time.Time{}
 	}
 }
 
@@ -83,7 +83,8 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 		t.FirstRefusal = now
 	}
 	deadline := t.FirstRefusal.Add(waitingWindow)
-	if refusal.Again == Never || t.Refusals >= maxRefusals || !now.Before(deadline) {
+	// A callback that said 400 makes the attempt the last, whatever this says.
+	if refusal.Again == Never || t.Refusals >= maxRefusals || !now.Before(deadline) || t.Barred == t.Attempt {
 		return t.fail(r, byAnswer, refusal.Code, now)
 	}
 	if err := t.move(byAnswer, Waiting, now, deadline.Sub(now)); err != nil {

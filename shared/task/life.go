@@ -211,9 +211,14 @@ func (t *Task) Next(now time.Time) Next {
 	return NextExpire
 }
 
-// Postpone leaves the task alone for a minute: something went wrong with it
-// that is nobody's answer.
-func (t *Task) Postpone(now time.Time) { t.due(stamp(now).Add(time.Minute)) }
+// Postpone leaves a task that is due alone for a minute: something went wrong
+// with it that is nobody's answer. One that is not due any more has been seen
+// to: what went wrong was only the answer to that write.
+func (t *Task) Postpone(now time.Time) {
+	if now = stamp(now); !t.DueAt.IsZero() && !t.DueAt.After(now) {
+		t.due(now.Add(time.Minute))
+	}
+}
 
 // Expire ends a task whose deadline has come and of which no record can be read.
 func (t *Task) Expire(r Rules, now time.Time) error {

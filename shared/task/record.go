@@ -191,14 +191,19 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 		return nil
 	}
 	if t.Status == Storing { // a wake's read, for fresh links
+		if rec.Match == Names {
+			t.setCharge(ChargeSure)
+		}
 		if rec.State == Made && len(rec.URLs) >= len(t.URLs) {
 			t.URLs = rec.URLs
 		}
 		return nil
 	}
 	late := !c.At.Before(t.Deadline)
+	// A read claimed before the short record came is not the one after it.
+	last := late || !t.ShortAt.IsZero() && !c.At.Before(t.ShortAt.Add(retryGeneration))
 	if rec.State == Unreadable {
-		return t.learnNothing(r, now, late)
+		return t.learnNothing(r, now, late, last)
 	}
 	t.UnreadableSince = time.Time{}
 	if t.ProviderID == "" && rec.Match == Contradicts {
@@ -221,9 +226,9 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 	}
 	short := len(t.URLs) < t.NumImages
 	switch {
-	case len(t.URLs) > 0 && (!short || late || !t.ShortAt.IsZero()):
+	case len(t.URLs) > 0 && (!short || last):
 		return t.store(byRecord, now)
-	case rec.State == Broken:
+	case rec.State == Broken && len(t.URLs) == 0:
 		return t.broke(r, now, rec)
 	}
 	return t.keepReading(r, now, late)
@@ -256,15 +261,16 @@ func maxTime(a, b time.Time) time.Time {
 	return b
 }
 
-// learnNothing applies a failed read.
-func (t *Task) learnNothing(r Rules, now time.Time, late bool) error {
+// learnNothing applies a failed read; last says that a short record is not
+// read again after it.
+func (t *Task) learnNothing(r Rules, now time.Time, late, last bool) error {
 	if t.UnreadableSince.IsZero() {
 		t.UnreadableSince = now
 	}
 	blind := now.Sub(t.UnreadableSince) >= r.UnreadableAfter
 	h := t.Hint
 	switch {
-	case len(t.URLs) > 0 && (late || !t.ShortAt.IsZero()):
+	case len(t.URLs) > 0 && last:
 		return t.store(byRecord, now)
 	case !blind || h == nil && !late:
 		return nil

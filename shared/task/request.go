@@ -178,7 +178,7 @@ func (r *Request) metadataFaults(fs *faults) {
 }
 
 func printable(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsGraphic(c) || unicode.IsSpace(c) })
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsGraphic(c) || unicode.IsSpace(c) })
 }
 
 // Fingerprint is the SHA-256, in hex, of what a normalized request means:

@@ -204,9 +204,14 @@ func (t *Task) Clone() *Task {
 	c.Charges = slices.Clone(t.Charges)
 	c.URLs = slices.Clone(t.URLs)
 	c.Images = slices.Clone(t.Images)
-	c.Hint = clonePtr(t.Hint)
-	c.Quota = clonePtr(t.Quota)
+	c.ImageURLs = slices.Clone(t.ImageURLs)
+	c.Target = clonePtr(t.Target)
 	c.Metadata = maps.Clone(t.Metadata)
+	c.Quota = clonePtr(t.Quota)
+	c.Extra = maps.Clone(t.Extra)
+	if c.Hint = clonePtr(t.Hint); c.Hint != nil {
+		c.Hint.URLs = slices.Clone(t.Hint.URLs)
+	}
 	return &c
 }
 
@@ -218,7 +223,12 @@ func clonePtr[T any](p *T) *T {
 	return &v
 }
 
-func (t *Task) same(o *Task) bool { return reflect.DeepEqual(t, o) }
+// same says whether two copies are one row. Refund is of a write, not of it.
+func (t *Task) same(o *Task) bool {
+	c := *t
+	c.Refund = o.Refund
+	return reflect.DeepEqual(&c, o)
+}
 
 // stamp gives now as rows keep it.
 func stamp(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond) }
@@ -259,10 +269,6 @@ func (t *Task) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads a row, and keeps in Extra what it does not know.
 func (t *Task) UnmarshalJSON(b []byte) error {
-	var r row
-	if err := json.Unmarshal(b, &r); err != nil {
-		return err
-	}
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(b, &all); err != nil {
 		return err
@@ -270,10 +276,23 @@ func (t *Task) UnmarshalJSON(b []byte) error {
 	if all == nil {
 		return errors.New("task: a row is a JSON object")
 	}
-	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return known[name] })
+	extra := maps.Clone(all)
+	maps.DeleteFunc(extra, func(name string, _ json.RawMessage) bool { return known[name] })
+	if len(extra) > 0 {
+		// Package json would take "Owner" for "owner".
+		maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return !known[name] })
+		var err error
+		if b, err = json.Marshal(all); err != nil {
+			return err
+		}
+	}
+	var r row
+	if err := json.Unmarshal(b, &r); err != nil {
+		return err
+	}
 	*t = Task(r)
-	if len(all) > 0 {
-		t.Extra = all
+	if len(extra) > 0 {
+		t.Extra = extra
 	}
 	return nil
 }
