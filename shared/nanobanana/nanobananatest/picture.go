@@ -47,14 +47,22 @@ type sheet struct {
 
 const albumSize = 64
 
-func (a *album) picture(sh sheet, inputs []image.Image) ([]byte, error) {
+func (a *album) picture(sh sheet, inputs [][]byte) ([]byte, error) {
 	a.mu.Lock()
 	body, ok := a.drawn[sh]
 	a.mu.Unlock()
 	if ok {
 		return body, nil
 	}
-	body, err := encode(sh.draw(inputs), sh.format)
+	var images []image.Image
+	for _, input := range inputs {
+		img, err := png.Decode(bytes.NewReader(input))
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, img)
+	}
+	body, err := encode(sh.draw(images), sh.format)
 	if err != nil {
 		return nil, err
 	}
@@ -237,9 +245,9 @@ func (k Knobs) extension(t *task) string {
 	return k.format(t)
 }
 
-// fetch gets an input image, scaled down. Plain http is for loopback, where tests and the local
+// fetch gets an input image as a small PNG. Plain http is for loopback, where tests and the local
 // run keep their pictures.
-func (s *Server) fetch(ctx context.Context, address string) (image.Image, error) {
+func (s *Server) fetch(ctx context.Context, address string) ([]byte, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
@@ -261,7 +269,11 @@ func (s *Server) fetch(ctx context.Context, address string) (image.Image, error)
 	if err != nil || resp.StatusCode != http.StatusOK || len(body) > maxInput {
 		return nil, fmt.Errorf("status %d, %d bytes: %w", resp.StatusCode, len(body), err)
 	}
-	return decodeSmall(body)
+	small, err := decodeSmall(body)
+	if err != nil {
+		return nil, err
+	}
+	return encode(small, "png")
 }
 
 func decodeSmall(body []byte) (image.Image, error) {

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ type Server struct {
 	stop    context.CancelFunc
 
 	mu      sync.Mutex // guards what follows
+	journal *os.File   // nil where nothing is kept
 	closed  bool
 	knobs   Knobs
 	keys    []string
@@ -104,6 +106,9 @@ func (s *Server) Close() {
 	s.stop()
 	s.running.Wait()
 	s.client.CloseIdleConnections()
+	if s.journal != nil {
+		_ = s.journal.Close() // every line is written already
+	}
 }
 
 // SetKeys makes these the only API keys taken: so one rotates them.
@@ -118,6 +123,7 @@ func (s *Server) SetBalance(credits float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.balance = credits
+	_ = s.write(entry{Balance: &credits})
 }
 
 // Balance returns the account's credits: those set, less the Charge of every task that was not

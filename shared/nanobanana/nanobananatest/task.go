@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"image"
 	"io"
 	"net/http"
 	"sync"
@@ -59,9 +58,11 @@ type task struct {
 	endpoint endpoint
 	order    order
 	outcome  Outcome
-	visible  time.Time     // its record is 404 until then
-	inputs   []image.Image // set before it is done
+	visible  time.Time // its record is 404 until then
+	doneAt   time.Time
+	inputs   [][]byte      // small PNGs, set before it is done
 	told     int           // how often its record said success
+	toldOnce bool          // a callback was taken
 	called   chan struct{} // closed after the first delivery, or when there is none
 	early    bool
 	once     sync.Once // closes called
@@ -78,15 +79,17 @@ func (s *Server) accept(name string, e endpoint, o order, params map[string]any)
 	case s.knobs.OutOfCredits || charge > s.balance:
 		return nil, refusal{402, "Credits insufficient: please top up to continue."}
 	}
-	s.balance -= charge
-	now := s.Now()
+	now, delay := s.Now(), s.knobs.Delay
+	if s.knobs.EarlyCallbacks {
+		delay = 0
+	}
 	t := &task{
 		Task: Task{
 			ID: newID(), Endpoint: name, Prompt: o.Prompt, Params: params, CallbackURL: o.CallbackURL,
 			CreatedAt: now, Charge: charge,
 		},
 		endpoint: e, order: o, outcome: s.knobs.Outcome, early: s.knobs.EarlyCallbacks,
-		visible: now.Add(time.Duration(s.knobs.RecordHiddenFor)), called: make(chan struct{}),
+		visible: now.Add(time.Duration(s.knobs.RecordHiddenFor)), doneAt: now.Add(time.Duration(delay)), called: make(chan struct{}),
 	}
 	if spend(&s.knobs.Outcome.Times) {
 		s.knobs.Outcome = Outcome{}
@@ -95,12 +98,12 @@ func (s *Server) accept(name string, e endpoint, o order, params map[string]any)
 	for n := range o.count() {
 		t.URLs = append(t.URLs, fmt.Sprintf("%s/result/%s-%d.%s", s.URL, t.ID, n+1, extension))
 	}
+	if err := s.write(entry{Accepted: t.acceptance()}); err != nil {
+		return nil, refusal{500, err.Error()}
+	}
+	s.balance -= charge
 	s.tasks[t.ID] = t
 	s.order = append(s.order, t)
-	delay := s.knobs.Delay
-	if t.early {
-		delay = 0
-	}
 	s.running.Go(func() { s.live(t, delay) })
 	return t, refusal{}
 }
@@ -111,7 +114,9 @@ func (s *Server) live(t *task, delay Duration) {
 	if !s.sleep(delay) {
 		return
 	}
-	s.finish(t)
+	if t.Flag == FlagRunning { // or it was found in the journal, done
+		s.finish(t)
+	}
 	knobs := s.Knobs()
 	if t.CallbackURL == "" || knobs.LoseCallbacks {
 		return
@@ -140,6 +145,7 @@ func (s *Server) finish(t *task) {
 		t.Refunded = true
 		s.balance += t.Charge
 	}
+	_ = s.write(entry{Finished: t.ending()}) // unwritten, it is done again
 }
 
 func (t *task) fail(code int, message string) {
@@ -185,9 +191,14 @@ func (s *Server) post(t *task, body []byte) bool {
 		}
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	t.Callbacks = append(t.Callbacks, Callback{At: s.Now(), Status: status})
-	s.mu.Unlock()
-	return status >= 200 && status < 300
+	taken := status >= 200 && status < 300
+	if taken && !t.toldOnce {
+		t.toldOnce = true
+		_ = s.write(entry{Told: t.ID}) // unwritten, it is told again
+	}
+	return taken
 }
 
 func (t *task) markCalled() { t.once.Do(func() { close(t.called) }) }
@@ -205,10 +216,10 @@ func (t *task) waitForEarlyCallback(r *http.Request) {
 }
 
 // fetchAll gets the input images, scaled down. One that cannot be had spoils the order.
-func (s *Server) fetchAll(urls []string) ([]image.Image, error) {
+func (s *Server) fetchAll(urls []string) ([][]byte, error) {
 	ctx, cancel := context.WithTimeout(s.life, callbackTimeout)
 	defer cancel()
-	var images []image.Image
+	var images [][]byte
 	for _, url := range urls {
 		img, err := s.fetch(ctx, url)
 		if err != nil {
