@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+// banner prints what runs here, and what to try next.
+func (s *server) banner(ctx context.Context, out io.Writer) {
+	fmt.Fprintf(out, "  studio      open %s in a browser\n", s.URL)
+	switch {
+	case s.live:
+		fmt.Fprintf(out, "  provider    %s, paid: %s\n", s.settings.BaseURL, s.balance(ctx))
+	case s.studio.simulator != nil:
+		fmt.Fprintln(out, "  provider    simulated: nothing is paid, the pictures are drawn here")
+	default:
+		fmt.Fprintf(out, "  provider    %s\n", s.settings.BaseURL)
+	}
+	if !s.service.Rules.Callbacks {
+		fmt.Fprintln(out, "  callbacks   cannot reach this machine: records are polled (PUBLIC_URL changes that)")
+	}
+	fmt.Fprintf(out, "  data        %s\n\n", s.data)
+	if s.studio.mint == nil {
+		fmt.Fprintf(out, "Tokens are those of %s.\n", s.settings.AuthIssuer)
+		return
+	}
+	flags := ""
+	if s.addr != defaultAddr {
+		flags += " -addr " + s.addr
+	}
+	if s.data != defaultData {
+		flags += " -data " + s.data
+	}
+	fmt.Fprintf(out, `Try, in another shell:
+  bin/local demo%[2]s
+  curl -s %[1]s/v1/tasks -H "Authorization: Bearer $(bin/local token%[2]s me)" -H 'Content-Type: application/json' -d '{"prompt":"a red bicycle"}'
+`, s.URL, flags)
+}
+
+// balance says what the provider's account holds.
+func (s *server) balance(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	b, err := s.service.Balance(ctx)
+	if err != nil {
+		return fmt.Sprintf("the balance cannot be read (%v)", err)
+	}
+	return fmt.Sprintf("%g credits left", b.Credits)
+}

@@ -1,0 +1,158 @@
+// The form: what to make. A wish keeps its Idempotency-Key until it is
+// answered, so that a repeated click or a lost answer is never paid twice.
+
+import { byId, call, el, isPicture, Refusal, target } from "./api.js";
+
+const form = byId("composer");
+const field = (name) => form.elements[name];
+let models = [];
+let inputs = []; // {entry, picture?, label}
+let wish = null; // {key, text}: what was sent and not answered
+
+export async function startComposer(onTask) {
+  models = (await call("/v1/models")).body;
+  field("model").append(...models.map((m) => el("option", { value: m.id }, m.title)));
+  field("model").addEventListener("change", showModel);
+  form.addEventListener("input", showState);
+  form.addEventListener("submit", (event) => { event.preventDefault(); submit(onTask); });
+  field("prompt").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) form.requestSubmit();
+  });
+  byId("add-link").addEventListener("click", addLink);
+  byId("link").addEventListener("keydown", (event) => {
+    if (event.key === "Enter") { event.preventDefault(); addLink(); }
+  });
+  showModel();
+}
+
+const model = () => models.find((m) => m.id === field("model").value);
+
+function options(select, values, label = (v) => v) {
+  const before = select.value;
+  select.replaceChildren(...values.map((v) => el("option", { value: v }, label(v))));
+  if (values.includes(before)) select.value = before;
+}
+
+function showModel() {
+  const m = model();
+  options(field("aspectRatio"), ["", ...m.aspectRatios], (v) => v || "any");
+  options(field("resolution"), m.resolutions || []);
+  options(field("numImages"), Array.from({ length: m.maxImages }, (_, i) => String(i + 1)));
+  byId("resolution-field").hidden = !m.resolutions;
+  byId("count-field").hidden = m.maxImages < 2;
+  byId("model-hint").textContent = `Usually takes ${m.typicalSeconds} seconds; starts from up to ${m.maxInputs} pictures.`;
+  showState();
+}
+
+const cost = () => {
+  const m = model();
+  const each = m.credits[m.resolutions ? field("resolution").value : ""] ?? 0;
+  return each * (Number(field("numImages").value) || 1);
+};
+
+function showState() {
+  const m = model();
+  const length = [...field("prompt").value.trim()].length;
+  const count = byId("prompt-count");
+  count.textContent = `${length.toLocaleString()} / ${m.maxPrompt.toLocaleString()}`;
+  count.classList.toggle("over", length > m.maxPrompt);
+  byId("submit-text").textContent = inputs.length ? "Edit it" : "Make it";
+  byId("cost").textContent = `· ${cost()} credits`;
+  const shape = byId("shape");
+  const [w, h] = ratio(field("aspectRatio").value);
+  shape.style.setProperty("--ratio", `${w} / ${h}`);
+  shape.style.setProperty("--shape-width", `${w >= h ? 24 : Math.max(6, 24 * w / h)}px`);
+}
+
+/** Width and height of an aspect ratio; a square where there is none. */
+export function ratio(text) {
+  const [w, h] = (text || "").split(":").map(Number);
+  return w > 0 && h > 0 ? [w, h] : [1, 1];
+}
+
+function addLink() {
+  const link = byId("link").value.trim();
+  if (!link) return;
+  addInput({ entry: link, label: link.replace(/^https?:\/\//, ""), picture: isPicture(link) ? link : "" });
+  byId("link").value = "";
+}
+
+/** Adds a picture to start from. */
+export function addInput(input) {
+  if (!inputs.some((i) => i.entry === input.entry)) inputs.push(input);
+  showInputs();
+}
+
+function showInputs() {
+  byId("inputs").replaceChildren(...inputs.map((input) => {
+    const remove = el("button", { type: "button", ariaLabel: `Do not start from ${input.label}` }, "×");
+    remove.addEventListener("click", () => { inputs = inputs.filter((i) => i !== input); showInputs(); });
+    const picture = input.picture ? el("img", { src: input.picture, alt: "", width: 36, height: 36, referrerPolicy: "no-referrer" }) : null;
+    return el("li", { className: "chip" }, picture, el("span", {}, input.label), remove);
+  }));
+  showState();
+}
+
+/** Fills the form with a wish; nothing is sent. */
+export function fill(wanted) {
+  if (wanted.model) { field("model").value = wanted.model; showModel(); }
+  for (const name of ["prompt", "aspectRatio", "resolution", "numImages"]) {
+    if (wanted[name] !== undefined) field(name).value = wanted[name];
+  }
+  if (wanted.inputs) { inputs = wanted.inputs; showInputs(); }
+  showState();
+  field("prompt").focus();
+  form.scrollIntoView({ block: "nearest", behavior: "smooth" });
+}
+
+function request() {
+  const m = model();
+  const body = { prompt: field("prompt").value, model: m.id, target: target() };
+  if (field("aspectRatio").value) body.aspectRatio = field("aspectRatio").value;
+  if (m.resolutions) body.resolution = field("resolution").value;
+  if (m.maxImages > 1) body.numImages = Number(field("numImages").value);
+  if (inputs.length) body.imageUrls = inputs.map((i) => i.entry);
+  return body;
+}
+
+async function submit(onTask) {
+  const text = JSON.stringify(request());
+  // Another wish is another key; the same one, unanswered, is not.
+  if (!wish || wish.text !== text) wish = { key: crypto.randomUUID(), text };
+  showFaults(null);
+  byId("submit").disabled = true;
+  try {
+    const { body } = await call("/v1/tasks", { method: "POST", body: JSON.parse(text), headers: { "Idempotency-Key": wish.key } });
+    wish = null;
+    inputs = [];
+    field("prompt").value = "";
+    showInputs();
+    onTask(body);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (!error.unclear) wish = null;
+    showFaults(error);
+  } finally {
+    byId("submit").disabled = false;
+  }
+}
+
+/** Shows each fault at its field, and what belongs to none above the button. */
+function showFaults(refusal) {
+  for (const place of form.querySelectorAll("[data-fault]")) place.textContent = "";
+  const rest = [];
+  for (const fault of refusal?.faults || []) {
+    const name = "/" + fault.pointer.split("/")[1];
+    const place = form.querySelector(`[data-fault="${CSS.escape(name)}"]`);
+    if (place) place.textContent = fault.message;
+    else rest.push(fault.message);
+  }
+  const problem = byId("problem");
+  const words = refusal && (rest.length || !refusal.faults.length)
+    ? [...(rest.length ? rest : [refusal.message]), refusal.hint, refusal.unclear ? "Your words are kept: press the button again, it is charged at most once." : ""]
+    : [];
+  problem.textContent = words.filter(Boolean).join(" ");
+  problem.hidden = !words.length;
+  const first = form.querySelector("[data-fault]:not(:empty)");
+  first?.closest(".field")?.querySelector("textarea, select, input")?.focus();
+}

@@ -1,0 +1,163 @@
+// The pictures: one card for each task, kept up to date by one long poll.
+
+import { byId, call, el, isPicture, Refusal, target } from "./api.js";
+import { ratio } from "./composer.js";
+
+const cards = new Map(); // id -> {task, card}
+const list = byId("tasks");
+let cursor = "";
+let round = null; // of the long poll
+let actions = {};
+
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+export async function startGallery(given) {
+  actions = given;
+  byId("more").addEventListener("click", () => load());
+  for (const words of ["A lighthouse at dusk, warm light, film grain", "A still life of lemons, oil on linen", "A quiet street in Lisbon, isometric, pastel"]) {
+    const example = el("button", { type: "button", className: "quiet" }, words);
+    example.addEventListener("click", () => actions.fill({ prompt: words }));
+    byId("examples").append(el("li", {}, example));
+  }
+  document.addEventListener("visibilitychange", () => restart());
+  setInterval(showElapsed, 1000);
+  await load();
+  follow();
+}
+
+async function load() {
+  const { kind, id } = target();
+  const query = new URLSearchParams({ target: `${kind}:${id}`, limit: "24" });
+  if (cursor) query.set("cursor", cursor);
+  const { body } = await call(`/v1/tasks?${query}`);
+  for (const task of body.tasks) show(task, false);
+  cursor = body.cursor || "";
+  byId("more").hidden = !cursor;
+  byId("empty").hidden = cards.size > 0;
+  restart();
+}
+
+/** Shows a task that was just made. */
+export function addTask(task) {
+  byId("empty").hidden = true;
+  show(task, true);
+  restart();
+}
+
+function show(task, first) {
+  const known = cards.get(task.id);
+  if (known && known.task.status === task.status && known.task.updatedAt === task.updatedAt) return;
+  const card = build(task);
+  if (known) {
+    const hadFocus = known.card.contains(document.activeElement);
+    known.card.replaceWith(card);
+    if (hadFocus) card.querySelector("button")?.focus();
+  } else if (first) list.prepend(card);
+  else list.append(card);
+  cards.set(task.id, { task, card });
+  if (known && task.done) actions.ended(task);
+}
+
+// ---- the long poll: one request for all that run, begun anew when they change
+
+const running = () => [...cards.values()].filter((c) => !c.task.done).map((c) => c.task.id).slice(0, 50);
+
+function restart() { round?.abort(); }
+
+async function follow() {
+  for (let etag = null, asked = "", failures = 0; ; ) {
+    const ids = running();
+    round = new AbortController();
+    const changed = new Promise((resolve) => round.signal.addEventListener("abort", resolve, { once: true }));
+    if (!ids.length || document.hidden) { await changed; continue; }
+    if (asked !== ids.join()) { asked = ids.join(); etag = null; }
+    try {
+      const begun = performance.now();
+      const headers = etag ? { "If-None-Match": etag } : {};
+      const answer = await call(`/v1/tasks?ids=${asked}&wait=20`, { headers, signal: round.signal });
+      etag = answer.etag;
+      for (const task of answer.body?.tasks || []) show(task, false);
+      failures = 0;
+      say("");
+      // Where the server does not wait, it says when to look again.
+      if (performance.now() - begun < 500 && running().join() === asked) await Promise.race([pause(answer.retryAfter || 2), changed]);
+    } catch (error) {
+      if (error.name === "AbortError") continue;
+      if (!(error instanceof Refusal)) throw error;
+      failures++;
+      if (failures > 1) say(`${error.message} ${error.hint} Trying again.`);
+      await Promise.race([pause(error.retryAfter || Math.min(30, 2 ** failures)), changed]);
+    }
+  }
+}
+
+function say(text) {
+  byId("gallery-problem").textContent = text;
+  byId("gallery-problem").hidden = !text;
+}
+
+// ---- cards
+
+function build(task) {
+  const card = el("li", { className: `task ${task.status}` });
+  const [w, h] = ratio(task.aspectRatio);
+  card.style.setProperty("--ratio", `${w} / ${h}`);
+  card.append(task.images.length ? pictures(task) : el("div", { className: "waiting", hidden: task.done }));
+  const words = el("div", { className: "words" }, el("p", { className: "prompt", title: task.prompt }, task.prompt));
+  if (task.parent) words.append(parent(task));
+  words.append(state(task));
+  if (task.missing) words.append(el("p", { className: "hint" }, `${task.missing} of ${task.numImages} did not come.`));
+  if (task.error) words.append(failure(task));
+  card.append(words);
+  return card;
+}
+
+function pictures(task) {
+  const box = el("div", { className: `pictures ${task.images.length > 1 ? "many" : ""}` });
+  for (const image of task.images.filter((i) => isPicture(i.thumbnailUrl) && isPicture(i.url))) {
+    const label = task.images.length > 1 ? `Picture ${image.n}: ${task.prompt}` : task.prompt;
+    const open = el("button", { type: "button", className: "picture", ariaLabel: `Open ${label.slice(0, 120)}` },
+      el("img", { src: image.thumbnailUrl, alt: label.slice(0, 300), width: image.width, height: image.height, loading: "lazy" }));
+    open.style.aspectRatio = `${image.width} / ${image.height}`;
+    open.addEventListener("click", () => actions.open(task, image));
+    box.append(open);
+  }
+  return box;
+}
+
+const outcomes = { held: "held", spent: "spent", returned: "not charged to you" };
+
+function state(task) {
+  const text = el("span", { role: "status" }, task.done && !task.error ? new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : task.statusText);
+  const side = el("span", {}, `${task.credits.estimate} credits ${outcomes[task.credits.outcome] || ""}`);
+  const line = el("p", { className: "state" }, text, side);
+  if (!task.done) {
+    text.dataset.since = task.createdAt;
+    text.dataset.text = task.statusText;
+  }
+  return line;
+}
+
+function showElapsed() {
+  for (const text of list.querySelectorAll("[data-since]")) {
+    const seconds = Math.max(0, Math.round((Date.now() - Date.parse(text.dataset.since)) / 1000));
+    const shown = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
+    text.textContent = `${text.dataset.text} · ${shown}`;
+  }
+}
+
+function parent(task) {
+  const known = cards.get(task.parent)?.task.images[0];
+  const picture = known ? el("img", { src: known.thumbnailUrl, alt: "", width: 28, height: 28 }) : null;
+  return el("p", { className: "parent" }, picture, "An edit of an earlier picture");
+}
+
+function failure(task) {
+  const box = el("div", { className: "error" }, el("b", {}, task.error.message), el("span", {}, task.error.hint));
+  if (task.error.retryable) {
+    const again = el("button", { type: "button", className: "quiet" }, "Try again");
+    again.addEventListener("click", () => actions.again(task));
+    box.append(el("p", { className: "row" }, again));
+  }
+  return box;
+}

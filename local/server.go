@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/callback"
+	"github.com/preset/nanobanana-functions/functions/credits"
+	"github.com/preset/nanobanana-functions/functions/images"
+	"github.com/preset/nanobanana-functions/functions/ingest"
+	"github.com/preset/nanobanana-functions/functions/submit"
+	"github.com/preset/nanobanana-functions/functions/sweep"
+	"github.com/preset/nanobanana-functions/functions/tasks"
+	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/taskbolt"
+)
+
+// options say how to run.
+type options struct {
+	Addr   string // to listen on
+	Data   string // folder
+	Live   bool   // the real provider
+	Getenv func(string) string
+	Log    io.Writer
+}
+
+// server is the whole bundle, running.
+type server struct {
+	URL string // where it listens, such as http://127.0.0.1:8787
+
+	addr     string // as given, and so
+	data     string // with the folder
+	live     bool
+	settings config.Settings
+	service  *lifecycle.Service
+	store    *taskbolt.Store
+	bucket   *media.DirBucket
+	studio   *studio // and the stand-ins behind it
+	http     *http.Server
+	failed   chan error // the HTTP server has ended by itself
+
+	stop context.CancelFunc // ends the pumps
+	pump sync.WaitGroup
+}
+
+// start runs the bundle; the caller closes it.
+func start(o options) (_ *server, err error) {
+	listener, err := net.Listen("tcp", o.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w (is it running already? -addr takes another port)", err)
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	s := &server{URL: origin(o.Addr, port), addr: o.Addr, data: o.Data, live: o.Live, failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, listener.Close(), s.close())
+		}
+	}()
+	if s.settings, err = settings(o, s.URL); err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}))
+	if err := s.open(o.Data); err != nil {
+		return nil, err
+	}
+	handler, err := s.handler(log)
+	if err != nil {
+		return nil, err
+	}
+	s.http = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- err
+		}
+	}()
+	s.run(log)
+	return s, nil
+}
+
+// origin is where a server at addr is reached from this machine: the mint signs
+// with it as its issuer, so "", "localhost" and 0.0.0.0 are one and the same.
+func origin(addr, port string) string {
+	host, given, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
+	if port == "" {
+		port = given
+	}
+	if ip := net.ParseIP(host); host == "" || host == "localhost" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// settings reads the environment, and fills in what the local run has itself.
+func settings(o options, origin string) (config.Settings, error) {
+	getenv := o.Getenv
+	if o.Live {
+		getenv = func(name string) string {
+			if name == "NANOBANANA_BASE_URL" {
+				return config.DefaultBaseURL
+			}
+			return o.Getenv(name)
+		}
+	}
+	c, err := config.Load(getenv, config.Local)
+	if err != nil {
+		return c, err
+	}
+	if o.Live && c.APIKey == "" {
+		return c, errors.New("-live needs NANOBANANA_API_KEY: the real provider is paid with it")
+	}
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return c, err
+	}
+	k, err := openKeys(o.Data)
+	if err != nil {
+		return c, err
+	}
+	k.fill(&c)
+	if c.BaseURL == "" {
+		c.BaseURL, c.APIKey = origin+simulatorPath, simulatorKey
+		host := origin[len("http://"):]
+		c.ResultHosts = append(c.ResultHosts, host)
+	}
+	if c.PublicURL == "" {
+		c.PublicURL = origin
+	}
+	if c.AuthIssuer == "" {
+		c.AuthIssuer = origin + mintPath
+		c.AuthJWKSURL = c.AuthIssuer + "/.well-known/jwks.json"
+	}
+	return c, nil
+}
+
+// open opens what is kept in the data folder.
+func (s *server) open(data string) (err error) {
+	k, err := openKeys(data)
+	if err != nil {
+		return err
+	}
+	if s.store, err = taskbolt.Open(filepath.Join(data, "tasks.db")); err != nil {
+		return err
+	}
+	s.bucket, err = media.OpenDir(filepath.Join(data, "pictures"), func() string { return s.URL }, []byte(k.Bucket))
+	if err != nil {
+		return err
+	}
+	s.studio, err = openStudio(s, data)
+	return err
+}
+
+// handler wires the functions behind one mux.
+func (s *server) handler(log *slog.Logger) (http.Handler, error) {
+	c := s.settings
+	secrets := config.NewSecrets(c.LocalSecret, time.Now)
+	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	s.service = lifecycle.New(c, s.store, secrets, s.bucket, nanobanana.NewHTTPClient(), log)
+	s.service.Rules.Callbacks = !s.live || c.PublicURL != s.URL
+	if s.studio.simulator != nil {
+		s.service.Rate = nil // it is ours
+	}
+	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
+
+	mux := http.NewServeMux()
+	mux.Handle("POST /v1/tasks", limited(submit.New(submit.Function{Auth: verifier, Service: s.service, View: view, Log: log}), 28*time.Second))
+	read := tasks.New(tasks.Function{Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Log: log})
+	mux.Handle("GET /v1/tasks", read)
+	mux.Handle("GET /v1/tasks/{id}", read)
+	mux.Handle("POST /v1/callbacks/{id}/{attempt}/{token}", limited(callback.New(callback.Function{Secrets: secrets, Service: s.service, Log: log}), 15*time.Second))
+	mux.Handle("GET /v1/images/{id}/{token}/{file}", images.New(images.Function{Secrets: secrets, Links: s.bucket, Log: log}))
+	account := credits.New(credits.Function{Auth: verifier, Service: s.service, LowBelow: c.LowCredits, Log: log})
+	mux.Handle("GET /v1/credits", account)
+	mux.Handle("GET /v1/models", account)
+	mux.Handle("GET "+media.LinkPath, s.bucket)
+	s.studio.register(mux, log)
+	return cors(c.CORSOrigins, httpapi.Mux(log, mux)), nil
+}
+
+// limited gives a function the time that it has on Lambda.
+func limited(h http.Handler, d time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), d)
+		defer cancel()
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// run starts what AWS would: the schedule and the stream.
+func (s *server) run(log *slog.Logger) {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	sweeper := sweep.New(sweep.Function{Service: s.service, Log: log})
+	s.pump.Go(func() { schedule(ctx, s.settings.SweepEvery, sweeper, log) })
+
+	ingester := ingest.Function{Ingester: lifecycle.NewIngester(s.settings, s.store, s.bucket, log), Log: log}
+	ingester.Ingester.Rules = s.service.Rules
+	for _, work := range ingestWork {
+		s.pump.Go(func() { stream(ctx, s.store, work, ingester, log) })
+	}
+}
+
+// close ends everything: requests first, then the pumps, then the files.
+func (s *server) close() error {
+	var errs []error
+	if s.http != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.http.Shutdown(ctx); err != nil {
+			errs = append(errs, s.http.Close()) // a client that waits does not hold us up
+		}
+	}
+	if s.stop != nil {
+		s.stop()
+		s.pump.Wait()
+	}
+	if s.studio != nil {
+		s.studio.close()
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.bucket != nil {
+		errs = append(errs, s.bucket.Close())
+	}
+	return errors.Join(errs...)
+}
