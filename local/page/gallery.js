@@ -4,6 +4,7 @@ import { byId, call, el, isPicture, Refusal, target } from "./api.js";
 import { ratio } from "./composer.js";
 
 const cards = new Map(); // id -> {task, card}
+const known = new Map(); // id -> task, before its card is built: an edit may come before what it edits
 const list = byId("tasks");
 let cursor = "";
 let round = null; // of the long poll
@@ -30,6 +31,7 @@ async function load() {
   const query = new URLSearchParams({ target: `${kind}:${id}`, limit: "24" });
   if (cursor) query.set("cursor", cursor);
   const { body } = await call(`/v1/tasks?${query}`);
+  for (const task of body.tasks) known.set(task.id, task);
   for (const task of body.tasks) show(task, false);
   cursor = body.cursor || "";
   byId("more").hidden = !cursor;
@@ -45,17 +47,18 @@ export function addTask(task) {
 }
 
 function show(task, first) {
-  const known = cards.get(task.id);
-  if (known && known.task.status === task.status && known.task.updatedAt === task.updatedAt) return;
+  const before = cards.get(task.id);
+  if (before && before.task.status === task.status && before.task.updatedAt === task.updatedAt) return;
+  known.set(task.id, task);
   const card = build(task);
-  if (known) {
-    const hadFocus = known.card.contains(document.activeElement);
-    known.card.replaceWith(card);
+  if (before) {
+    const hadFocus = before.card.contains(document.activeElement);
+    before.card.replaceWith(card);
     if (hadFocus) card.querySelector("button")?.focus();
   } else if (first) list.prepend(card);
   else list.append(card);
   cards.set(task.id, { task, card });
-  if (known && task.done) actions.ended(task);
+  if (before && task.done) actions.ended(task);
 }
 
 // ---- the long poll: one request for all that run, begun anew when they change
@@ -147,8 +150,8 @@ function showElapsed() {
 }
 
 function parent(task) {
-  const known = cards.get(task.parent)?.task.images[0];
-  const picture = known ? el("img", { src: known.thumbnailUrl, alt: "", width: 28, height: 28 }) : null;
+  const first = known.get(task.parent)?.images[0];
+  const picture = first ? el("img", { src: first.thumbnailUrl, alt: "", width: 28, height: 28 }) : null;
   return el("p", { className: "parent" }, picture, "An edit of an earlier picture");
 }
 
