@@ -15,22 +15,28 @@ import (
 )
 
 // entry is one key of an index.
-type entry struct{ bucket, key []byte }
+type entry struct{ bucket, key string }
 
-// entries are what the indexes hold of a row.
+// entries are what the indexes hold of a row; nothing, of none.
 func entries(t *task.Task) []entry {
 	var es []entry
-	if t.Target != nil {
-		es = append(es, entry{bucketList, append(listPrefix(t.Owner, *t.Target), stampedID(t.CreatedAt, t.ID)...)})
+	if t != nil && t.Target != nil {
+		prefix := listPrefix(t.Owner, *t.Target)
+		es = append(es, entry{string(bucketList), string(prefix) + stampedID(t.CreatedAt, t.ID)})
 	}
-	if !t.DueAt.IsZero() {
-		es = append(es, entry{bucketDue, stampedID(t.DueAt, t.ID)})
+	if t != nil && !t.DueAt.IsZero() {
+		es = append(es, entry{string(bucketDue), stampedID(t.DueAt, t.ID)})
 	}
 	return es
 }
 
-// stampedID sorts by time, then id.
-func stampedID(at time.Time, id string) []byte { return append(big(at.UnixMilli()), id...) }
+// stampedID sorts by time, in milliseconds, then id.
+func stampedID(at time.Time, id string) string { return string(stamp(at)) + id }
+
+const stampLength = 8
+
+// stamp sorts as times do. What was before 1970 is all the same.
+func stamp(at time.Time) []byte { return big(max(0, at.UnixMilli())) }
 
 // listPrefix is the same length for every owner and target, so that none is
 // the beginning of another.
@@ -50,31 +56,31 @@ func digest(words ...string) []byte {
 	return h.Sum(nil)
 }
 
-// big writes n so that bytes sort as numbers do; n is not negative.
+// big writes n so that bytes sort as numbers do, where it is not negative.
 func big(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 
 // number reads what big wrote; nothing is 0.
-func number(b []byte) int {
-	if len(b) != 8 {
+func number(b []byte) int64 {
+	if b == nil {
 		return 0
 	}
-	return int(binary.BigEndian.Uint64(b))
+	return int64(binary.BigEndian.Uint64(b))
 }
 
 // List implements task.Store.
 func (s *Store) List(ctx context.Context, owner string, target task.Target, limit int, cursor string) (ids []string, next string, err error) {
 	prefix := listPrefix(owner, target)
-	before := append(bytes.Clone(prefix), bytes.Repeat([]byte{0xff}, 9)...) // past every time
+	last := bytes.Repeat([]byte{0xff}, stampLength+1) // past every time
 	if cursor != "" {
-		last, ok := readCursor(cursor)
-		if !ok {
+		var ok bool
+		if last, ok = readCursor(prefix, cursor); !ok {
 			return nil, "", task.ErrCursor
 		}
-		before = append(bytes.Clone(prefix), last...)
 	}
+	limit = max(limit, 1) // a page of nothing would lead nowhere
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketList).Cursor()
-		key, _ := c.Seek(before)
+		key, _ := c.Seek(append(bytes.Clone(prefix), last...))
 		if key == nil {
 			key, _ = c.Last()
 		} else {
@@ -82,21 +88,37 @@ func (s *Store) List(ctx context.Context, owner string, target task.Target, limi
 		}
 		for ; key != nil && bytes.HasPrefix(key, prefix); key, _ = c.Prev() {
 			if len(ids) == limit {
-				next = base64.RawURLEncoding.EncodeToString(before[len(prefix):])
+				next = newCursor(prefix, last)
 				return nil
 			}
-			before = bytes.Clone(key)
-			ids = append(ids, string(key[len(prefix)+8:]))
+			last = bytes.Clone(key[len(prefix):])
+			ids = append(ids, string(last[stampLength:]))
 		}
 		return nil
 	})
 	return ids, next, err
 }
 
-// readCursor reads the time and id that a page ended with.
-func readCursor(cursor string) (last []byte, ok bool) {
-	last, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	return last, err == nil && len(last) > 8 && task.ValidID(string(last[8:]))
+// A cursor is the time and id that a page ended with, and a sum that ties them
+// to their list. The sum is no secret: who makes one up can but begin somewhere
+// else in a list that is his anyway.
+const sumLength = 8
+
+func cursorSum(prefix, last []byte) []byte {
+	return digest("cursor", string(prefix), string(last))[:sumLength]
+}
+
+func newCursor(prefix, last []byte) string {
+	return base64.RawURLEncoding.EncodeToString(append(cursorSum(prefix, last), last...))
+}
+
+func readCursor(prefix []byte, cursor string) (last []byte, ok bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || len(b) < sumLength+stampLength {
+		return nil, false
+	}
+	last = b[sumLength:]
+	return last, bytes.Equal(b[:sumLength], cursorSum(prefix, last))
 }
 
 // duePage is how many ids one read transaction gives: between pages others
@@ -106,38 +128,41 @@ const duePage = 100
 // Due implements task.Store.
 func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		end := big(now.UnixMilli() + 1)
-		var after []byte
+		var last []byte
+		seen := map[string]bool{} // a row that is written meanwhile may be due again
 		for {
-			page, err := s.duePage(ctx, after, end)
+			page, err := s.duePage(ctx, last, now)
 			if err != nil {
 				yield("", err)
 				return
 			}
 			for _, key := range page {
-				if !yield(string(key[8:]), nil) {
+				id := string(key[stampLength:])
+				if seen[id] {
+					continue
+				}
+				seen[id] = true
+				if !yield(id, nil) {
 					return
 				}
 			}
 			if len(page) < duePage {
 				return
 			}
-			// Only what is due later than this page is read on: a row that was
-			// written again meanwhile waits for the next sweep.
-			after = page[len(page)-1]
+			last = page[len(page)-1]
 		}
 	}
 }
 
-// duePage gives the next keys of the index after one key, and before another.
-func (s *Store) duePage(ctx context.Context, after, end []byte) (page [][]byte, err error) {
+// duePage gives the next keys of the index of due tasks, after last.
+func (s *Store) duePage(ctx context.Context, last []byte, now time.Time) (page [][]byte, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketDue).Cursor()
-		key, _ := c.Seek(after)
-		if key != nil && bytes.Equal(key, after) {
+		key, _ := c.Seek(last)
+		if bytes.Equal(key, last) {
 			key, _ = c.Next()
 		}
-		for ; key != nil && bytes.Compare(key, end) < 0 && len(page) < duePage; key, _ = c.Next() {
+		for ; key != nil && bytes.Compare(key[:stampLength], stamp(now)) <= 0 && len(page) < duePage; key, _ = c.Next() {
 			page = append(page, bytes.Clone(key))
 		}
 		return nil

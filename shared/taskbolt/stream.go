@@ -1,9 +1,9 @@
 package taskbolt
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -18,7 +18,7 @@ type Change struct {
 }
 
 const (
-	ahead = 256 // how many records a consumer reads at once
+	ahead = 256 // how many records a consumer has in hand at most
 	tries = 2   // how often a record is handed out; after that the index of due tasks brings it back
 )
 
@@ -43,68 +43,96 @@ func appendRecord(tx *bbolt.Tx, t *task.Task) error {
 
 // Consume hands each record of a work to handle, the oldest first, to as many
 // as workers at once, but never two of one task. A record is done with when
-// handle returns nil, or has failed twice; one that was handed out when ctx
-// ends, or the process, is handed out again. Consume returns nil when ctx has
-// ended and so have its handlers. There is one consumer of a work at a time.
+// handle returns nil, or has failed twice; a panic is a failure. One that was
+// handed out, and is not done with, when ctx ends, or the process, is handed
+// out again by the next Consume.
+//
+// Consume returns nil when ctx has ended, or the Store's error; its handlers
+// have returned by then. A work can have one consumer at a time.
 func (s *Store) Consume(ctx context.Context, work task.Work, workers int, handle func(context.Context, Change) error) error {
-	c := consumer{store: s, work: work, handle: handle, woken: s.consumer(work), done: make(chan outcome), busy: map[string]bool{}}
-	err := c.run(ctx, workers)
+	woken, err := s.subscribe(work)
+	if err != nil {
+		return err
+	}
+	defer s.unsubscribe(work)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := consumer{
+		store: s, work: work, workers: max(workers, 1), handle: handle,
+		woken: woken, done: make(chan outcome), busy: map[string]bool{},
+	}
+	err = c.run(ctx)
+	cancel()
 	for len(c.busy) > 0 {
-		c.finished(<-c.done)
+		c.take(<-c.done)
 	}
 	return err
 }
 
-// consumer returns the channel that is written to when there is work.
-func (s *Store) consumer(work task.Work) chan struct{} {
+// subscribe returns the channel that is written to when there is work.
+func (s *Store) subscribe(work task.Work) (<-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.woken[work] == nil {
-		s.woken[work] = make(chan struct{}, 1)
+	if s.woken[work] != nil {
+		return nil, fmt.Errorf("taskbolt: %s has a consumer already", work)
 	}
-	return s.woken[work]
+	woken := make(chan struct{}, 1)
+	s.woken[work] = woken
+	return woken, nil
 }
 
-// wake tells the consumer of a work that there is a record for it.
+func (s *Store) unsubscribe(work task.Work) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.woken, work)
+}
+
+// wake tells the consumer of a work, if there is one, to look for records.
 func (s *Store) wake(work task.Work) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	signal(s.woken[work])
+}
+
+func signal(woken chan<- struct{}) {
 	select {
-	case s.consumer(work) <- struct{}{}:
-	default: // it has been told
+	case woken <- struct{}{}:
+	default: // it has been told, or is nobody
 	}
+}
+
+// consumer is the state of one Consume, whose goroutine alone changes it.
+type consumer struct {
+	store   *Store
+	work    task.Work
+	workers int
+	handle  func(context.Context, Change) error
+	woken   <-chan struct{}
+	done    chan outcome
+
+	busy    map[string]bool // tasks whose record is handed out
+	pending []record        // read, to be handed out, in order
+	last    []byte          // read last
 }
 
 // outcome is what became of handing out a record.
 type outcome struct {
 	record
 	again bool
-	err   error // of the store
+	err   error // of the Store
 }
 
-// consumer is the state of one Consume.
-type consumer struct {
-	store   *Store
-	work    task.Work
-	handle  func(context.Context, Change) error
-	woken   chan struct{}
-	done    chan outcome
-	busy    map[string]bool // tasks whose record is handed out
-	pending []record
-	read    []byte // the last record read
-}
-
-func (c *consumer) run(ctx context.Context, workers int) error {
+func (c *consumer) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if len(c.pending) < ahead {
-			if err := c.load(ctx); err != nil {
-				return err
-			}
+		if err := c.load(ctx); err != nil {
+			return err
 		}
-		c.start(ctx, workers)
+		c.start(ctx)
 		select {
 		case <-ctx.Done():
 		case <-c.woken:
 		case o := <-c.done:
-			if c.finished(o); o.err != nil {
+			if c.take(o); o.err != nil {
 				return o.err
 			}
 		}
@@ -114,19 +142,22 @@ func (c *consumer) run(ctx context.Context, workers int) error {
 
 // load reads what has been written since.
 func (c *consumer) load(ctx context.Context) error {
+	if len(c.pending) >= ahead {
+		return nil
+	}
 	err := c.store.read(ctx, func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketStream).Bucket([]byte(c.work))
 		if b == nil {
 			return nil
 		}
 		cursor := b.Cursor()
-		key, id := cursor.Seek(c.read)
-		if key != nil && slices.Equal(key, c.read) {
-			key, id = cursor.Next()
+		seq, id := cursor.Seek(c.last)
+		if bytes.Equal(seq, c.last) {
+			seq, id = cursor.Next()
 		}
-		for ; key != nil && len(c.pending) < ahead; key, id = cursor.Next() {
-			c.read = slices.Clone(key)
-			c.pending = append(c.pending, record{Change: Change{ID: string(id), Work: c.work}, seq: c.read})
+		for ; seq != nil && len(c.pending) < ahead; seq, id = cursor.Next() {
+			c.last = bytes.Clone(seq)
+			c.pending = append(c.pending, record{Change: Change{ID: string(id), Work: c.work}, seq: c.last})
 		}
 		return nil
 	})
@@ -137,48 +168,41 @@ func (c *consumer) load(ctx context.Context) error {
 }
 
 // start hands out what it may.
-func (c *consumer) start(ctx context.Context, workers int) {
-	var kept []record
-	for i, r := range c.pending {
-		if len(c.busy) >= workers {
-			kept = append(kept, c.pending[i:]...)
-			break
-		}
-		if c.busy[r.ID] {
-			kept = append(kept, r)
-			continue
+func (c *consumer) start(ctx context.Context) {
+	c.pending = slices.DeleteFunc(c.pending, func(r record) bool {
+		if len(c.busy) >= c.workers || c.busy[r.ID] {
+			return false
 		}
 		c.busy[r.ID] = true
 		go func() { c.done <- c.hand(ctx, r) }()
+		return true
+	})
+}
+
+// take takes a record back.
+func (c *consumer) take(o outcome) {
+	delete(c.busy, o.ID)
+	if o.again {
+		c.pending = slices.Insert(c.pending, 0, o.record) // before those of its task that came later
 	}
-	c.pending = kept
 }
 
 // hand hands out one record, and acknowledges it unless it is to come again.
 func (c *consumer) hand(ctx context.Context, r record) outcome {
 	r.tries++
-	if err := guarded(ctx, r.Change, c.handle); err != nil && (r.tries < tries || ctx.Err() != nil) {
+	failed := c.try(ctx, r.Change)
+	if failed && (r.tries < tries || ctx.Err() != nil) {
 		return outcome{record: r, again: true}
 	}
-	err := c.store.db.Batch(func(tx *bbolt.Tx) error {
+	// What is done is done, though ctx may have ended meanwhile.
+	err := c.store.write(context.WithoutCancel(ctx), func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketStream).Bucket([]byte(c.work)).Delete(r.seq)
 	})
 	return outcome{record: r, err: err}
 }
 
-// guarded makes a panic of handle a failed try.
-func guarded(ctx context.Context, c Change, handle func(context.Context, Change) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("taskbolt: the consumer panicked: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return handle(ctx, c)
-}
-
-func (c *consumer) finished(o outcome) {
-	delete(c.busy, o.ID)
-	if o.again {
-		c.pending = slices.Insert(c.pending, 0, o.record)
-	}
+// try calls handle. One bad row must not end the process.
+func (c *consumer) try(ctx context.Context, change Change) (failed bool) {
+	defer func() { failed = failed || recover() != nil }()
+	return c.handle(ctx, change) != nil
 }

@@ -1,0 +1,257 @@
+// Package tasktest holds what every task.Store must do, as one test.
+package tasktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// Harness is an empty Store and a way behind it.
+type Harness struct {
+	Store task.Store
+	// SetAttribute changes one attribute of a stored row, named as in the
+	// Task's JSON, as a newer release would write it: text, bool, float64,
+	// map[string]any, []any. Nil removes it.
+	SetAttribute func(ctx context.Context, id, name string, value any) error
+	// Attribute reads one.
+	Attribute func(ctx context.Context, id, name string) (value any, ok bool, err error)
+}
+
+// TestStore is the conformance test. open gives a fresh Harness each time.
+func TestStore(t *testing.T, open func(*testing.T) Harness) {
+	tests := []struct {
+		name string
+		run  func(*testing.T, Harness)
+	}{
+		{"Create", testCreate},
+		{"CreateExists", testCreateExists},
+		{"Stuck", testStuck},
+		{"LostAnswer", testLostAnswer},
+		{"TwoWritersSameRow", testTwoWriters},
+		{"Put", testPut},
+		{"Update", testUpdate},
+		{"UpdateConflict", testUpdateConflict},
+		{"UpdateForeign", testUpdateForeign},
+		{"UnknownAttributes", testUnknownAttributes},
+		{"Quota", testQuota},
+		{"QuotaParallel", testQuotaParallel},
+		{"Refund", testRefund},
+		{"Tasks", testTasks},
+		{"List", testList},
+		{"ListPages", testListPages},
+		{"ListCursor", testListCursor},
+		{"ListDeleted", testListDeleted},
+		{"Due", testDue},
+		{"DuePages", testDuePages},
+		{"DueWhileWriting", testDueWhileWriting},
+		{"Pause", testPause},
+		{"Large", testLarge},
+		{"Apart", testApart},
+		{"Canceled", testCanceled},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
+
+// start is when the tests' tasks begin: far from any deadline of a real clock.
+var start = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+
+var board = task.Target{Kind: "moodboard", ID: "42"}
+
+// draft is a lawful draft.
+func draft(change ...func(*task.Draft)) task.Draft {
+	d := task.Draft{Owner: "ada", Request: task.Request{Prompt: "a lighthouse", NumImages: 1, Model: task.DefaultModel, Target: &task.Target{Kind: board.Kind, ID: board.ID}}}
+	for _, c := range change {
+		c(&d)
+	}
+	return d
+}
+
+func owner(o string) func(*task.Draft)       { return func(d *task.Draft) { d.Owner = o } }
+func key(k string) func(*task.Draft)         { return func(d *task.Draft) { d.IdempotencyKey = k } }
+func target(x task.Target) func(*task.Draft) { return func(d *task.Draft) { d.Request.Target = &x } }
+func images(n int) func(*task.Draft) {
+	return func(d *task.Draft) { d.Request.NumImages, d.CountQuota = n, true }
+}
+
+// create stores a new task.
+func create(t *testing.T, s task.Store, at time.Time, change ...func(*task.Draft)) *task.Task {
+	t.Helper()
+	x := task.New(draft(change...), at)
+	got, err := s.Create(t.Context(), x, 0)
+	if err != nil {
+		t.Fatalf("create: %v", err)
+	}
+	return got
+}
+
+// read reads a row that must be there.
+func read(t *testing.T, s task.Store, id string) *task.Task {
+	t.Helper()
+	x, err := s.Task(t.Context(), id)
+	if err != nil {
+		t.Fatalf("read: %v", err)
+	}
+	return x
+}
+
+// update changes a row by the gate.
+func update(t *testing.T, s task.Store, x *task.Task, change func(*task.Task) error) *task.Task {
+	t.Helper()
+	got, err := task.Update(t.Context(), s, x, change)
+	if err != nil {
+		t.Fatalf("update: %v", err)
+	}
+	return got
+}
+
+// accepted moves a task on: the provider took its first attempt.
+func accepted(x *task.Task) error {
+	return x.Accepted(task.DefaultRules(), start.Add(time.Second), 1, "provider-"+x.ID)
+}
+
+// refused ends a task that has just begun.
+func refused(x *task.Task) error {
+	return x.Refused(task.DefaultRules(), start.Add(time.Second), 1, task.Refusal{Code: task.CodeProviderRejected})
+}
+
+// next is a copy of x as the gate would put it.
+func next(x *task.Task, writer string, change func(*task.Task) error) *task.Task {
+	c := x.Clone()
+	if err := change(c); err != nil {
+		panic(err)
+	}
+	c.Version++
+	c.Writer = writer
+	return c
+}
+
+func same(t *testing.T, what string, got, want *task.Task) {
+	t.Helper()
+	g, w := *got, *want
+	g.Refund, w.Refund = 0, 0
+	if !reflect.DeepEqual(&g, &w) {
+		t.Errorf("%s:\ngot  %+v\nwant %+v", what, g, w)
+	}
+}
+
+func used(t *testing.T, s task.Store, owner string, want int) {
+	t.Helper()
+	if got, err := s.Used(t.Context(), owner, task.Day(start)); got != want || err != nil {
+		t.Errorf("used of %s: %d, %v; want %d", owner, got, err, want)
+	}
+}
+
+func testPause(t *testing.T, h Harness) {
+	if until, err := h.Store.Paused(t.Context()); !until.IsZero() || err != nil {
+		t.Errorf("at first: %v, %v", until, err)
+	}
+	for _, until := range []time.Time{start, start.Add(time.Minute), start.Add(time.Second)} {
+		if err := h.Store.Pause(t.Context(), until); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := h.Store.Paused(t.Context()); !got.Equal(until) || err != nil {
+			t.Errorf("paused until %v, %v; want %v", got, err, until)
+		}
+	}
+	for id, err := range h.Store.Due(t.Context(), start.Add(1000*time.Hour)) {
+		t.Errorf("the pause is due as a task: %q, %v", id, err)
+	}
+}
+
+// testLarge holds the largest request there can be.
+func testLarge(t *testing.T, h Harness) {
+	x := task.New(draft(func(d *task.Draft) {
+		d.Request.Model, d.Request.Prompt = "nano-banana-2", strings.Repeat("🍌", 20000)
+		for n := range 14 {
+			d.Request.ImageURLs = append(d.Request.ImageURLs, fmt.Sprintf("https://example.com/%d/%s", n, strings.Repeat("x", 2000)))
+		}
+		d.Request.Metadata = map[string]string{}
+		for n := range 16 {
+			d.Request.Metadata[fmt.Sprint("key", n)] = strings.Repeat("é", 500)
+		}
+	}), start)
+	if _, err := h.Store.Create(t.Context(), x, 0); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the row", read(t, h.Store, x.ID), x)
+}
+
+// testApart changes what the Store gave and was given: neither reaches the row.
+func testApart(t *testing.T, h Harness) {
+	given := task.New(draft(), start)
+	got, err := h.Store.Create(t.Context(), given, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := got.Clone()
+	for _, x := range []*task.Task{given, got, read(t, h.Store, given.ID)} {
+		x.Target.ID, x.Charges[0], x.Prompt = "changed", task.ChargeNone, "changed"
+		same(t, "the row", read(t, h.Store, want.ID), want)
+	}
+	listed, err := h.Store.Tasks(t.Context(), []string{want.ID})
+	if err != nil || len(listed) != 1 {
+		t.Fatal(listed, err)
+	}
+	listed[0].Charges[0] = task.ChargeNone
+	same(t, "the row", read(t, h.Store, want.ID), want)
+}
+
+// testCanceled asks with a context that has ended.
+func testCanceled(t *testing.T, h Harness) {
+	x := create(t, h.Store, start)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, createErr := h.Store.Create(ctx, task.New(draft(), start), 0)
+	_, putErr := h.Store.Put(ctx, next(x, "w", accepted))
+	_, taskErr := h.Store.Task(ctx, x.ID)
+	_, tasksErr := h.Store.Tasks(ctx, []string{x.ID})
+	_, _, listErr := h.Store.List(ctx, "ada", board, 1, "")
+	_, usedErr := h.Store.Used(ctx, "ada", task.Day(start))
+	_, pausedErr := h.Store.Paused(ctx)
+	var dueErr error
+	for _, dueErr = range h.Store.Due(ctx, start.Add(time.Hour)) {
+		break
+	}
+	for name, err := range map[string]error{
+		"create": createErr, "put": putErr, "task": taskErr, "tasks": tasksErr, "list": listErr,
+		"used": usedErr, "paused": pausedErr, "due": dueErr, "pause": h.Store.Pause(ctx, start),
+	} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want context.Canceled", name, err)
+		}
+	}
+	same(t, "the row", read(t, h.Store, x.ID), x)
+}
+
+func testTasks(t *testing.T, h Harness) {
+	var ids []string
+	for n := range 100 {
+		ids = append(ids, create(t, h.Store, start, key(fmt.Sprint(n))).ID)
+	}
+	slices.Reverse(ids)
+	asked := slices.Insert(slices.Clone(ids[:99]), 50, task.NewID("nobody", "nothing"))
+	got, err := h.Store.Tasks(t.Context(), asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, x := range got {
+		order = append(order, x.ID)
+	}
+	if !slices.Equal(order, ids[:99]) {
+		t.Errorf("got %d tasks, not those asked for in their order", len(order))
+	}
+	if none, err := h.Store.Tasks(t.Context(), nil); len(none) != 0 || err != nil {
+		t.Errorf("none asked for: %v, %v", none, err)
+	}
+}

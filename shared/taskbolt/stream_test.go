@@ -1,0 +1,301 @@
+package taskbolt
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+var start = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+
+func newTask(key string) *task.Task {
+	return task.New(task.Draft{Owner: "ada", IdempotencyKey: key, Request: task.Request{Prompt: "x", NumImages: 1, Target: &task.Target{Kind: "moodboard", ID: "1"}}}, start)
+}
+
+// working writes a task that has work for the stream, times over.
+func working(t testing.TB, s *Store, key string, times int) *task.Task {
+	t.Helper()
+	x, err := s.Create(t.Context(), newTask(key), 0)
+	for range times {
+		if err == nil {
+			x, err = task.Update(t.Context(), s, x, func(x *task.Task) error { x.Work, x.Tries = task.Ingest, x.Tries+1; return nil })
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// consume runs a consumer until the test is told to end it.
+func consume(t *testing.T, s *Store, workers int, handle func(context.Context, Change) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Consume(ctx, task.Ingest, workers, handle) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("consume: %v", err)
+		}
+	}
+}
+
+// Each record is handed out once, those of one task in their order and never
+// two at once, whether it was written before or comes while it is consumed.
+func TestConsume(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
+	const tasks, each, workers = 20, 5, 4
+	for n := range tasks / 2 {
+		working(t, s, fmt.Sprint(n), each)
+	}
+	var mu sync.Mutex
+	handed, busy := map[string]int{}, map[string]bool{}
+	var together, most atomic.Int32
+	all := make(chan struct{})
+	total := 0
+	stop := consume(t, s, workers, func(_ context.Context, c Change) error {
+		now := together.Add(1)
+		defer together.Add(-1)
+		most.Store(max(most.Load(), now))
+		mu.Lock()
+		if busy[c.ID] || c.Work != task.Ingest {
+			t.Errorf("%+v is handed out twice at once", c)
+		}
+		busy[c.ID] = true
+		mu.Unlock()
+		time.Sleep(time.Millisecond) // so that they meet
+		mu.Lock()
+		defer mu.Unlock()
+		busy[c.ID] = false
+		handed[c.ID]++
+		if total++; total == tasks*each {
+			close(all)
+		}
+		return nil
+	})
+	for n := tasks / 2; n < tasks; n++ {
+		working(t, s, fmt.Sprint(n), each)
+	}
+	<-all
+	stop()
+	for id, n := range handed {
+		if n != each {
+			t.Errorf("%s was handed out %d times, want %d", id, n, each)
+		}
+	}
+	if len(handed) != tasks || most.Load() > workers || most.Load() < 2 {
+		t.Errorf("%d tasks, %d at once", len(handed), most.Load())
+	}
+	stop = consume(t, s, 1, func(_ context.Context, c Change) error { t.Errorf("%+v comes again", c); return nil })
+	marker := working(t, s, "after", 0)
+	if _, err := s.Task(t.Context(), marker.ID); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+}
+
+// A record that fails is handed out twice; the others wait for neither.
+func TestConsumeFailure(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("fails") },
+		"panic": func() error { panic("fails") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
+			bad, good := working(t, s, "bad", 1), working(t, s, "good", 1)
+			seen := make(chan string, 10)
+			stop := consume(t, s, 1, func(_ context.Context, c Change) error {
+				seen <- c.ID
+				if c.ID == bad.ID {
+					return fail()
+				}
+				return nil
+			})
+			got := []string{<-seen, <-seen, <-seen}
+			last := working(t, s, "last", 1)
+			got = append(got, <-seen)
+			stop()
+			if want := []string{bad.ID, bad.ID, good.ID, last.ID}; !slices.Equal(got, want) {
+				t.Errorf("handed out %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// What is handed out when the consumer ends comes again.
+func TestConsumeAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tasks.db")
+	s := open(t, path)
+	x := working(t, s, "x", 1)
+	begun := make(chan struct{})
+	stop := consume(t, s, 1, func(ctx context.Context, _ Change) error {
+		close(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	<-begun
+	stop()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path)
+	again := make(chan string, 1)
+	stop = consume(t, s, 1, func(_ context.Context, c Change) error { again <- c.ID; return nil })
+	if got := <-again; got != x.ID {
+		t.Errorf("got %s, want %s", got, x.ID)
+	}
+	stop()
+}
+
+const childPath = "TASKBOLT_CHILD"
+
+// TestMain makes of the test's binary the program that TestKill kills.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childPath); path != "" {
+		child(path)
+	}
+	os.Exit(m.Run())
+}
+
+// child writes, and prints each write that was answered, until it is killed.
+func child(path string) {
+	s, err := Open(path)
+	if err != nil {
+		panic(err)
+	}
+	var mu sync.Mutex
+	for w := range 8 {
+		go func() {
+			for n := 0; ; n++ {
+				x, err := s.Create(context.Background(), newTask(fmt.Sprint(w, "/", n)), 0)
+				if err == nil {
+					x, err = task.Update(context.Background(), s, x, func(x *task.Task) error { x.Work = task.Ingest; return nil })
+				}
+				if err != nil {
+					panic(err)
+				}
+				mu.Lock()
+				fmt.Println(x.ID)
+				mu.Unlock()
+			}
+		}()
+	}
+	select {}
+}
+
+// Killed at any moment, every write that was answered is there, with its
+// indexes and its stream record.
+func TestKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tasks.db")
+	answered := map[string]bool{}
+	for range 3 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), childPath+"="+path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(out)
+		for n := range 200 {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatal(n, err)
+			}
+			answered[strings.TrimSpace(line)] = true
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		rest, _ := io.ReadAll(lines) // what it had written before it died, the last line perhaps cut off
+		for line := range strings.Lines(string(rest)) {
+			if strings.HasSuffix(line, "\n") {
+				answered[strings.TrimSpace(line)] = true
+			}
+		}
+		_ = cmd.Wait()
+		// The next child begins with what is there: each key is a task that
+		// exists already, so keys must go on; it ends on the first conflict.
+		if err := os.Rename(path, path+fmt.Sprint(len(answered))); err != nil {
+			t.Fatal(err)
+		}
+		checkFile(t, path+fmt.Sprint(len(answered)), answered)
+		clear(answered)
+	}
+}
+
+func checkFile(t *testing.T, path string, answered map[string]bool) {
+	t.Helper()
+	s := open(t, path)
+	defer func() { _ = s.Close() }()
+	rows, listed := map[string]bool{}, map[string]bool{}
+	for id, err := range s.Due(t.Context(), start.Add(time.Hour)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows[id] = true
+	}
+	ids, _, err := s.List(t.Context(), "ada", task.Target{Kind: "moodboard", ID: "1"}, 1<<20, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		listed[id] = true
+	}
+	streamed := make(chan string, len(rows)+1)
+	stop := consume(t, s, 4, func(_ context.Context, c Change) error { streamed <- c.ID; return nil })
+	handed := map[string]bool{}
+	for id := range answered {
+		for !handed[id] {
+			handed[<-streamed] = true
+		}
+		if x, err := s.Task(t.Context(), id); err != nil || x.Version != 2 || !rows[id] || !listed[id] {
+			t.Errorf("%s: %+v, %v; due %v, listed %v", id, x, err, rows[id], listed[id])
+		}
+	}
+	stop()
+	if len(rows) != len(listed) {
+		t.Errorf("%d rows in one index and %d in the other", len(rows), len(listed))
+	}
+}
+
+func BenchmarkCreate(b *testing.B) {
+	for _, writers := range []int{1, 32} {
+		b.Run(fmt.Sprint(writers, " writers"), func(b *testing.B) {
+			s := open(b, filepath.Join(b.TempDir(), "tasks.db"))
+			jobs := make(chan int)
+			var wg sync.WaitGroup
+			for range writers {
+				wg.Go(func() {
+					for n := range jobs {
+						if _, err := s.Create(context.Background(), newTask(fmt.Sprint(n)), 0); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			for n := range b.N {
+				jobs <- n
+			}
+			close(jobs)
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+		})
+	}
+}

@@ -1,0 +1,96 @@
+package taskbolt
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/task/tasktest"
+)
+
+func open(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	tasktest.TestStore(t, func(t *testing.T) tasktest.Harness {
+		s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
+		return tasktest.Harness{Store: s, SetAttribute: s.setAttribute, Attribute: s.attribute}
+	})
+}
+
+// setAttribute writes into the row as a newer release would.
+func (s *Store) setAttribute(_ context.Context, id, name string, value any) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		row, err := attributes(tx, id)
+		if err != nil {
+			return err
+		}
+		if row[name] = value; value == nil {
+			delete(row, name)
+		}
+		b, err := json.Marshal(row)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(bucketTasks).Put([]byte(id), b)
+	})
+}
+
+func (s *Store) attribute(_ context.Context, id, name string) (value any, ok bool, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		row, err := attributes(tx, id)
+		value, ok = row[name]
+		return err
+	})
+	return value, ok, err
+}
+
+func attributes(tx *bbolt.Tx, id string) (row map[string]any, err error) {
+	return row, json.Unmarshal(tx.Bucket(bucketTasks).Get([]byte(id)), &row)
+}
+
+func TestOneProcessAtATime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tasks.db")
+	s := open(t, path)
+	if second, err := Open(path); err == nil {
+		_ = second.Close()
+		t.Error("a second one opened it")
+	} else if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "stop it first") {
+		t.Errorf("got %v, want what to do", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path)
+}
+
+// A store that is closed says so.
+func TestClosed(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Task(t.Context(), "x"); err == nil {
+		t.Error("read")
+	}
+	if err := s.Consume(t.Context(), task.Ingest, 1, nil); err == nil {
+		t.Error("consume")
+	}
+	for _, err := range s.Due(t.Context(), start) {
+		if err == nil {
+			t.Error("due")
+		}
+	}
+}
