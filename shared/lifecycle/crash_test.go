@@ -24,6 +24,7 @@ func died(is func(call string, t *task.Task) bool) func(string, *task.Task) erro
 // A submit is killed at each point of its way. Nothing is posted twice, what
 // the provider took is completed, and what it did not take ends.
 func TestSubmitKilled(t *testing.T) {
+	t.Parallel() // it waits until a function gives up
 	t.Run("before the row", func(t *testing.T) {
 		w := newWorld(t)
 		w.Rows.Fail(died(func(call string, _ *task.Task) bool { return call == "create" }), nil)
@@ -78,6 +79,7 @@ func TestSubmitKilled(t *testing.T) {
 		})
 	}
 	t.Run("after its answer is stored", func(t *testing.T) {
+		t.Parallel()
 		w := newWorld(t)
 		w.Rows.Fail(nil, died(func(call string, x *task.Task) bool { return call == "put" && x.Status == task.Generating }))
 		got := w.submit(key("k"))

@@ -26,6 +26,9 @@ type Ingester struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 	Dir     string // for the pictures on their way; empty: the system's
+
+	// Retries are the pauses before the second and further tries of a copy.
+	Retries []time.Duration
 }
 
 // Ingest does the task's work, if that is for it: the stream's record is only
@@ -68,20 +71,17 @@ func (g *Ingester) store(ctx context.Context, t *task.Task) error {
 	return errors.Join(faults, err)
 }
 
-// retryWaits are the pauses before the second and third try of a copy.
-var retryWaits = []time.Duration{time.Second, 3 * time.Second}
-
-// copy copies one picture, trying three times.
+// copy copies one picture, trying again after each of Retries.
 func (g *Ingester) copy(ctx context.Context, id string, n int, url string) (task.Image, error) {
 	for try := 0; ; try++ {
 		image, err := g.copyOnce(ctx, id, n, url)
-		if err == nil || try == len(retryWaits) || ctx.Err() != nil {
+		if err == nil || try == len(g.Retries) || ctx.Err() != nil {
 			return image, err
 		}
 		select {
 		case <-ctx.Done():
 			return task.Image{}, err
-		case <-time.After(retryWaits[try]):
+		case <-time.After(g.Retries[try]):
 		}
 	}
 }

@@ -150,6 +150,7 @@ func TestDownloadFaults(t *testing.T) {
 
 // One of three pictures cannot be had: the others count, but not before the end.
 func TestPartial(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	got, _ := w.storing(func(o *lifecycle.Order) { o.Request.NumImages = 3 })
 	x, err := task.Update(t.Context(), w.Rows, w.task(got.ID), func(x *task.Task) error {

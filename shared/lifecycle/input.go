@@ -24,13 +24,14 @@ type inputs []input
 // inputLife is how long the provider can fetch an input image.
 const inputLife = time.Hour
 
-// inputs resolves the entries of imageUrls. Those that cannot be used are a
+// inputs resolves the entries of imageUrls, of a task of owner that was
+// submitted at publicURL. Those that cannot be used are a
 // *task.Error with a field each.
-func (s *Service) inputs(ctx context.Context, owner string, entries []string) (inputs, error) {
+func (s *Service) inputs(ctx context.Context, owner, publicURL string, entries []string) (inputs, error) {
 	sources := make([]task.Source, len(entries))
 	var fields []task.Field
 	for i, entry := range entries {
-		src, fault := s.source(entry)
+		src, fault := source(entry, s.base(publicURL))
 		if fault != nil {
 			fields = append(fields, *fault.at(i))
 		}
@@ -63,8 +64,8 @@ func (f fault) at(i int) *task.Field {
 }
 
 // source takes an entry apart. Our own image links are the pictures they show.
-func (s *Service) source(entry string) (task.Source, *fault) {
-	if src, ok := s.ownLink(entry); ok {
+func source(entry, base string) (task.Source, *fault) {
+	if src, ok := ownLink(entry, base); ok {
 		return src, nil
 	}
 	src, ok := task.ParseSource(entry)
@@ -81,14 +82,15 @@ func (s *Service) source(entry string) (task.Source, *fault) {
 	return src, nil
 }
 
-// ownLink reads PUBLIC_URL/v1/images/{id}/{token}/{file} as a picture of a
-// task. Whether it is the caller's own is judged with the task.
-func (s *Service) ownLink(entry string) (task.Source, bool) {
-	u, err := url.Parse(entry)
-	if err != nil || s.PublicURL == "" || !strings.HasPrefix(entry, s.PublicURL+"/v1/images/") {
+// ownLink reads base/v1/images/{id}/{token}/{file} as a picture of a task.
+// Whether it is the caller's own is judged with the task.
+func ownLink(entry, base string) (task.Source, bool) {
+	path, ours := strings.CutPrefix(entry, base+"/v1/images/")
+	u, err := url.Parse(path)
+	if err != nil || !ours {
 		return task.Source{}, false
 	}
-	part := strings.Split(strings.TrimPrefix(u.Path, "/v1/images/"), "/")
+	part := strings.Split(u.Path, "/")
 	if len(part) != 3 || !task.ValidID(part[0]) {
 		return task.Source{}, false
 	}

@@ -80,14 +80,20 @@ func callbackPath(id string, attempt int) string {
 	return "/v1/callbacks/" + id + "/" + strconv.Itoa(attempt) + "/"
 }
 
+// base is where callbacks and image links of a task go that was submitted at
+// publicURL.
+func (s *Service) base(publicURL string) string {
+	if s.PublicURL != "" {
+		return s.PublicURL
+	}
+	return publicURL
+}
+
 // callbackURL is where the provider reports the task's current attempt.
 func (s *Service) callbackURL(t *task.Task, keys config.Keys) string {
-	base := s.PublicURL
-	switch {
-	case !s.Rules.Callbacks:
+	base := s.base(t.PublicURL)
+	if !s.Rules.Callbacks {
 		base = nowhere
-	case base == "":
-		base = t.PublicURL
 	}
 	return base + callbackPath(t.ID, t.Attempt) + keys.Sign(CallbackMessage(t.ID, t.Attempt))
 }

@@ -57,7 +57,7 @@ func (s *Service) paced(ctx context.Context, call func() (*task.Task, error)) (*
 // resubmit begins another attempt and makes its POST, if it is this process
 // whose write began it.
 func (s *Service) resubmit(ctx context.Context, t *task.Task) (*task.Task, error) {
-	ins, err := s.inputs(ctx, t.Owner, t.ImageURLs)
+	ins, err := s.inputs(ctx, t.Owner, t.PublicURL, t.ImageURLs)
 	var unusable *task.Error
 	if gone := errors.As(err, &unusable) && unusable.Code == task.CodeInvalidRequest; err != nil && !gone {
 		return t, err

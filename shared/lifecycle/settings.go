@@ -37,6 +37,7 @@ func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, log *
 	return &Ingester{
 		Store: store, Bucket: bucket, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
 		Rules: Rules(c), Now: time.Now, Log: log,
+		Retries: []time.Duration{time.Second, 3 * time.Second},
 	}
 }
 

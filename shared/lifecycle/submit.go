@@ -93,7 +93,7 @@ func (s *Service) replay(o Order, t *task.Task) (*task.Task, bool, error) {
 func (s *Service) admit(ctx context.Context, o Order) (inputs, error) {
 	affordable := make(chan error, 1)
 	go func() { affordable <- s.affordable(ctx, s.estimate(o.Request)) }()
-	inputs, err := s.inputs(ctx, o.Owner, o.Request.ImageURLs)
+	inputs, err := s.inputs(ctx, o.Owner, o.PublicURL, o.Request.ImageURLs)
 	balanceErr := <-affordable
 
 	if err != nil {

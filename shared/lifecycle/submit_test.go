@@ -271,10 +271,19 @@ func (w *world) made(change ...func(*lifecycle.Order)) *task.Task {
 }
 
 func TestEdit(t *testing.T) {
-	w := newWorld(t)
-	parent := w.made(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
+	t.Run("at a set address", func(t *testing.T) { testEdit(t, newWorld(t)) })
+	t.Run("at the address the order came to", func(t *testing.T) {
+		w := newWorld(t)
+		w.PublicURL = ""
+		testEdit(t, w)
+	})
+}
+
+func testEdit(t *testing.T, w *world) {
+	parent := w.made(func(o *lifecycle.Order) { o.PublicURL, o.Request.NumImages = w.Settings.PublicURL, 2 })
 	link := w.Settings.PublicURL + "/v1/images/" + parent.ID + "/token/" + parent.Images[0].File
 	edit := w.submit(func(o *lifecycle.Order) {
+		o.PublicURL = w.Settings.PublicURL
 		o.Request.ImageURLs = []string{"task:" + parent.ID + "/2", "https://example.com/a.png", link}
 	})
 	if edit.Parent != parent.ID {

@@ -32,7 +32,7 @@ type Store interface {
 	Task(ctx context.Context, id string) (*Task, error)
 
 	// Tasks reads up to 100 rows, in the order of ids. Missing ones are
-	// left out.
+	// left out; one that is named twice comes once.
 	Tasks(ctx context.Context, ids []string) ([]*Task, error)
 
 	// List gives the ids of the owner's tasks for a target, newest first, at

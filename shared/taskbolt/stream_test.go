@@ -274,28 +274,3 @@ func checkFile(t *testing.T, path string, answered map[string]bool) {
 		t.Errorf("%d rows in one index and %d in the other", len(rows), len(listed))
 	}
 }
-
-func BenchmarkCreate(b *testing.B) {
-	for _, writers := range []int{1, 32} {
-		b.Run(fmt.Sprint(writers, " writers"), func(b *testing.B) {
-			s := open(b, filepath.Join(b.TempDir(), "tasks.db"))
-			jobs := make(chan int)
-			var wg sync.WaitGroup
-			for range writers {
-				wg.Go(func() {
-					for n := range jobs {
-						if _, err := s.Create(context.Background(), newTask(fmt.Sprint(n)), 0); err != nil {
-							b.Error(err)
-						}
-					}
-				})
-			}
-			for n := range b.N {
-				jobs <- n
-			}
-			close(jobs)
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
-		})
-	}
-}

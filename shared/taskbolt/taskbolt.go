@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ var _ task.Store = (*Store)(nil)
 func Open(path string) (*Store, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTime, FreelistType: bbolt.FreelistMapType})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("taskbolt: another process has it open: %s", path)
+		return nil, fmt.Errorf("taskbolt: another process has %s open: stop it first", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("taskbolt: open %s: %w", path, err)
@@ -96,7 +97,10 @@ func (s *Store) Task(ctx context.Context, id string) (*task.Task, error) {
 func (s *Store) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
 	var found []*task.Task
 	err := s.read(ctx, func(tx *bbolt.Tx) error {
-		for _, id := range ids {
+		for i, id := range ids {
+			if slices.Contains(ids[:i], id) {
+				continue
+			}
 			t, err := get(tx, id)
 			if err != nil {
 				return err

@@ -48,34 +48,37 @@ func (s *Store) Total() (n int) {
 	return n
 }
 
-// enter counts a call, and gives what is to happen before and after it.
-func (s *Store) enter(call string, t *task.Task) (before error, after func() error) {
+// enter counts a call, and gives what is to happen before it.
+func (s *Store) enter(call string, t *task.Task) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls[call]++
-	if s.before != nil {
-		before = s.before(call, t)
+	return try(s.before, call, t)
+}
+
+// leave gives what is to happen after a call that had its effect.
+func (s *Store) leave(call string, t *task.Task) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return try(s.after, call, t)
+}
+
+func try(hook func(string, *task.Task) error, call string, t *task.Task) error {
+	if hook == nil {
+		return nil
 	}
-	hook := s.after
-	return before, func() error {
-		if hook == nil {
-			return nil
-		}
-		return hook(call, t)
-	}
+	return hook(call, t)
 }
 
 func around[T any](s *Store, call string, t *task.Task, do func() (T, error)) (v T, err error) {
-	before, after := s.enter(call, t)
-	if before != nil {
-		return v, before
+	if err := s.enter(call, t); err != nil {
+		return v, err
 	}
-	v, err = do()
-	if lost := after(); lost != nil {
-		var none T
-		return none, lost
+	made, err := do()
+	if lost := s.leave(call, t); lost != nil {
+		return v, lost
 	}
-	return v, err
+	return made, err
 }
 
 func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task, error) {
@@ -100,8 +103,8 @@ func (s *Store) Paused(ctx context.Context) (time.Time, error) {
 
 func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		if before, _ := s.enter("due", nil); before != nil {
-			yield("", before)
+		if err := s.enter("due", nil); err != nil {
+			yield("", err)
 			return
 		}
 		s.Store.Due(ctx, now)(yield)

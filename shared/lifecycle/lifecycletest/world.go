@@ -81,6 +81,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *World {
 	w.Ingester = lifecycle.NewIngester(w.Settings, w.Rows, w.Bucket, log)
 	w.Ingester.Now = w.Clock.Now
 	w.Ingester.Dir = t.TempDir()
+	w.Ingester.Retries = []time.Duration{time.Millisecond, time.Millisecond} // that it tries again is what tests are about
 	return w
 }
 

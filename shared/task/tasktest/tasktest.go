@@ -240,6 +240,7 @@ func testTasks(t *testing.T, h Harness) {
 	}
 	slices.Reverse(ids)
 	asked := slices.Insert(slices.Clone(ids[:99]), 50, task.NewID("nobody", "nothing"))
+	asked[99] = asked[0] // named twice
 	got, err := h.Store.Tasks(t.Context(), asked)
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +249,7 @@ func testTasks(t *testing.T, h Harness) {
 	for _, x := range got {
 		order = append(order, x.ID)
 	}
-	if !slices.Equal(order, ids[:99]) {
+	if !slices.Equal(order, ids[:98]) {
 		t.Errorf("got %d tasks, not those asked for in their order", len(order))
 	}
 	if none, err := h.Store.Tasks(t.Context(), nil); len(none) != 0 || err != nil {

@@ -1,0 +1,290 @@
+package task
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestAcceptedIsSureAndReadAfter90Seconds(t *testing.T) {
+	for _, s := range []Status{Submitting, Unconfirmed} {
+		h := in(t, s).after(2 * time.Second).accepted("p1")
+		equal(t, "provider id", h.ProviderID, "p1")
+		equal(t, "charges", h.Charges, []Charge{ChargeSure})
+		equal(t, "generations", h.Generations, 1)
+		equal(t, "accepted at", h.AcceptedAt, h.now)
+		equal(t, "due", h.DueAt, h.now.Add(90*time.Second))
+		equal(t, "deadline", h.Deadline, h.now.Add(24*time.Hour))
+	}
+}
+
+func TestAcceptedIsReadAfter36SecondsWhereNoCallbackCanCome(t *testing.T) {
+	h := begin(t)
+	h.r.Callbacks = false
+	h.accepted("p1")
+	equal(t, "due", h.DueAt, h.now.Add(36*time.Second))
+}
+
+func TestAcceptedIsReadAtOnceIfItsCallbackCameFirst(t *testing.T) {
+	h := begin(t).after(time.Second).heard(Hint{ProviderID: "p1", Success: true, URLs: []string{good}})
+	h.after(time.Second).accepted("p1")
+	equal(t, "due", h.DueAt, h.now)
+	if h.Hint == nil {
+		t.Error("the hint was dropped, though it names the same id")
+	}
+	h.read(made)
+	equal(t, "status", h.Status, Storing)
+}
+
+func TestOwnAnswersIDIsTakenAsItIs(t *testing.T) {
+	foreign := Hint{ProviderID: "foreign", Success: true, URLs: []string{strange}}
+	t.Run("against the id that a callback named", func(t *testing.T) {
+		h := begin(t).heard(foreign).after(time.Second).accepted("p1")
+		equal(t, "provider id", h.ProviderID, "p1")
+		equal(t, "hint", h.Hint, nil)
+		equal(t, "due", h.DueAt, h.now.Add(90*time.Second))
+	})
+	t.Run("against the id of a callback whose record did not contradict", func(t *testing.T) {
+		h := in(t, Unconfirmed, images(2)).heard(foreign)
+		h.read(Record{State: Made, URLs: []string{strange}})
+		equal(t, "status", h.Status, Generating)
+		equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
+		h.after(40 * time.Second).accepted("p1")
+		equal(t, "provider id", h.ProviderID, "p1")
+		equal(t, "charges", h.Charges, []Charge{ChargeSure})
+		equal(t, "generations", h.Generations, 1)
+		equal(t, "urls of the other id", h.URLs, nil)
+		equal(t, "short", h.ShortAt, time.Time{})
+		equal(t, "due", h.DueAt, h.now)
+	})
+	t.Run("not against an id that is surely its own", func(t *testing.T) {
+		h := in(t, Unconfirmed).heard(Hint{ProviderID: "p1"})
+		h.read(Record{State: Running, Match: Names})
+		unchanged(t, h, func() { h.accepted("p2") })
+	})
+}
+
+func TestAcceptedAfterItsRecordOnlySettlesThePrice(t *testing.T) {
+	for name, rec := range map[string]Record{"generating": running, "storing": made} {
+		h := in(t, Unconfirmed).heard(Hint{ProviderID: "p1"}).read(rec)
+		equal(t, name+": charges before", h.Charges, []Charge{ChargeDoubtful})
+		want := h.Task.Clone()
+		want.Charges = []Charge{ChargeSure}
+		h.after(time.Second).accepted("p1")
+		equal(t, name, h.Task, want)
+	}
+}
+
+// The reads that failed before were of another record.
+func TestAnotherIDsFailedReadsDoNotCount(t *testing.T) {
+	h := in(t, Unconfirmed).heard(Hint{ProviderID: "foreign"}).read(unread)
+	h.after(time.Second).accepted("p1")
+	h.after(3 * time.Minute).heard(Hint{ProviderID: "p1", Success: true, URLs: []string{good}})
+	h.read(unread)
+	equal(t, "status after the first failed read of its own record", h.Status, Generating)
+}
+
+func TestRefusedForGood(t *testing.T) {
+	h := begin(t, images(3)).refused(Refusal{Code: CodeInsufficientCredits, RetryAfter: time.Hour})
+	equal(t, "status", h.Status, Failed)
+	equal(t, "failure", h.Failure, CodeInsufficientCredits)
+	equal(t, "charges", h.Charges, []Charge{ChargeNone})
+	equal(t, "refund", h.Refund, 3)
+}
+
+func TestRefusedForNow(t *testing.T) {
+	for name, c := range map[string]struct {
+		refusal Refusal
+		due     time.Duration
+	}{
+		"a new key":                    {Refusal{Code: CodeProviderUnauthorized, Again: Now}, 0},
+		"a new key, Retry-After apart": {Refusal{Code: CodeProviderUnauthorized, Again: Now, RetryAfter: time.Hour}, 0},
+		"never connected":              {Refusal{Code: CodeProviderUnavailable, Again: Later}, time.Minute},
+		"Retry-After":                  {Refusal{Code: CodeRateLimited, Again: Later, RetryAfter: 3600 * time.Second}, time.Hour},
+		"Retry-After past the end":     {Refusal{Code: CodePaused, Again: Later, RetryAfter: 7 * 24 * time.Hour}, 6 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := begin(t).after(time.Second).refused(c.refusal)
+			equal(t, "status", h.Status, Waiting)
+			equal(t, "due", h.DueAt, h.now.Add(c.due))
+			equal(t, "deadline", h.Deadline, h.now.Add(6*time.Hour))
+			equal(t, "charges", h.Charges, []Charge{ChargeNone})
+			equal(t, "refund", h.Refund, 0)
+			equal(t, "setback", h.Setback, c.refusal.Code)
+		})
+	}
+}
+
+func TestRefusalsWithoutRetryAfterBackOff(t *testing.T) {
+	h := begin(t)
+	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		h.refused(Refusal{Code: CodeRateLimited, Again: Later})
+		equal(t, "pause", h.DueAt.Sub(h.now), want*time.Minute)
+		equal(t, "refusals", h.Refusals, i+1)
+		equal(t, "deadline", h.Deadline, start.Add(6*time.Hour))
+		h.now = h.DueAt
+		h.resubmit()
+	}
+}
+
+func TestTheTenthRefusalInARowIsTheLast(t *testing.T) {
+	h := begin(t)
+	for range 9 {
+		h.refused(Refusal{Code: CodeProviderUnauthorized, Again: Now})
+		equal(t, "status", h.Status, Waiting)
+		h.after(time.Second).resubmit()
+	}
+	h.refused(Refusal{Code: CodeProviderUnavailable, Again: Later})
+	equal(t, "status", h.Status, Failed)
+	equal(t, "failure", h.Failure, CodeProviderUnavailable)
+	equal(t, "attempts", h.Attempt, 10)
+	equal(t, "refund", h.Refund, 1)
+}
+
+func TestRefusalsEnd6HoursAfterTheFirstInARow(t *testing.T) {
+	second := func(at time.Duration) *history {
+		h := begin(t).refused(Refusal{Code: CodePaused, Again: Later, RetryAfter: 5 * time.Hour})
+		return h.at(5 * time.Hour).resubmit().at(at)
+	}
+	h := second(6*time.Hour - time.Millisecond).refused(Refusal{Code: CodeRateLimited, Again: Later})
+	equal(t, "status", h.Status, Waiting)
+	equal(t, "deadline", h.Deadline, start.Add(6*time.Hour))
+	equal(t, "next", h.Next(h.Deadline), NextExpire)
+	h.at(6 * time.Hour).expire()
+	equal(t, "failure", h.Failure, CodeRateLimited)
+
+	h = second(6 * time.Hour).refused(Refusal{Code: CodeRateLimited, Again: Later})
+	equal(t, "status of a refusal after 6 h", h.Status, Failed)
+	equal(t, "failure", h.Failure, CodeRateLimited)
+}
+
+func TestAnAcceptedAttemptEndsTheRowOfRefusals(t *testing.T) {
+	h := in(t, Waiting).after(time.Minute).resubmit().after(time.Second).accepted("p1")
+	equal(t, "refusals", h.Refusals, 0)
+	equal(t, "first refusal", h.FirstRefusal, time.Time{})
+	h.after(5 * time.Hour).read(broken)
+	h.after(time.Minute).resubmit().refused(Refusal{Code: CodePaused, Again: Later})
+	equal(t, "refusals", h.Refusals, 1)
+	equal(t, "deadline", h.Deadline, h.now.Add(6*time.Hour))
+}
+
+func TestARefusedAttemptForgetsWhatCallbacksSaid(t *testing.T) {
+	h := begin(t).heard(Hint{ProviderID: "foreign", Failure: CodeGenerationFailed})
+	h.after(time.Second).refused(Refusal{Code: CodeRateLimited, Again: Later})
+	equal(t, "hint", h.Hint, nil)
+}
+
+// P3: no POST after a 400 callback of the attempt before, taken while it was
+// current.
+func TestAnAttemptWhoseCallbackSaid400IsTheLast(t *testing.T) {
+	for name, again := range map[string]Refusal{
+		"refused for now":       {Code: CodeRateLimited, Again: Later},
+		"refused for a new key": {Code: CodeProviderUnauthorized, Again: Now},
+	} {
+		h := begin(t).heard(Hint{ProviderID: "p1", Failure: CodeContentPolicy, Bars: true})
+		equal(t, name+": its callback was taken", h.Findable(), true)
+		h.after(time.Second).refused(again)
+		equal(t, name, h.Status, Failed)
+	}
+}
+
+func TestNotPostedIsNoRefusal(t *testing.T) {
+	for _, s := range []Status{Submitting, Unconfirmed} {
+		h := in(t, s).after(time.Second).notPosted()
+		equal(t, "charges", h.Charges, []Charge{ChargeNone})
+		equal(t, "refusals", h.Refusals, 0)
+		equal(t, "first refusal", h.FirstRefusal, time.Time{})
+		equal(t, "due", h.DueAt, h.now)
+		equal(t, "deadline", h.Deadline, h.now.Add(6*time.Hour))
+		h.after(6 * time.Hour).expire()
+		equal(t, "failure", h.Failure, CodeProviderUnavailable)
+	}
+}
+
+func TestNotPostedLeavesARowOfRefusalsItsDeadline(t *testing.T) {
+	h := in(t, Waiting)
+	first := h.now
+	h.after(time.Hour).resubmit().notPosted()
+	equal(t, "refusals", h.Refusals, 1)
+	equal(t, "deadline", h.Deadline, first.Add(6*time.Hour))
+	h.now = h.Deadline
+	h.expire()
+	equal(t, "failure", h.Failure, CodeRateLimited)
+}
+
+func TestSilenceIsReadAtOnceIfACallbackNamedAnID(t *testing.T) {
+	h := in(t, Unconfirmed)
+	equal(t, "due without one", h.DueAt, h.Deadline)
+	equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
+	h = begin(t).heard(Hint{ProviderID: "p1"}).at(time.Minute).silence()
+	equal(t, "due with one", h.DueAt, h.now)
+}
+
+func TestResubmitBeginsAnAttemptThatKnowsNothingOfTheLast(t *testing.T) {
+	h := in(t, Generating).after(90 * time.Second)
+	h.heard(Hint{Failure: CodeGenerationFailed}).read(broken)
+	readAt := h.ReadAt
+	h.after(time.Minute).resubmit()
+	equal(t, "status", h.Status, Submitting)
+	equal(t, "attempt", h.Attempt, 2)
+	equal(t, "generations", h.Generations, 1)
+	equal(t, "charges", h.Charges, []Charge{ChargeSure, ChargeDoubtful})
+	equal(t, "provider id", h.ProviderID, "")
+	equal(t, "hint", h.Hint, nil)
+	equal(t, "urls", h.URLs, nil)
+	equal(t, "accepted at", h.AcceptedAt, time.Time{})
+	equal(t, "submitBy", h.SubmitBy, h.now.Add(60*time.Second))
+	equal(t, "read at, for reads are 36 s apart across attempts", h.ReadAt, readAt)
+}
+
+func TestResubmitIsForWaitingAlone(t *testing.T) {
+	for _, s := range allStatuses {
+		h := in(t, s).after(time.Minute)
+		if s == Waiting {
+			continue
+		}
+		unchanged(t, h, func() {
+			if err := h.Resubmit(h.now); !errors.Is(err, errUnlawful) {
+				t.Errorf("%q: error %v, want %v", s, err, errUnlawful)
+			}
+		})
+	}
+}
+
+func TestBackoffDoublesUpToItsMost(t *testing.T) {
+	for try, want := range map[int]time.Duration{
+		0: time.Second, 1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 4: 5 * time.Second, 1 << 30: 5 * time.Second,
+	} {
+		equal(t, "try", backoff(time.Second, 5*time.Second, try), want)
+	}
+}
+
+func TestQuotaIsReturnedOnceWithFailed(t *testing.T) {
+	h := begin(t, images(4))
+	equal(t, "quota", h.Quota, &Quota{Day: "2026-03-01", Images: 4})
+	h.refused(Refusal{Code: CodeProviderRejected})
+	equal(t, "refund", h.Refund, 4)
+	equal(t, "quota", h.Quota, &Quota{Day: "2026-03-01", Images: 4, Returned: true})
+
+	next := h.Clone()
+	equal(t, "refund of the next write", next.Refund, 0)
+	if err := next.Delete(h.r, h.now); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "refund with DELETE", next.Refund, 0)
+}
+
+func TestQuotaIsNotReturned(t *testing.T) {
+	policy := Hint{ProviderID: "p1", Failure: CodeContentPolicy, Bars: true}
+	for name, h := range map[string]*history{
+		"after content_policy of a record":   in(t, Generating).after(90 * time.Second).read(Record{State: Broken, Code: CodeContentPolicy}),
+		"after content_policy of a callback": brokenOnce(t).heard(policy),
+		"after success":                      in(t, Succeeded),
+		"where none was raised":              in(t, Failed, func(d *Draft) { d.CountQuota = false }),
+	} {
+		equal(t, name, h.Refund, 0)
+		if h.Quota != nil {
+			equal(t, name, h.Quota.Returned, false)
+		}
+	}
+}

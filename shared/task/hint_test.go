@@ -1,0 +1,246 @@
+package task
+
+import (
+	"testing"
+	"time"
+)
+
+// What callbacks say, in the order of what replaces what.
+var (
+	saysNothing   = Hint{}
+	saysID        = Hint{ProviderID: "p1"}
+	saysFailure   = Hint{ProviderID: "p1", Failure: CodeGenerationFailed}
+	saysOther     = Hint{ProviderID: "p1", Failure: CodeProviderRejected}
+	saysPolicy    = Hint{ProviderID: "p1", Failure: CodeContentPolicy, Bars: true}
+	saysUntrusted = Hint{ProviderID: "p1", Success: true, URLs: []string{strange}}
+	saysMixed     = Hint{ProviderID: "p1", Success: true, URLs: []string{good, strange}}
+	saysSuccess   = Hint{ProviderID: "p1", Success: true, URLs: []string{good}}
+	saysSuccess2  = Hint{ProviderID: "p1", Success: true, URLs: []string{good2}}
+)
+
+func TestWhichHintIsKept(t *testing.T) {
+	for name, c := range map[string]struct{ first, second, want Hint }{
+		"a success is not replaced by a failure":            {saysSuccess, saysFailure, saysSuccess},
+		"a success is not replaced by a policy refusal":     {saysSuccess, saysPolicy, saysSuccess},
+		"nor one of another host by a failure":              {saysUntrusted, saysFailure, saysUntrusted},
+		"nor one of RESULT_HOSTS by one without":            {saysSuccess, saysUntrusted, saysSuccess},
+		"nor by one with one host that is not":              {saysSuccess, saysMixed, saysSuccess},
+		"nor any by a callback that says nothing":           {saysSuccess, saysNothing, saysSuccess},
+		"nor a failure by a callback that names the id":     {saysFailure, saysID, saysFailure},
+		"else the later stands: success after failure":      {saysFailure, saysSuccess, saysSuccess},
+		"else the later stands: any host after failure":     {saysFailure, saysUntrusted, saysUntrusted},
+		"else the later stands: RESULT_HOSTS after another": {saysUntrusted, saysSuccess, saysSuccess},
+		"else the later stands: success after success":      {saysSuccess, saysSuccess2, saysSuccess2},
+		"else the later stands: another after another":      {saysUntrusted, saysMixed, saysMixed},
+		"else the later stands: failure after failure":      {saysOther, saysFailure, saysFailure},
+		"else the later stands: failure after an id":        {saysID, saysFailure, saysFailure},
+	} {
+		for _, s := range []Status{Submitting, Unconfirmed, Generating} {
+			h := in(t, s).heard(c.first).heard(c.second)
+			if h.Hint == nil {
+				t.Errorf("%s, in %q: no hint", name, s)
+				continue
+			}
+			equal(t, name+", in "+string(s), *h.Hint, c.want)
+		}
+	}
+}
+
+func TestAHintKeepsTheIDNamedBefore(t *testing.T) {
+	anonymous := Hint{Success: true, URLs: []string{good}}
+	h := in(t, Unconfirmed).heard(saysFailure).heard(anonymous)
+	equal(t, "hint", *h.Hint, saysSuccess)
+}
+
+func TestALaterIDReplacesOneThatNobodyConfirmed(t *testing.T) {
+	h := in(t, Unconfirmed).heard(Hint{ProviderID: "foreign", Failure: CodeGenerationFailed}).heard(saysSuccess)
+	equal(t, "id to read", h.claim().ProviderID, "p1")
+}
+
+func TestA400IsRememberedBesideTheHint(t *testing.T) {
+	for _, s := range []Status{Submitting, Unconfirmed, Generating} {
+		h := in(t, s).heard(saysSuccess).heard(saysPolicy)
+		equal(t, "barred attempt", h.Barred, 1)
+		equal(t, "hint", *h.Hint, saysSuccess)
+	}
+}
+
+func TestAnIDOtherThanTheKnownOneIsIgnored(t *testing.T) {
+	foreign := Hint{ProviderID: "foreign", Success: true, URLs: []string{good}, Bars: true}
+	for name, h := range map[string]*history{
+		"generating":                      in(t, Generating),
+		"waiting after failed generation": brokenOnce(t),
+		"storing":                         in(t, Storing),
+	} {
+		h.after(time.Hour)
+		unchanged(t, h, func() {
+			woken, err := h.Heard(h.r, h.now, h.Attempt, foreign)
+			h.must(err)
+			equal(t, name+": woken", woken, false)
+		})
+	}
+}
+
+func TestWhileSubmittingACallbackIsOnlyKept(t *testing.T) {
+	h := begin(t)
+	want := h.Clone()
+	kept := saysSuccess
+	want.Hint = &kept
+	h.after(time.Second)
+	woken, err := h.Heard(h.r, h.now, 1, saysSuccess)
+	h.must(err)
+	equal(t, "woken", woken, false)
+	equal(t, "row", h.Task, want)
+	_, ok := h.Claim(h.r, h.now)
+	equal(t, "claimed", ok, false)
+}
+
+// 503 while no id is known: the callback holds the only one.
+func TestFindable(t *testing.T) {
+	for _, s := range []Status{Submitting, Unconfirmed} {
+		h := in(t, s)
+		for name, hint := range map[string]Hint{
+			"unreadable body":    saysNothing,
+			"success without id": {Success: true, URLs: []string{good}},
+			"400 without id":     {Failure: CodeContentPolicy, Bars: true},
+		} {
+			unchanged(t, h, func() { h.heard(hint) })
+			equal(t, string(s)+", "+name, h.Findable(), false)
+		}
+		h.heard(saysID)
+		equal(t, string(s)+", an id named", h.Findable(), true)
+		h.heard(saysNothing)
+		equal(t, string(s)+", an id named before", h.Findable(), true)
+	}
+	for _, s := range []Status{Waiting, Generating, Storing, Succeeded, Failed} {
+		equal(t, string(s), in(t, s).Findable(), true)
+	}
+}
+
+func TestACallbackMakesTheTaskDueAtTheEarliestLawfulClaim(t *testing.T) {
+	t.Run("at once", func(t *testing.T) {
+		h := in(t, Generating).after(time.Second).heard(saysNothing)
+		equal(t, "due", h.DueAt, h.now)
+	})
+	t.Run("36 s after the last claim", func(t *testing.T) {
+		h := in(t, Generating).after(10 * time.Minute)
+		h.read(running).after(35 * time.Second).heard(saysFailure)
+		equal(t, "due", h.DueAt, h.ReadAt.Add(36*time.Second))
+	})
+	t.Run("60 s after a short record", func(t *testing.T) {
+		h := in(t, Generating, images(2)).after(time.Minute).read(made).after(time.Second).heard(saysNothing)
+		equal(t, "due", h.DueAt, h.ShortAt.Add(60*time.Second))
+	})
+}
+
+func TestTenThousandCallbacksCauseOneReadPer36Seconds(t *testing.T) {
+	h := in(t, Generating)
+	var claims []time.Time
+	for range 10_000 {
+		h.after(37 * time.Millisecond)
+		if woken, err := h.Heard(h.r, h.now, h.Attempt, saysFailure); !woken || err != nil {
+			t.Fatalf("woken %v, error %v; want true, nil", woken, err)
+		}
+		if c, ok := h.Claim(h.r, h.now); ok {
+			claims = append(claims, c.At)
+		}
+	}
+	equal(t, "claims within 370 s", len(claims), 11)
+	for i := 1; i < len(claims); i++ {
+		if apart := claims[i].Sub(claims[i-1]); apart < 36*time.Second {
+			t.Errorf("claims %v apart, want at least 36 s", apart)
+		}
+	}
+}
+
+func TestARepeatedCallbackWritesNothing(t *testing.T) {
+	h := in(t, Generating).after(time.Second).heard(saysSuccess)
+	h.claim()
+	h.after(time.Second).heard(saysSuccess)
+	unchanged(t, h, func() { h.after(time.Second).heard(saysSuccess) })
+}
+
+// UNREADABLE_AFTER counts from the first failed read since the last readable
+// one to the read that acts.
+func TestTheHintCountsAloneOnlyAfterFailedReads(t *testing.T) {
+	const poll, after = 36 * time.Second, 2 * time.Minute
+	for name, c := range map[string]struct {
+		hint Hint
+		do   func(*history)
+		want Status
+	}{
+		"the record decides, while it can be read": {saysFailure, func(h *history) { h.read(running) }, Generating},
+		"one failed read":                          {saysSuccess, func(h *history) { h.read(unread) }, Generating},
+		"failed reads for less than UNREADABLE_AFTER": {saysSuccess,
+			func(h *history) { h.read(unread).after(after - time.Millisecond).read(unread) }, Generating},
+		"failed reads for UNREADABLE_AFTER": {saysSuccess,
+			func(h *history) { h.read(unread).after(after).read(unread) }, Storing},
+		"a readable one between starts the count anew": {saysSuccess,
+			func(h *history) { h.read(unread).after(poll).read(running).after(after).read(unread) }, Generating},
+		"any flag is readable": {saysFailure,
+			func(h *history) { h.read(running).after(after).read(unread).after(poll).read(unread) }, Generating},
+		"the failed reads may be older than the hint": {saysID,
+			func(h *history) { h.read(unread).after(after).heard(saysSuccess).read(unread) }, Storing},
+		"success on another host": {saysUntrusted,
+			func(h *history) { h.read(unread).after(time.Hour).read(unread) }, Generating},
+		"success with one other host": {saysMixed,
+			func(h *history) { h.read(unread).after(time.Hour).read(unread) }, Generating},
+		"nothing said": {saysID, func(h *history) { h.read(unread).after(time.Hour).read(unread) }, Generating},
+		"failure":      {saysFailure, func(h *history) { h.read(unread).after(after).read(unread) }, Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := in(t, Generating).after(time.Second).heard(c.hint)
+			c.do(h)
+			equal(t, "status", h.Status, c.want)
+		})
+	}
+}
+
+func TestTheHintAloneFromUnconfirmed(t *testing.T) {
+	h := blind(in(t, Unconfirmed).heard(saysSuccess))
+	equal(t, "status", h.Status, Storing)
+	equal(t, "urls", h.URLs, saysSuccess.URLs)
+	equal(t, "provider id", h.ProviderID, "p1")
+	equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
+	equal(t, "generations", h.Generations, 1)
+
+	h = blind(in(t, Unconfirmed).heard(saysFailure))
+	equal(t, "failure", h.Failure, CodeGenerationFailed)
+	equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
+}
+
+func TestFailureByTheHintAloneIsNeverReasonForAnother(t *testing.T) {
+	h := blind(in(t, Generating).heard(saysFailure))
+	equal(t, "status", h.Status, Failed)
+	equal(t, "failure", h.Failure, CodeGenerationFailed)
+	h = blind(in(t, Generating).heard(saysPolicy).heard(saysFailure))
+	equal(t, "failure after a 400", h.Failure, CodeContentPolicy)
+	equal(t, "refund after a 400", h.Refund, 0)
+}
+
+func TestTheRecordDecidesTheCallbackMayAddWhy(t *testing.T) {
+	rejected := Record{State: Broken, Code: CodeProviderRejected}
+	for name, c := range map[string]struct {
+		heard []Hint
+		rec   Record
+		code  Code
+	}{
+		"nothing heard":                    {nil, Record{State: Broken, Code: CodeGenerationFailed}, CodeGenerationFailed},
+		"a 400":                            {[]Hint{saysPolicy}, broken, CodeContentPolicy},
+		"a 400, then another failure":      {[]Hint{saysPolicy, saysFailure}, broken, CodeContentPolicy},
+		"a 400 after a success":            {[]Hint{saysSuccess, saysPolicy}, broken, CodeContentPolicy},
+		"a cause":                          {[]Hint{saysOther}, Record{State: Broken, Code: CodeGenerationFailed}, CodeProviderRejected},
+		"a success":                        {[]Hint{saysSuccess}, Record{State: Broken, Code: CodeGenerationFailed}, CodeGenerationFailed},
+		"a cause against the record's own": {[]Hint{saysPolicy}, rejected, CodeProviderRejected},
+	} {
+		h := in(t, Generating).after(time.Second)
+		for _, hint := range c.heard {
+			h.heard(hint)
+		}
+		h.read(c.rec)
+		equal(t, name+": status", h.Status, Failed)
+		equal(t, name+": failure", h.Failure, c.code)
+	}
+	h := in(t, Generating).after(time.Second).heard(saysPolicy).read(made)
+	equal(t, "a 400 against a record that is a success", h.Status, Storing)
+}

@@ -1,0 +1,278 @@
+package task
+
+import (
+	"testing"
+	"time"
+)
+
+func TestClaimIsLawfulWhenTheLastIs36SecondsOld(t *testing.T) {
+	h := in(t, Generating).after(5 * time.Second)
+	c := h.claim()
+	equal(t, "claim", c, Claim{Attempt: 1, ProviderID: "p1", At: h.now})
+	equal(t, "read at", h.ReadAt, h.now)
+	h.after(36*time.Second - time.Millisecond)
+	unchanged(t, h, func() {
+		if _, ok := h.Claim(h.r, h.now); ok {
+			t.Error("claimed within 36 s of another claim")
+		}
+	})
+	h.after(time.Millisecond).claim()
+}
+
+func TestClaimsFollowTheSchedule(t *testing.T) {
+	h := in(t, Generating)
+	accepted := h.now
+	h.now = h.DueAt
+	equal(t, "first read", h.now.Sub(accepted), 90*time.Second)
+	for h.now.Before(accepted.Add(23 * time.Hour)) {
+		h.read(running)
+		want := 30 * time.Minute
+		switch age := h.now.Sub(accepted); {
+		case age < 10*time.Minute:
+			want = 36 * time.Second
+		case age < 2*time.Hour:
+			want = 5 * time.Minute
+		}
+		equal(t, "next read", h.DueAt.Sub(h.now), want)
+		h.now = h.DueAt
+	}
+}
+
+func TestARecordOfAnAttachedIDIsReadAgainSoon(t *testing.T) {
+	h := named(t).after(time.Hour).read(running)
+	equal(t, "accepted, as far as known", h.AcceptedAt, h.now)
+	if next := h.DueAt.Sub(h.now); next < 36*time.Second || next > 5*time.Minute {
+		t.Errorf("next read after %v, want 36 s to 5 min", next)
+	}
+}
+
+func TestNoClaimWhereThereIsNoRecordToRead(t *testing.T) {
+	for _, s := range []Status{Submitting, Waiting, Unconfirmed, Storing, Succeeded, Failed} {
+		h := in(t, s).after(time.Hour)
+		unchanged(t, h, func() {
+			if c, ok := h.Claim(h.r, h.now); ok {
+				t.Errorf("%q: claimed %+v", s, c)
+			}
+		})
+	}
+}
+
+func TestAnIDNamedByACallbackIsAttached(t *testing.T) {
+	for name, c := range map[string]struct {
+		match  Match
+		status Status
+		charge Charge
+		gens   int
+	}{
+		"unless its record contradicts":   {Contradicts, Unconfirmed, ChargeDoubtful, 0},
+		"if its record says nothing":      {Silent, Generating, ChargeDoubtful, 1},
+		"for sure if its record names it": {Names, Generating, ChargeSure, 1},
+	} {
+		h := named(t).read(Record{State: Running, Match: c.match})
+		equal(t, name+": status", h.Status, c.status)
+		equal(t, name+": charge", h.Charges, []Charge{c.charge})
+		equal(t, name+": generations", h.Generations, c.gens)
+	}
+}
+
+func TestAnIDWhoseRecordContradictsIsDropped(t *testing.T) {
+	h := in(t, Unconfirmed).heard(saysSuccess).read(Record{State: Made, Match: Contradicts, URLs: []string{strange}})
+	equal(t, "hint", h.Hint, nil)
+	equal(t, "urls", h.URLs, nil)
+	equal(t, "due", h.DueAt, h.Deadline)
+	equal(t, "findable", h.Findable(), false)
+	h.after(time.Minute).heard(Hint{ProviderID: "p2"}).read(made)
+	equal(t, "status after the right id", h.Status, Storing)
+	equal(t, "provider id", h.ProviderID, "p2")
+
+	h = named(t)
+	h.now = h.Deadline
+	h.read(Record{State: Made, Match: Contradicts, URLs: []string{strange}})
+	equal(t, "at the deadline", h.Failure, CodeOutcomeUnknown)
+}
+
+func TestWhatIsLearnedOfAnotherIDIsDropped(t *testing.T) {
+	for name, change := range map[string]func(*history){
+		"a later callback named another id": func(h *history) { h.heard(Hint{ProviderID: "p2"}) },
+		"our own answer names another id":   func(h *history) { h.accepted("p2") },
+		"our own answer is a refusal":       func(h *history) { h.refused(Refusal{Code: CodePaused, Again: Later}) },
+	} {
+		h := named(t)
+		c := h.claim()
+		change(h.after(time.Second))
+		unchanged(t, h, func() { h.learn(c, made) })
+		if h.Status == Storing {
+			t.Errorf("%s: the record of the other id was taken", name)
+		}
+	}
+}
+
+func TestASuccessWithoutURLIsNoSuccessYet(t *testing.T) {
+	empty := Record{State: Made}
+	h := in(t, Generating).after(90 * time.Second).read(empty)
+	equal(t, "status", h.Status, Generating)
+	equal(t, "due", h.DueAt, h.now.Add(36*time.Second))
+	h.now = h.Deadline
+	h.read(empty)
+	equal(t, "at the deadline", h.Failure, CodeTimedOut)
+}
+
+func TestURLsOfARecordMayBeOfAnyHost(t *testing.T) {
+	h := in(t, Generating).after(90 * time.Second).read(Record{State: Made, URLs: []string{strange}})
+	equal(t, "status", h.Status, Storing)
+	equal(t, "urls", h.URLs, []string{strange})
+}
+
+func TestFewerURLsThanAskedAreReadOnceMoreAfter60Seconds(t *testing.T) {
+	for name, c := range map[string]struct {
+		second Record
+		urls   []string
+	}{
+		"with all":                         {Record{State: Made, URLs: []string{good, good2}}, []string{good, good2}},
+		"with another":                     {Record{State: Made, URLs: []string{good2}}, []string{good, good2}},
+		"with the same":                    {made, []string{good}},
+		"with none":                        {Record{State: Made}, []string{good}},
+		"that is running again":            {running, []string{good}},
+		"that says failed":                 {broken, []string{good}},
+		"that says failed, for good":       {Record{State: Broken, Code: CodeContentPolicy}, []string{good}},
+		"that cannot be read":              {unread, []string{good}},
+		"with one more than was asked for": {Record{State: Made, URLs: []string{good, good2, strange}}, []string{good, good2, strange}},
+	} {
+		t.Run("a second record "+name, func(t *testing.T) {
+			h := in(t, Generating, images(2)).after(90 * time.Second).read(made)
+			equal(t, "status", h.Status, Generating)
+			equal(t, "urls kept", h.URLs, []string{good})
+			equal(t, "due", h.DueAt, h.now.Add(60*time.Second))
+			h.after(60*time.Second - time.Millisecond)
+			if _, ok := h.Claim(h.r, h.now); ok {
+				t.Fatal("claimed within 60 s of a short record")
+			}
+			h.after(time.Millisecond).read(c.second)
+			equal(t, "status", h.Status, Storing)
+			equal(t, "urls", h.URLs, c.urls)
+		})
+	}
+}
+
+// A read claimed before the short record came, and learned of after it, is not
+// the read that was put off by 60 s.
+func TestAnOlderReadIsNotTheSecondOfAShortRecord(t *testing.T) {
+	for name, rec := range map[string]Record{"short as well": made, "running": running, "failed": broken, "unreadable": unread} {
+		h := in(t, Generating, images(2)).after(90 * time.Second)
+		slow := h.claim()
+		h.after(36 * time.Second).read(made)
+		h.after(time.Second).learn(slow, rec)
+		equal(t, name, h.Status, Generating)
+	}
+}
+
+func TestAtTheDeadlineATaskIsReadOnceMore(t *testing.T) {
+	t.Run("a read claimed before it does not count", func(t *testing.T) {
+		h := in(t, Generating)
+		h.now = h.Deadline.Add(-time.Millisecond)
+		c := h.claim()
+		h.after(time.Second).learn(c, running)
+		equal(t, "status", h.Status, Generating)
+		equal(t, "next", h.Next(h.now), NextRead)
+		h.after(36 * time.Second).read(running)
+		equal(t, "failure", h.Failure, CodeTimedOut)
+	})
+	t.Run("failed reads expire it only after UNREADABLE_AFTER", func(t *testing.T) {
+		h := in(t, Generating)
+		h.now = h.Deadline
+		h.read(unread)
+		equal(t, "status", h.Status, Generating)
+		equal(t, "still due", h.Next(h.now), NextRead)
+		h.after(2*time.Minute - time.Millisecond).read(unread)
+		equal(t, "status", h.Status, Generating)
+		h.after(36 * time.Second).read(unread)
+		equal(t, "failure", h.Failure, CodeTimedOut)
+	})
+	t.Run("a success hint still counts", func(t *testing.T) {
+		h := in(t, Unconfirmed).heard(saysSuccess)
+		h.now = h.Deadline
+		h.read(unread).after(2 * time.Minute).read(unread)
+		equal(t, "status", h.Status, Storing)
+	})
+	t.Run("a success hint of another host does not", func(t *testing.T) {
+		h := in(t, Unconfirmed).heard(saysUntrusted)
+		h.now = h.Deadline
+		h.read(unread).after(2 * time.Minute).read(unread)
+		equal(t, "failure", h.Failure, CodeOutcomeUnknown)
+	})
+	t.Run("URLs seen before are not lost", func(t *testing.T) {
+		h := in(t, Generating, images(2))
+		h.now = h.Deadline.Add(-time.Second)
+		h.read(made).after(time.Minute).read(unread)
+		equal(t, "status", h.Status, Storing)
+	})
+	t.Run("a short record is enough", func(t *testing.T) {
+		h := in(t, Generating, images(2))
+		h.now = h.Deadline
+		h.read(made)
+		equal(t, "status", h.Status, Storing)
+	})
+}
+
+func TestAnotherGenerationOnlyIf(t *testing.T) {
+	with := func(edit func(*Record)) Record { rec := broken; edit(&rec); return rec }
+	one := func(h *history) { h.r.MaxGenerations = 1 }
+	generating := func(t *testing.T) *history { t.Helper(); return in(t, Generating) }
+	for name, c := range map[string]struct {
+		from  func(*testing.T) *history
+		rules func(*history)
+		heard []Hint
+		rec   Record
+		want  Status
+	}{
+		"the record says 500 or 501":          {generating, nil, nil, broken, Waiting},
+		"no other code":                       {generating, nil, nil, with(func(r *Record) { r.Retry = false }), Failed},
+		"no callback said 400":                {generating, nil, []Hint{saysPolicy}, broken, Failed},
+		"none, whatever was heard later":      {generating, nil, []Hint{saysPolicy, saysFailure}, broken, Failed},
+		"no callback named another cause":     {generating, nil, []Hint{saysOther}, broken, Failed},
+		"a success heard is no obstacle":      {generating, nil, []Hint{saysSuccess}, broken, Waiting},
+		"MAX_GENERATIONS allows it":           {generating, one, nil, broken, Failed},
+		"the id is surely ours":               {named, nil, nil, with(func(r *Record) { r.Match = Names }), Waiting},
+		"not of an id of a callback's alone":  {named, nil, nil, broken, Failed},
+		"nor attached from one":               {func(t *testing.T) *history { return named(t).read(running).after(time.Minute) }, nil, nil, broken, Failed},
+		"until its record names this attempt": {func(t *testing.T) *history { return named(t).read(running).after(time.Minute) }, nil, nil, with(func(r *Record) { r.Match = Names }), Waiting},
+		"or until our own answer does":        {func(t *testing.T) *history { return named(t).read(running).after(time.Minute).accepted("p1") }, nil, nil, broken, Waiting},
+	} {
+		h := c.from(t)
+		if c.rules != nil {
+			c.rules(h)
+		}
+		h.after(90 * time.Second)
+		for _, hint := range c.heard {
+			h.heard(hint)
+		}
+		h.read(c.rec)
+		equal(t, name, h.Status, c.want)
+	}
+}
+
+func TestAnotherGenerationWaitsAtLeast60Seconds(t *testing.T) {
+	h := brokenOnce(t)
+	equal(t, "due", h.DueAt, h.now.Add(60*time.Second))
+	equal(t, "setback", h.Setback, CodeGenerationFailed)
+	unchanged(t, h, func() { h.after(time.Second).heard(saysFailure) })
+	unchanged(t, h, func() { h.after(time.Second).heard(saysSuccess) })
+}
+
+func TestGenerationsAreBounded(t *testing.T) {
+	for max, want := range map[int]int{1: 1, 2: 2, 3: 3} {
+		h := begin(t)
+		h.r.MaxGenerations = max
+		for h.Status != Failed {
+			// A refusal between is no generation.
+			h.refused(Refusal{Code: CodeProviderUnavailable, Again: Later})
+			h.after(time.Hour).resubmit().accepted("p").after(time.Hour).read(broken)
+			if h.Status == Waiting {
+				h.after(time.Minute).resubmit()
+			}
+		}
+		equal(t, "generations", h.Generations, want)
+		equal(t, "attempts", h.Attempt, 2*want)
+		equal(t, "failure", h.Failure, CodeGenerationFailed)
+	}
+}

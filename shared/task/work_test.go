@@ -1,0 +1,213 @@
+package task
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestStoringIsWorkForIngest(t *testing.T) {
+	h := in(t, Storing)
+	equal(t, "work", h.Work, Ingest)
+	equal(t, "tries", h.Tries, 1)
+	equal(t, "due", h.DueAt, h.now.Add(time.Minute))
+	equal(t, "hint", h.Hint, nil)
+}
+
+func TestWakesBackOff(t *testing.T) {
+	minutes := func(ns ...time.Duration) (ds []time.Duration) {
+		for _, n := range ns {
+			ds = append(ds, n*time.Minute)
+		}
+		return ds
+	}
+	for name, c := range map[string]struct {
+		h     *history
+		waits []time.Duration
+	}{
+		"ingest, 1 min to 1 h": {in(t, Storing), minutes(1, 2, 4, 8, 16, 32, 60, 60, 60)},
+		"erase, 1 min to 1 h":  {in(t, Succeeded).deleted(), minutes(1, 2, 4, 8, 16, 32, 60, 60, 60)},
+		"notify, 5 s to 6 h": {notified(t), []time.Duration{
+			5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second,
+			160 * time.Second, 320 * time.Second, 640 * time.Second, 1280 * time.Second,
+			2560 * time.Second, 5120 * time.Second, 10240 * time.Second, 20480 * time.Second, 6 * time.Hour, 6 * time.Hour,
+		}},
+	} {
+		work := c.h.Work
+		for i, want := range c.waits {
+			equal(t, name+": tries", c.h.Tries, i+1)
+			equal(t, name+": wait", c.h.DueAt.Sub(c.h.now), want)
+			unchanged(t, c.h, func() { c.h.after(want - time.Millisecond).wake() })
+			c.h.after(time.Millisecond).wake()
+			equal(t, name+": work", c.h.Work, work)
+		}
+	}
+}
+
+func TestAWakeOfStoringClaimsARead(t *testing.T) {
+	h := in(t, Storing).after(time.Minute)
+	c, ok, err := h.Wake(h.r, h.now)
+	h.must(err)
+	equal(t, "claimed", ok, true)
+	equal(t, "claim", c, Claim{Attempt: 1, ProviderID: "p1", At: h.now})
+	equal(t, "read at", h.ReadAt, h.now)
+
+	h = in(t, Storing)
+	h.now = h.DueAt
+	h.ReadAt = h.now.Add(-35 * time.Second) // by a callback just before its success was learned of
+	_, ok, err = h.Wake(h.r, h.now)
+	h.must(err)
+	equal(t, "claimed within 36 s of another claim", ok, false)
+	equal(t, "tries", h.Tries, 2)
+
+	h = notified(t)
+	h.now = h.DueAt
+	_, ok, err = h.Wake(h.r, h.now)
+	h.must(err)
+	equal(t, "claimed by a notice", ok, false)
+}
+
+func TestAWakesReadFindsFreshLinks(t *testing.T) {
+	fresh := []string{good + "?fresh", good2 + "?fresh"}
+	for name, c := range map[string]struct {
+		rec  Record
+		want []string
+	}{
+		"as many":     {Record{State: Made, URLs: fresh}, fresh},
+		"fewer":       {Record{State: Made, URLs: fresh[:1]}, []string{good, good2}},
+		"none":        {Record{State: Made}, []string{good, good2}},
+		"running":     {running, []string{good, good2}},
+		"failed":      {broken, []string{good, good2}},
+		"unreadable":  {unread, []string{good, good2}},
+		"those there": {Record{State: Made, URLs: []string{good, good2}}, []string{good, good2}},
+	} {
+		h := in(t, Storing, images(2)).after(time.Minute)
+		claim, _, err := h.Wake(h.r, h.now)
+		h.must(err)
+		h.learn(claim, c.rec)
+		equal(t, name+": urls", h.URLs, c.want)
+		equal(t, name+": status", h.Status, Storing)
+	}
+}
+
+// Rule 7: an attempt's charge is sure where its record's paramJson names it.
+func TestAWakesReadSettlesThePrice(t *testing.T) {
+	h := blind(in(t, Unconfirmed).heard(saysSuccess))
+	equal(t, "charges by the hint alone", h.Charges, []Charge{ChargeDoubtful})
+	h.after(time.Minute)
+	claim, _, err := h.Wake(h.r, h.now)
+	h.must(err)
+	h.learn(claim, Record{State: Made, Match: Names, URLs: []string{good}})
+	equal(t, "charges by the record", h.Charges, []Charge{ChargeSure})
+}
+
+func TestStoredIsAWholeSuccess(t *testing.T) {
+	h := in(t, Storing, images(2)).after(time.Second).stored(pictures(2)...)
+	equal(t, "status", h.Status, Succeeded)
+	equal(t, "images", h.Images, pictures(2))
+	equal(t, "missing", h.Missing, 0)
+	equal(t, "ended", h.EndedAt, h.now)
+	equal(t, "work, P4", h.Work, "")
+	equal(t, "tries", h.Tries, 0)
+	equal(t, "due", h.DueAt, time.Time{})
+	equal(t, "urls", h.URLs, nil)
+	equal(t, "refund", h.Refund, 0)
+}
+
+func TestStoredRefusesAPartBeforeTheLastWake(t *testing.T) {
+	h := in(t, Storing, images(2))
+	refused := func() {
+		for n := range 2 {
+			if err := h.Stored(h.r, h.now, pictures(n)); !errors.Is(err, errUnlawful) {
+				t.Errorf("%d of 2 images: error %v, want %v", n, err, errUnlawful)
+			}
+		}
+	}
+	unchanged(t, h, refused)
+	unchanged(t, h.after(71*time.Hour).wake(), refused)
+}
+
+func TestStoredCountsTheMissing(t *testing.T) {
+	short := in(t, Generating, images(3)).after(90 * time.Second).read(made).after(time.Minute).read(made)
+	equal(t, "missing of three asked, one promised", short.stored(pictures(1)...).Missing, 2)
+
+	late := in(t, Storing, images(3)).after(72 * time.Hour).wake().stored(pictures(2)...)
+	equal(t, "status after the last wake", late.Status, Succeeded)
+	equal(t, "missing after the last wake", late.Missing, 1)
+	equal(t, "refund", late.Refund, 0)
+
+	more := in(t, Generating).after(90 * time.Second).read(Record{State: Made, URLs: []string{good, good2}})
+	equal(t, "missing of one asked, two promised", more.stored(pictures(2)...).Missing, 0)
+
+	none := in(t, Storing).after(72 * time.Hour).wake()
+	if err := none.Stored(none.r, none.now, nil); !errors.Is(err, errUnlawful) {
+		t.Errorf("no images after the last wake: error %v, want %v", err, errUnlawful)
+	}
+}
+
+// At the end of its time a task is woken once more; it ends at the sweep after
+// that wake, never before it.
+func TestTheLastWake(t *testing.T) {
+	for name, c := range map[string]struct {
+		h    *history
+		time time.Duration
+		done func(*history) bool
+	}{
+		"storing": {in(t, Storing), 72 * time.Hour, func(h *history) bool { return h.Failure == CodeImageUnavailable }},
+		"notify":  {notified(t), 72 * time.Hour, func(h *history) bool { return !h.NoticeGivenUpAt.IsZero() && h.Work == "" }},
+	} {
+		equal(t, name+": deadline", c.h.Deadline, c.h.now.Add(c.time))
+		c.h.after(c.time - time.Millisecond).wake()
+		equal(t, name+": last wake before the deadline", c.h.LastWake, false)
+		equal(t, name+": due", c.h.DueAt, c.h.Deadline)
+		tries := c.h.Tries
+		c.h.after(time.Millisecond).wake()
+		equal(t, name+": last wake at the deadline", c.h.LastWake, true)
+		equal(t, name+": tries", c.h.Tries, tries+1)
+		equal(t, name+": done by the last wake", c.done(c.h), false)
+		end := c.h.DueAt
+		if end.Sub(c.h.now) < 5*time.Minute {
+			t.Errorf("%s: ends %v after the last wake, which is less than a consumer's run", name, end.Sub(c.h.now))
+		}
+		unchanged(t, c.h, func() { c.h.now = end.Add(-time.Millisecond); c.h.wake() })
+		c.h.after(time.Millisecond).wake()
+		equal(t, name+": done by the sweep after it", c.done(c.h), true)
+		equal(t, name+": due in the end", c.h.DueAt, time.Time{})
+	}
+}
+
+func TestASweepThatWasAwayForTheDeadlineStillWakesFirst(t *testing.T) {
+	h := in(t, Storing).after(100 * time.Hour).wake()
+	equal(t, "status", h.Status, Storing)
+	equal(t, "last wake", h.LastWake, true)
+	equal(t, "status of what it saved", h.stored(pictures(1)...).Status, Succeeded)
+}
+
+func TestNotifyIsSetWithTheEndWhereSomebodyIsTold(t *testing.T) {
+	h := notified(t)
+	equal(t, "work", h.Work, Notify)
+	equal(t, "tries", h.Tries, 1)
+	equal(t, "due", h.DueAt, h.now.Add(5*time.Second))
+	equal(t, "deadline", h.Deadline, h.now.Add(72*time.Hour))
+	h.after(time.Minute).Told(h.now)
+	h.must(nil)
+	equal(t, "notified", h.NotifiedAt, h.now)
+	equal(t, "work, P4", h.Work, "")
+	equal(t, "due", h.DueAt, time.Time{})
+
+	h = begin(t)
+	h.r.Notify = true
+	equal(t, "work of a failure", h.refused(Refusal{Code: CodeProviderRejected}).Work, Notify)
+	equal(t, "work where nobody is told", in(t, Failed).Work, "")
+}
+
+func TestAnEndIsFinal(t *testing.T) {
+	h := notified(t)
+	for range 20 {
+		h.now = h.DueAt
+		h.wake()
+	}
+	equal(t, "status", h.Status, Succeeded)
+	equal(t, "images", h.Images, pictures(1))
+	equal(t, "ended", h.EndedAt, h.UpdatedAt)
+}
