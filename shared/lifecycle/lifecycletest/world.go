@@ -71,7 +71,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *World {
 	w.Site.HandleFunc("POST /v1/callbacks/{id}/{attempt}/{token}", w.callback)
 
 	w.Settings = settings(t, map[string]string{
-		"NANOBANANA_BASE_URL": w.Sim.URL, "RESULT_HOSTS": hostOf(t, w.Sim.URL), "PUBLIC_URL": site.URL,
+		"NANOBANANA_BASE_URL": w.Sim.URL, "RESULT_HOSTS": hostOf(t, w.Sim.URL) + "," + hostOf(t, site.URL), "PUBLIC_URL": site.URL,
 	})
 	w.Secret = &Secret{key: nanobananatest.DefaultKey}
 	log := slog.New(slog.NewJSONHandler(w.Logged, nil))
