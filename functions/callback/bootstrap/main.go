@@ -3,10 +3,7 @@ package main
 
 import (
 	"log/slog"
-	"os"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/preset/nanobanana-functions/functions/callback"
 	"github.com/preset/nanobanana-functions/shared/config"
@@ -16,25 +13,14 @@ import (
 	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
-func main() {
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	if err := run(log); err != nil {
-		log.Error("cannot start", "error", err)
-		os.Exit(1)
-	}
-}
+func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 
-func run(log *slog.Logger) error {
-	c, err := config.Load(os.Getenv, config.Lambda, config.NeedTable, config.NeedSecretARN)
-	if err != nil {
-		return err
-	}
+func build(c config.Settings, log *slog.Logger) (any, error) {
 	store, err := taskdb.Open(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	secrets := config.NewSecrets(c.Secret, time.Now)
 	service := lifecycle.New(c, store, secrets, nil, nanobanana.NewHTTPClient(), log)
-	lambda.Start(httpapi.Gateway(callback.New(callback.Function{Secrets: secrets, Service: service, Log: log})))
-	return nil
+	return httpapi.Gateway(callback.New(callback.Function{Secrets: secrets, Service: service, Log: log})), nil
 }

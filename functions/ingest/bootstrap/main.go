@@ -3,9 +3,6 @@ package main
 
 import (
 	"log/slog"
-	"os"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/preset/nanobanana-functions/functions/ingest"
 	"github.com/preset/nanobanana-functions/shared/config"
@@ -14,28 +11,17 @@ import (
 	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
-func main() {
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	if err := run(log); err != nil {
-		log.Error("cannot start", "error", err)
-		os.Exit(1)
-	}
-}
+func main() { config.Start(build, config.NeedTable, config.NeedBucket) }
 
-func run(log *slog.Logger) error {
-	c, err := config.Load(os.Getenv, config.Lambda, config.NeedTable, config.NeedBucket)
-	if err != nil {
-		return err
-	}
+func build(c config.Settings, log *slog.Logger) (any, error) {
 	store, err := taskdb.Open(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	bucket, err := s3bucket.Open(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ingester := lifecycle.NewIngester(c, store, bucket, log)
-	lambda.Start(ingest.New(ingest.Function{Ingester: ingester, Log: log}))
-	return nil
+	return ingest.New(ingest.Function{Ingester: ingester, Log: log}), nil
 }

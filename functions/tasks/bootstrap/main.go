@@ -3,10 +3,7 @@ package main
 
 import (
 	"log/slog"
-	"os"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/shared/auth"
@@ -16,29 +13,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
-func main() {
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	if err := run(log); err != nil {
-		log.Error("cannot start", "error", err)
-		os.Exit(1)
-	}
-}
+func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config.NeedAuthIssuer) }
 
-func run(log *slog.Logger) error {
-	c, err := config.Load(os.Getenv, config.Lambda, config.NeedTable, config.NeedSecretARN, config.NeedAuthIssuer)
-	if err != nil {
-		return err
-	}
+func build(c config.Settings, log *slog.Logger) (any, error) {
 	store, err := taskdb.Open(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	secrets := config.NewSecrets(c.Secret, time.Now)
 	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
-	lambda.Start(httpapi.Gateway(tasks.New(tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Log: log})))
-	return nil
+	return httpapi.Gateway(tasks.New(tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Log: log})), nil
 }

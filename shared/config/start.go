@@ -1,0 +1,29 @@
+package config
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+)
+
+// Start is the main of a function on Lambda: it loads the settings, has build
+// wire the handler (any that lambda.Start takes), and serves until Lambda ends
+// the process. What keeps it from starting is one line in the log, and the
+// process ends with status 1; Lambda then starts another.
+func Start(build func(Settings, *slog.Logger) (handler any, err error), needs ...Need) {
+	var level slog.LevelVar
+	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: &level}))
+	slog.SetDefault(log)
+	c, err := Load(os.Getenv, Lambda, needs...)
+	var handler any
+	if err == nil {
+		level.Set(c.LogLevel)
+		handler, err = build(c, log)
+	}
+	if err != nil {
+		log.Error("cannot start", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(handler)
+}
