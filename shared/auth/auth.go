@@ -50,7 +50,7 @@ type Config struct {
 	AllowClients bool
 
 	HTTP *http.Client     // fetches the JWKS; redirects are not followed
-	Now  func() time.Time // nil: time.Now
+	Now  func() time.Time // nil: the wall clock
 }
 
 // A Verifier tells owners. It is safe for concurrent use.
@@ -76,7 +76,9 @@ func New(c Config) (*Verifier, error) {
 		return nil, errors.Join(faults...)
 	}
 	if c.Now == nil {
-		c.Now = time.Now
+		// By the wall clock: the monotonic one stands still while Lambda freezes
+		// the process, and a withdrawn key would be believed for days.
+		c.Now = func() time.Time { return time.Now().Round(0) }
 	}
 	v := &Verifier{
 		config:     c,

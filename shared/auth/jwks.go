@@ -44,8 +44,9 @@ type keySet struct {
 
 	current atomic.Pointer[fetched] // nil: never had
 
-	turn    chan struct{} // holding its one place guards triedAt and the fetch; a channel, since waiting ends with ctx
+	turn    chan struct{} // holding its one place guards what follows and the fetch; a channel, since waiting ends with ctx
 	triedAt time.Time
+	err     error // of the last try
 }
 
 func newKeySet(url string, client *http.Client, now func() time.Time) *keySet {
@@ -55,7 +56,8 @@ func newKeySet(url string, client *http.Client, now func() time.Time) *keySet {
 }
 
 // key gives the key of that id, fetching the set if it is old or lacks the key
-// and the last fetch was a minute ago. A set that cannot be renewed stays in use.
+// and the last fetch was a minute ago. A set that cannot be renewed stays in
+// use; a key it lacks is then ErrUnavailable, since nobody can tell.
 func (s *keySet) key(ctx context.Context, id keyID) (any, error) {
 	if key, ok := s.fresh(id); ok {
 		return key, nil
@@ -67,15 +69,15 @@ func (s *keySet) key(ctx context.Context, id keyID) (any, error) {
 		return nil, fmt.Errorf("%w: waiting for the JWKS: %w", ErrUnavailable, context.Cause(ctx))
 	}
 	s.renew(ctx)
-	set := s.current.Load()
-	if set == nil {
-		return nil, fmt.Errorf("%w: there is no JWKS", ErrUnavailable)
+	if set := s.current.Load(); set != nil {
+		if key, ok := set.keys[id]; ok {
+			return key, nil
+		}
 	}
-	key, ok := set.keys[id]
-	if !ok {
-		return nil, unauthorized("the JWKS has no such kid for this algorithm")
+	if s.err != nil { // the set that we could not have may hold the key
+		return nil, fmt.Errorf("%w: the JWKS could not be fetched", ErrUnavailable)
 	}
-	return key, nil
+	return nil, unauthorized("the JWKS has no such kid for this algorithm")
 }
 
 func (s *keySet) fresh(id keyID) (key any, ok bool) {
@@ -97,6 +99,7 @@ func (s *keySet) renew(ctx context.Context) {
 	}
 	s.triedAt = now
 	keys, err := s.fetch(ctx)
+	s.err = err
 	if err != nil {
 		slog.ErrorContext(ctx, "the JWKS was not fetched; the one fetched before, if any, stays in use", "error", err)
 		return

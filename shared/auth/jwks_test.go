@@ -86,6 +86,34 @@ func TestJWKSRotation(t *testing.T) {
 	expect(next, nil, 6)
 }
 
+// A key that appeared while the set could not be fetched is nobody's fault: not
+// 401, by which a client would throw its good session away.
+func TestJWKSUnknownKeyWhileUnreachable(t *testing.T) {
+	c := newClock()
+	old, next := newMint(t, c), newMint(t, c)
+	p := newProvider(t, old)
+	v := newVerifier(t, p, c)
+	expect := func(mint *authtest.Mint, want error) {
+		t.Helper()
+		token := must(mint.Token("alice", time.Hour))
+		owner, err := v.Owner(t.Context(), request("Bearer "+token))
+		check(t, owner, err, want, token)
+	}
+	expect(old, nil)
+	expect(next, auth.ErrUnauthorized)
+	p.set(status(http.StatusBadGateway))
+	c.advance(time.Minute)
+	expect(next, auth.ErrUnavailable)
+	expect(next, auth.ErrUnavailable) // within the minute of the failed fetch
+	expect(old, nil)
+	p.set(old)
+	c.advance(time.Minute)
+	expect(next, auth.ErrUnauthorized)
+	p.set(next)
+	c.advance(time.Minute)
+	expect(next, nil)
+}
+
 func TestJWKSInventedKids(t *testing.T) {
 	c := newClock()
 	mint, stranger := newMint(t, c), newMint(t, c)

@@ -1,9 +1,11 @@
 package config_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -114,7 +116,9 @@ func TestLoadFaults(t *testing.T) {
 		"PUBLIC_URL=https://x.example.com?a=b", "PUBLIC_URL=https://x.example.com/?", "PUBLIC_URL=https://x.example.com#",
 		"PUBLIC_URL=https://u:hunter2hunter2@x.example.com", "PUBLIC_URL=ftp://x.example.com", "PUBLIC_URL=http://127.0.0.1:1",
 		"PUBLIC_URL=https://localhost", "PUBLIC_URL=https://x.example.com:0", "PUBLIC_URL=https://x.example.com:", "PUBLIC_URL=https://x..com",
-		"PUBLIC_URL=https://①②⑦.⓪.⓪.①",
+		"PUBLIC_URL=https://①②⑦.⓪.⓪.①", "PUBLIC_URL=https://127.1", "PUBLIC_URL=https://2130706433", "PUBLIC_URL=https://0x7f.1",
+		"PUBLIC_URL=https://256.1.1.1", "PUBLIC_URL=https://[::1]", "PUBLIC_URL=https://[::ffff:10.0.0.1]", "PUBLIC_URL=https://api.internal",
+		"PUBLIC_URL=https://x.example.com\r\nX: y", "PUBLIC_URL=https://x.example.com\x00", "PUBLIC_URL=https://x.example.com/%2e", "PUBLIC_URL=\n",
 		"NANOBANANA_BASE_URL=http://api.nanobananaapi.ai", "NANOBANANA_BASE_URL=http://127.0.0.1:1", "NANOBANANA_BASE_URL=https://10.0.0.1",
 		"NANOBANANA_BASE_URL=https://x.example.com?key=hunter2hunter2",
 		"NANOBANANA_RECORD_PATH=record/nanobanana", "NANOBANANA_RECORD_PATH=/a?b", "NANOBANANA_RECORD_PATH=/a/../b",
@@ -142,6 +146,23 @@ func TestLoadFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzPublicURL(f *testing.F) {
+	for _, text := range []string{"https://x.example.com", "https://x.example.com/", "https://x.example.com:8443", "http://127.0.0.1:1", "https://a@b", "https://[::1]", "https://x/%2f", "HTTPS://X.Y"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := config.Load(env("PUBLIC_URL="+text), config.Lambda)
+		if err != nil || text == "" {
+			return
+		}
+		// Routes are appended to it as text.
+		u, err := url.Parse(s.PublicURL + "/v1/x")
+		if err != nil || u.Scheme != "https" || u.Path != "/v1/x" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || "https://"+u.Host != s.PublicURL {
+			t.Errorf("PUBLIC_URL=%q is taken as %q", text, s.PublicURL)
+		}
+	})
 }
 
 func TestLoadStandIns(t *testing.T) {
@@ -216,12 +237,22 @@ func TestHidden(t *testing.T) {
 		fmt.Fprintf(&log, verb, s.APIKey)
 		fmt.Fprintf(&log, verb, []any{s, secret})
 	}
-	encoded, err := json.Marshal(secret)
+	secrets := config.NewSecrets(func(context.Context) ([]byte, error) { return value("hunter2"), nil }, time.Now)
+	if read, err := secrets.Current(t.Context()); err != nil || string(read.APIKey) != "hunter2" {
+		t.Fatalf("Current = %v, %v", read, err)
+	}
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "secrets", secrets, "in", struct{ S *config.Secrets }{secrets})
+	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "secrets", secrets, "in", struct{ S *config.Secrets }{secrets})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&log, verb, secrets)
+		fmt.Fprintf(&log, verb, []any{*secrets})
+	}
+	encoded, err := json.Marshal([]any{secret, s, secrets})
 	if err != nil {
 		t.Fatal(err)
 	}
 	log.Write(encoded)
-	if strings.Contains(log.String(), "hunter2") || strings.Contains(log.String(), fmt.Sprintf("%x", "hunter2")) {
+	if strings.Contains(log.String(), "hunter2") || strings.Contains(log.String(), keyA) || strings.Contains(log.String(), fmt.Sprintf("%x", "hunter2")) {
 		t.Errorf("printed: %s", log.String())
 	}
 	if string(s.APIKey) != "hunter2" {

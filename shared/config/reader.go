@@ -224,12 +224,16 @@ func validHostPort(s string) bool {
 	if found && !validPort(port) || len(host) > 253 {
 		return false
 	}
+	last := ""
 	for label := range strings.SplitSeq(host, ".") {
 		if label == "" || len(label) > 63 || strings.ContainsFunc(label, notInName) {
 			return false
 		}
+		last = label
 	}
-	return true
+	_, err := netip.ParseAddr(host)
+	// What ends in a number is an address or, like 127.1, meant to be one.
+	return err == nil || strings.Trim(last, "0123456789") != ""
 }
 
 func validPort(s string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -110,10 +111,14 @@ type Secrets struct {
 
 	turn    chan struct{} // holding its one place guards what follows; a channel, since waiting ends with ctx
 	secret  Secret
-	readAt  time.Time // of secret; zero: there never was one
-	triedAt time.Time // of the last read, failed or not
+	readAt  time.Time // of secret, before the read; zero: there never was one
+	triedAt time.Time // of the last read, failed or not, after it
 	err     error     // of the last read
 }
+
+// Format prints "[hidden]": fmt would look through what is not exported, where
+// Hidden cannot hide.
+func (Secrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // NewSecrets gives a Secrets that takes the JSON value from read, which runs
 // apart from its caller's cancellation with 5 s of its own.
@@ -151,7 +156,8 @@ func (s *Secrets) Reload(ctx context.Context) (Secret, error) {
 // refresh reads the secret if it is older than age and the last read is long
 // enough ago, and gives the last read's error.
 func (s *Secrets) refresh(ctx context.Context, age time.Duration) error {
-	now := s.now()
+	// By the wall clock: the monotonic one stands still while Lambda freezes the process.
+	now := s.now().Round(0)
 	if now.Sub(s.readAt) < age || now.Sub(s.triedAt) < secretGap {
 		return s.err
 	}
@@ -166,7 +172,9 @@ func (s *Secrets) refresh(ctx context.Context, age time.Duration) error {
 	if err == nil {
 		secret, err = ParseSecret(value)
 	}
-	s.triedAt, s.err = now, err
+	// After the read: else one that hangs as long as the gap is followed by the
+	// next at once, and no caller is served without waiting.
+	s.triedAt, s.err = s.now().Round(0), err
 	if err == nil {
 		s.secret, s.readAt = secret, now
 	} else if !s.readAt.IsZero() {
@@ -185,12 +193,3 @@ func (s *Secrets) take(ctx context.Context) error {
 }
 
 func (s *Secrets) release() { <-s.turn }
-
-// Secret reads the secret's value on Lambda. Reading Secrets Manager is not
-// built yet: in sam local's container the environment's keys serve.
-func (s Settings) Secret(ctx context.Context) ([]byte, error) {
-	if s.StandIns {
-		return s.LocalSecret(ctx)
-	}
-	return nil, errors.New("config: reading Secrets Manager is not built yet; go run ./local takes its keys from the environment")
-}

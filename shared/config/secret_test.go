@@ -244,6 +244,28 @@ func TestSecretsShareARead(t *testing.T) {
 	})
 }
 
+// A store that hangs costs one caller in a while its time, not all of them.
+func TestSecretsHangingStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &store{value: value("one")}
+		s := config.NewSecrets(st.read, time.Now)
+		st.expect(t, s.Current, "one", 1)
+		st.slow = time.Hour
+		time.Sleep(5 * time.Minute)
+		start := time.Now()
+		st.expect(t, s.Current, "one", 2)
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("the read was waited for %v", took)
+		}
+		for range 100 {
+			st.expect(t, s.Current, "one", 2)
+		}
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("those behind it waited until %v", took)
+		}
+	})
+}
+
 func TestSecretsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &store{value: value("one"), slow: time.Hour}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -261,4 +263,51 @@ func TestGatewayAnswersInTime(t *testing.T) {
 	if err != nil || resp.StatusCode != 503 || ctx.Err() != nil {
 		t.Errorf("got %d, %v; Lambda's own context %v", resp.StatusCode, err, ctx.Err())
 	}
+}
+
+// FuzzGateway takes what Lambda would be sent. Whatever it is, there is an
+// answer that the gateway can pass on.
+func FuzzGateway(f *testing.F) {
+	h := echoHandler()
+	for _, r := range []*http.Request{post(`{"prompt":"a"}`), httptest.NewRequest("GET", "/echo/a%2Fb?x=%zz", nil), httptest.NewRequest("OPTIONS", "/", nil)} {
+		for _, body := range []string{"", `{"prompt":"a"}`, "\xff"} {
+			event, err := json.Marshal(toEvent(r, r.RequestURI, body, false))
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(event)
+		}
+	}
+	for _, event := range []string{`{}`, `{"isBase64Encoded":true,"body":"%"}`, `{"rawPath":"//evil.example/\u0000%","requestContext":{"http":{"method":"CONNECT"}}}`,
+		`{"rawPath":"*","headers":{"":"","a b":"\r\n"},"cookies":["\n"],"requestContext":{"http":{"method":"a b"}}}`} {
+		f.Add([]byte(event))
+	}
+	f.Fuzz(func(t *testing.T, event []byte) {
+		var e events.APIGatewayV2HTTPRequest
+		if json.Unmarshal(event, &e) != nil {
+			return
+		}
+		resp, err := Gateway(h)(t.Context(), e)
+		if err != nil {
+			if _, fault := base64.StdEncoding.DecodeString(e.Body); !e.IsBase64Encoded || fault == nil {
+				t.Errorf("%s: %v", event, err)
+			}
+			return
+		}
+		if resp.StatusCode < 200 || resp.StatusCode > 599 || resp.StatusCode == 500 {
+			t.Errorf("%s: %d %s", event, resp.StatusCode, resp.Body)
+		}
+		body := []byte(resp.Body)
+		if resp.IsBase64Encoded {
+			if body, err = base64.StdEncoding.DecodeString(resp.Body); err != nil {
+				t.Errorf("%s: %v", event, err)
+			}
+		} else if !utf8.Valid(body) {
+			t.Errorf("%s: text that is not UTF-8", event)
+		}
+		var p Problem
+		if resp.StatusCode >= 400 && len(body) > 0 && (json.Unmarshal(body, &p) != nil || p.Status != resp.StatusCode) {
+			t.Errorf("%s: %d %s", event, resp.StatusCode, body)
+		}
+	})
 }

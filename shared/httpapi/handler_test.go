@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -243,6 +244,8 @@ func TestMux(t *testing.T) {
 		{"GET", "/v1/nothing", 404, ""},
 		{"GET", "/v1/images/a/b", 404, ""},
 		{"GET", "/v1//images/a", 404, ""},
+		{"GET", "//v1/images/a", 404, ""},
+		{"GET", "/v1/images/a/", 404, ""},
 		{"GET", "/v1/images/../tasks", 404, ""},
 		{"DELETE", "/v1/tasks", 405, "POST"},
 		{"POST", "/v1/images/a", 405, "GET, HEAD"},
@@ -261,6 +264,21 @@ func TestMux(t *testing.T) {
 				t.Errorf("got %s", s.Body)
 			}
 		})
+	}
+}
+
+// A mux with a page at the root is served by Mux, too, and redirects nobody.
+func TestMuxRoot(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "page") })
+	h := Mux(slog.New(slog.DiscardHandler), mux)
+	for path, want := range map[string]int{"/": 200, "//": 404, "/.": 404} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL = &url.URL{Path: path}
+		if h.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("%s: %d, want %d", path, w.Code, want)
+		}
 	}
 }
 

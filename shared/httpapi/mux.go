@@ -41,7 +41,7 @@ func unmatched(allowed []string) Endpoint {
 // isTidy reports whether p is a path that mux serves without a redirect.
 func isTidy(p string) bool {
 	clean := path.Clean("/" + p)
-	return p == clean || p == clean+"/"
+	return p == clean || p == clean+"/" && p != "//"
 }
 
 // headerOnly is an http.ResponseWriter that keeps nothing but the header.

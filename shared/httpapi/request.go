@@ -13,20 +13,6 @@ import (
 
 const maxIdempotencyKey = 255
 
-// Header1 gives the one value of a header, "" where it is absent. A header
-// that came twice is refused with task.CodeInvalidRequest.
-func Header1(r *http.Request, name string) (string, error) {
-	values := r.Header.Values(name)
-	switch len(values) {
-	case 0:
-		return "", nil
-	case 1:
-		return values[0], nil
-	default:
-		return "", refusal("", "repeated_header", fmt.Sprintf("The header %s may be sent only once.", name))
-	}
-}
-
 // IdempotencyKey gives the request's Idempotency-Key, "" where it has none.
 // A key is 1 to 255 visible ASCII characters other than the comma: API
 // Gateway joins two headers with one, and two keys are refused, as is

@@ -42,20 +42,6 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
-func TestHeader1(t *testing.T) {
-	r := post(`{}`)
-	if got, err := Header1(r, "authorization"); got != "" || err != nil {
-		t.Errorf("absent: got %q, %v", got, err)
-	}
-	r.Header.Set("Authorization", "Bearer a")
-	if got, err := Header1(r, "authorization"); got != "Bearer a" || err != nil {
-		t.Errorf("once: got %q, %v", got, err)
-	}
-	r.Header.Add("Authorization", "Bearer b")
-	_, err := Header1(r, "authorization")
-	refused(t, err, task.CodeInvalidRequest, 0)
-}
-
 func TestQuery(t *testing.T) {
 	get := func(query string) *http.Request { return httptest.NewRequest("GET", "/v1/tasks?"+query, nil) }
 	q, err := Query(get("target=moodboard%3A1&wait=20"), "target", "wait")
@@ -97,6 +83,8 @@ func TestNotModified(t *testing.T) {
 		{[]string{""}, false},
 		{[]string{strings.Trim(etag, `"`)}, false},
 		{[]string{`,,"`, "W/", "\x00"}, false},
+		{[]string{"W/W/" + etag, "w/" + etag, etag[:len(etag)-1], etag + etag, "**", `"*"`}, false},
+		{[]string{strings.Repeat(",", 10_000)}, false},
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header["If-None-Match"] = c.sent

@@ -64,11 +64,11 @@ func BenchmarkOpenLargest(b *testing.B) {
 			return jpeg.Encode(w, photo(width, height, 64), &jpeg.Options{Quality: 91})
 		},
 		"interlacedPNG": func(w io.Writer) error {
-			_, err := w.Write(interlacedPNG(4096))
+			_, err := w.Write(interlacedPNG(4096, 4096))
 			return err
 		},
 		"progressiveJPEG": func(w io.Writer) error {
-			_, err := w.Write(progressiveJPEG(4096, 3, yCbCr))
+			_, err := w.Write(progressiveJPEG(4096, 4096, 3, yCbCr))
 			return err
 		},
 	} {

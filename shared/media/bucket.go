@@ -28,7 +28,8 @@ type Bucket interface {
 	Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, sum [32]byte) error
 
 	// Erase deletes every object whose key begins with prefix, which has
-	// to end in a slash. That there is none is no error.
+	// to end in a slash. That there is none is no error. Once it has
+	// returned nil the objects stay gone after a crash.
 	Erase(ctx context.Context, prefix string) error
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"regexp"
@@ -92,7 +93,7 @@ func (d *DirBucket) put(ctx context.Context, key string, body io.ReadSeeker, siz
 	if err := folder.Rename(temp, path.Base(key)); err != nil {
 		return errors.Join(err, folder.Remove(temp))
 	}
-	return sync(folder)
+	return d.settle(dir)
 }
 
 // write makes the file name in folder out of body, safe on disk when it returns nil.
@@ -119,14 +120,24 @@ func write(folder *os.Root, name string, body io.ReadSeeker, size int64, sum [32
 	return file.Close()
 }
 
-// sync makes the names in folder safe on disk.
-func sync(folder *os.Root) error {
-	f, err := folder.Open(".")
+// settle makes the names in dir safe on disk, and its own name, and so on up
+// to the bucket's root: a folder made just now, by us or by a Put beside us,
+// is otherwise gone after a crash with all that is in it.
+func (d *DirBucket) settle(dir string) error {
+	for {
+		if err := d.sync(dir); err != nil || dir == "." {
+			return err
+		}
+		dir = path.Dir(dir)
+	}
+}
+
+func (d *DirBucket) sync(dir string) error {
+	f, err := d.root.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	return f.Sync()
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Erase implements Bucket.
@@ -137,7 +148,12 @@ func (d *DirBucket) Erase(ctx context.Context, prefix string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := d.root.RemoveAll(strings.TrimSuffix(prefix, "/")); err != nil {
+	dir := path.Clean(prefix)
+	err := d.root.RemoveAll(dir)
+	if err == nil { // for good: what was erased must not be back after a crash
+		err = d.sync(path.Dir(dir))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("media: erase %s: %w", prefix, err)
 	}
 	return nil

@@ -80,7 +80,7 @@ func (d *DirBucket) serve(w http.ResponseWriter, r *http.Request, key, download 
 	}
 	h := w.Header()
 	h.Set("Content-Type", ContentType(key))
-	h.Set("Cache-Control", "private, max-age=31536000, immutable") // other bytes have another key
+	h.Set("Cache-Control", CacheControl)
 	if download != "" {
 		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": download}))
 	}

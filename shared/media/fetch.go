@@ -76,9 +76,11 @@ func NewFetcher(o FetchOptions) *Fetcher {
 }
 
 // Fetch writes the picture behind rawURL to w and returns its length. What
-// begins as one is not yet a picture: see Open. On failure w holds part of
-// it, and the error is a *FetchError unless writing to w failed. Memory does
-// not grow with the picture, and nothing goes on after Fetch has returned.
+// begins as one is not yet a picture: see Open. Nothing is decompressed, and
+// neither Content-Type nor Content-Encoding is believed: only the bytes tell.
+// On failure w holds part of it, and the error is a *FetchError unless writing
+// to w failed. Memory does not grow with the picture, and nothing goes on
+// after Fetch has returned.
 func (f *Fetcher) Fetch(ctx context.Context, rawURL string, w io.Writer) (int64, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, f.o.Timeout, errOverall)
 	defer stop()
@@ -225,11 +227,9 @@ func (f *Fetcher) connect(ctx context.Context, network, address string) (net.Con
 // save copies the body of resp to w. cancel ends the download.
 func (f *Fetcher) save(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response, w io.Writer) (int64, error) {
 	host := resp.Request.URL.Hostname()
-	switch encoding := resp.Header.Get("Content-Encoding"); {
+	switch {
 	case resp.StatusCode != http.StatusOK:
 		return 0, &FetchError{Kind: KindStatus, Host: host, Status: resp.StatusCode}
-	case encoding != "" && !strings.EqualFold(encoding, "identity"):
-		return 0, &FetchError{Kind: KindEncoded, Host: host}
 	case resp.ContentLength > f.o.MaxBytes:
 		return 0, &FetchError{Kind: KindTooBig, Host: host}
 	}

@@ -19,8 +19,7 @@ const (
 	KindStatus      Kind = "status"        // answered with a Status other than 200
 	KindTimeout     Kind = "timeout"       // too slow, or the caller's context ended
 	KindTooBig      Kind = "too_big"       // longer than FetchOptions.MaxBytes
-	KindNotPicture  Kind = "not_a_picture" // does not begin as PNG, JPEG or WebP
-	KindEncoded     Kind = "encoded"       // compressed although we asked it not to be
+	KindNotPicture  Kind = "not_a_picture" // does not begin as PNG, JPEG or WebP: gzip does not
 	KindCut         Kind = "cut_short"     // ended before its announced end
 )
 

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// CacheControl goes with every picture: other bytes have another key.
+const CacheControl = "private, max-age=31536000, immutable"
+
 // Prefix is what the keys of all pictures of one task begin with, and of no
 // other task: what Bucket.Erase is given.
 func Prefix(taskID string) string { return "tasks/" + taskID + "/" }

@@ -36,7 +36,7 @@ func TestCheckURL(t *testing.T) {
 			"https://0x7f000001/", "https://127.1/", "https://0x7f.1/", "https://0177.0.0.1/", "https://127.0.0.0x1/", "https://169.254.169.254/", "https://8.8.8.8/",
 			"https://1.1.1.1./", "https://localhost/", "https://localhost./", "https://LOCALHOST/", "https://a.localhost/", "https://a.local/", "https://a.LOCAL/",
 			"https://metadata.google.internal/", "https://router.home.arpa/", "https://nas.lan/", "https://intranet/", "https://example.com./", "https://.example.com/",
-			"https://example..com/", "https://-a.com/", "https://a-.com/", "https://①②⑦.⓪.⓪.①/", "https://127。0。0。1/", "https://bücher.example/", "https://ⓔxample.com/",
+			"https://example..com/", "https://-a.com/", "https://a-.com/", "https://①②⑦.⓪.⓪.①/", "https://１２７.０.０.１/", "https://127。0。0。1/", "https://bücher.example/", "https://ⓔxample.com/",
 			"https://example.com,evil.com/", "https://exam!ple.com/", "https://[fe80::1%25eth0]/", "https://" + strings.Repeat("a", 64) + ".com/", "https://" + strings.Repeat("a.", 130) + "com/",
 		},
 	} {

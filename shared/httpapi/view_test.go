@@ -1,0 +1,118 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+const viewKey = "a key of at least 24 bytes"
+
+func newView(publicURL string) View {
+	return View{PublicURL: publicURL, Secrets: config.NewSecrets(config.Settings{CallbackKey: viewKey, ImageKey: viewKey}.LocalSecret, time.Now)}
+}
+
+// stored is a finished task with one picture, and everything set that must not leave.
+func stored() *task.Task {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return &task.Task{
+		Request: task.Request{Prompt: "a cat", Model: "nano-banana", NumImages: 2},
+		ID:      "t1", Owner: "s3cret-owner", Status: task.Succeeded, Version: 7, Writer: "s3cret-writer", ProviderID: "s3cret-id",
+		URLs: []string{"https://s3cret.example/"}, PublicURL: "https://own.example", Missing: 1, Estimate: 8,
+		Images:    []task.Image{{N: 1, File: "1-ab.png", Thumbnail: "1-ab-512.jpg", Width: 3, Height: 4, Bytes: 5, ContentType: "image/png", SHA256: "ab"}},
+		CreatedAt: at, UpdatedAt: at, EndedAt: at,
+	}
+}
+
+func TestViewShows(t *testing.T) {
+	shown, err := newView("").Task(t.Context(), stored())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := Encode(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := config.Keys{{ID: "local", Key: viewKey}}
+	link := func(file string) string {
+		return "https://own.example/v1/images/t1/" + key.Sign("image|t1|"+file) + "/" + file
+	}
+	want := `{"id":"t1","status":"succeeded","statusText":"Done","done":true,"prompt":"a cat","model":"nano-banana","numImages":2,` +
+		`"images":[{"n":1,"url":"` + link("1-ab.png") + `","thumbnailUrl":"` + link("1-ab-512.jpg") + `","width":3,"height":4,"bytes":5,` +
+		`"contentType":"image/png","sha256":"ab"}],"missing":1,"credits":{"estimate":8,"outcome":"spent"},` +
+		`"createdAt":"2026-01-02T03:04:05Z","updatedAt":"2026-01-02T03:04:05Z","completedAt":"2026-01-02T03:04:05Z"}`
+	if string(body) != want {
+		t.Errorf("got  %s\nwant %s", body, want)
+	}
+	elsewhere, err := newView("https://set.example").Task(t.Context(), stored())
+	if err != nil || !strings.HasPrefix(elsewhere.Images[0].URL, "https://set.example/v1/images/t1/") {
+		t.Errorf("with a PublicURL: %+v, %v", elsewhere.Images, err)
+	}
+}
+
+func TestViewStatuses(t *testing.T) {
+	for _, c := range []struct {
+		status   task.Status
+		failure  task.Code
+		text     string
+		outcome  string
+		retry    string
+		retrying bool
+	}{
+		{task.Submitting, "", "In the queue", "held", "3", false},
+		{task.Waiting, "", "In the queue", "held", "3", false},
+		{task.Unconfirmed, "", "Checking with the image service; you are charged at most once", "held", "3", false},
+		{task.Generating, "", "Making your picture", "held", "3", false},
+		{task.Storing, "", "Saving", "held", "3", false},
+		{task.Succeeded, "", "Done", "spent", "", false},
+		{task.Failed, task.CodeContentPolicy, "Not made", "spent", "", false},
+		{task.Failed, task.CodeTimedOut, "Not made", "returned", "", true},
+		{"of-a-newer-release", "", "Working on it", "held", "3", false},
+	} {
+		x := &task.Task{Status: c.status, Failure: c.failure}
+		shown, err := View{}.Task(t.Context(), x) // without pictures no secret is needed
+		if err != nil || shown.StatusText != c.text || shown.Credits.Outcome != c.outcome || shown.Done != (c.retry == "") || RetryAfter(x) != c.retry {
+			t.Errorf("%s %s: got %+v, %q, %v", c.status, c.failure, shown, RetryAfter(x), err)
+		}
+		if shown.Images == nil || (shown.Error != nil) != (c.failure != "") {
+			t.Errorf("%s %s: got %+v", c.status, c.failure, shown)
+		}
+		if shown.Error != nil {
+			why := Explain(c.failure)
+			if want := (TaskFailure{c.failure, why.Title, why.Hint, c.retrying}); *shown.Error != want {
+				t.Errorf("%s: got %+v, want %+v", c.failure, *shown.Error, want)
+			}
+		}
+	}
+	if got := RetryAfter(&task.Task{Status: task.Failed}, &task.Task{Status: task.Storing}); got != "3" {
+		t.Errorf("one of two is not done: Retry-After %q", got)
+	}
+}
+
+func TestViewWithoutSecret(t *testing.T) {
+	down := errors.New("down")
+	v := View{Secrets: config.NewSecrets(func(context.Context) ([]byte, error) { return nil, down }, time.Now)}
+	got, err := v.Task(t.Context(), stored())
+	if e := toError(err); e.Code != task.CodeUnavailable || !errors.Is(err, down) || !reflect.DeepEqual(got, Task{}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestViewListed(t *testing.T) {
+	for given, want := range map[string]string{
+		"short":                  "short",
+		strings.Repeat("🍌", 300): strings.Repeat("🍌", 300),
+		strings.Repeat("🍌", 301): strings.Repeat("🍌", 300),
+	} {
+		shown, err := View{}.Listed(t.Context(), &task.Task{Status: task.Storing, Request: task.Request{Prompt: given}})
+		if err != nil || shown.Prompt != want {
+			t.Errorf("%d bytes became %d, %v", len(given), len(shown.Prompt), err)
+		}
+	}
+}
