@@ -18,31 +18,40 @@ const module = "github.com/preset/nanobanana-functions/"
 // layers are our packages from the bottom up: each imports from layers below
 // its own alone. "*test" packages may be imported by tests and local.
 var layers = [][]string{
-	{"shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/config"},
-	{"shared/taskbolt", "shared/taskdb", "shared/s3bucket", "shared/auth", "shared/httpapi", "shared/lifecycle"},
+	{"shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/config", "shared/awsenv"},
+	{"shared/taskbolt", "shared/taskdb", "shared/s3bucket", "shared/s3link", "shared/secret", "shared/auth", "shared/httpapi", "shared/lifecycle"},
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/sweep", "functions/ingest"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
 		"functions/images/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "local"},
 }
 
-// linked are the modules of others that a function links, beside Lambda's own.
+// linked are the modules of others that a function links, beside Lambda's own
+// and the SDK's core.
 var linked = map[string][]string{
-	"submit":   {"go-jose", "json", "x/image", "x/time"},
-	"tasks":    {"go-jose", "json"},
-	"credits":  {"go-jose", "json", "x/image", "x/time"},
-	"callback": {"json", "x/image", "x/time"},
-	"images":   {"json", "x/image"},
-	"sweep":    {"json", "x/image", "x/time"},
-	"ingest":   {"json", "x/image", "x/time"},
+	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "x/image", "x/time"},
+	"tasks":    {"dynamodb", "go-jose", "json", "secretsmanager"},
+	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "x/image", "x/time"},
+	"callback": {"dynamodb", "json", "secretsmanager", "x/image", "x/time"},
+	"images":   {"json", "secretsmanager", "x/image"},
+	"sweep":    {"dynamodb", "json", "secretsmanager", "x/image", "x/time"},
+	"ingest":   {"dynamodb", "json", "s3", "x/image", "x/time"},
 }
 
-var shortNames = map[string]string{
-	"github.com/aws/aws-lambda-go":           "",
-	"github.com/go-jose/go-jose/v4":          "go-jose",
-	"github.com/go-json-experiment/json":     "json",
-	"golang.org/x/image":                     "x/image",
-	"golang.org/x/time":                      "x/time",
-	"github.com/preset/nanobanana-functions": "",
+// short is what a module is called in linked; empty for what all link.
+func short(path string) string {
+	const sdk = "github.com/aws/aws-sdk-go-v2"
+	if service, ok := strings.CutPrefix(path, sdk+"/service/"); ok && !strings.Contains(service, "/") {
+		return service
+	}
+	switch {
+	case strings.HasPrefix(path, sdk), path == "github.com/aws/smithy-go", path == "github.com/aws/aws-lambda-go", path+"/" == module:
+		return ""
+	case path == "github.com/go-jose/go-jose/v4":
+		return "go-jose"
+	case path == "github.com/go-json-experiment/json":
+		return "json"
+	}
+	return strings.TrimPrefix(path, "golang.org/")
 }
 
 type pkg struct {
@@ -110,12 +119,8 @@ func TestLinked(t *testing.T) {
 			if dep.Module == nil {
 				continue
 			}
-			short, known := shortNames[dep.Module.Path]
-			if !known {
-				short = dep.Module.Path
-			}
-			if short != "" && !slices.Contains(got, short) {
-				got = append(got, short)
+			if name := short(dep.Module.Path); name != "" && !slices.Contains(got, name) {
+				got = append(got, name)
 			}
 		}
 		slices.Sort(got)

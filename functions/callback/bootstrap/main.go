@@ -3,24 +3,21 @@ package main
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/preset/nanobanana-functions/functions/callback"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/secret"
 	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	store, err := taskdb.Open(c)
-	if err != nil {
-		return nil, err
-	}
-	secrets := config.NewSecrets(c.Secret, time.Now)
+	store := taskdb.Open(c.Table)
+	secrets := secret.Open(c.SecretARN)
 	service := lifecycle.New(c, store, secrets, nil, nanobanana.NewHTTPClient(), log)
 	return httpapi.Gateway(callback.New(callback.Function{Secrets: secrets, Service: service, Log: log})), nil
 }

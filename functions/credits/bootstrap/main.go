@@ -3,7 +3,6 @@ package main
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/shared/auth"
@@ -11,17 +10,15 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/secret"
 	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config.NeedAuthIssuer) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	store, err := taskdb.Open(c)
-	if err != nil {
-		return nil, err
-	}
-	secrets := config.NewSecrets(c.Secret, time.Now)
+	store := taskdb.Open(c.Table)
+	secrets := secret.Open(c.SecretARN)
 	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient())
 	if err != nil {
 		return nil, err

@@ -3,21 +3,18 @@ package main
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/preset/nanobanana-functions/functions/images"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/s3bucket"
+	"github.com/preset/nanobanana-functions/shared/s3link"
+	"github.com/preset/nanobanana-functions/shared/secret"
 )
 
 func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	links, err := s3bucket.Links(c)
-	if err != nil {
-		return nil, err
-	}
-	secrets := config.NewSecrets(c.Secret, time.Now)
+	links := s3link.Open(c.Bucket)
+	secrets := secret.Open(c.SecretARN)
 	return httpapi.Gateway(images.New(images.Function{Secrets: secrets, Links: links, Log: log})), nil
 }

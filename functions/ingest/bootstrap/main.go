@@ -14,14 +14,8 @@ import (
 func main() { config.Start(build, config.NeedTable, config.NeedBucket) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	store, err := taskdb.Open(c)
-	if err != nil {
-		return nil, err
-	}
-	bucket, err := s3bucket.Open(c)
-	if err != nil {
-		return nil, err
-	}
+	store := taskdb.Open(c.Table)
+	bucket := s3bucket.Open(c.Bucket)
 	ingester := lifecycle.NewIngester(c, store, bucket, log)
 	return ingest.New(ingest.Function{Ingester: ingester, Log: log}), nil
 }

@@ -3,7 +3,6 @@ package main
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/preset/nanobanana-functions/functions/submit"
 	"github.com/preset/nanobanana-functions/shared/auth"
@@ -11,22 +10,19 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/s3bucket"
+	"github.com/preset/nanobanana-functions/shared/s3link"
+	"github.com/preset/nanobanana-functions/shared/secret"
 	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
-func main() { config.Start(build, config.NeedTable, config.NeedBucket, config.NeedSecretARN, config.NeedAuthIssuer) }
+func main() {
+	config.Start(build, config.NeedTable, config.NeedBucket, config.NeedSecretARN, config.NeedAuthIssuer)
+}
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	store, err := taskdb.Open(c)
-	if err != nil {
-		return nil, err
-	}
-	links, err := s3bucket.Links(c)
-	if err != nil {
-		return nil, err
-	}
-	secrets := config.NewSecrets(c.Secret, time.Now)
+	store := taskdb.Open(c.Table)
+	links := s3link.Open(c.Bucket)
+	secrets := secret.Open(c.SecretARN)
 	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient())
 	if err != nil {
 		return nil, err

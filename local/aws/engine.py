@@ -1,0 +1,80 @@
+"""DynamoDB, S3 and Secrets Manager on loopback: moto's server, for tests.
+
+    python engine.py PORT     prints "ready" when it listens, runs until killed
+
+Three of moto's ways differ from AWS where the tests look, and are mended here:
+requests run one at a time, since it is not made for more; a transaction whose
+conditions do not hold changes nothing at all (moto undoes what it had done by
+putting back an old copy of the table, which its stream does not survive); and
+S3 answers with the Content-Disposition that a presigned link asks for.
+"""
+
+import sys
+import threading
+from urllib.parse import parse_qs
+
+from moto.dynamodb.comparisons import get_filter_expression
+from moto.dynamodb.exceptions import TransactionCanceledException
+from moto.dynamodb.models import DynamoDBBackend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+one_at_a_time = threading.Lock()
+
+
+def conditions_first(write):
+    """Judges all conditions of a transaction before any of it is done."""
+
+    def transact_write_items(self, transact_items):
+        reasons = [judge(self, *next(iter(t.items()))) for t in transact_items]
+        if any(code for code, _, _ in reasons):
+            raise TransactionCanceledException(reasons)
+        return write(self, transact_items)
+
+    return transact_write_items
+
+
+def judge(backend, kind, op):
+    condition = op.get("ConditionExpression")
+    if condition is None:
+        return None, None, None
+    table = backend.get_table(op["TableName"])
+    names = [n for n in (table.hash_key_attr, table.range_key_attr) if n]
+    key = op["Key"] if kind != "Put" else {n: op["Item"][n] for n in names}
+    row = backend.get_item(op["TableName"], key)
+    holds = get_filter_expression(
+        condition, op.get("ExpressionAttributeNames"), op.get("ExpressionAttributeValues")
+    ).expr(row)
+    if holds:
+        return None, None, None
+    shown = op.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and row
+    return "ConditionalCheckFailed", "The conditional request failed", row.to_json()["Attributes"] if shown else None
+
+
+class Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_):
+        pass
+
+
+def main(port):
+    DynamoDBBackend.transact_write_items = conditions_first(DynamoDBBackend.transact_write_items)
+    moto = DomainDispatcherApplication(create_backend_app)
+
+    def serial(environ, start_response):
+        asked = parse_qs(environ["QUERY_STRING"]).get("response-content-disposition", [])
+        headers = [("Content-Disposition", d.encode("utf-8").decode("latin-1")) for d in asked]
+
+        def start(status, given, *rest):
+            return start_response(status, given + headers, *rest)
+
+        with one_at_a_time:
+            return moto(environ, start)
+
+    server = make_server("127.0.0.1", port, serial, threaded=True, request_handler=Quiet)
+    print("ready", flush=True)
+    server.serve_forever()
+
+
+main(int(sys.argv[1]))

@@ -1,0 +1,211 @@
+package taskdb
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// Names of indexes and attributes, as in template.yaml. Those of attributes
+// that are the Task's own are its JSON's.
+const (
+	indexDue  = "due"
+	indexList = "list"
+
+	attrID        = "id"
+	attrVersion   = "version"
+	attrDueAt     = "dueAt"
+	attrCreatedAt = "createdAt"
+
+	attrDue     = "due"       // isDue, or absent
+	attrList    = "list"      // owner and target, or absent
+	attrExpires = "expiresAt" // seconds since 1970
+	attrUsed    = "used"
+	attrUntil   = "until" // milliseconds since 1970
+
+	isDue = "due" // the index's one partition
+)
+
+const (
+	quotaLife  = 8 * 24 * time.Hour
+	failedLife = 400 * 24 * time.Hour
+)
+
+// toItem gives the row of a task: its JSON's attributes, and those that the
+// indexes and the time to live go by.
+func toItem(t *task.Task) (item, error) {
+	b, err := json.Marshal(t)
+	if err != nil {
+		return nil, fmt.Errorf("taskdb: row %s: %w", t.ID, err)
+	}
+	row, err := attributes(b)
+	if err != nil {
+		return nil, fmt.Errorf("taskdb: row %s: %w", t.ID, err)
+	}
+	row[attrCreatedAt] = text(instant(t.CreatedAt))
+	if t.Target != nil {
+		row[attrList] = text(listKey(t.Owner, *t.Target))
+	}
+	if !t.DueAt.IsZero() {
+		row[attrDueAt], row[attrDue] = text(instant(t.DueAt)), text(isDue)
+	} else if t.Status == task.Failed {
+		row[attrExpires] = number(t.EndedAt.Add(failedLife).Unix())
+	}
+	return row, nil
+}
+
+// attributes gives a JSON object as DynamoDB keeps it.
+func attributes(object []byte) (item, error) {
+	var members map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	decoder.UseNumber() // they are texts there too
+	if err := decoder.Decode(&members); err != nil {
+		return nil, err
+	}
+	row := make(item, len(members))
+	for name, v := range members {
+		row[name] = value(v)
+	}
+	return row, nil
+}
+
+// fromItem reads a row. What it does not know rides in the Task.
+func fromItem(row item) (*task.Task, error) {
+	members := map[string]any{}
+	for name, v := range row {
+		switch name {
+		case attrDue, attrList, attrExpires: // made anew with each write
+			continue
+		}
+		known, err := plain(v)
+		if err != nil {
+			return nil, fmt.Errorf("taskdb: row %s: %s: %w", textOf(row, attrID), name, err)
+		}
+		members[name] = known
+	}
+	b, err := json.Marshal(members)
+	var t task.Task
+	if err == nil {
+		err = json.Unmarshal(b, &t)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("taskdb: row %s: %w", textOf(row, attrID), err)
+	}
+	return &t, nil
+}
+
+// value gives a JSON value as DynamoDB keeps it.
+func value(v any) types.AttributeValue {
+	switch v := v.(type) {
+	case string:
+		return text(v)
+	case json.Number:
+		return &types.AttributeValueMemberN{Value: v.String()}
+	case bool:
+		return &types.AttributeValueMemberBOOL{Value: v}
+	case []any:
+		list := make([]types.AttributeValue, len(v))
+		for i := range v {
+			list[i] = value(v[i])
+		}
+		return &types.AttributeValueMemberL{Value: list}
+	case map[string]any:
+		m := item{}
+		for name, member := range v {
+			m[name] = value(member)
+		}
+		return &types.AttributeValueMemberM{Value: m}
+	}
+	return &types.AttributeValueMemberNULL{Value: true}
+}
+
+// plain is value's inverse. Our rows hold no other kinds, of whatever release.
+func plain(v types.AttributeValue) (_ any, err error) {
+	switch v := v.(type) {
+	case *types.AttributeValueMemberS:
+		return v.Value, nil
+	case *types.AttributeValueMemberN:
+		return json.Number(v.Value), nil
+	case *types.AttributeValueMemberBOOL:
+		return v.Value, nil
+	case *types.AttributeValueMemberNULL:
+		return nil, nil
+	case *types.AttributeValueMemberL:
+		list := make([]any, len(v.Value))
+		for i := range v.Value {
+			if list[i], err = plain(v.Value[i]); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	case *types.AttributeValueMemberM:
+		m := map[string]any{}
+		for name := range v.Value {
+			if m[name], err = plain(v.Value[name]); err != nil {
+				return nil, err
+			}
+		}
+		return m, nil
+	}
+	return nil, fmt.Errorf("a %T, which no release writes", v)
+}
+
+func key(id string) item                 { return item{attrID: text(id)} }
+func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+func number(n int64) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+}
+func textOf(row item, name string) string {
+	s, _ := row[name].(*types.AttributeValueMemberS)
+	if s == nil {
+		return ""
+	}
+	return s.Value
+}
+
+// instant writes a time so that texts sort as times do.
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// listKey is the same for one owner and target alone: the length keeps two
+// that join to the same text apart.
+func listKey(owner string, target task.Target) string {
+	return strconv.Itoa(len(owner)) + "|" + owner + "|" + target.String()
+}
+
+func quotaID(owner, day string) string { return "QUOTA#" + day + "#" + owner }
+
+// A cursor is the createdAt and id that a page ended with, and a sum that ties
+// them to their list. The sum is no secret: who makes one up can but begin
+// somewhere else in a list that is his anyway.
+const sumLength = 8
+
+func cursorSum(list, at, id string) []byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", list, at, id))
+	return sum[:sumLength]
+}
+
+func newCursor(list string, last item) string {
+	at, id := textOf(last, attrCreatedAt), textOf(last, attrID)
+	return base64.RawURLEncoding.EncodeToString(append(cursorSum(list, at, id), at+id...))
+}
+
+func readCursor(list, cursor string) (item, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	at := len(instant(time.Time{}))
+	if err != nil || len(b) <= sumLength+at {
+		return nil, task.ErrCursor
+	}
+	created, id := string(b[sumLength:sumLength+at]), string(b[sumLength+at:])
+	if !bytes.Equal(b[:sumLength], cursorSum(list, created, id)) {
+		return nil, task.ErrCursor
+	}
+	return item{attrList: text(list), attrCreatedAt: text(created), attrID: text(id)}, nil
+}

@@ -1,0 +1,57 @@
+// Package taskdbtest makes tables for tests as template.yaml makes them.
+package taskdbtest
+
+import (
+	"context"
+	"crypto/rand"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// NewTable makes an empty table, and deletes it when the test has ended.
+func NewTable(t testing.TB, c aws.Config) (name string) {
+	t.Helper()
+	client := dynamodb.NewFromConfig(c)
+	name = "tasks-" + rand.Text()
+	if _, err := client.CreateTable(t.Context(), Table(name)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, _ = client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &name})
+	})
+	return name
+}
+
+// Table is the form of the table; a test holds template.yaml against it.
+func Table(name string) *dynamodb.CreateTableInput {
+	return &dynamodb.CreateTableInput{
+		TableName: &name, BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			attribute("createdAt"), attribute("due"), attribute("dueAt"), attribute("id"), attribute("list"),
+		},
+		KeySchema:              []types.KeySchemaElement{element("id", types.KeyTypeHash)},
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{index("due", "dueAt"), index("list", "createdAt")},
+		StreamSpecification: &types.StreamSpecification{
+			StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage,
+		},
+	}
+}
+
+func attribute(name string) types.AttributeDefinition {
+	return types.AttributeDefinition{AttributeName: &name, AttributeType: types.ScalarAttributeTypeS}
+}
+
+func element(name string, kind types.KeyType) types.KeySchemaElement {
+	return types.KeySchemaElement{AttributeName: &name, KeyType: kind}
+}
+
+// index is named after the attribute that it parts rows by.
+func index(hash, sort string) types.GlobalSecondaryIndex {
+	return types.GlobalSecondaryIndex{
+		IndexName: &hash, Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
+		KeySchema: []types.KeySchemaElement{element(hash, types.KeyTypeHash), element(sort, types.KeyTypeRange)},
+	}
+}
