@@ -14,9 +14,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// MaxBody is the longest body that is read, in bytes: a record repeats the
+// maxBody is the longest body that is read, in bytes: a record repeats the
 // prompt, escaped twice.
-const MaxBody = 1 << 20
+const maxBody = 1 << 20
 
 // Function is what the endpoint needs.
 type Function struct {
@@ -50,8 +50,8 @@ func (f Function) callback(r *http.Request) (httpapi.Answer, error) {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeNotFound}
 	}
 	// A body that is too large or breaks off is a wake-up all the same.
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	if err != nil || len(body) > MaxBody {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil || len(body) > maxBody {
 		body = nil
 	}
 	if err := f.Service.Settle(r.Context(), id, attempt, body); err != nil {

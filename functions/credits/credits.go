@@ -3,6 +3,7 @@
 package credits
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -58,7 +59,8 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 	if _, err := httpapi.Query(r); err != nil {
 		return httpapi.Answer{}, err
 	}
-	balance, err := f.Service.Balance(ctx)
+	// What it finds out is everybody's: a caller's going away must not fail it.
+	balance, err := f.Service.Balance(context.WithoutCancel(ctx))
 	if err != nil && balance.AsOf.IsZero() {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 	}
@@ -66,7 +68,7 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 	quota := Quota{Limit: f.Service.Quota, ResetsAt: now.Truncate(24 * time.Hour).Add(24 * time.Hour)}
 	if quota.Limit > 0 {
 		if quota.Used, err = f.Service.Store.Used(ctx, owner, task.Day(now)); err != nil {
-			return httpapi.Answer{}, err
+			return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 		}
 	}
 	c := Credits{

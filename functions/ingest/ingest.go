@@ -4,7 +4,9 @@ package ingest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -33,8 +35,14 @@ func New(f Function) func(context.Context, events.DynamoDBEvent) error {
 	}
 }
 
-// Task does one task's work. It fails for the log alone.
+// Task does one task's work. It fails for the log alone, and so does a panic:
+// a picture that breaks a decoder must not stop the stream.
 func (f Function) Task(ctx context.Context, id string) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.Log.ErrorContext(ctx, "a panic; the sweep brings the task back", "task", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
 	if err := f.Ingester.Ingest(ctx, id); err != nil {
 		f.Log.WarnContext(ctx, "not stored yet; the sweep brings it back", "task", id, "error", err)
 	}

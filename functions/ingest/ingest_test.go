@@ -1,14 +1,18 @@
 package ingest_test
 
 import (
+	"context"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/preset/nanobanana-functions/functions/ingest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
+	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -82,4 +86,83 @@ func TestFailedCopy(t *testing.T) {
 	if after := status(t, w, x.ID, task.Storing); after.Version != x.Version || after.DueAt.IsZero() {
 		t.Errorf("version %d, want %d; due %v", after.Version, x.Version, after.DueAt)
 	}
+	if logged := w.Logged.Take(); !strings.Contains(logged, x.ID) || strings.Contains(logged, "/result/") || strings.Contains(logged, "lighthouse") {
+		t.Errorf("logged %s; want the task, and nothing of the link or the prompt", logged)
+	}
+}
+
+// A panic over one task, as a picture that breaks a decoder makes it, stops
+// neither the batch nor the stream.
+func TestPanic(t *testing.T) {
+	w := lifecycletest.New(t)
+	first, second := storing(t, w), storing(t, w)
+	w.Rows.Fail(func(call string, x *task.Task) error {
+		if call == "put" && x.ID == first.ID {
+			panic("a broken picture")
+		}
+		return nil
+	}, nil)
+	w.Logged.Take()
+	batch := events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{record(first.ID), record(second.ID)}}
+	if err := ingest.New(ingest.Function{Ingester: w.Ingester, Log: w.Log})(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	status(t, w, second.ID, task.Succeeded)
+	if x := status(t, w, first.ID, task.Storing); x.Version != first.Version || x.DueAt.IsZero() {
+		t.Errorf("version %d, want %d; due %v", x.Version, first.Version, x.DueAt)
+	}
+	if logged := w.Logged.Take(); !strings.Contains(logged, "a broken picture") || !strings.Contains(logged, first.ID) || !strings.Contains(logged, "ingest_test.go") {
+		t.Errorf("logged %s; want the panic, its task and where it was", logged)
+	}
+}
+
+// The work of a deleted task is to empty its part of the bucket; a batch for
+// which no time is left fails nobody.
+func TestEraseAndNoTime(t *testing.T) {
+	w := lifecycletest.New(t)
+	x := storing(t, w)
+	handle := ingest.New(ingest.Function{Ingester: w.Ingester, Log: w.Log})
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	batch := events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{record(x.ID)}}
+	if err := handle(late, batch); err != nil {
+		t.Error(err)
+	}
+	if after := status(t, w, x.ID, task.Storing); after.Version != x.Version {
+		t.Error("the row was written")
+	}
+	if err := handle(t.Context(), batch); err != nil {
+		t.Error(err)
+	}
+	done := status(t, w, x.ID, task.Succeeded)
+	link, err := w.Bucket.Link(t.Context(), media.Prefix(x.ID)+done.Images[0].File, time.Hour, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := get(t, link); code != http.StatusOK {
+		t.Errorf("the picture: %d", code)
+	}
+	if _, err := task.Update(t.Context(), w.Rows, done, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := handle(t.Context(), batch); err != nil {
+		t.Error(err)
+	}
+	if code := get(t, link); code != http.StatusNotFound {
+		t.Errorf("the picture of a deleted task: %d", code)
+	}
+}
+
+func get(t *testing.T, link string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// MaxBody is the longest body in bytes.
-const MaxBody = 256 << 10
+// maxBody is the longest body in bytes.
+const maxBody = 256 << 10
 
 // Function is what the endpoint needs.
 type Function struct {
@@ -59,7 +59,7 @@ func (f Function) submit(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	b, err := httpapi.Decode[body](r, MaxBody, teach)
+	b, err := httpapi.Decode[body](r, maxBody, teach)
 	if err != nil {
 		return httpapi.Answer{}, err
 	}

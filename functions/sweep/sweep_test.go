@@ -47,3 +47,39 @@ func TestSweepFails(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// One task that fails is counted and comes again a minute later; it stops
+// neither the sweep nor the others.
+func TestOneFails(t *testing.T) {
+	w := lifecycletest.New(t)
+	var ids []string
+	for i := range 2 {
+		got, _, err := w.Submit(t.Context(), lifecycle.Order{Owner: "ada", Request: task.Request{Prompt: "a lighthouse", NumImages: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Generated(t, i)
+		ids = append(ids, got.ID)
+	}
+	w.Clock.Add(2 * time.Minute)
+	failing := true
+	w.Rows.Fail(func(call string, x *task.Task) error {
+		if call == "put" && x.ID == ids[0] && failing {
+			failing = false // its postponement is written
+			panic("out of order")
+		}
+		return nil
+	}, nil)
+	w.Logged.Take()
+	if swept, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context()); err != nil || swept != (lifecycle.Swept{Done: 2, Failed: 1}) {
+		t.Errorf("%+v, %v", swept, err)
+	}
+	for id, want := range map[string]task.Status{ids[0]: task.Generating, ids[1]: task.Storing} {
+		if x, err := w.Rows.Task(t.Context(), id); err != nil || x.Status != want || !x.DueAt.After(w.Now()) {
+			t.Errorf("want %s: %+v, %v", want, x, err)
+		}
+	}
+	if logged := w.Logged.Take(); !strings.Contains(logged, `"failed":1`) || !strings.Contains(logged, ids[0]) {
+		t.Errorf("logged %s", logged)
+	}
+}

@@ -3,7 +3,9 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -70,7 +72,16 @@ func (f Function) own(ctx context.Context, owner, id string) (*task.Task, error)
 	if err == nil && (t.Owner != owner || t.Deleted()) {
 		return nil, task.ErrNotFound
 	}
-	return t, err
+	return t, away(err)
+}
+
+// away is what an error of the store is from outside: unless it is an answer,
+// the store's failing, which passes.
+func away(err error) error {
+	if err == nil || errors.Is(err, task.ErrNotFound) || errors.Is(err, task.ErrCursor) {
+		return err
+	}
+	return &task.Error{Code: task.CodeUnavailable, Err: err}
 }
 
 // list is a page of tasks.
@@ -116,7 +127,7 @@ func (f Function) many(r *http.Request) (httpapi.Answer, error) {
 	}
 	ids, next, err := f.Store.List(r.Context(), owner, target, limit, q.Get("cursor"))
 	if err != nil {
-		return httpapi.Answer{}, err
+		return httpapi.Answer{}, away(err)
 	}
 	return f.watch(r, 0, func(ctx context.Context) (any, []*task.Task, error) {
 		return f.show(ctx, owner, ids, next)
@@ -137,7 +148,7 @@ func (f Function) show(ctx context.Context, owner string, ids []string, cursor s
 	}
 	found, err := f.Store.Tasks(ctx, valid)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, away(err)
 	}
 	page := list{Tasks: []httpapi.Task{}, Cursor: cursor}
 	own := found[:0]
@@ -159,8 +170,9 @@ func (f Function) show(ctx context.Context, owner string, ids []string, cursor s
 // as soon as that is not what it was: what the client has, by If-None-Match,
 // or else what it was at first.
 func (f Function) watch(r *http.Request, wait int, look func(context.Context) (any, []*task.Task, error)) (httpapi.Answer, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), min(time.Duration(wait)*time.Second, f.WaitMax))
-	defer cancel()
+	begun, patience := time.Now(), min(time.Duration(wait)*time.Second, f.WaitMax)
+	looks := time.NewTicker(lookEach)
+	defer looks.Stop()
 	first := ""
 	for {
 		shown, tasks, err := look(r.Context())
@@ -177,15 +189,13 @@ func (f Function) watch(r *http.Request, wait int, look func(context.Context) (a
 		if after != "" {
 			header.Set("Retry-After", after)
 		}
-		had := r.Header.Get("If-None-Match") != ""
-		same := httpapi.NotModified(r, etag) || !had && (first == "" || first == etag)
-		if first == "" {
-			first = etag
-		}
-		if after != "" && same && pause(ctx) {
+		has := httpapi.NotModified(r, etag)
+		first = cmp.Or(first, etag)
+		news := etag != first || r.Header.Get("If-None-Match") != "" && !has
+		if after != "" && !news && time.Since(begun) < patience && pause(r.Context(), looks.C) {
 			continue
 		}
-		if httpapi.NotModified(r, etag) {
+		if has {
 			return httpapi.Answer{Status: http.StatusNotModified, Header: header}, nil
 		}
 		return httpapi.Answer{Header: header, Body: body}, nil
@@ -193,13 +203,11 @@ func (f Function) watch(r *http.Request, wait int, look func(context.Context) (a
 }
 
 // pause waits for the next look, and says whether there is time for one.
-func pause(ctx context.Context) bool {
-	timer := time.NewTimer(lookEach)
-	defer timer.Stop()
+func pause(ctx context.Context, look <-chan time.Time) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-look:
 		return ctx.Err() == nil
 	}
 }

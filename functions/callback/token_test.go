@@ -1,0 +1,150 @@
+package callback_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// A token is good for one attempt of one task, to the last bit. Every other
+// is the same 404, for which neither store nor provider is asked.
+func TestForgedToken(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x, y := s.submit(), s.submit()
+	made := s.Generated(t, 0)
+	genuine := path(first, x.ID, 1)
+	before, token := genuine[:strings.LastIndexByte(genuine, '/')+1], genuine[strings.LastIndexByte(genuine, '/')+1:]
+	attempt := func(text string) string { return "/v1/callbacks/" + x.ID + "/" + text + "/" + token }
+	signed := func(id string) string {
+		return "/v1/callbacks/" + url.PathEscape(id) + "/1/" + config.Keys{first}.Sign(lifecycle.CallbackMessage(id, 1))
+	}
+	forged := map[string]string{
+		"nonsense":                before + "nonsense",
+		"cut":                     genuine[:len(genuine)-1],
+		"longer":                  genuine + "A",
+		"padded":                  genuine + "=",
+		"10 kB":                   before + strings.Repeat("A", 10<<10),
+		"a newline more":          genuine + "%0A",
+		"a part more":             genuine + "/x",
+		"a slash more":            genuine + "/",
+		"no token":                strings.TrimSuffix(before, "/"),
+		"without its key":         before + token[3:],
+		"of another key id":       before + "k2" + token[2:],
+		"of another task":         "/v1/callbacks/" + y.ID + "/1/" + token,
+		"of another attempt":      attempt("2"),
+		"attempt 01":              attempt("01"),
+		"attempt +1":              attempt("+1"),
+		"attempt -1":              attempt("-1"),
+		"attempt 1 and a space":   attempt("1%20"),
+		"attempt 1 and NUL":       attempt("1%00"),
+		"attempt 1.0":             attempt("1.0"),
+		"attempt 0x1":             attempt("0x1"),
+		"attempt in other script": attempt("%EF%BC%91"),
+		"attempt of 20 digits":    attempt("99999999999999999999"),
+		"a retired key's":         path(second, x.ID, 1),
+		"a key's of that id":      path(config.Key{ID: first.ID, Key: second.Key}, x.ID, 1),
+		"an image link's":         before + config.Keys{first}.Sign(httpapi.ImageMessage(x.ID, "1")),
+		"of no id":                signed("QUOTA#ada"),
+		"of an id that climbs":    signed("../" + x.ID),
+		"of an id in capitals":    signed(strings.ToUpper(x.ID)),
+		"of an id cut":            signed(x.ID[1:]),
+		"of an id of 10 kB":       signed(strings.Repeat("a", 10<<10)),
+		"of an id with NUL":       signed(x.ID + "\x00"),
+	}
+	for i := range token {
+		if off := string(token[i] ^ 1); url.PathEscape(off) == off {
+			forged[fmt.Sprint("one bit off at ", i)] = before + token[:i] + off + token[i+1:]
+		}
+	}
+	if len(forged) < 65 {
+		t.Fatalf("only %d", len(forged))
+	}
+	calls := s.Rows.Total()
+	same := s.post(before+"another", nil).problem(t, 404, task.CodeNotFound)
+	for name, path := range forged {
+		t.Run(name, func(t *testing.T) {
+			got := s.post(path, strings.NewReader(said(made.ID, 200, made.URLs...)))
+			if body := got.problem(t, 404, task.CodeNotFound); body != same {
+				t.Errorf("%s\nis not\n%s", body, same)
+			}
+		})
+	}
+	if n := s.Rows.Total() - calls; n != 0 || s.reads(0) != 0 {
+		t.Errorf("%d calls of the store, %d reads of the record", n, s.reads(0))
+	}
+	// One that is genuine and whose task there is not looks the same.
+	if body := s.post(path(first, task.NewID("ada", "never"), 1), nil).problem(t, 404, task.CodeNotFound); body != same {
+		t.Errorf("an unknown task: %s", body)
+	}
+	s.post(genuine, strings.NewReader(said(made.ID, 200, made.URLs...))).received(t)
+}
+
+// While keys roll, callbacks signed with the old one are heard; once it is
+// retired they are not.
+func TestKeysRoll(t *testing.T) {
+	t.Parallel()
+	s := serve(t, running)
+	x := s.submit()
+	for _, step := range []struct {
+		name       string
+		keys       config.Keys
+		old, fresh int
+	}{
+		{"the first alone", config.Keys{first}, 200, 404},
+		{"the second signs, both verify", config.Keys{second, first}, 200, 200},
+		{"the first is retired", config.Keys{second}, 404, 200},
+	} {
+		s.keys.set(step.keys...)
+		s.Clock.Add(5 * time.Minute) // until it is read again
+		if o, f := s.post(path(first, x.ID, 1), nil).status, s.post(path(second, x.ID, 1), nil).status; o != step.old || f != step.fresh {
+			t.Errorf("%s: the old token %d, the fresh one %d; want %d, %d", step.name, o, f, step.old, step.fresh)
+		}
+	}
+}
+
+// Without a secret nobody can tell a genuine token: the provider is to come again.
+func TestSecretAway(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x := s.submit()
+	made := s.Generated(t, 0)
+	s.keys.set()
+	s.Clock.Add(time.Hour)
+	s.post(path(first, x.ID, 1), strings.NewReader(said(made.ID, 200, made.URLs...))).received(t) // warm
+	cold := serve(t)
+	cold.keys.set()
+	for _, path := range []string{path(first, x.ID, 1), "/v1/callbacks/x/1/y"} {
+		cold.post(path, nil).problem(t, 503, task.CodeUnavailable)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x := s.submit()
+	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE"} {
+		r, err := http.NewRequestWithContext(t.Context(), method, s.url+path(first, x.ID, 1), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = resp.Body.Close(); resp.StatusCode != 405 || resp.Header.Get("Allow") != "POST" {
+			t.Errorf("%s: %s, Allow %q", method, resp.Status, resp.Header.Get("Allow"))
+		}
+	}
+	if s.reads(0) != 0 {
+		t.Error("the record was read")
+	}
+}

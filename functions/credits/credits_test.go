@@ -1,0 +1,336 @@
+package credits_test
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/credits"
+	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// What the balance and the quota say of what can be made. The cheapest
+// picture costs 4.
+func TestCanGenerate(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		balance float64
+		limit   int
+		used    []int // of ada's orders of the day
+		low     bool
+		reason  task.Code
+	}{
+		"plenty":                        {balance: 1000},
+		"as much as is not low":         {balance: 100},
+		"a little less":                 {balance: 99.5, low: true},
+		"enough for one":                {balance: 4, low: true},
+		"not enough for one":            {balance: 3.9, low: true, reason: task.CodeInsufficientCredits},
+		"nothing":                       {balance: 0, low: true, reason: task.CodeInsufficientCredits},
+		"less than nothing":             {balance: -12, low: true, reason: task.CodeInsufficientCredits},
+		"no quota":                      {balance: 1000, used: []int{4, 4}},
+		"some of the quota":             {balance: 1000, limit: 3, used: []int{2}},
+		"the whole quota":               {balance: 1000, limit: 3, used: []int{2, 1}, reason: task.CodeQuotaExceeded},
+		"the whole quota, and no money": {balance: 0, limit: 1, used: []int{1}, low: true, reason: task.CodeInsufficientCredits},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t)
+			s.Quota = test.limit
+			s.submit("bob", 1) // his are not ada's
+			used := 0
+			for _, n := range test.used {
+				s.submit("ada", n)
+				used += n
+			}
+			if test.limit == 0 {
+				used = 0 // not counted
+			}
+			s.Sim.SetBalance(test.balance)
+			s.Clock.Add(30 * time.Second) // what submit knows of it is forgotten
+			got := s.credits()
+			want := credits.Credits{
+				Balance: test.balance, Low: test.low, LowBelow: 100, AsOf: s.Now(), CanGenerate: test.reason == "", Reason: test.reason,
+				Quota:  credits.Quota{Limit: test.limit, Used: used, ResetsAt: time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)},
+				Prices: s.Settings.Prices,
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("\n got %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+// A quota is one of a UTC day: what was used is forgotten at midnight, and what
+// failed is given back.
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.Quota = 3
+	s.submit("ada", 2)
+	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 422, Times: 1}
+	})
+	if x := s.submit("ada", 1); x.Status != task.Failed {
+		t.Fatalf("it is %s", x.Status)
+	}
+	if q := s.credits().Quota; q.Used != 2 || q.Limit != 3 {
+		t.Errorf("%+v", q)
+	}
+	for _, test := range []struct {
+		at     string
+		used   int
+		resets string
+	}{
+		{"2026-03-14T23:59:59.999Z", 2, "2026-03-15T00:00:00Z"},
+		{"2026-03-15T00:00:00Z", 0, "2026-03-16T00:00:00Z"},
+		{"2026-03-16T01:00:00Z", 0, "2026-03-17T00:00:00Z"},
+	} {
+		at, err := time.Parse(time.RFC3339, test.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Clock.Add(at.Sub(s.Now()))
+		if q := s.credits().Quota; q.Used != test.used || q.ResetsAt.Format(time.RFC3339) != test.resets {
+			t.Errorf("at %s: %+v", test.at, q)
+		}
+	}
+}
+
+// However often it is asked for, the balance is read once in 30 s.
+func TestBalanceFromMemory(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	read := s.Now()
+	done := make(chan struct{})
+	for range 20 {
+		go func() { s.credits(); done <- struct{}{} }()
+	}
+	for range 20 {
+		<-done
+	}
+	s.Sim.SetBalance(7)
+	s.Clock.Add(29*time.Second + 999*time.Millisecond)
+	if c := s.credits(); c.Balance != 1000 || !c.AsOf.Equal(read) || s.Sim.CreditReads() != 1 {
+		t.Errorf("%+v after %d reads", c, s.Sim.CreditReads())
+	}
+	s.Clock.Add(time.Millisecond)
+	if c := s.credits(); c.Balance != 7 || !c.AsOf.Equal(s.Now()) || s.Sim.CreditReads() != 2 {
+		t.Errorf("%+v after %d reads", c, s.Sim.CreditReads())
+	}
+}
+
+// The provider cannot say: the last balance known is shown, with its age, and
+// where there is none it is 503. Nobody asks again for 5 s.
+func TestProviderDown(t *testing.T) {
+	t.Parallel()
+	down := func(k *nanobananatest.Knobs) {
+		k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 500}
+	}
+	up := func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{} }
+	s := serve(t, down)
+	for range 3 {
+		resp, _ := s.problem("/v1/credits", "Bearer "+s.token, 503, task.CodeUnavailable)
+		if resp.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	if n := s.Sim.CreditReads(); n != 1 {
+		t.Errorf("%d reads, want 1", n)
+	}
+	s.Sim.SetKnobs(up)
+	s.Clock.Add(5 * time.Second)
+	known := s.credits()
+	if known.Balance != 1000 || !known.AsOf.Equal(s.Now()) {
+		t.Errorf("%+v", known)
+	}
+	s.Sim.SetKnobs(down)
+	s.Sim.SetBalance(7)
+	s.Clock.Add(time.Hour)
+	if c := s.credits(); c.Balance != 1000 || !c.AsOf.Equal(known.AsOf) || !c.CanGenerate {
+		t.Errorf("%+v", c)
+	}
+	s.Sim.SetKnobs(up)
+	s.Clock.Add(5 * time.Second)
+	if c := s.credits(); c.Balance != 7 || !c.AsOf.Equal(s.Now()) {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A client that goes away while the balance is read costs the next one nothing.
+func TestClientGoesAway(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.credits()
+	s.Clock.Add(30 * time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := s.request("/v1/credits").WithContext(ctx)
+	r.Header.Set("Authorization", "Bearer "+s.token)
+	s.handler.ServeHTTP(httptest.NewRecorder(), r)
+	if c := s.credits(); !c.AsOf.Equal(s.Now()) {
+		t.Errorf("the balance is of %v, it is %v", c.AsOf, s.Now())
+	}
+}
+
+// The provider refused a task for want of credits: for a minute nothing can be
+// made, whatever the balance says.
+func TestAfter402(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 402, Times: 1}
+	})
+	if x := s.submit("ada", 1); x.Failure != task.CodeInsufficientCredits {
+		t.Fatalf("it failed with %q", x.Failure)
+	}
+	if c := s.credits(); c.CanGenerate || c.Reason != task.CodeInsufficientCredits || c.Balance != 1000 {
+		t.Errorf("at once: %+v", c)
+	}
+	s.Clock.Add(time.Minute - time.Millisecond)
+	if c := s.credits(); c.CanGenerate {
+		t.Errorf("within the minute: %+v", c)
+	}
+	s.Clock.Add(time.Millisecond)
+	if c := s.credits(); !c.CanGenerate || c.Reason != "" {
+		t.Errorf("after it: %+v", c)
+	}
+}
+
+// withoutUsed is a store that cannot say what was used.
+type withoutUsed struct{ task.Store }
+
+func (withoutUsed) Used(context.Context, string, string) (int, error) {
+	return 0, lifecycletest.ErrStore
+}
+
+func TestStoreAway(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.Store = withoutUsed{s.Store}
+	s.credits() // without a quota nobody asks
+	s.Quota = 3
+	if _, body := s.problem("/v1/credits", "Bearer "+s.token, 503, task.CodeUnavailable); strings.Contains(body, lifecycletest.ErrStore.Error()) {
+		t.Errorf("%s", body)
+	}
+}
+
+// Who is not let in costs the provider nothing, and is told nothing.
+func TestCreditsRefused(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	signed := func(claim string, value any) string {
+		claims := s.mint.Claims("ada", time.Hour)
+		claims[claim] = value
+		token, err := s.mint.Sign(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "Bearer " + token
+	}
+	for name, test := range map[string]struct {
+		path, authorization string
+		status              int
+		code                task.Code
+	}{
+		"no token":        {"/v1/credits", "", 401, task.CodeUnauthorized},
+		"not a token":     {"/v1/credits", "Bearer x", 401, task.CodeUnauthorized},
+		"expired":         {"/v1/credits", signed("exp", s.Now().Add(-time.Hour).Unix()), 401, task.CodeUnauthorized},
+		"anon":            {"/v1/credits", signed("role", "anon"), 403, task.CodeForbidden},
+		"a parameter":     {"/v1/credits?owner=bob", "Bearer " + s.token, 400, task.CodeInvalidRequest},
+		"no token either": {"/v1/credits?owner=bob", "", 401, task.CodeUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, body := s.problem(test.path, test.authorization, test.status, test.code); strings.Contains(body, "1000") {
+				t.Errorf("%s", body)
+			}
+		})
+	}
+	if n := s.Sim.CreditReads() + s.Rows.Total(); n != 0 {
+		t.Errorf("%d reads", n)
+	}
+	s.Secret.Set(nanobananatest.DefaultKey+"x", nil) // the provider's own 401 is not the caller's
+	s.problem("/v1/credits", "Bearer "+s.token, 503, task.CodeUnavailable)
+	logged := s.Logged.Take()
+	if n := strings.Count(logged, "\n"); n != 7 {
+		t.Errorf("%d log lines: %s", n, logged)
+	}
+	for _, secret := range []string{s.token, nanobananatest.DefaultKey, "bob"} {
+		if strings.Contains(logged, secret) {
+			t.Errorf("the log has %s: %s", secret, logged)
+		}
+	}
+}
+
+// The models are for everybody, as they stand in package task, with prices.
+func TestModels(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	resp, body := s.get("/v1/models", "")
+	var got []credits.Model
+	if err := json.Unmarshal([]byte(body), &got); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s", resp.Status, body)
+	}
+	prices := map[string]map[string]float64{
+		"nano-banana":     {"": 4},
+		"nano-banana-2":   {"1K": 8, "2K": 12, "4K": 18},
+		"nano-banana-pro": {"1K": 18, "2K": 18, "4K": 24},
+	}
+	models := task.Models()
+	if len(got) != len(models) || len(got) != len(prices) || got[0].ID != task.DefaultModel {
+		t.Fatalf("%d models, the first %s", len(got), got[0].ID)
+	}
+	for i, m := range models {
+		want := credits.Model{
+			ID: m.ID, Title: m.Title, AspectRatios: m.AspectRatios, Resolutions: m.Resolutions,
+			MaxImages: m.MaxImages, MaxInputs: m.MaxInputs, MaxPrompt: m.MaxPrompt, Credits: prices[m.ID], TypicalSeconds: m.TypicalSeconds,
+		}
+		if !reflect.DeepEqual(got[i], want) {
+			t.Errorf("\n got %+v\nwant %+v", got[i], want)
+		}
+	}
+	var example []credits.Model
+	if err := json.Unmarshal(httpapitest.Load(t).Example(t, "models"), &example); err != nil || !reflect.DeepEqual(got, example) {
+		t.Errorf("the contract's example is not what is answered: %+v, %v", example, err)
+	}
+	if cached := resp.Header.Get("Cache-Control"); cached != "public, max-age=300" {
+		t.Errorf("Cache-Control: %s", cached)
+	}
+	if s.Rows.Total()+s.Sim.CreditReads() != 0 {
+		t.Error("it asked the store or the provider")
+	}
+}
+
+// PRICES corrects the price of a model, there and in the estimate, and with it
+// what is too little to make anything.
+func TestPrices(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.Prices = maps.Clone(s.Prices)
+	for name := range s.Prices {
+		s.Prices[name] = 50
+	}
+	s.Prices["nano-banana-2/4K"] = 0.5
+	if _, body := s.get("/v1/models", ""); !strings.Contains(body, `{"1K":50,"2K":50,"4K":0.5}`) || !strings.Contains(body, `{"":50}`) {
+		t.Errorf("%s", body)
+	}
+	if got := s.submit("ada", 2).Estimate; got != 100 {
+		t.Errorf("the estimate is %v", got)
+	}
+	for balance, can := range map[float64]bool{0.5: true, 0.4: false} {
+		s.Sim.SetBalance(balance)
+		s.Clock.Add(30 * time.Second)
+		if c := s.credits(); c.CanGenerate != can || c.Prices["nano-banana-2/4K"] != 0.5 {
+			t.Errorf("%+v", c)
+		}
+	}
+}

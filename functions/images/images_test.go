@@ -1,0 +1,256 @@
+package images_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// The link leads to the picture, for whoever has it, and costs no read of the store.
+func TestLink(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x := s.picture()
+	image := x.Images[0]
+	before := s.Rows.Total()
+	got := s.get(image.URL)
+	if got.status != http.StatusFound || got.body != "" {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	for name, want := range map[string]string{
+		"Cache-Control": "public, max-age=600", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
+	} {
+		if v := got.header.Get(name); v != want {
+			t.Errorf("%s: %q, want %q", name, v, want)
+		}
+	}
+	picture := s.follow(image.URL)
+	if sum := fmt.Sprintf("%x", sha256.Sum256([]byte(picture.body))); picture.status != 200 || sum != image.SHA256 || int64(len(picture.body)) != image.Bytes {
+		t.Errorf("%d, %d bytes of SHA-256 %s; want %d of %s", picture.status, len(picture.body), sum, image.Bytes, image.SHA256)
+	}
+	if h := picture.header; h.Get("Content-Type") != "image/png" || h.Get("Content-Disposition") != "" {
+		t.Errorf("%v", h)
+	}
+	small := s.follow(image.ThumbnailURL)
+	if small.status != 200 || small.header.Get("Content-Type") != "image/jpeg" || !strings.HasPrefix(small.body, "\xff\xd8\xff") {
+		t.Errorf("thumbnail: %d %v", small.status, small.header)
+	}
+	if n := s.Rows.Total() - before; n != 0 {
+		t.Errorf("%d calls of the store", n)
+	}
+}
+
+// The link is for good; what it leads to is not, and outlives the redirect in
+// every cache.
+func TestLinkLife(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	link := s.picture().Images[0].URL
+	location := s.get(link).header.Get("Location")
+	s.Clock.Add(15*time.Minute - time.Second)
+	if got := s.do(s.plain, http.MethodGet, location); got.status != 200 {
+		t.Errorf("after 14:59: %d", got.status)
+	}
+	s.Clock.Add(time.Second)
+	if got := s.do(s.plain, http.MethodGet, location); got.status != 403 {
+		t.Errorf("after 15:00: %d", got.status)
+	}
+	s.Clock.Add(10 * 365 * 24 * time.Hour)
+	if got := s.follow(link); got.status != 200 {
+		t.Errorf("after ten years: %d", got.status)
+	}
+}
+
+func TestHead(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	link := s.picture().Images[0].URL
+	got := s.do(s.http, http.MethodHead, link)
+	if got.status != http.StatusFound || got.header.Get("Location") != s.get(link).header.Get("Location") || got.header.Get("Cache-Control") != "public, max-age=600" {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+	if got := s.do(s.http, http.MethodHead, link[:len(link)-1]); got.status != 404 {
+		t.Errorf("a link cut short: %d", got.status)
+	}
+	if got := s.do(s.http, http.MethodPost, link); got.status != 405 || got.header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d %v", got.status, got.header)
+	}
+}
+
+// With download=1 it is saved, under a name that speaks.
+func TestDownload(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x := s.picture()
+	name := "preset-" + x.ID[:8] + "-1"
+	for link, want := range map[string]string{
+		x.Images[0].URL + "?download=1":          "attachment; filename=" + name + ".png",
+		x.Images[0].ThumbnailURL + "?download=1": "attachment; filename=" + name + ".jpg",
+		x.Images[0].URL + "?download=0":          "",
+		x.Images[0].URL + "?":                    "",
+	} {
+		if got := s.follow(link); got.status != 200 || got.header.Get("Content-Disposition") != want {
+			t.Errorf("%s: %d, Content-Disposition %q, want %q", link, got.status, got.header.Get("Content-Disposition"), want)
+		}
+	}
+	for _, query := range []string{"download=2", "download=", "download=x", "download=true", "download=1&download=1", "name=evil.exe", "download=1&name=evil.exe", "%zz"} {
+		if got := s.get(x.Images[0].URL + "?" + query); got.status != 400 || strings.Contains(got.body, "evil") {
+			t.Errorf("%s: %d %s", query, got.status, got.body)
+		}
+		wrong := strings.Replace(x.Images[0].URL, "/k1.", "/k2.", 1)
+		s.get(wrong + "?" + query).notFound(t) // the token comes first
+	}
+}
+
+// A token is good for one file of one task, to the last bit.
+func TestForgedToken(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x, y := s.picture(), s.picture()
+	before, token, file := parts(x.Images[0].URL)
+	_, thumbnails, thumbnail := parts(x.Images[0].ThumbnailURL)
+	_, others, otherFile := parts(y.Images[0].URL)
+	same := s.get(before + "nonsense/" + file).notFound(t)
+
+	forged := map[string]string{
+		"cut":               before + token[:len(token)-1] + "/" + file,
+		"longer":            before + token + "A/" + file,
+		"padded":            before + token + "=/" + file,
+		"10 kB":             before + strings.Repeat("A", 10<<10) + "/" + file,
+		"without its key":   before + token[3:] + "/" + file,
+		"of another key id": before + "k2" + token[2:] + "/" + file,
+		"of another file":   before + thumbnails + "/" + file,
+		"for another file":  before + token + "/" + thumbnail,
+		"of another task":   before + others + "/" + otherFile,
+		"another task's":    before + others + "/" + file,
+		"NUL":               before + "%00/" + file,
+		"file in capitals":  before + token + "/" + strings.ToUpper(file),
+		"file cut":          before + token + "/" + file[1:],
+		"file with a slash": before + token + "/" + file + "%2F",
+		"id in capitals":    strings.Replace(x.Images[0].URL, x.ID, strings.ToUpper(x.ID), 1),
+		"id with NUL":       strings.Replace(x.Images[0].URL, x.ID, x.ID+"%00", 1),
+		"id of 10 kB":       strings.Replace(x.Images[0].URL, x.ID, strings.Repeat("a", 10<<10), 1),
+		"a callback's":      before + config.Keys{first}.Sign("callback|"+x.ID+"|1") + "/" + file,
+		"no token":          before + file,
+		"one part more":     x.Images[0].URL + "/x",
+		"a slash more":      x.Images[0].URL + "/",
+	}
+	for i := range token {
+		if off := token[:i] + string(token[i]^1) + token[i+1:]; url.PathEscape(off) == off && !strings.Contains(off, "/") {
+			forged[fmt.Sprint("one bit off at ", i)] = before + off + "/" + file
+		}
+	}
+	for name, link := range forged {
+		t.Run(name, func(t *testing.T) {
+			got := s.get(link)
+			if body := got.notFound(t); body != same {
+				t.Errorf("%s\nis not\n%s", body, same)
+			}
+		})
+	}
+	if len(forged) < 60 {
+		t.Errorf("only %d", len(forged))
+	}
+	if got := s.get(before + token + "/" + file); got.status != http.StatusFound {
+		t.Errorf("the genuine one: %d", got.status)
+	}
+}
+
+// What no task can have stored is not linked even where the token is right.
+func TestTraversal(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	id := s.picture().ID
+	const file = "1-0123456789abcdef.png"
+	keys := config.Keys{first}
+	same := s.get(s.view.PublicURL + "/v1/images/" + id + "/nonsense/" + file).notFound(t)
+	for _, x := range []struct{ id, file string }{
+		{"..", file}, {"../..", file}, {id + "/../" + id, file}, {"", file}, {id[1:], file}, {id + "\x00", file}, {strings.ToUpper(id), file},
+		{id, "../" + file}, {id, "..\\" + file}, {id, "/etc/passwd"}, {id, ".."}, {id, file + "/.."}, {id, file + "\x00"}, {id, "0-0123456789abcdef.png"},
+		{id, "1-0123456789abcdef.svg"}, {id, "1-0123456789abcdef.html"}, {id, "1-0123456789ABCDEF.png"}, {id, file + "?x"}, {id, file + "\n"}, {id, "1-0123456789abcde.png"},
+	} {
+		t.Run(x.id+" "+x.file, func(t *testing.T) {
+			if body := s.get(s.link(keys, x.id, x.file)).notFound(t); body != same {
+				t.Errorf("%s", body)
+			}
+		})
+	}
+	// A lawful name is linked, whether or not something is there: nobody looks.
+	if got := s.follow(s.link(keys, id, file)); got.status != 404 {
+		t.Errorf("a picture that is not there: %d", got.status)
+	}
+}
+
+// While keys roll, links of the old one are good; once it is retired they are not.
+func TestKeysRoll(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x := s.picture()
+	old := x.Images[0].URL
+	_, _, file := parts(old)
+	fresh := s.link(config.Keys{second}, x.ID, file)
+	for _, step := range []struct {
+		name       string
+		keys       config.Keys
+		old, fresh int
+	}{
+		{"the first alone", config.Keys{first}, 302, 404},
+		{"the second signs, both verify", config.Keys{second, first}, 302, 302},
+		{"the first is retired", config.Keys{second}, 404, 302},
+		{"another under its id", config.Keys{second, {ID: first.ID, Key: "a third one of twenty-four bytes"}}, 404, 302},
+	} {
+		s.keys.set(step.keys...)
+		s.Clock.Add(5 * time.Minute) // until it is read again
+		if o, f := s.get(old).status, s.get(fresh).status; o != step.old || f != step.fresh {
+			t.Errorf("%s: the old link %d, the fresh one %d; want %d, %d", step.name, o, f, step.old, step.fresh)
+		}
+	}
+}
+
+// Without a secret nobody can tell a genuine link; one read before goes on.
+func TestSecretAway(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x := s.picture()
+	s.keys.set()
+	s.Clock.Add(time.Hour)
+	if got := s.get(x.Images[0].URL); got.status != 302 {
+		t.Errorf("warm: %d", got.status)
+	}
+	cold := serve(t)
+	cold.keys.set()
+	for _, path := range []string{strings.TrimPrefix(x.Images[0].URL, s.view.PublicURL), "/v1/images/x/y/z"} {
+		got := cold.get(cold.view.PublicURL + path)
+		if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, string(task.CodeUnavailable)) || strings.Contains(got.body, "nobody") {
+			t.Errorf("cold: %d %s", got.status, got.body)
+		}
+	}
+}
+
+// The log has no token and no link.
+func TestNothingIsLogged(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x := s.picture()
+	s.Logged.Take()
+	_, token, file := parts(x.Images[0].URL)
+	location := s.get(x.Images[0].URL + "?download=1").header.Get("Location")
+	s.get(x.Images[0].URL + "x").notFound(t)
+	s.get(x.Images[0].URL + "?secret=query")
+	logged := s.Logged.Take()
+	if strings.Count(logged, "\n") != 3 || !strings.Contains(logged, `"status":302`) {
+		t.Errorf("logged: %s", logged)
+	}
+	for _, secret := range []string{token, file, x.ID, location, "signature", string(first.Key), "query="} {
+		if strings.Contains(logged, secret) {
+			t.Errorf("the log has %q: %s", secret, logged)
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package submit_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+const good = `{"prompt":"a lighthouse"}`
+
+// An attempt at harm that is only a strange prompt is drawn, and logged as data.
+func TestStrangePrompts(t *testing.T) {
+	s := serve(t)
+	for name, prompt := range map[string]string{
+		"fake log line": "a cat\r\n{\"level\":\"ERROR\",\"msg\":\"forged\"}",
+		"markup":        `</script><script>alert(1)</script>`,
+		"bidi override": "a \u202egnp.tac\u202c",
+		"5,000 emoji":   strings.Repeat("🍌", 5000),
+		"NUL in words":  `a \u0000 written out`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			body, err := json.Marshal(map[string]string{"prompt": prompt})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Logged.Take()
+			resp, got := s.post(string(body))
+			var shown httpapi.Task
+			if err := json.Unmarshal([]byte(got), &shown); err != nil || resp.StatusCode != http.StatusAccepted || shown.Prompt != prompt {
+				t.Errorf("%s %.200s", resp.Status, got)
+			}
+			if ct := resp.Header.Get("Content-Type"); ct != "application/json" || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("it is served as %s", ct)
+			}
+			logged := s.Logged.Take()
+			if lines := strings.Count(logged, "\n"); lines != 1 || strings.Contains(logged, "forged") {
+				t.Errorf("%d log lines: %s", lines, logged)
+			}
+		})
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	const media, invalid = task.CodeUnsupportedMediaType, task.CodeInvalidRequest
+	tests := map[string]struct {
+		name, value string
+		status      int
+		code        task.Code
+	}{
+		"text/plain":        {"Content-Type", "text/plain", 415, media},
+		"no type":           {"Content-Type", "", 415, media},
+		"two types":         {"Content-Type", "application/json\ntext/plain", 415, media},
+		"form":              {"Content-Type", "application/x-www-form-urlencoded", 415, media},
+		"multipart":         {"Content-Type", "multipart/form-data; boundary=x", 415, media},
+		"UTF-16":            {"Content-Type", "application/json; charset=utf-16", 415, media},
+		"another parameter": {"Content-Type", "application/json; version=2", 415, media},
+		"gzip":              {"Content-Encoding", "gzip", 415, media},
+		"empty key":         {"Idempotency-Key", " ", 400, invalid},
+		"long key":          {"Idempotency-Key", strings.Repeat("k", 256), 400, invalid},
+		"key with a space":  {"Idempotency-Key", "a b", 400, invalid},
+		"key with a tab":    {"Idempotency-Key", "a\tb", 400, invalid},
+		"key with a comma":  {"Idempotency-Key", "a,b", 400, invalid},
+		"non-ASCII key":     {"Idempotency-Key", "clé", 400, invalid},
+		"two keys":          {"Idempotency-Key", "a\nb", 400, invalid},
+		"the same twice":    {"Idempotency-Key", "a\na", 400, invalid},
+	}
+	s := serve(t)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { s.in(t).refused(test.status, test.code, good, test.name, test.value) })
+	}
+	for name, value := range map[string]string{
+		"Content-Type": "application/json; charset=UTF-8", "Content-Encoding": "identity", "Accept": "text/html",
+		"Idempotency-Key": strings.Repeat("~", 255),
+	} {
+		s.accepted(good, name, value)
+	}
+}
+
+func TestAuth(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	claims := func(claim string, value any) string {
+		c := s.mint.Claims("ada", time.Hour)
+		if c[claim] = value; value == nil {
+			delete(c, claim)
+		}
+		return "Bearer " + s.signed(c)
+	}
+	part := base64.RawURLEncoding.EncodeToString
+	payload, err := json.Marshal(s.mint.Claims("ada", time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := part([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + part(payload) + "."
+	signature := s.token[strings.LastIndexByte(s.token, '.'):]
+	tests := map[string]struct {
+		authorization string
+		status        int
+	}{
+		"none":               {"", 401},
+		"not a token":        {"Bearer x", 401},
+		"no scheme":          {s.token, 401},
+		"basic":              {"Basic dTpw", 401},
+		"two":                {"Bearer " + s.token + "\nBearer " + s.token, 401},
+		"12 kB":              {"Bearer " + strings.Repeat("x", 12<<10), 401},
+		"alg none":           {"Bearer " + none, 401},
+		"another's claims":   {"Bearer " + s.token[:strings.IndexByte(s.token, '.')+1] + part([]byte(`{"sub":"bob"}`)) + signature, 401},
+		"one bit off":        {"Bearer " + s.token[:len(s.token)-10] + string(s.token[len(s.token)-10]^1) + s.token[len(s.token)-9:], 401},
+		"expired":            {claims("exp", time.Now().Add(-time.Hour).Unix()), 401},
+		"no end":             {claims("exp", nil), 401},
+		"of the future":      {claims("nbf", time.Now().Add(time.Hour).Unix()), 401},
+		"another issuer":     {claims("iss", "https://evil.example"), 401},
+		"another audience":   {claims("aud", "others"), 401},
+		"no sub":             {claims("sub", nil), 401},
+		"a sub of 129":       {claims("sub", strings.Repeat("a", 129)), 401},
+		"no role":            {claims("role", nil), 401},
+		"anon":               {claims("role", "anon"), 403},
+		"service_role":       {claims("role", "service_role"), 403},
+		"of Claude's client": {claims("client_id", "claude"), 403},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			code := map[int]task.Code{401: task.CodeUnauthorized, 403: task.CodeForbidden}[test.status]
+			s.in(t).refused(test.status, code, good, "Authorization", test.authorization)
+			s.in(t).refused(test.status, code, `{"faulty":`, "Authorization", test.authorization) // who one is comes first
+		})
+	}
+	if n := s.Rows.Total() + s.Sim.CreditReads(); n != 0 {
+		t.Errorf("%d reads for people who are not let in", n)
+	}
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	post := func(body string, header ...string) (string, *http.Response) {
+		t.Helper()
+		resp, text := s.post(body, header...)
+		var got struct{ ID string }
+		if err := json.Unmarshal([]byte(text), &got); err != nil || resp.StatusCode != 202 || resp.Header.Get("Location") != "/v1/tasks/"+got.ID {
+			t.Fatalf("%s %v %s", resp.Status, resp.Header, text)
+		}
+		return got.ID, resp
+	}
+	first, resp := post(`{"prompt":"a","numImages":1,"aspectRatio":"1:1"}`, "Idempotency-Key", "k")
+	if resp.Header.Get("Retry-After") == "" || resp.Header.Get("Idempotency-Replayed") != "" {
+		t.Errorf("%v", resp.Header)
+	}
+	again, resp := post(`{"aspectRatio":"1:1", "prompt":" a "}`, "Idempotency-Key", "k")
+	if again != first || resp.Header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("replay: task %s, want %s; %v", again, first, resp.Header)
+	}
+	for _, other := range []string{
+		`{"prompt":"b","aspectRatio":"1:1"}`, `{"prompt":"a"}`, `{"prompt":"a","aspectRatio":"1:1","metadata":{"k":"v"}}`, `{"prompt":"","aspectRatio":"7:5"}`,
+	} {
+		s.refused(422, task.CodeIdempotencyKeyReused, other, "Idempotency-Key", "k")
+	}
+	ids := map[string]bool{first: true}
+	unlike := func(id string) {
+		t.Helper()
+		if ids[id] || !task.ValidID(id) {
+			t.Errorf("task %s", id)
+		}
+		ids[id] = true
+	}
+	bob := "Bearer " + s.signed(s.mint.Claims("bob", time.Hour))
+	for _, key := range []string{"K", "k.", "../../QUOTA#bob", "%00", `"`, strings.Repeat("k", 255)} {
+		id, _ := post(`{"prompt":"a","aspectRatio":"1:1"}`, "Idempotency-Key", key)
+		unlike(id)
+	}
+	bobs, _ := post(`{"prompt":"a","aspectRatio":"1:1"}`, "Idempotency-Key", "k", "Authorization", bob)
+	unlike(bobs)
+	for range 2 { // without a key each is another
+		id, _ := post(`{"prompt":"a","aspectRatio":"1:1"}`)
+		unlike(id)
+	}
+	if n := s.Sim.Posts(); n != len(ids) {
+		t.Errorf("%d POSTs for %d tasks", n, len(ids))
+	}
+}
+
+// A deleted task's key is used up.
+func TestKeyOfDeleted(t *testing.T) {
+	s := serve(t)
+	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455}
+	})
+	x, err := s.Rows.Task(t.Context(), s.accepted(good, "Idempotency-Key", "k").ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.delete(x)
+	s.refused(422, task.CodeIdempotencyKeyReused, good, "Idempotency-Key", "k")
+}
+
+// The log has no token, no key and nothing of what people wrote.
+func TestNothingIsLogged(t *testing.T) {
+	s := serve(t)
+	body := `{"prompt":"a secret wish","metadata":{"note":"a secret note"},"imageUrls":["https://example.com/secret.png"],"watermark":"secret mark"}`
+	s.accepted(body, "Idempotency-Key", "secret-key")
+	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 500}
+	})
+	s.accepted(body)
+	s.refused(400, task.CodeInvalidRequest, `{"secret":1}`)
+	s.Rows.Fail(func(string, *task.Task) error { return errors.New("a wire broke") }, nil)
+	s.refused(503, task.CodeUnavailable, body)
+	logged := s.Logged.Take()
+	if strings.Count(logged, "\n") < 4 || !strings.Contains(logged, "a wire broke") {
+		t.Errorf("logged: %s", logged)
+	}
+	for _, secret := range []string{"secret", s.token, nanobananatest.DefaultKey, "/v1/callbacks/", "k."} {
+		if strings.Contains(logged, secret) {
+			t.Errorf("the log has %q: %s", secret, logged)
+		}
+	}
+}
+
+func TestOtherMethods(t *testing.T) {
+	s := serve(t)
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		r := s.request(nil)
+		r.Method = method
+		resp, err := http.DefaultClient.Do(r) // another function has GET
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = resp.Body.Close(); resp.StatusCode != 405 || resp.Header.Get("Allow") != "POST" {
+			t.Errorf("%s: %s, Allow %q", method, resp.Status, resp.Header.Get("Allow"))
+		}
+	}
+}

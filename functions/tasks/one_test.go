@@ -1,0 +1,239 @@
+package tasks_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// Each status, and what a task of it says to people.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	tests := map[task.Status]struct {
+		change func(*task.Task) error // nil: none
+		text   string
+		credit string
+	}{
+		task.Submitting:  {nil, "In the queue", "held"},
+		task.Waiting:     {s.refused(task.CodePaused, task.Later), "In the queue", "held"},
+		task.Unconfirmed: {s.silence, "Checking with the image service; you are charged at most once", "held"},
+		task.Generating:  {s.accepted, "Making your picture", "held"},
+		task.Storing:     {s.made, "Saving", "held"},
+		task.Succeeded:   {s.succeeded, "Done", "spent"},
+		task.Failed:      {s.refused(task.CodeProviderRejected, task.Never), "Not made", "returned"},
+	}
+	for status, test := range tests {
+		t.Run(string(status), func(t *testing.T) {
+			var changes []func(*task.Task) error
+			if test.change != nil {
+				changes = append(changes, test.change)
+			}
+			x := s.row("ada", changes...)
+			got := s.get("/v1/tasks/" + x.ID)
+			shown := got.task(t)
+			if shown.ID != x.ID || shown.Status != status || shown.StatusText != test.text {
+				t.Errorf("%s", got.body)
+			}
+			if shown.Credits != (httpapi.TaskCredits{Estimate: 4, Outcome: test.credit}) {
+				t.Errorf("credits: %+v", shown.Credits)
+			}
+			done := status == task.Succeeded || status == task.Failed
+			if shown.Done != done || shown.CompletedAt.IsZero() == done || (got.header.Get("Retry-After") == "3") == done {
+				t.Errorf("done %v, completed %v, Retry-After %q", shown.Done, shown.CompletedAt, got.header.Get("Retry-After"))
+			}
+			if cached := got.header.Get("Cache-Control"); cached != "private, no-cache" {
+				t.Errorf("Cache-Control: %s", cached)
+			}
+			if (len(shown.Images) == 1) != (status == task.Succeeded) || (shown.Error != nil) != (status == task.Failed) {
+				t.Errorf("images %v, error %v", shown.Images, shown.Error)
+			}
+		})
+	}
+}
+
+// A failed task says why, what to do, and whether the same may be tried again.
+func TestFailure(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	retryable := map[task.Code]bool{
+		task.CodeContentPolicy: false, task.CodeInputImageUnusable: false, task.CodeInsufficientCredits: false,
+		task.CodeRateLimited: true, task.CodePaused: true, task.CodeProviderUnavailable: true,
+		task.CodeProviderUnauthorized: false, task.CodeProviderRejected: false, task.CodeGenerationFailed: true,
+		task.CodeOutcomeUnknown: false, task.CodeTimedOut: true, task.CodeImageUnavailable: true, task.CodeCanceled: false,
+	}
+	for code, again := range retryable {
+		t.Run(string(code), func(t *testing.T) {
+			x := s.row("ada", s.refused(code, task.Never))
+			shown := s.get("/v1/tasks/" + x.ID).task(t)
+			explained := httpapi.Explain(code)
+			if want := (httpapi.TaskFailure{Code: code, Message: explained.Title, Hint: explained.Hint, Retryable: again}); shown.Error == nil || *shown.Error != want {
+				t.Errorf("error: %+v, want %+v", shown.Error, want)
+			}
+			outcome := "returned"
+			if code == task.CodeContentPolicy {
+				outcome = "spent"
+			}
+			if shown.Credits.Outcome != outcome {
+				t.Errorf("the credits are %s, want %s", shown.Credits.Outcome, outcome)
+			}
+		})
+	}
+}
+
+// Everything that was asked for is shown, the whole prompt too, and the
+// pictures with links of ours.
+func TestWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	prompt := strings.Repeat("é", 5000)
+	x := s.row("ada", func(x *task.Task) error {
+		x.Prompt, x.AspectRatio, x.Watermark, x.NumImages = prompt, "16:9", "Preset", 2
+		x.ImageURLs, x.Parent = []string{"task:" + x.ID + "/1", "https://example.com/a.png"}, x.ID
+		x.Target, x.Metadata = &task.Target{Kind: "moodboard", ID: "42"}, map[string]string{"shot": "cover"}
+		return nil
+	}, s.made, func(x *task.Task) error {
+		x.URLs = append(x.URLs, resultURL+"?2")
+		return x.Learn(s.Rules, s.Now(), task.Claim{}, task.Record{})
+	})
+	shown := s.get("/v1/tasks/" + x.ID).task(t)
+	if shown.Prompt != prompt || shown.AspectRatio != "16:9" || shown.Watermark != "Preset" || shown.NumImages != 2 || shown.Model != task.DefaultModel ||
+		len(shown.ImageURLs) != 2 || shown.Parent != x.ID || *shown.Target != *x.Target || shown.Metadata["shot"] != "cover" || !shown.CreatedAt.Equal(x.CreatedAt) {
+		t.Errorf("%+v", shown)
+	}
+	one := s.get("/v1/tasks/" + s.row("ada", s.succeeded, func(x *task.Task) error { x.Missing = 1; return nil }).ID).task(t)
+	ours := s.Settings.PublicURL + "/v1/images/" + one.ID + "/k."
+	if image := one.Images[0]; one.Missing != 1 || !strings.HasPrefix(image.URL, ours) || image.Width != 32 || image.Height != 24 {
+		t.Errorf("%+v", one)
+	}
+}
+
+// The contract's examples are what is answered.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for name, change := range map[string]func(*task.Task) error{
+		"runningTask": s.accepted, "succeededTask": s.succeeded, "failedTask": s.refused(task.CodeContentPolicy, task.Never),
+	} {
+		shown := s.get("/v1/tasks/" + s.row("ada", change).ID).task(t)
+		var want httpapi.Task
+		if err := json.Unmarshal(s.contract.Example(t, name), &want); err != nil {
+			t.Fatal(err)
+		}
+		if shown.Status != want.Status || shown.StatusText != want.StatusText || shown.Done != want.Done ||
+			!reflect.DeepEqual(shown.Error, want.Error) || shown.Credits.Outcome != want.Credits.Outcome {
+			t.Errorf("%s: answered %+v, the example is %+v", name, shown, want)
+		}
+	}
+	var want, got httpapi.Problem
+	err := errors.Join(
+		json.Unmarshal(s.contract.Example(t, "notFound"), &want), json.Unmarshal([]byte(s.get("/v1/tasks/x").body), &got))
+	if got.RequestID = want.RequestID; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("answered %+v, the example is %+v; %v", got, want, err)
+	}
+}
+
+// Whatever is not the caller's to see is the same 404.
+func TestNotFound(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	deleted, bobs := s.row("ada", s.deleted).ID, s.row("bob", s.succeeded).ID
+	unknown := task.NewID("ada", "never")
+	ids := map[string]string{
+		"bob's": bobs, "deleted": deleted, "unknown": unknown, "NUL": "%00", "10 kB": strings.Repeat("a", 10<<10),
+		"short": unknown[1:], "in capitals": strings.ToUpper(bobs), "a space": "%20", "a slash": bobs + "%2F", "a letter more": bobs + "a",
+		"a row of another kind": "QUOTA%23ada", "dots": "%2e%2e%2f%2e%2e", "not UTF-8": "%ff",
+	}
+	same := s.get("/v1/tasks/"+unknown).problem(t, 404, task.CodeNotFound)
+	before := s.Rows.Total()
+	for name, id := range ids {
+		t.Run(name, func(t *testing.T) {
+			for _, query := range []string{"", "?wait=20"} {
+				got := s.get("/v1/tasks/"+id+query, "If-None-Match", "*")
+				if body := got.problem(t, 404, task.CodeNotFound); body != same {
+					t.Errorf("%s\nis not\n%s", body, same)
+				}
+				if got.header.Get("Etag") != "" || got.header.Get("Cache-Control") != "no-store" {
+					t.Errorf("%v", got.header)
+				}
+			}
+		})
+	}
+	// Three of them ask the store, twice: what is no id is not for a store to judge.
+	if n := s.Rows.Total() - before; n != 2*3 {
+		t.Errorf("%d reads of the store, want 6", n)
+	}
+	// The owners' own are there.
+	s.token = s.signedIn("bob")
+	if got := s.get("/v1/tasks/" + bobs); got.status != http.StatusOK {
+		t.Errorf("bob's own: %d", got.status)
+	}
+}
+
+// What the client has already is not sent again.
+func TestETag(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x := s.row("ada", s.accepted)
+	tag := s.get("/v1/tasks/" + x.ID).header.Get("Etag")
+	tests := map[string]struct {
+		has    string
+		status int
+	}{
+		"none": {"", 200}, "the tag": {tag, 304}, "weak": {"W/" + tag, 304}, "in a list": {`"x", ` + tag + `,"y"`, 304}, "any": {"*", 304},
+		"another": {`"AAAAAAAAAAAAAAAAAAAAAA"`, 200}, "without quotes": {strings.Trim(tag, `"`), 200}, "rubbish": {`,,"` + "\t", 200},
+		"10 kB": {strings.Repeat(`"x",`, 2500), 200},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := s.get("/v1/tasks/"+x.ID, "If-None-Match", test.has)
+			if got.status != test.status || got.header.Get("Etag") != tag || got.header.Get("Retry-After") != "3" || (got.body == "") != (test.status == 304) {
+				t.Errorf("%d %v %s", got.status, got.header, got.body)
+			}
+		})
+	}
+	s.change(x.ID, func(x *task.Task) error { _, _ = x.Claim(s.Rules, s.Now()); return nil })
+	if now := s.get("/v1/tasks/" + x.ID).header.Get("Etag"); now != tag {
+		t.Error("a change that nobody sees made another tag")
+	}
+	s.Clock.Add(time.Minute)
+	s.change(x.ID, s.refused(task.CodePaused, task.Later)) // changes nothing: it is generating
+	s.change(x.ID, func(x *task.Task) error { x.Status = task.Storing; return nil })
+	if now := s.get("/v1/tasks/" + x.ID).header.Get("Etag"); now == tag {
+		t.Error("a change that people see kept the tag")
+	}
+}
+
+// One task takes nothing but wait, from 1 to 20.
+func TestQuery(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	id := s.row("ada", s.succeeded).ID
+	for query, status := range map[string]int{
+		"": 200, "wait=1": 200, "wait=20": 200,
+		"wait=0": 400, "wait=21": 400, "wait=x": 400, "wait=": 400, "wait=1.5": 400, "wait=-1": 400, "wait=1&wait=1": 400,
+		"wait=99999999999999999999": 400, "owner=bob": 400, "Wait=1": 400, "limit=1": 400, "wait=%zz": 400, "a;b": 400,
+	} {
+		t.Run(query, func(t *testing.T) {
+			got := s.get("/v1/tasks/" + id + "?" + query)
+			if status == 400 {
+				got.problem(t, 400, task.CodeInvalidRequest)
+			} else if got.status != status {
+				t.Errorf("%d %s, want %d", got.status, got.body, status)
+			}
+			if strings.Contains(got.body, "9999") || strings.Contains(got.body, "bob") {
+				t.Errorf("it repeats the query: %s", got.body)
+			}
+		})
+	}
+	if got := s.ask(t.Context(), "/v1/tasks"); got.status != 400 {
+		t.Errorf("neither ids nor target: %d", got.status)
+	}
+}
