@@ -22,6 +22,7 @@ type balance struct {
 	mu      sync.Mutex // guards all below, and is held while the provider is asked
 	credits float64
 	asOf    time.Time
+	stale   bool      // it is to be asked for anew, whatever its age
 	err     error     // of the last time of asking,
 	errAt   time.Time // and when that was
 	shutTil time.Time
@@ -32,7 +33,7 @@ func (b *balance) shut(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.shutTil = now.Add(shutFor)
-	b.asOf = time.Time{}
+	b.stale = true
 }
 
 // Balance is what the provider's account holds, for everybody together.
@@ -50,10 +51,10 @@ func (s *Service) Balance(ctx context.Context) (Balance, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := s.Now()
-	if now.Sub(b.asOf) >= balanceLife && now.Sub(b.errAt) >= balanceRest {
+	if (b.stale || now.Sub(b.asOf) >= balanceLife) && now.Sub(b.errAt) >= balanceRest {
 		credits, err := s.credits(ctx)
 		if b.err = err; err == nil {
-			b.credits, b.asOf, b.errAt = credits, now, time.Time{}
+			b.credits, b.asOf, b.stale, b.errAt = credits, now, false, time.Time{}
 		} else {
 			b.errAt = s.Now() // what waits for the lock does not ask in turn
 		}

@@ -26,17 +26,21 @@ func New(c config.Settings, store task.Store, secrets *config.Secrets, links med
 	return &Service{
 		Store:    store,
 		Provider: &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client},
-		Secrets:  secrets, Rules: Rules(c), Now: time.Now, Log: log,
+		Secrets:  secrets, Rules: Rules(c), Now: wallClock, Log: log,
 		PublicURL: c.PublicURL, Links: links, Prices: c.Prices, Quota: c.DailyQuota,
 		Rate: rate.NewLimiter(sweepRate, sweepRate),
 	}
 }
 
+// wallClock is time.Now without the monotonic clock, which stands still while
+// Lambda freezes the process: a balance of an hour ago would look fresh.
+func wallClock() time.Time { return time.Now().Round(0) }
+
 // NewIngester gives an Ingester by the settings.
 func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, log *slog.Logger) *Ingester {
 	return &Ingester{
 		Store: store, Bucket: bucket, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
-		Rules: Rules(c), Now: time.Now, Log: log,
+		Rules: Rules(c), Now: wallClock, Log: log,
 		Retries: []time.Duration{time.Second, 3 * time.Second},
 	}
 }
