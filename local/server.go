@@ -74,6 +74,7 @@ func start(o options) (_ *server, err error) {
 		return nil, err
 	}
 	log := slog.New(slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}))
+	slog.SetDefault(log)
 	if err := s.open(o.Data); err != nil {
 		return nil, err
 	}
@@ -212,6 +213,9 @@ func limited(h http.Handler, d time.Duration) http.Handler {
 func (s *server) run(log *slog.Logger) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
+	if s.studio.simulator != nil {
+		s.studio.simulator.Resume() // it may owe callbacks from before a restart
+	}
 	sweeper := sweep.New(sweep.Function{Service: s.service, Log: log})
 	s.pump.Go(func() { schedule(ctx, s.settings.SweepEvery, sweeper, log) })
 

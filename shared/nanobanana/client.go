@@ -44,15 +44,7 @@ func (c *Client) Submit(ctx context.Context, key string, r Request) (taskID stri
 	if err != nil {
 		return "", err
 	}
-	taskID = answer.taskID(answer.taskData())
-	switch {
-	case answer.ok() && taskID != "":
-		return taskID, nil
-	case taskID != "":
-		// A refusal that names a task contradicts itself; trusting either half could pay twice.
-		return "", &Error{Op: OpSubmit, Reason: Unreadable, HTTPStatus: answer.status}
-	}
-	return "", answer.err(OpSubmit)
+	return answer.submitted()
 }
 
 // Record asks how far the provider is with a task. An answer that is not a record (404, 429 with
@@ -64,7 +56,9 @@ func (c *Client) Record(ctx context.Context, key, taskID string) (Record, error)
 	path, other := c.recordPaths()
 	answer, err := c.call(ctx, OpRecord, key, path+query, nil)
 	if err == nil && answer.noSuchPath() {
-		if answer, err = c.call(ctx, OpRecord, key, other+query, nil); err == nil && !answer.noSuchPath() {
+		// Only a record is proof that the path exists: a gateway may refuse, in the vendor's own
+		// envelope, before it looks at the path.
+		if answer, err = c.call(ctx, OpRecord, key, other+query, nil); err == nil && answer.ok() {
 			c.otherRecordPath.Store(other != c.configuredRecordPath())
 		}
 	}

@@ -82,8 +82,12 @@ func (e *Error) Unwrap() error { return e.cause }
 // or a well-formed envelope refused it. Only then may it be sent again. The text never decides
 // this: a code 500 that says "insufficient credits" is a reason to tell the user, but the
 // provider's own word for it, 500, leaves open what had been done before it failed. For the same
-// cause an HTML page with status 402 is not certain: something in between may have written it.
-func (e *Error) Certain() bool { return e.NotSent || codes[e.Code].refusal }
+// cause an HTML page with status 402 is not certain: something in between may have written it. Nor
+// is an envelope that refuses inside a redirect or a server error: the two contradict each other.
+func (e *Error) Certain() bool {
+	agrees := e.HTTPStatus == e.Code || e.HTTPStatus/100 == 2 || e.HTTPStatus/100 == 4
+	return e.NotSent || codes[e.Code].refusal && agrees
+}
 
 // maxText is how much of a text is looked at.
 const maxText = 2000
@@ -120,7 +124,7 @@ var texts = []struct {
 	{regexp.MustCompile(`(?i)frequency is too high|too many requests`), RateLimited},
 	{regexp.MustCompile(`(?i)must not be (blank|null|empty)`), BadRequest},
 	{regexp.MustCompile(`(?i)(failed|unable|cannot|could not).*\b(fetch|download|access|load|open).*(image|url)`), InputImage},
-	{regexp.MustCompile(`(?i)image.*(format|unsupported)|image (fetch|download).*failed`), InputImage},
+	{regexp.MustCompile(`(?i)image.*\b(format|unsupported)|image (fetch|download).*failed`), InputImage},
 	{regexp.MustCompile(`(?i)\bapi.?key\b|unauthori[sz]ed`), Unauthorized},
 }
 

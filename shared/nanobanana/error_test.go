@@ -114,6 +114,18 @@ func TestCodes(t *testing.T) {
 	}
 }
 
+// An envelope that refuses, inside a status that leaves open what was done, is no certain refusal.
+func TestRefusalThatContradictsItsStatusIsNotCertain(t *testing.T) {
+	for _, code := range []int{400, 401, 402, 404, 413, 422, 429, 455, 505} {
+		for status, certain := range map[int]bool{200: true, 201: true, 400: true, 418: true, 307: false, 500: false, 502: false, 504: false} {
+			err := failure(t, answering(t, status, nil, fmt.Sprintf(`{"code":%d,"msg":"No."}`, code)), nanobanana.OpSubmit)
+			if err.Certain() != certain || err.Code != code || err.HTTPStatus != status {
+				t.Errorf("code %d with status %d: error = %v, certain %v; want %v", code, status, err, err.Certain(), certain)
+			}
+		}
+	}
+}
+
 func TestTextRefinesTheReasonOnly(t *testing.T) {
 	for _, tt := range []struct {
 		code    int
@@ -138,6 +150,8 @@ func TestTextRefinesTheReasonOnly(t *testing.T) {
 		{400, "cannot access url", nanobanana.InputImage, true},
 		{422, "image format is wrong", nanobanana.InputImage, true},
 		{500, "failed to upload image to our store", nanobanana.ServerError, false},
+		{501, "Image generation failed; see the log for more information", nanobanana.GenerationFailed, false},
+		{501, "Image unsupported", nanobanana.InputImage, false},
 		{401, "cannot access this url", nanobanana.Unauthorized, true},
 		{455, "too many requests during maintenance", nanobanana.Maintenance, true},
 		{500, "invalid api key", nanobanana.Unauthorized, false},

@@ -8,3 +8,10 @@ func DecodeRecord(body []byte) (Record, bool) {
 	}
 	return parseRecord(env)
 }
+
+// DecodeSubmit is what Submit does with an answer.
+func DecodeSubmit(status int, body []byte) (taskID string, err error) {
+	r := reply{status: status}
+	decodeObject(body, &r.envelope)
+	return r.submitted()
+}

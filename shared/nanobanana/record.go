@@ -1,6 +1,9 @@
 package nanobanana
 
-import "encoding/json"
+import (
+	"cmp"
+	"encoding/json"
+)
 
 // State is how far the provider is with a task.
 type State string
@@ -91,7 +94,7 @@ func parseParams(raw json.RawMessage) Params {
 	var p Params
 	for _, names := range []paramNames{outer, inner} {
 		if p.CallbackURL == "" {
-			p.CallbackURL = string(names.CallbackURL + names.CallbackURLSnake)
+			p.CallbackURL = string(cmp.Or(names.CallbackURL, names.CallbackURLSnake))
 		}
 		if p.Prompt == "" {
 			// Verbatim, not trimmed as a scalar is: it will be compared with what was sent.

@@ -1,9 +1,7 @@
 package nanobanana_test
 
 import (
-	"compress/gzip"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -155,6 +153,7 @@ func TestParams(t *testing.T) {
 		`{"prompt":"p"}`:                                                             {Present: true, Prompt: "p"},
 		`"{\"callBackUrl\":\"https://cb\",\"input\":{\"prompt\":\"p\"}}"`:            {Present: true, Prompt: "p", CallbackURL: "https://cb"},
 		`"{\"input\":\"{\\\"prompt\\\":\\\"p\\\",\\\"callBackUrl\\\":\\\"u\\\"}\"}"`: {Present: true, Prompt: "p", CallbackURL: "u"},
+		`"{\"callBackUrl\":\"https://cb\",\"callback_url\":\"https://cb\"}"`:         {Present: true, CallbackURL: "https://cb"},
 		`"{\"prompt\":7}"`: {},
 	} {
 		if got := record(t, `{"code":200,"data":{"successFlag":0,"paramJson":`+raw+`}}`).Params; got != want {
@@ -179,19 +178,11 @@ func TestRecordUnreadable(t *testing.T) {
 }
 
 func TestReplyIsBounded(t *testing.T) {
-	t.Run("a gzip bomb is unreadable", func(t *testing.T) {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Encoding", "gzip")
-			packed := gzip.NewWriter(w)
-			_, _ = io.CopyN(packed, zeros{}, 1<<30) // ends when the client hangs up
-			_ = packed.Close()
-		}))
-		defer server.Close()
-		client := &nanobanana.Client{BaseURL: server.URL, HTTP: nanobanana.NewHTTPClient()}
-		if err := failure(t, client, nanobanana.OpRecord); err.Reason != nanobanana.Unreadable {
-			t.Errorf("error = %v, want unreadable", err)
-		}
-	})
+	sim, bombing := simulate(t, func(k *nanobananatest.Knobs) { k.Credit.Kind = nanobananatest.FaultGzipBomb })
+	sim.SetKeys("key")
+	if err := failure(t, bombing, nanobanana.OpCredits); err.Reason != nanobanana.Unreadable {
+		t.Errorf("a gzip bomb: error = %v, want unreadable", err)
+	}
 	body := func(size int) string {
 		head, tail := `{"code":200,"data":{"successFlag":1,"x":"`, `"}}`
 		return head + strings.Repeat("x", size-len(head)-len(tail)) + tail
@@ -199,14 +190,12 @@ func TestReplyIsBounded(t *testing.T) {
 	if r := record(t, body(1<<20)); r.State != nanobanana.Succeeded {
 		t.Errorf("exactly 1 MiB: record = %+v", r)
 	}
-	if err := failure(t, answering(t, 200, nil, body(1<<20+1)), nanobanana.OpRecord); err.Reason != nanobanana.Unreadable {
-		t.Errorf("1 MiB and one byte: error = %v, want unreadable", err)
+	for _, long := range []string{body(1<<20 + 1), body(1<<20) + " "} {
+		if err := failure(t, answering(t, 200, nil, long), nanobanana.OpRecord); err.Reason != nanobanana.Unreadable {
+			t.Errorf("1 MiB and one byte: error = %v, want unreadable", err)
+		}
 	}
 }
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // paths is a provider that knows some record paths, and remembers what it was asked.
 type paths struct {
@@ -262,6 +251,10 @@ func TestRecordPath(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was remembered is not believed for ever.
+func TestRecordPathIsFoundAgain(t *testing.T) {
 	t.Run("changed while running", func(t *testing.T) {
 		provider := &paths{known: map[string]bool{"record": true}}
 		server := httptest.NewServer(provider)
@@ -274,6 +267,28 @@ func TestRecordPath(t *testing.T) {
 			if _, err := client.Record(t.Context(), "key", "task1"); err != nil {
 				t.Errorf("%s: %v", known, err)
 			}
+		}
+	})
+	t.Run("a path that only refuses is not remembered", func(t *testing.T) {
+		mux, asked := http.NewServeMux(), 0
+		mux.HandleFunc("/api/v1/nanobanana/record", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"code":404,"msg":"no such path"}`))
+		})
+		mux.HandleFunc("/api/v1/nanobanana/record-info", func(w http.ResponseWriter, r *http.Request) {
+			if asked++; asked == 1 { // a deployment of the provider's, say
+				http.NotFound(w, r)
+				return
+			}
+			_, _ = w.Write(nanobananatest.Golden("record-success"))
+		})
+		server := httptest.NewServer(mux)
+		defer server.Close()
+		client := &nanobanana.Client{BaseURL: server.URL, HTTP: nanobanana.NewHTTPClient()}
+		if err := failure(t, client, nanobanana.OpRecord); err.Reason != nanobanana.NotFound {
+			t.Errorf("error = %v, want not found", err)
+		}
+		if _, err := client.Record(t.Context(), "key", "task1"); err != nil || asked != 2 {
+			t.Errorf("error = %v after %d requests to the path that exists", err, asked)
 		}
 	})
 	t.Run("the vendor's own 404 is about the task", func(t *testing.T) {

@@ -53,6 +53,19 @@ func (r reply) ok() bool { return r.status >= 200 && r.status < 300 && r.code() 
 // envelope.
 func (r reply) noSuchPath() bool { return r.status == http.StatusNotFound && r.code() == 0 }
 
+// submitted reads the answer to a submit: the id of the task it became, or why it may be none.
+func (r reply) submitted() (taskID string, err error) {
+	taskID = r.taskID(r.taskData())
+	switch {
+	case taskID == "":
+		return "", r.err(OpSubmit)
+	case !r.ok():
+		// A refusal that names a task contradicts itself; trusting either half could pay twice.
+		return "", &Error{Op: OpSubmit, Reason: Unreadable, HTTPStatus: r.status}
+	}
+	return taskID, nil
+}
+
 // err is the one place where a reply becomes an error.
 func (r reply) err(op Op) *Error {
 	return &Error{
@@ -92,8 +105,8 @@ func (c *Client) call(ctx context.Context, op Op, key, path string, body []byte)
 	return r, nil
 }
 
-// newRequest builds a request that net/http cannot send twice: it repeats a POST only if it can
-// rewind the body (GetBody) or finds an Idempotency-Key header.
+// newRequest builds a request that net/http cannot send twice: to repeat a POST it needs to rewind
+// the body (GetBody), or an Idempotency-Key header as permission.
 func newRequest(ctx context.Context, key, url string, body []byte) (*http.Request, error) {
 	method := http.MethodGet
 	if body != nil {

@@ -3,82 +3,99 @@ package nanobananatest
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
-// refusal is an error in the vendor's envelope.
-type refusal struct {
-	code    int
-	message string
+// reply is an answer: the proper one, before a fault befalls it.
+type reply struct {
+	status      int
+	contentType string
+	body        []byte
 }
 
-// refuse answers with a refusal, by the carrier the knobs say.
-func (s *Server) refuse(w http.ResponseWriter, r refusal) {
-	status := r.code
+func success(body []byte) reply { return reply{http.StatusOK, "application/json", body} }
+
+// refuse is an error in the vendor's envelope, by the carrier the knobs say.
+func (s *Server) refuse(code int, message string) reply {
+	status := code
 	if s.Knobs().ErrorsInBody {
 		status = http.StatusOK
 	}
-	r.write(w, status)
+	return refusal(status, code, message)
 }
 
-func (r refusal) write(w http.ResponseWriter, status int) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(fill("refusal", fields{"code": r.code, "msg": r.message}))
+func refusal(status, code int, message string) reply {
+	return reply{status, "application/json", fill("refusal", fields{"code": code, "msg": message})}
 }
 
-// answer writes the proper answer, body, or what the fault makes of it.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, f Fault, contentType string, body []byte) {
-	half := body[:len(body)/2]
-	header := w.Header()
-	header.Set("Content-Type", contentType)
+// notFound is what the web server says that knows nothing of the vendor's envelope.
+var notFound = reply{http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found\n")}
+
+func (p reply) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", p.contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(p.body)))
+	w.WriteHeader(p.status)
+	_, _ = w.Write(p.body)
+}
+
+// answer writes the proper answer, or what the fault makes of it.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, f Fault, proper reply) {
 	switch f.Kind {
 	case FaultStatus, FaultCode:
-		s.answerCode(w, f)
+		f.answer(w)
 	case FaultHTML:
-		header.Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte("<!DOCTYPE html><title>One moment</title><p>Checking your browser."))
+		reply{http.StatusOK, "text/html", []byte("<!DOCTYPE html><title>One moment</title><p>Checking your browser.")}.write(w)
 	case FaultTruncated:
-		_, _ = w.Write(half)
+		proper.body = proper.body[:len(proper.body)/2]
+		proper.write(w)
 	case FaultCut:
-		header.Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(half)
+		whole := len(proper.body)
+		w.Header().Set("Content-Type", proper.contentType)
+		w.Header().Set("Content-Length", strconv.Itoa(whole))
+		w.WriteHeader(proper.status)
+		_, _ = w.Write(proper.body[:whole/2])
+		_ = http.NewResponseController(w).Flush() // what is not out by now never goes out
 		panic(http.ErrAbortHandler)
 	case FaultEmpty:
-		w.WriteHeader(http.StatusOK)
+		reply{http.StatusOK, proper.contentType, nil}.write(w)
 	case FaultNoTaskID:
-		_, _ = w.Write(fill("submit-generate", fields{"data": nil}))
+		success(fill("submit-generate", fields{"data": nil})).write(w)
 	case FaultReset, FaultClose:
 		hangUp(w, f.Kind == FaultReset)
 	case FaultHang:
 		s.hold(r)
 		panic(http.ErrAbortHandler)
 	case FaultRedirect:
-		header.Set("Location", f.Target)
+		w.Header().Set("Location", f.Target)
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	case FaultSlow:
-		s.drip(w, r, body)
+		s.drip(w, r, proper)
 	case FaultEndless:
-		pour(w, body)
+		s.pour(w, proper, make([]byte, 64<<10))
+	case FaultGzipBomb:
+		w.Header().Set("Content-Encoding", "gzip")
+		proper.body = pack(proper.body)
+		s.pour(w, proper, bomb())
 	default:
-		header.Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body)
+		proper.write(w)
 	}
 }
 
-func (s *Server) answerCode(w http.ResponseWriter, f Fault) {
+// answer writes the answer of FaultStatus and FaultCode.
+func (f Fault) answer(w http.ResponseWriter) {
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(time.Duration(f.RetryAfter).Seconds())))
 	}
-	r := refusal{cmp.Or(f.Code, 500), cmp.Or(f.Message, "The server says no.")}
-	status := http.StatusOK
+	code, status := cmp.Or(f.Code, 500), http.StatusOK
 	if f.Kind == FaultStatus {
-		status = r.code
+		status = code
 	}
-	r.write(w, status)
+	refusal(status, code, cmp.Or(f.Message, "The server says no.")).write(w)
 }
 
 // hangUp ends the connection without an answer.
@@ -101,11 +118,13 @@ func (s *Server) hold(r *http.Request) {
 	}
 }
 
-// drip writes body a byte a second, and the first byte at once.
-func (s *Server) drip(w http.ResponseWriter, r *http.Request, body []byte) {
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	for i := range body {
-		_, _ = w.Write(body[i : i+1])
+// drip writes the proper answer a byte a second, and its first byte at once.
+func (s *Server) drip(w http.ResponseWriter, r *http.Request, proper reply) {
+	w.Header().Set("Content-Type", proper.contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(proper.body)))
+	w.WriteHeader(proper.status)
+	for i := range proper.body {
+		_, _ = w.Write(proper.body[i : i+1])
 		_ = http.NewResponseController(w).Flush()
 		select {
 		case <-time.After(time.Second):
@@ -117,9 +136,21 @@ func (s *Server) drip(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 }
 
-// pour writes body, and then zeros for as long as somebody reads.
-func pour(w http.ResponseWriter, body []byte) {
-	zeros := bytes.Repeat([]byte{0}, 64<<10)
-	for _, err := w.Write(body); err == nil; _, err = w.Write(zeros) {
+// pour writes the proper answer, and then more again and again, for as long as somebody reads.
+func (s *Server) pour(w http.ResponseWriter, proper reply, more []byte) {
+	w.Header().Set("Content-Type", proper.contentType)
+	w.WriteHeader(proper.status)
+	for _, err := w.Write(proper.body); err == nil && s.life.Err() == nil; _, err = w.Write(more) {
 	}
+}
+
+// bomb is 1 MiB of zeros, packed. Packed pieces in a row are unpacked as one.
+var bomb = sync.OnceValue(func() []byte { return pack(make([]byte, 1<<20)) })
+
+func pack(body []byte) []byte {
+	var out bytes.Buffer
+	packed := gzip.NewWriter(&out)
+	_, _ = packed.Write(body) // a buffer takes everything
+	_ = packed.Close()
+	return out.Bytes()
 }

@@ -1,6 +1,7 @@
 package nanobananatest
 
 import (
+	"bytes"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -46,4 +47,34 @@ func fill(name string, values fields) []byte {
 		panic(fmt.Errorf("sample %s: %w", name, err))
 	}
 	return body
+}
+
+// spell is body with its numbers as texts, where the knobs say so.
+func (k Knobs) spell(body []byte) []byte {
+	if !k.TextNumbers {
+		return body
+	}
+	var reply map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	if err := decoder.Decode(&reply); err != nil {
+		panic(err) // it is ours
+	}
+	spelled, err := json.Marshal(spelled(reply))
+	if err != nil {
+		panic(err)
+	}
+	return spelled
+}
+
+func spelled(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		return v.String()
+	case map[string]any:
+		for name := range v {
+			v[name] = spelled(v[name])
+		}
+	}
+	return value
 }

@@ -5,146 +5,175 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"time"
 )
 
-// entry is one line of the journal: something happened that must outlive the process.
+// journal is the memory of a server in a file: one JSON object a line, never rewritten. The zero
+// journal keeps nothing. It is guarded by Server.mu.
+type journal struct {
+	file *os.File
+	err  error // of the first write that failed; then none follows, since its line may be torn
+}
+
+// entry is one line: something happened that must outlive the process.
 type entry struct {
 	Accepted *acceptance `json:"accepted,omitempty"`
 	Finished *ending     `json:"finished,omitempty"`
-	Told     string      `json:"told,omitempty"`    // the task whose callback was taken
+	Told     string      `json:"told,omitempty"`    // the id of a task that will not be called back any more
 	Balance  *float64    `json:"balance,omitempty"` // as set
 }
 
 type acceptance struct {
-	ID          string         `json:"id"`
-	Endpoint    string         `json:"endpoint"`
-	Params      map[string]any `json:"params"`
-	CreatedAt   time.Time      `json:"createdAt"`
-	Charge      float64        `json:"charge"`
-	URLs        []string       `json:"urls"`
-	Outcome     Outcome        `json:"outcome"`
-	DoneAt      time.Time      `json:"doneAt"`
-	VisibleFrom time.Time      `json:"visibleFrom"`
+	ID        string         `json:"id"`
+	Endpoint  string         `json:"endpoint"`
+	Params    map[string]any `json:"params"`
+	CreatedAt time.Time      `json:"createdAt"`
+	Due       time.Time      `json:"due"`
+	Visible   time.Time      `json:"visible"`
+	Charge    float64        `json:"charge"`
+	Outcome   Outcome        `json:"outcome"`
+	Look      look           `json:"look"`
 }
 
+// ending is what became of a task: a failure where it has a code.
 type ending struct {
-	ID           string   `json:"id"`
-	Flag         int      `json:"flag"`
-	ErrorCode    int      `json:"errorCode,omitempty"`
-	ErrorMessage string   `json:"errorMessage,omitempty"`
-	Refunded     bool     `json:"refunded,omitempty"`
-	Inputs       [][]byte `json:"inputs,omitempty"` // small PNGs: what an edit is drawn from may be gone later
+	ID           string    `json:"id"`
+	At           time.Time `json:"at"`
+	ErrorCode    int       `json:"errorCode,omitempty"`
+	ErrorMessage string    `json:"errorMessage,omitempty"`
+	Refunded     bool      `json:"refunded,omitempty"`
+	Inputs       [][]byte  `json:"inputs,omitempty"`
 }
 
 // Open is New with a journal in the file at path, so that a provider outlives the process it runs
-// in, killed or not: its tasks, its ledger, its pictures. Tasks that were running go on, and
-// callbacks that were not taken are sent again. Knobs are not kept.
+// in, killed or not: it knows its tasks and its balance, and serves the same pictures. Knobs, API
+// keys, counters and the lists of reads, callbacks and downloads begin anew. One process at a time
+// may have the file open.
+//
+// The caller sets URL, and calls Resume.
 func Open(path string, adjust ...func(*Knobs)) (*Server, error) {
 	s := New(adjust...)
-	kept, err := s.replay(path)
-	if err != nil {
-		return nil, fmt.Errorf("nanobananatest: %s: %w", path, err)
-	}
-	s.journal, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err == nil { // a line that was torn when the process died is written over
-		err = s.journal.Truncate(kept)
-	}
-	if err == nil {
-		_, err = s.journal.Seek(kept, 0)
-	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("nanobananatest: %w", err)
 	}
-	for _, t := range s.order {
-		if t.Flag == FlagRunning || !t.toldOnce {
-			s.running.Go(func() { s.live(t, Duration(time.Until(t.doneAt))) })
-		}
+	kept, err := s.replay(file)
+	if err == nil {
+		err = file.Truncate(kept) // a line that was torn when the process died
 	}
+	if err != nil {
+		return nil, fmt.Errorf("nanobananatest: %s: %w", path, errors.Join(err, file.Close()))
+	}
+	s.journal.file = file
 	return s, nil
 }
 
-// replay does again what the journal tells, and returns how much of it is whole lines.
-func (s *Server) replay(path string) (kept int64, err error) {
-	journal, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+// Resume lets the tasks go on that the journal left unfinished: they are done when their time
+// comes, or at once if it has passed, and called back unless that was over. The first request does
+// the same, but nobody may ask a provider that should be calling.
+func (s *Server) Resume() {
+	s.resume.Do(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, t := range s.order {
+			if !t.Over && !s.closed {
+				s.running.Go(func() { s.live(t) })
+			}
+		}
+	})
+}
+
+// replay does again what the journal tells, and returns the length of its whole lines.
+func (s *Server) replay(file io.Reader) (kept int64, err error) {
+	all, err := io.ReadAll(file)
+	if err != nil {
+		return 0, err
 	}
-	for err == nil {
-		line, rest, whole := bytes.Cut(journal[kept:], []byte("\n"))
+	for n := 1; ; n++ {
+		line, _, whole := bytes.Cut(all[kept:], []byte("\n"))
 		if !whole {
-			break
+			return kept, nil
 		}
 		var e entry
-		if err = json.Unmarshal(line, &e); err == nil {
-			err = s.apply(e)
+		if err := json.Unmarshal(line, &e); err != nil {
+			return 0, fmt.Errorf("line %d: %w", n, err)
 		}
-		kept = int64(len(journal) - len(rest))
+		if err := s.apply(e); err != nil {
+			return 0, fmt.Errorf("line %d: %w", n, err)
+		}
+		kept += int64(len(line)) + 1
 	}
-	return kept, err
 }
 
 func (s *Server) apply(e entry) error {
-	if e.Balance != nil {
-		s.balance = *e.Balance
-	}
-	if a := e.Accepted; a != nil {
-		known, err := json.Marshal(a.Params)
+	if e.Accepted != nil {
+		t, err := e.Accepted.task()
 		if err != nil {
 			return err
 		}
-		t := &task{
-			Task: Task{
-				ID: a.ID, Endpoint: a.Endpoint, Params: a.Params, CreatedAt: a.CreatedAt, Charge: a.Charge, URLs: a.URLs,
-			},
-			endpoint: endpoints[a.Endpoint], outcome: a.Outcome, doneAt: a.DoneAt, visible: a.VisibleFrom,
-			called: make(chan struct{}),
-		}
-		if err := json.Unmarshal(known, &t.order); err != nil {
-			return err
-		}
-		t.Prompt, t.CallbackURL = t.order.Prompt, t.order.CallbackURL
-		s.balance -= a.Charge
-		s.tasks[t.ID], s.order = t, append(s.order, t)
+		s.add(t)
 	}
-	if f := e.Finished; f != nil {
-		t, ok := s.tasks[f.ID]
-		if !ok {
-			return fmt.Errorf("the end of a task that never began: %s", f.ID)
+	if e.Finished != nil {
+		t, known := s.tasks[e.Finished.ID]
+		if !known {
+			return fmt.Errorf("task %q ends and never began", e.Finished.ID)
 		}
-		t.Flag, t.ErrorCode, t.ErrorMessage, t.Refunded, t.inputs = f.Flag, f.ErrorCode, f.ErrorMessage, f.Refunded, f.Inputs
-		if f.Refunded {
-			s.balance += t.Charge
-		}
+		s.end(t, *e.Finished)
 	}
-	if t, ok := s.tasks[e.Told]; ok {
-		t.toldOnce = true
+	if t, known := s.tasks[e.Told]; known {
+		t.Over = true
+	}
+	if e.Balance != nil {
+		s.balance = *e.Balance
 	}
 	return nil
 }
 
-// write appends to the journal, if there is one. The caller holds Server.mu.
-func (s *Server) write(e entry) error {
-	if s.journal == nil {
-		return nil
-	}
-	line, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	_, err = s.journal.Write(append(line, '\n')) // in one write, which outlives kill -9
-	return err
-}
-
 func (t *task) acceptance() *acceptance {
 	return &acceptance{
-		ID: t.ID, Endpoint: t.Endpoint, Params: t.Params, CreatedAt: t.CreatedAt, Charge: t.Charge, URLs: t.URLs,
-		Outcome: t.outcome, DoneAt: t.doneAt, VisibleFrom: t.visible,
+		ID: t.ID, Endpoint: t.Endpoint, Params: t.Params, CreatedAt: t.CreatedAt, Due: t.due, Visible: t.visible,
+		Charge: t.Charge, Outcome: t.outcome, Look: t.look,
 	}
 }
 
-func (t *task) ending() *ending {
-	return &ending{ID: t.ID, Flag: t.Flag, ErrorCode: t.ErrorCode, ErrorMessage: t.ErrorMessage, Refunded: t.Refunded, Inputs: t.inputs}
+func (a *acceptance) task() (*task, error) {
+	e, known := endpoints[a.Endpoint]
+	if !known {
+		return nil, fmt.Errorf("unknown endpoint %q", a.Endpoint)
+	}
+	o, err := read(a.Params)
+	if err != nil {
+		return nil, err
+	}
+	return &task{
+		Task: Task{
+			ID: a.ID, Endpoint: a.Endpoint, Prompt: o.Prompt, Params: a.Params, CallbackURL: o.CallbackURL,
+			CreatedAt: a.CreatedAt, Charge: a.Charge,
+		},
+		endpoint: e, order: o, look: a.Look, outcome: a.Outcome, visible: a.Visible, due: a.Due, called: make(chan struct{}),
+	}, nil
+}
+
+// write appends a line, in one write: what the kernel has taken outlives kill -9.
+func (j *journal) write(e entry) error {
+	if j.file == nil || j.err != nil {
+		return j.err
+	}
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = j.file.Write(append(line, '\n'))
+	}
+	if err != nil {
+		j.err = fmt.Errorf("nanobananatest: write journal: %w", err)
+	}
+	return j.err
+}
+
+func (j *journal) close() {
+	if j.file != nil {
+		_ = j.file.Close() // every line is written already
+		j.file = nil
+	}
 }

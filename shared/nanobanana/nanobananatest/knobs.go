@@ -1,13 +1,15 @@
 package nanobananatest
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
 
 // Knobs is what the simulated provider does that a test may want otherwise. Its zero value, but
-// for the defaults New sets, is a provider that works at once and never fails. Words not listed
-// at a field count as its default. It goes to JSON and back, durations as "1.5s".
+// for the defaults New sets, is a provider that works at once and never fails. It goes to JSON and
+// back, durations as "1.5s".
 type Knobs struct {
 	// Tasks.
 	Delay   Duration `json:"delay"`   // from acceptance until a task is done
@@ -32,18 +34,21 @@ type Knobs struct {
 	BareFailures    bool     `json:"bareFailures"`         // the record of a failure gives neither code nor text
 	ParamJSON       string   `json:"paramJson"`            // "full" (default), "noCallback", "absent"
 	ShortBy         int      `json:"shortBy"`              // so many pictures fewer than asked, in records and callbacks
-	Delivery        string   `json:"delivery"`             // several URLs as "array" (default), "jsonText", "commaText", "resultUrls"
+	Delivery        string   `json:"delivery"`             // several URLs as "array" (default), "jsonText", "commaText", or by a list's name, such as "images"
+	TextNumbers     bool     `json:"textNumbers"`          // the numbers of records, callbacks and the balance are texts
 
 	// Callbacks.
 	LoseCallbacks       bool       `json:"loseCallbacks"`
 	RepeatCallbacks     int        `json:"repeatCallbacks"`     // each is sent so many times at once; 0 and 1 are once
+	CallbackDelay       Duration   `json:"callbackDelay"`       // from the end of a task until it is called back
 	EarlyCallbacks      bool       `json:"earlyCallbacks"`      // the task is done, and called back, before its submit is answered
 	ContradictCallbacks bool       `json:"contradictCallbacks"` // after a success is told, a failure is
+	ForgeCallbacks      bool       `json:"forgeCallbacks"`      // as soon as a task is accepted, somebody else calls back, thrice
 	CallbackRetries     []Duration `json:"callbackRetries"`     // the waits before each retry, after an answer other than 2xx
 
-	// Pictures.
-	PictureSide   int    `json:"pictureSide"`   // longest side in pixels at 1K; 2K is twice, 4K four times as long
-	PictureFormat string `json:"pictureFormat"` // "png", "jpg", "webp"; empty: generate-2 draws jpg, the others png
+	// Pictures, of an order as the knobs are when it is accepted, so that a URL never changes what it shows.
+	PictureSide   int    `json:"pictureSide"`   // longest side in pixels at 1K; 2K is twice, 4K four times as long; at most 4096
+	PictureFormat string `json:"pictureFormat"` // "png", "jpg", "webp"; empty: the order's outputFormat, else jpg from generate-2 and png from the others
 	Mislabel      bool   `json:"mislabel"`      // the name and the Content-Type say JPEG, whatever the bytes are
 }
 
@@ -64,7 +69,7 @@ type FaultKind string
 // The kinds of faults. Each happens after the request was read.
 const (
 	NoFault        FaultKind = ""
-	FaultStatus    FaultKind = "status"    // Code as HTTP status and in the envelope
+	FaultStatus    FaultKind = "status"    // Code as HTTP status, 200 to 599, and in the envelope
 	FaultCode      FaultKind = "code"      // Code in the envelope, HTTP status 200
 	FaultHTML      FaultKind = "html"      // a page, HTTP status 200
 	FaultTruncated FaultKind = "truncated" // half the proper body, as if it were whole
@@ -77,7 +82,13 @@ const (
 	FaultRedirect  FaultKind = "redirect"  // 307 to Target
 	FaultSlow      FaultKind = "slow"      // the proper body, a byte a second
 	FaultEndless   FaultKind = "endless"   // the proper body and then zeros, until the client gives up
+	FaultGzipBomb  FaultKind = "gzipBomb"  // the same, packed a thousandfold
 )
+
+var faultKinds = []FaultKind{
+	FaultStatus, FaultCode, FaultHTML, FaultTruncated, FaultCut, FaultEmpty, FaultNoTaskID, FaultReset, FaultClose, FaultHang,
+	FaultRedirect, FaultSlow, FaultEndless, FaultGzipBomb,
+}
 
 // Outcome is how tasks accepted from now on end.
 type Outcome struct {
@@ -97,6 +108,37 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)
 	return err
+}
+
+// check names the fields that hold what is not listed at them.
+func (k Knobs) check() error {
+	var wrong []error
+	require := func(lawful bool, field string, value any) {
+		if !lawful {
+			wrong = append(wrong, fmt.Errorf("knob %s: unknown value %+v", field, value))
+		}
+	}
+	word := func(field, value string, known ...string) {
+		require(value == "" || slices.Contains(known, value), field, value)
+	}
+	word("recordPath", k.RecordPath, "record-info", "record", "both")
+	word("paramJson", k.ParamJSON, "full", "noCallback", "absent")
+	word("delivery", k.Delivery, "array", "jsonText", "commaText", "resultUrls", "resultImageUrls", "result_urls", "images")
+	word("pictureFormat", k.PictureFormat, "png", "jpg", "webp")
+	for field, f := range map[string]Fault{"submit": k.Submit, "record": k.Record, "credit": k.Credit, "download": k.Download} {
+		require(f.lawful(), field, f)
+	}
+	for field, n := range map[string]int{
+		"outcome.times": k.Outcome.Times, "shortBy": k.ShortBy, "repeatCallbacks": k.RepeatCallbacks, "pictureSide": k.PictureSide,
+	} {
+		require(n >= 0, field, n)
+	}
+	return errors.Join(wrong...)
+}
+
+func (f Fault) lawful() bool {
+	sendable := f.Kind != FaultStatus || f.Code == 0 || f.Code >= 200 && f.Code <= 599
+	return (f.Kind == NoFault || slices.Contains(faultKinds, f.Kind)) && f.Times >= 0 && sendable
 }
 
 func defaults() Knobs {
@@ -119,12 +161,16 @@ func (s *Server) Knobs() Knobs {
 	return s.knobs.clone()
 }
 
-// SetKnobs lets change alter the knobs; it takes effect for what happens next.
+// SetKnobs lets change alter the knobs; it takes effect for what happens next. A value that a knob
+// does not know is a mistake in the test, and panics: it would test nothing.
 func (s *Server) SetKnobs(change func(*Knobs)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	knobs := s.knobs.clone()
 	change(&knobs)
+	if err := knobs.check(); err != nil {
+		panic(fmt.Errorf("nanobananatest: %w", err))
+	}
 	s.knobs = knobs.clone() // change may have kept its argument
 }
 

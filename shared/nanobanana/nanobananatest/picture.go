@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,11 +39,18 @@ type album struct {
 
 // sheet is all that a picture is drawn from, so that the same order gives the same bytes.
 type sheet struct {
-	prompt        string
-	n             int // which of the order's pictures, from 1
-	width, height int
-	format        string
-	edit          string // the task whose inputs are drawn in; empty where there are none
+	prompt string
+	n      int // which of the order's pictures, from 1
+	look   look
+	edit   string // the task whose inputs are drawn in; empty where there are none
+}
+
+// look is what the knobs decide of a picture, for good when its order is accepted.
+type look struct {
+	Width     int    `json:"width"`
+	Height    int    `json:"height"`
+	Format    string `json:"format"`    // what it is encoded in
+	Extension string `json:"extension"` // what its name and its Content-Type say it is encoded in
 }
 
 const albumSize = 64
@@ -56,28 +64,35 @@ func (a *album) picture(sh sheet, inputs [][]byte) ([]byte, error) {
 	}
 	var images []image.Image
 	for _, input := range inputs {
-		img, err := png.Decode(bytes.NewReader(input))
+		img, err := jpeg.Decode(bytes.NewReader(input))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("decode input image: %w", err)
 		}
 		images = append(images, img)
 	}
-	body, err := encode(sh.draw(images), sh.format)
+	body, err := encode(sh.draw(images), sh.look.Format)
 	if err != nil {
 		return nil, err
 	}
+	a.keep(sh, body)
+	return body, nil
+}
+
+func (a *album) keep(sh sheet, body []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.drawn == nil {
-		a.drawn = map[sheet][]byte{}
+	if _, known := a.drawn[sh]; known { // it was drawn twice at once
+		return
 	}
 	if len(a.order) >= albumSize {
 		delete(a.drawn, a.order[0])
 		a.order = a.order[1:]
 	}
+	if a.drawn == nil {
+		a.drawn = map[sheet][]byte{}
+	}
 	a.drawn[sh] = body
 	a.order = append(a.order, sh)
-	return body, nil
 }
 
 func encode(img image.Image, format string) ([]byte, error) {
@@ -103,10 +118,11 @@ func (sh sheet) draw(inputs []image.Image) image.Image {
 	hash := fnv.New64a()
 	_, _ = io.WriteString(hash, sh.prompt)
 	dice := rand.New(rand.NewPCG(hash.Sum64(), uint64(sh.n)))
-	img := image.NewRGBA(image.Rect(0, 0, sh.width, sh.height))
+	width, height := sh.look.Width, sh.look.Height
+	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	gradient(img, tone(dice), tone(dice))
 	for range 5 {
-		disc(img, tone(dice), dice.IntN(sh.width), dice.IntN(sh.height), 1+dice.IntN(1+min(sh.width, sh.height)/4))
+		disc(img, tone(dice), dice.IntN(width), dice.IntN(height), 1+dice.IntN(1+min(width, height)/4))
 	}
 	insert(img, inputs, tone(dice))
 	caption(img, sh.prompt)
@@ -194,58 +210,71 @@ func size(ratio, resolution string, side int) (width, height int) {
 	return max(1, side*w/h), side
 }
 
-// result serves a picture: the name is the task's id, which picture of it, and an extension.
+// names are what the pictures of t are served as.
+func (t *task) names() []string {
+	names := make([]string, t.order.count())
+	for i := range names {
+		names[i] = fmt.Sprintf("%s-%d.%s", t.ID, i+1, t.look.Extension)
+	}
+	return names
+}
+
+// result serves a picture.
 func (s *Server) result(w http.ResponseWriter, r *http.Request) {
-	name, extension, _ := strings.Cut(r.PathValue("name"), ".")
-	id, number, _ := strings.Cut(name, "-")
-	n, err := strconv.Atoi(number)
+	name := r.PathValue("name")
+	id, _, _ := strings.Cut(name, "-")
 	s.mu.Lock()
-	t, known := s.tasks[id]
-	known = known && err == nil && n >= 1 && n <= len(t.URLs) && t.Flag == FlagSucceeded
-	if known {
+	t, n := s.tasks[id], 0
+	if t != nil && t.Flag == FlagSucceeded {
+		n = 1 + slices.Index(t.names(), name)
+	}
+	if n > 0 {
 		t.Downloads++
 	}
 	s.mu.Unlock()
 	fault := s.take(func(k *Knobs) *Fault { return &k.Download })
+	proper := notFound
 	switch {
 	case strings.HasPrefix(r.UserAgent(), "Go-http-client"):
 		// The vendor's host does so too: clients that say who they are are let in.
-		http.Error(w, "403 for the default User-Agent of a library", http.StatusForbidden)
-		return
-	case !known:
-		http.NotFound(w, r)
-		return
+		proper = reply{http.StatusForbidden, "text/plain", []byte("403 for the default User-Agent of a library\n")}
+	case n > 0:
+		proper = s.picture(t, n)
 	}
-	knobs := s.Knobs()
-	width, height := size(cmp.Or(t.order.ImageSize, t.order.AspectRatio), t.order.Resolution, knobs.PictureSide)
-	sh := sheet{prompt: t.Prompt, n: n, width: width, height: height, format: knobs.format(t)}
+	s.answer(w, r, fault, proper)
+}
+
+func (s *Server) picture(t *task, n int) reply {
+	sh := sheet{prompt: t.Prompt, n: n, look: t.look}
 	if len(t.inputs) > 0 {
 		sh.edit = t.ID
 	}
 	body, err := s.album.picture(sh, t.inputs)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		return reply{http.StatusInternalServerError, "text/plain", []byte(err.Error())}
 	}
-	s.answer(w, r, fault, contentTypes[extension], body)
+	return reply{http.StatusOK, contentTypes[t.look.Extension], body}
 }
 
 var contentTypes = map[string]string{"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
-// format is in what the pictures of t are encoded.
-func (k Knobs) format(t *task) string {
-	return cmp.Or(k.PictureFormat, t.order.OutputFormat, t.endpoint.format)
-}
-
-// extension is in what their names say they are.
-func (k Knobs) extension(t *task) string {
-	if k.Mislabel {
-		return "jpg"
+// look decides what the pictures of an order will look like.
+func (k Knobs) look(e endpoint, o order) look {
+	format := e.format
+	if contentTypes[k.PictureFormat] != "" {
+		format = k.PictureFormat
+	} else if o.OutputFormat != "" {
+		format = o.OutputFormat
 	}
-	return k.format(t)
+	l := look{Format: format, Extension: format}
+	if k.Mislabel {
+		l.Extension = "jpg"
+	}
+	l.Width, l.Height = size(cmp.Or(o.ImageSize, o.AspectRatio), o.Resolution, k.PictureSide)
+	return l
 }
 
-// fetch gets an input image as a small PNG. Plain http is for loopback, where tests and the local
+// fetch gets an input image as a small JPEG. Plain http is for loopback, where tests and the local
 // run keep their pictures.
 func (s *Server) fetch(ctx context.Context, address string) ([]byte, error) {
 	u, err := url.Parse(address)
@@ -266,17 +295,17 @@ func (s *Server) fetch(ctx context.Context, address string) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxInput+1))
-	if err != nil || resp.StatusCode != http.StatusOK || len(body) > maxInput {
-		return nil, fmt.Errorf("status %d, %d bytes: %w", resp.StatusCode, len(body), err)
-	}
-	small, err := decodeSmall(body)
 	if err != nil {
 		return nil, err
 	}
-	return encode(small, "png")
+	if resp.StatusCode != http.StatusOK || len(body) > maxInput {
+		return nil, fmt.Errorf("status %d, %d bytes", resp.StatusCode, len(body))
+	}
+	return shrink(body)
 }
 
-func decodeSmall(body []byte) (image.Image, error) {
+// shrink makes a small JPEG of an image, on white where one can see through it.
+func shrink(body []byte) ([]byte, error) {
 	config, _, err := image.DecodeConfig(bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -290,6 +319,7 @@ func decodeSmall(body []byte) (image.Image, error) {
 	}
 	width, height := size(fmt.Sprintf("%d:%d", config.Width, config.Height), "", inputSide)
 	small := image.NewRGBA(image.Rect(0, 0, width, height))
-	draw.ApproxBiLinear.Scale(small, small.Rect, img, img.Bounds(), draw.Src, nil)
-	return small, nil
+	draw.Draw(small, small.Rect, image.White, image.Point{}, draw.Src)
+	draw.ApproxBiLinear.Scale(small, small.Rect, img, img.Bounds(), draw.Over, nil)
+	return encode(small, "jpg")
 }

@@ -1,6 +1,7 @@
 package nanobananatest
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -11,20 +12,21 @@ import (
 func (s *Server) record(w http.ResponseWriter, r *http.Request, path string) {
 	knobs := s.Knobs()
 	if served := knobs.RecordPath; served != "both" && (served == "record") != (path == "record") {
-		http.NotFound(w, r) // not the vendor's envelope: the path is unknown, not the task
+		notFound.write(w) // it is the path that is unknown, not the task
 		return
 	}
 	fault := s.take(func(k *Knobs) *Fault { return &k.Record })
 	t, visible := s.noteRead(r.FormValue("taskId"))
+	var proper reply
 	switch {
-	case !s.authorized(w, r):
-	case fault.Kind == NoFault && !visible:
-		s.refuse(w, refusal{404, "the task does not exist"})
-	case !visible: // a fault that needs a proper body cuts up that of another
-		s.answer(w, r, fault, "application/json", Golden("record-running"))
+	case !s.authorized(r):
+		proper = s.unauthorized()
+	case !visible:
+		proper = s.refuse(404, "the task does not exist")
 	default:
-		s.answer(w, r, fault, "application/json", s.recordBody(t, knobs))
+		proper = success(knobs.spell(s.recordBody(t, knobs)))
 	}
+	s.answer(w, r, fault, proper)
 }
 
 // noteRead counts a read of a record, and tells whether it may be seen.
@@ -52,12 +54,14 @@ func (s *Server) recordBody(t *task, knobs Knobs) []byte {
 		t.told++
 	}
 	values := t.common(knobs)
+	if shown.Flag != FlagRunning {
+		values["data.completeTime"] = t.stamp(t.doneAt)
+	}
 	sample := "record-running"
 	switch shown.Flag {
 	case FlagSucceeded:
 		sample = "record-success"
-		values["data.completeTime"] = s.Now().UTC().Format(time.RFC3339)
-		values["data.response"] = t.delivered(knobs)
+		values["data.response"] = s.delivered(t, knobs)
 	case FlagFailed:
 		sample = "record-failed"
 		values["data.errorCode"], values["data.errorMessage"] = shown.ErrorCode, shown.ErrorMessage
@@ -72,7 +76,8 @@ func (s *Server) recordBody(t *task, knobs Knobs) []byte {
 }
 
 // callbackBody is what is called back about a task that is done: in family A the outcome and the
-// URL, in family B the whole record. Contradicting, a failure whatever became of it.
+// URL, in family B the whole record, whose completeTime stays the sample's: a time that does not
+// exist. Contradicting, a failure whatever became of it.
 func (s *Server) callbackBody(t *task, knobs Knobs, contradict bool) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,14 +88,14 @@ func (s *Server) callbackBody(t *task, knobs Knobs, contradict bool) []byte {
 	switch {
 	case t.endpoint.newer && code == 0:
 		values := t.common(knobs)
-		values["data.response"] = t.delivered(knobs)
+		values["data.response"] = s.delivered(t, knobs)
 		return fill("callback-newer", values)
 	case t.endpoint.newer:
 		values := t.common(knobs)
 		values["data.errorCode"], values["data.errorMessage"] = code, message
 		return fill("callback-newer-failed", values)
 	case code == 0:
-		info := t.delivered(knobs)
+		info := s.delivered(t, knobs)
 		delete(info, "originImageUrl")
 		return fill("callback-generate", fields{"data.taskId": t.ID, "data.info": info})
 	}
@@ -99,17 +104,21 @@ func (s *Server) callbackBody(t *task, knobs Knobs, contradict bool) []byte {
 
 // common is what every record holds. The caller holds Server.mu.
 func (t *task) common(knobs Knobs) fields {
-	created := t.CreatedAt.UTC()
-	values := fields{
+	model := strings.Replace(t.Endpoint, "generate", "nano-banana", 1)
+	return fields{
 		"data.taskId":        t.ID,
-		"data.operationType": strings.Replace(t.Endpoint, "generate", "nano-banana", 1),
-		"data.createTime":    created.Format(time.RFC3339),
+		"data.operationType": model + "_" + strings.ToLower(cmp.Or(t.order.Resolution, "1K")),
+		"data.createTime":    t.stamp(t.CreatedAt),
 		"data.paramJson":     t.paramJSON(knobs),
 	}
-	if t.endpoint.newer { // zone-less, and of another zone
-		values["data.createTime"] = created.Add(8 * time.Hour).Format(time.DateTime)
+}
+
+// stamp writes a time as the endpoint's records do: the newer ones without a zone, and of another.
+func (t *task) stamp(at time.Time) string {
+	if t.endpoint.newer {
+		return at.UTC().Add(8 * time.Hour).Format(time.DateTime)
 	}
-	return values
+	return at.UTC().Format(time.RFC3339)
 }
 
 func (t *task) paramJSON(knobs Knobs) string {
@@ -124,15 +133,30 @@ func (t *task) paramJSON(knobs Knobs) string {
 	return string(text)
 }
 
+// urls are where the pictures of t are served.
+func (s *Server) urls(t *task) []string {
+	urls := t.names()
+	for i, name := range urls {
+		urls[i] = s.URL + "/result/" + name
+	}
+	return urls
+}
+
 // delivered is where the URLs of the pictures stand, in the shape the knobs say. originImageUrl is
 // a trap: it looks like a result, and nothing is there.
-func (t *task) delivered(knobs Knobs) map[string]any {
-	urls := t.URLs[:max(0, len(t.URLs)-knobs.ShortBy)]
-	origin := strings.Replace(t.URLs[0], "/result/", "/result/origin-", 1)
-	response := map[string]any{"originImageUrl": origin}
+func (s *Server) delivered(t *task, knobs Knobs) map[string]any {
+	urls := s.urls(t)
+	urls = urls[:max(0, len(urls)-max(0, knobs.ShortBy))]
+	response := map[string]any{"originImageUrl": s.URL + "/result/origin-" + t.names()[0]}
 	switch {
-	case knobs.Delivery == "resultUrls":
-		response["resultUrls"] = urls
+	case knobs.Delivery == "resultUrls", knobs.Delivery == "resultImageUrls", knobs.Delivery == "result_urls":
+		response[knobs.Delivery] = urls
+	case knobs.Delivery == "images":
+		images := make([]map[string]string, len(urls))
+		for i, url := range urls {
+			images[i] = map[string]string{"url": url}
+		}
+		response["images"] = images
 	case len(urls) == 1:
 		response["resultImageUrl"] = urls[0]
 	case knobs.Delivery == "jsonText":

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -25,24 +24,27 @@ const (
 	userAgent      = "nanobanana-simulator/1"
 )
 
-// Server is the simulated provider. It is an http.Handler; NewServer also listens.
+// Server is the simulated provider. It is an http.Handler; NewServer also listens, and Open gives
+// one that remembers.
 type Server struct {
 	// URL is where the server is reached, such as http://127.0.0.1:4711: the client's BaseURL, and
-	// the beginning of the pictures' URLs. Set by NewServer; set it before use after New.
+	// the beginning of the pictures' URLs. Set by NewServer; set it before use after New and Open.
 	URL string
 
 	// Now is the clock that stamps tasks and reads; set it before use. Waiting is done in real time.
 	Now func() time.Time
 
-	mux     *http.ServeMux
-	client  *http.Client // for callbacks and input images
-	album   album
-	running sync.WaitGroup // the tasks' goroutines and the listener
-	life    context.Context
-	stop    context.CancelFunc
+	mux      *http.ServeMux
+	listener *http.Server // of NewServer
+	client   *http.Client // for callbacks and input images
+	album    album
+	running  sync.WaitGroup // the listener, requests and the tasks' goroutines
+	life     context.Context
+	stop     context.CancelFunc
+	resume   sync.Once
 
 	mu      sync.Mutex // guards what follows
-	journal *os.File   // nil where nothing is kept
+	journal journal
 	closed  bool
 	knobs   Knobs
 	keys    []string
@@ -72,8 +74,9 @@ func New(adjust ...func(*Knobs)) *Server {
 	for name, e := range endpoints {
 		s.mux.HandleFunc("POST /api/v1/nanobanana/"+name, func(w http.ResponseWriter, r *http.Request) { s.submit(w, r, name, e) })
 	}
-	s.mux.HandleFunc("GET /api/v1/nanobanana/record-info", func(w http.ResponseWriter, r *http.Request) { s.record(w, r, "record-info") })
-	s.mux.HandleFunc("GET /api/v1/nanobanana/record", func(w http.ResponseWriter, r *http.Request) { s.record(w, r, "record") })
+	for _, path := range []string{"record-info", "record"} {
+		s.mux.HandleFunc("GET /api/v1/nanobanana/"+path, func(w http.ResponseWriter, r *http.Request) { s.record(w, r, path) })
+	}
 	s.mux.HandleFunc("GET /api/v1/common/credit", s.credit)
 	s.mux.HandleFunc("GET /result/{name}", s.result)
 	return s
@@ -88,27 +91,49 @@ func NewServer(adjust ...func(*Knobs)) *Server {
 	}
 	s := New(adjust...)
 	s.URL = "http://" + listener.Addr().String()
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	s.running.Go(func() { _ = server.Serve(listener) }) // ends by Close alone
-	context.AfterFunc(s.life, func() { _ = server.Close() })
+	s.listener = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	s.running.Go(func() { _ = s.listener.Serve(listener) }) // ends by Close alone
 	return s
 }
 
-// ServeHTTP answers as the provider would.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+// ServeHTTP answers as the provider would, also behind http.StripPrefix: URL then ends in the
+// prefix.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.Resume()
+	if !s.enter() {
+		http.Error(w, "the server is closed", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.running.Done()
+	s.mux.ServeHTTP(w, r)
+}
+
+// enter counts one that runs, unless the server is closed. Done is for the caller.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.running.Add(1)
+	}
+	return !s.closed
+}
 
 // Close stops listening, gives up the tasks that are not done and the callbacks that are not
-// delivered, and returns when nothing runs any more.
+// delivered, and returns when nothing runs any more. Behind another server it is called when that
+// one is closed.
 func (s *Server) Close() {
 	s.mu.Lock()
-	s.closed = true // no task is started any more
+	s.closed = true
 	s.mu.Unlock()
 	s.stop()
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
 	s.running.Wait()
 	s.client.CloseIdleConnections()
-	if s.journal != nil {
-		_ = s.journal.Close() // every line is written already
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.journal.close()
 }
 
 // SetKeys makes these the only API keys taken: so one rotates them.
@@ -123,7 +148,7 @@ func (s *Server) SetBalance(credits float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.balance = credits
-	_ = s.write(entry{Balance: &credits})
+	_ = s.journal.write(entry{Balance: &credits}) // the journal keeps the error, and takes no order any more
 }
 
 // Balance returns the account's credits: those set, less the Charge of every task that was not
@@ -148,13 +173,28 @@ func (s *Server) CreditReads() int {
 	return s.credits
 }
 
+// Charged returns what each task has cost so far, by its id: its Charge, or 0 once it was refunded.
+// The sum is what is missing from the balance as it was last set.
+func (s *Server) Charged() map[string]float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	charged := make(map[string]float64, len(s.order))
+	for _, t := range s.order {
+		charged[t.ID] = 0
+		if !t.Refunded {
+			charged[t.ID] = t.Charge
+		}
+	}
+	return charged
+}
+
 // Tasks returns a copy of every task, in the order of acceptance.
 func (s *Server) Tasks() []Task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	tasks := make([]Task, len(s.order))
 	for i, t := range s.order {
-		tasks[i] = t.snapshot()
+		tasks[i] = s.snapshot(t)
 	}
 	return tasks
 }
@@ -167,33 +207,33 @@ func (s *Server) Task(id string) (Task, bool) {
 	if !ok {
 		return Task{}, false
 	}
-	return t.snapshot(), true
+	return s.snapshot(t), true
 }
 
-// authorized tells whether the request has a valid key, and answers it if not.
-func (s *Server) authorized(w http.ResponseWriter, r *http.Request) bool {
+// authorized tells whether the request has a valid key.
+func (s *Server) authorized(r *http.Request) bool {
 	key, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	s.mu.Lock()
-	known := isBearer && slices.Contains(s.keys, key)
-	s.mu.Unlock()
-	if !known {
-		s.refuse(w, refusal{401, "You do not have access permissions"})
-	}
-	return known
+	defer s.mu.Unlock()
+	return isBearer && slices.Contains(s.keys, key)
 }
+
+func (s *Server) unauthorized() reply { return s.refuse(401, "You do not have access permissions") }
 
 func (s *Server) credit(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.credits++
-	balance := s.balance
-	if s.knobs.OutOfCredits {
+	balance, knobs := s.balance, s.knobs
+	s.mu.Unlock()
+	if knobs.OutOfCredits {
 		balance = 0
 	}
-	s.mu.Unlock()
 	fault := s.take(func(k *Knobs) *Fault { return &k.Credit })
-	if s.authorized(w, r) {
-		s.answer(w, r, fault, "application/json", fill("credit", fields{"data": balance}))
+	proper := success(knobs.spell(fill("credit", fields{"data": balance})))
+	if !s.authorized(r) {
+		proper = s.unauthorized()
 	}
+	s.answer(w, r, fault, proper)
 }
 
 // newClient returns the client for callbacks and input images. Like the vendor's it does not
@@ -213,9 +253,12 @@ func newClient() *http.Client {
 }
 
 // sleep waits, and tells whether it waited to the end: false when the server closes.
-func (s *Server) sleep(d Duration) bool {
+func (s *Server) sleep(d time.Duration) bool {
+	if d <= 0 {
+		return s.life.Err() == nil
+	}
 	select {
-	case <-time.After(time.Duration(d)):
+	case <-time.After(d):
 		return true
 	case <-s.life.Done():
 		return false
@@ -223,8 +266,9 @@ func (s *Server) sleep(d Duration) bool {
 }
 
 // snapshot copies what callers may see. The caller holds Server.mu.
-func (t *task) snapshot() Task {
+func (s *Server) snapshot(t *task) Task {
 	copied := t.Task
+	copied.URLs = s.urls(t)
 	copied.Params = maps.Clone(t.Params)
 	copied.Reads = slices.Clone(t.Reads)
 	copied.Callbacks = slices.Clone(t.Callbacks)

@@ -48,8 +48,8 @@ var endpoints = map[string]endpoint{
 	},
 }
 
-// order is the body of a submit, of any endpoint. Names are matched exactly: the vendor drops
-// callbackUrl just as it drops IMAGETOIMAGE's second guess.
+// order is the body of a submit, of any endpoint. Names are matched exactly: what is spelled
+// otherwise (callbackUrl, aspect_ratio) is dropped in silence like any unknown field.
 type order struct {
 	Prompt       string   `json:"prompt"`
 	Type         string   `json:"type"`
@@ -60,6 +60,8 @@ type order struct {
 	AspectRatio  string   `json:"aspectRatio"`
 	Resolution   string   `json:"resolution"`
 	OutputFormat string   `json:"outputFormat"`
+	Watermark    string   `json:"watermark"`
+	GoogleSearch bool     `json:"googleSearch"`
 }
 
 func (s *Server) submit(w http.ResponseWriter, r *http.Request, name string, e endpoint) {
@@ -68,96 +70,102 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request, name string, e e
 	s.posts++
 	s.mu.Unlock()
 	fault := s.take(func(k *Knobs) *Fault { return &k.Submit })
-	if err != nil || !s.authorized(w, r) {
-		return
+	proper := success(Golden("submit-generate"))
+	switch {
+	case fault.Kind != NoFault && !fault.Accepted:
+	case !s.authorized(r):
+		proper = s.unauthorized()
+	case err != nil:
+		proper = s.refuse(400, unreadable)
+	case len(body) > maxBody:
+		proper = s.refuse(413, "the request body is too large")
+	default:
+		proper = s.place(r, name, e, body)
 	}
-	answer := fill("submit-generate", nil)
-	if fault.Kind == NoFault || fault.Accepted {
-		params, o, err := e.read(body)
-		if err != nil {
-			s.refuse(w, refusal{400, err.Error()})
-			return
-		}
-		t, refused := s.accept(name, e, o, params)
-		if t == nil {
-			s.refuse(w, refused)
-			return
-		}
-		t.waitForEarlyCallback(r)
-		answer = t.submitAnswer()
-	}
-	s.answer(w, r, fault, "application/json", answer)
+	s.answer(w, r, fault, proper)
 }
 
-func (t *task) submitAnswer() []byte {
-	sample := "submit-generate"
-	if t.endpoint.newer {
-		sample = "submit-newer"
-	}
-	return fill(sample, fields{"data.taskId": t.ID})
-}
+const unreadable = "the request body is not readable"
 
-// read takes the fields the endpoint knows from body, and validates them.
-func (e endpoint) read(body []byte) (params map[string]any, o order, err error) {
-	if len(body) > maxBody || json.Unmarshal(body, &params) != nil || params == nil {
-		return nil, o, fmt.Errorf("the request body is not readable")
+// place takes an order, and gives the answer to it.
+func (s *Server) place(r *http.Request, name string, e endpoint, body []byte) reply {
+	var params map[string]any
+	if json.Unmarshal(body, &params) != nil || params == nil {
+		return s.refuse(400, unreadable)
 	}
-	for name := range params {
-		if !slices.Contains(e.fields, name) {
-			delete(params, name)
+	for field := range params {
+		if !slices.Contains(e.fields, field) {
+			delete(params, field)
 		}
 	}
+	o, err := read(params)
+	if err != nil {
+		return s.refuse(400, "a parameter has the wrong type")
+	}
+	if complaint := e.validate(o); complaint != "" {
+		return s.refuse(400, complaint)
+	}
+	t, refused := s.accept(name, e, o, params)
+	if t == nil {
+		return refused
+	}
+	t.waitForEarlyCallback(r)
+	if e.newer {
+		return success(fill("submit-newer", fields{"data.taskId": t.ID}))
+	}
+	return success(fill("submit-generate", fields{"data.taskId": t.ID}))
+}
+
+// read takes the order out of the fields of its body.
+func read(params map[string]any) (o order, err error) {
 	known, err := json.Marshal(params)
 	if err == nil {
 		err = json.Unmarshal(known, &o)
 	}
-	if err != nil {
-		return nil, o, fmt.Errorf("a parameter has the wrong type")
-	}
-	return params, o, e.validate(o)
+	return o, err
 }
 
-// validate checks what every endpoint has; generate adds its own.
-func (e endpoint) validate(o order) error {
+// validate says what is wrong with an order, or nothing.
+func (e endpoint) validate(o order) string {
 	_, priced := e.resolutions[o.Resolution]
 	ratio := cmp.Or(o.ImageSize, o.AspectRatio)
 	switch {
 	case strings.TrimSpace(o.Prompt) == "":
-		return fmt.Errorf("prompt must not be blank")
+		return "prompt must not be blank"
 	case utf8.RuneCountInString(o.Prompt) > e.prompt:
-		return fmt.Errorf("prompt is longer than %d characters", e.prompt)
+		return fmt.Sprintf("prompt is longer than %d characters", e.prompt)
 	case len(o.ImageURLs) > e.inputs:
-		return fmt.Errorf("imageUrls has more than %d entries", e.inputs)
+		return fmt.Sprintf("imageUrls has more than %d entries", e.inputs)
 	case slices.ContainsFunc(o.ImageURLs, func(text string) bool { return !isWebURL(text) }):
-		return fmt.Errorf("imageUrls must be http or https")
+		return "imageUrls must be http or https"
 	case ratio != "" && !slices.Contains(e.ratios, ratio):
-		return fmt.Errorf("the aspect ratio is not one of %s", strings.Join(e.ratios, " "))
+		return "the aspect ratio is not one of " + strings.Join(e.ratios, " ")
 	case o.Resolution == "" && !priced:
-		return fmt.Errorf("Resolution must not be blank") //nolint:staticcheck // the vendor's words
+		return "Resolution must not be blank"
 	case !priced:
-		return fmt.Errorf("resolution must be 1K, 2K or 4K")
+		return "resolution must be 1K, 2K or 4K"
 	case o.OutputFormat != "" && o.OutputFormat != "png" && o.OutputFormat != "jpg":
-		return fmt.Errorf("outputFormat must be png or jpg")
+		return "outputFormat must be png or jpg"
 	case o.CallbackURL != "" && !isWebURL(o.CallbackURL):
-		return fmt.Errorf("callBackUrl must be http or https")
+		return "callBackUrl must be http or https"
 	case !e.newer:
 		return o.validateGenerate()
 	}
-	return nil
+	return ""
 }
 
-func (o order) validateGenerate() error {
+func (o order) validateGenerate() string {
 	switch {
 	case o.Type != "TEXTTOIAMGE" && o.Type != "IMAGETOIAMGE":
-		return fmt.Errorf("type must be TEXTTOIAMGE or IMAGETOIAMGE")
+		return "type must be TEXTTOIAMGE or IMAGETOIAMGE"
 	case o.Type == "IMAGETOIAMGE" && len(o.ImageURLs) == 0:
-		return fmt.Errorf("imageUrls must not be blank")
+		return "imageUrls must not be blank"
 	case o.CallbackURL == "":
-		return fmt.Errorf("callBackUrl must not be blank")
+		return "callBackUrl must not be blank"
 	case o.NumImages != nil && (*o.NumImages < 1 || *o.NumImages > 4):
-		return fmt.Errorf("numImages must be between 1 and 4")
+		return "numImages must be between 1 and 4"
 	}
-	return nil
+	return ""
 }
 
 // inputs are the images to edit: generate looks at them only when its type says so.
@@ -168,7 +176,7 @@ func (o order) inputs() []string {
 	return o.ImageURLs
 }
 
-// count is how many images were ordered.
+// count is how many pictures were ordered.
 func (o order) count() int {
 	if o.NumImages == nil {
 		return 1

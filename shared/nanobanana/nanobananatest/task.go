@@ -17,7 +17,7 @@ const (
 	callbackTimeout = 15 * time.Second
 	maxInput        = 25 << 20
 	maxPixels       = 40_000_000
-	inputSide       = 192 // input images are kept no larger: they are only drawn into others
+	inputSide       = 192 // longest side of what is kept of an input image: it is only drawn into others
 )
 
 // The successFlag of a task.
@@ -40,9 +40,10 @@ type Task struct {
 	ErrorMessage string // of a failure
 	Charge       float64
 	Refunded     bool
-	URLs         []string    // of its pictures, as ordered; nothing of this is written to
+	URLs         []string    // of its pictures, as ordered
 	Reads        []time.Time // of its record, when it was asked for, whatever the answer was
 	Callbacks    []Callback  // in the order of their answers
+	Over         bool        // it is done, and nothing will be called back any more
 	Downloads    int         // of its pictures, whatever the answer was
 }
 
@@ -52,34 +53,34 @@ type Callback struct {
 	Status int // the HTTP status answered; 0 where there was no answer
 }
 
-// task is a Task and what is nobody else's business. The Task is guarded by Server.mu.
+// task is a Task and what is nobody else's business. The Task is guarded by Server.mu; its URLs
+// are made when they are asked for.
 type task struct {
 	Task
 	endpoint endpoint
 	order    order
+	look     look
 	outcome  Outcome
-	visible  time.Time // its record is 404 until then
-	doneAt   time.Time
-	inputs   [][]byte      // small PNGs, set before it is done
+	visible  time.Time     // its record is 404 until then
+	due      time.Time     // when it will be done, by the clock of the machine
+	doneAt   time.Time     // when it was done; this and inputs are set before it is
+	inputs   [][]byte      // small JPEGs: an edit is drawn from them when the originals may be gone
 	told     int           // how often its record said success
-	toldOnce bool          // a callback was taken
 	called   chan struct{} // closed after the first delivery, or when there is none
 	early    bool
 	once     sync.Once // closes called
 }
 
 // accept takes an order, charges for it and starts its life; or refuses it.
-func (s *Server) accept(name string, e endpoint, o order, params map[string]any) (*task, refusal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Server) accept(name string, e endpoint, o order, params map[string]any) (*task, reply) {
 	charge := e.resolutions[o.Resolution] * float64(o.count())
-	switch {
-	case s.closed:
-		return nil, refusal{500, "the server is shutting down"}
-	case s.knobs.OutOfCredits || charge > s.balance:
-		return nil, refusal{402, "Credits insufficient: please top up to continue."}
+	s.mu.Lock()
+	if s.knobs.OutOfCredits || charge > s.balance {
+		s.mu.Unlock()
+		return nil, s.refuse(402, "Credits insufficient: please top up to continue.")
 	}
-	now, delay := s.Now(), s.knobs.Delay
+	defer s.mu.Unlock()
+	now, delay := s.Now(), time.Duration(s.knobs.Delay)
 	if s.knobs.EarlyCallbacks {
 		delay = 0
 	}
@@ -88,68 +89,85 @@ func (s *Server) accept(name string, e endpoint, o order, params map[string]any)
 			ID: newID(), Endpoint: name, Prompt: o.Prompt, Params: params, CallbackURL: o.CallbackURL,
 			CreatedAt: now, Charge: charge,
 		},
-		endpoint: e, order: o, outcome: s.knobs.Outcome, early: s.knobs.EarlyCallbacks,
-		visible: now.Add(time.Duration(s.knobs.RecordHiddenFor)), doneAt: now.Add(time.Duration(delay)), called: make(chan struct{}),
+		endpoint: e, order: o, look: s.knobs.look(e, o), outcome: s.knobs.Outcome, early: s.knobs.EarlyCallbacks,
+		visible: now.Add(time.Duration(s.knobs.RecordHiddenFor)), due: time.Now().Add(delay), called: make(chan struct{}),
+	}
+	if err := s.journal.write(entry{Accepted: t.acceptance()}); err != nil {
+		return nil, refusal(500, 500, err.Error())
 	}
 	if spend(&s.knobs.Outcome.Times) {
 		s.knobs.Outcome = Outcome{}
 	}
-	extension := s.knobs.extension(t)
-	for n := range o.count() {
-		t.URLs = append(t.URLs, fmt.Sprintf("%s/result/%s-%d.%s", s.URL, t.ID, n+1, extension))
-	}
-	if err := s.write(entry{Accepted: t.acceptance()}); err != nil {
-		return nil, refusal{500, err.Error()}
-	}
-	s.balance -= charge
+	s.add(t)
+	s.running.Go(func() { s.live(t) })
+	return t, reply{}
+}
+
+// add enters a task in the books. The caller holds Server.mu.
+func (s *Server) add(t *task) {
+	s.balance -= t.Charge
 	s.tasks[t.ID] = t
 	s.order = append(s.order, t)
-	s.running.Go(func() { s.live(t, delay) })
-	return t, refusal{}
 }
 
-// live is the life of a task, from acceptance to its last callback.
-func (s *Server) live(t *task, delay Duration) {
+// live is the life of a task, from acceptance, or where the journal left it, to its last callback.
+func (s *Server) live(t *task) {
 	defer t.markCalled()
-	if !s.sleep(delay) {
+	if s.Knobs().ForgeCallbacks && t.Flag == FlagRunning && t.CallbackURL != "" {
+		s.forge(t)
+	}
+	if t.Flag == FlagRunning && !(s.sleep(time.Until(t.due)) && s.finish(t)) {
 		return
 	}
-	if t.Flag == FlagRunning { // or it was found in the journal, done
-		s.finish(t)
-	}
-	knobs := s.Knobs()
-	if t.CallbackURL == "" || knobs.LoseCallbacks {
+	if !s.sleep(time.Duration(s.Knobs().CallbackDelay)) {
 		return
 	}
-	s.deliver(t, knobs, s.callbackBody(t, knobs, false))
-	if knobs.ContradictCallbacks && t.Flag == FlagSucceeded { // final: nobody writes it any more
-		s.deliver(t, knobs, s.callbackBody(t, knobs, true))
+	if knobs := s.Knobs(); t.CallbackURL != "" && !knobs.LoseCallbacks {
+		s.deliver(t, knobs, knobs.spell(s.callbackBody(t, knobs, false)))
+		if knobs.ContradictCallbacks && t.Flag == FlagSucceeded { // final: nobody writes it any more
+			s.deliver(t, knobs, knobs.spell(s.callbackBody(t, knobs, true)))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() == nil {
+		t.Over = true
+		_ = s.journal.write(entry{Told: t.ID}) // unwritten, it is told again
 	}
 }
 
-// finish looks at the input images and decides what became of the task.
-func (s *Server) finish(t *task) {
+// finish looks at the input images and decides what became of the task. It tells whether it did:
+// a server that closes gives tasks up, it does not fail them.
+func (s *Server) finish(t *task) bool {
 	inputs, err := s.fetchAll(t.order.inputs())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.inputs = inputs
+	if s.life.Err() != nil {
+		return false
+	}
+	done := ending{ID: t.ID, At: s.Now(), Inputs: inputs}
 	switch {
 	case t.outcome.ErrorCode != 0:
-		t.fail(t.outcome.ErrorCode, cmp.Or(t.outcome.Message, usualMessage(t.outcome.ErrorCode)))
+		done.ErrorCode, done.ErrorMessage = t.outcome.ErrorCode, cmp.Or(t.outcome.Message, usualMessage(t.outcome.ErrorCode))
 	case err != nil:
-		t.fail(422, "failed to fetch image url")
-	default:
-		t.Flag = FlagSucceeded
+		done.ErrorCode, done.ErrorMessage = 422, "failed to fetch image url"
 	}
-	if t.Flag == FlagFailed && s.knobs.RefundFailures {
-		t.Refunded = true
-		s.balance += t.Charge
-	}
-	_ = s.write(entry{Finished: t.ending()}) // unwritten, it is done again
+	done.Refunded = done.ErrorCode != 0 && s.knobs.RefundFailures
+	_ = s.journal.write(entry{Finished: &done}) // unwritten, it is done again
+	s.end(t, done)
+	return true
 }
 
-func (t *task) fail(code int, message string) {
-	t.Flag, t.ErrorCode, t.ErrorMessage = FlagFailed, code, message
+// end enters what became of a task in the books. The caller holds Server.mu.
+func (s *Server) end(t *task, done ending) {
+	t.Flag, t.ErrorCode, t.ErrorMessage, t.Refunded = FlagSucceeded, done.ErrorCode, done.ErrorMessage, done.Refunded
+	if t.ErrorCode != 0 {
+		t.Flag = FlagFailed
+	}
+	if t.Refunded {
+		s.balance += t.Charge
+	}
+	t.doneAt, t.inputs = done.At, done.Inputs
 }
 
 func usualMessage(code int) string {
@@ -166,7 +184,7 @@ func (s *Server) deliver(t *task, knobs Knobs, body []byte) {
 	for range max(1, knobs.RepeatCallbacks) {
 		deliveries.Go(func() {
 			for try := 0; !s.post(t, body) && try < len(knobs.CallbackRetries); try++ {
-				if !s.sleep(knobs.CallbackRetries[try]) {
+				if !s.sleep(time.Duration(knobs.CallbackRetries[try])) {
 					return
 				}
 			}
@@ -178,27 +196,46 @@ func (s *Server) deliver(t *task, knobs Knobs, body []byte) {
 // post calls back once, and tells whether the answer was 2xx.
 func (s *Server) post(t *task, body []byte) bool {
 	defer t.markCalled()
-	status := 0
-	req, err := http.NewRequestWithContext(s.life, http.MethodPost, t.CallbackURL, bytes.NewReader(body))
-	if err == nil {
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("User-Agent", userAgent)
-		var resp *http.Response
-		if resp, err = s.client.Do(req); err == nil {
-			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
-			_ = resp.Body.Close()
-			status = resp.StatusCode
-		}
-	}
+	status := s.call(t.CallbackURL, body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.Callbacks = append(t.Callbacks, Callback{At: s.Now(), Status: status})
-	taken := status >= 200 && status < 300
-	if taken && !t.toldOnce {
-		t.toldOnce = true
-		_ = s.write(entry{Told: t.ID}) // unwritten, it is told again
+	return status >= 200 && status < 300
+}
+
+// call posts JSON and returns the HTTP status answered, 0 where there was no answer.
+func (s *Server) call(address string, body []byte) (status int) {
+	req, err := http.NewRequestWithContext(s.life, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return 0
 	}
-	return taken
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", userAgent)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
+	return resp.StatusCode
+}
+
+// forge calls back as somebody would who is not the provider: at an address with another last
+// letter, which nobody gave out; about a task that does not exist; and about this one, with a
+// picture of his own. It is in no list of callbacks, and not retried.
+func (s *Server) forge(t *task) {
+	say := func(address, id string) {
+		picture := map[string]any{"resultImageUrl": "https://attacker.example/forged.png"}
+		s.call(address, fill("callback-generate", fields{"data.taskId": id, "data.info": picture}))
+	}
+	last := len(t.CallbackURL) - 1
+	other := "A"
+	if t.CallbackURL[last:] == other {
+		other = "B"
+	}
+	say(t.CallbackURL[:last]+other, t.ID)
+	say(t.CallbackURL, newID())
+	say(t.CallbackURL, t.ID)
 }
 
 func (t *task) markCalled() { t.once.Do(func() { close(t.called) }) }

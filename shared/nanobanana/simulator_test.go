@@ -1,0 +1,133 @@
+package nanobanana_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+)
+
+// The client and the simulator share no code: where they agree, it is on nanobanana-api.md.
+
+// simulate gives a simulator, and a client of it.
+func simulate(t *testing.T, adjust ...func(*nanobananatest.Knobs)) (*nanobananatest.Server, *nanobanana.Client) {
+	t.Helper()
+	sim := nanobananatest.NewServer(adjust...)
+	t.Cleanup(sim.Close)
+	return sim, &nanobanana.Client{BaseURL: sim.URL, HTTP: nanobanana.NewHTTPClient()}
+}
+
+// callbacks gives an address, and what is posted to it.
+func callbacks(t *testing.T) (address string, bodies chan []byte) {
+	t.Helper()
+	bodies = make(chan []byte, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies <- body
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/v1/callbacks/t1/1/k1.abc", bodies
+}
+
+func TestEveryShapeIsUnderstood(t *testing.T) {
+	pictures := map[string]int{"nano-banana": 3, "nano-banana-2": 1, "nano-banana-pro": 1}
+	for _, delivery := range []string{"array", "jsonText", "commaText", "resultUrls", "resultImageUrls", "result_urls", "images"} {
+		for _, texts := range []bool{false, true} {
+			sim, client := simulate(t, func(k *nanobananatest.Knobs) { k.Delivery, k.TextNumbers = delivery, texts })
+			address, bodies := callbacks(t)
+			for model, n := range pictures {
+				t.Run(fmt.Sprint(delivery, " ", texts, " ", model), func(t *testing.T) {
+					r := nanobanana.Request{Model: model, Prompt: " a \"harbour\"\n", CallbackURL: address}
+					if n > 1 {
+						r.NumImages = n
+					}
+					id, err := client.Submit(t.Context(), nanobananatest.DefaultKey, r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					told, err := nanobanana.ParseCallback(<-bodies)
+					made, _ := sim.Task(id)
+					if err != nil || told.TaskID != id || !told.Success || !reflect.DeepEqual(told.URLs, made.URLs) || len(told.URLs) != n {
+						t.Errorf("callback %+v, %v; want %q", told, err, made.URLs)
+					}
+					got, err := client.Record(t.Context(), nanobananatest.DefaultKey, id)
+					want := nanobanana.Record{TaskID: id, State: nanobanana.Succeeded, URLs: made.URLs,
+						Params: nanobanana.Params{Present: true, CallbackURL: address, Prompt: r.Prompt}}
+					if err != nil || !reflect.DeepEqual(got, want) {
+						t.Errorf("record %+v, %v; want %+v", got, err, want)
+					}
+				})
+			}
+			if credits, err := client.Credits(t.Context(), nanobananatest.DefaultKey); err != nil || credits != sim.Balance() || credits == 1000 {
+				t.Errorf("credits %v, %v; want %v", credits, err, sim.Balance())
+			}
+		}
+	}
+}
+
+func TestEveryFailureIsUnderstood(t *testing.T) {
+	for code, want := range map[int]nanobanana.Reason{
+		400: nanobanana.Policy, 422: nanobanana.Invalid, 500: nanobanana.ServerError, 501: nanobanana.GenerationFailed,
+	} {
+		sim, client := simulate(t, func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode, k.Outcome.Message = code, "No." })
+		address, bodies := callbacks(t)
+		for _, model := range []string{"nano-banana", "nano-banana-2", "nano-banana-pro"} {
+			id, err := client.Submit(t.Context(), nanobananatest.DefaultKey, nanobanana.Request{Model: model, Prompt: "p", CallbackURL: address})
+			if err != nil {
+				t.Fatal(err)
+			}
+			told, err := nanobanana.ParseCallback(<-bodies)
+			if err != nil || !reflect.DeepEqual(told, nanobanana.Callback{TaskID: id, Final: true, Reason: want, Code: code}) {
+				t.Errorf("%s %d: callback %+v, %v", model, code, told, err)
+			}
+			sim.SetKnobs(func(k *nanobananatest.Knobs) { k.BareFailures = false })
+			got, err := client.Record(t.Context(), nanobananatest.DefaultKey, id)
+			if err != nil || got.State != nanobanana.Failed || got.Reason != want || got.ErrorCode != code || got.Retryable != (code == 500 || code == 501) {
+				t.Errorf("%s %d: record %+v, %v", model, code, got, err)
+			}
+			sim.SetKnobs(func(k *nanobananatest.Knobs) { k.BareFailures = true })
+			got, err = client.Record(t.Context(), nanobananatest.DefaultKey, id)
+			if err != nil || got.State != nanobanana.Failed || got.Reason != nanobanana.GenerationFailed || got.Retryable {
+				t.Errorf("%s %d: bare record %+v, %v", model, code, got, err)
+			}
+		}
+	}
+}
+
+// Whatever befalls the answer, the order was taken, posted once, and its sender does not believe
+// that it was refused.
+func TestFaultsAfterAcceptanceAreNeverCertain(t *testing.T) {
+	other, _ := simulate(t)
+	for _, f := range []nanobananatest.Fault{
+		{Kind: nanobananatest.FaultStatus, Code: 500}, {Kind: nanobananatest.FaultStatus, Code: 502}, {Kind: nanobananatest.FaultCode, Code: 500},
+		{Kind: nanobananatest.FaultCode, Code: 501}, {Kind: nanobananatest.FaultCode, Code: 999}, {Kind: nanobananatest.FaultHTML},
+		{Kind: nanobananatest.FaultTruncated}, {Kind: nanobananatest.FaultCut}, {Kind: nanobananatest.FaultEmpty}, {Kind: nanobananatest.FaultNoTaskID},
+		{Kind: nanobananatest.FaultReset}, {Kind: nanobananatest.FaultClose}, {Kind: nanobananatest.FaultEndless}, {Kind: nanobananatest.FaultGzipBomb},
+		{Kind: nanobananatest.FaultRedirect, Target: other.URL + "/api/v1/nanobanana/generate"},
+	} {
+		f.Accepted = true
+		sim, client := simulate(t, func(k *nanobananatest.Knobs) { k.Submit, k.Record, k.Credit = f, f, f })
+		r := nanobanana.Request{Model: "nano-banana", Prompt: "p", CallbackURL: "http://127.0.0.1:1/"}
+		id, err := client.Submit(t.Context(), nanobananatest.DefaultKey, r)
+		if failed := asError(t, err); id != "" || failed.Certain() {
+			t.Errorf("%+v: Submit = %q, %v, certain %v", f, id, err, failed.Certain())
+		}
+		if sim.Posts() != 1 || len(sim.Tasks()) != 1 {
+			t.Errorf("%+v: %d posts, %d tasks", f, sim.Posts(), len(sim.Tasks()))
+		}
+		if got, err := client.Record(t.Context(), nanobananatest.DefaultKey, sim.Tasks()[0].ID); err == nil {
+			t.Errorf("%+v: record %+v", f, got)
+		}
+		if got, err := client.Credits(t.Context(), nanobananatest.DefaultKey); err == nil {
+			t.Errorf("%+v: credits %v", f, got)
+		}
+	}
+	if n := other.Posts(); n != 0 {
+		t.Errorf("%d posts were redirected", n)
+	}
+}
