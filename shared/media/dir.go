@@ -12,6 +12,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -51,14 +52,16 @@ func OpenDir(dir string, baseURL func() string, key []byte) (*DirBucket, error) 
 // Close releases the directory, whose files stay.
 func (d *DirBucket) Close() error { return d.root.Close() }
 
-var dirPattern = regexp.MustCompile(`^([A-Za-z0-9_-]{1,64}/){1,8}$`)
+var dirPattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Za-z0-9_-]{1,64}/){1,8}$`)
+})
 
 // validKey says whether key is directories and a file whose extension tells
 // its type. There are no dots but the extension's, so nothing climbs out.
 func validKey(key string) bool {
 	dir, file := path.Split(key)
 	stem := strings.TrimSuffix(file, path.Ext(file))
-	return dirPattern.MatchString(dir) && dirPattern.MatchString(stem+"/") && ContentType(key) != ""
+	return dirPattern().MatchString(dir) && dirPattern().MatchString(stem+"/") && ContentType(key) != ""
 }
 
 // Put implements Bucket. The content type has to be that of key's extension,
@@ -142,7 +145,7 @@ func (d *DirBucket) sync(dir string) error {
 
 // Erase implements Bucket.
 func (d *DirBucket) Erase(ctx context.Context, prefix string) error {
-	if !dirPattern.MatchString(prefix) {
+	if !dirPattern().MatchString(prefix) {
 		return fmt.Errorf("media: erase: %q is no prefix", prefix)
 	}
 	if err := ctx.Err(); err != nil {

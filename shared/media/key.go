@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // CacheControl goes with every picture: other bytes have another key.
@@ -29,13 +30,16 @@ func ThumbnailKey(taskID string, n int, sum [32]byte) string {
 // File is the last element of a key: what a public link calls the picture.
 func File(key string) string { return path.Base(key) }
 
-var filePattern = regexp.MustCompile(`^[1-9][0-9]?-[0-9a-f]{16}(\.(png|jpg|webp)|-512\.jpg)$`)
+// filePattern is compiled when it is first used: most functions do without.
+var filePattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[1-9][0-9]?-[0-9a-f]{16}(\.(png|jpg|webp)|-512\.jpg)$`)
+})
 
 // KeyOfFile is the key of the picture or thumbnail of a task that a public
 // link calls file. It returns false for a file that neither Key nor
 // ThumbnailKey can have named. taskID is taken as it is.
 func KeyOfFile(taskID, file string) (string, bool) {
-	if !filePattern.MatchString(file) {
+	if !filePattern().MatchString(file) {
 		return "", false
 	}
 	return Prefix(taskID) + file, true

@@ -8,6 +8,7 @@ import (
 	"net"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -116,16 +117,22 @@ var codes = map[int]struct {
 // texts refines a reason where the provider's text is plain; the first match wins. Policy comes
 // first: it is what most surely makes another generation a waste of money.
 var texts = []struct {
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 	reason  Reason
 }{
-	{regexp.MustCompile(`(?i)flagged|content polic(y|ies)|prohibited|\bsensitive|nsfw`), Policy},
-	{regexp.MustCompile(`(?i)credits?\b.*\binsufficient|\binsufficient\b.*\b(credit|balance)|\btop.?up\b`), NoCredits},
-	{regexp.MustCompile(`(?i)frequency is too high|too many requests`), RateLimited},
-	{regexp.MustCompile(`(?i)must not be (blank|null|empty)`), BadRequest},
-	{regexp.MustCompile(`(?i)(failed|unable|cannot|could not).*\b(fetch|download|access|load|open).*(image|url)`), InputImage},
-	{regexp.MustCompile(`(?i)image.*\b(format|unsupported)|image (fetch|download).*failed`), InputImage},
-	{regexp.MustCompile(`(?i)\bapi.?key\b|unauthori[sz]ed`), Unauthorized},
+	{pattern(`flagged|content polic(y|ies)|prohibited|\bsensitive|nsfw`), Policy},
+	{pattern(`credits?\b.*\binsufficient|\binsufficient\b.*\b(credit|balance)|\btop.?up\b`), NoCredits},
+	{pattern(`frequency is too high|too many requests`), RateLimited},
+	{pattern(`must not be (blank|null|empty)`), BadRequest},
+	{pattern(`(failed|unable|cannot|could not).*\b(fetch|download|access|load|open).*(image|url)`), InputImage},
+	{pattern(`image.*\b(format|unsupported)|image (fetch|download).*failed`), InputImage},
+	{pattern(`\bapi.?key\b|unauthori[sz]ed`), Unauthorized},
+}
+
+// pattern matches expr in any case. It is compiled when it is first used: to compile all of them
+// would take a twentieth of a cold start, and most functions that start see no failure.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?i)" + expr) })
 }
 
 // answerReason classifies an answer to a call: by the body's code, else by the HTTP status (an
@@ -163,7 +170,7 @@ func outcomeReason(code int, text string) Reason {
 func refine(reason Reason, text string) Reason {
 	text = text[:min(len(text), maxText)] // a sentence, unless somebody wants to keep us busy
 	for _, t := range texts {
-		if t.pattern.MatchString(text) {
+		if t.pattern().MatchString(text) {
 			return t.reason
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,10 @@ const (
 	maxURLs = 16 // four times what one task can be asked for
 )
 
-var taskIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+const (
+	maxTaskID = 128
+	taskIDs   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+)
 
 // envelope is what every answer and every callback comes in.
 type envelope struct {
@@ -123,7 +125,7 @@ func (e envelope) taskData() (d taskData) {
 // taskID is the first lawful provider id among the places where one may stand, or empty.
 func (e envelope) taskID(d taskData) string {
 	for _, id := range []scalar{d.TaskID, d.TaskIDSnake, e.TaskID} {
-		if taskIDPattern.MatchString(string(id)) {
+		if id != "" && len(id) <= maxTaskID && strings.Trim(string(id), taskIDs) == "" {
 			return string(id)
 		}
 	}

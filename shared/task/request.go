@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -53,9 +54,12 @@ const (
 	maxTargetID  = 128  // characters
 )
 
+// Patterns are compiled when they are first used: all of them together would
+// be a tenth of a cold start.
 var (
-	targetKind  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-	metadataKey = regexp.MustCompile(`^[a-z][a-zA-Z0-9_]{0,39}$`)
+	targetKind  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`) })
+	metadataKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-zA-Z0-9_]{0,39}$`) })
+	taskSource  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^task:([0-9a-v]{26})/([1-9][0-9]?)$`) })
 )
 
 // Normalize trims the prompt and fills in what was left out.
@@ -154,7 +158,7 @@ func (r *Request) imageFaults(fs *faults, m Model) {
 
 func (t Target) faults() []Field {
 	var fs faults
-	if !targetKind.MatchString(t.Kind) {
+	if !targetKind().MatchString(t.Kind) {
 		fs.add("/target/kind", "invalid", "A kind is a lowercase word such as moodboard or showcase, up to 32 characters.")
 	}
 	if n := utf8.RuneCountInString(t.ID); n < 1 || n > maxTargetID || !printable(t.ID) {
@@ -169,7 +173,7 @@ func (r *Request) metadataFaults(fs *faults) {
 		return
 	}
 	for k, v := range r.Metadata {
-		if !metadataKey.MatchString(k) {
+		if !metadataKey().MatchString(k) {
 			fs.add("/metadata", "invalid", "A key starts with a lowercase letter and has up to 40 letters, digits or underscores.")
 		} else if utf8.RuneCountInString(v) > maxMetaText {
 			fs.add("/metadata/"+k, "too_long", fmt.Sprintf("A value has at most %d characters.", maxMetaText))
@@ -201,15 +205,13 @@ type Source struct {
 	UploadID string
 }
 
-var taskSource = regexp.MustCompile(`^task:([0-9a-v]{26})/([1-9][0-9]?)$`)
-
 // ParseSource takes an entry of imageUrls apart: task:ID/N, upload:ID, or a
 // link, which it does not judge. ok is false for a task: or upload: entry of
 // the wrong form.
 func ParseSource(entry string) (s Source, ok bool) {
 	switch {
 	case strings.HasPrefix(entry, "task:"):
-		m := taskSource.FindStringSubmatch(entry)
+		m := taskSource().FindStringSubmatch(entry)
 		if m == nil {
 			return Source{}, false
 		}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -237,7 +238,7 @@ func stamp(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond
 type row Task
 
 // known are the names of the attributes of a row that this code writes.
-var known = func() map[string]bool {
+var known = sync.OnceValue(func() map[string]bool {
 	names := map[string]bool{}
 	var walk func(t reflect.Type)
 	walk = func(t reflect.Type) {
@@ -252,7 +253,7 @@ var known = func() map[string]bool {
 	}
 	walk(reflect.TypeFor[Task]())
 	return names
-}()
+})
 
 // MarshalJSON writes the row as one JSON object, what is in Extra included.
 func (t *Task) MarshalJSON() ([]byte, error) {
@@ -276,7 +277,7 @@ func (t *Task) UnmarshalJSON(b []byte) error {
 	if all == nil {
 		return errors.New("task: a row is a JSON object")
 	}
-	extra := maps.Clone(all)
+	extra, known := maps.Clone(all), known()
 	maps.DeleteFunc(extra, func(name string, _ json.RawMessage) bool { return known[name] })
 	if len(extra) > 0 {
 		// Package json would take "Owner" for "owner".
