@@ -1,0 +1,85 @@
+package s3link
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// links gives a Linker with the credentials, and at the time, of the example in
+// AWS's documentation, "Authenticating Requests: Using Query Parameters".
+func links(region string, endpoint *string) *Linker {
+	l := New(aws.Config{
+		Region: region, BaseEndpoint: endpoint,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}, nil
+		}),
+	}, "examplebucket")
+	l.now = func() time.Time { return time.Date(2013, 5, 24, 0, 0, 0, 0, time.UTC) }
+	return l
+}
+
+func query(t *testing.T, l *Linker, key string, ttl time.Duration, download string) (*url.URL, url.Values) {
+	t.Helper()
+	link, err := l.Link(t.Context(), key, ttl, download)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u, u.Query()
+}
+
+// The documentation's example, to the letter of its signature.
+func TestSignature(t *testing.T) {
+	l := links("us-east-1", nil)
+	l.base = "https://examplebucket.s3.amazonaws.com/"
+	_, q := query(t, l, "test.txt", 24*time.Hour, "")
+	for name, want := range map[string]string{
+		"X-Amz-Algorithm":     "AWS4-HMAC-SHA256",
+		"X-Amz-Credential":    "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request",
+		"X-Amz-Date":          "20130524T000000Z",
+		"X-Amz-Expires":       "86400",
+		"X-Amz-SignedHeaders": "host",
+		"X-Amz-Signature":     "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404",
+	} {
+		if got := q.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestWhereLinksLead(t *testing.T) {
+	standIn := "http://127.0.0.1:5000/"
+	for _, test := range []struct {
+		region   string
+		endpoint *string
+		want     string
+	}{
+		{"eu-central-1", nil, "https://examplebucket.s3.eu-central-1.amazonaws.com/tasks/0/1-a.png?"},
+		{"cn-north-1", nil, "https://examplebucket.s3.cn-north-1.amazonaws.com.cn/tasks/0/1-a.png?"},
+		{"eu-central-1", &standIn, "http://127.0.0.1:5000/examplebucket/tasks/0/1-a.png?"},
+	} {
+		u, _ := query(t, links(test.region, test.endpoint), "tasks/0/1-a.png", time.Minute, "")
+		if !strings.HasPrefix(u.String(), test.want) {
+			t.Errorf("%s leads to %s", test.region, u)
+		}
+	}
+}
+
+func TestDownloadIsSigned(t *testing.T) {
+	_, shown := query(t, links("us-east-1", nil), "tasks/0/1-a.png", time.Minute, "")
+	_, saved := query(t, links("us-east-1", nil), "tasks/0/1-a.png", time.Minute, "preset.png")
+	if got := saved.Get("response-content-disposition"); got != "attachment; filename=preset.png" {
+		t.Errorf("disposition is %q", got)
+	}
+	if shown.Has("response-content-disposition") || shown.Get("X-Amz-Signature") == saved.Get("X-Amz-Signature") {
+		t.Error("the name is not what is signed")
+	}
+}
