@@ -22,11 +22,12 @@ import (
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
 	*lifecycletest.World
-	t       testing.TB
-	handler http.Handler
-	mint    *authtest.Mint
-	token   string // ada's
-	http    *http.Client
+	t        testing.TB
+	handler  http.Handler
+	function credits.Function
+	mint     *authtest.Mint
+	token    string // ada's
+	http     *http.Client
 }
 
 func serve(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *site {
@@ -48,7 +49,8 @@ func serve(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.handler = credits.New(credits.Function{Auth: verifier, Service: s.Service, LowBelow: 100, Log: s.Log})
+	s.function = credits.Function{Auth: verifier, Service: s.Service, LowBelow: 100, Log: s.Log}
+	s.handler = credits.New(s.function)
 	s.Site.Handle("/v1/credits", s.handler)
 	s.Site.Handle("/v1/models", s.handler)
 	if s.token, err = s.mint.Token("ada", 72*time.Hour); err != nil {

@@ -7,7 +7,6 @@ import (
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/config"
-	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/secret"
@@ -24,5 +23,5 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 		return nil, err
 	}
 	service := lifecycle.New(c, store, secrets, nil, nanobanana.NewHTTPClient(), log)
-	return httpapi.Gateway(credits.New(credits.Function{Auth: verifier, Service: service, LowBelow: c.LowCredits, Log: log})), nil
+	return credits.OnLambda(credits.Function{Auth: verifier, Service: service, LowBelow: c.LowCredits, Log: log}), nil
 }

@@ -1,0 +1,53 @@
+package credits
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+)
+
+// Checked is what a check found, for the schedule's log.
+type Checked struct {
+	Balance float64 `json:"balance"`
+	Low     bool    `json:"low"`
+}
+
+// Check asks for the balance, whether or not anybody looks at it, and says in
+// the log what it is. The template's alarms go by these lines.
+func (f Function) Check(ctx context.Context) (Checked, error) {
+	balance, err := f.Service.Balance(ctx)
+	if err != nil {
+		f.Log.ErrorContext(ctx, "credits are not known", "error", err)
+		return Checked{}, err
+	}
+	checked := Checked{Balance: balance.Credits, Low: balance.Credits < float64(f.LowBelow)}
+	level, text := slog.LevelInfo, "credits"
+	if checked.Low {
+		level, text = slog.LevelWarn, "credits are low"
+	}
+	f.Log.Log(ctx, level, text, "balance", checked.Balance, "lowBelow", f.LowBelow)
+	return checked, nil
+}
+
+// OnLambda gives the function for both who call it: the gateway, and the
+// schedule, whose event is {"check":"credits"}.
+func OnLambda(f Function) func(context.Context, json.RawMessage) (any, error) {
+	serve := httpapi.Gateway(New(f))
+	return func(ctx context.Context, event json.RawMessage) (any, error) {
+		var scheduled struct {
+			Check string `json:"check"`
+		}
+		if err := json.Unmarshal(event, &scheduled); err == nil && scheduled.Check == "credits" {
+			return f.Check(ctx)
+		}
+		var request events.APIGatewayV2HTTPRequest
+		if err := json.Unmarshal(event, &request); err != nil {
+			return nil, err
+		}
+		return serve(ctx, request)
+	}
+}
