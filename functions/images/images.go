@@ -62,6 +62,9 @@ func (f Function) image(r *http.Request) (httpapi.Answer, error) {
 		"Location":                    {link},
 		"Cache-Control":               {"public, max-age=600"},
 		"Access-Control-Allow-Origin": {"*"},
+		// The gateway's CORS answers a request that names an origin otherwise: a
+		// page must not draw with what it has cached for a plain <img>.
+		"Vary": {"Origin"},
 	}}, nil
 }
 

@@ -25,7 +25,7 @@ func TestLink(t *testing.T) {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	for name, want := range map[string]string{
-		"Cache-Control": "public, max-age=600", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
+		"Cache-Control": "public, max-age=600", "Access-Control-Allow-Origin": "*", "Vary": "Origin", "X-Content-Type-Options": "nosniff",
 	} {
 		if v := got.header.Get(name); v != want {
 			t.Errorf("%s: %q, want %q", name, v, want)

@@ -88,7 +88,7 @@ func (s *Service) affordable(ctx context.Context, estimate float64) error {
 	case err != nil:
 		return unavailable(err)
 	case secret.APIKey == "":
-		return unavailable(errors.New("the secret holds no API key yet: set it, then submits are accepted"))
+		return unavailable(errors.New("the secret holds no API key yet: make set-api-key STACK=name puts it in, and submits are accepted"))
 	}
 	b, err := s.Balance(ctx)
 	if b.Shut || err == nil && b.Credits < estimate {

@@ -1,0 +1,229 @@
+package functions_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+)
+
+// rented is what a function has of Lambda, and of the environment.
+type rented struct {
+	timeout, memory float64 // s, MiB
+	env             string
+}
+
+var functions = map[string]rented{
+	"submit":   {28, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET DAILY_QUOTA LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH PRICES PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
+	"tasks":    {25, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL LOG_LEVEL PUBLIC_URL SECRET_ARN TABLE WAIT_MAX"},
+	"credits":  {10, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL DAILY_QUOTA LOG_LEVEL LOW_CREDITS NANOBANANA_BASE_URL PRICES SECRET_ARN TABLE"},
+	"callback": {15, 256, "LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH RESULT_HOSTS SECRET_ARN TABLE"},
+	"images":   {5, 256, "BUCKET LOG_LEVEL SECRET_ARN"},
+	"sweep":    {50, 256, "BUCKET LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
+	"ingest":   {900, 1024, "BUCKET LOG_LEVEL TABLE"},
+}
+
+// reserved is what ReserveConcurrency keeps for those that finish paid work.
+var reserved = map[string]string{"callback": "20", "sweep": "2", "ingest": "40"}
+
+func TestTemplateFunctions(t *testing.T) {
+	s := template(t)
+	if got, want := len(s.of("AWS::Lambda::Function")), len(folders(t)); got != want {
+		t.Errorf("%d functions in the template, %d folders", got, want)
+	}
+	routes := slices.Collect(maps.Values(s.routes(t)))
+	for _, name := range folders(t) {
+		r, want := s.function(t, name), functions[name]
+		p := r.Properties
+		if p["Timeout"] != want.timeout || p["MemorySize"] != want.memory {
+			t.Errorf("%s: timeout %v, memory %v; want %v", name, p["Timeout"], p["MemorySize"], want)
+		}
+		if slices.Contains(routes, logicalID(name)) && want.timeout >= 30 {
+			t.Errorf("%s may take longer than the gateway waits", name)
+		}
+		variables, _ := dig(p, "Environment", "Variables").(map[string]any)
+		if got := strings.Join(slices.Sorted(maps.Keys(variables)), " "); got != want.env {
+			t.Errorf("%s has\n%s, want\n%s", name, got, want.env)
+		}
+		equal(t, name+"'s build", r.Metadata["BuildMethod"], `"go1.x"`)
+		equal(t, name+"'s code", dig(p, "Code", "S3Key"), `"functions/`+name+`/bootstrap/"`)
+		equal(t, name+"'s handler", p["Handler"], `"bootstrap"`)
+		equal(t, name+"'s runtime", p["Runtime"], `"provided.al2023"`)
+		equal(t, name+"'s processor", p["Architectures"], `[{"Ref": "Architecture"}]`)
+		equal(t, name+"'s tracing", p["TracingConfig"], `{"Mode": "Active"}`)
+		equal(t, name+"'s log", p["LoggingConfig"], `{"LogGroup": {"Ref": "Logs"}}`)
+		concurrency := "null"
+		if n := reserved[name]; n != "" {
+			concurrency = `{"Fn::If": ["Reserve", ` + n + `, {"Ref": "AWS::NoValue"}]}`
+		}
+		equal(t, name+"'s concurrency", p["ReservedConcurrentExecutions"], concurrency)
+	}
+	equal(t, "the default architecture", s.Parameters["Architecture"].Default, `"arm64"`)
+	equal(t, "the default of ReserveConcurrency", s.Parameters["ReserveConcurrency"].Default, `"no"`)
+}
+
+// cfn-lint lets a wrong rate pass. The scheduler hands over without waiting,
+// so that "no retries" has to be said to Lambda, too.
+func TestTemplateSchedules(t *testing.T) {
+	s := template(t)
+	target := func(function, role, rest string) string {
+		return `{"Arn": {"Fn::GetAtt": ["` + function + `", "Arn"]}, "RoleArn": {"Fn::GetAtt": ["` + role + `", "Arn"]}` + rest + `, "RetryPolicy": {"MaximumRetryAttempts": 0}}`
+	}
+	schedules := map[string]string{
+		"SweepDue":     `{"ScheduleExpression": "rate(1 minute)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": ` + target("Sweep", "SweepDueRole", "") + `}`,
+		"CreditsCheck": `{"ScheduleExpression": "rate(15 minutes)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": ` + target("Credits", "CreditsCheckRole", `, "Input": "{\"check\":\"credits\"}"`) + `}`,
+	}
+	found := s.of("AWS::Scheduler::Schedule")
+	if len(found) != len(schedules) {
+		t.Errorf("%d schedules, want %d", len(found), len(schedules))
+	}
+	for id, want := range schedules {
+		equal(t, id, found[id].Properties, want) // without a Name
+	}
+	for _, id := range []string{"Sweep", "Credits"} {
+		equal(t, id+"'s retries", s.Resources[id+"EventInvokeConfig"].Properties["MaximumRetryAttempts"], "0")
+	}
+}
+
+// needs are the variables that a function's main says it cannot start without.
+func needs(t testing.TB, name string) (found []config.Need) {
+	t.Helper()
+	source, err := os.ReadFile(name + "/bootstrap/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]config.Need{"NeedTable": config.NeedTable, "NeedBucket": config.NeedBucket, "NeedSecretARN": config.NeedSecretARN, "NeedAuthIssuer": config.NeedAuthIssuer}
+	for _, m := range regexp.MustCompile(`config\.(Need\w+)`).FindAllStringSubmatch(string(source), -1) {
+		if known[m[1]] == "" {
+			t.Fatalf("%s needs %s, which this test does not know", name, m[1])
+		}
+		found = append(found, known[m[1]])
+	}
+	return found
+}
+
+// resources are what the variables stand for that are no parameters.
+var resources = map[string]string{"TABLE": "Table", "BUCKET": "Bucket", "SECRET_ARN": "Secret"}
+
+// parameterOf is what a variable's parameter is called: LOG_LEVEL's is LogLevel.
+func parameterOf(variable string) string {
+	name := ""
+	for word := range strings.SplitSeq(strings.ToLower(variable), "_") {
+		name += logicalID(word)
+	}
+	return name
+}
+
+// environment is what a function would be given where parameters have these values.
+func (s *stack) environment(t testing.TB, name string, values map[string]string) map[string]string {
+	t.Helper()
+	env := map[string]string{}
+	variables, _ := dig(s.function(t, name).Properties, "Environment", "Variables").(map[string]any)
+	for variable, value := range variables {
+		id := parameterOf(variable)
+		if resources[variable] != "" {
+			id = resources[variable]
+		}
+		equal(t, name+"'s "+variable, value, `{"Ref": "`+id+`"}`)
+		p, ok := s.Parameters[id]
+		switch given, is := values[id]; {
+		case is:
+			env[variable] = given
+		case ok:
+			env[variable] = fmt.Sprint(p.Default)
+		default:
+			env[variable] = "the-" + id
+		}
+	}
+	return env
+}
+
+// starts says whether every function starts where parameters have these values.
+func (s *stack) starts(t testing.TB, values map[string]string) error {
+	t.Helper()
+	for name := range functions {
+		env := s.environment(t, name, values)
+		if env["AWS_SAM_LOCAL"] != "" {
+			t.Errorf("%s says that it runs in sam local", name)
+		}
+		if _, err := config.Load(func(v string) string { return env[v] }, config.Lambda, needs(t, name)...); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func TestTemplateDefaults(t *testing.T) {
+	s := template(t)
+	for name, p := range s.Parameters {
+		if p.Default == nil || !p.allows(fmt.Sprint(p.Default)) {
+			t.Errorf("%s has no default, or one that it forbids: %v", name, p.Default)
+		}
+	}
+	if err := s.starts(t, nil); err != nil {
+		t.Error(err)
+	}
+	// Nobody can own the default issuer.
+	if issuer := s.Parameters["AuthIssuer"].Default.(string); !strings.HasPrefix(issuer, "https://not-set.invalid/") {
+		t.Errorf("the default issuer is %s", issuer)
+	}
+}
+
+func (p parameter) allows(value string) bool {
+	if p.AllowedPattern != nil && !regexp.MustCompile(*p.AllowedPattern).MatchString(value) {
+		return false
+	}
+	if p.AllowedValues != nil && !slices.Contains(p.AllowedValues, value) {
+		return false
+	}
+	var n float64
+	if p.Type == "Number" {
+		if _, err := fmt.Sscanf(value, "%g", &n); err != nil || p.MinValue == nil || p.MaxValue == nil {
+			return false
+		}
+		return n >= *p.MinValue && n <= *p.MaxValue
+	}
+	return true
+}
+
+// What a parameter lets pass, the functions start with.
+func TestTemplateParameters(t *testing.T) {
+	s := template(t)
+	for name, samples := range map[string]struct{ good, bad []string }{
+		"AuthIssuer":           {[]string{"https://abcdefghijklmnopqrst.supabase.co/auth/v1", "https://id.example.com"}, []string{"", "http://a.example.com", "https://a.example.com/?x", "https://a.example.com ", "https://localhost/auth", "https://u@a.example.com"}},
+		"CorsOrigins":          {[]string{"", "*", "https://app.example.com", "https://a.example.com,http://localhost:3000"}, []string{"*,https://a.example.com", "https://a.example.com/", "https://a.example.com,", "app.example.com"}},
+		"PublicUrl":            {[]string{"", "https://img.example.com", "https://img.example.com/"}, []string{"https://img.example.com/v1", "http://img.example.com", "img.example.com"}},
+		"AlarmTopic":           {[]string{"", "arn:aws:sns:eu-central-1:123456789012:ops"}, []string{"ops", "arn:aws:sqs:eu-central-1:123456789012:ops"}},
+		"LowCredits":           {[]string{"0", "500"}, []string{"-1", ""}},
+		"DailyQuota":           {[]string{"0", "50"}, []string{"-1", "1000001"}},
+		"MaxGenerations":       {[]string{"1", "10"}, []string{"0", "11"}},
+		"WaitMax":              {[]string{"0", "20"}, []string{"21"}},
+		"Prices":               {[]string{"", "nano-banana=4", "nano-banana=4.5,nano-banana-2/2K=12"}, []string{"nano-banana", "nano-banana=4,", "nano-banana=4, nano-banana-2=5", "=4"}},
+		"AuthAudience":         {[]string{"authenticated"}, []string{"", "a b"}},
+		"AuthJwksUrl":          {[]string{"", "https://id.example.com/keys?v=1"}, []string{"http://id.example.com/keys"}},
+		"NanobananaBaseUrl":    {[]string{"https://api.example.com", "https://api.example.com/x"}, []string{"", "http://api.example.com", "https://api.example.com?x"}},
+		"NanobananaRecordPath": {[]string{"/nanobanana/record"}, []string{"", "record", "/a/../b", "/a?x", "/a/"}},
+		"ResultHosts":          {[]string{"a.example.com", "a.example.com,b.example.com"}, []string{"", "https://a.example.com", "a.example.com/x", "localhost", "a.example.com,"}},
+		"LogLevel":             {[]string{"debug", "info", "warn", "error"}, []string{"", "trace"}},
+	} {
+		p, ok := s.Parameters[name]
+		if !ok {
+			t.Errorf("there is no parameter %s", name)
+		}
+		for _, v := range samples.good {
+			if err := s.starts(t, map[string]string{name: v}); !p.allows(v) || err != nil {
+				t.Errorf("%s %q: allowed %v, starts: %v", name, v, p.allows(v), err)
+			}
+		}
+		for _, v := range samples.bad {
+			if p.allows(v) {
+				t.Errorf("%s allows %q", name, v)
+			}
+		}
+	}
+}

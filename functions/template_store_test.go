@@ -1,0 +1,165 @@
+package functions_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/taskdb/taskdbtest"
+)
+
+// The tests' table and the template's are one.
+func TestTemplateTable(t *testing.T) {
+	r := template(t).Resources["Table"]
+	var got, want map[string]any
+	for from, into := range map[any]*map[string]any{&r: &got, taskdbtest.Table(""): &want} {
+		var v any = from
+		if from == any(&r) {
+			v = r.Properties
+		}
+		if err := json.Unmarshal([]byte(text(v)), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, what := range []string{"KeySchema", "BillingMode"} {
+		equal(t, "the table's "+what, got[what], text(want[what]))
+	}
+	for _, what := range []string{"AttributeDefinitions", "GlobalSecondaryIndexes"} {
+		equal(t, "the table's "+what, sorted(got[what]), text(sorted(want[what])))
+	}
+	equal(t, "the table's stream", dig(got, "StreamSpecification", "StreamViewType"), text(dig(want, "StreamSpecification", "StreamViewType")))
+	equal(t, "its time to live", got["TimeToLiveSpecification"], `{"AttributeName": "expiresAt", "Enabled": true}`)
+	equal(t, "its backups", got["PointInTimeRecoverySpecification"], `{"PointInTimeRecoveryEnabled": true}`)
+	equal(t, "its encryption", got["SSESpecification"], `{"SSEEnabled": true}`)
+	equal(t, "its protection", got["DeletionProtectionEnabled"], `true`)
+	kept(t, "the table", r)
+}
+
+// sorted puts a list of JSON values in order, and leaves out their nulls.
+func sorted(v any) (list []any) {
+	list = slices.Clone(many(v))
+	for _, entry := range list {
+		if members, ok := entry.(map[string]any); ok {
+			maps.DeleteFunc(members, func(_ string, v any) bool { return v == nil })
+			if projection, ok := members["Projection"].(map[string]any); ok {
+				maps.DeleteFunc(projection, func(_ string, v any) bool { return v == nil })
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b any) int { return strings.Compare(text(a), text(b)) })
+	return list
+}
+
+func kept(t testing.TB, what string, r part) {
+	t.Helper()
+	if r.DeletionPolicy != "Retain" || r.UpdateReplacePolicy != "Retain" {
+		t.Errorf("%s goes with the stack: %q, %q", what, r.DeletionPolicy, r.UpdateReplacePolicy)
+	}
+}
+
+func TestTemplateBucket(t *testing.T) {
+	s := template(t)
+	r := s.Resources["Bucket"]
+	kept(t, "the bucket", r)
+	equal(t, "the bucket", r.Properties, `{
+		"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+		"PublicAccessBlockConfiguration": {"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true},
+		"BucketEncryption": {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+		"CorsConfiguration": {"CorsRules": [{"AllowedOrigins": ["*"], "AllowedMethods": ["GET", "HEAD"], "ExposedHeaders": ["Content-Disposition", "Content-Length", "ETag"], "MaxAge": 3600}]}}`)
+	equal(t, "its policy", s.Resources["BucketPolicy"].Properties, `{"Bucket": {"Ref": "Bucket"}, "PolicyDocument": {"Version": "2012-10-17", "Statement": [{
+		"Sid": "TLSOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+		"Resource": [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}],
+		"Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}}`)
+}
+
+// The secret is one that the functions take, with an API key yet to be set.
+// Nothing of it depends on a parameter: an update would undo the operator's.
+func TestTemplateSecret(t *testing.T) {
+	s := template(t)
+	r := s.Resources["Secret"]
+	kept(t, "the secret", r)
+	if len(r.Properties) != 1 {
+		t.Errorf("the secret has more than its value: %s", text(r.Properties))
+	}
+	composed, _ := dig(r.Properties, "SecretString", "Fn::Sub").(string)
+	generated := map[string]bool{}
+	value := regexp.MustCompile(`\{\{resolve:secretsmanager:\$\{(\w+)\}\}\}`).ReplaceAllStringFunc(composed, func(reference string) string {
+		id := strings.Trim(reference[strings.Index(reference, "$"):], "${}")
+		equal(t, id, s.Resources[id].Properties, `{"GenerateSecretString": {"PasswordLength": 48, "ExcludePunctuation": true}}`)
+		if s.Resources[id].Type != "AWS::SecretsManager::Secret" || generated[id] {
+			t.Errorf("%s is no secret of its own", id)
+		}
+		generated[id] = true
+		return strings.Repeat("x", 48)
+	})
+	if strings.Contains(value, "$") {
+		t.Errorf("the secret refers to more: %s", value)
+	}
+	secret, err := config.ParseSecret([]byte(value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secret.APIKey != "" || len(secret.CallbackKeys) != 1 || len(secret.ImageKeys) != 1 || len(secret.NotifyKeys) != 1 || len(generated) != 3 {
+		t.Errorf("the secret is %s", value)
+	}
+}
+
+// names are the properties that name a resource in its account.
+var names = map[string]string{
+	"AWS::ApiGatewayV2::Api": "Name", "AWS::CloudWatch::Alarm": "AlarmName", "AWS::DynamoDB::Table": "TableName", "AWS::IAM::Role": "RoleName",
+	"AWS::Lambda::Function": "FunctionName", "AWS::Logs::LogGroup": "LogGroupName", "AWS::S3::Bucket": "BucketName",
+	"AWS::Scheduler::Schedule": "Name", "AWS::SecretsManager::Secret": "Name", "AWS::Logs::MetricFilter": "FilterName",
+	"AWS::ApiGatewayV2::Stage": "", "AWS::Lambda::EventInvokeConfig": "", "AWS::Lambda::EventSourceMapping": "", "AWS::Lambda::Permission": "", "AWS::S3::BucketPolicy": "",
+}
+
+func TestTwoStacks(t *testing.T) {
+	for id, r := range template(t).Resources {
+		property, known := names[r.Type]
+		if !known {
+			t.Errorf("%s is a %s, which this test does not know", id, r.Type)
+		}
+		if name := r.Properties[property]; name != nil && !strings.Contains(text(name), "AWS::StackName") {
+			t.Errorf("%s is called %s in every stack", id, text(name))
+		}
+	}
+}
+
+func TestTemplateWatch(t *testing.T) {
+	s := template(t)
+	for id, r := range s.of("AWS::Logs::LogGroup") {
+		if days, _ := r.Properties["RetentionInDays"].(float64); days < 7 || days > 400 {
+			t.Errorf("%s keeps %v days", id, r.Properties["RetentionInDays"])
+		}
+	}
+	equal(t, "the filter of errors", s.Resources["ErrorLines"].Properties["FilterPattern"], `"{ $.level = \"ERROR\" }"`)
+	watched := map[string]string{"IngestLags": "IteratorAge Ingest", "SweepFails": "Errors Sweep", "SweepRests": "Invocations Sweep", "ErrorsLogged": "Errors", "CreditsLow": "LowCredits"}
+	alarms := s.of("AWS::CloudWatch::Alarm")
+	for id, r := range alarms {
+		equal(t, id+"'s action", r.Properties["AlarmActions"], `{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}`)
+		metric, _ := r.Properties["MetricName"].(string)
+		if function, ok := dig(r.Properties, "Dimensions", "0", "Value", "Ref").(string); ok {
+			metric += " " + function
+		}
+		if metric != watched[id] {
+			t.Errorf("%s watches %s, want %s", id, metric, watched[id])
+		}
+	}
+	if len(alarms) != len(watched) {
+		t.Errorf("%d alarms, want %d", len(alarms), len(watched))
+	}
+	for filter, alarm := range map[string]string{"ErrorLines": "ErrorsLogged", "LowLines": "CreditsLow"} {
+		counted := dig(s.Resources[filter].Properties, "MetricTransformations", "0")
+		for ours, theirs := range map[string]string{"MetricNamespace": "Namespace", "MetricName": "MetricName"} {
+			equal(t, filter+"'s "+ours, dig(counted, ours), text(s.Resources[alarm].Properties[theirs]))
+		}
+	}
+	check, err := os.ReadFile("credits/check.go")
+	if pattern, _ := s.Resources["LowLines"].Properties["FilterPattern"].(string); err != nil || pattern != `{ $.msg = "credits are low" }` || !strings.Contains(string(check), `"credits are low"`) {
+		t.Errorf("low credits are counted by %s, which the check does not log: %v", pattern, err)
+	}
+}

@@ -1,0 +1,318 @@
+package functions_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// stack is template.yaml as CloudFormation gets it, from local/aws/transform.py.
+type stack struct {
+	Parameters map[string]parameter
+	Resources  map[string]part
+	Outputs    map[string]struct{ Value any }
+}
+
+type parameter struct {
+	Type               string
+	Default            any
+	AllowedPattern     *string
+	AllowedValues      []string
+	MinValue, MaxValue *float64
+}
+
+type part struct {
+	Type, DeletionPolicy, UpdateReplacePolicy string
+	Metadata, Properties                      map[string]any
+}
+
+// python is one that has what requirements.txt names. Where there is none the
+// test is skipped; with AWS_TESTS=required, as in CI, it fails.
+func python(t testing.TB) string {
+	t.Helper()
+	name, err := findPython()
+	switch {
+	case err != nil && os.Getenv("AWS_TESTS") == "required":
+		t.Fatalf("%s: run this by make test-aws: %v", name, err)
+	case err != nil:
+		t.Skip("needs aws-sam-translator and cfn-lint, which make test-aws installs")
+	}
+	return name
+}
+
+var findPython = sync.OnceValues(func() (string, error) {
+	name := cmp.Or(os.Getenv("AWS_PYTHON"), "python3")
+	_, err := output(name, "-c", "import samtranslator, cfnlint")
+	return name, err
+})
+
+// output runs a program at the module's root. Its error has what it said.
+func output(name string, args ...string) ([]byte, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = fmt.Errorf("%s: %w\n%s%s", name, err, out, exit.Stderr)
+	}
+	return out, err
+}
+
+// template transforms the template once for all tests.
+func template(t testing.TB) *stack {
+	t.Helper()
+	python(t)
+	s, err := transform()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var transform = sync.OnceValues(func() (*stack, error) {
+	name, err := findPython()
+	if err != nil {
+		return nil, err
+	}
+	out, err := output(name, "local/aws/transform.py", "template.yaml")
+	if err != nil {
+		return nil, err
+	}
+	var s stack
+	return &s, json.Unmarshal(out, &s)
+})
+
+// of gives the resources of a type.
+func (s *stack) of(kind string) map[string]part {
+	found := maps.Clone(s.Resources)
+	maps.DeleteFunc(found, func(_ string, r part) bool { return r.Type != kind })
+	return found
+}
+
+// function gives the function whose folder is name.
+func (s *stack) function(t testing.TB, name string) part {
+	t.Helper()
+	r, ok := s.Resources[logicalID(name)]
+	if !ok || r.Type != "AWS::Lambda::Function" {
+		t.Fatalf("the template has no function %s", logicalID(name))
+	}
+	return r
+}
+
+func logicalID(folder string) string { return strings.ToUpper(folder[:1]) + folder[1:] }
+
+// dig goes down into a JSON value, by names and by numbers; nil where nothing is.
+func dig(v any, path ...string) any {
+	for _, step := range path {
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i >= len(x) {
+				return nil
+			}
+			v = x[i]
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+// equal holds a JSON value against another, given as text.
+func equal(t testing.TB, what string, got any, want string) {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(want), &v); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if g, w := text(got), text(v); g != w {
+		t.Errorf("%s is %s, want %s", what, g, w)
+	}
+}
+
+func text(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func TestTemplateLint(t *testing.T) {
+	if _, err := output(python(t), "-c", "import sys, cfnlint.runner; sys.exit(cfnlint.runner.main())", "template.yaml"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// folders are the functions that there are.
+func folders(t testing.TB) (names []string) {
+	t.Helper()
+	mains, err := filepath.Glob("*/bootstrap/main.go")
+	if err != nil || len(mains) == 0 {
+		t.Fatalf("no function: %v", err)
+	}
+	for _, main := range mains {
+		names = append(names, filepath.Dir(filepath.Dir(main)))
+	}
+	return names
+}
+
+// patterns finds the routes that Go files register under /v1/.
+func patterns(t testing.TB, glob string) (routes []string) {
+	t.Helper()
+	files, err := filepath.Glob(glob)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no file %s: %v", glob, err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, m := range registered.FindAllSubmatch(source, -1) {
+			routes = append(routes, string(m[1]))
+		}
+	}
+	slices.Sort(routes)
+	return routes
+}
+
+var registered = regexp.MustCompile(`\.Handle\("([A-Z]+ /v1/[^"]*)"`)
+
+// routes gives the function of each route of the API.
+func (s *stack) routes(t testing.TB) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	paths, _ := dig(s.Resources["Api"].Properties, "Body", "paths").(map[string]any)
+	for path, methods := range paths {
+		for method, operation := range methods.(map[string]any) {
+			integration := dig(operation, "x-amazon-apigateway-integration")
+			uri, _ := dig(integration, "uri", "Fn::Sub").(string)
+			m := integrated.FindStringSubmatch(uri)
+			if m == nil || dig(integration, "payloadFormatVersion") != "2.0" {
+				t.Fatalf("%s %s leads to %s", method, path, text(integration))
+			}
+			found[strings.ToUpper(method)+" "+path] = m[1]
+		}
+	}
+	return found
+}
+
+var integrated = regexp.MustCompile(`/functions/\$\{(\w+)\.Arn\}/invocations$`)
+
+// Routes stand in four places: the contract, the template, the functions and
+// the local run.
+func TestTemplateRoutes(t *testing.T) {
+	routes := template(t).routes(t)
+	got := slices.Sorted(maps.Keys(routes))
+
+	doc, err := openapi3.NewLoader().LoadFromFile("../openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var contract []string
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			contract = append(contract, method+" "+path)
+		}
+	}
+	slices.Sort(contract)
+	if !slices.Equal(got, contract) {
+		t.Errorf("the template has %q, openapi.yaml %q", got, contract)
+	}
+	if local := patterns(t, "../local/server.go"); !slices.Equal(got, local) {
+		t.Errorf("the template has %q, local/server.go %q", got, local)
+	}
+	for _, name := range folders(t) {
+		var led []string
+		for _, route := range got {
+			if routes[route] == logicalID(name) {
+				led = append(led, route)
+			}
+		}
+		if own := patterns(t, name+"/*.go"); !slices.Equal(led, own) {
+			t.Errorf("to %s lead %q, and it has %q", name, led, own)
+		}
+	}
+}
+
+func TestTemplateAPI(t *testing.T) {
+	s := template(t)
+	cors(t, dig(s.Resources["Api"].Properties, "Body", "x-amazon-apigateway-cors"))
+
+	stage := s.Resources["ApiApiGatewayDefaultStage"].Properties
+	routes := s.routes(t)
+	throttles := map[string]any{"by default": stage["DefaultRouteSettings"]}
+	for route, settings := range stage["RouteSettings"].(map[string]any) {
+		if throttles[route] = settings; routes[route] == "" {
+			t.Errorf("a throttle is for %s, which is no route", route)
+		}
+	}
+	for route, settings := range throttles {
+		rate, _ := dig(settings, "ThrottlingRateLimit").(float64)
+		burst, _ := dig(settings, "ThrottlingBurstLimit").(float64)
+		if rate <= 0 || burst < rate {
+			t.Errorf("%s is throttled at %v", route, settings)
+		}
+	}
+	accessLog(t, stage)
+}
+
+// cors sees that browsers get from the gateway what the local run gives them.
+func cors(t *testing.T, configured any) {
+	t.Helper()
+	equal(t, "CORS", configured, `{"Fn::If": ["HasCors", {
+		"allowOrigins": {"Fn::Split": [",", "*"]}, "allowMethods": ["GET", "POST", "PUT", "DELETE"], "maxAge": 600,
+		"allowHeaders": ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
+		"exposeHeaders": ["Location", "ETag", "Retry-After", "Idempotency-Replayed"]}, {"Ref": "AWS::NoValue"}]}`)
+	local, err := os.ReadFile("../local/cors.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []string{"allowMethods", "allowHeaders", "exposeHeaders"} {
+		var names []string
+		for _, name := range many(dig(configured, "Fn::If", "1", list)) {
+			names = append(names, name.(string))
+		}
+		if !strings.Contains(string(local), `"`+strings.Join(names, ", ")+`"`) {
+			t.Errorf("local/cors.go has other %s", list)
+		}
+	}
+}
+
+// accessLog sees that the log has neither paths nor queries: tokens are in paths.
+func accessLog(t *testing.T, stage map[string]any) {
+	t.Helper()
+	equal(t, "the access log", dig(stage, "AccessLogSettings", "DestinationArn"), `{"Fn::GetAtt": ["AccessLogs", "Arn"]}`)
+	format, _ := dig(stage, "AccessLogSettings", "Format").(string)
+	if !json.Valid([]byte(format)) || strings.Contains(format, "\n") {
+		t.Errorf("the access log's lines are not JSON: %s", format)
+	}
+	harmless := []string{"requestTime", "requestId", "routeKey", "status", "responseLength", "responseLatency", "integrationLatency", "error.responseType"}
+	variables := regexp.MustCompile(`\$context\.([\w.]+)`).FindAllStringSubmatch(format, -1)
+	if len(variables) != strings.Count(format, "$") || len(variables) < 4 {
+		t.Errorf("the access log has %s", format)
+	}
+	for _, v := range variables {
+		if !slices.Contains(harmless, v[1]) {
+			t.Errorf("the access log has %s", v[0])
+		}
+	}
+}
