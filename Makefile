@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help local demo test check bench
+.PHONY: help local demo test test-aws check bench
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 local: bin/local ## run everything here, with a simulated provider: http://127.0.0.1:8787 (ARGS="-addr HOST:PORT -data FOLDER -live")
 	exec bin/local $(ARGS)
@@ -12,6 +12,11 @@ demo: bin/local ## against a running `make local`: make a picture, edit it, prin
 
 test: ## run every test, with the race detector
 	go test -race ./...
+	@test -n "$$AWS_ENDPOINT_URL" || echo "skipped: what needs a stand-in of AWS (DynamoDB, S3, Secrets Manager); make test-aws runs it"
+
+# Of the whole module only what asks for the stand-in: the rest has no use for it.
+test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as they are deployed
+	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/taskdb/... ./shared/s3bucket/... ./shared/s3link/... ./shared/secret/... ./shared/lambdatest/... ./functions
 
 check: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
@@ -24,3 +29,29 @@ bench: ## measure speed and memory
 .PHONY: bin/local
 bin/local:
 	go build -o $@ ./local
+
+# Nothing of the machine that builds or of the commit gets in: what has not changed is not deployed again.
+.PHONY: build set-api-key
+build: ## build the functions for AWS with the SAM command line; then `sam deploy --guided`
+	CGO_ENABLED=0 GOFLAGS="-trimpath '-ldflags=-s -w' -tags=lambda.norpc -buildvcs=false" sam build $(ARGS)
+
+set-api-key: ## put the provider's API key, read from standard input, into a stack's secret (STACK=its name)
+	@test -n "$(STACK)" || { echo "say which: make set-api-key STACK=name"; exit 1; }
+	@python3 local/aws/set_api_key.py "$(STACK)"
+
+# The functions in SAM's containers, with stand-ins on this machine; SAM_LOCAL=off does without containers.
+.PHONY: sam-up sam-invoke sam-story sam-down sam-check
+sam-up: ## start stand-ins of AWS and the provider for `sam local invoke`
+	@local/aws/sam up
+
+sam-invoke: ## invoke a function with an event by `sam local invoke` (FN=Submit EVENT=submit-words)
+	@local/aws/sam invoke $(FN) $(EVENT)
+
+sam-story: ## make a picture, function by function, and print where it is
+	@local/aws/sam story
+
+sam-down: ## end the stand-ins
+	@local/aws/sam down
+
+sam-check: ## lint template.yaml and build all functions with the SAM command line
+	@local/aws/sam check

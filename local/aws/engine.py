@@ -1,6 +1,6 @@
 """DynamoDB, S3 and Secrets Manager on loopback: moto's server, for tests.
 
-    python engine.py PORT     prints "ready" when it listens, runs until killed
+    python engine.py     takes a free port, prints "listening on PORT", runs until killed
 
 Three of moto's ways differ from AWS where the tests look, and are mended here:
 requests run one at a time, since it is not made for more; a transaction whose
@@ -9,7 +9,6 @@ putting back an old copy of the table, which its stream does not survive); and
 S3 answers with the Content-Disposition that a presigned link asks for.
 """
 
-import sys
 import threading
 from urllib.parse import parse_qs
 
@@ -58,7 +57,7 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-def main(port):
+def main():
     DynamoDBBackend.transact_write_items = conditions_first(DynamoDBBackend.transact_write_items)
     moto = DomainDispatcherApplication(create_backend_app)
 
@@ -72,9 +71,9 @@ def main(port):
         with one_at_a_time:
             return moto(environ, start)
 
-    server = make_server("127.0.0.1", port, serial, threaded=True, request_handler=Quiet)
-    print("ready", flush=True)
+    server = make_server("127.0.0.1", 0, serial, threaded=True, request_handler=Quiet)
+    print("listening on", server.port, flush=True)
     server.serve_forever()
 
 
-main(int(sys.argv[1]))
+main()

@@ -1,0 +1,61 @@
+package functions_test
+
+import (
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/taskdb"
+)
+
+// stored is a task as its row has it.
+func (w *world) stored(id string) *task.Task {
+	w.t.Helper()
+	t, err := taskdb.New(w.aws, w.table).Task(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return t
+}
+
+// change changes a row as the functions do, and wakes the stream.
+func (w *world) change(id string, change func(*task.Task) error) {
+	w.t.Helper()
+	if _, err := task.Update(w.t.Context(), taskdb.New(w.aws, w.table), w.stored(id), change); err != nil {
+		w.t.Fatal(err)
+	}
+	w.source.Wake()
+}
+
+// age has time pass for a task: every time in its row is so much earlier. The
+// functions' clocks are the machine's, and no test waits for two hours.
+func (w *world) age(id string, d time.Duration) {
+	w.t.Helper()
+	client := dynamodb.NewFromConfig(w.aws)
+	key := map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: id}}
+	got, err := client.GetItem(w.t.Context(), &dynamodb.GetItemInput{TableName: &w.table, Key: key, ConsistentRead: aws.Bool(true)})
+	if err != nil || got.Item == nil {
+		w.t.Fatalf("task %s: %v", id, err)
+	}
+	for name, v := range got.Item {
+		text, ok := v.(*types.AttributeValueMemberS)
+		if !ok {
+			continue
+		}
+		if at, err := time.Parse(time.RFC3339, text.Value); err == nil {
+			got.Item[name] = &types.AttributeValueMemberS{Value: at.Add(-d).Format("2006-01-02T15:04:05.000Z")}
+		}
+	}
+	_, err = client.PutItem(w.t.Context(), &dynamodb.PutItemInput{
+		TableName: &w.table, Item: got.Item,
+		ConditionExpression:       aws.String("#version = :read"), // else somebody has written meanwhile
+		ExpressionAttributeNames:  map[string]string{"#version": "version"},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":read": got.Item["version"]},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}

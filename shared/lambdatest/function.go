@@ -1,0 +1,171 @@
+// Package lambdatest is Lambda, API Gateway and DynamoDB's event source on
+// loopback, in the style of net/http/httptest: it runs real bootstrap binaries
+// as processes of their own, and what they get and give is on the wire what
+// AWS sends and takes.
+package lambdatest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Config says what a function on Lambda is.
+type Config struct {
+	Name    string            // AWS_LAMBDA_FUNCTION_NAME
+	Path    string            // of its bootstrap binary
+	Env     map[string]string // beside what Lambda itself sets, all that it sees
+	Timeout time.Duration     // of an invocation; 0 is Lambda's own, 3 s
+}
+
+// Function is a function on Lambda: as many environments as there are
+// invocations at once, each a process that does one at a time and is frozen
+// between them. It may be invoked by many goroutines.
+type Function struct {
+	config Config
+	log    output
+
+	mu     sync.Mutex // guards what follows
+	live   map[*environment]bool
+	idle   []*environment // of the live ones; the last is the warmest
+	starts int
+	closed bool
+}
+
+// NewFunction gives a function; nothing runs until it is invoked. The caller
+// calls Close when finished.
+func NewFunction(c Config) *Function {
+	if c.Timeout <= 0 {
+		c.Timeout = 3 * time.Second
+	}
+	return &Function{config: c, live: map[*environment]bool{}}
+}
+
+// Error is why an invocation has no answer.
+type Error struct {
+	Type    string // such as Runtime.ExitError, or the handler's own
+	Message string
+}
+
+func (e *Error) Error() string { return e.Type + ": " + e.Message }
+
+// errClosed is an invocation of a function that is no more.
+var errClosed = errors.New("lambdatest: the function is closed")
+
+// Invoke has the function handle an event, and gives its answer. The error is
+// an *Error where Lambda would give one. As on Lambda, an invocation goes on
+// when the ctx of who waits for it has ended.
+func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
+	type result struct {
+		body []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		e, err := f.take()
+		if err != nil {
+			done <- result{nil, err}
+			return
+		}
+		body, err := e.invoke(event, f.config.Timeout)
+		f.give(e)
+		done <- result{body, err}
+	}()
+	select {
+	case r := <-done:
+		return r.body, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("lambdatest: waiting for %s: %w", f.config.Name, context.Cause(ctx))
+	}
+}
+
+// take gives an environment that is free, or a new one: a cold start.
+func (f *Function) take() (*environment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, errClosed
+	}
+	for len(f.idle) > 0 {
+		e := f.idle[len(f.idle)-1]
+		f.idle = f.idle[:len(f.idle)-1]
+		if !e.ended() {
+			return e, nil
+		}
+	}
+	e, err := start(f.config, &f.log)
+	if err != nil {
+		return nil, err
+	}
+	f.starts++
+	f.live[e] = true
+	go func() {
+		<-e.exited
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.live, e)
+	}()
+	return e, nil
+}
+
+func (f *Function) give(e *environment) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !e.ended() {
+		f.idle = append(f.idle, e)
+	}
+}
+
+// Kill ends every environment at once, as kill -9 does; invocations under way
+// fail, and the next one is a cold start. It returns when they have ended.
+func (f *Function) Kill() {
+	f.mu.Lock()
+	var live []*environment
+	for e := range f.live {
+		live = append(live, e)
+	}
+	f.idle = nil
+	f.mu.Unlock()
+	for _, e := range live {
+		e.kill()
+	}
+}
+
+// Close kills what runs; the function cannot be invoked any more.
+func (f *Function) Close() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.Kill()
+}
+
+// Starts is how many cold starts there were.
+func (f *Function) Starts() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.starts
+}
+
+// Log is all that the function's processes printed.
+func (f *Function) Log() string { return f.log.String() }
+
+// output collects what processes print.
+type output struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}

@@ -1,0 +1,186 @@
+package lambdatest
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/events"
+)
+
+const (
+	gatewayTime = 30 * time.Second // of an integration; no setting makes it longer
+	gatewayBody = 10 << 20         // bytes
+)
+
+// Gateway is an API Gateway HTTP API: an http.Handler that turns requests into
+// events of payload format 2.0 for the function of their route, and its answers
+// into responses. What is no route it answers itself, as it does where a
+// function fails: {"message"}.
+type Gateway struct{ mux *http.ServeMux }
+
+// NewGateway gives a gateway without routes.
+func NewGateway() *Gateway {
+	g := &Gateway{mux: http.NewServeMux()}
+	g.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusNotFound, "Not Found") })
+	return g
+}
+
+// Handle leads a route, such as "GET /v1/tasks/{id}", to a function.
+func (g *Gateway) Handle(route string, f *Function) {
+	method, path, _ := strings.Cut(route, " ")
+	var names []string
+	for part := range strings.SplitSeq(path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			names = append(names, strings.TrimSuffix(name, "}"))
+		}
+	}
+	g.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != method { // a mux takes HEAD for GET
+			say(w, http.StatusNotFound, "Not Found")
+			return
+		}
+		serve(w, r, route, names, f)
+	})
+}
+
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+
+func serve(w http.ResponseWriter, r *http.Request, route string, names []string, f *Function) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, gatewayBody+1))
+	switch {
+	case err != nil:
+		say(w, http.StatusBadRequest, "Bad Request")
+		return
+	case len(body) > gatewayBody:
+		say(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
+		return
+	}
+	params := map[string]string{}
+	for _, name := range names {
+		params[name] = r.PathValue(name)
+	}
+	event, err := json.Marshal(Event(r, route, params, body))
+	if err != nil {
+		say(w, http.StatusInternalServerError, "Internal Server Error")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), gatewayTime)
+	defer cancel()
+	answer, err := f.Invoke(ctx, event)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		say(w, http.StatusServiceUnavailable, "Service Unavailable")
+	case err != nil || write(w, answer) != nil:
+		say(w, http.StatusInternalServerError, "Internal Server Error")
+	}
+}
+
+// Event is what a function gets of a request: payload format 2.0.
+func Event(r *http.Request, route string, params map[string]string, body []byte) events.APIGatewayV2HTTPRequest {
+	source, _, _ := net.SplitHostPort(r.RemoteAddr)
+	now := time.Now().UTC()
+	e := events.APIGatewayV2HTTPRequest{
+		Version: "2.0", RouteKey: route, RawPath: r.URL.Path, RawQueryString: r.URL.RawQuery,
+		Headers: headers(r, source), Cookies: cookies(r), PathParameters: params,
+		QueryStringParameters: joined(r.URL.Query()), Body: string(body),
+		RequestContext: events.APIGatewayV2HTTPRequestContext{
+			RouteKey: route, AccountID: "123456789012", Stage: "$default", APIID: "a1b2c3d4e5",
+			RequestID: "Ff" + strings.ReplaceAll(uuid(), "-", "")[:12] + "=", DomainName: r.Host,
+			DomainPrefix: strings.SplitN(r.Host, ".", 2)[0],
+			Time:         now.Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
+			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{
+				Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, SourceIP: source, UserAgent: r.UserAgent(),
+			},
+		},
+	}
+	if len(body) > 0 && !textual(r.Header.Get("Content-Type"), body) {
+		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
+	}
+	return e
+}
+
+// headers are the request's as a function gets them: lower case, one text each.
+func headers(r *http.Request, source string) map[string]string {
+	h := map[string]string{
+		"host": r.Host, "x-forwarded-for": source, "x-forwarded-proto": "https", "x-forwarded-port": "443",
+		"x-amzn-trace-id": "Root=1-5759e988-bd862e3fe1be46a994272793",
+	}
+	for name, value := range joined(url.Values(r.Header)) {
+		if name != "Cookie" {
+			h[strings.ToLower(name)] = value
+		}
+	}
+	return h
+}
+
+func cookies(r *http.Request) (all []string) {
+	for _, line := range r.Header.Values("Cookie") {
+		all = append(all, strings.Split(line, "; ")...)
+	}
+	return all
+}
+
+func joined(values url.Values) map[string]string {
+	if len(values) == 0 {
+		return nil
+	}
+	one := map[string]string{}
+	for name, all := range values {
+		one[name] = strings.Join(all, ",")
+	}
+	return one
+}
+
+// textual says whether the gateway hands a body over as it is.
+func textual(contentType string, body []byte) bool {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	switch kind {
+	case "application/json", "application/javascript", "application/xml":
+		return utf8.Valid(body)
+	}
+	return strings.HasPrefix(kind, "text/") && utf8.Valid(body)
+}
+
+// write makes a function's answer a response; an error says that it is none.
+func write(w http.ResponseWriter, answer []byte) error {
+	var a events.APIGatewayV2HTTPResponse
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return err
+	}
+	if a.StatusCode < 200 || a.StatusCode > 599 {
+		return errors.New("lambdatest: the answer has no status")
+	}
+	body := []byte(a.Body)
+	if a.IsBase64Encoded {
+		var err error
+		if body, err = base64.StdEncoding.DecodeString(a.Body); err != nil {
+			return err
+		}
+	}
+	for name, value := range a.Headers {
+		w.Header().Set(name, value)
+	}
+	for _, cookie := range a.Cookies {
+		w.Header().Add("Set-Cookie", cookie)
+	}
+	w.WriteHeader(a.StatusCode)
+	_, _ = w.Write(body) // an error means that the client is gone
+	return nil
+}
+
+// say is the gateway's own answer.
+func say(w http.ResponseWriter, status int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
+}
