@@ -14,7 +14,7 @@ import (
 
 const (
 	secretAge     = 5 * time.Minute // how long a value read is used without another read
-	secretGap     = 5 * time.Second // the least time between two reads, failed ones too
+	secretGap     = 5 * time.Second // after a read that failed, before the next
 	secretTimeout = 5 * time.Second // of one read
 	minJWTSecret  = 32              // bytes; HS256 takes no shorter key
 )
@@ -133,32 +133,38 @@ func (s *Secrets) Current(ctx context.Context) (Secret, error) {
 		return Secret{}, err
 	}
 	defer s.release()
-	if err := s.refresh(ctx, secretAge); err != nil && s.readAt.IsZero() {
+	if err := s.refresh(ctx, s.today().Add(-secretAge)); err != nil && s.readAt.IsZero() {
 		return Secret{}, err
 	}
 	return s.secret, nil
 }
 
-// Reload gives the secret as it stands now, for the moment after a key was
-// refused. It reads at most once in 5 s, so what it gives may be that old; the
-// error says that the last read failed.
-func (s *Secrets) Reload(ctx context.Context) (Secret, error) {
+// Reload gives the secret as it stood at since or later, for the moment after a
+// key was refused: callers that name the same moment share a read. The error
+// says that it could not be read, now or within the last 5 s.
+func (s *Secrets) Reload(ctx context.Context, since time.Time) (Secret, error) {
 	if err := s.take(ctx); err != nil {
 		return Secret{}, err
 	}
 	defer s.release()
-	if err := s.refresh(ctx, secretGap); err != nil {
+	if err := s.refresh(ctx, since.Round(0)); err != nil {
 		return Secret{}, err
 	}
 	return s.secret, nil
 }
 
-// refresh reads the secret if it is older than age and the last read is long
-// enough ago, and gives the last read's error.
-func (s *Secrets) refresh(ctx context.Context, age time.Duration) error {
-	// By the wall clock: the monotonic one stands still while Lambda freezes the process.
-	now := s.now().Round(0)
-	if now.Sub(s.readAt) < age || now.Sub(s.triedAt) < secretGap {
+// today is the time by the wall clock: the monotonic one stands still while
+// Lambda freezes the process.
+func (s *Secrets) today() time.Time { return s.now().Round(0) }
+
+// refresh reads the secret unless it has been read since, or the last read
+// failed a moment ago, and gives the last read's error.
+func (s *Secrets) refresh(ctx context.Context, since time.Time) error {
+	now := s.today()
+	switch {
+	case s.readAt.After(since):
+		return nil
+	case s.err != nil && now.Sub(s.triedAt) < secretGap:
 		return s.err
 	}
 	// The read is everybody's: its caller's going away must not fail it.
@@ -174,7 +180,7 @@ func (s *Secrets) refresh(ctx context.Context, age time.Duration) error {
 	}
 	// After the read: else one that hangs as long as the gap is followed by the
 	// next at once, and no caller is served without waiting.
-	s.triedAt, s.err = s.now().Round(0), err
+	s.triedAt, s.err = s.today(), err
 	if err == nil {
 		s.secret, s.readAt = secret, now
 	} else if !s.readAt.IsZero() {

@@ -216,19 +216,29 @@ func TestSecretsReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &store{value: value("one")}
 		s := config.NewSecrets(st.read, time.Now)
-		st.expect(t, s.Reload, "one", 1)
-		time.Sleep(time.Minute)
-		st.value = value("two")
-		st.expect(t, s.Reload, "two", 2)
-		for range 100 {
-			st.expect(t, s.Reload, "two", 2)
+		since := func(at time.Time) func(context.Context) (config.Secret, error) {
+			return func(ctx context.Context) (config.Secret, error) { return s.Reload(ctx, at) }
 		}
-		st.expect(t, s.Current, "two", 2)
-		time.Sleep(5 * time.Second)
+		st.expect(t, s.Current, "one", 1)
+		st.value = value("two") // in the very moment after the read
+		refused := time.Now()
+		st.expect(t, since(refused), "two", 2)
+		time.Sleep(time.Second)
+		st.expect(t, since(time.Now().Add(-5*time.Second)), "two", 2) // young enough
+		st.value = value("three")
+		refused = time.Now()
+		st.expect(t, since(refused.Add(-time.Nanosecond)), "three", 3)
+		for range 100 {
+			st.expect(t, since(refused.Add(-time.Nanosecond)), "three", 3) // they share it
+		}
+		st.expect(t, s.Current, "three", 3)
 		st.err = errors.New("down")
-		st.expect(t, s.Reload, "", 3)
-		st.expect(t, s.Reload, "", 3) // an old value is not passed off as a new one
-		st.expect(t, s.Current, "two", 3)
+		st.expect(t, since(time.Now()), "", 4)
+		st.expect(t, since(time.Now()), "", 4) // an old value is not passed off as a new one
+		st.expect(t, s.Current, "three", 4)
+		st.err = nil
+		time.Sleep(5 * time.Second)
+		st.expect(t, since(time.Now()), "three", 5)
 	})
 }
 

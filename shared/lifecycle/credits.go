@@ -72,7 +72,7 @@ func (s *Service) credits(ctx context.Context) (float64, error) {
 	credits, err := s.Provider.Credits(ctx, string(secret.APIKey))
 	var e *nanobanana.Error
 	if errors.As(err, &e) && e.Reason == nanobanana.Unauthorized {
-		fresh, reloadErr := s.Secrets.Reload(ctx)
+		fresh, reloadErr := s.Secrets.Reload(ctx, s.Now().Add(-keyRest))
 		if reloadErr == nil && fresh.APIKey != secret.APIKey {
 			return s.Provider.Credits(ctx, string(fresh.APIKey))
 		}

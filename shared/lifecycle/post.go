@@ -67,7 +67,11 @@ func (s *Service) refusal(ctx context.Context, err error, key string) (r task.Re
 	case nanobanana.NotConnected, nanobanana.RateLimited, nanobanana.Maintenance:
 		r.Again = task.Later
 	case nanobanana.Unauthorized:
-		if fresh, err := s.Secrets.Reload(ctx); err == nil && string(fresh.APIKey) != key {
+		fresh, err := s.Secrets.Reload(ctx, s.Now())
+		switch {
+		case err != nil:
+			r.Again = task.Later // whether there is another key nobody can tell
+		case string(fresh.APIKey) != key:
 			r.Again = task.Now
 		}
 	case nanobanana.NoCredits:

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -192,14 +193,29 @@ func TestRotatedKey(t *testing.T) {
 	w.submit() // the secret is in memory now
 	w.Sim.SetKeys("the-new-key")
 	w.Secret.Set("the-new-key", nil)
-	w.Clock.Add(10 * time.Second) // the balance is still in memory, the secret may be read again
-	got := w.submit()
+	got := w.submit() // balance and secret are in memory: the POST itself is refused
 	if got.Status != task.Waiting || got.Setback != task.CodeProviderUnauthorized {
 		t.Fatalf("task is %s %s", got.Status, got.Failure)
 	}
 	w.sweep(0)
 	w.expect(got.ID, task.Generating, "")
 	w.posted(3)
+}
+
+// The key is refused and Secrets Manager is away: nobody knows whether there is
+// another key, so the task waits until somebody does.
+func TestKeyRefusedAndSecretAway(t *testing.T) {
+	w := newWorld(t)
+	w.submit()
+	w.Sim.SetKeys("the-new-key")
+	w.Secret.Set("", errors.New("away"))
+	got := w.submit()
+	if got.Status != task.Waiting || got.DueAt.Sub(w.Now()) < time.Minute {
+		t.Fatalf("task is %s %s, due in %v", got.Status, got.Failure, got.DueAt.Sub(w.Now()))
+	}
+	w.Secret.Set("the-new-key", nil)
+	w.Clock.Add(4 * time.Minute) // what was read before is still in use
+	w.until(got.ID, task.Generating, 10*time.Minute)
 }
 
 // An input image that is gone by the next attempt ends the task; nothing is sent.

@@ -119,6 +119,10 @@ func (s *Service) record(ctx context.Context, t *task.Task, c task.Claim) task.R
 	return record
 }
 
+// keyRest is how old a secret may be that was read after a refused key, where
+// the next read comes by itself.
+const keyRest = 5 * time.Second
+
 // maxPause bounds how long one 429 keeps sweeps from reading records.
 const maxPause = 5 * time.Minute
 
@@ -140,7 +144,7 @@ func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) {
 		}
 	case nanobanana.Unauthorized:
 		// The next read uses what this finds; two reads of one record stay apart.
-		if _, err := s.Secrets.Reload(ctx); err != nil {
+		if _, err := s.Secrets.Reload(ctx, s.Now().Add(-keyRest)); err != nil {
 			s.Log.ErrorContext(ctx, "the secret could not be read again", "error", err)
 		}
 	}
