@@ -180,11 +180,11 @@ func TestNoIDKnown(t *testing.T) {
 				"", "null", "<html>", "{}", `{"code":200}`, said("../x", 200, attacker),
 				strings.Repeat("x", 2<<20), named + strings.Repeat(" ", 1<<20+1-len(named)),
 			} {
-				s.call(path(first, x.ID, 1), strings.NewReader(body)).problem(t, 503, task.CodeUnavailable)
+				s.call(path(first, x.ID, 1), strings.NewReader(body)).Problem(t, 503, task.CodeUnavailable)
 			}
 			for _, read := range []string{"", named[:20], named} { // before it breaks off
 				body := io.MultiReader(strings.NewReader(read), iotest.ErrReader(errors.New("gone")))
-				s.call(path(first, x.ID, 1), body).problem(t, 503, task.CodeUnavailable)
+				s.call(path(first, x.ID, 1), body).Problem(t, 503, task.CodeUnavailable)
 			}
 			if got := s.row(x.ID); got.Version != x.Version && state == "submitting" || got.Hint != nil {
 				t.Errorf("%+v", got)
@@ -287,14 +287,9 @@ func TestStoreAway(t *testing.T) {
 			x := s.submit()
 			made := s.Generated(t, 0)
 			body := said(made.ID, 200, made.URLs...)
-			s.Rows.Fail(func(call string, _ *task.Task) error {
-				if call == failing {
-					return lifecycletest.ErrStore
-				}
-				return nil
-			}, nil)
+			s.Rows.Fail(lifecycletest.On(failing, lifecycletest.ErrStore), nil)
 			for range 3 {
-				s.post(path(first, x.ID, 1), strings.NewReader(body)).problem(t, 503, task.CodeUnavailable)
+				s.post(path(first, x.ID, 1), strings.NewReader(body)).Problem(t, 503, task.CodeUnavailable)
 			}
 			if s.reads(0) != 0 {
 				t.Errorf("%d reads of the record that nobody has claimed", s.reads(0))
@@ -331,7 +326,7 @@ func TestNewerRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := s.row(x.ID)
-	s.post(path(first, x.ID, 1), strings.NewReader(said(before.ProviderID, 200, attacker))).problem(t, 503, task.CodeUnavailable)
+	s.post(path(first, x.ID, 1), strings.NewReader(said(before.ProviderID, 200, attacker))).Problem(t, 503, task.CodeUnavailable)
 	if after := s.row(x.ID); after.Version != before.Version {
 		t.Error("it was written")
 	}
@@ -376,9 +371,9 @@ func TestNothingIsLogged(t *testing.T) {
 	s.post(genuine, strings.NewReader(said(made.ID, 200, attacker))).received(t)
 	s.post(genuine, strings.NewReader(said("f00d", 200, attacker))).received(t)
 	s.post(path(first, x.ID, 7), nil).received(t)
-	s.post(genuine+"x", nil).problem(t, 404, task.CodeNotFound)
+	s.post(genuine+"x", nil).Problem(t, 404, task.CodeNotFound)
 	s.Rows.Fail(func(string, *task.Task) error { return lifecycletest.ErrStore }, nil)
-	s.post(genuine, nil).problem(t, 503, task.CodeUnavailable)
+	s.post(genuine, nil).Problem(t, 503, task.CodeUnavailable)
 	logged := s.Logged.Take()
 	if strings.Count(logged, "\n") < 6 || !strings.Contains(logged, lifecycletest.ErrStore.Error()) {
 		t.Errorf("logged: %s", logged)

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
-	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -46,10 +45,10 @@ func TestCanGenerate(t *testing.T) {
 			t.Parallel()
 			s := serve(t)
 			s.Quota = test.limit
-			s.submit("bob", 1) // his are not ada's
+			s.Ordered(t, "bob", 1) // his are not ada's
 			used := 0
 			for _, n := range test.used {
-				s.submit("ada", n)
+				s.Ordered(t, "ada", n)
 				used += n
 			}
 			if test.limit == 0 {
@@ -76,11 +75,11 @@ func TestQuota(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.Quota = 3
-	s.submit("ada", 2)
+	s.Ordered(t, "ada", 2)
 	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 422, Times: 1}
 	})
-	if x := s.submit("ada", 1); x.Status != task.Failed {
+	if x := s.Ordered(t, "ada", 1); x.Status != task.Failed {
 		t.Fatalf("it is %s", x.Status)
 	}
 	if q := s.credits().Quota; q.Used != 2 || q.Limit != 3 {
@@ -139,10 +138,7 @@ func TestProviderDown(t *testing.T) {
 	up := func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{} }
 	s := serve(t, down)
 	for range 3 {
-		resp, _ := s.problem("/v1/credits", "Bearer "+s.token, 503, task.CodeUnavailable)
-		if resp.Header.Get("Retry-After") == "" {
-			t.Error("no Retry-After")
-		}
+		s.get("/v1/credits", s.bearer).Problem(t, 503, task.CodeUnavailable)
 	}
 	if n := s.Sim.CreditReads(); n != 1 {
 		t.Errorf("%d reads, want 1", n)
@@ -174,9 +170,7 @@ func TestClientGoesAway(t *testing.T) {
 	s.Clock.Add(30 * time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r := s.request("/v1/credits").WithContext(ctx)
-	r.Header.Set("Authorization", "Bearer "+s.token)
-	s.handler.ServeHTTP(httptest.NewRecorder(), r)
+	s.handler.ServeHTTP(httptest.NewRecorder(), s.request("/v1/credits", s.bearer).WithContext(ctx))
 	if c := s.credits(); !c.AsOf.Equal(s.Now()) {
 		t.Errorf("the balance is of %v, it is %v", c.AsOf, s.Now())
 	}
@@ -190,7 +184,7 @@ func TestAfter402(t *testing.T) {
 	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 402, Times: 1}
 	})
-	if x := s.submit("ada", 1); x.Failure != task.CodeInsufficientCredits {
+	if x := s.Ordered(t, "ada", 1); x.Failure != task.CodeInsufficientCredits {
 		t.Fatalf("it failed with %q", x.Failure)
 	}
 	if c := s.credits(); c.CanGenerate || c.Reason != task.CodeInsufficientCredits || c.Balance != 1000 {
@@ -206,20 +200,13 @@ func TestAfter402(t *testing.T) {
 	}
 }
 
-// withoutUsed is a store that cannot say what was used.
-type withoutUsed struct{ task.Store }
-
-func (withoutUsed) Used(context.Context, string, string) (int, error) {
-	return 0, lifecycletest.ErrStore
-}
-
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	s.Store = withoutUsed{s.Store}
+	s.Rows.Fail(lifecycletest.On("used", lifecycletest.ErrStore), nil)
 	s.credits() // without a quota nobody asks
 	s.Quota = 3
-	if _, body := s.problem("/v1/credits", "Bearer "+s.token, 503, task.CodeUnavailable); strings.Contains(body, lifecycletest.ErrStore.Error()) {
+	if body := s.get("/v1/credits", s.bearer).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, lifecycletest.ErrStore.Error()) {
 		t.Errorf("%s", body)
 	}
 }
@@ -228,15 +215,7 @@ func TestStoreAway(t *testing.T) {
 func TestCreditsRefused(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	signed := func(claim string, value any) string {
-		claims := s.mint.Claims("ada", time.Hour)
-		claims[claim] = value
-		token, err := s.mint.Sign(claims)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return "Bearer " + token
-	}
+	with := func(claim string, value any) string { return "Bearer " + s.identity.TokenWith(claim, value) }
 	for name, test := range map[string]struct {
 		path, authorization string
 		status              int
@@ -244,13 +223,13 @@ func TestCreditsRefused(t *testing.T) {
 	}{
 		"no token":        {"/v1/credits", "", 401, task.CodeUnauthorized},
 		"not a token":     {"/v1/credits", "Bearer x", 401, task.CodeUnauthorized},
-		"expired":         {"/v1/credits", signed("exp", s.Now().Add(-time.Hour).Unix()), 401, task.CodeUnauthorized},
-		"anon":            {"/v1/credits", signed("role", "anon"), 403, task.CodeForbidden},
-		"a parameter":     {"/v1/credits?owner=bob", "Bearer " + s.token, 400, task.CodeInvalidRequest},
+		"expired":         {"/v1/credits", with("exp", s.Now().Add(-time.Hour).Unix()), 401, task.CodeUnauthorized},
+		"anon":            {"/v1/credits", with("role", "anon"), 403, task.CodeForbidden},
+		"a parameter":     {"/v1/credits?owner=bob", s.bearer, 400, task.CodeInvalidRequest},
 		"no token either": {"/v1/credits?owner=bob", "", 401, task.CodeUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, body := s.problem(test.path, test.authorization, test.status, test.code); strings.Contains(body, "1000") {
+			if body := s.get(test.path, test.authorization).Problem(t, test.status, test.code); strings.Contains(body, "1000") {
 				t.Errorf("%s", body)
 			}
 		})
@@ -259,12 +238,12 @@ func TestCreditsRefused(t *testing.T) {
 		t.Errorf("%d reads", n)
 	}
 	s.Secret.Set(nanobananatest.DefaultKey+"x", nil) // the provider's own 401 is not the caller's
-	s.problem("/v1/credits", "Bearer "+s.token, 503, task.CodeUnavailable)
+	s.get("/v1/credits", s.bearer).Problem(t, 503, task.CodeUnavailable)
 	logged := s.Logged.Take()
 	if n := strings.Count(logged, "\n"); n != 7 {
 		t.Errorf("%d log lines: %s", n, logged)
 	}
-	for _, secret := range []string{s.token, nanobananatest.DefaultKey, "bob"} {
+	for _, secret := range []string{strings.TrimPrefix(s.bearer, "Bearer "), nanobananatest.DefaultKey, "bob"} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("the log has %s: %s", secret, logged)
 		}
@@ -275,11 +254,9 @@ func TestCreditsRefused(t *testing.T) {
 func TestModels(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	resp, body := s.get("/v1/models", "")
+	answer := s.get("/v1/models", "")
 	var got []credits.Model
-	if err := json.Unmarshal([]byte(body), &got); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s %s", resp.Status, body)
-	}
+	answer.JSON(t, http.StatusOK, &got)
 	prices := map[string]map[string]float64{
 		"nano-banana":     {"": 4},
 		"nano-banana-2":   {"1K": 8, "2K": 12, "4K": 18},
@@ -299,10 +276,10 @@ func TestModels(t *testing.T) {
 		}
 	}
 	var example []credits.Model
-	if err := json.Unmarshal(httpapitest.Load(t).Example(t, "models"), &example); err != nil || !reflect.DeepEqual(got, example) {
+	if err := json.Unmarshal(s.contract.Example(t, "models"), &example); err != nil || !reflect.DeepEqual(got, example) {
 		t.Errorf("the contract's example is not what is answered: %+v, %v", example, err)
 	}
-	if cached := resp.Header.Get("Cache-Control"); cached != "public, max-age=300" {
+	if cached := answer.Header.Get("Cache-Control"); cached != "public, max-age=300" {
 		t.Errorf("Cache-Control: %s", cached)
 	}
 	if s.Rows.Total()+s.Sim.CreditReads() != 0 {
@@ -320,10 +297,10 @@ func TestPrices(t *testing.T) {
 		s.Prices[name] = 50
 	}
 	s.Prices["nano-banana-2/4K"] = 0.5
-	if _, body := s.get("/v1/models", ""); !strings.Contains(body, `{"1K":50,"2K":50,"4K":0.5}`) || !strings.Contains(body, `{"":50}`) {
+	if body := s.get("/v1/models", "").Body; !strings.Contains(body, `{"1K":50,"2K":50,"4K":0.5}`) || !strings.Contains(body, `{"":50}`) {
 		t.Errorf("%s", body)
 	}
-	if got := s.submit("ada", 2).Estimate; got != 100 {
+	if got := s.Ordered(t, "ada", 2).Estimate; got != 100 {
 		t.Errorf("the estimate is %v", got)
 	}
 	for balance, can := range map[float64]bool{0.5: true, 0.4: false} {

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/preset/nanobanana-functions/functions/submit"
-	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -40,7 +38,7 @@ func BenchmarkSubmit(b *testing.B) {
 	s := serve(b)
 	s.Store, s.Provider = free{}, client()
 	s.Log = slog.New(slog.NewJSONHandler(io.Discard, nil))
-	h := submit.New(submit.Function{Auth: s.verifier, Log: s.Log, Service: s.Service, View: httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets}})
+	h := s.function()
 	b.ReportAllocs()
 	for b.Loop() {
 		r := httptest.NewRequest(http.MethodPost, "/v1/tasks", strings.NewReader(`{"prompt":"a lighthouse at dusk","aspectRatio":"16:9","target":{"kind":"moodboard","id":"m1"}}`))

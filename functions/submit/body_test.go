@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -253,11 +252,10 @@ func TestEmptyIsNone(t *testing.T) {
 func TestBodyBreaksOff(t *testing.T) {
 	s := serve(t)
 	for _, read := range []string{"", `{"prompt":`, `{"prompt":"a"}`} {
-		r := s.request(io.MultiReader(strings.NewReader(read), iotest.ErrReader(errors.New("gone"))))
-		w := httptest.NewRecorder()
-		s.handler.ServeHTTP(w, r)
-		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "incomplete_body") || s.rows() != 0 || s.Sim.Posts() != 0 {
-			t.Errorf("%q: %d %s", read, w.Code, w.Body)
+		body := io.MultiReader(strings.NewReader(read), iotest.ErrReader(errors.New("gone")))
+		got := s.contract.Serve(t, s.handler, s.request(http.MethodPost, body))
+		if got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "incomplete_body") || s.rows() != 0 || s.Sim.Posts() != 0 {
+			t.Errorf("%q: %d %s", read, got.Status, got.Body)
 		}
 	}
 }

@@ -67,9 +67,9 @@ func TestGates(t *testing.T) {
 				return
 			}
 			posts := s.Sim.Posts()
-			resp, text := s.post(good, "Idempotency-Key", "before")
-			if resp.StatusCode != 202 || resp.Header.Get("Idempotency-Replayed") != "true" || !strings.Contains(text, before.ID) || s.Sim.Posts() != posts {
-				t.Errorf("replay: %s %v %s", resp.Status, resp.Header, text)
+			got := s.post(good, "Idempotency-Key", "before")
+			if got.Status != 202 || got.Header.Get("Idempotency-Replayed") != "true" || !strings.Contains(got.Body, before.ID) || s.Sim.Posts() != posts {
+				t.Errorf("replay: %+v", got)
 			}
 		})
 	}
@@ -81,9 +81,8 @@ func TestQuotaRetryAfter(t *testing.T) {
 	s.Quota = 1
 	s.accepted(good)
 	s.Clock.Add(12*time.Hour - 90*time.Second)
-	resp, _ := s.post(good)
-	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "90" {
-		t.Errorf("%s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+	if got := s.post(good); got.Status != 429 || got.Header.Get("Retry-After") != "90" {
+		t.Errorf("%d, Retry-After %q", got.Status, got.Header.Get("Retry-After"))
 	}
 	s.Clock.Add(90 * time.Second)
 	s.accepted(good)
@@ -117,16 +116,16 @@ func TestProviderRefuses(t *testing.T) {
 			s.Clock.Add(2 * time.Minute) // a 402 before it is forgotten
 			s.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Submit = test.fault })
 			posts := s.Sim.Posts()
-			resp, text := s.post(good)
+			got := s.post(good)
 			var shown httpapi.Task
-			if err := json.Unmarshal([]byte(text), &shown); err != nil || resp.StatusCode != 202 || shown.Status != test.status {
-				t.Fatalf("%s %s", resp.Status, text)
+			if got.JSON(t, 202, &shown); shown.Status != test.status {
+				t.Fatalf("%s", got.Body)
 			}
 			if (shown.Error == nil) != (test.code == "") || shown.Error != nil && shown.Error.Code != test.code {
 				t.Errorf("error: %+v", shown.Error)
 			}
-			if (resp.Header.Get("Retry-After") == "") != shown.Done || strings.Contains(text, "internal words") || s.Sim.Posts() != posts+1 {
-				t.Errorf("%v %s, %d POSTs", resp.Header, text, s.Sim.Posts()-posts)
+			if (got.Header.Get("Retry-After") == "") != shown.Done || strings.Contains(got.Body, "internal words") || s.Sim.Posts() != posts+1 {
+				t.Errorf("%+v, %d POSTs", got, s.Sim.Posts()-posts)
 			}
 		})
 	}

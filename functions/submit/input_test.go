@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -81,22 +80,7 @@ func TestLinkAccepted(t *testing.T) {
 // finished gives a task of owner's with one picture, and the picture's link.
 func (s *site) finished(owner string) (x *task.Task, link string) {
 	s.t.Helper()
-	n := len(s.Sim.Tasks())
-	x, _, err := s.Submit(s.t.Context(), lifecycle.Order{Owner: owner, Request: task.Request{Prompt: "a lighthouse", NumImages: 1}})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	made := s.Generated(s.t, n)
-	body := fmt.Appendf(nil, `{"code":200,"data":{"taskId":%q,"info":{"resultImageUrl":%q}}}`, made.ID, made.URLs[0])
-	if err := s.Settle(s.t.Context(), x.ID, 1, body); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.Ingester.Ingest(s.t.Context(), x.ID); err != nil {
-		s.t.Fatal(err)
-	}
-	if x, err = s.Rows.Task(s.t.Context(), x.ID); err != nil {
-		s.t.Fatal(err)
-	}
+	x = s.Succeeded(s.t, owner)
 	shown, err := httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets}.Task(s.t.Context(), x)
 	if err != nil || len(shown.Images) != 1 {
 		s.t.Fatalf("%+v, %v", shown, err)
@@ -122,13 +106,10 @@ func TestPictureRefused(t *testing.T) {
 	s.delete(deleted)
 	unknown := task.NewID("ada", "never")
 	running := s.accepted(`{"prompt":"a"}`).ID
-	failed, _, err := s.Submit(t.Context(), lifecycle.Order{Owner: "ada", Request: task.Request{Prompt: "a", NumImages: 1}})
-	if err == nil {
-		failed, err = task.Update(t.Context(), s.Rows, failed, func(x *task.Task) error {
-			x.Status = task.Unconfirmed
-			return x.Refused(s.Rules, s.Now(), 1, task.Refusal{Code: task.CodeProviderRejected})
-		})
-	}
+	failed, err := task.Update(t.Context(), s.Rows, s.Ordered(t, "ada", 1), func(x *task.Task) error {
+		x.Status = task.Unconfirmed
+		return x.Refused(s.Rules, s.Now(), 1, task.Refusal{Code: task.CodeProviderRejected})
+	})
 	if err != nil || failed.Status != task.Failed {
 		t.Fatalf("%+v, %v", failed, err)
 	}
@@ -178,11 +159,9 @@ func TestPictureAccepted(t *testing.T) {
 	for _, entry := range []string{"task:" + own.ID + "/1", link, link + "?download=1"} {
 		n := len(s.Sim.Tasks())
 		s.Logged.Take()
-		resp, body := s.post(edit("https://example.com/a.png", entry))
+		got := s.post(edit("https://example.com/a.png", entry))
 		var shown httpapi.Task
-		if err := json.Unmarshal([]byte(body), &shown); err != nil || resp.StatusCode != 202 {
-			t.Fatalf("%s: %s %s", entry, resp.Status, body)
-		}
+		got.JSON(t, 202, &shown)
 		if shown.Parent != own.ID || len(shown.ImageURLs) != 2 || shown.ImageURLs[1] != entry {
 			t.Errorf("%+v", shown)
 		}
@@ -195,7 +174,7 @@ func TestPictureAccepted(t *testing.T) {
 			t.Fatal(err)
 		}
 		stored, err := json.Marshal(row)
-		for name, text := range map[string]string{"answer": body, "log": s.Logged.Take(), "row": string(stored)} {
+		for name, text := range map[string]string{"answer": got.Body, "log": s.Logged.Take(), "row": string(stored)} {
 			if err != nil || strings.Contains(text, "signature=") || strings.Contains(text, media.LinkPath) {
 				t.Errorf("the %s has the presigned link: %s", name, text)
 			}

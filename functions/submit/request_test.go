@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -32,12 +33,12 @@ func TestStrangePrompts(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Logged.Take()
-			resp, got := s.post(string(body))
+			got := s.post(string(body))
 			var shown httpapi.Task
-			if err := json.Unmarshal([]byte(got), &shown); err != nil || resp.StatusCode != http.StatusAccepted || shown.Prompt != prompt {
-				t.Errorf("%s %.200s", resp.Status, got)
+			if got.JSON(t, http.StatusAccepted, &shown); shown.Prompt != prompt {
+				t.Errorf("%.200s", got.Body)
 			}
-			if ct := resp.Header.Get("Content-Type"); ct != "application/json" || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+			if ct := got.Header.Get("Content-Type"); ct != "application/json" || got.Header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("it is served as %s", ct)
 			}
 			logged := s.Logged.Take()
@@ -88,15 +89,9 @@ func TestHeaders(t *testing.T) {
 func TestAuth(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	claims := func(claim string, value any) string {
-		c := s.mint.Claims("ada", time.Hour)
-		if c[claim] = value; value == nil {
-			delete(c, claim)
-		}
-		return "Bearer " + s.signed(c)
-	}
+	with := func(claim string, value any) string { return "Bearer " + s.identity.TokenWith(claim, value) }
 	part := base64.RawURLEncoding.EncodeToString
-	payload, err := json.Marshal(s.mint.Claims("ada", time.Hour))
+	payload, err := json.Marshal(s.identity.Claims("ada", time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,17 +110,17 @@ func TestAuth(t *testing.T) {
 		"alg none":           {"Bearer " + none, 401},
 		"another's claims":   {"Bearer " + s.token[:strings.IndexByte(s.token, '.')+1] + part([]byte(`{"sub":"bob"}`)) + signature, 401},
 		"one bit off":        {"Bearer " + s.token[:len(s.token)-10] + string(s.token[len(s.token)-10]^1) + s.token[len(s.token)-9:], 401},
-		"expired":            {claims("exp", time.Now().Add(-time.Hour).Unix()), 401},
-		"no end":             {claims("exp", nil), 401},
-		"of the future":      {claims("nbf", time.Now().Add(time.Hour).Unix()), 401},
-		"another issuer":     {claims("iss", "https://evil.example"), 401},
-		"another audience":   {claims("aud", "others"), 401},
-		"no sub":             {claims("sub", nil), 401},
-		"a sub of 129":       {claims("sub", strings.Repeat("a", 129)), 401},
-		"no role":            {claims("role", nil), 401},
-		"anon":               {claims("role", "anon"), 403},
-		"service_role":       {claims("role", "service_role"), 403},
-		"of Claude's client": {claims("client_id", "claude"), 403},
+		"expired":            {with("exp", s.Now().Add(-time.Hour).Unix()), 401},
+		"no end":             {with("exp", nil), 401},
+		"of the future":      {with("nbf", s.Now().Add(time.Hour).Unix()), 401},
+		"another issuer":     {with("iss", "https://evil.example"), 401},
+		"another audience":   {with("aud", "others"), 401},
+		"no sub":             {with("sub", nil), 401},
+		"a sub of 129":       {with("sub", strings.Repeat("a", 129)), 401},
+		"no role":            {with("role", nil), 401},
+		"anon":               {with("role", "anon"), 403},
+		"service_role":       {with("role", "service_role"), 403},
+		"of Claude's client": {with("client_id", "claude"), 403},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -142,22 +137,22 @@ func TestAuth(t *testing.T) {
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	post := func(body string, header ...string) (string, *http.Response) {
+	post := func(body string, header ...string) (string, http.Header) {
 		t.Helper()
-		resp, text := s.post(body, header...)
-		var got struct{ ID string }
-		if err := json.Unmarshal([]byte(text), &got); err != nil || resp.StatusCode != 202 || resp.Header.Get("Location") != "/v1/tasks/"+got.ID {
-			t.Fatalf("%s %v %s", resp.Status, resp.Header, text)
+		got := s.post(body, header...)
+		var shown struct{ ID string }
+		if got.JSON(t, 202, &shown); got.Header.Get("Location") != "/v1/tasks/"+shown.ID {
+			t.Fatalf("%+v", got)
 		}
-		return got.ID, resp
+		return shown.ID, got.Header
 	}
-	first, resp := post(`{"prompt":"a","numImages":1,"aspectRatio":"1:1"}`, "Idempotency-Key", "k")
-	if resp.Header.Get("Retry-After") == "" || resp.Header.Get("Idempotency-Replayed") != "" {
-		t.Errorf("%v", resp.Header)
+	first, header := post(`{"prompt":"a","numImages":1,"aspectRatio":"1:1"}`, "Idempotency-Key", "k")
+	if header.Get("Retry-After") == "" || header.Get("Idempotency-Replayed") != "" {
+		t.Errorf("%v", header)
 	}
-	again, resp := post(`{"aspectRatio":"1:1", "prompt":" a "}`, "Idempotency-Key", "k")
-	if again != first || resp.Header.Get("Idempotency-Replayed") != "true" {
-		t.Errorf("replay: task %s, want %s; %v", again, first, resp.Header)
+	again, header := post(`{"aspectRatio":"1:1", "prompt":" a "}`, "Idempotency-Key", "k")
+	if again != first || header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("replay: task %s, want %s; %v", again, first, header)
 	}
 	for _, other := range []string{
 		`{"prompt":"b","aspectRatio":"1:1"}`, `{"prompt":"a"}`, `{"prompt":"a","aspectRatio":"1:1","metadata":{"k":"v"}}`, `{"prompt":"","aspectRatio":"7:5"}`,
@@ -172,7 +167,7 @@ func TestIdempotencyKey(t *testing.T) {
 		}
 		ids[id] = true
 	}
-	bob := "Bearer " + s.signed(s.mint.Claims("bob", time.Hour))
+	bob := "Bearer " + s.identity.Token("bob")
 	for _, key := range []string{"K", "k.", "../../QUOTA#bob", "%00", `"`, strings.Repeat("k", 255)} {
 		id, _ := post(`{"prompt":"a","aspectRatio":"1:1"}`, "Idempotency-Key", key)
 		unlike(id)
@@ -228,14 +223,9 @@ func TestNothingIsLogged(t *testing.T) {
 func TestOtherMethods(t *testing.T) {
 	s := serve(t)
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
-		r := s.request(nil)
-		r.Method = method
-		resp, err := http.DefaultClient.Do(r) // another function has GET
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _ = resp.Body.Close(); resp.StatusCode != 405 || resp.Header.Get("Allow") != "POST" {
-			t.Errorf("%s: %s, Allow %q", method, resp.Status, resp.Header.Get("Allow"))
+		got := httpapitest.Do(t, s.request(method, nil)) // not by the contract, where another function has GET
+		if got.Status != 405 || got.Header.Get("Allow") != "POST" {
+			t.Errorf("%s: %d, Allow %q", method, got.Status, got.Header.Get("Allow"))
 		}
 	}
 }

@@ -19,17 +19,7 @@ func TestAuth(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	x := s.row("ada", s.succeeded)
-	token := func(claim string, value any) string {
-		claims := s.mint.Claims("ada", time.Hour)
-		if claims[claim] = value; value == nil {
-			delete(claims, claim)
-		}
-		signed, err := s.mint.Sign(claims)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return "Bearer " + signed
-	}
+	with := func(claim string, value any) string { return "Bearer " + s.identity.TokenWith(claim, value) }
 	tests := map[string]struct {
 		authorization string
 		status        int
@@ -39,22 +29,18 @@ func TestAuth(t *testing.T) {
 		"not a token":    {"Bearer x", 401, task.CodeUnauthorized},
 		"basic":          {"Basic YWRhOg==", 401, task.CodeUnauthorized},
 		"cut":            {"Bearer " + s.token[:len(s.token)-2], 401, task.CodeUnauthorized},
-		"expired":        {token("exp", s.Now().Add(-time.Hour).Unix()), 401, task.CodeUnauthorized},
-		"another issuer": {token("iss", "https://evil.example"), 401, task.CodeUnauthorized},
-		"no sub":         {token("sub", nil), 401, task.CodeUnauthorized},
-		"anon":           {token("role", "anon"), 403, task.CodeForbidden},
-		"service_role":   {token("role", "service_role"), 403, task.CodeForbidden},
-		"of a client":    {token("client_id", "claude"), 403, task.CodeForbidden},
+		"expired":        {with("exp", s.Now().Add(-time.Hour).Unix()), 401, task.CodeUnauthorized},
+		"another issuer": {with("iss", "https://evil.example"), 401, task.CodeUnauthorized},
+		"no sub":         {with("sub", nil), 401, task.CodeUnauthorized},
+		"anon":           {with("role", "anon"), 403, task.CodeForbidden},
+		"service_role":   {with("role", "service_role"), 403, task.CodeForbidden},
+		"of a client":    {with("client_id", "claude"), 403, task.CodeForbidden},
 	}
 	before := s.Rows.Total()
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			for _, path := range []string{"/v1/tasks/" + x.ID, "/v1/tasks?ids=" + x.ID, "/v1/tasks?target=moodboard:42", "/v1/tasks/" + x.ID + "?wait=x"} {
-				got := s.get(path, "Authorization", test.authorization)
-				got.problem(t, test.status, test.code)
-				if (got.header.Get("Www-Authenticate") == "Bearer") != (test.status == 401) {
-					t.Errorf("WWW-Authenticate: %q", got.header.Get("Www-Authenticate"))
-				}
+				s.get(path, "Authorization", test.authorization).Problem(t, test.status, test.code)
 			}
 		})
 	}
@@ -69,14 +55,18 @@ func TestStoreAway(t *testing.T) {
 	s := serve(t)
 	x := s.row("ada", func(x *task.Task) error { x.Target = &board; return nil })
 	for _, err := range []error{task.ErrBusy, lifecycletest.ErrStore, errors.New("a wire broke"), context.DeadlineExceeded} {
-		s.Rows.Fail(func(string, *task.Task) error { return err }, nil)
-		for _, path := range []string{"/v1/tasks/" + x.ID, "/v1/tasks?ids=" + x.ID, "/v1/tasks?target=moodboard:42"} {
-			got := s.get(path)
-			if got.problem(t, 503, task.CodeUnavailable); strings.Contains(got.body, err.Error()) || got.header.Get("Retry-After") == "" {
-				t.Errorf("%v %s", got.header, got.body)
+		for _, test := range []struct{ failing, path string }{
+			{"task", "/v1/tasks/" + x.ID},
+			{"tasks", "/v1/tasks?ids=" + x.ID},
+			{"list", "/v1/tasks?target=moodboard:42"},
+			{"tasks", "/v1/tasks?target=moodboard:42"}, // the ids are known by then
+		} {
+			s.Rows.Fail(lifecycletest.On(test.failing, err), nil)
+			if body := s.get(test.path).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, err.Error()) {
+				t.Errorf("%s: %s", test.failing, body)
 			}
 			if logged := s.Logged.Take(); !strings.Contains(logged, err.Error()) {
-				t.Errorf("the log does not say why: %s", logged)
+				t.Errorf("%s: the log does not say why: %s", test.failing, logged)
 			}
 		}
 	}
@@ -92,8 +82,8 @@ func TestSecretAway(t *testing.T) {
 	for path, status := range map[string]int{
 		"/v1/tasks/" + running: 200, "/v1/tasks?ids=" + running: 200, "/v1/tasks/" + made: 503, "/v1/tasks?ids=" + running + "," + made: 503,
 	} {
-		if got := s.get(path); got.status != status || (got.header.Get("Retry-After") == "") || strings.Contains(got.body, "nobody") {
-			t.Errorf("%s: %d %s", path, got.status, got.body)
+		if got := s.get(path); got.Status != status || (got.Header.Get("Retry-After") == "") || strings.Contains(got.Body, "nobody") {
+			t.Errorf("%s: %d %s", path, got.Status, got.Body)
 		}
 	}
 	var err error
@@ -104,10 +94,10 @@ func TestSecretAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.handler = tasks.New(s.function)
-	if got := s.ask(t.Context(), "/v1/tasks/"+running); got.header.Get("Retry-After") != "5" {
-		t.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
+	if got := s.ask(t.Context(), "/v1/tasks/"+running); got.Header.Get("Retry-After") != "5" {
+		t.Errorf("Retry-After: %q", got.Header.Get("Retry-After"))
 	} else {
-		got.problem(t, 503, task.CodeUnavailable)
+		got.Problem(t, 503, task.CodeUnavailable)
 	}
 }
 
@@ -124,15 +114,15 @@ func TestNothingLeaks(t *testing.T) {
 			return nil
 		})
 		for _, secret := range []string{x.Writer, x.Fingerprint} {
-			if got := s.get("/v1/tasks/" + x.ID); strings.Contains(got.body, secret) {
-				t.Errorf("%s is shown: %s", secret, got.body)
+			if got := s.get("/v1/tasks/" + x.ID); strings.Contains(got.Body, secret) {
+				t.Errorf("%s is shown: %s", secret, got.Body)
 			}
 		}
-		answers.WriteString(s.get("/v1/tasks/"+x.ID).body + s.get("/v1/tasks?ids="+x.ID).body)
+		answers.WriteString(s.get("/v1/tasks/"+x.ID).Body + s.get("/v1/tasks?ids="+x.ID).Body)
 	}
 	x := s.row("bob")
 	for _, path := range []string{"/v1/tasks/" + x.ID, "/v1/tasks/secret-path", "/v1/tasks?ids=secret-path&x=secret-query"} {
-		answers.WriteString(s.get(path).body)
+		answers.WriteString(s.get(path).Body)
 	}
 	for _, internal := range []string{
 		providerID, resultURL, "tempfile", "kept.example",
@@ -159,23 +149,12 @@ func TestMethods(t *testing.T) {
 	s := serve(t)
 	x := s.row("ada", s.succeeded)
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-		r := s.request("/v1/tasks/" + x.ID)
-		r.Method = method
-		resp, err := s.http.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _ = resp.Body.Close(); resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s: %s, Allow %q", method, resp.Status, resp.Header.Get("Allow"))
+		got := s.contract.Do(t, s.request(method, "/v1/tasks/"+x.ID))
+		if got.Status != 405 || got.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s: %d, Allow %q", method, got.Status, got.Header.Get("Allow"))
 		}
 	}
-	r := s.request("/v1/tasks/" + x.ID)
-	r.Method = http.MethodHead
-	resp, err := s.http.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _ = resp.Body.Close(); resp.StatusCode != 200 || resp.Header.Get("Etag") == "" {
-		t.Errorf("HEAD: %s %v", resp.Status, resp.Header)
+	if got := s.contract.Do(t, s.request(http.MethodHead, "/v1/tasks/"+x.ID)); got.Status != 200 || got.Header.Get("Etag") == "" {
+		t.Errorf("HEAD: %d %v", got.Status, got.Header)
 	}
 }

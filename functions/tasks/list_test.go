@@ -52,8 +52,8 @@ func TestByIDs(t *testing.T) {
 				t.Errorf("%v, cursor %q; want %v", ids, cursor, test.want)
 			}
 			for _, id := range []string{bobs, deleted, unknown} {
-				if strings.Contains(got.body, id) {
-					t.Errorf("%s is in %s", id, got.body)
+				if strings.Contains(got.Body, id) {
+					t.Errorf("%s is in %s", id, got.Body)
 				}
 			}
 		})
@@ -69,22 +69,22 @@ func TestByIDs(t *testing.T) {
 	})
 	t.Run("fifty-one", func(t *testing.T) {
 		before := s.Rows.Total()
-		s.get("/v1/tasks?ids="+strings.Join(slices.Repeat([]string{a}, 51), ",")).problem(t, 400, task.CodeInvalidRequest)
+		s.get("/v1/tasks?ids="+strings.Join(slices.Repeat([]string{a}, 51), ",")).Problem(t, 400, task.CodeInvalidRequest)
 		if s.Rows.Total() != before {
 			t.Error("the store was asked")
 		}
 	})
 	t.Run("the tag and when to look again are those of all", func(t *testing.T) {
 		running, ended := s.get("/v1/tasks?ids="+a+","+b), s.get("/v1/tasks?ids="+b)
-		if running.header.Get("Retry-After") != "3" || ended.header.Get("Retry-After") != "" {
-			t.Errorf("Retry-After %q and %q", running.header.Get("Retry-After"), ended.header.Get("Retry-After"))
+		if running.Header.Get("Retry-After") != "3" || ended.Header.Get("Retry-After") != "" {
+			t.Errorf("Retry-After %q and %q", running.Header.Get("Retry-After"), ended.Header.Get("Retry-After"))
 		}
-		if got := s.get("/v1/tasks?ids="+a+","+b, "If-None-Match", running.header.Get("Etag")); got.status != 304 || got.body != "" {
-			t.Errorf("%d %s", got.status, got.body)
+		if got := s.get("/v1/tasks?ids="+a+","+b, "If-None-Match", running.Header.Get("Etag")); got.Status != 304 || got.Body != "" {
+			t.Errorf("%d %s", got.Status, got.Body)
 		}
 		s.change(a, s.accepted)
-		if got := s.get("/v1/tasks?ids="+a+","+b, "If-None-Match", running.header.Get("Etag")); got.status != 200 {
-			t.Errorf("after a change: %d", got.status)
+		if got := s.get("/v1/tasks?ids="+a+","+b, "If-None-Match", running.Header.Get("Etag")); got.Status != 200 {
+			t.Errorf("after a change: %d", got.Status)
 		}
 	})
 }
@@ -104,7 +104,7 @@ func TestPromptPreview(t *testing.T) {
 			target := task.Target{Kind: "moodboard", ID: strings.ReplaceAll(name, " ", "-")}
 			x := s.row("ada", func(x *task.Task) error { x.Prompt, x.Target = test.prompt, &target; return nil })
 			for _, path := range []string{"?ids=" + x.ID, "?target=" + url.QueryEscape(target.String())} {
-				body := s.get("/v1/tasks" + path).body
+				body := s.get("/v1/tasks" + path).Body
 				if !strings.Contains(body, fmt.Sprintf(`"prompt":"%s"`, test.want)) || !utf8.ValidString(body) {
 					t.Errorf("%s: %.400s", path, body)
 				}
@@ -153,7 +153,7 @@ func TestByTarget(t *testing.T) {
 	if ids, cursor := s.get("/v1/tasks?target=showcase:nothing").list(t); len(ids) != 0 || cursor != "" {
 		t.Errorf("an empty target: %v %q", ids, cursor)
 	}
-	s.token = s.signedIn("bob")
+	s.token = s.identity.Token("bob")
 	if ids, _ := s.get("/v1/tasks?target=moodboard:42").list(t); len(ids) != 3 {
 		t.Errorf("bob has %v", ids)
 	}
@@ -189,7 +189,7 @@ func TestForgedCursor(t *testing.T) {
 	_, cursor := s.get("/v1/tasks?target=moodboard:42&limit=1").list(t)
 	_, others := s.get("/v1/tasks?target=moodboard:43&limit=1").list(t)
 	ada := s.token
-	s.token = s.signedIn("bob")
+	s.token = s.identity.Token("bob")
 	_, bobs := s.get("/v1/tasks?target=moodboard:42&limit=1").list(t)
 	s.token = ada
 	last := []byte(cursor)
@@ -200,13 +200,13 @@ func TestForgedCursor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := s.get("/v1/tasks?target=moodboard:42&cursor=" + forged)
-			if got.problem(t, 400, task.CodeInvalidRequest); !strings.Contains(got.body, "invalid_cursor") {
-				t.Errorf("%s", got.body)
+			if got.Problem(t, 400, task.CodeInvalidRequest); !strings.Contains(got.Body, "invalid_cursor") {
+				t.Errorf("%s", got.Body)
 			}
 		})
 	}
-	if got := s.get("/v1/tasks?target=moodboard:42&cursor=" + cursor); got.status != 200 {
-		t.Errorf("the genuine one: %d", got.status)
+	if got := s.get("/v1/tasks?target=moodboard:42&cursor=" + cursor); got.Status != 200 {
+		t.Errorf("the genuine one: %d", got.Status)
 	}
 }
 
@@ -230,9 +230,9 @@ func TestListQuery(t *testing.T) {
 		t.Run(query, func(t *testing.T) {
 			got := s.get("/v1/tasks?" + query)
 			if status == 400 {
-				got.problem(t, 400, task.CodeInvalidRequest)
-			} else if got.status != status {
-				t.Errorf("%d %s, want %d", got.status, got.body, status)
+				got.Problem(t, 400, task.CodeInvalidRequest)
+			} else if got.Status != status {
+				t.Errorf("%d %s, want %d", got.Status, got.Body, status)
 			}
 		})
 	}

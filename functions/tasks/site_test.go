@@ -2,19 +2,13 @@ package tasks_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/preset/nanobanana-functions/functions/tasks"
-	"github.com/preset/nanobanana-functions/shared/auth"
-	"github.com/preset/nanobanana-functions/shared/auth/authtest"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
@@ -25,108 +19,54 @@ import (
 type site struct {
 	*lifecycletest.World
 	t        testing.TB
+	identity *lifecycletest.Identity
 	function tasks.Function
 	handler  http.Handler
-	contract *httpapitest.Contract
-	mint     *authtest.Mint
 	token    string // ada's
-	http     *http.Client
+	contract *httpapitest.Contract
 }
 
 func serve(t testing.TB) *site {
 	t.Helper()
 	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
-	key, err := authtest.LoadOrCreateKey(filepath.Join(t.TempDir(), "key.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuer := s.Settings.PublicURL
-	if s.mint, err = authtest.NewMint(key, issuer); err != nil {
-		t.Fatal(err)
-	}
-	s.mint.Now = s.Clock.Now
-	s.Site.Handle("GET "+authtest.Path, s.mint)
-	verifier, err := auth.New(auth.Config{
-		Issuer: issuer, Audience: authtest.Audience, JWKSURL: issuer + authtest.Path, HTTP: http.DefaultClient, Now: s.Clock.Now,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.identity = s.Identity(t)
 	s.function = tasks.Function{
-		Auth: verifier, Store: s.Rows, View: httpapi.View{PublicURL: issuer, Secrets: s.Secrets}, WaitMax: 20 * time.Second, Log: s.Log,
+		Auth: s.identity.Verifier, Store: s.Rows, View: httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets},
+		WaitMax: 20 * time.Second, Log: s.Log,
 	}
 	s.handler = tasks.New(s.function)
 	s.Site.Handle("/v1/tasks", s.handler)
 	s.Site.Handle("/v1/tasks/", s.handler)
-	s.token = s.signedIn("ada")
-	s.http = &http.Client{Transport: s.contract.Transport(t, nil)}
+	s.token = s.identity.Token("ada")
 	return s
 }
 
-func (s *site) signedIn(owner string) string {
-	s.t.Helper()
-	token, err := s.mint.Token(owner, 24*time.Hour)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return token
-}
-
 // answer is what the function said.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
+type answer struct{ httpapitest.Answer }
 
-// request is a GET as ada, with headers by name and value; an empty value is
-// none.
-func (s *site) request(path string, header ...string) *http.Request {
+// request is one as ada, with headers as [httpapitest.NewRequest] takes them.
+func (s *site) request(method, path string, header ...string) *http.Request {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.Settings.PublicURL+path, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+s.token)
-	for i := 0; i < len(header); i += 2 {
-		if r.Header.Del(header[i]); header[i+1] != "" {
-			r.Header.Set(header[i], header[i+1])
-		}
-	}
-	return r
+	header = append([]string{"Authorization", "Bearer " + s.token}, header...)
+	return httpapitest.NewRequest(s.t, method, s.Settings.PublicURL+path, nil, header...)
 }
 
 // get asks over HTTP.
 func (s *site) get(path string, header ...string) answer {
 	s.t.Helper()
-	resp, err := s.http.Do(s.request(path, header...))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(body)}
+	return answer{s.contract.Do(s.t, s.request(http.MethodGet, path, header...))}
 }
 
 // ask calls the handler for as long as ctx, with no network between.
 func (s *site) ask(ctx context.Context, path string, header ...string) answer {
 	s.t.Helper()
-	r, w := s.request(path, header...).WithContext(ctx), httptest.NewRecorder()
-	s.handler.ServeHTTP(w, r)
-	body := w.Body.String()
-	s.contract.CheckResponse(s.t, r, w.Result())
-	return answer{w.Code, w.Header(), body}
+	return answer{s.contract.Serve(s.t, s.handler, s.request(http.MethodGet, path, header...).WithContext(ctx))}
 }
 
 // task reads the answer as a task.
 func (a answer) task(t testing.TB) (shown httpapi.Task) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(a.body), &shown); err != nil || a.status != http.StatusOK {
-		t.Fatalf("%d %.300s", a.status, a.body)
-	}
+	a.JSON(t, http.StatusOK, &shown)
 	return shown
 }
 
@@ -137,24 +77,11 @@ func (a answer) list(t testing.TB) (ids []string, cursor string) {
 		Tasks  []httpapi.Task
 		Cursor string
 	}
-	if err := json.Unmarshal([]byte(a.body), &page); err != nil || a.status != http.StatusOK {
-		t.Fatalf("%d %.300s", a.status, a.body)
-	}
+	a.JSON(t, http.StatusOK, &page)
 	for _, x := range page.Tasks {
 		ids = append(ids, x.ID)
 	}
 	return ids, page.Cursor
-}
-
-// problem expects a Problem of this status and code, and gives it without
-// what tells one request from the other.
-func (a answer) problem(t testing.TB, status int, code task.Code) string {
-	t.Helper()
-	var p httpapi.Problem
-	if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.status != status || p.Code != code {
-		t.Errorf("%d %.300s; want %d %s", a.status, a.body, status, code)
-	}
-	return strings.Replace(a.body, p.RequestID, "", 1)
 }
 
 // What the provider says of every row.

@@ -80,7 +80,7 @@ func TestWait(t *testing.T) {
 			}
 			x := s.row("ada", changes...)
 			path := "/v1/tasks/" + x.ID
-			has := strings.ReplaceAll(test.has, "ETAG", s.get(path).header.Get("Etag"))
+			has := strings.ReplaceAll(test.has, "ETAG", s.get(path).Header.Get("Etag"))
 			if test.wait != "" {
 				path += "?wait=" + test.wait
 			}
@@ -92,14 +92,14 @@ func TestWait(t *testing.T) {
 				}
 				begun := time.Now()
 				got := s.ask(t.Context(), path, "If-None-Match", has)
-				if took := time.Since(begun); took != test.took || got.status != test.status {
-					t.Errorf("%d after %v: %.200s; want %d after %v", got.status, took, got.body, test.status, test.took)
+				if took := time.Since(begun); took != test.took || got.Status != test.status {
+					t.Errorf("%d after %v: %.200s; want %d after %v", got.Status, took, got.Body, test.status, test.took)
 				}
 				if test.status == 200 && got.task(t).Status != test.shown {
 					t.Errorf("it is %s, want %s", got.task(t).Status, test.shown)
 				}
-				if test.status == 304 && got.body != "" {
-					t.Errorf("304 with a body: %s", got.body)
+				if test.status == 304 && got.Body != "" {
+					t.Errorf("304 with a body: %s", got.Body)
 				}
 			})
 			if n := s.Rows.Count("task") - before; n != test.reads {
@@ -149,8 +149,8 @@ func TestWaitForSeveral(t *testing.T) {
 				}
 				begun := time.Now()
 				got := s.ask(t.Context(), "/v1/tasks?wait=6&ids="+strings.Join(test.ids, ","))
-				if took := time.Since(begun); took != test.took || got.status != 200 {
-					t.Errorf("%d after %v: %.200s; want it after %v", got.status, took, got.body, test.took)
+				if took := time.Since(begun); took != test.took || got.Status != 200 {
+					t.Errorf("%d after %v: %.200s; want it after %v", got.Status, took, got.Body, test.took)
 				}
 				time.Sleep(10 * time.Second) // until the change is written
 			})
@@ -173,7 +173,7 @@ func TestWaitCutShort(t *testing.T) {
 		begun := time.Now()
 		got := s.ask(ctx, "/v1/tasks/"+x.ID+"?wait=20")
 		if took := time.Since(begun); took != 2500*time.Millisecond || got.task(t).Status != task.Submitting {
-			t.Errorf("%d after %v: %.200s", got.status, took, got.body)
+			t.Errorf("%d after %v: %.200s", got.Status, took, got.Body)
 		}
 	})
 }
@@ -188,6 +188,6 @@ func TestWaitStoreGoesAway(t *testing.T) {
 			s.Rows.Fail(func(string, *task.Task) error { return lifecycletest.ErrStore }, nil)
 		})
 		got := s.ask(t.Context(), "/v1/tasks/"+x.ID+"?wait=20")
-		got.problem(t, http.StatusServiceUnavailable, task.CodeUnavailable)
+		got.Problem(t, http.StatusServiceUnavailable, task.CodeUnavailable)
 	})
 }

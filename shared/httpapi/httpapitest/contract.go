@@ -1,6 +1,7 @@
 // Package httpapitest holds what the functions answer against openapi.yaml,
-// the contract that is written by hand. A test loads the contract and checks
-// single answers, or lets a client check every one it gets ([Contract.Transport]).
+// the contract that is written by hand. A test loads the contract and asks by
+// it ([Contract.Do], [Contract.Serve]), or lets a client of its own check every
+// answer it gets ([Contract.Transport]).
 package httpapitest
 
 import (
@@ -17,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // Contract is openapi.yaml. It is safe for concurrent use.
@@ -24,6 +26,9 @@ type Contract struct {
 	doc    *openapi3.T
 	routes map[string]*openapi3.Operation // by "GET /v1/tasks/{id}"
 	mux    *http.ServeMux                 // finds the route of a request, as the functions do
+
+	mu       sync.Mutex                              // guards compiled
+	compiled map[*openapi3.Schema]*jsonschema.Schema // what has been asked for
 }
 
 // Load reads openapi.yaml from the root of the module that the test is in. A
@@ -50,7 +55,9 @@ var load = sync.OnceValues(func() (*Contract, error) {
 	if err := doc.Validate(context.Background(), openapi3.EnableExamplesValidation()); err != nil {
 		return nil, fmt.Errorf("openapi.yaml: %w", err)
 	}
-	c := &Contract{doc: doc, routes: map[string]*openapi3.Operation{}, mux: http.NewServeMux()}
+	c := &Contract{
+		doc: doc, routes: map[string]*openapi3.Operation{}, mux: http.NewServeMux(), compiled: map[*openapi3.Schema]*jsonschema.Schema{},
+	}
 	for path, item := range doc.Paths.Map() {
 		for method, operation := range item.Operations() {
 			c.routes[method+" "+path] = operation
@@ -98,7 +105,7 @@ func (c *Contract) CheckJSON(t testing.TB, schema string, body []byte) {
 	if !ok {
 		t.Fatalf("httpapitest: the contract has no schema %q", schema)
 	}
-	if _, err := checkJSON(ref.Value, body); err != nil {
+	if _, err := c.checkJSON(ref.Value, body); err != nil {
 		t.Errorf("not a %s: %v\n%s", schema, err, body)
 	}
 }

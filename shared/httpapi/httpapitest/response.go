@@ -73,10 +73,10 @@ func (c *Contract) check(r *http.Request, resp *http.Response) error {
 		return errors.New("the status is not declared")
 	}
 	if r.Method == http.MethodHead {
-		return checkHeaders(declared.Value.Headers, resp.Header)
+		return c.checkHeaders(declared.Value.Headers, resp.Header)
 	}
 	// The body first: what it says tells more than what it came with.
-	return errors.Join(checkBody(declared.Value.Content, resp, body), checkHeaders(declared.Value.Headers, resp.Header))
+	return errors.Join(c.checkBody(declared.Value.Content, resp, body), c.checkHeaders(declared.Value.Headers, resp.Header))
 }
 
 // operation is the route of r, or nil.
@@ -97,12 +97,12 @@ func (c *Contract) checkUnmatched(resp *http.Response, body []byte) error {
 		return errors.New("405 without the header Allow")
 	}
 	problem := openapi3.NewMediaType().WithSchemaRef(c.doc.Components.Schemas["Problem"])
-	return checkBody(openapi3.Content{problemType: problem}, resp, body)
+	return c.checkBody(openapi3.Content{problemType: problem}, resp, body)
 }
 
 const problemType = "application/problem+json"
 
-func checkBody(content openapi3.Content, resp *http.Response, body []byte) error {
+func (c *Contract) checkBody(content openapi3.Content, resp *http.Response, body []byte) error {
 	contentType := resp.Header.Get("Content-Type")
 	if len(content) == 0 {
 		if len(body) > 0 || contentType != "" {
@@ -117,7 +117,7 @@ func checkBody(content openapi3.Content, resp *http.Response, body []byte) error
 	if !ok {
 		return fmt.Errorf("Content-Type %q is not declared", contentType)
 	}
-	value, err := checkJSON(media.Schema.Value, body)
+	value, err := c.checkJSON(media.Schema.Value, body)
 	if err != nil || contentType != problemType {
 		return err
 	}
@@ -139,7 +139,7 @@ func checkProblem(p map[string]any, resp *http.Response) error {
 	return errors.Join(errs...)
 }
 
-func checkHeaders(declared openapi3.Headers, h http.Header) error {
+func (c *Contract) checkHeaders(declared openapi3.Headers, h http.Header) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		header := declared[name].Value
@@ -150,7 +150,7 @@ func checkHeaders(declared openapi3.Headers, h http.Header) error {
 		case len(values) > 1:
 			errs = append(errs, fmt.Errorf("the header %s came %d times", name, len(values)))
 		case len(values) == 1:
-			if err := visit(header.Schema.Value, headerValue(header.Schema.Value, values[0])); err != nil {
+			if err := c.visit(header.Schema.Value, headerValue(header.Schema.Value, values[0])); err != nil {
 				errs = append(errs, fmt.Errorf("the header %s: %w", name, err))
 			}
 		}
@@ -167,19 +167,10 @@ func headerValue(schema *openapi3.Schema, text string) any {
 }
 
 // checkJSON reads body, strictly one JSON value, and checks it.
-func checkJSON(schema *openapi3.Schema, body []byte) (any, error) {
+func (c *Contract) checkJSON(schema *openapi3.Schema, body []byte) (any, error) {
 	var value any
 	if err := json.Unmarshal(body, &value); err != nil {
 		return nil, fmt.Errorf("the body is not JSON: %w", err)
 	}
-	return value, visit(schema, value)
-}
-
-// visit checks a value by JSON Schema 2020-12, as OpenAPI 3.1 has it.
-func visit(schema *openapi3.Schema, value any) error {
-	err := schema.VisitJSON(value, openapi3.EnableJSONSchema2020(), openapi3.MultiErrors())
-	if e, ok := errors.AsType[*openapi3.SchemaError](err); ok {
-		return errors.New(e.Reason) // the rest repeats the schema
-	}
-	return err
+	return value, c.visit(schema, value)
 }

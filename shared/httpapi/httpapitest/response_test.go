@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -110,6 +111,22 @@ func TestCheckJSON(t *testing.T) {
 		seen := &recorder{TB: t}
 		if c.CheckJSON(seen, "Problem", []byte(body)); seen.errors != faults {
 			t.Errorf("%s: %d faults, want %d", body, seen.errors, faults)
+		}
+	}
+}
+
+// A moment is one by OpenAPI, which is stricter than JSON Schema.
+func TestDateTime(t *testing.T) {
+	c := Load(t)
+	created := regexp.MustCompile(`"createdAt":"[^"]*"`)
+	example := c.Example(t, "succeededTask")
+	for moment, faults := range map[string]int{
+		"2026-03-14T12:00:00.5Z": 0, "2026-03-14t12:00:00z": 1, "2026-02-30T12:00:00Z": 1, "2026-03-14": 1, "": 1,
+	} {
+		seen := &recorder{TB: t}
+		body := created.ReplaceAll(example, []byte(`"createdAt":"`+moment+`"`))
+		if c.CheckJSON(seen, "Task", body); seen.errors != faults {
+			t.Errorf("%s: %d faults, want %d", moment, seen.errors, faults)
 		}
 	}
 }

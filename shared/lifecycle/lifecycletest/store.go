@@ -31,7 +31,18 @@ func (s *Store) Fail(before, after func(call string, t *task.Task) error) {
 	s.before, s.after = before, after
 }
 
-// Count says how often a call was made: create, put, task, tasks, paused, due.
+// On is a failure of one call, for Fail.
+func On(call string, err error) func(string, *task.Task) error {
+	return func(made string, _ *task.Task) error {
+		if made == call {
+			return err
+		}
+		return nil
+	}
+}
+
+// Count says how often a call was made: create, put, task, tasks, list, used,
+// paused, due.
 func (s *Store) Count(call string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,6 +106,21 @@ func (s *Store) Task(ctx context.Context, id string) (*task.Task, error) {
 
 func (s *Store) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
 	return around(s, "tasks", nil, func() ([]*task.Task, error) { return s.Store.Tasks(ctx, ids) })
+}
+
+func (s *Store) List(ctx context.Context, owner string, target task.Target, limit int, cursor string) (ids []string, next string, err error) {
+	ids, err = around(s, "list", nil, func() (ids []string, err error) {
+		ids, next, err = s.Store.List(ctx, owner, target, limit, cursor)
+		return ids, err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return ids, next, nil
+}
+
+func (s *Store) Used(ctx context.Context, owner, day string) (int, error) {
+	return around(s, "used", nil, func() (int, error) { return s.Store.Used(ctx, owner, day) })
 }
 
 func (s *Store) Paused(ctx context.Context) (time.Time, error) {

@@ -1,12 +1,12 @@
 // Package lifecycletest gives tests everything that stands around a task, real
 // but for the clock and the secret: a store, a bucket, a provider that is
-// simulated over HTTP, and the site it calls back. Schedule and stream are the
-// test's to run.
+// simulated over HTTP, and the site it calls back, where an identity provider
+// can stand ([World.Identity]). Schedule and stream are the test's to run.
 package lifecycletest
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,6 +24,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
@@ -73,7 +74,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *World {
 	w.Settings = settings(t, map[string]string{
 		"NANOBANANA_BASE_URL": w.Sim.URL, "RESULT_HOSTS": hostOf(t, w.Sim.URL) + "," + hostOf(t, site.URL), "PUBLIC_URL": site.URL,
 	})
-	w.Secret = &Secret{key: nanobananatest.DefaultKey}
+	w.Secret = newSecret()
 	log := slog.New(slog.NewJSONHandler(w.Logged, nil))
 	w.Service = lifecycle.New(w.Settings, w.Rows, config.NewSecrets(w.Secret.read, w.Clock.Now), w.Bucket, nanobanana.NewHTTPClient(), log)
 	w.Service.Now = w.Clock.Now
@@ -128,6 +129,36 @@ func (w *World) Generated(t testing.TB, n int) (got nanobananatest.Task) {
 	return got
 }
 
+// Prompt is what Ordered asks for.
+const Prompt = "a lighthouse"
+
+// Ordered submits a task of n pictures.
+func (w *World) Ordered(t testing.TB, owner string, n int) *task.Task {
+	t.Helper()
+	x, _, err := w.Submit(t.Context(), lifecycle.Order{Owner: owner, Request: task.Request{Prompt: Prompt, NumImages: n}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// Succeeded gives a task whose one picture is in the bucket.
+func (w *World) Succeeded(t testing.TB, owner string) *task.Task {
+	t.Helper()
+	n := len(w.Sim.Tasks())
+	id := w.Ordered(t, owner, 1).ID
+	made := w.Generated(t, n)
+	err := w.Settle(t.Context(), id, 1, fmt.Appendf(nil, `{"code":200,"data":{"taskId":%q,"info":{"resultImageUrl":%q}}}`, made.ID, made.URLs[0]))
+	if err == nil {
+		err = w.Ingester.Ingest(t.Context(), id)
+	}
+	x, lost := w.Rows.Task(t.Context(), id)
+	if err := errors.Join(err, lost); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
 // Eventually waits until check is content.
 func Eventually(t testing.TB, check func() error) {
 	t.Helper()
@@ -158,27 +189,6 @@ func (c *Clock) Add(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
-}
-
-// Secret is what Secrets Manager holds.
-type Secret struct {
-	mu  sync.Mutex
-	key string
-	err error
-}
-
-// Set makes key the provider's, or err what reading gives.
-func (s *Secret) Set(key string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.key, s.err = key, err
-}
-
-func (s *Secret) read(context.Context) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	const k = `[{"id":"k","key":"0123456789abcdef0123456789abcdef"}]`
-	return fmt.Appendf(nil, `{"apiKey":%q,"callbackKeys":%s,"imageKeys":%s}`, s.key, k, k), s.err
 }
 
 // Log keeps what was logged.

@@ -1,0 +1,62 @@
+package lifecycletest
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+)
+
+// Secret is what Secrets Manager holds. What is set is seen once it is read again.
+type Secret struct {
+	mu       sync.Mutex
+	apiKey   string
+	callback config.Keys
+	image    config.Keys
+	err      error
+}
+
+func newSecret() *Secret {
+	keys := config.Keys{{ID: "k", Key: "0123456789abcdef0123456789abcdef"}}
+	return &Secret{apiKey: nanobananatest.DefaultKey, callback: keys, image: keys}
+}
+
+// Set makes key the provider's, or err what reading gives.
+func (s *Secret) Set(key string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.apiKey, s.err = key, err
+}
+
+// SetCallbackKeys makes keys those that callback URLs are signed with.
+func (s *Secret) SetCallbackKeys(keys ...config.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.callback = keys
+}
+
+// SetImageKeys makes keys those that image links are signed with.
+func (s *Secret) SetImageKeys(keys ...config.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.image = keys
+}
+
+func (s *Secret) read(context.Context) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	return json.Marshal(map[string]any{"apiKey": s.apiKey, "callbackKeys": spelt(s.callback), "imageKeys": spelt(s.image)})
+}
+
+// spelt gives keys as the secret has them: a key itself prints "[hidden]".
+func spelt(keys config.Keys) (list []map[string]string) {
+	for _, k := range keys {
+		list = append(list, map[string]string{"id": k.ID, "key": string(k.Key)})
+	}
+	return list
+}
