@@ -55,3 +55,7 @@ sam-down: ## end the stand-ins
 
 sam-check: ## lint template.yaml and build all functions with the SAM command line
 	@local/aws/sam check
+
+.PHONY: verify-live
+verify-live: bin/local ## check what no stand-in can prove, for about 20 credits: with NANOBANANA_API_KEY (and PUBLIC_URL, a tunnel), or STACK=name with TOKEN
+	exec bin/local verify $(ARGS)

@@ -6,6 +6,7 @@
 //	local [-addr 127.0.0.1:8787] [-data .local] [-live]
 //	local token [-addr 127.0.0.1:8787] [-data .local] OWNER
 //	local demo [-addr 127.0.0.1:8787] [-data .local]
+//	local verify [-addr 127.0.0.1:8787] [-data .local] [-refused PROMPT] [-yes]
 package main
 
 import (
@@ -41,7 +42,7 @@ const tokenLife = 30 * 24 * time.Hour
 
 func run(ctx context.Context, args []string, getenv func(string) string, out, errOut io.Writer) error {
 	command := "serve"
-	if len(args) > 0 && (args[0] == "token" || args[0] == "demo") {
+	if len(args) > 0 && (args[0] == "token" || args[0] == "demo" || args[0] == "verify") {
 		command, args = args[0], args[1:]
 	}
 	flags := flag.NewFlagSet("local "+command, flag.ContinueOnError)
@@ -51,6 +52,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, er
 	flags.StringVar(&o.Data, "data", defaultData, "`folder` for tasks, pictures and keys")
 	if command == "serve" {
 		flags.BoolVar(&o.Live, "live", false, "use the real provider: NANOBANANA_API_KEY pays")
+	}
+	v := verifyOptions{pace: livePace}
+	if command == "verify" {
+		v.flags(flags)
 	}
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -64,6 +69,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, er
 		return fmt.Errorf("unexpected %q; see local -h", flags.Arg(0))
 	case command == "demo":
 		return demo(ctx, o, out)
+	case command == "verify":
+		v.options = o
+		return verify(ctx, v, os.Stdin, out)
 	}
 	return serve(ctx, o, out)
 }

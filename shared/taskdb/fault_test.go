@@ -101,8 +101,6 @@ func first(operation string, spoil func() (*http.Response, bool)) func(string, i
 	}
 }
 
-func lostAnswer() (*http.Response, bool) { return nil, true }
-
 // An answer that is lost on its way is asked for again by the SDK: the write
 // is found done, and is our own. What it counted counts once.
 func TestLostAnswers(t *testing.T) {

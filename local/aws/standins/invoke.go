@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/lambdatest"
+)
+
+// invoke does what `sam local invoke` does, without its container: what SAM has
+// built runs as a process, with the variables that SAM would give it.
+func invoke(ctx context.Context, function, event string, out io.Writer) error {
+	s, err := open()
+	if err != nil {
+		return err
+	}
+	input, err := os.ReadFile(event)
+	if err != nil {
+		return err
+	}
+	path, err := filepath.Abs(filepath.Join(dir, "build", function, "bootstrap"))
+	if err != nil {
+		return err
+	}
+	maps.Copy(s.env, map[string]string{
+		"AWS_SAM_LOCAL": "true", "AWS_REGION": os.Getenv("AWS_REGION"),
+		"AWS_ACCESS_KEY_ID": os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY": os.Getenv("AWS_SECRET_ACCESS_KEY"),
+	})
+	f := lambdatest.NewFunction(lambdatest.Config{Name: function, Path: path, Env: s.env, Timeout: time.Minute})
+	answer, err := f.Invoke(ctx, input)
+	f.Close() // then its log is whole
+	fmt.Fprint(os.Stderr, f.Log())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s\n", answer)
+	return err
+}
