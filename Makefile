@@ -31,9 +31,10 @@ bin/local:
 	go build -o $@ ./local
 
 # Nothing of the machine that builds or of the commit gets in: what has not changed is not deployed again.
+# Without HTTP/2, which nobody speaks to here: neither AWS's services nor, for want of a handshake, the provider.
 .PHONY: build set-api-key
 build: ## build the functions for AWS with the SAM command line; then `sam deploy --guided`
-	CGO_ENABLED=0 GOFLAGS="-trimpath '-ldflags=-s -w' -tags=lambda.norpc -buildvcs=false" sam build $(ARGS)
+	CGO_ENABLED=0 GOFLAGS="-trimpath '-ldflags=-s -w' -tags=lambda.norpc,nethttpomithttp2 -buildvcs=false" sam build $(ARGS)
 
 set-api-key: ## put the provider's API key, read from standard input, into a stack's secret (STACK=its name)
 	@test -n "$(STACK)" || { echo "say which: make set-api-key STACK=name"; exit 1; }

@@ -19,7 +19,7 @@ const module = "github.com/preset/nanobanana-functions/"
 // its own alone. "*test" packages may be imported by tests and local.
 var layers = [][]string{
 	{"shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/config", "shared/awsenv"},
-	{"shared/taskbolt", "shared/taskdb", "shared/s3bucket", "shared/s3link", "shared/secret", "shared/auth", "shared/httpapi", "shared/lifecycle"},
+	{"shared/taskbolt", "shared/picture", "shared/taskdb", "shared/s3bucket", "shared/s3link", "shared/secret", "shared/auth", "shared/httpapi", "shared/lifecycle"},
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/sweep", "functions/ingest"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
 		"functions/images/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "local", "local/aws/standins"},
@@ -28,12 +28,12 @@ var layers = [][]string{
 // linked are the modules of others that a function links, beside Lambda's own
 // and the SDK's core.
 var linked = map[string][]string{
-	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "x/image", "x/time"},
+	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "x/time"},
 	"tasks":    {"dynamodb", "go-jose", "json", "secretsmanager"},
-	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "x/image", "x/time"},
-	"callback": {"dynamodb", "json", "secretsmanager", "x/image", "x/time"},
-	"images":   {"json", "secretsmanager", "x/image"},
-	"sweep":    {"dynamodb", "json", "secretsmanager", "x/image", "x/time"},
+	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "x/time"},
+	"callback": {"dynamodb", "json", "secretsmanager", "x/time"},
+	"images":   {"json", "secretsmanager"},
+	"sweep":    {"dynamodb", "json", "secretsmanager", "x/time"},
 	"ingest":   {"dynamodb", "json", "s3", "x/image", "x/time"},
 }
 

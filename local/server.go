@@ -26,6 +26,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/picture"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
@@ -219,7 +220,7 @@ func (s *server) run(log *slog.Logger) {
 	sweeper := sweep.New(sweep.Function{Service: s.service, Log: log})
 	s.pump.Go(func() { schedule(ctx, s.settings.SweepEvery, sweeper, log) })
 
-	ingester := ingest.Function{Ingester: lifecycle.NewIngester(s.settings, s.store, s.bucket, log), Log: log}
+	ingester := ingest.Function{Ingester: lifecycle.NewIngester(s.settings, s.store, s.bucket, picture.Open, log), Log: log}
 	ingester.Ingester.Rules = s.service.Rules
 	for _, work := range ingestWork {
 		s.pump.Go(func() { stream(ctx, s.store, work, ingester, log) })

@@ -161,7 +161,7 @@ func (p *prober) lengthFinding() finding {
 }
 
 // pictures are all that were looked at.
-func (p *prober) pictures() (all []picture) {
+func (p *prober) pictures() (all []shownPicture) {
 	for _, o := range p.orders {
 		all = append(all, o.pictures...)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/picture"
 )
 
 // run makes an order, waits for its end and looks at everything.
@@ -154,7 +155,7 @@ func (p *prober) turn(ctx context.Context, id string) bool {
 // look downloads the pictures as ingest does, and asks what they are said to be.
 func (p *prober) look(ctx context.Context, o *order) {
 	for _, link := range o.record.URLs {
-		x := picture{url: link}
+		x := shownPicture{url: link}
 		if x.found, x.err = p.download(ctx, link); x.err == nil {
 			x.contentType, _ = p.said(ctx, link)
 		}
@@ -175,7 +176,7 @@ func (p *prober) download(ctx context.Context, link string) (media.Picture, erro
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return media.Picture{}, err
 	}
-	return media.Open(ctx, file)
+	return picture.Open(ctx, file)
 }
 
 // said is the Content-Type that a picture is served with.

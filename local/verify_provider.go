@@ -66,13 +66,13 @@ type order struct {
 	before   *float64 // the balance
 	accepted *float64
 	after    *float64
-	pictures []picture
+	pictures []shownPicture
 }
 
 func (o *order) done() bool { return o.read != nil && o.record.State != nanobanana.Running }
 
-// picture is what was found behind a URL.
-type picture struct {
+// shownPicture is what was found behind a URL.
+type shownPicture struct {
 	url         string
 	found       media.Picture
 	err         error
@@ -111,7 +111,7 @@ func newProber(ctx context.Context, o verifyOptions, out io.Writer) (_ *prober, 
 	}
 	p := &prober{
 		settings: c, key: string(c.APIKey), rules: lifecycle.Rules(c), pace: o.pace, out: out,
-		fetcher: lifecycle.NewIngester(c, nil, nil, slog.New(slog.DiscardHandler)).Fetcher,
+		fetcher: lifecycle.NewIngester(c, nil, nil, nil, slog.New(slog.DiscardHandler)).Fetcher,
 		web:     nanobanana.NewHTTPClient(), readAt: map[string]time.Time{},
 		notes: &notes{file: file, secret: string(c.APIKey)},
 	}

@@ -22,6 +22,7 @@ type Ingester struct {
 	Store   task.Store
 	Fetcher *media.Fetcher
 	Bucket  media.Bucket
+	Open    func(context.Context, io.ReadSeeker) (media.Picture, error) // picture.Open
 	Rules   task.Rules
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -100,7 +101,7 @@ func (g *Ingester) copyOnce(ctx context.Context, id string, n int, url string) (
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return task.Image{}, err
 	}
-	p, err := media.Open(ctx, file)
+	p, err := g.Open(ctx, file)
 	if err != nil {
 		return task.Image{}, err
 	}

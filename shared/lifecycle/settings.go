@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,10 +38,11 @@ func New(c config.Settings, store task.Store, secrets *config.Secrets, links med
 // Lambda freezes the process: a balance of an hour ago would look fresh.
 func wallClock() time.Time { return time.Now().Round(0) }
 
-// NewIngester gives an Ingester by the settings.
-func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, log *slog.Logger) *Ingester {
+// NewIngester gives an Ingester by the settings. open is picture.Open, which is
+// given so that only who ingests links the decoders.
+func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, open func(context.Context, io.ReadSeeker) (media.Picture, error), log *slog.Logger) *Ingester {
 	return &Ingester{
-		Store: store, Bucket: bucket, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
+		Store: store, Bucket: bucket, Open: open, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
 		Rules: Rules(c), Now: wallClock, Log: log,
 		Retries: []time.Duration{time.Second, 3 * time.Second},
 	}

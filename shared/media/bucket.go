@@ -1,8 +1,8 @@
 // Package media takes pictures in and keeps them: it downloads them from
-// addresses nobody vouches for (Fetcher), proves that they are pictures and
-// shrinks them (Open), names them (Key), and defines where they are kept
-// (Bucket) and how they are read (Linker), with a directory (DirBucket) as
-// one implementation.
+// addresses nobody vouches for (Fetcher), tells their kind (Sniff), names them
+// (Key), and defines where they are kept (Bucket) and how they are read
+// (Linker), with a directory (DirBucket) as one implementation. That they are
+// pictures package picture proves.
 //
 // It knows nothing of tasks, of the provider or of AWS.
 package media

@@ -237,13 +237,13 @@ func (f *Fetcher) save(ctx context.Context, cancel context.CancelCauseFunc, resp
 	body.timer = time.AfterFunc(f.o.FloorWindow, func() { cancel(errStalled) })
 	defer body.timer.Stop()
 
-	head := make([]byte, magicLength)
+	head := make([]byte, MagicLength)
 	n, err := io.ReadFull(body, head)
 	head = head[:n]
 	if body.err != nil {
 		return 0, fetchError(ctx, KindCut, host, body.err)
 	}
-	if err != nil || sniff(head) == nil {
+	if _, ok := Sniff(head); err != nil || !ok {
 		return 0, &FetchError{Kind: KindNotPicture, Host: host}
 	}
 	// One byte more than allowed tells too big from exactly full.

@@ -50,8 +50,8 @@ func KeyOfFile(taskID, file string) (string, bool) {
 func ContentType(key string) string {
 	ext := strings.TrimPrefix(path.Ext(key), ".")
 	for _, f := range formats {
-		if f.ext == ext {
-			return f.contentType
+		if f.Ext == ext {
+			return f.ContentType
 		}
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"github.com/preset/nanobanana-functions/functions/ingest"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/picture"
 	"github.com/preset/nanobanana-functions/shared/s3bucket"
 	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
@@ -16,6 +17,6 @@ func main() { config.Start(build, config.NeedTable, config.NeedBucket) }
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	bucket := s3bucket.Open(c.Bucket)
-	ingester := lifecycle.NewIngester(c, store, bucket, log)
+	ingester := lifecycle.NewIngester(c, store, bucket, picture.Open, log)
 	return ingest.New(ingest.Function{Ingester: ingester, Log: log}), nil
 }

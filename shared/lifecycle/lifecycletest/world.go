@@ -24,6 +24,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/picture"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
@@ -79,7 +80,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *World {
 	w.Service = lifecycle.New(w.Settings, w.Rows, config.NewSecrets(w.Secret.read, w.Clock.Now), w.Bucket, nanobanana.NewHTTPClient(), log)
 	w.Service.Now = w.Clock.Now
 	w.Service.Rate = nil
-	w.Ingester = lifecycle.NewIngester(w.Settings, w.Rows, w.Bucket, log)
+	w.Ingester = lifecycle.NewIngester(w.Settings, w.Rows, w.Bucket, picture.Open, log)
 	w.Ingester.Now = w.Clock.Now
 	w.Ingester.Dir = t.TempDir()
 	w.Ingester.Retries = []time.Duration{time.Millisecond, time.Millisecond} // that it tries again is what tests are about

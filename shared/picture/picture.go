@@ -1,4 +1,7 @@
-package media
+// Package picture proves that files are pictures, and shrinks them. It is apart
+// from media for the sake of the functions that do neither: decoders that are
+// linked are set up at every start.
+package picture
 
 import (
 	"bufio"
@@ -14,11 +17,12 @@ import (
 	"runtime"
 
 	"golang.org/x/image/webp"
+
+	"github.com/preset/nanobanana-functions/shared/media"
 )
 
 // Limits of a picture.
 const (
-	MaxBytes  = 25 << 20   // of the file
 	MaxPixels = 40_000_000 // width times height
 	MaxSide   = 16384      // of width and of height
 
@@ -32,25 +36,14 @@ const (
 	largePicture = 16 << 20
 )
 
-// ErrBadPicture means that a file is not a picture we keep: not a PNG, JPEG
+// ErrBad means that a file is not a picture we keep: not a PNG, JPEG
 // or WebP, beyond a limit, or broken.
-var ErrBadPicture = errors.New("media: not an acceptable picture")
-
-// A Picture is what Open found in a file. Its type is what the file's bytes
-// say, whatever name or header it came with.
-type Picture struct {
-	Width, Height int // as stored: a rotation noted in EXIF is not applied
-	ContentType   string
-	Ext           string // png, jpg or webp
-	Bytes         int64
-	SHA256        [32]byte
-	Thumbnail     []byte // JPEG, at most ThumbnailSide on its longest side
-}
+var ErrBad = errors.New("picture: not an acceptable one")
 
 // Open proves that file, from its start, holds a picture by decoding all of
 // it, and measures and shrinks it on the way. What follows a picture's own
 // end (a ZIP behind a JPEG) is not looked at: the file is kept as it is, and
-// its type is the picture's. A file that is no picture gives ErrBadPicture;
+// its type is the picture's. A file that is no picture gives ErrBad;
 // other errors are those of reading it, and of ctx, which is minded
 // throughout: a file can be made to decode for hours.
 //
@@ -58,39 +51,40 @@ type Picture struct {
 // MiB more, however long the file is. The exception is a lossless WebP made to
 // hurt: golang.org/x/image keeps up to 2,600 groups of Huffman codes, some
 // 140 MiB, beside the picture.
-func Open(ctx context.Context, file io.ReadSeeker) (Picture, error) {
+func Open(ctx context.Context, file io.ReadSeeker) (media.Picture, error) {
 	src := &source{ctx: ctx, file: file}
 	p, err := inspect(src)
 	switch {
 	case src.err != nil:
-		return Picture{}, fmt.Errorf("media: open picture: %w", src.err)
+		return media.Picture{}, fmt.Errorf("picture: open: %w", src.err)
 	case err != nil:
-		return Picture{}, fmt.Errorf("%w: %w", ErrBadPicture, err)
+		return media.Picture{}, fmt.Errorf("%w: %w", ErrBad, err)
 	}
 	return p, nil
 }
 
-func inspect(src *source) (Picture, error) {
+func inspect(src *source) (media.Picture, error) {
 	hash := sha256.New()
-	size, err := io.Copy(hash, io.LimitReader(src.rewound(), MaxBytes+1))
+	size, err := io.Copy(hash, io.LimitReader(src.rewound(), media.MaxBytes+1))
 	if err != nil {
-		return Picture{}, err
+		return media.Picture{}, err
 	}
-	if size > MaxBytes {
-		return Picture{}, fmt.Errorf("longer than %d bytes", MaxBytes)
+	if size > media.MaxBytes {
+		return media.Picture{}, fmt.Errorf("longer than %d bytes", media.MaxBytes)
 	}
-	head, _ := src.rewound().Peek(magicLength)
-	f := sniff(head)
-	if f == nil {
-		return Picture{}, errors.New("neither PNG, JPEG nor WebP")
+	head, _ := src.rewound().Peek(media.MagicLength)
+	format, ok := media.Sniff(head)
+	if !ok {
+		return media.Picture{}, errors.New("neither PNG, JPEG nor WebP")
 	}
+	f := decoders[format.Ext]
 	config, err := f.decodeConfig(src.rewound())
 	if err != nil {
-		return Picture{}, err
+		return media.Picture{}, err
 	}
 	memory, err := memoryFor(config, f.bytesPerPixel(src.rewound(), config.ColorModel))
 	if err != nil {
-		return Picture{}, err
+		return media.Picture{}, err
 	}
 	if memory > largePicture {
 		// Or the heap, which may double between two collections, would
@@ -99,17 +93,17 @@ func inspect(src *source) (Picture, error) {
 	}
 	img, err := f.decode(src.rewound())
 	if err != nil {
-		return Picture{}, err
+		return media.Picture{}, err
 	}
 	thumbnail, err := encodeThumbnail(img)
 	if err != nil {
-		return Picture{}, err
+		return media.Picture{}, err
 	}
-	return Picture{
+	return media.Picture{
 		Width:       img.Bounds().Dx(),
 		Height:      img.Bounds().Dy(),
-		ContentType: f.contentType,
-		Ext:         f.ext,
+		ContentType: format.ContentType,
+		Ext:         format.Ext,
 		Bytes:       size,
 		SHA256:      [32]byte(hash.Sum(nil)),
 		Thumbnail:   thumbnail,
@@ -162,44 +156,18 @@ func (s *source) rewound() *bufio.Reader {
 	return bufio.NewReaderSize(s, 64<<10)
 }
 
-// A format is one kind of picture we keep.
-type format struct {
-	magic            string // how files begin; "?" is any byte
-	contentType, ext string
-	decodeConfig     func(io.Reader) (image.Config, error)
-	decode           func(io.Reader) (image.Image, error)
+// A decoder reads one kind of picture.
+type decoder struct {
+	decodeConfig func(io.Reader) (image.Config, error)
+	decode       func(io.Reader) (image.Image, error)
 	// bytesPerPixel is the most that decode allocates per pixel.
 	bytesPerPixel func(*bufio.Reader, color.Model) int64
 }
 
-// The decoders are called by name: those that happen to be registered with
-// package image depend on what else is linked.
-var formats = [...]format{
-	{"\x89PNG\r\n\x1a\n", "image/png", "png", png.DecodeConfig, png.Decode, pngBytesPerPixel},
-	{"\xff\xd8\xff", "image/jpeg", "jpg", jpeg.DecodeConfig, jpeg.Decode, jpegBytesPerPixel},
-	{"RIFF????WEBP", "image/webp", "webp", webp.DecodeConfig, webp.Decode, webpBytesPerPixel},
-}
-
-const magicLength = 12 // of the longest magic
-
-// sniff returns the format whose files begin like head, or nil.
-func sniff(head []byte) *format {
-	for i := range formats {
-		if f := &formats[i]; matches(f.magic, head) {
-			return f
-		}
-	}
-	return nil
-}
-
-func matches(magic string, head []byte) bool {
-	if len(head) < len(magic) {
-		return false
-	}
-	for i := range magic {
-		if magic[i] != '?' && magic[i] != head[i] {
-			return false
-		}
-	}
-	return true
+// The decoders, by extension, are called by name: those that happen to be
+// registered with package image depend on what else is linked.
+var decoders = map[string]decoder{
+	"png":  {png.DecodeConfig, png.Decode, pngBytesPerPixel},
+	"jpg":  {jpeg.DecodeConfig, jpeg.Decode, jpegBytesPerPixel},
+	"webp": {webp.DecodeConfig, webp.Decode, webpBytesPerPixel},
 }

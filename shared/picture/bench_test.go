@@ -1,4 +1,4 @@
-package media_test
+package picture_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/picture"
 )
 
 // photo is a picture about as hard to compress as a photograph: smooth, with
@@ -43,7 +43,7 @@ func BenchmarkOpen(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(file)))
 			for b.Loop() {
-				if _, err := media.Open(b.Context(), bytes.NewReader(file)); err != nil {
+				if _, err := picture.Open(b.Context(), bytes.NewReader(file)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -125,11 +125,11 @@ func TestPeakOfOpen(t *testing.T) {
 	}
 	defer file.Close()
 	for range 3 { // the pictures of one task: they must not add up
-		if _, err := media.Open(t.Context(), file); err != nil {
+		if _, err := picture.Open(t.Context(), file); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p, err := media.Open(t.Context(), file)
+	p, err := picture.Open(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}

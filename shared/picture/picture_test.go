@@ -1,4 +1,4 @@
-package media_test
+package picture_test
 
 import (
 	"bytes"
@@ -15,12 +15,16 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/HugoSmits86/nativewebp"
 
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/picture"
 )
 
 // gradient is a picture that compresses neither to nothing nor not at all.
@@ -158,7 +162,7 @@ func TestOpen(t *testing.T) {
 		{"very tall", rawPNG(1, 16384, 8, 0, 0, 2*16384), 1, 16384, "image/png", "png", image.Pt(1, 512)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p, err := media.Open(t.Context(), bytes.NewReader(test.file))
+			p, err := picture.Open(t.Context(), bytes.NewReader(test.file))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +215,7 @@ func TestOpenRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := allocated(func() {
-				if p, err := media.Open(t.Context(), bytes.NewReader(file)); !errors.Is(err, media.ErrBadPicture) {
+				if p, err := picture.Open(t.Context(), bytes.NewReader(file)); !errors.Is(err, picture.ErrBad) {
 					t.Errorf("got %+v, %v; want ErrBadPicture", p, err)
 				}
 			})
@@ -225,7 +229,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestOpenManyChunks(t *testing.T) {
 	text := bytes.Repeat(pngChunk("tEXt", []byte("k\x00v")), 100_000)
 	start := time.Now()
-	if _, err := media.Open(t.Context(), bytes.NewReader(rawPNG(1, 1, 8, 0, 0, 2, text))); err != nil {
+	if _, err := picture.Open(t.Context(), bytes.NewReader(rawPNG(1, 1, 8, 0, 0, 2, text))); err != nil {
 		t.Error(err)
 	}
 	if took := time.Since(start); took > 5*time.Second {
@@ -254,7 +258,7 @@ func TestOpenMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := allocated(func() {
-				if _, err := media.Open(t.Context(), bytes.NewReader(test.file)); err != nil {
+				if _, err := picture.Open(t.Context(), bytes.NewReader(test.file)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -267,12 +271,12 @@ func TestOpenMemory(t *testing.T) {
 
 func TestOpenFailsToRead(t *testing.T) {
 	broken := io.NewSectionReader(brokenAt{pngOf(100, 100), 300}, 0, 1000)
-	if _, err := media.Open(t.Context(), broken); !errors.Is(err, errDisk) || errors.Is(err, media.ErrBadPicture) {
+	if _, err := picture.Open(t.Context(), broken); !errors.Is(err, errDisk) || errors.Is(err, picture.ErrBad) {
 		t.Errorf("got %v, want errDisk", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := media.Open(ctx, bytes.NewReader(pngOf(1, 1))); !errors.Is(err, context.Canceled) || errors.Is(err, media.ErrBadPicture) {
+	if _, err := picture.Open(ctx, bytes.NewReader(pngOf(1, 1))); !errors.Is(err, context.Canceled) || errors.Is(err, picture.ErrBad) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
@@ -301,7 +305,7 @@ func TestOpenMindsItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	if _, err := media.Open(ctx, bytes.NewReader(file)); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := picture.Open(ctx, bytes.NewReader(file)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want context.DeadlineExceeded", err)
 	}
 	if took := time.Since(start); took > 5*time.Second {
@@ -318,7 +322,7 @@ func TestThumbnailOverWhite(t *testing.T) {
 	if err := png.Encode(&b, img); err != nil {
 		t.Fatal(err)
 	}
-	p, err := media.Open(t.Context(), &readSeeker{bytes.NewReader(b.Bytes())})
+	p, err := picture.Open(t.Context(), &readSeeker{bytes.NewReader(b.Bytes())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,14 +356,14 @@ func FuzzOpen(f *testing.F) {
 		f.Add(file)
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		p, err := media.Open(t.Context(), bytes.NewReader(file))
+		p, err := picture.Open(t.Context(), bytes.NewReader(file))
 		if err != nil {
-			if !errors.Is(err, media.ErrBadPicture) {
+			if !errors.Is(err, picture.ErrBad) {
 				t.Fatalf("not ErrBadPicture: %v", err)
 			}
 			return
 		}
-		if p.Width < 1 || p.Height < 1 || p.Width*p.Height > media.MaxPixels || p.SHA256 != sha256.Sum256(file) || p.Bytes != int64(len(file)) {
+		if p.Width < 1 || p.Height < 1 || p.Width*p.Height > picture.MaxPixels || p.SHA256 != sha256.Sum256(file) || p.Bytes != int64(len(file)) {
 			t.Fatalf("got %+v", p)
 		}
 		config, err := jpeg.DecodeConfig(bytes.NewReader(p.Thumbnail))
@@ -367,4 +371,28 @@ func FuzzOpen(f *testing.F) {
 			t.Fatalf("thumbnail %+v, %v", config, err)
 		}
 	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+func tempFile(t testing.TB) *os.File {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "picture"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return file
+}
+
+// allocated is how many bytes do allocates, collected since or not: no less
+// than it holds at any time.
+func allocated(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }

@@ -1,22 +1,21 @@
-package media
+package picture
 
 import (
 	"bytes"
 	"image"
 	"image/draw"
 	"image/jpeg"
-)
 
-// ThumbnailSide is the longest side of a thumbnail in pixels.
-const ThumbnailSide = 512
+	"github.com/preset/nanobanana-functions/shared/media"
+)
 
 const thumbnailQuality = 82
 
-// encodeThumbnail encodes src as a JPEG of at most ThumbnailSide, never larger
+// encodeThumbnail encodes src as a JPEG of at most media.ThumbnailSide, never larger
 // than src.
 func encodeThumbnail(src image.Image) ([]byte, error) {
 	var b bytes.Buffer
-	err := jpeg.Encode(&b, shrink(src, ThumbnailSide), &jpeg.Options{Quality: thumbnailQuality})
+	err := jpeg.Encode(&b, shrink(src, media.ThumbnailSide), &jpeg.Options{Quality: thumbnailQuality})
 	return b.Bytes(), err
 }
 

@@ -1,0 +1,57 @@
+package media
+
+// MaxBytes is the longest file of a picture that is taken in.
+const MaxBytes = 25 << 20
+
+// ThumbnailSide is the longest side of a thumbnail in pixels.
+const ThumbnailSide = 512
+
+// A Picture is what was found in a file, by picture.Open. Its type is what the
+// file's bytes say, whatever name or header it came with.
+type Picture struct {
+	Width, Height int // as stored: a rotation noted in EXIF is not applied
+	ContentType   string
+	Ext           string // png, jpg or webp
+	Bytes         int64
+	SHA256        [32]byte
+	Thumbnail     []byte // JPEG, at most ThumbnailSide on its longest side
+}
+
+// A Format is one kind of picture we keep.
+type Format struct {
+	ContentType, Ext string
+
+	magic string // how files begin; "?" is any byte
+}
+
+var formats = [...]Format{
+	{"image/png", "png", "\x89PNG\r\n\x1a\n"},
+	{"image/jpeg", "jpg", "\xff\xd8\xff"},
+	{"image/webp", "webp", "RIFF????WEBP"},
+}
+
+// MagicLength is how many bytes of a file's head Sniff needs.
+const MagicLength = 12
+
+// Sniff gives the format whose files begin like head. What begins as a picture
+// is not yet one.
+func Sniff(head []byte) (Format, bool) {
+	for _, f := range formats {
+		if matches(f.magic, head) {
+			return f, true
+		}
+	}
+	return Format{}, false
+}
+
+func matches(magic string, head []byte) bool {
+	if len(head) < len(magic) {
+		return false
+	}
+	for i := range magic {
+		if magic[i] != '?' && magic[i] != head[i] {
+			return false
+		}
+	}
+	return true
+}
