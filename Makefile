@@ -18,6 +18,12 @@ test: ## run every test, with the race detector
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as they are deployed
 	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/taskdb/... ./shared/s3bucket/... ./shared/s3link/... ./shared/secret/... ./shared/lambdatest/... ./functions
 
+.PHONY: test-web
+test-web: export REDOCLY_TELEMETRY = off
+test-web: export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
+test-web: bin/local ## lint openapi.yaml, compile the example client in local/web by it, run that against bin/local; needs Node 20.19 or newer
+	cd local/web && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts && npm run --silent lint && npm run --silent build && npm run --silent test
+
 check: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
@@ -39,6 +45,15 @@ build: ## build the functions for AWS with the SAM command line; then `sam deplo
 set-api-key: ## put the provider's API key, read from standard input, into a stack's secret (STACK=its name)
 	@test -n "$(STACK)" || { echo "say which: make set-api-key STACK=name"; exit 1; }
 	@python3 local/aws/set_api_key.py "$(STACK)"
+
+.PHONY: redrive
+redrive: ## send the notices again that were given up (STACK=its name, SINCE=2026-03-14 for those since a day)
+	@test -n "$(STACK)" || { echo "say which: make redrive STACK=name"; exit 1; }
+	@python3 local/aws/redrive.py "$(STACK)" $(SINCE)
+
+.PHONY: service-token
+service-token: bin/local ## make a token for a server of your own, shown once, and what to put into the secret (ID=its name there)
+	@bin/local service-token $(ID)
 
 # The functions in SAM's containers, with stand-ins on this machine; SAM_LOCAL=off does without containers.
 .PHONY: sam-up sam-invoke sam-story sam-down sam-check

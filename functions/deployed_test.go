@@ -15,7 +15,7 @@ import (
 // bundle is what template.yaml deploys, as far as it can be run here.
 type bundle struct {
 	functions map[string]function // by their folders
-	filter    string              // of the stream's records that ingest gets
+	filters   map[string]string   // of the stream's records, by the folders of those that get them
 }
 
 // function is what it says of one.
@@ -50,14 +50,14 @@ func deployed(t testing.TB) bundle {
 	if err == nil {
 		err = yaml.Unmarshal(text, &template)
 	}
-	b := bundle{functions: map[string]function{}}
+	b := bundle{functions: map[string]function{}, filters: map[string]string{}}
 	for _, r := range template.Resources {
 		if err == nil {
 			err = b.add(r)
 		}
 	}
-	if err == nil && (len(b.functions) == 0 || b.filter == "") {
-		err = fmt.Errorf("%d functions, filter %q", len(b.functions), b.filter)
+	if err == nil && (len(b.functions) == 0 || len(b.filters) == 0) {
+		err = fmt.Errorf("%d functions, filters %q", len(b.functions), b.filters)
 	}
 	if err != nil {
 		t.Fatalf("template.yaml: %v", err)
@@ -97,6 +97,7 @@ func (b *bundle) add(r templateResource) error {
 		b.functions[strings.TrimSuffix(strings.TrimPrefix(p.CodeUri, "functions/"), "/bootstrap/")] = f
 	case "AWS::Lambda::EventSourceMapping":
 		var p struct {
+			FunctionName   string `yaml:"FunctionName"`
 			FilterCriteria struct {
 				Filters []struct {
 					Pattern string `yaml:"Pattern"`
@@ -106,7 +107,7 @@ func (b *bundle) add(r templateResource) error {
 		if err := r.Properties.Decode(&p); err != nil {
 			return err
 		}
-		b.filter = p.FilterCriteria.Filters[0].Pattern
+		b.filters[strings.ToLower(p.FunctionName)] = p.FilterCriteria.Filters[0].Pattern
 	}
 	return nil
 }

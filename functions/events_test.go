@@ -22,10 +22,10 @@ var feedings = []struct {
 	event  string
 	status int
 }{
-	{"submit-words", 202}, {"submit-refused", 400}, {"credits-balance", 200}, {"credits-models", 200}, {"credits-check", 0},
-	{"callback-forged", 404}, {"callback-success", 200}, {"callback-policy", 200}, {"sweep-due", 0}, {"ingest-store", 0},
-	{"tasks-one", 200}, {"tasks-ids", 200}, {"tasks-target", 200}, {"images-show", 302}, {"images-download", 302},
-	{"submit-edit", 202}, {"ingest-erase", 0},
+	{"submit-words", 202}, {"submit-refused", 400}, {"credits-balance", 200}, {"credits-models", 200}, {"credits-contract", 200}, {"credits-check", 0},
+	{"callback-forged", 404}, {"callback-success", 200}, {"callback-policy", 200}, {"sweep-due", 0}, {"sweep-redrive", 0}, {"ingest-store", 0}, {"notify-succeeded", 0},
+	{"tasks-one", 200}, {"tasks-ids", 200}, {"tasks-target", 200}, {"tasks-target-put", 200}, {"images-show", 302}, {"images-download", 302},
+	{"submit-edit", 202}, {"uploads-create", 201}, {"tasks-delete", 204}, {"ingest-erase", 0},
 }
 
 // Each event of events/ is what its function takes, as it stands: the real
@@ -84,7 +84,7 @@ func (w *world) event(name string) []byte {
 }
 
 // fed fails the test unless all events have been fed, and the task that they are
-// about stands as it was when it succeeded.
+// about has succeeded and was deleted in the end.
 func (w *world) fed() {
 	w.t.Helper()
 	files, err := filepath.Glob("../events/*.json")
@@ -92,7 +92,7 @@ func (w *world) fed() {
 		w.t.Errorf("%d events, of which %d are fed: %v", len(files), len(feedings), err)
 	}
 	row := w.stored(task.NewID(whoseEvents, "3f6c2d0e-6f0b-4f0e-9a53-0c5d6f1f1b7a"))
-	if row.Status != task.Succeeded || len(row.Images) != 1 {
-		w.t.Errorf("in the end it is %s, with %d images", row.Status, len(row.Images))
+	if row.Status != task.Succeeded || !row.Deleted() || len(row.Images) != 0 {
+		w.t.Errorf("in the end it is %s, deleted %v, with %d images", row.Status, row.Deleted(), len(row.Images))
 	}
 }

@@ -191,7 +191,7 @@ func TestIngestKilled(t *testing.T) {
 // handed to it.
 func (w *world) givenUp(id string) {
 	w.t.Helper()
-	eventually(w.t, "the record is not given up", func() bool { return w.source.GivenUp() == 1 })
+	eventually(w.t, "the record is not given up", func() bool { return w.source["ingest"].GivenUp() == 1 })
 	if now := w.stored(id); now.Status != task.Storing {
 		w.t.Errorf("after both tries: %s", now.Status)
 	}

@@ -13,16 +13,19 @@ import (
 	"testing"
 )
 
-const module = "github.com/preset/nanobanana-functions/"
+const (
+	module = "github.com/preset/nanobanana-functions/"
+	root   = "github.com/preset/nanobanana-functions" // openapi.yaml, embedded
+)
 
 // layers are our packages from the bottom up: each imports from layers below
 // its own alone. "*test" packages may be imported by tests and local.
 var layers = [][]string{
-	{"shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/config", "shared/awsenv"},
+	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/config", "shared/awsenv"},
 	{"shared/taskbolt", "shared/picture", "shared/taskdb", "shared/s3bucket", "shared/s3link", "shared/secret", "shared/auth", "shared/httpapi", "shared/lifecycle"},
-	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/sweep", "functions/ingest"},
+	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
-		"functions/images/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "local", "local/aws/standins"},
+		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "local", "local/aws/standins"},
 }
 
 // linked are the modules of others that a function links, beside Lambda's own
@@ -33,8 +36,10 @@ var linked = map[string][]string{
 	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "x/time"},
 	"callback": {"dynamodb", "json", "secretsmanager", "x/time"},
 	"images":   {"json", "secretsmanager"},
+	"uploads":  {"go-jose", "json", "secretsmanager"},
 	"sweep":    {"dynamodb", "json", "secretsmanager", "x/time"},
 	"ingest":   {"dynamodb", "json", "s3", "x/image", "x/time"},
+	"notify":   {"dynamodb", "json", "secretsmanager", "standard-webhooks"},
 }
 
 // short is what a module is called in linked; empty for what all link.
@@ -50,6 +55,8 @@ func short(path string) string {
 		return "go-jose"
 	case path == "github.com/go-json-experiment/json":
 		return "json"
+	case path == "github.com/standard-webhooks/standard-webhooks/libraries":
+		return "standard-webhooks"
 	}
 	return strings.TrimPrefix(path, "golang.org/")
 }

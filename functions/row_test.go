@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/preset/nanobanana-functions/shared/lambdatest"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
@@ -19,15 +20,6 @@ func (w *world) stored(id string) *task.Task {
 		w.t.Fatal(err)
 	}
 	return t
-}
-
-// change changes a row as the functions do, and wakes the stream.
-func (w *world) change(id string, change func(*task.Task) error) {
-	w.t.Helper()
-	if _, err := task.Update(w.t.Context(), taskdb.New(w.aws, w.table), w.stored(id), change); err != nil {
-		w.t.Fatal(err)
-	}
-	w.source.Wake()
 }
 
 // age has time pass for a task: every time in its row is so much earlier. The
@@ -57,5 +49,37 @@ func (w *world) age(id string, d time.Duration) {
 	})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// stream connects the table with those that get its records, as template.yaml does.
+func (w *world) stream(filters map[string]string) {
+	w.t.Helper()
+	described, err := dynamodb.NewFromConfig(w.aws).DescribeTable(w.t.Context(), &dynamodb.DescribeTableInput{TableName: &w.table})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.source = map[string]*lambdatest.Stream{}
+	for name, filter := range filters {
+		source, err := lambdatest.NewStream(w.aws, *described.Table.LatestStreamArn, filter, w.function[name])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.source[name] = source
+		w.t.Cleanup(func() {
+			if err := source.Close(); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	for _, p := range w.proxy {
+		p.OnWrite(w.written)
+	}
+}
+
+// written tells those who read the table's stream that there is more.
+func (w *world) written() {
+	for _, s := range w.source {
+		s.Wake()
 	}
 }

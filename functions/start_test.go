@@ -16,8 +16,10 @@ var needed = map[string][]string{
 	"credits":  {"TABLE", "SECRET_ARN", "AUTH_ISSUER"},
 	"callback": {"TABLE", "SECRET_ARN"},
 	"images":   {"BUCKET", "SECRET_ARN"},
+	"uploads":  {"BUCKET", "SECRET_ARN", "AUTH_ISSUER"},
 	"sweep":    {"TABLE", "BUCKET", "SECRET_ARN"},
 	"ingest":   {"TABLE", "BUCKET"},
+	"notify":   {"TABLE", "SECRET_ARN"},
 }
 
 // A function whose settings are missing or malformed does not start: its log

@@ -21,9 +21,8 @@ import (
 func TestStory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, map[string]string{"DAILY_QUOTA": "10"})
-	lighthouse := w.submit("ada", map[string]any{
-		"prompt": "a lighthouse", "numImages": 2, "target": map[string]string{"kind": "moodboard", "id": "m1"},
-	}, "k")
+	order := map[string]any{"prompt": "a lighthouse", "numImages": 2, "target": map[string]string{"kind": "moodboard", "id": "m1"}}
+	lighthouse := w.submit("ada", order, "k")
 	first := w.ended("ada", lighthouse.ID)
 	w.same(first, 0)
 	w.same(w.ended("ada", w.submit("ada", map[string]any{
@@ -51,7 +50,8 @@ func TestStory(t *testing.T) {
 	if len(models) != len(task.Models()) {
 		t.Errorf("%d models", len(models))
 	}
-	w.erased(first)
+	w.moved(first)
+	w.erased(first, order, "k")
 }
 
 // same fails the test unless the task's lasting links lead anybody to what the
@@ -105,21 +105,43 @@ func (w *world) fetch(link string) []byte {
 	return b
 }
 
-// erased fails the test unless a task's pictures go when it is deleted: the row
-// is written here as DELETE does, the rest is the stream's and ingest's.
-func (w *world) erased(got httpapi.Task) {
+// erased fails the test unless a task's pictures go when its owner deletes it,
+// by the stream and ingest; nobody else can, and its key stays used.
+func (w *world) erased(got httpapi.Task, order map[string]any, key string) {
 	w.t.Helper()
+	path := "/v1/tasks/" + got.ID
+	refused(w.t, w.call("bob", http.MethodDelete, path, nil), http.StatusNotFound, task.CodeNotFound)
 	link := w.call("", http.MethodGet, got.Images[0].URL, nil).header.Get("Location")
-	w.change(got.ID, func(x *task.Task) error { return x.Delete(task.DefaultRules(), time.Now()) })
-	eventually(w.t, "the pictures are still there", func() bool {
-		resp, err := http.Get(link)
-		if err != nil {
-			return false
+	for range 2 { // the second as by somebody who lost the first answer
+		if a := w.call("ada", http.MethodDelete, path, nil); a.status != http.StatusNoContent || len(a.body) != 0 {
+			w.t.Fatalf("DELETE: %d %s", a.status, a.body)
 		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusNotFound
-	})
-	if a := w.call("ada", http.MethodGet, "/v1/tasks/"+got.ID, nil); a.status != http.StatusNotFound {
-		w.t.Errorf("a deleted task: %d", a.status)
+	}
+	eventually(w.t, "the pictures are still there", func() bool { return w.fetched(link) == http.StatusNotFound })
+	refused(w.t, w.call("ada", http.MethodGet, path, nil), http.StatusNotFound, task.CodeNotFound)
+	refused(w.t, w.call("ada", http.MethodPut, path+"/target", map[string]string{"kind": "showcase", "id": "s1"}), http.StatusNotFound, task.CodeNotFound)
+	refused(w.t, w.call("ada", http.MethodPost, "/v1/tasks", order, "Idempotency-Key", key), http.StatusUnprocessableEntity, task.CodeIdempotencyKeyReused)
+	w.age(got.ID, 20*time.Minute)
+	w.sweep() // by now nothing writes there any more: this erase is the last
+	eventually(w.t, "it is still due", func() bool { x := w.stored(got.ID); return x.Work == "" && x.DueAt.IsZero() })
+}
+
+// moved fails the test unless the task goes from its target to another, by its
+// owner alone.
+func (w *world) moved(got httpapi.Task) {
+	w.t.Helper()
+	to := map[string]string{"kind": "showcase", "id": "s1"}
+	refused(w.t, w.call("bob", http.MethodPut, "/v1/tasks/"+got.ID+"/target", to), http.StatusNotFound, task.CodeNotFound)
+	var now httpapi.Task
+	w.call("ada", http.MethodPut, "/v1/tasks/"+got.ID+"/target", to).into(w.t, http.StatusOK, &now)
+	if now.Status != task.Succeeded || *now.Target != (task.Target{Kind: "showcase", ID: "s1"}) || len(now.Images) != len(got.Images) {
+		w.t.Errorf("it is now %+v", now)
+	}
+	for target, n := range map[string]int{"moodboard:m1": 0, "showcase:s1": 1} {
+		var list struct{ Tasks []httpapi.Task }
+		w.call("ada", http.MethodGet, "/v1/tasks?target="+target, nil).into(w.t, http.StatusOK, &list)
+		if len(list.Tasks) != n {
+			w.t.Errorf("%s: %d tasks, want %d", target, len(list.Tasks), n)
+		}
 	}
 }

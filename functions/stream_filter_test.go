@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/preset/nanobanana-functions/functions/sweep"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -43,8 +44,10 @@ func TestEventsDecode(t *testing.T) {
 		eventful[function] = true
 		var into any = &events.APIGatewayV2HTTPRequest{}
 		switch {
-		case function == "ingest":
+		case function == "ingest", function == "notify":
 			into = &events.DynamoDBEvent{}
+		case name == "sweep-redrive":
+			into = &sweep.Event{}
 		case function == "sweep":
 			into = &events.CloudWatchEvent{}
 		case name == "credits-check":
@@ -157,32 +160,43 @@ func matched(t *testing.T, name string, e events.APIGatewayV2HTTPRequest, r *htt
 
 func TestTemplateStream(t *testing.T) {
 	s := template(t)
-	equal(t, "what feeds ingest", s.Resources["Work"].Properties, `{
-		"FunctionName": {"Ref": "Ingest"}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]},
-		"StartingPosition": "TRIM_HORIZON", "BatchSize": 1, "ParallelizationFactor": 10, "MaximumRetryAttempts": 1,
-		"FilterCriteria": {"Filters": [{"Pattern": "{\"dynamodb\":{\"NewImage\":{\"work\":{\"S\":[\"ingest\",\"erase\"]}}}}"}]}}`)
+	fed := map[string]string{"Work": `"Ingest" "ingest","erase"`, "Notices": `"Notify" "notify"`}
+	if found := s.of("AWS::Lambda::EventSourceMapping"); len(found) != len(fed) {
+		t.Errorf("%d are fed by the stream, want %d", len(found), len(fed))
+	}
+	for id, want := range fed {
+		function, work, _ := strings.Cut(want, " ")
+		equal(t, id, s.Resources[id].Properties, `{
+			"FunctionName": {"Ref": `+function+`}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]},
+			"StartingPosition": "TRIM_HORIZON", "BatchSize": 1, "ParallelizationFactor": 10, "MaximumRetryAttempts": 1,
+			"FilterCriteria": {"Filters": [{"Pattern": `+text(`{"dynamodb":{"NewImage":{"work":{"S":[`+work+`]}}}}`)+`}]}}`)
+	}
 	equal(t, "the check of credits", s.Resources["CreditsCheck"].Properties["Target"].(map[string]any)["Input"], text(strings.Join(strings.Fields(string(readEvents(t)["credits-check"])), "")))
 
-	pattern, _ := dig(s.Resources["Work"].Properties, "FilterCriteria", "Filters", "0", "Pattern").(string)
-	for _, name := range []string{"ingest-store", "ingest-erase"} {
+	for _, name := range []string{"ingest-store", "ingest-erase", "notify-succeeded"} {
+		to, others := "Work", []any{map[string]any{"S": "notify"}}
+		if name == "notify-succeeded" {
+			to, others = "Notices", []any{map[string]any{"S": "ingest"}, map[string]any{"S": "erase"}}
+		}
+		pattern, _ := dig(s.Resources[to].Properties, "FilterCriteria", "Filters", "0", "Pattern").(string)
 		record := streamRecord(t, name)
 		image := dig(record, "dynamodb", "NewImage").(map[string]any)
 		aRow(t, name, image)
 		if !passes(t, pattern, record) {
-			t.Errorf("%s does not get to ingest", name)
+			t.Errorf("%s does not get to its function", name)
 		}
-		for _, other := range []any{nil, map[string]any{"S": "notify"}, map[string]any{"S": ""}, map[string]any{"NULL": true}, "ingest"} {
+		for _, other := range append(others, nil, map[string]any{"S": ""}, map[string]any{"NULL": true}, "ingest", "notify") {
 			if image["work"] = other; other == nil {
 				delete(image, "work")
 			}
 			image["prompt"] = map[string]any{"S": "ingest"}
 			if passes(t, pattern, record) {
-				t.Errorf("%s gets to ingest with work %s", name, text(other))
+				t.Errorf("%s gets to its function with work %s", name, text(other))
 			}
 		}
 		delete(dig(record, "dynamodb").(map[string]any), "NewImage") // a row's end
 		if passes(t, pattern, record) {
-			t.Errorf("the end of %s's row gets to ingest", name)
+			t.Errorf("the end of %s's row gets to its function", name)
 		}
 	}
 }

@@ -19,13 +19,15 @@ type rented struct {
 }
 
 var functions = map[string]rented{
-	"submit":   {28, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET DAILY_QUOTA LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH PRICES PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
-	"tasks":    {25, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL LOG_LEVEL PUBLIC_URL SECRET_ARN TABLE WAIT_MAX"},
+	"submit":   {28, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET DAILY_QUOTA LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PRICES PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
+	"tasks":    {25, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL LOG_LEVEL NOTIFY_URL PUBLIC_URL SECRET_ARN TABLE WAIT_MAX"},
 	"credits":  {10, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL DAILY_QUOTA LOG_LEVEL LOW_CREDITS NANOBANANA_BASE_URL PRICES SECRET_ARN TABLE"},
-	"callback": {15, 256, "LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH RESULT_HOSTS SECRET_ARN TABLE"},
+	"callback": {15, 256, "LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL RESULT_HOSTS SECRET_ARN TABLE"},
 	"images":   {5, 256, "BUCKET LOG_LEVEL SECRET_ARN"},
-	"sweep":    {50, 256, "BUCKET LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
-	"ingest":   {900, 1024, "BUCKET LOG_LEVEL TABLE"},
+	"uploads":  {10, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET LOG_LEVEL SECRET_ARN"},
+	"sweep":    {50, 256, "BUCKET LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
+	"ingest":   {900, 1024, "BUCKET LOG_LEVEL NOTIFY_URL TABLE"},
+	"notify":   {30, 256, "LOG_LEVEL NOTIFY_URL PUBLIC_URL SECRET_ARN TABLE"},
 }
 
 // reserved is what ReserveConcurrency keeps for those that finish paid work.
@@ -198,6 +200,7 @@ func TestTemplateParameters(t *testing.T) {
 		"AuthIssuer":           {[]string{"https://abcdefghijklmnopqrst.supabase.co/auth/v1", "https://id.example.com"}, []string{"", "http://a.example.com", "https://a.example.com/?x", "https://a.example.com ", "https://localhost/auth", "https://u@a.example.com"}},
 		"CorsOrigins":          {[]string{"", "*", "https://app.example.com", "https://a.example.com,http://localhost:3000"}, []string{"*,https://a.example.com", "https://a.example.com/", "https://a.example.com,", "app.example.com"}},
 		"PublicUrl":            {[]string{"", "https://img.example.com", "https://img.example.com/"}, []string{"https://img.example.com/v1", "http://img.example.com", "img.example.com"}},
+		"NotifyUrl":            {[]string{"", "https://abcdefghijklmnopqrst.supabase.co/functions/v1/ai-images", "https://a.example.com:8443/hook?v=1"}, []string{"http://a.example.com", "https://localhost/hook", "https://u:p@a.example.com", "https://a.example.com/#x", "https://a.example.com/%zz"}},
 		"AlarmTopic":           {[]string{"", "arn:aws:sns:eu-central-1:123456789012:ops"}, []string{"ops", "arn:aws:sqs:eu-central-1:123456789012:ops"}},
 		"LowCredits":           {[]string{"0", "500"}, []string{"-1", ""}},
 		"DailyQuota":           {[]string{"0", "50"}, []string{"-1", "1000001"}},

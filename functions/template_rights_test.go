@@ -9,6 +9,7 @@ import (
 const (
 	openSecret  = "secretsmanager:GetSecretValue Secret"
 	signLinks   = "s3:GetObject Bucket/tasks/*"
+	showUploads = "s3:GetObject Bucket/uploads/*"
 	readRow     = "dynamodb:GetItem Table"
 	readRows    = "dynamodb:BatchGetItem Table"
 	putRow      = "dynamodb:PutItem Table"
@@ -17,15 +18,18 @@ const (
 
 // rights are what each function may do, and on what.
 var rights = map[string][]string{
-	"submit":   {openSecret, readRow, readRows, putRow, changeQuota, signLinks},
-	"tasks":    {openSecret, readRow, readRows, "dynamodb:Query Table/index/list"},
-	"credits":  {openSecret, readRow},
+	"submit":   {openSecret, readRow, readRows, putRow, changeQuota, signLinks, showUploads},
+	"tasks":    {openSecret, readRow, readRows, putRow, changeQuota, "dynamodb:Query Table/index/list"},
+	"credits":  {openSecret, readRow, putRow},
 	"callback": {openSecret, readRow, putRow, changeQuota},
 	"images":   {openSecret, signLinks},
-	"sweep":    {openSecret, readRow, readRows, putRow, changeQuota, signLinks, "dynamodb:Query Table/index/due"},
+	"uploads":  {openSecret, "s3:PutObject Bucket/uploads/*"},
+	"sweep":    {openSecret, readRow, readRows, putRow, changeQuota, signLinks, showUploads, "dynamodb:Query Table/index/due"},
 	"ingest": {readRow, putRow, changeQuota,
 		"dynamodb:DescribeStream Table/stream/*", "dynamodb:GetRecords Table/stream/*", "dynamodb:GetShardIterator Table/stream/*", "dynamodb:ListStreams Table/stream/*",
 		"s3:PutObject Bucket/tasks/*", "s3:DeleteObject Bucket/tasks/*", `s3:ListBucket Bucket {"StringLike":{"s3:prefix":"tasks/*"}}`},
+	"notify": {openSecret, readRow, putRow,
+		"dynamodb:DescribeStream Table/stream/*", "dynamodb:GetRecords Table/stream/*", "dynamodb:GetShardIterator Table/stream/*", "dynamodb:ListStreams Table/stream/*"},
 }
 
 // managed are the policies of AWS's own that every function has: to write its

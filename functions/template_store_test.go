@@ -70,7 +70,11 @@ func TestTemplateBucket(t *testing.T) {
 		"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
 		"PublicAccessBlockConfiguration": {"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true},
 		"BucketEncryption": {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
-		"CorsConfiguration": {"CorsRules": [{"AllowedOrigins": ["*"], "AllowedMethods": ["GET", "HEAD"], "ExposedHeaders": ["Content-Disposition", "Content-Length", "ETag"], "MaxAge": 3600}]}}`)
+		"CorsConfiguration": {"CorsRules": [{"AllowedOrigins": ["*"], "AllowedMethods": ["GET", "HEAD"], "ExposedHeaders": ["Content-Disposition", "Content-Length", "ETag"], "MaxAge": 3600},
+			{"Fn::If": ["HasCors", {"AllowedOrigins": {"Fn::Split": [",", {"Ref": "CorsOrigins"}]}, "AllowedMethods": ["PUT"], "AllowedHeaders": ["Content-Type", "If-None-Match"], "MaxAge": 3600}, {"Ref": "AWS::NoValue"}]}]},
+		"LifecycleConfiguration": {"Rules": [
+			{"Id": "uploads", "Status": "Enabled", "Prefix": "uploads/", "ExpirationInDays": 2},
+			{"Id": "unfinished", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]}}`)
 	equal(t, "its policy", s.Resources["BucketPolicy"].Properties, `{"Bucket": {"Ref": "Bucket"}, "PolicyDocument": {"Version": "2012-10-17", "Statement": [{
 		"Sid": "TLSOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
 		"Resource": [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}],
@@ -137,7 +141,7 @@ func TestTemplateWatch(t *testing.T) {
 		}
 	}
 	equal(t, "the filter of errors", s.Resources["ErrorLines"].Properties["FilterPattern"], `"{ $.level = \"ERROR\" }"`)
-	watched := map[string]string{"IngestLags": "IteratorAge Ingest", "SweepFails": "Errors Sweep", "SweepRests": "Invocations Sweep", "ErrorsLogged": "Errors", "CreditsLow": "LowCredits"}
+	watched := map[string]string{"IngestLags": "IteratorAge Ingest", "NotifyLags": "IteratorAge Notify", "SweepFails": "Errors Sweep", "SweepRests": "Invocations Sweep", "ErrorsLogged": "Errors", "CreditsLow": "LowCredits"}
 	alarms := s.of("AWS::CloudWatch::Alarm")
 	for id, r := range alarms {
 		equal(t, id+"'s action", r.Properties["AlarmActions"], `{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}`)

@@ -171,7 +171,7 @@ func folders(t testing.TB) (names []string) {
 	return names
 }
 
-// patterns finds the routes that Go files register under /v1/.
+// patterns finds the routes of the API that Go files register.
 func patterns(t testing.TB, glob string) (routes []string) {
 	t.Helper()
 	files, err := filepath.Glob(glob)
@@ -194,7 +194,7 @@ func patterns(t testing.TB, glob string) (routes []string) {
 	return routes
 }
 
-var registered = regexp.MustCompile(`\.Handle\("([A-Z]+ /v1/[^"]*)"`)
+var registered = regexp.MustCompile(`\.Handle\("([A-Z]+ /(?:v1/|openapi)[^"]*)"`)
 
 // routes gives the function of each route of the API.
 func (s *stack) routes(t testing.TB) map[string]string {
@@ -285,6 +285,9 @@ func cors(t *testing.T, configured any) {
 	local, err := os.ReadFile("../local/cors.go")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if strings.Contains(text(configured)+string(local), "On-Behalf-Of") {
+		t.Error("a browser may send a service token's On-Behalf-Of")
 	}
 	for _, list := range []string{"allowMethods", "allowHeaders", "exposeHeaders"} {
 		var names []string

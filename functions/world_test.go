@@ -20,11 +20,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
 	"github.com/preset/nanobanana-functions/shared/awsenv/awsenvtest"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
@@ -84,7 +84,7 @@ type world struct {
 	env      map[string]string
 	function map[string]*lambdatest.Function
 	proxy    map[string]*awsenvtest.Proxy
-	source   *lambdatest.Stream // the table's, for ingest
+	source   map[string]*lambdatest.Stream // the table's, by who gets its records
 	client   *http.Client
 
 	mu     sync.Mutex // guards hidden
@@ -94,6 +94,7 @@ type world struct {
 const (
 	callbackKey = "callback-key-that-nobody-may-see"
 	imageKey    = "image-key-that-nobody-may-ever-see"
+	notifyKey   = "notify+key+that+nobody+may+ever+see+that/are+not/us/" // base64, as it is generated
 )
 
 // keys is the secret's value.
@@ -104,6 +105,7 @@ func keys(apiKey string, callbackKeys ...string) string {
 	}
 	b, _ := json.Marshal(map[string]any{
 		"apiKey": apiKey, "callbackKeys": list, "imageKeys": []map[string]string{{"id": "i1", "key": imageKey}},
+		"notifyKeys": []map[string]string{{"id": "n1", "key": notifyKey}},
 	})
 	return string(b)
 }
@@ -113,7 +115,7 @@ func newWorld(t testing.TB, env map[string]string, knobs ...func(*nanobananatest
 	t.Helper()
 	w := &world{
 		t: t, aws: awsenvtest.Config(t), function: map[string]*lambdatest.Function{}, proxy: map[string]*awsenvtest.Proxy{},
-		hidden: []string{nanobananatest.DefaultKey, callbackKey, imageKey, "X-Amz-Signature", "Bearer "},
+		hidden: []string{nanobananatest.DefaultKey, callbackKey, imageKey, notifyKey, "X-Amz-Signature", "Bearer "},
 	}
 	w.sim = nanobananatest.NewServer(append([]func(*nanobananatest.Knobs){func(k *nanobananatest.Knobs) { k.PictureSide = 64 }}, knobs...)...)
 	t.Cleanup(w.sim.Close)
@@ -135,7 +137,7 @@ func newWorld(t testing.TB, env map[string]string, knobs ...func(*nanobananatest
 	for name, f := range bundle.functions {
 		w.deploy(gateway, name, f)
 	}
-	w.stream(bundle.filter)
+	w.stream(bundle.filters)
 	w.client = &http.Client{
 		Timeout: 40 * time.Second, Transport: httpapitest.Load(t).Transport(t, &http.Transport{}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -214,27 +216,6 @@ func (w *world) deploy(gateway *lambdatest.Gateway, name string, d function) {
 		gateway.Handle(route, f)
 	}
 	w.function[name], w.proxy[name] = f, p
-}
-
-// stream connects the table with ingest, as template.yaml does.
-func (w *world) stream(filter string) {
-	w.t.Helper()
-	described, err := dynamodb.NewFromConfig(w.aws).DescribeTable(w.t.Context(), &dynamodb.DescribeTableInput{TableName: &w.table})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.source, err = lambdatest.NewStream(w.aws, *described.Table.LatestStreamArn, filter, w.function["ingest"])
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() {
-		if err := w.source.Close(); err != nil {
-			w.t.Error(err)
-		}
-	})
-	for _, p := range w.proxy {
-		p.OnWrite(w.source.Wake)
-	}
 }
 
 // answer is what the API said.
@@ -341,6 +322,19 @@ func (w *world) sweep() (swept lifecycle.Swept) {
 		w.t.Fatalf("sweep: %+v, %v\n%s", swept, err, w.function["sweep"].Log())
 	}
 	return swept
+}
+
+// checkCredits runs the function that the other schedule calls, once.
+func (w *world) checkCredits() (found credits.Checked) {
+	w.t.Helper()
+	body, err := w.function["credits"].Invoke(w.t.Context(), []byte(`{"check":"credits"}`))
+	if err == nil {
+		err = json.Unmarshal(body, &found)
+	}
+	if err != nil {
+		w.t.Fatalf("the check of credits: %v\n%s", err, w.function["credits"].Log())
+	}
+	return found
 }
 
 func (w *world) logs() string {

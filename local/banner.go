@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
+	"path/filepath"
 	"time"
 )
 
@@ -20,6 +22,9 @@ func (s *server) banner(ctx context.Context, out io.Writer) {
 	}
 	if !s.service.Rules.Callbacks {
 		fmt.Fprintln(out, "  callbacks   cannot reach this machine: records are polled (PUBLIC_URL changes that)")
+	}
+	if to, err := url.Parse(s.settings.NotifyURL); err == nil && to.Host != "" {
+		fmt.Fprintf(out, "  notices     are sent to %s://%s, signed by NOTIFY_KEY or else the key \"notify\" of %s\n", to.Scheme, to.Host, filepath.Join(s.data, keysFile))
 	}
 	fmt.Fprintf(out, "  data        %s\n\n", s.data)
 	if s.studio.mint == nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -12,33 +13,43 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
-// keys are what the local run signs with. They are kept, so that image links
-// and callbacks on their way outlive a restart.
+// keys are what the local run signs with. They are kept, so that image links,
+// callbacks on their way and the receiver of notices outlive a restart.
 type keys struct {
 	Callback string `json:"callback"`
 	Image    string `json:"image"`
 	Bucket   string `json:"bucket"`
+	Notify   string `json:"notify"`
 }
+
+// keysFile is where the keys are, in the data folder.
+const keysFile = "keys.json"
 
 // openKeys reads the keys from the data folder, or makes them.
 func openKeys(data string) (keys, error) {
-	path := filepath.Join(data, "keys.json")
+	path := filepath.Join(data, keysFile)
 	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		k := keys{Callback: rand.Text() + rand.Text(), Image: rand.Text() + rand.Text(), Bucket: rand.Text() + rand.Text()}
-		if b, err = json.Marshal(k); err != nil {
-			return keys{}, err
-		}
-		return k, os.WriteFile(path, b, 0o600)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return keys{}, err
 	}
 	var k keys
-	if err := json.Unmarshal(b, &k); err != nil {
-		return keys{}, fmt.Errorf("%s is not what this program wrote; delete it to begin anew: %w", path, err)
+	if err == nil {
+		if err := json.Unmarshal(b, &k); err != nil {
+			return keys{}, fmt.Errorf("%s is not what this program wrote; delete it to begin anew: %w", path, err)
+		}
 	}
-	return k, nil
+	if k.Notify != "" {
+		return k, nil
+	}
+	// There are none yet, or those of a release that had no notices.
+	for _, key := range []*string{&k.Callback, &k.Image, &k.Bucket} {
+		*key = cmp.Or(*key, rand.Text()+rand.Text())
+	}
+	k.Notify = "whsec_" + rand.Text() + rand.Text() // whose letters are base64's, too
+	if b, err = json.Marshal(k); err != nil {
+		return keys{}, err
+	}
+	return k, os.WriteFile(path, b, 0o600)
 }
 
 // fill puts the keys in the settings where the environment has none.
@@ -48,5 +59,8 @@ func (k keys) fill(c *config.Settings) {
 	}
 	if c.ImageKey == "" {
 		c.ImageKey = config.Hidden(k.Image)
+	}
+	if c.NotifyKey == "" {
+		c.NotifyKey = config.Hidden(k.Notify)
 	}
 }

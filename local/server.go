@@ -17,9 +17,11 @@ import (
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/functions/images"
 	"github.com/preset/nanobanana-functions/functions/ingest"
+	"github.com/preset/nanobanana-functions/functions/notify"
 	"github.com/preset/nanobanana-functions/functions/submit"
 	"github.com/preset/nanobanana-functions/functions/sweep"
 	"github.com/preset/nanobanana-functions/functions/tasks"
+	"github.com/preset/nanobanana-functions/functions/uploads"
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
@@ -27,6 +29,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/picture"
+	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
@@ -48,6 +51,8 @@ type server struct {
 	live     bool
 	settings config.Settings
 	service  *lifecycle.Service
+	account  credits.Function
+	notify   notify.Function
 	store    *taskbolt.Store
 	bucket   *media.DirBucket
 	studio   *studio // and the stand-ins behind it
@@ -139,6 +144,9 @@ func settings(o options, origin string) (config.Settings, error) {
 		return c, err
 	}
 	k.fill(&c)
+	if _, err := notify.Key(string(c.NotifyKey)); err != nil {
+		return c, fmt.Errorf("NOTIFY_KEY %w", err)
+	}
 	if c.BaseURL == "" {
 		c.BaseURL, c.APIKey = origin+simulatorPath, simulatorKey
 		host := origin[len("http://"):]
@@ -185,18 +193,26 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 		s.service.Rate = nil // it is ours
 	}
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
+	s.notify = notify.FromSettings(c, s.store, secrets, log)
 
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/tasks", limited(submit.New(submit.Function{Auth: verifier, Service: s.service, View: view, Log: log}), 28*time.Second))
-	read := tasks.New(tasks.Function{Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Log: log})
-	mux.Handle("GET /v1/tasks", read)
-	mux.Handle("GET /v1/tasks/{id}", read)
+	own := tasks.New(tasks.Function{
+		Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Rules: s.service.Rules, Now: s.service.Now, Log: log,
+	})
+	mux.Handle("GET /v1/tasks", own)
+	mux.Handle("GET /v1/tasks/{id}", own)
+	mux.Handle("PUT /v1/tasks/{id}/target", own)
+	mux.Handle("DELETE /v1/tasks/{id}", own)
 	mux.Handle("POST /v1/callbacks/{id}/{attempt}/{token}", limited(callback.New(callback.Function{Secrets: secrets, Service: s.service, Log: log}), 15*time.Second))
 	mux.Handle("GET /v1/images/{id}/{token}/{file}", images.New(images.Function{Secrets: secrets, Links: s.bucket, Log: log}))
-	account := credits.New(credits.Function{Auth: verifier, Service: s.service, LowBelow: c.LowCredits, Log: log})
+	s.account = credits.Function{Auth: verifier, Service: s.service, LowBelow: c.LowCredits, Log: log}
+	account := credits.New(s.account)
 	mux.Handle("GET /v1/credits", account)
 	mux.Handle("GET /v1/models", account)
-	mux.Handle("GET "+media.LinkPath, s.bucket)
+	mux.Handle("GET /openapi.yaml", account)
+	mux.Handle("POST /v1/uploads", uploads.New(uploads.Function{Auth: verifier, Links: s.bucket, Now: time.Now, Log: log}))
+	mux.Handle(media.LinkPath, s.bucket)
 	s.studio.register(mux, log)
 	return cors(c.CORSOrigins, httpapi.Mux(log, mux)), nil
 }
@@ -218,13 +234,32 @@ func (s *server) run(log *slog.Logger) {
 		s.studio.simulator.Resume() // it may owe callbacks from before a restart
 	}
 	sweeper := sweep.New(sweep.Function{Service: s.service, Log: log})
-	s.pump.Go(func() { schedule(ctx, s.settings.SweepEvery, sweeper, log) })
+	s.pump.Go(func() {
+		schedule(ctx, s.settings.SweepEvery, func(run context.Context) {
+			if _, err := sweeper(run, sweep.Event{}); err != nil && ctx.Err() == nil {
+				log.ErrorContext(ctx, "sweep", "error", err)
+			}
+		})
+	})
+	s.pump.Go(func() { schedule(ctx, s.checkEvery(), func(run context.Context) { _, _ = s.account.Check(run) }) })
+	s.pump.Go(func() { expire(ctx, s.bucket, log) })
 
 	ingester := ingest.Function{Ingester: lifecycle.NewIngester(s.settings, s.store, s.bucket, picture.Open, log), Log: log}
 	ingester.Ingester.Rules = s.service.Rules
-	for _, work := range ingestWork {
-		s.pump.Go(func() { stream(ctx, s.store, work, ingester, log) })
+	for work, do := range map[task.Work]func(context.Context, string){
+		task.Ingest: ingester.Task, task.Erase: ingester.Task, task.Notify: s.notify.Task,
+	} {
+		s.pump.Go(func() { stream(ctx, s.store, work, do, log) })
 	}
+}
+
+// checkEvery is how often the balance is looked at, which on AWS is every 15
+// minutes: here somebody watches what each picture costs.
+func (s *server) checkEvery() time.Duration {
+	if s.studio.simulator == nil {
+		return max(time.Minute, s.settings.SweepEvery) // it is somebody's service
+	}
+	return s.settings.SweepEvery
 }
 
 // close ends everything: requests first, then the pumps, then the files.

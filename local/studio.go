@@ -2,6 +2,7 @@ package main
 
 import (
 	"embed"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -18,8 +19,10 @@ import (
 //go:embed page
 var page embed.FS
 
-// pagePolicy keeps the page to its own files; pictures may be anybody's.
-const pagePolicy = "default-src 'self'; img-src 'self' http: https: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// pagePolicy keeps the page to its own files; pictures may be anybody's. Uploads
+// go to where the bucket is, which has another name where the page was opened
+// at localhost.
+const pagePolicy = "default-src 'self'; connect-src 'self' %s; img-src 'self' http: https: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 const (
 	studioOwner = "studio"
@@ -31,6 +34,7 @@ const (
 // studio is the page at / and what exists for it alone: the stand-ins for the
 // provider and the identity provider, each absent where a real one is set.
 type studio struct {
+	origin    string // of the bucket's links
 	mint      *authtest.Mint
 	simulator *nanobananatest.Server
 	switches  switchboard
@@ -38,7 +42,7 @@ type studio struct {
 
 // openStudio opens the stand-ins that the settings ask for.
 func openStudio(s *server, data string) (*studio, error) {
-	var studio studio
+	studio := studio{origin: s.URL}
 	var err error
 	if s.settings.AuthIssuer == s.URL+mintPath {
 		if studio.mint, err = openMint(data, s.URL); err != nil {
@@ -71,7 +75,7 @@ func (s *studio) register(mux *http.ServeMux, log *slog.Logger) {
 	if err != nil {
 		panic(err) // the folder is compiled in
 	}
-	serve := servePage(http.FileServerFS(files))
+	serve := servePage(http.FileServerFS(files), fmt.Sprintf(pagePolicy, s.origin))
 	mux.Handle("GET /{$}", serve)
 	entries, _ := fs.ReadDir(files, ".")
 	for _, e := range entries {
@@ -90,10 +94,10 @@ func (s *studio) register(mux *http.ServeMux, log *slog.Logger) {
 
 // servePage serves the page's files. They are compiled in and carry no date:
 // a browser that kept one would show the page of yesterday's build.
-func servePage(files http.Handler) http.Handler {
+func servePage(files http.Handler, policy string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", pagePolicy)
+		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-cache")

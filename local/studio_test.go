@@ -42,7 +42,8 @@ func TestPage(t *testing.T) {
 		if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Type"), want) || body == "" {
 			t.Errorf("%s: %s %s, %d bytes", path, resp.Status, resp.Header.Get("Content-Type"), len(body))
 		}
-		if !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'self'") {
+		policy := resp.Header.Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'self'") || !strings.Contains(policy, "connect-src 'self' "+r.URL+";") {
 			t.Errorf("%s has no policy", path)
 		}
 	}

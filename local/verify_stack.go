@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -30,6 +28,8 @@ type stackProber struct {
 	out     io.Writer
 	wishes  []*wish
 	first   time.Duration // of the first answer
+	stack   string
+	checker string // its function that checks the balance, once that is known
 	opening *credits.Credits
 	balance *credits.Credits // the last one,
 	settled bool             // and nothing was asked for since
@@ -74,8 +74,9 @@ func verifyStack(ctx context.Context, o verifyOptions, stack string, out io.Writ
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	p := &stackProber{
 		api:  client{base: base, token: token, out: out, http: &http.Client{Timeout: 40 * time.Second, Transport: transport}},
-		pace: o.pace, out: out,
+		pace: o.pace, out: out, stack: stack,
 	}
+	p.check(ctx)
 	begun := time.Now()
 	if p.opening, err = p.credits(ctx); err != nil {
 		return verification{}, fmt.Errorf("%s/v1/credits: %w; nothing was spent", base, err)
@@ -113,12 +114,9 @@ func wishes(price float64, refused string) []*wish {
 
 // stackURL asks AWS's own command where the stack's API is.
 func stackURL(ctx context.Context, stack string) (string, error) {
-	cmd := exec.CommandContext(ctx, "aws", "cloudformation", "describe-stacks", "--stack-name", stack, "--query", "Stacks[0].Outputs", "--output", "json")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	b, err := cmd.Output()
+	b, err := aws(ctx, "cloudformation", "describe-stacks", "--stack-name", stack, "--query", "Stacks[0].Outputs", "--output", "json")
 	if err != nil {
-		return "", fmt.Errorf("aws cloudformation describe-stacks: %w: %s", err, clip(strings.TrimSpace(stderr.String())))
+		return "", err
 	}
 	var outputs []struct{ OutputKey, OutputValue string }
 	if err := json.Unmarshal(b, &outputs); err != nil {
@@ -231,9 +229,10 @@ func (p *stackProber) await(ctx context.Context, w *wish) error {
 	return nil
 }
 
-// settle waits for a balance that is newer than the task's end: the API gives
-// one of up to 30 s ago.
+// settle has the balance checked, and waits until the API gives it: its functions
+// remember the one before for up to 30 s.
 func (p *stackProber) settle(ctx context.Context, w *wish, before *credits.Credits) {
+	p.check(ctx)
 	for end := time.Now().Add(p.pace.Balance); time.Now().Before(end); {
 		if now, err := p.credits(ctx); err == nil && now.AsOf.After(w.task.CompletedAt) {
 			p.settled = true

@@ -24,7 +24,7 @@ import (
 )
 
 // deployed is a local server in a stack's place: its own API, but that each
-// answer about credits is a cold start's, so that the balance is never old.
+// answer about credits is a cold start's, after a check that was just made.
 func deployed(t *testing.T, env map[string]string) (*running, string) {
 	t.Helper()
 	r := runLocal(t, env)
@@ -51,7 +51,11 @@ func deployed(t *testing.T, env map[string]string) (*running, string) {
 			return
 		}
 		service := lifecycle.New(r.settings, r.store, secrets, r.bucket, nanobanana.NewHTTPClient(), log)
-		credits.New(credits.Function{Auth: verifier, Service: service, Log: log}).ServeHTTP(w, req)
+		function := credits.Function{Auth: verifier, Service: service, Log: log}
+		if _, err := function.Check(req.Context()); err != nil {
+			t.Error(err)
+		}
+		credits.New(function).ServeHTTP(w, req)
 	})
 	front := httptest.NewServer(mux)
 	t.Cleanup(front.Close)
@@ -63,7 +67,7 @@ func deployed(t *testing.T, env map[string]string) (*running, string) {
 func awsSays(t *testing.T, says string) (asked func() string) {
 	t.Helper()
 	folder := t.TempDir()
-	script := "#!/bin/sh\necho \"$@\" >" + filepath.Join(folder, "asked") + "\n" + says + "\n"
+	script := "#!/bin/sh\necho \"$@\" >>" + filepath.Join(folder, "asked") + "\n" + says + "\n"
 	if err := os.WriteFile(filepath.Join(folder, "aws"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +79,10 @@ func awsSays(t *testing.T, says string) (asked func() string) {
 }
 
 func outputs(base string) string {
-	return `echo '[{"OutputKey":"Table","OutputValue":"t"},{"OutputKey":"Url","OutputValue":"` + base + `"}]'`
+	return `case "$2" in
+describe-stack-resource) echo preset-images-Credits-1;;
+*) echo '[{"OutputKey":"Table","OutputValue":"t"},{"OutputKey":"Url","OutputValue":"` + base + `"}]';;
+esac`
 }
 
 func verifyDeployed(t *testing.T, r *running, o verifyOptions) table {
@@ -105,6 +112,10 @@ func TestVerifyStack(t *testing.T) {
 	}
 	if !strings.Contains(asked(), "describe-stacks --stack-name preset-images") {
 		t.Errorf("aws was asked %s", asked())
+	}
+	const check = `lambda invoke --function-name preset-images-Credits-1 --cli-binary-format raw-in-base64-out --payload {"check":"credits"} `
+	if n := strings.Count(asked(), check); n != 5 { // at first, and after each step
+		t.Errorf("the stack was asked %d times for a check: %s", n, asked())
 	}
 	for what, f := range got.rows {
 		if f.Set != setNothing {

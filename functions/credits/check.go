@@ -8,29 +8,42 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // Checked is what a check found, for the schedule's log.
 type Checked struct {
-	Balance float64 `json:"balance"`
-	Low     bool    `json:"low"`
+	Balance float64   `json:"balance"`
+	Low     bool      `json:"low"`
+	News    task.News `json:"news,omitempty"` // since the last check
 }
 
-// Check asks for the balance, whether or not anybody looks at it, and says in
-// the log what it is. The template's alarms go by these lines.
+// Check asks for the balance, whether or not anybody looks at it, says in the
+// log what it is, and keeps it for those who look. The template's alarms go by
+// these lines, which stand there even if it cannot be kept.
 func (f Function) Check(ctx context.Context) (Checked, error) {
-	balance, err := f.Service.Balance(ctx)
-	if err != nil {
+	balance, news, err := f.Service.Check(ctx, float64(f.LowBelow), f.cheapest())
+	if balance.AsOf.IsZero() {
 		f.Log.ErrorContext(ctx, "credits are not known", "error", err)
 		return Checked{}, err
 	}
-	checked := Checked{Balance: balance.Credits, Low: balance.Credits < float64(f.LowBelow)}
+	checked := Checked{Balance: balance.Credits, Low: balance.Credits < float64(f.LowBelow), News: news}
 	level, text := slog.LevelInfo, "credits"
 	if checked.Low {
 		level, text = slog.LevelWarn, "credits are low"
 	}
-	f.Log.Log(ctx, level, text, "balance", checked.Balance, "lowBelow", f.LowBelow)
-	return checked, nil
+	args := []any{"balance", checked.Balance, "lowBelow", f.LowBelow}
+	if news != "" {
+		args = append(args, "news", news)
+	}
+	f.Log.Log(ctx, level, text, args...)
+	if err == nil {
+		err = f.Service.Keep(ctx, balance)
+	}
+	if err != nil {
+		f.Log.ErrorContext(ctx, "the balance is not kept", "error", err)
+	}
+	return checked, err
 }
 
 // OnLambda gives the function for both who call it: the gateway, and the

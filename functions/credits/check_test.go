@@ -2,13 +2,17 @@ package credits_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
+	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // The schedule's check says in the log what there is, and louder when it is low.
@@ -17,22 +21,71 @@ func TestCheck(t *testing.T) {
 		balance   float64
 		low       bool
 		level, is string
+		news      task.News
 	}{
-		"enough":  {100, false, "INFO", `"msg":"credits",`},
-		"low":     {99.5, true, "WARN", `"msg":"credits are low",`},
-		"nothing": {0, true, "WARN", `"msg":"credits are low",`},
+		"enough":  {100, false, "INFO", `"msg":"credits",`, ""},
+		"low":     {99.5, true, "WARN", `"msg":"credits are low",`, task.NewsCreditsLow},
+		"nothing": {0, true, "WARN", `"msg":"credits are low",`, task.NewsCreditsEmpty},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)
 			s.Sim.SetBalance(test.balance)
 			s.Logged.Take()
 			got, err := credits.OnLambda(s.function)(t.Context(), json.RawMessage(`{"check":"credits"}`))
-			if err != nil || got != (credits.Checked{Balance: test.balance, Low: test.low}) {
+			if err != nil || got != (credits.Checked{Balance: test.balance, Low: test.low, News: test.news}) {
 				t.Errorf("got %+v, %v", got, err)
 			}
 			line := s.Logged.Take()
-			if !strings.Contains(line, test.is) || !strings.Contains(line, `"level":"`+test.level+`"`) || strings.Count(line, "\n") != 1 {
+			if !strings.Contains(line, test.is) || !strings.Contains(line, `"level":"`+test.level+`"`) || strings.Count(line, "\n") != 1 ||
+				strings.Contains(line, `"news":"`+string(test.news)+`"`) != (test.news != "") {
 				t.Errorf("logged %s", line)
+			}
+		})
+	}
+}
+
+// Checks one after another: each is kept, news is told once, and a check that
+// comes too soon after one that failed keeps nothing.
+func TestChecks(t *testing.T) {
+	s := serve(t)
+	for _, step := range []struct {
+		balance float64
+		level   task.Level
+		news    task.News
+	}{
+		{1000, task.LevelFine, ""}, {50, task.LevelLow, task.NewsCreditsLow}, {49, task.LevelLow, ""},
+		{3, task.LevelEmpty, task.NewsCreditsEmpty}, {20, task.LevelEmpty, ""}, {500, task.LevelFine, task.NewsCreditsRestored},
+	} {
+		s.Clock.Add(time.Second) // the memory is younger than 30 s: a check asks all the same
+		s.Sim.SetBalance(step.balance)
+		got, err := s.function.Check(t.Context())
+		if err != nil || got.News != step.news || got.Balance != step.balance {
+			t.Errorf("at %v: %+v, %v; want news %q", step.balance, got, err, step.news)
+		}
+		if kept, err := s.Store.Balance(t.Context()); err != nil || kept != (task.Balance{Credits: step.balance, AsOf: s.Now(), Level: step.level}) {
+			t.Errorf("at %v: kept %+v, %v", step.balance, kept, err)
+		}
+	}
+}
+
+// With the store away the line that the alarm goes by is logged all the same.
+// What was not kept is news again.
+func TestCheckStoreAway(t *testing.T) {
+	for call, news := range map[string]task.News{"balance": "", "setBalance": task.NewsCreditsLow} {
+		t.Run(call, func(t *testing.T) {
+			s := serve(t)
+			s.Sim.SetBalance(50)
+			s.Rows.Fail(lifecycletest.On(call, lifecycletest.ErrStore), nil)
+			if got, err := s.function.Check(t.Context()); !errors.Is(err, lifecycletest.ErrStore) || got != (credits.Checked{Balance: 50, Low: true, News: news}) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			if line := s.Logged.Take(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"msg":"the balance is not kept"`) {
+				t.Errorf("logged %s", line)
+			}
+			s.Rows.Fail(nil, nil)
+			s.Clock.Add(time.Second)
+			if got, err := s.function.Check(t.Context()); err != nil || got.News != task.NewsCreditsLow {
+				t.Errorf("the next: %+v, %v", got, err)
 			}
 		})
 	}
@@ -46,6 +99,9 @@ func TestCheckFails(t *testing.T) {
 	}
 	if line := s.Logged.Take(); !strings.Contains(line, "credits are not known") {
 		t.Errorf("logged %s", line)
+	}
+	if kept, err := s.Store.Balance(t.Context()); kept != (task.Balance{}) || err != nil {
+		t.Errorf("kept %+v, %v", kept, err)
 	}
 }
 

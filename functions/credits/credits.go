@@ -1,5 +1,5 @@
-// Package credits is GET /v1/credits, what is left to spend, and
-// GET /v1/models, what there is to ask for.
+// Package credits is GET /v1/credits, what is left to spend, GET /v1/models,
+// what there is to ask for, and GET /openapi.yaml, how to ask.
 package credits
 
 import (
@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	contract "github.com/preset/nanobanana-functions"
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
@@ -28,6 +29,7 @@ func New(f Function) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /v1/credits", httpapi.Handler(f.Log, f.credits))
 	mux.Handle("GET /v1/models", httpapi.Handler(f.Log, f.models))
+	mux.Handle("GET /openapi.yaml", httpapi.Handler(f.Log, f.contract))
 	return httpapi.Mux(f.Log, mux)
 }
 
@@ -60,7 +62,7 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 		return httpapi.Answer{}, err
 	}
 	// What it finds out is everybody's: a caller's going away must not fail it.
-	balance, err := f.Service.Balance(context.WithoutCancel(ctx))
+	balance, err := f.Service.Known(context.WithoutCancel(ctx))
 	if err != nil && balance.AsOf.IsZero() {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 	}
@@ -127,4 +129,9 @@ func (f Function) models(r *http.Request) (httpapi.Answer, error) {
 		models = append(models, shown)
 	}
 	return httpapi.Answer{Body: models, Header: http.Header{"Cache-Control": {"public, max-age=300"}}}, nil
+}
+
+func (f Function) contract(*http.Request) (httpapi.Answer, error) {
+	header := http.Header{"Cache-Control": {"public, max-age=300"}, "Content-Type": {"application/yaml"}}
+	return httpapi.Answer{Body: contract.YAML, Header: header}, nil
 }

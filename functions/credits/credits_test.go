@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -247,6 +248,21 @@ func TestCreditsRefused(t *testing.T) {
 		if strings.Contains(logged, secret) {
 			t.Errorf("the log has %s: %s", secret, logged)
 		}
+	}
+}
+
+// The contract is served as it stands, to anybody.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.Site.Handle("/openapi.yaml", s.handler)
+	want, err := os.ReadFile("../../openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := s.get("/openapi.yaml", "")
+	if got.Status != http.StatusOK || got.Body != string(want) || got.Header.Get("Content-Type") != "application/yaml" {
+		t.Errorf("%d %v %.100s", got.Status, got.Header, got.Body)
 	}
 }
 

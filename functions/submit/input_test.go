@@ -132,7 +132,7 @@ func TestPictureRefused(t *testing.T) {
 		"a path":                {"task:" + own.ID + "/1/../2", "invalid"},
 		"an id in capitals":     {"task:" + strings.ToUpper(own.ID) + "/1", "invalid"},
 		"a line more":           {"task:" + own.ID + "/1\n", "invalid"},
-		"an upload there isn't": {"upload:" + unknown, "not_available"},
+		"an upload there isn't": {"upload:" + unknown, "not_found"},
 	}
 	messages := map[string]string{}
 	for name, test := range tests {

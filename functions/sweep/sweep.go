@@ -16,9 +16,19 @@ type Function struct {
 	Log     *slog.Logger
 }
 
-// New gives the function. The schedule's payload tells it nothing.
-func New(f Function) func(context.Context) (lifecycle.Swept, error) {
-	return func(ctx context.Context) (lifecycle.Swept, error) {
+// Event is what the function is called with. The schedule's tells it nothing.
+type Event struct {
+	// Redrive are tasks whose notices were given up, and are to be taken up
+	// again. With these nothing else is done.
+	Redrive []string `json:"redrive"`
+}
+
+// New gives the function.
+func New(f Function) func(context.Context, Event) (lifecycle.Swept, error) {
+	return func(ctx context.Context, e Event) (lifecycle.Swept, error) {
+		if len(e.Redrive) > 0 {
+			return f.Service.Redrive(ctx, e.Redrive), nil
+		}
 		swept, err := f.Service.Sweep(ctx)
 		if swept.Done > 0 || err != nil {
 			f.Log.InfoContext(ctx, "swept", "done", swept.Done, "failed", swept.Failed)

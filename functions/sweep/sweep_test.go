@@ -21,14 +21,14 @@ func TestSweep(t *testing.T) {
 	w.Generated(t, 0)
 	w.Logged.Take()
 
-	if swept, err := run(t.Context()); err != nil || swept != (lifecycle.Swept{}) {
+	if swept, err := run(t.Context(), sweep.Event{}); err != nil || swept != (lifecycle.Swept{}) {
 		t.Errorf("at once: %+v, %v", swept, err)
 	}
 	if logged := w.Logged.Take(); logged != "" {
 		t.Errorf("a sweep that had nothing to do logged %s", logged)
 	}
 	w.Clock.Add(2 * time.Minute)
-	if swept, err := run(t.Context()); err != nil || swept.Done != 1 || swept.Failed != 0 {
+	if swept, err := run(t.Context(), sweep.Event{}); err != nil || swept.Done != 1 || swept.Failed != 0 {
 		t.Errorf("when it is due: %+v, %v", swept, err)
 	}
 	if x, err := w.Rows.Task(t.Context(), got.ID); err != nil || x.Status != task.Storing {
@@ -43,7 +43,7 @@ func TestSweep(t *testing.T) {
 func TestSweepFails(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rows.Fail(func(string, *task.Task) error { return lifecycletest.ErrStore }, nil)
-	if _, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context()); err == nil {
+	if _, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context(), sweep.Event{}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -71,7 +71,7 @@ func TestOneFails(t *testing.T) {
 		return nil
 	}, nil)
 	w.Logged.Take()
-	if swept, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context()); err != nil || swept != (lifecycle.Swept{Done: 2, Failed: 1}) {
+	if swept, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context(), sweep.Event{}); err != nil || swept != (lifecycle.Swept{Done: 2, Failed: 1}) {
 		t.Errorf("%+v, %v", swept, err)
 	}
 	for id, want := range map[string]task.Status{ids[0]: task.Generating, ids[1]: task.Storing} {
@@ -82,4 +82,46 @@ func TestOneFails(t *testing.T) {
 	if logged := w.Logged.Take(); !strings.Contains(logged, `"failed":1`) || !strings.Contains(logged, ids[0]) {
 		t.Errorf("logged %s", logged)
 	}
+}
+
+// By the operator's word notices are taken up again that were given up, and
+// what is due waits for the schedule.
+func TestRedrive(t *testing.T) {
+	w := lifecycletest.New(t)
+	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
+	run := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})
+	x := w.Succeeded(t, "ada")
+	for range 50 { // nobody is there to tell it
+		if x.Work == "" {
+			break
+		}
+		w.Clock.Add(x.DueAt.Sub(w.Now()))
+		if _, err := run(t.Context(), sweep.Event{}); err != nil {
+			t.Fatal(err)
+		}
+		x = row(t, w, x.ID)
+	}
+	if x.NoticeGivenUpAt.IsZero() {
+		t.Fatalf("it is not given up: %+v", x)
+	}
+	due := w.Ordered(t, "ada", 1)
+	w.Clock.Add(time.Hour)
+	if done, err := run(t.Context(), sweep.Event{Redrive: []string{x.ID}}); err != nil || done != (lifecycle.Swept{Done: 1}) {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if after := row(t, w, x.ID); after.Work != task.Notify || !after.NoticeGivenUpAt.IsZero() {
+		t.Errorf("work %q, given up at %v", after.Work, after.NoticeGivenUpAt)
+	}
+	if after := row(t, w, due.ID); after.Version != due.Version {
+		t.Error("what is due was done, too")
+	}
+}
+
+func row(t *testing.T, w *lifecycletest.World, id string) *task.Task {
+	t.Helper()
+	x, err := w.Rows.Task(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
 }

@@ -42,6 +42,8 @@ func TestAuth(t *testing.T) {
 			for _, path := range []string{"/v1/tasks/" + x.ID, "/v1/tasks?ids=" + x.ID, "/v1/tasks?target=moodboard:42", "/v1/tasks/" + x.ID + "?wait=x"} {
 				s.get(path, "Authorization", test.authorization).Problem(t, test.status, test.code)
 			}
+			s.send("PUT", "/v1/tasks/"+x.ID+"/target", `{"x":1}`, "Authorization", test.authorization).Problem(t, test.status, test.code)
+			s.send("DELETE", "/v1/tasks/"+x.ID, "", "Authorization", test.authorization).Problem(t, test.status, test.code)
 		})
 	}
 	if n := s.Rows.Total() - before; n != 0 {
@@ -148,10 +150,19 @@ func TestMethods(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	x := s.row("ada", s.succeeded)
-	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-		got := s.contract.Do(t, s.request(method, "/v1/tasks/"+x.ID))
-		if got.Status != 405 || got.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s: %d, Allow %q", method, got.Status, got.Header.Get("Allow"))
+	for path, methods := range map[string]struct {
+		allowed string
+		others  []string
+	}{
+		"/v1/tasks":                     {"GET, HEAD", []string{"PUT", "PATCH", "DELETE"}}, // POST is submit's
+		"/v1/tasks/" + x.ID:             {"DELETE, GET, HEAD", []string{"POST", "PUT", "PATCH"}},
+		"/v1/tasks/" + x.ID + "/target": {"PUT", []string{"GET", "POST", "PATCH", "DELETE"}},
+	} {
+		for _, method := range methods.others {
+			got := s.contract.Do(t, s.request(method, path))
+			if got.Status != 405 || got.Header.Get("Allow") != methods.allowed {
+				t.Errorf("%s %s: %d, Allow %q", method, path, got.Status, got.Header.Get("Allow"))
+			}
 		}
 	}
 	if got := s.contract.Do(t, s.request(http.MethodHead, "/v1/tasks/"+x.ID)); got.Status != 200 || got.Header.Get("Etag") == "" {

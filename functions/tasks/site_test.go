@@ -32,7 +32,7 @@ func serve(t testing.TB) *site {
 	s.identity = s.Identity(t)
 	s.function = tasks.Function{
 		Auth: s.identity.Verifier, Store: s.Rows, View: httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets},
-		WaitMax: 20 * time.Second, Log: s.Log,
+		WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Clock.Now, Log: s.Log,
 	}
 	s.handler = tasks.New(s.function)
 	s.Site.Handle("/v1/tasks", s.handler)
@@ -49,6 +49,13 @@ func (s *site) request(method, path string, header ...string) *http.Request {
 	s.t.Helper()
 	header = append([]string{"Authorization", "Bearer " + s.token}, header...)
 	return httpapitest.NewRequest(s.t, method, s.Settings.PublicURL+path, nil, header...)
+}
+
+// send asks for a change over HTTP.
+func (s *site) send(method, path, body string, header ...string) answer {
+	s.t.Helper()
+	header = append([]string{"Authorization", "Bearer " + s.token, "Content-Type", "application/json"}, header...)
+	return answer{s.contract.Do(s.t, httpapitest.NewRequest(s.t, method, s.Settings.PublicURL+path, strings.NewReader(body), header...))}
 }
 
 // get asks over HTTP.
@@ -117,6 +124,16 @@ func (s *site) rows(owner string, target task.Target, n int) []string {
 		ids[n-1-i] = s.row(owner, func(x *task.Task) error { x.Target = &target; return nil }).ID
 	}
 	return ids
+}
+
+// stored is a task's row as it stands.
+func (s *site) stored(id string) *task.Task {
+	s.t.Helper()
+	x, err := s.Rows.Store.Task(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return x
 }
 
 // change writes a change of a task.

@@ -1,5 +1,6 @@
 // Package tasks is GET /v1/tasks/{id} and GET /v1/tasks: how one's tasks are,
-// now or as soon as something about them changes.
+// now or as soon as something about them changes; and what can be changed of
+// them: PUT /v1/tasks/{id}/target, and DELETE /v1/tasks/{id}.
 package tasks
 
 import (
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,14 +30,21 @@ type Function struct {
 	Store   task.Store
 	View    httpapi.View
 	WaitMax time.Duration // caps ?wait=
+	Rules   task.Rules    // a task that is cancelled ends by them
+	Now     func() time.Time
 	Log     *slog.Logger
 }
 
 // New gives the function's handler.
 func New(f Function) http.Handler {
+	if f.View.Expect == nil {
+		f.View.Expect = (&task.Pace{Store: f.Store, Now: f.View.Now}).Seconds
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.one))
 	mux.Handle("GET /v1/tasks", httpapi.Handler(f.Log, f.many))
+	mux.Handle("PUT /v1/tasks/{id}/target", httpapi.Handler(f.Log, f.retarget))
+	mux.Handle("DELETE /v1/tasks/{id}", httpapi.Handler(f.Log, f.remove))
 	return httpapi.Mux(f.Log, mux)
 }
 
@@ -53,23 +62,32 @@ func (f Function) one(r *http.Request) (httpapi.Answer, error) {
 		return httpapi.Answer{}, err
 	}
 	id := r.PathValue("id")
-	return f.watch(r, wait, func(ctx context.Context) (any, []*task.Task, error) {
+	return f.watch(r, wait, func(ctx context.Context) (sight, error) {
 		t, err := f.own(ctx, owner, id)
 		if err != nil {
-			return nil, nil, err
+			return sight{}, err
 		}
 		shown, err := f.View.Task(ctx, t)
-		return shown, []*task.Task{t}, err
+		return sight{one: true, rows: []*task.Task{t}, page: list{Tasks: []httpapi.Task{shown}}}, err
 	})
 }
 
 // own reads a task. Another owner's, a deleted and an unknown one look alike.
 func (f Function) own(ctx context.Context, owner, id string) (*task.Task, error) {
+	t, err := f.mine(ctx, owner, id)
+	if err == nil && t.Deleted() {
+		return nil, task.ErrNotFound
+	}
+	return t, err
+}
+
+// mine is own, but for a deleted task, which it gives.
+func (f Function) mine(ctx context.Context, owner, id string) (*task.Task, error) {
 	if !task.ValidID(id) {
 		return nil, task.ErrNotFound
 	}
 	t, err := f.Store.Task(ctx, id)
-	if err == nil && (t.Owner != owner || t.Deleted()) {
+	if err == nil && t.Owner != owner {
 		return nil, task.ErrNotFound
 	}
 	return t, away(err)
@@ -115,7 +133,7 @@ func (f Function) many(r *http.Request) (httpapi.Answer, error) {
 		if len(ids) > maxIDs {
 			return httpapi.Answer{}, badQuery("At most 50 ids at a time.")
 		}
-		return f.watch(r, wait, func(ctx context.Context) (any, []*task.Task, error) {
+		return f.watch(r, wait, func(ctx context.Context) (sight, error) {
 			return f.show(ctx, owner, ids, "")
 		})
 	case wait > 0:
@@ -129,9 +147,35 @@ func (f Function) many(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, away(err)
 	}
-	return f.watch(r, 0, func(ctx context.Context) (any, []*task.Task, error) {
+	return f.watch(r, 0, func(ctx context.Context) (sight, error) {
 		return f.show(ctx, owner, ids, next)
 	})
+}
+
+// sight is what a look at tasks sees.
+type sight struct {
+	one  bool // a task, not a list
+	page list
+	rows []*task.Task // of what is on the page
+}
+
+// body is what is answered.
+func (s sight) body() any {
+	if s.one {
+		return s.page.Tasks[0]
+	}
+	return s.page
+}
+
+// etag is the tag of all that is seen but progress: that time passes is no
+// news, to be sent again or to be woken by.
+func (s sight) etag() (string, error) {
+	s.page.Tasks = slices.Clone(s.page.Tasks)
+	for i := range s.page.Tasks {
+		s.page.Tasks[i].Progress = nil
+	}
+	still, err := httpapi.Encode(s.body())
+	return httpapi.ETagOf(still), err
 }
 
 func badQuery(message string) error {
@@ -139,7 +183,7 @@ func badQuery(message string) error {
 }
 
 // show reads those of ids that are the owner's.
-func (f Function) show(ctx context.Context, owner string, ids []string, cursor string) (any, []*task.Task, error) {
+func (f Function) show(ctx context.Context, owner string, ids []string, cursor string) (sight, error) {
 	valid := make([]string, 0, len(ids))
 	for _, id := range ids {
 		if task.ValidID(id) {
@@ -148,7 +192,7 @@ func (f Function) show(ctx context.Context, owner string, ids []string, cursor s
 	}
 	found, err := f.Store.Tasks(ctx, valid)
 	if err != nil {
-		return nil, nil, away(err)
+		return sight{}, away(err)
 	}
 	page := list{Tasks: []httpapi.Task{}, Cursor: cursor}
 	own := found[:0]
@@ -158,34 +202,33 @@ func (f Function) show(ctx context.Context, owner string, ids []string, cursor s
 		}
 		shown, err := f.View.Listed(ctx, t)
 		if err != nil {
-			return nil, nil, err
+			return sight{}, err
 		}
 		own = append(own, t)
 		page.Tasks = append(page.Tasks, shown)
 	}
-	return page, own, nil
+	return sight{page: page, rows: own}, nil
 }
 
 // watch answers what look sees, at once or, where the client wishes to wait,
 // as soon as that is not what it was: what the client has, by If-None-Match,
 // or else what it was at first.
-func (f Function) watch(r *http.Request, wait int, look func(context.Context) (any, []*task.Task, error)) (httpapi.Answer, error) {
+func (f Function) watch(r *http.Request, wait int, look func(context.Context) (sight, error)) (httpapi.Answer, error) {
 	begun, patience := time.Now(), min(time.Duration(wait)*time.Second, f.WaitMax)
 	looks := time.NewTicker(lookEach)
 	defer looks.Stop()
 	first := ""
 	for {
-		shown, tasks, err := look(r.Context())
+		seen, err := look(r.Context())
 		if err != nil {
 			return httpapi.Answer{}, err
 		}
-		body, err := httpapi.Encode(shown)
+		etag, err := seen.etag()
 		if err != nil {
 			return httpapi.Answer{}, err
 		}
-		etag := httpapi.ETagOf(body)
 		header := http.Header{"Etag": {etag}, "Cache-Control": {"private, no-cache"}}
-		after := httpapi.RetryAfter(tasks...)
+		after := httpapi.RetryAfter(seen.rows...)
 		if after != "" {
 			header.Set("Retry-After", after)
 		}
@@ -198,7 +241,7 @@ func (f Function) watch(r *http.Request, wait int, look func(context.Context) (a
 		if has {
 			return httpapi.Answer{Status: http.StatusNotModified, Header: header}, nil
 		}
-		return httpapi.Answer{Header: header, Body: body}, nil
+		return httpapi.Answer{Header: header, Body: seen.body()}, nil
 	}
 }
 

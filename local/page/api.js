@@ -56,7 +56,7 @@ export async function call(path, { method = "GET", body, headers = {}, signal } 
   if (answer.status >= 400) throw new Refusal(answer.status, await json(answer), retryAfter);
   return {
     status: answer.status, retryAfter, etag: answer.headers.get("ETag"),
-    body: answer.status === 304 ? null : await answer.json(),
+    body: answer.status === 204 || answer.status === 304 ? null : await answer.json(),
   };
 }
 

@@ -2,11 +2,14 @@
 // answered, so that a repeated click or a lost answer is never paid twice.
 
 import { byId, call, el, isPicture, Refusal, target } from "./api.js";
+import { startUploads } from "./upload.js";
 
 const form = byId("composer");
 const field = (name) => form.elements[name];
 let models = [];
 let inputs = []; // {entry, picture?, label}
+let uploading = 0; // how many inputs are still to come
+let sending = false;
 let wish = null; // {key, text}: what was sent and not answered
 
 export async function startComposer(onTask) {
@@ -22,6 +25,7 @@ export async function startComposer(onTask) {
   byId("link").addEventListener("keydown", (event) => {
     if (event.key === "Enter") { event.preventDefault(); addLink(); }
   });
+  startUploads({ add: addInput, busy: (n) => { uploading = n; showState(); } });
   showModel();
 }
 
@@ -56,7 +60,8 @@ function showState() {
   const count = byId("prompt-count");
   count.textContent = `${length.toLocaleString()} / ${m.maxPrompt.toLocaleString()}`;
   count.classList.toggle("over", length > m.maxPrompt);
-  byId("submit-text").textContent = inputs.length ? "Edit it" : "Make it";
+  byId("submit").disabled = sending || uploading > 0;
+  byId("submit-text").textContent = uploading ? "Uploading…" : inputs.length ? "Edit it" : "Make it";
   byId("cost").textContent = `· ${cost()} credits`;
   const shape = byId("shape");
   const [w, h] = ratio(field("aspectRatio").value);
@@ -86,11 +91,16 @@ export function addInput(input) {
 function showInputs() {
   byId("inputs").replaceChildren(...inputs.map((input) => {
     const remove = el("button", { type: "button", ariaLabel: `Do not start from ${input.label}` }, "×");
-    remove.addEventListener("click", () => { inputs = inputs.filter((i) => i !== input); showInputs(); });
+    remove.addEventListener("click", () => { inputs = inputs.filter((i) => i !== input); release(input); showInputs(); });
     const picture = input.picture ? el("img", { src: input.picture, alt: "", width: 36, height: 36, referrerPolicy: "no-referrer" }) : null;
     return el("li", { className: "chip" }, picture, el("span", {}, input.label), remove);
   }));
   showState();
+}
+
+/** Lets go of a file that was shown from this page's memory. */
+function release(input) {
+  if (input.picture?.startsWith("blob:")) URL.revokeObjectURL(input.picture);
 }
 
 /** Fills the form with a wish; nothing is sent. */
@@ -116,14 +126,17 @@ function request() {
 }
 
 async function submit(onTask) {
+  if (sending || uploading) return;
   const text = JSON.stringify(request());
   // Another wish is another key; the same one, unanswered, is not.
   if (!wish || wish.text !== text) wish = { key: crypto.randomUUID(), text };
   showFaults(null);
-  byId("submit").disabled = true;
+  sending = true;
+  showState();
   try {
     const { body } = await call("/v1/tasks", { method: "POST", body: JSON.parse(text), headers: { "Idempotency-Key": wish.key } });
     wish = null;
+    inputs.forEach(release);
     inputs = [];
     field("prompt").value = "";
     showInputs();
@@ -133,7 +146,8 @@ async function submit(onTask) {
     if (!error.unclear) wish = null;
     showFaults(error);
   } finally {
-    byId("submit").disabled = false;
+    sending = false;
+    showState();
   }
 }
 

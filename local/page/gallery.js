@@ -61,6 +61,43 @@ function show(task, first) {
   if (before && task.done) actions.ended(task);
 }
 
+/** Takes a task off the page. */
+function drop(id) {
+  const gone = cards.get(id);
+  if (!gone) return;
+  const next = gone.card.nextElementSibling || gone.card.previousElementSibling;
+  const hadFocus = gone.card.contains(document.activeElement);
+  gone.card.remove();
+  cards.delete(id);
+  known.delete(id);
+  byId("empty").hidden = cards.size > 0 || Boolean(cursor);
+  if (hadFocus) (next?.querySelector("button") || byId("prompt")).focus();
+  restart();
+}
+
+/** Asks, and then deletes a task, or cancels one that waits. It resolves to whether the task is gone. */
+export async function remove(task, question, button, problem) {
+  problem.textContent = "";
+  if (!confirm(question)) return false;
+  const hadFocus = document.activeElement === button; // which a disabled one loses
+  button.disabled = true;
+  try {
+    await call(`/v1/tasks/${task.id}`, { method: "DELETE" });
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (error.status !== 404) { // gone already is gone
+      problem.textContent = `${error.message} ${error.hint}`;
+      return false;
+    }
+  } finally {
+    button.disabled = false;
+    if (hadFocus) button.focus();
+  }
+  drop(task.id);
+  actions.ended(task);
+  return true;
+}
+
 // ---- the long poll: one request for all that run, begun anew when they change
 
 const running = () => [...cards.values()].filter((c) => !c.task.done).map((c) => c.task.id).slice(0, 50);
@@ -80,6 +117,8 @@ async function follow() {
       const answer = await call(`/v1/tasks?ids=${asked}&wait=20`, { headers, signal: round.signal });
       etag = answer.etag;
       for (const task of answer.body?.tasks || []) show(task, false);
+      const there = answer.body?.tasks.map((task) => task.id);
+      if (there) ids.filter((id) => !there.includes(id)).forEach(drop); // deleted from elsewhere
       failures = 0;
       say("");
       // Where the server does not wait, it says when to look again.
@@ -111,6 +150,8 @@ function build(task) {
   words.append(state(task));
   if (task.missing) words.append(el("p", { className: "hint" }, `${task.missing} of ${task.numImages} did not come.`));
   if (task.error) words.append(failure(task));
+  if (task.status === "waiting") words.append(removal(task, "Cancel", "Cancel this picture? Nothing is charged."));
+  if (task.status === "failed") words.append(removal(task, "Delete", "Delete this?"));
   card.append(words);
   return card;
 }
@@ -163,4 +204,12 @@ function failure(task) {
     box.append(el("p", { className: "row" }, again));
   }
   return box;
+}
+
+/** The button that takes back a wish, and what came of it. */
+function removal(task, text, question) {
+  const button = el("button", { type: "button", className: "quiet", ariaLabel: `${text}: ${task.prompt.slice(0, 120)}` }, text);
+  const problem = el("p", { className: "fault", role: "alert" });
+  button.addEventListener("click", () => remove(task, question, button, problem));
+  return el("div", {}, el("p", { className: "row" }, button), problem);
 }

@@ -2,7 +2,7 @@
 
 import { byId, call, el, onSignIn, Refusal, signIn } from "./api.js";
 import { addInput, fill, startComposer } from "./composer.js";
-import { addTask, startGallery } from "./gallery.js";
+import { addTask, remove, startGallery } from "./gallery.js";
 import { startSimulator } from "./simulator.js";
 
 /** Asks for a token, where the server has none to give. */
@@ -32,6 +32,9 @@ async function showCredits() {
   }
 }
 
+// What a picture cost shows a little later: the balance is checked now and then.
+setInterval(() => { if (!document.hidden) showCredits(); }, 15_000);
+
 // ---- the lightbox
 
 const lightbox = byId("lightbox");
@@ -46,6 +49,7 @@ function open(task, image) {
   byId("lightbox-facts").textContent = `${image.width} × ${image.height} · ${size} · ${image.contentType.replace("image/", "").toUpperCase()}`;
   byId("lightbox-download").href = `${image.url}?download=1`;
   byId("lightbox-copy").textContent = "Copy link";
+  byId("lightbox-problem").textContent = "";
   lightbox.showModal();
 }
 
@@ -54,6 +58,13 @@ function edit() {
   lightbox.close();
   addInput({ entry: `task:${task.id}/${image.n}`, picture: image.thumbnailUrl, label: task.prompt.slice(0, 40) });
   fill({});
+}
+
+async function removeShown() {
+  const { task } = shown;
+  const many = task.images.length > 1;
+  const question = many ? `Delete these ${task.images.length} pictures for good? Their links will lead nowhere.` : "Delete this picture for good? Its link will lead nowhere.";
+  if (await remove(task, question, byId("lightbox-delete"), byId("lightbox-problem"))) lightbox.close();
 }
 
 async function copy() {
@@ -67,6 +78,7 @@ async function copy() {
 
 byId("lightbox-edit").addEventListener("click", edit);
 byId("lightbox-copy").addEventListener("click", copy);
+byId("lightbox-delete").addEventListener("click", removeShown);
 byId("lightbox-close").addEventListener("click", () => lightbox.close());
 lightbox.addEventListener("click", (event) => { if (event.target === lightbox) lightbox.close(); });
 

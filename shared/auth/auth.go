@@ -1,5 +1,6 @@
 // Package auth tells the owner of a request from its bearer token: a JWT of the
-// identity provider (Supabase), verified in process against its published keys.
+// identity provider (Supabase), verified in process against its published keys, or
+// one of our own servers' tokens, which names the owner it asks for.
 package auth
 
 import (
@@ -15,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -24,7 +26,8 @@ import (
 var (
 	// ErrUnauthorized: there is no token, or not one to trust.
 	ErrUnauthorized error = &task.Error{Code: task.CodeUnauthorized}
-	// ErrForbidden: the token is genuine but is not a person's, or was given to a third-party client.
+	// ErrForbidden: the token is genuine but is not a person's, was given to a
+	// third-party client, or is used for what its kind may not do.
 	ErrForbidden error = &task.Error{Code: task.CodeForbidden}
 	// ErrUnavailable: nobody can tell, since the keys to verify with could not be had.
 	ErrUnavailable error = &task.Error{Code: task.CodeUnavailable, RetryAfter: 5 * time.Second}
@@ -44,6 +47,9 @@ type Config struct {
 
 	// JWTSecret gives the secret of HS256 tokens. Nil, or an empty secret: they are refused.
 	JWTSecret func(context.Context) (string, error)
+
+	// ServiceTokens gives the tokens of our own servers. Nil: they are refused.
+	ServiceTokens func(context.Context) (config.ServiceTokens, error)
 
 	// AllowClients accepts tokens given to third-party OAuth clients (claim
 	// client_id), such as Claude's. Only /mcp does.
@@ -99,11 +105,16 @@ type claims struct {
 }
 
 // Owner gives the owner whose token the request bears: the token's sub, 1 to 128
-// visible ASCII characters. Its errors wrap ErrUnauthorized, ErrForbidden or ErrUnavailable.
+// visible ASCII characters; or the one on whose behalf one of our own servers asks.
+// Its errors wrap ErrUnauthorized, ErrForbidden or ErrUnavailable, or are a
+// task.CodeInvalidRequest for a server that does not say whom it asks for.
 func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
 	text, err := bearer(r.Header)
 	if err != nil {
 		return "", err
+	}
+	if strings.HasPrefix(text, config.ServiceTokenPrefix) {
+		return v.onBehalf(ctx, r.Header, text)
 	}
 	c, err := v.claims(ctx, text)
 	if err != nil {
@@ -111,6 +122,10 @@ func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
 	}
 	if err := v.judge(c); err != nil {
 		return "", err
+	}
+	if len(r.Header.Values(onBehalfOf)) > 0 {
+		// Not passed over: who sends it believes to act for somebody else.
+		return "", fmt.Errorf("%w: a person's token with %s", ErrForbidden, onBehalfOf)
 	}
 	return c.Subject, nil
 }
@@ -195,13 +210,17 @@ func (v *Verifier) judge(c claims) error {
 	if err := c.ValidateWithLeeway(expected, leeway); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
 	}
-	if c.Subject == "" || len(c.Subject) > maxOwner || strings.ContainsFunc(c.Subject, notVisible) {
+	if !isOwner(c.Subject) {
 		return unauthorized("sub is not 1 to 128 visible characters")
 	}
 	if c.ClientID != nil && !v.config.AllowClients {
 		return fmt.Errorf("%w: the token was given to a third-party client", ErrForbidden)
 	}
 	return nil
+}
+
+func isOwner(text string) bool {
+	return text != "" && len(text) <= maxOwner && !strings.ContainsFunc(text, notVisible)
 }
 
 func notVisible(c rune) bool { return c <= ' ' || c > '~' }

@@ -50,18 +50,25 @@ func (k Key) sign(message string) string {
 	return k.ID + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
+// idFaults gives a sentence for everything wrong with the id of a list's entry,
+// and remembers it among those seen.
+func idFaults(name string, i int, id string, seen map[string]bool) (faults []error) {
+	if id == "" || len(id) > maxKeyID || strings.ContainsFunc(id, notInName) {
+		faults = append(faults, fmt.Errorf("%s[%d].id is not 1 to %d of A-Z a-z 0-9 _ -: rename it", name, i, maxKeyID))
+	}
+	if seen[id] {
+		faults = append(faults, fmt.Errorf("%s[%d].id stands there twice: give each its own", name, i))
+	}
+	seen[id] = true
+	return faults
+}
+
 // faults gives a sentence for everything wrong with the keys of the secret's member name.
 func (ks Keys) faults(name string) []error {
 	var faults []error
 	ids := map[string]bool{}
 	for i, k := range ks {
-		if k.ID == "" || len(k.ID) > maxKeyID || strings.ContainsFunc(k.ID, notInName) {
-			faults = append(faults, fmt.Errorf("%s[%d].id is not 1 to %d of A-Z a-z 0-9 _ -: rename it", name, i, maxKeyID))
-		}
-		if ids[k.ID] {
-			faults = append(faults, fmt.Errorf("%s[%d].id stands there twice: give each key its own", name, i))
-		}
-		ids[k.ID] = true
+		faults = append(faults, idFaults(name, i, k.ID, ids)...)
 		if len(k.Key) < minKey {
 			faults = append(faults, fmt.Errorf("%s[%d].key is too short: use at least %d random bytes", name, i, minKey))
 		}

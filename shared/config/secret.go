@@ -26,6 +26,8 @@ type Secret struct {
 	ImageKeys    Keys   // at least one
 	NotifyKeys   Keys   // may be empty
 	JWTSecret    Hidden // for HS256 tokens; empty: they are refused
+	// ServiceTokens are those of our own servers; may be empty.
+	ServiceTokens ServiceTokens
 }
 
 // ParseSecret reads the JSON value of the secret. Members it does not know are
@@ -43,6 +45,8 @@ func ParseSecret(value []byte) (Secret, error) {
 		ImageKeys:    m.keys("imageKeys", 1),
 		NotifyKeys:   m.keys("notifyKeys", 0),
 		JWTSecret:    m.text("jwtSecret"),
+
+		ServiceTokens: m.serviceTokens("serviceTokens"),
 	}
 	if !visible(string(s.APIKey)) {
 		m.fault("apiKey has white space or characters that are not visible ASCII: paste it again")
@@ -85,6 +89,16 @@ func (m *members) keys(name string, atLeast int) Keys {
 	}
 	m.faults = append(m.faults, keys.faults(name)...)
 	return keys
+}
+
+func (m *members) serviceTokens(name string) ServiceTokens {
+	var tokens ServiceTokens
+	if v, ok := m.values[name]; ok && json.Unmarshal(v, &tokens) != nil {
+		m.fault(`%s is not a list of tokens' hashes: write [{"id":"...","hash":"..."}], as make service-token prints them`, name)
+		return nil
+	}
+	m.faults = append(m.faults, tokens.faults(name)...)
+	return tokens
 }
 
 // LocalSecret reads the secret of the local run: its keys, each under the id "local".

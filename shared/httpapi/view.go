@@ -18,6 +18,11 @@ type View struct {
 	// PublicURL is where image links lead; empty: what the task came to.
 	PublicURL string
 	Secrets   *config.Secrets // signs the image links
+
+	Now func() time.Time // for Progress; nil: time.Now
+	// Expect gives the seconds a task is expected to take from its creation;
+	// nil: what the model's table says.
+	Expect func(ctx context.Context, model, resolution string) int
 }
 
 // Task is a task from outside.
@@ -26,6 +31,7 @@ type Task struct {
 	Status     task.Status `json:"status"`
 	StatusText string      `json:"statusText"`
 	Done       bool        `json:"done"`
+	Progress   *Progress   `json:"progress,omitempty"` // while it runs
 
 	Prompt      string            `json:"prompt"`
 	Model       string            `json:"model"`
@@ -46,6 +52,14 @@ type Task struct {
 	CreatedAt   time.Time `json:"createdAt"`
 	UpdatedAt   time.Time `json:"updatedAt"`
 	CompletedAt time.Time `json:"completedAt,omitzero"`
+}
+
+// Progress is an honest estimate: what has passed since the task was created,
+// and what others like it took lately. It never says that a task is done, and
+// what has passed may well be more than was expected.
+type Progress struct {
+	ElapsedSeconds  int `json:"elapsedSeconds"`
+	ExpectedSeconds int `json:"expectedSeconds"`
 }
 
 // Image is a stored picture from outside. Its links are for good.
@@ -101,6 +115,9 @@ func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
 		Credits:   TaskCredits{Estimate: t.Estimate, Outcome: outcome(t)},
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, CompletedAt: t.EndedAt,
 	}
+	if !t.Done() {
+		shown.Progress = v.progress(ctx, t)
+	}
 	if t.Failure != "" {
 		x := Explain(t.Failure)
 		shown.Error = &TaskFailure{Code: t.Failure, Message: x.Title, Hint: x.Hint, Retryable: x.Retryable}
@@ -121,6 +138,20 @@ func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
 		})
 	}
 	return shown, nil
+}
+
+func (v View) progress(ctx context.Context, t *task.Task) *Progress {
+	now, expect := time.Now, func(_ context.Context, model, _ string) int { return task.TypicalSeconds(model) }
+	if v.Now != nil {
+		now = v.Now
+	}
+	if v.Expect != nil {
+		expect = v.Expect
+	}
+	return &Progress{
+		ElapsedSeconds:  max(0, int(now().Sub(t.CreatedAt)/time.Second)),
+		ExpectedSeconds: expect(ctx, t.Model, t.Resolution),
+	}
 }
 
 func (v View) imageURL(t *task.Task, file string, keys config.Keys) string {

@@ -95,6 +95,25 @@ func TestViewStatuses(t *testing.T) {
 	}
 }
 
+func TestViewProgress(t *testing.T) {
+	created := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	x := &task.Task{Status: task.Generating, CreatedAt: created, Request: task.Request{Model: "nano-banana-2", Resolution: "2K"}}
+	v := View{Now: func() time.Time { return created.Add(7999 * time.Millisecond) }}
+	want := func(progress Progress) {
+		t.Helper()
+		if shown, err := v.Listed(t.Context(), x); err != nil || shown.Progress == nil || *shown.Progress != progress {
+			t.Errorf("got %+v, %v; want %+v", shown.Progress, err, progress)
+		}
+	}
+	want(Progress{ElapsedSeconds: 7, ExpectedSeconds: 40})
+	v.Expect = func(_ context.Context, model, resolution string) int { return len(model + resolution) }
+	want(Progress{ElapsedSeconds: 7, ExpectedSeconds: 15})
+	x.Status = task.Failed
+	if shown, err := v.Task(t.Context(), x); err != nil || shown.Progress != nil {
+		t.Errorf("it has ended, and is shown with %+v, %v", shown.Progress, err)
+	}
+}
+
 func TestViewWithoutSecret(t *testing.T) {
 	down := errors.New("down")
 	v := View{Secrets: config.NewSecrets(func(context.Context) ([]byte, error) { return nil, down }, time.Now)}

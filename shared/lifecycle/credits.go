@@ -14,6 +14,8 @@ const (
 	balanceLife = 30 * time.Second // how long a balance is taken from memory
 	balanceTime = 2 * time.Second  // how long a submit waits for it
 	balanceRest = 5 * time.Second  // how long nobody asks after the provider could not say
+	checkTime   = 2 * time.Second  // of one look at what the last check found, or write of it
+	checkLife   = 20 * time.Minute // how long that is shown: checks are 15 minutes apart
 	shutFor     = time.Minute      // how long one 402 closes the gate
 )
 
@@ -26,6 +28,9 @@ type balance struct {
 	err     error     // of the last time of asking,
 	errAt   time.Time // and when that was
 	shutTil time.Time
+
+	checked  task.Balance // what the last check found, and stands in the store,
+	lookedAt time.Time    // when it was looked for
 }
 
 // shut closes the gate: the provider has just said that there are no credits.
@@ -50,8 +55,89 @@ func (s *Service) Balance(ctx context.Context) (Balance, error) {
 	b := &s.balance
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return s.ask(ctx, balanceLife)
+}
+
+// Known gives the account's balance for people to look at: from memory, at most
+// 30 s old, or as the last check found it. Only where no check has come for 20
+// minutes it asks the provider, as Balance does.
+func (s *Service) Known(ctx context.Context) (Balance, error) {
+	b := &s.balance
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	now := s.Now()
-	if (b.stale || now.Sub(b.asOf) >= balanceLife) && now.Sub(b.errAt) >= balanceRest {
+	if now.Sub(b.asOf) < balanceLife {
+		return b.known(now), nil
+	}
+	s.look(ctx)
+	if b.checked.AsOf.After(b.asOf) {
+		// With its age: the gate, which shares this memory, takes only what is young.
+		b.credits, b.asOf = b.checked.Credits, b.checked.AsOf
+	}
+	if now.Sub(b.checked.AsOf) >= checkLife {
+		return s.ask(ctx, balanceLife)
+	}
+	return b.known(now), nil
+}
+
+// look reads what the last check found, once in 30 s. The caller holds the lock.
+func (s *Service) look(ctx context.Context) {
+	b := &s.balance
+	now := s.Now()
+	if now.Sub(b.lookedAt) < balanceLife {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	checked, err := s.Store.Balance(ctx)
+	if err != nil {
+		s.Log.WarnContext(ctx, "what the last check of the credits found cannot be read", "error", err)
+		return
+	}
+	b.checked, b.lookedAt = checked, now
+}
+
+// Check asks the provider for the balance, and gives what is to be kept of it,
+// with the news since the last check. While the last check's balance cannot be
+// read, there is no news, and the error says so beside a balance that holds.
+// Credits are low below lowBelow and empty below cheapest.
+func (s *Service) Check(ctx context.Context, lowBelow, cheapest float64) (task.Balance, task.News, error) {
+	b := &s.balance
+	b.mu.Lock()
+	asked, err := s.ask(ctx, 0)
+	b.mu.Unlock()
+	if err != nil {
+		return task.Balance{}, "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	was, err := s.Store.Balance(ctx)
+	is, news := was.Next(asked.Credits, asked.AsOf, lowBelow, cheapest)
+	if err != nil {
+		news = ""
+	}
+	return is, news, err
+}
+
+// Keep keeps what a check gave, once its news has been told: before that, the
+// next check would find nothing new.
+func (s *Service) Keep(ctx context.Context, checked task.Balance) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	return s.Store.SetBalance(ctx, checked)
+}
+
+// known gives what is in memory. The caller holds the lock.
+func (b *balance) known(now time.Time) Balance {
+	return Balance{Credits: b.credits, AsOf: b.asOf, Shut: now.Before(b.shutTil)}
+}
+
+// ask asks the provider unless what is in memory is younger than life. The
+// caller holds the lock.
+func (s *Service) ask(ctx context.Context, life time.Duration) (Balance, error) {
+	b := &s.balance
+	now := s.Now()
+	if (b.stale || now.Sub(b.asOf) >= life) && now.Sub(b.errAt) >= balanceRest {
 		credits, err := s.credits(ctx)
 		if b.err = err; err == nil {
 			b.credits, b.asOf, b.stale, b.errAt = credits, now, false, time.Time{}
@@ -59,7 +145,7 @@ func (s *Service) Balance(ctx context.Context) (Balance, error) {
 			b.errAt = s.Now() // what waits for the lock does not ask in turn
 		}
 	}
-	return Balance{Credits: b.credits, AsOf: b.asOf, Shut: now.Before(b.shutTil)}, b.err
+	return b.known(now), b.err
 }
 
 func (s *Service) credits(ctx context.Context) (float64, error) {

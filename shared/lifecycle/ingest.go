@@ -63,13 +63,28 @@ func (g *Ingester) store(ctx context.Context, t *task.Task) error {
 	if len(images) == 0 || faults != nil && !t.LastWake {
 		return faults
 	}
-	_, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
+	stored, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
 		if len(x.URLs) > len(images) && !x.LastWake {
 			return nil // it has learned of more since: that write's stream record does them
 		}
 		return x.Stored(g.Rules, g.Now(), images)
 	})
+	if err == nil {
+		g.time(ctx, stored)
+	}
 	return errors.Join(faults, err)
+}
+
+// time keeps how long the task took, for what others may expect. The task has
+// ended: whether that can be kept is no concern of its.
+func (g *Ingester) time(ctx context.Context, t *task.Task) {
+	timing, ok := t.Timing()
+	if !ok {
+		return
+	}
+	if err := g.Store.Time(ctx, timing); err != nil {
+		g.Log.WarnContext(ctx, "a timing is not kept", "task", t.ID, "error", err)
+	}
 }
 
 // copy copies one picture, trying again after each of Retries.

@@ -14,9 +14,10 @@ import (
 
 // input is one image to edit: a link as it was given, or a key in the bucket.
 type input struct {
-	link string
-	key  string
-	task string // whose picture the key holds
+	link   string
+	key    string
+	task   string // whose picture the key holds
+	upload bool   // the key holds, or should, what the owner has uploaded
 }
 
 type inputs []input
@@ -44,7 +45,7 @@ func (s *Service) inputs(ctx context.Context, owner, publicURL string, entries [
 		}
 		ins := make(inputs, len(sources))
 		for i, src := range sources {
-			in, fault := place(src, parents)
+			in, fault := place(src, owner, parents)
 			if fault != nil {
 				fields = append(fields, *fault.at(i))
 			}
@@ -70,10 +71,10 @@ func source(entry, base string) (task.Source, *fault) {
 	}
 	src, ok := task.ParseSource(entry)
 	switch {
+	case !ok && strings.HasPrefix(entry, "upload:"):
+		return src, &fault{"invalid", "Name an upload as upload:ID, by the id that POST /v1/uploads gave."}
 	case !ok:
 		return src, &fault{"invalid", "Name a picture of your own as task:ID/N, with N from 1."}
-	case src.UploadID != "":
-		return src, &fault{"not_available", "There is no such upload. Give a public https link, or task:ID/N."}
 	case src.Link != "":
 		if err := media.CheckURL(src.Link); err != nil {
 			return src, &fault{"unusable_link", err.Error()}
@@ -127,9 +128,16 @@ func (s *Service) parents(ctx context.Context, owner string, sources []task.Sour
 	return parents, nil
 }
 
-func place(src task.Source, parents map[string]*task.Task) (input, *fault) {
-	if src.Link != "" {
+func place(src task.Source, owner string, parents map[string]*task.Task) (input, *fault) {
+	switch {
+	case src.Link != "":
 		return input{link: src.Link}, nil
+	case src.UploadID != "":
+		key, ok := media.UploadKey(owner, src.UploadID)
+		if !ok {
+			return input{}, noUpload
+		}
+		return input{key: key, upload: true}, nil
 	}
 	parent := parents[src.TaskID]
 	switch {

@@ -8,6 +8,7 @@ package lifecycle
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -36,6 +37,7 @@ type Service struct {
 	// For Submit, and for the sweep's later attempts.
 	Links media.Linker
 	// For Submit alone.
+	HTTP   *http.Client // reads uploads, by our own links
 	Filter moderation.Filter
 	Prices config.Prices
 	Quota  int // images per owner and UTC day; 0: no quota

@@ -92,8 +92,39 @@ func (s *Service) resubmit(ctx context.Context, t *task.Task) (*task.Task, error
 // wake hands a task's work to the stream again, and looks for fresh result
 // links where it may.
 func (s *Service) wake(ctx context.Context, t *task.Task, reading func() bool) (*task.Task, error) {
-	return s.claimed(ctx, t, func(x *task.Task) (task.Claim, bool, error) {
+	var givenUp bool
+	t, err := s.claimed(ctx, t, func(x *task.Task) (task.Claim, bool, error) {
+		notice := x.Work == task.Notify
 		c, ok, err := x.Wake(s.Rules, s.Now())
+		givenUp = notice && x.Work == ""
 		return c, ok && reading() && timeLeft(ctx, readTime), err
 	})
+	if err == nil && givenUp {
+		s.log(ctx, slog.LevelError, t, NoticeGivenUp)
+	}
+	return t, err
+}
+
+// NoticeGivenUp is what the log says of a task whose end Preset could not be
+// told of in all its time. `make redrive` finds the tasks by it.
+const NoticeGivenUp = "a notice was given up"
+
+// Redrive takes up the notices of these tasks again that were given up. One
+// task's fault does not stop the others.
+func (s *Service) Redrive(ctx context.Context, ids []string) (done Swept) {
+	for _, id := range ids {
+		done.Done++
+		t, err := s.Store.Task(ctx, id)
+		if err == nil {
+			_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
+				x.Redrive(s.Now())
+				return nil
+			})
+		}
+		if err != nil {
+			done.Failed++
+			s.Log.ErrorContext(ctx, "a notice could not be taken up again", "task", id, "error", err)
+		}
+	}
+	return done
 }

@@ -29,7 +29,7 @@ func New(c config.Settings, store task.Store, secrets *config.Secrets, links med
 		Store:    store,
 		Provider: &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client},
 		Secrets:  secrets, Rules: Rules(c), Now: wallClock, Log: log,
-		PublicURL: c.PublicURL, Links: links, Prices: c.Prices, Quota: c.DailyQuota,
+		PublicURL: c.PublicURL, Links: links, HTTP: client, Prices: c.Prices, Quota: c.DailyQuota,
 		Rate: rate.NewLimiter(sweepRate, sweepRate),
 	}
 }

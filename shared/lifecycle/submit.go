@@ -94,6 +94,9 @@ func (s *Service) admit(ctx context.Context, o Order) (inputs, error) {
 	affordable := make(chan error, 1)
 	go func() { affordable <- s.affordable(ctx, s.estimate(o.Request)) }()
 	inputs, err := s.inputs(ctx, o.Owner, o.PublicURL, o.Request.ImageURLs)
+	if err == nil {
+		err = s.inspect(ctx, inputs)
+	}
 	balanceErr := <-affordable
 
 	if err != nil {

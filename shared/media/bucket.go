@@ -1,8 +1,9 @@
 // Package media takes pictures in and keeps them: it downloads them from
 // addresses nobody vouches for (Fetcher), tells their kind (Sniff), names them
-// (Key), and defines where they are kept (Bucket) and how they are read
-// (Linker), with a directory (DirBucket) as one implementation. That they are
-// pictures package picture proves.
+// (Key), and defines where they are kept (Bucket), how they are read (Linker)
+// and how others bring some (Uploader), with a directory (DirBucket) as one
+// implementation. That they are pictures package picture proves; Inspect, which
+// needs no decoder, tells most of those that are none.
 //
 // It knows nothing of tasks, of the provider or of AWS.
 package media
@@ -11,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"time"
 )
 
@@ -40,4 +42,14 @@ type Linker interface {
 	// answer as a file of that name instead of showing it. That the
 	// object exists is not checked.
 	Link(ctx context.Context, key string, ttl time.Duration, download string) (string, error)
+}
+
+// An Uploader makes links by which others put single objects into a Bucket.
+type Uploader interface {
+	// PutLink returns a URL by which anybody may PUT the object under key
+	// until ttl has passed, once, and the header that has to go with it
+	// beside Content-Length. Another type than key's, another length than
+	// size, and a PUT where there is an object already, by whatever link, are
+	// refused and change nothing. What comes is not looked at.
+	PutLink(ctx context.Context, key string, size int64, ttl time.Duration) (string, http.Header, error)
 }

@@ -20,7 +20,7 @@ import (
 const minKey = 24
 
 // A DirBucket is a Bucket in a directory of this machine, for the local run
-// and the tests. It signs links to itself (Linker) and answers them
+// and the tests. It signs links to itself (Linker, Uploader) and answers them
 // (http.Handler).
 type DirBucket struct {
 	// Now is the clock that links expire by; set it before use.

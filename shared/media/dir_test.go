@@ -37,12 +37,15 @@ func TestDirBucket(t *testing.T) {
 	bucket := serveDir(t, dir)
 	var later atomic.Int64
 	bucket.Now = func() time.Time { return time.Unix(1_800_000_000+later.Load(), 0) }
-	mediatest.TestBucket(t, mediatest.Subject{
-		Bucket:  bucket,
-		Linker:  bucket,
-		Client:  &http.Client{Timeout: 10 * time.Second},
-		Advance: func(d time.Duration) { later.Add(int64(d / time.Second)) },
-	})
+	subject := mediatest.Subject{
+		Bucket:   bucket,
+		Linker:   bucket,
+		Uploader: bucket,
+		Client:   &http.Client{Timeout: 10 * time.Second},
+		Advance:  func(d time.Duration) { later.Add(int64(d / time.Second)) },
+	}
+	mediatest.TestBucket(t, subject)
+	mediatest.TestUploads(t, subject)
 	filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.IsDir() && media.ContentType(path) == "" {
 			t.Errorf("left behind: %s (%v)", path, err)
@@ -67,6 +70,9 @@ func TestDirBucketKeys(t *testing.T) {
 		if _, err := bucket.Link(t.Context(), key, time.Minute, ""); err == nil {
 			t.Errorf("Link(%q) succeeds", key)
 		}
+		if _, _, err := bucket.PutLink(t.Context(), key, 1, time.Minute); err == nil {
+			t.Errorf("PutLink(%q) succeeds", key)
+		}
 	}
 	if err := bucket.Put(t.Context(), "tasks/x.png", strings.NewReader("x"), 1, "image/jpeg", sum); err == nil {
 		t.Error("Put of a JPEG as .png succeeds")
@@ -74,6 +80,9 @@ func TestDirBucketKeys(t *testing.T) {
 	for _, prefix := range []string{"", "/", ".", "../", "tasks/../", "tasks"} {
 		if err := bucket.Erase(t.Context(), prefix); err == nil {
 			t.Errorf("Erase(%q) succeeds", prefix)
+		}
+		if err := bucket.Expire(t.Context(), prefix, 0); err == nil {
+			t.Errorf("Expire(%q) succeeds", prefix)
 		}
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
@@ -118,9 +127,9 @@ func TestDirBucketRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	bucket.ServeHTTP(w, httptest.NewRequest(http.MethodPut, link, strings.NewReader("x")))
+	bucket.ServeHTTP(w, httptest.NewRequest(http.MethodPost, link, strings.NewReader("x")))
 	if w.Code != http.StatusMethodNotAllowed {
-		t.Errorf("PUT by a link for reading: %d, want 405", w.Code)
+		t.Errorf("POST by a link for reading: %d, want 405", w.Code)
 	}
 }
 

@@ -23,42 +23,48 @@ func (d *DirBucket) Link(_ context.Context, key string, ttl time.Duration, downl
 		return "", fmt.Errorf("media: link: %q is no key", key)
 	}
 	expires := strconv.FormatInt(d.Now().Add(ttl).Unix(), 10)
-	query := url.Values{"expires": {expires}, "signature": {d.sign(key, expires, download)}}
+	query := url.Values{"expires": {expires}, "signature": {d.sign("read", key, expires, download)}}
 	if download != "" {
 		query.Set("download", download)
 	}
 	return d.baseURL() + LinkPath + key + "?" + query.Encode(), nil
 }
 
-// sign is the signature of a link. Neither key nor expires can hold a line
-// end, so no two links are signed as the same text.
-func (d *DirBucket) sign(key, expires, download string) string {
+// sign is the signature of a link for verb. Neither key nor expires can hold a
+// line end, so no two links are signed as the same text.
+func (d *DirBucket) sign(verb, key, expires, rest string) string {
 	mac := hmac.New(sha256.New, d.key)
-	fmt.Fprintf(mac, "read\n%s\n%s\n%s", key, expires, download)
+	fmt.Fprintf(mac, "%s\n%s\n%s\n%s", verb, key, expires, rest)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// ServeHTTP answers links made by Link, under LinkPath: 403 unless the
-// signature is right and fresh, 404 where there is no such object.
+// ServeHTTP answers links made by Link and PutLink, under LinkPath: 403 unless
+// the signature is right and fresh, 404 where there is no such object to read.
 func (d *DirBucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "read only", http.StatusMethodNotAllowed)
-		return
-	}
 	key, query := strings.TrimPrefix(r.URL.Path, LinkPath), r.URL.Query()
-	if !d.signed(key, query) {
-		http.Error(w, "this link is wrong or has expired", http.StatusForbidden)
-		return
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		download := query.Get("download")
+		if !d.signed("read", key, download, query) {
+			http.Error(w, "this link is wrong or has expired", http.StatusForbidden)
+			return
+		}
+		d.serve(w, r, key, download)
+	case http.MethodPut:
+		d.receive(w, r, key)
+	case http.MethodOptions:
+		preflight(w)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, PUT")
+		http.Error(w, "to be read or put", http.StatusMethodNotAllowed)
 	}
-	d.serve(w, r, key, query.Get("download"))
 }
 
-func (d *DirBucket) signed(key string, query url.Values) bool {
+func (d *DirBucket) signed(verb, key, rest string, query url.Values) bool {
 	expires := query.Get("expires")
-	want := d.sign(key, expires, query.Get("download"))
+	want := d.sign(verb, key, expires, rest)
 	if !hmac.Equal([]byte(query.Get("signature")), []byte(want)) {
 		return false
 	}

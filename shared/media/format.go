@@ -1,7 +1,11 @@
 package media
 
-// MaxBytes is the longest file of a picture that is taken in.
-const MaxBytes = 25 << 20
+// Limits of a picture.
+const (
+	MaxBytes  = 25 << 20   // of its file
+	MaxPixels = 40_000_000 // width times height
+	MaxSide   = 16384      // of width and of height
+)
 
 // ThumbnailSide is the longest side of a thumbnail in pixels.
 const ThumbnailSide = 512
@@ -21,13 +25,14 @@ type Picture struct {
 type Format struct {
 	ContentType, Ext string
 
-	magic string // how files begin; "?" is any byte
+	magic  string // how files begin; "?" is any byte
+	letter string // what the ids of uploads end with
 }
 
 var formats = [...]Format{
-	{"image/png", "png", "\x89PNG\r\n\x1a\n"},
-	{"image/jpeg", "jpg", "\xff\xd8\xff"},
-	{"image/webp", "webp", "RIFF????WEBP"},
+	{"image/png", "png", "\x89PNG\r\n\x1a\n", "p"},
+	{"image/jpeg", "jpg", "\xff\xd8\xff", "j"},
+	{"image/webp", "webp", "RIFF????WEBP", "b"},
 }
 
 // MagicLength is how many bytes of a file's head Sniff needs.

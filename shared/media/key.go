@@ -1,6 +1,9 @@
 package media
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"path"
 	"regexp"
@@ -55,4 +58,51 @@ func ContentType(key string) string {
 		}
 	}
 	return ""
+}
+
+// MaxUploadBytes is the longest picture that people may upload.
+const MaxUploadBytes = 10 << 20
+
+// UploadPrefix is what the keys of all uploads begin with. Objects under it go
+// by age, whatever became of them.
+const UploadPrefix = "uploads/"
+
+// uploadID is base32hex in lower case, as the ids of tasks are.
+var uploadID = base32.NewEncoding(uploadAlphabet).WithPadding(base32.NoPadding)
+
+const (
+	uploadAlphabet = "0123456789abcdefghijklmnopqrstuv"
+	uploadIDLength = 26
+)
+
+// NewUpload names a picture that owner is going to upload: by an id of 26
+// characters of [0-9a-v], and by the key that UploadKey makes of it. It returns
+// false for a content type that no picture here has.
+func NewUpload(owner, contentType string) (id, key string, ok bool) {
+	for _, f := range formats {
+		if f.ContentType == contentType {
+			var b [16]byte
+			rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+			id = uploadID.EncodeToString(b[:])[:uploadIDLength-1] + f.letter
+			key, ok = UploadKey(owner, id)
+		}
+	}
+	return id, key, ok
+}
+
+// UploadKey is the key of owner's upload of this id, whose last letter tells
+// its type. Nothing has to be looked up: by another owner's id one reaches
+// another key, under which nothing is. It returns false for what NewUpload
+// cannot have given as an id.
+func UploadKey(owner, id string) (string, bool) {
+	if len(id) != uploadIDLength || strings.Trim(id, uploadAlphabet) != "" {
+		return "", false
+	}
+	for _, f := range formats {
+		if strings.HasSuffix(id, f.letter) {
+			sum := sha256.Sum256(fmt.Appendf(nil, "upload|%d|%s", len(owner), owner))
+			return fmt.Sprintf("%s%x/%s.%s", UploadPrefix, sum[:16], id, f.Ext), true
+		}
+	}
+	return "", false
 }

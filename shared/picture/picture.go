@@ -23,8 +23,8 @@ import (
 
 // Limits of a picture.
 const (
-	MaxPixels = 40_000_000 // width times height
-	MaxSide   = 16384      // of width and of height
+	MaxPixels = media.MaxPixels
+	MaxSide   = media.MaxSide
 
 	// maxMemory bounds what decoding may take: a picture of 4096 x 4096 in
 	// the costliest form of PNG (16 bits, interlaced), or 40 Mpx in any

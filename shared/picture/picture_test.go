@@ -166,6 +166,9 @@ func TestOpen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if f, err := media.Inspect(bytes.NewReader(test.file)); err != nil || f.Ext != test.ext {
+				t.Errorf("Inspect says %+v, %v", f, err)
+			}
 			thumbnail, err := jpeg.Decode(bytes.NewReader(p.Thumbnail))
 			if err != nil || thumbnail.Bounds().Size() != test.thumbnail {
 				t.Errorf("thumbnail of %v (%v), want %v", thumbnail.Bounds().Size(), err, test.thumbnail)
@@ -180,10 +183,11 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-func TestOpenRefuses(t *testing.T) {
+// bad are files that Open refuses.
+func bad() map[string][]byte {
 	halfOf := func(b []byte) []byte { return b[:len(b)/2] }
 	riff := func(s string) []byte { return []byte("RIFF\x10\x00\x00\x00WEBP" + s) }
-	for name, file := range map[string][]byte{
+	return map[string][]byte{
 		"nothing":                   {},
 		"one byte":                  {0x89},
 		"text":                      []byte("hello"),
@@ -212,7 +216,11 @@ func TestOpenRefuses(t *testing.T) {
 		"PNG with a wrong checksum": bytes.Replace(pngOf(100, 100), []byte("IEND\xae"), []byte("IEND\xaf"), 1),
 		"PNG 16 bits and interlaced, beyond what memory allows": rawPNG(6000, 6000, 16, 6, 1, 0),
 		"25 MiB + 1": append(pngOf(10, 10), make([]byte, media.MaxBytes)...),
-	} {
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for name, file := range bad() {
 		t.Run(name, func(t *testing.T) {
 			got := allocated(func() {
 				if p, err := picture.Open(t.Context(), bytes.NewReader(file)); !errors.Is(err, picture.ErrBad) {
@@ -365,6 +373,9 @@ func FuzzOpen(f *testing.F) {
 		}
 		if p.Width < 1 || p.Height < 1 || p.Width*p.Height > picture.MaxPixels || p.SHA256 != sha256.Sum256(file) || p.Bytes != int64(len(file)) {
 			t.Fatalf("got %+v", p)
+		}
+		if f, err := media.Inspect(bytes.NewReader(file)); err != nil || f.Ext != p.Ext {
+			t.Fatalf("Inspect says %+v, %v of what can be opened", f, err)
 		}
 		config, err := jpeg.DecodeConfig(bytes.NewReader(p.Thumbnail))
 		if err != nil || max(config.Width, config.Height) > media.ThumbnailSide || config.Width > p.Width || config.Height > p.Height {

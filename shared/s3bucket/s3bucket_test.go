@@ -39,7 +39,10 @@ func newBucket(t *testing.T, c aws.Config) string {
 func TestBucket(t *testing.T) {
 	c := awsenvtest.Config(t)
 	name := newBucket(t, c)
-	mediatest.TestBucket(t, mediatest.Subject{Bucket: s3bucket.New(c, name), Linker: s3link.New(c, name), Client: &http.Client{}})
+	links := s3link.New(c, name)
+	subject := mediatest.Subject{Bucket: s3bucket.New(c, name), Linker: links, Uploader: links, Client: &http.Client{}}
+	mediatest.TestBucket(t, subject)
+	mediatest.TestUploads(t, subject)
 }
 
 // slow answers the first requests with S3's 503, once they are read to the end.

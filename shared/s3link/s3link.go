@@ -19,7 +19,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-// Linker is a media.Linker of one bucket.
+// Linker is a media.Linker and a media.Uploader of one bucket.
 type Linker struct {
 	credentials aws.CredentialsProvider
 	region      string
@@ -28,7 +28,10 @@ type Linker struct {
 	now         func() time.Time
 }
 
-var _ media.Linker = (*Linker)(nil)
+var (
+	_ media.Linker   = (*Linker)(nil)
+	_ media.Uploader = (*Linker)(nil)
+)
 
 // Open gives the Linker of a bucket in the function's own region.
 func Open(bucket string) *Linker { return New(awsenv.Config(0), bucket) }
@@ -64,13 +67,42 @@ func (l *Linker) Link(ctx context.Context, key string, ttl time.Duration, downlo
 	if err != nil {
 		return "", fmt.Errorf("s3link: %w", err)
 	}
+	link, _, err := l.presign(ctx, request)
+	return link, err
+}
+
+// PutLink implements media.Uploader. Length, type and "only where nothing is"
+// are in the signature: S3 refuses a request that has others.
+func (l *Linker) PutLink(ctx context.Context, key string, size int64, ttl time.Duration) (string, http.Header, error) {
+	query := url.Values{"X-Amz-Expires": {strconv.Itoa(int(ttl.Seconds()))}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, l.base+key+"?"+query.Encode(), nil)
+	if err != nil {
+		return "", nil, fmt.Errorf("s3link: %w", err)
+	}
+	request.ContentLength = size // which the signer signs
+	header := http.Header{"Content-Type": {media.ContentType(key)}, "If-None-Match": {"*"}}
+	request.Header = header.Clone()
+	link, signed, err := l.presign(ctx, request)
+	if err != nil {
+		return "", nil, err
+	}
+	for name := range header {
+		if signed.Get(name) == "" {
+			return "", nil, fmt.Errorf("s3link: %s is not signed", name)
+		}
+	}
+	return link, header, nil
+}
+
+// presign signs a request, and gives the headers that the signature is of.
+func (l *Linker) presign(ctx context.Context, request *http.Request) (string, http.Header, error) {
 	credentials, err := l.credentials.Retrieve(ctx)
 	if err != nil {
-		return "", fmt.Errorf("s3link: %w", err)
+		return "", nil, fmt.Errorf("s3link: %w", err)
 	}
-	link, _, err := l.signer.PresignHTTP(ctx, credentials, request, "UNSIGNED-PAYLOAD", "s3", l.region, l.now())
+	link, signed, err := l.signer.PresignHTTP(ctx, credentials, request, "UNSIGNED-PAYLOAD", "s3", l.region, l.now())
 	if err != nil {
-		return "", fmt.Errorf("s3link: %w", err)
+		return "", nil, fmt.Errorf("s3link: %w", err)
 	}
-	return link, nil
+	return link, signed, nil
 }

@@ -29,22 +29,6 @@ type Request struct {
 	Metadata    map[string]string `json:"metadata,omitempty"`
 }
 
-// Target is the moodboard, Showcase or other place the pictures are for.
-type Target struct {
-	Kind string `json:"kind"`
-	ID   string `json:"id"`
-}
-
-// String gives KIND:ID.
-func (t Target) String() string { return t.Kind + ":" + t.ID }
-
-// ParseTarget reads KIND:ID.
-func ParseTarget(s string) (Target, bool) {
-	kind, id, _ := strings.Cut(s, ":")
-	t := Target{kind, id}
-	return t, len(t.faults()) == 0
-}
-
 // Limits of a request that no model changes.
 const (
 	MaxURL       = 2048 // characters of one imageUrls entry
@@ -99,7 +83,9 @@ func (r *Request) Faults() []Field {
 	r.watermarkFaults(&fs, m)
 	r.imageFaults(&fs, m)
 	if r.Target != nil {
-		fs = append(fs, r.Target.faults()...)
+		for _, f := range r.Target.Faults() {
+			fs.add("/target"+f.Pointer, f.Code, f.Message)
+		}
 	}
 	r.metadataFaults(&fs)
 	slices.SortFunc(fs, func(a, b Field) int { return strings.Compare(a.Pointer, b.Pointer) })
@@ -147,6 +133,8 @@ func (r *Request) imageFaults(fs *faults, m Model) {
 	for i, u := range r.ImageURLs {
 		pointer := "/imageUrls/" + strconv.Itoa(i)
 		switch {
+		case inline(u): // before its length, which is beside the point
+			fs.add(pointer, "upload_first", "Pictures are not sent here. Upload it with POST /v1/uploads, then give upload:ID.")
 		case utf8.RuneCountInString(u) > MaxURL:
 			fs.add(pointer, "too_long", fmt.Sprintf("A link has at most %d characters.", MaxURL))
 		case seen[u]:
@@ -156,15 +144,11 @@ func (r *Request) imageFaults(fs *faults, m Model) {
 	}
 }
 
-func (t Target) faults() []Field {
-	var fs faults
-	if !targetKind().MatchString(t.Kind) {
-		fs.add("/target/kind", "invalid", "A kind is a lowercase word such as moodboard or showcase, up to 32 characters.")
-	}
-	if n := utf8.RuneCountInString(t.ID); n < 1 || n > maxTargetID || !printable(t.ID) {
-		fs.add("/target/id", "invalid", fmt.Sprintf("An id has 1 to %d visible characters.", maxTargetID))
-	}
-	return fs
+// inline says whether u is a link that leads nowhere from outside the page, or
+// the program, that made it.
+func inline(u string) bool {
+	scheme, _, _ := strings.Cut(u[:min(len(u), len("blob:"))], ":")
+	return strings.EqualFold(scheme, "data") || strings.EqualFold(scheme, "blob")
 }
 
 func (r *Request) metadataFaults(fs *faults) {

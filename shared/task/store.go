@@ -49,11 +49,24 @@ type Store interface {
 	// Used says how many images the owner's tasks of a day have used.
 	Used(ctx context.Context, owner, day string) (int, error)
 
+	// SetBalance keeps what a check found, unless what stands is as new: of
+	// two checks at once the later one's stays. That is no error.
+	SetBalance(ctx context.Context, b Balance) error
+
+	// Balance gives what stands, consistently, or a zero one.
+	Balance(ctx context.Context) (Balance, error)
+
 	// Pause asks all sweeps to read no records before until.
 	Pause(ctx context.Context, until time.Time) error
 
 	// Paused gives the time that Pause was last called with, or zero.
 	Paused(ctx context.Context) (time.Time, error)
+
+	// Time keeps a timing, in the place of what was in its slot.
+	Time(ctx context.Context, x Timing) error
+
+	// Timings gives the seconds that Time has kept, by kind, in no order.
+	Timings(ctx context.Context) (map[string][]int, error)
 }
 
 // updateTries bounds how often Update starts again from a fresh copy. Each

@@ -92,6 +92,20 @@ func (t *Task) Told(now time.Time) {
 	t.rest()
 }
 
+// Redrive takes up a notice again that was given up, as if the task had just
+// ended. One of a task that is being erased waits for the end of that.
+func (t *Task) Redrive(now time.Time) {
+	switch {
+	case t.NoticeGivenUpAt.IsZero():
+		return
+	case t.Work == "":
+		t.setWork(Notify, stamp(now))
+	default:
+		t.NoticePending = true
+	}
+	t.NoticeGivenUpAt = time.Time{}
+}
+
 // Delete empties the task at its owner's wish. One that waits is canceled,
 // one that runs is CodeConflict.
 func (t *Task) Delete(r Rules, now time.Time) error {

@@ -201,6 +201,35 @@ func TestNotifyIsSetWithTheEndWhereSomebodyIsTold(t *testing.T) {
 	equal(t, "work where nobody is told", in(t, Failed).Work, "")
 }
 
+func TestRedriveTakesUpAGivenUpNotice(t *testing.T) {
+	givenUp := func() *history { return notified(t).after(72 * time.Hour).wake().after(lastWakeWindow).wake() }
+	h := givenUp().after(time.Hour)
+	equal(t, "given up", h.NoticeGivenUpAt, h.now.Add(-time.Hour))
+	h.Redrive(h.now)
+	h.must(nil)
+	equal(t, "given up still", h.NoticeGivenUpAt, time.Time{})
+	equal(t, "work", h.Work, Notify)
+	equal(t, "tries", h.Tries, 1)
+	equal(t, "due", h.DueAt, h.now.Add(5*time.Second))
+	equal(t, "deadline", h.Deadline, h.now.Add(72*time.Hour))
+
+	h = givenUp().deleted()
+	h.Redrive(h.now)
+	h.must(nil)
+	equal(t, "work while it is erased", h.Work, Erase)
+	equal(t, "pending", h.NoticePending, true)
+	h.now = h.now.Add(eraseAfter)
+	h.Erased(h.now, h.now)
+	equal(t, "work after that", h.Work, Notify)
+
+	told := notified(t)
+	told.Told(told.now)
+	for name, h := range map[string]*history{"told": told, "being told": notified(t), "not to be told": in(t, Failed), "on its way": in(t, Storing)} {
+		unchanged(t, h, func() { h.Redrive(h.now) })
+		equal(t, name+": pending", h.NoticePending, false)
+	}
+}
+
 func TestAnEndIsFinal(t *testing.T) {
 	h := notified(t)
 	for range 20 {

@@ -23,12 +23,14 @@ import (
 // The buckets of the file. What stands in the others is written in the same
 // transaction as the row it tells of.
 var (
-	bucketTasks  = []byte("tasks")  // id -> row
-	bucketList   = []byte("list")   // owner and target, time, id -> nothing
-	bucketDue    = []byte("due")    // time, id -> nothing
-	bucketUsed   = []byte("used")   // owner and day -> images
-	bucketStream = []byte("stream") // work -> bucket of sequence -> id
-	bucketPause  = []byte("pause")  // until
+	bucketTasks   = []byte("tasks")   // id -> row
+	bucketList    = []byte("list")    // owner and target, time, id -> nothing
+	bucketDue     = []byte("due")     // time, id -> nothing
+	bucketUsed    = []byte("used")    // owner and day -> images
+	bucketStream  = []byte("stream")  // work -> bucket of sequence -> id
+	bucketPause   = []byte("pause")   // until
+	bucketBalance = []byte("balance") // the last
+	bucketTimings = []byte("timings") // kind#slot -> seconds
 )
 
 // lockTime is how long Open waits for another process.
@@ -56,7 +58,7 @@ func Open(path string) (*Store, error) {
 		return nil, fmt.Errorf("taskbolt: open %s: %w", path, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketTasks, bucketList, bucketDue, bucketUsed, bucketStream, bucketPause} {
+		for _, name := range [][]byte{bucketTasks, bucketList, bucketDue, bucketUsed, bucketStream, bucketPause, bucketBalance, bucketTimings} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -30,6 +30,9 @@ const (
 	attrExpires = "expiresAt" // seconds since 1970
 	attrUsed    = "used"
 	attrUntil   = "until" // milliseconds since 1970
+	attrCredits = "credits"
+	attrAsOf    = "asOf" // milliseconds since 1970
+	attrLevel   = "level"
 
 	isDue = "due" // the index's one partition
 )

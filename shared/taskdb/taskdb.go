@@ -7,6 +7,8 @@
 //	             due        while dueAt is set: the index of due tasks, by dueAt
 //	QUOTA#…      used       images of an owner's day
 //	PAUSE        until
+//	TIMINGS      kind#slot  seconds that a task of the kind took
+//	BALANCE      credits, asOf, level: what the last check found
 //
 // expiresAt is DynamoDB's time to live: quota rows go after 8 days, failed
 // tasks after 400. Nothing here reads it.

@@ -3,6 +3,7 @@ package main
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/shared/auth"
@@ -10,6 +11,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/secret"
+	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
@@ -23,5 +25,8 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 		return nil, err
 	}
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
-	return httpapi.Gateway(tasks.New(tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Log: log})), nil
+	rules := task.DefaultRules()
+	rules.Notify = c.NotifyURL != "" // the one that a cancelled task ends by
+	f := tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Rules: rules, Now: time.Now, Log: log}
+	return httpapi.Gateway(tasks.New(f)), nil
 }

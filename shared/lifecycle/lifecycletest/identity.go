@@ -11,6 +11,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
+	"github.com/preset/nanobanana-functions/shared/config"
 )
 
 // Identity is an identity provider; those it signs in are known to Verifier.
@@ -42,6 +43,10 @@ func (w *World) Identity(t testing.TB) *Identity {
 		JWTSecret: func(ctx context.Context) (string, error) {
 			secret, err := w.Secrets.Current(ctx)
 			return string(secret.JWTSecret), err
+		},
+		ServiceTokens: func(ctx context.Context) (config.ServiceTokens, error) {
+			secret, err := w.Secrets.Current(ctx)
+			return secret.ServiceTokens, err
 		},
 	})
 	if err != nil {

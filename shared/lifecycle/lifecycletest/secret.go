@@ -15,6 +15,8 @@ type Secret struct {
 	apiKey   string
 	callback config.Keys
 	image    config.Keys
+	service  config.ServiceTokens
+	notify   config.Keys
 	err      error
 }
 
@@ -44,13 +46,27 @@ func (s *Secret) SetImageKeys(keys ...config.Key) {
 	s.image = keys
 }
 
+// SetNotifyKeys makes keys those that notices are signed with.
+func (s *Secret) SetNotifyKeys(keys ...config.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notify = keys
+}
+
+// SetServiceTokens makes these the tokens of our own servers.
+func (s *Secret) SetServiceTokens(kept ...config.ServiceToken) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.service = kept
+}
+
 func (s *Secret) read(context.Context) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return nil, s.err
 	}
-	return json.Marshal(map[string]any{"apiKey": s.apiKey, "callbackKeys": spelt(s.callback), "imageKeys": spelt(s.image)})
+	return json.Marshal(map[string]any{"apiKey": s.apiKey, "callbackKeys": spelt(s.callback), "imageKeys": spelt(s.image), "notifyKeys": spelt(s.notify), "serviceTokens": s.service})
 }
 
 // spelt gives keys as the secret has them: a key itself prints "[hidden]".

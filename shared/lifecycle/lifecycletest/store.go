@@ -42,7 +42,7 @@ func On(call string, err error) func(string, *task.Task) error {
 }
 
 // Count says how often a call was made: create, put, task, tasks, list, used,
-// paused, due.
+// paused, balance, setBalance, due.
 func (s *Store) Count(call string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,6 +125,15 @@ func (s *Store) Used(ctx context.Context, owner, day string) (int, error) {
 
 func (s *Store) Paused(ctx context.Context) (time.Time, error) {
 	return around(s, "paused", nil, func() (time.Time, error) { return s.Store.Paused(ctx) })
+}
+
+func (s *Store) Balance(ctx context.Context) (task.Balance, error) {
+	return around(s, "balance", nil, func() (task.Balance, error) { return s.Store.Balance(ctx) })
+}
+
+func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
+	_, err := around(s, "setBalance", nil, func() (struct{}, error) { return struct{}{}, s.Store.SetBalance(ctx, b) })
+	return err
 }
 
 func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {

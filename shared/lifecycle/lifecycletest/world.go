@@ -69,7 +69,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Site.Handle("GET "+media.LinkPath, w.Bucket)
+	w.Site.Handle(media.LinkPath, w.Bucket)
 	w.Site.HandleFunc("POST /v1/callbacks/{id}/{attempt}/{token}", w.callback)
 
 	w.Settings = settings(t, map[string]string{

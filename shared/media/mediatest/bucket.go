@@ -1,5 +1,5 @@
-// Package mediatest holds the test that every media.Bucket and media.Linker
-// must pass.
+// Package mediatest holds the tests that every media.Bucket, media.Linker and
+// media.Uploader must pass.
 package mediatest
 
 import (
@@ -19,11 +19,12 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-// A Subject is what TestBucket tests. The bucket's objects under "tasks/" are
-// the test's to write and erase.
+// A Subject is what the tests are about. The bucket's objects under "tasks/"
+// and "uploads/" are theirs to write and erase.
 type Subject struct {
-	Bucket media.Bucket
-	Linker media.Linker
+	Bucket   media.Bucket
+	Linker   media.Linker
+	Uploader media.Uploader
 	// Client follows the links.
 	Client *http.Client
 	// Advance moves the clock that links expire by. Where it is nil, as

@@ -179,6 +179,46 @@ func testListDeleted(t *testing.T, h Harness) {
 	}
 }
 
+// testListRetargeted gives tasks another target: each is in the list of the one
+// it has, at its age, and in no other; what pages end with may go away.
+func testListRetargeted(t *testing.T, h Harness) {
+	showcase := task.Target{Kind: "showcase", ID: "7"}
+	to := func(x task.Target) func(*task.Task) error {
+		return func(t *task.Task) error { return t.SetTarget(x, start.Add(time.Hour)) }
+	}
+	older := create(t, h.Store, start, target(showcase))
+	moved := create(t, h.Store, start.Add(time.Second))
+	kept := create(t, h.Store, start.Add(2*time.Second))
+	newer := create(t, h.Store, start.Add(3*time.Second), target(showcase))
+	none := create(t, h.Store, start.Add(4*time.Second), func(d *task.Draft) { d.Request.Target = nil })
+	_, cursor, err := h.Store.List(t.Context(), "ada", board, 1, "") // it ends with kept
+	if err != nil || cursor == "" {
+		t.Fatal(cursor, err)
+	}
+
+	update(t, h.Store, kept, to(board)) // where it is already
+	update(t, h.Store, none, to(board))
+	moved = update(t, h.Store, moved, to(showcase))
+	same(t, "the row", read(t, h.Store, moved.ID), moved)
+	for x, want := range map[task.Target][]string{board: {none.ID, kept.ID}, showcase: {newer.ID, moved.ID, older.ID}} {
+		if got := list(t, h.Store, "ada", x, 1); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", x, got, want)
+		}
+	}
+	if got := list(t, h.Store, "bob", showcase, 10); len(got) != 0 {
+		t.Errorf("another's list got %v", got)
+	}
+
+	update(t, h.Store, kept, to(showcase)) // which the page ended with
+	if ids, next, err := h.Store.List(t.Context(), "ada", board, 10, cursor); len(ids) != 0 || next != "" || err != nil {
+		t.Errorf("after the page: %v, %q, %v; want nothing", ids, next, err)
+	}
+	update(t, h.Store, moved, accepted) // a later write keeps it there
+	if got, want := list(t, h.Store, "ada", showcase, 10), []string{newer.ID, kept.ID, moved.ID, older.ID}; !slices.Equal(got, want) {
+		t.Errorf("in the end: got %v, want %v", got, want)
+	}
+}
+
 // due reads the index.
 func due(t *testing.T, s task.Store, now time.Time) []string {
 	t.Helper()

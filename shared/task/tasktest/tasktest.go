@@ -49,10 +49,13 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 		{"ListPages", testListPages},
 		{"ListCursor", testListCursor},
 		{"ListDeleted", testListDeleted},
+		{"ListRetargeted", testListRetargeted},
 		{"Due", testDue},
 		{"DuePages", testDuePages},
 		{"DueWhileWriting", testDueWhileWriting},
 		{"Pause", testPause},
+		{"Timings", testTimings},
+		{"Balance", testBalance},
 		{"Large", testLarge},
 		{"Apart", testApart},
 		{"Canceled", testCanceled},
@@ -218,6 +221,7 @@ func testCanceled(t *testing.T, h Harness) {
 	_, _, listErr := h.Store.List(ctx, "ada", board, 1, "")
 	_, usedErr := h.Store.Used(ctx, "ada", task.Day(start))
 	_, pausedErr := h.Store.Paused(ctx)
+	_, balanceErr := h.Store.Balance(ctx)
 	var dueErr error
 	for _, dueErr = range h.Store.Due(ctx, start.Add(time.Hour)) {
 		break
@@ -225,6 +229,7 @@ func testCanceled(t *testing.T, h Harness) {
 	for name, err := range map[string]error{
 		"create": createErr, "put": putErr, "task": taskErr, "tasks": tasksErr, "list": listErr,
 		"used": usedErr, "paused": pausedErr, "due": dueErr, "pause": h.Store.Pause(ctx, start),
+		"balance": balanceErr, "setBalance": h.Store.SetBalance(ctx, task.Balance{AsOf: start}),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want context.Canceled", name, err)

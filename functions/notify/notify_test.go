@@ -1,0 +1,312 @@
+package notify_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/preset/nanobanana-functions/functions/notify"
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// What is told is the contract's, and nothing but what GET would show, beside
+// whose it is.
+func TestTold(t *testing.T) {
+	w := newWorld(t)
+	x := w.Succeeded(t, "ada")
+	w.Clock.Add(3 * time.Second)
+	w.stream(x.ID)
+	w.told(x.ID, true)
+
+	d := w.one()
+	w.contract(d, "SucceededNotice")
+	if !d.signedBy(w.key) {
+		t.Errorf("not signed: %v", d.header)
+	}
+	if got := d.header.Get("webhook-id"); got != x.ID+"-succeeded" {
+		t.Errorf("webhook-id %q", got)
+	}
+	if got := d.header.Get("webhook-timestamp"); got != strconv.FormatInt(w.Now().Unix(), 10) {
+		t.Errorf("webhook-timestamp %q at %d", got, w.Now().Unix())
+	}
+	shown, err := w.function.View.Task(t.Context(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := httpapi.Encode(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := parsed(t, encoded)
+	data["owner"] = "ada"
+	want := map[string]any{"type": "task.succeeded", "timestamp": x.EndedAt.Format(time.RFC3339Nano), "data": data}
+	if got := parsed(t, d.body); !reflect.DeepEqual(got, want) {
+		t.Errorf("told %v\nwant %v", got, want)
+	}
+
+	w.stream(x.ID, x.ID)
+	if again := w.deliveries(); len(again) > 0 {
+		t.Errorf("it was told %d times more", len(again))
+	}
+	if logged := w.log(); logged != "" {
+		t.Errorf("logged %s", logged)
+	}
+}
+
+func TestFailureTold(t *testing.T) {
+	w := newWorld(t)
+	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 422}
+	})
+	x := w.Ordered(t, "ada", 1)
+	if x.Status != task.Failed {
+		t.Fatalf("it is %s", x.Status)
+	}
+	w.stream(x.ID)
+	w.told(x.ID, true)
+	d := w.one()
+	w.contract(d, "FailedNotice")
+	if got := d.header.Get("webhook-id"); got != x.ID+"-failed" || !d.signedBy(w.key) {
+		t.Errorf("webhook-id %q, signed %v", got, d.signedBy(w.key))
+	}
+}
+
+// What is not, or no more, notify's to tell is left alone: one that runs, one
+// that is being erased, one of a newer release, one that never was.
+func TestNotToBeTold(t *testing.T) {
+	w := newWorld(t)
+	running, deleted, newer := w.Ordered(t, "ada", 1), w.Succeeded(t, "ada"), w.Succeeded(t, "ada")
+	w.update(deleted.ID, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
+	w.update(newer.ID, func(x *task.Task) error { x.Schema = task.Schema + 1; return nil })
+	w.stream(running.ID, deleted.ID, newer.ID, "no such task")
+	if all := w.deliveries(); len(all) > 0 {
+		t.Errorf("told: %s", all[0].body)
+	}
+	if logged := w.log(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "no such task") {
+		t.Errorf("logged %s", logged)
+	}
+}
+
+func (w *world) update(id string, change func(*task.Task) error) {
+	w.t.Helper()
+	if _, err := task.Update(w.t.Context(), w.Rows, w.row(id), change); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// A task that is deleted before it could be told is told without what it was.
+func TestDeletedIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.answers(status(http.StatusServiceUnavailable))
+	x := w.Succeeded(t, "ada")
+	w.stream(x.ID)
+	full := w.one()
+	w.Clock.Add(time.Minute)
+	w.update(x.ID, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
+	w.stream(x.ID) // while it is erased there is nothing to tell
+	w.answers(nil)
+	w.Clock.Add(17 * time.Minute)
+	if err := w.Ingester.Ingest(t.Context(), x.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.stream(x.ID)
+	w.told(x.ID, true)
+
+	d := w.one()
+	w.contract(d, "DeletedNotice")
+	if id := d.header.Get("webhook-id"); id != full.header.Get("webhook-id") || !d.signedBy(w.key) {
+		t.Errorf("webhook-id %q, signed %v", id, d.signedBy(w.key))
+	}
+	if was, is := parsed(t, full.body)["timestamp"], parsed(t, d.body)["timestamp"]; was != is {
+		t.Errorf("it ended at %v, and now at %v", was, is)
+	}
+	if strings.Contains(string(d.body), lifecycletest.Prompt) || strings.Contains(string(d.body), "/v1/images/") {
+		t.Errorf("told %s", d.body)
+	}
+}
+
+// While a key rolls, a receiver that knows the old one or the new one is content.
+func TestTwoKeys(t *testing.T) {
+	w := newWorld(t)
+	oldKey, spelt := keyOf("o")
+	newKey, rolled := keyOf("n")
+	rolled.Key = config.Hidden(strings.TrimPrefix(string(rolled.Key), "whsec_")) // as the template generates it
+	other, _ := keyOf("x")
+	w.keys(rolled, spelt)
+	x := w.Succeeded(t, "ada")
+	w.Clock.Add(6 * time.Minute)
+	w.stream(x.ID)
+	d := w.one()
+	w.contract(d, "SucceededNotice")
+	if !d.signedBy(oldKey) || !d.signedBy(newKey) || d.signedBy(other) || d.signedBy(w.key) || d.signedBy(nil) {
+		t.Errorf("signed by the old: %v, the new: %v, another: %v", d.signedBy(oldKey), d.signedBy(newKey), d.signedBy(other))
+	}
+}
+
+// With keys that receivers' libraries would not take nothing is sent, and the
+// operator learns of it at once.
+func TestFaultyKeys(t *testing.T) {
+	short := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", 23)))
+	_, good := keyOf("g")
+	for name, keys := range map[string][]config.Key{
+		"none":               nil,
+		"23 bytes":           {{ID: "s", Key: config.Hidden(short)}},
+		"23 bytes, whsec_":   {{ID: "s", Key: config.Hidden("whsec_" + short)}},
+		"the prefix alone":   {{ID: "s", Key: config.Hidden("whsec_whsec_whsec_whsec_whsec_")}},
+		"no base64":          {{ID: "s", Key: "a passphrase of more than 24 bytes"}},
+		"one good, one not":  {good, {ID: "s", Key: config.Hidden(short)}},
+		"base64url, not std": {{ID: "s", Key: config.Hidden("whsec_" + strings.Repeat("-_", 20))}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.keys(keys...)
+			x := w.Succeeded(t, "ada")
+			w.Clock.Add(6 * time.Minute)
+			w.log()
+			w.stream(x.ID)
+			w.told(x.ID, false)
+			if all := w.deliveries(); len(all) > 0 {
+				t.Errorf("sent with %v", all[0].header)
+			}
+			if logged := w.log(); !strings.Contains(logged, `"level":"ERROR"`) || !strings.Contains(logged, "notifyKeys") {
+				t.Errorf("logged %s", logged)
+			}
+		})
+	}
+}
+
+// Whatever is not a 2xx in time is no success, is not followed, and leaves the
+// row as it was for the sweep.
+func TestRefused(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s was followed to", r.Method, r.URL) }))
+	defer elsewhere.Close()
+	endless := func(code int) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			rw.WriteHeader(code)
+			for chunk := make([]byte, 64<<10); r.Context().Err() == nil; {
+				if _, err := rw.Write(chunk); err != nil {
+					return
+				}
+			}
+		}
+	}
+	redirect := func(code int) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, elsewhere.URL, code) }
+	}
+	for name, x := range map[string]struct {
+		answer http.HandlerFunc
+		told   bool
+	}{
+		"200": {status(200), true}, "202": {status(202), true}, "299": {status(299), true},
+		"200 and an endless body": {endless(200), true},
+		"500 and an endless body": {endless(500), false},
+		"301":                     {redirect(301), false}, "302": {redirect(302), false}, "307": {redirect(307), false}, "308": {redirect(308), false},
+		"304": {status(304), false}, "400": {status(400), false}, "404": {status(404), false}, "410": {status(410), false},
+		"429": {status(429), false}, "500": {status(500), false}, "503": {status(503), false},
+		"no answer":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false},
+		"a broken line":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false},
+		"a huge header":  {func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("X", strings.Repeat("x", 1<<20)) }, false},
+		"not quite HTTP": {hijacked("SSH-2.0-OpenSSH_9.6\r\n"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.answers(x.answer)
+			if w.function.HTTP.Timeout != 10*time.Second {
+				t.Errorf("a POST may take %v", w.function.HTTP.Timeout)
+			}
+			w.function.HTTP.Timeout = 2 * time.Second
+			if name == "no answer" {
+				w.function.HTTP.Timeout = 50 * time.Millisecond
+			}
+			before := w.Succeeded(t, "ada")
+			w.stream(before.ID)
+			w.told(before.ID, x.told)
+			w.one() // not repeated by itself
+			if after := w.row(before.ID); !x.told && after.Version != before.Version {
+				t.Errorf("the row was written: version %d, was %d", after.Version, before.Version)
+			}
+			if logged := w.log(); (logged == "") != x.told || !x.told && (!strings.Contains(logged, before.ID) || !strings.Contains(logged, "WARN")) {
+				t.Errorf("logged %s", logged)
+			}
+		})
+	}
+}
+
+func hijacked(text string) http.HandlerFunc {
+	return func(rw http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(rw).Hijack()
+		if err == nil {
+			_, _ = conn.Write([]byte(text))
+			_ = conn.Close()
+		}
+	}
+}
+
+// Nobody listens there, or nobody is to be told any more: no harm is done.
+func TestNobodyThere(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	for name, url := range map[string]string{"refused": gone.URL + "/?token=" + query, "no such host": "https://receiver.invalid/?token=" + query, "not set": ""} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.function.URL = url
+			x := w.Succeeded(t, "ada")
+			w.stream(x.ID)
+			w.told(x.ID, false)
+			if logged := w.log(); !strings.Contains(logged, "WARN") {
+				t.Errorf("logged %s", logged)
+			}
+		})
+	}
+}
+
+// The answer came and the row could not be written: it is told again, by the
+// same id. A panic and a record without a key stop nobody.
+func TestOneOfABatchFails(t *testing.T) {
+	w := newWorld(t)
+	first, second := w.Succeeded(t, "ada"), w.Succeeded(t, "bob")
+	w.Rows.Fail(func(call string, x *task.Task) error {
+		if call == "put" && x.ID == first.ID {
+			panic("out of order")
+		}
+		return nil
+	}, nil)
+	w.stream(first.ID, second.ID)
+	w.told(first.ID, false)
+	w.told(second.ID, true)
+	if err := notify.New(w.function)(context.Background(), events.DynamoDBEvent{Records: make([]events.DynamoDBEventRecord, 1)}); err != nil {
+		t.Error(err)
+	}
+	if logged := w.log(); !strings.Contains(logged, "out of order") || !strings.Contains(logged, "without an id") {
+		t.Errorf("logged %s", logged)
+	}
+	w.Rows.Fail(nil, nil)
+	w.stream(first.ID)
+	w.told(first.ID, true)
+	var ids []string
+	for _, d := range w.deliveries() {
+		var n notify.Notice
+		if err := json.Unmarshal(d.body, &n); err != nil {
+			t.Fatal(err)
+		}
+		if n.Data.Owner == "ada" {
+			ids = append(ids, d.header.Get("webhook-id"))
+		}
+	}
+	if len(ids) != 2 || ids[0] != ids[1] {
+		t.Errorf("told as %q", ids)
+	}
+}

@@ -1,0 +1,66 @@
+package submit_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// What one of our own servers asks for on ada's behalf is ada's: her own
+// repetition under the same key is a replay of it, and bob's is not.
+func TestOnBehalfOf(t *testing.T) {
+	s := serve(t)
+	token, kept := config.NewServiceToken("preset")
+	s.Secret.SetServiceTokens(kept)
+	const body = `{"prompt":"a lighthouse"}`
+	server := []string{"Authorization", "Bearer " + token, "Idempotency-Key", "k"}
+	made := s.accepted(body, append(server, "On-Behalf-Of", "ada")...)
+	if stands, err := s.Store.Task(t.Context(), made.ID); err != nil || stands.Owner != "ada" {
+		t.Errorf("%+v, %v", stands, err)
+	}
+	if again := s.accepted(body, "Idempotency-Key", "k"); again.ID != made.ID {
+		t.Errorf("ada's own request made %s beside %s", again.ID, made.ID)
+	}
+	if other := s.accepted(body, append(server, "On-Behalf-Of", "bob")...); other.ID == made.ID {
+		t.Error("bob's request found ada's task")
+	}
+	if logged := s.Logged.Take(); strings.Contains(logged, token) || strings.Contains(logged, kept.Hash) {
+		t.Errorf("logged %s", logged)
+	}
+}
+
+// A service token that names nobody, or is in a browser, makes nothing; nor
+// does a person's that names somebody.
+func TestOnBehalfOfRefused(t *testing.T) {
+	s := serve(t)
+	token, kept := config.NewServiceToken("preset")
+	s.Secret.SetServiceTokens(kept)
+	stranger, _ := config.NewServiceToken("preset")
+	for name, test := range map[string]struct {
+		status int
+		code   task.Code
+		header []string
+	}{
+		"for nobody":                    {http.StatusBadRequest, task.CodeInvalidRequest, []string{"Authorization", "Bearer " + token}},
+		"for two, joined by a gateway":  {http.StatusBadRequest, task.CodeInvalidRequest, []string{"Authorization", "Bearer " + token, "On-Behalf-Of", "ada,bob"}},
+		"in a browser":                  {http.StatusForbidden, task.CodeForbidden, []string{"Authorization", "Bearer " + token, "On-Behalf-Of", "ada", "Origin", "https://app.example.com"}},
+		"a token that is not ours":      {http.StatusUnauthorized, task.CodeUnauthorized, []string{"Authorization", "Bearer " + stranger, "On-Behalf-Of", "ada"}},
+		"ada's own, for bob":            {http.StatusForbidden, task.CodeForbidden, []string{"On-Behalf-Of", "bob"}},
+		"ada's own, though for herself": {http.StatusForbidden, task.CodeForbidden, []string{"On-Behalf-Of", "ada"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := s.in(t).refused(test.status, test.code, `{"prompt":"a lighthouse"}`, test.header...)
+			if test.status == http.StatusBadRequest && (len(p.Errors) != 1 || !strings.Contains(p.Detail, "On-Behalf-Of")) {
+				t.Errorf("%+v", p)
+			}
+			for _, text := range []string{token, "bob", "app.example.com"} {
+				if strings.Contains(p.Detail+p.Hint+s.Logged.Take(), text) {
+					t.Errorf("it says %q", text)
+				}
+			}
+		})
+	}
+}

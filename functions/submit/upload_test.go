@@ -1,0 +1,249 @@
+package submit_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"hash/crc32"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+func pngOf(side int) string {
+	var b bytes.Buffer
+	_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, side, side))) // into memory
+	return b.String()
+}
+
+func jpegOf(side int) string {
+	var b bytes.Buffer
+	_ = jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, side, side)), nil)
+	return b.String()
+}
+
+// announced gives the id of an upload of owner's, and the link to put it.
+func (s *site) announced(owner, contentType string, size int) (id, link string, header http.Header) {
+	s.t.Helper()
+	id, key, ok := media.NewUpload(owner, contentType)
+	link, header, err := s.Bucket.PutLink(s.t.Context(), key, int64(size), time.Minute)
+	if err != nil || !ok {
+		s.t.Fatal(err)
+	}
+	return id, link, header
+}
+
+// uploaded gives the id of an upload of owner's.
+func (s *site) uploaded(owner, contentType, file string) string {
+	s.t.Helper()
+	id, link, header := s.announced(owner, contentType, len(file))
+	r := httpapitest.NewRequest(s.t, http.MethodPut, link, strings.NewReader(file))
+	r.Header = header
+	if got := httpapitest.Do(s.t, r); got.Status != http.StatusOK {
+		s.t.Fatalf("%d %s", got.Status, got.Body)
+	}
+	return id
+}
+
+// An upload of one's own can be edited, and more than once: the provider gets a
+// fresh link to its bytes each time, which is kept nowhere.
+func TestUploadAccepted(t *testing.T) {
+	s := serve(t)
+	one, two := s.uploaded("ada", "image/png", pngOf(8)), s.uploaded("ada", "image/jpeg", jpegOf(8))
+	for n := range 2 {
+		s.Logged.Take()
+		got := s.post(edit("upload:"+one, "https://example.com/a.png", "upload:"+two))
+		var shown httpapi.Task
+		got.JSON(t, 202, &shown)
+		if shown.Parent != "" || len(shown.ImageURLs) != 3 || shown.ImageURLs[0] != "upload:"+one {
+			t.Errorf("%+v", shown)
+		}
+		sent, _ := s.Sim.Tasks()[n].Params["imageUrls"].([]any)
+		if len(sent) != 3 || sent[1] != "https://example.com/a.png" {
+			t.Fatalf("the provider was sent %v", sent)
+		}
+		for i, want := range map[int]string{0: pngOf(8), 2: jpegOf(8)} {
+			link, _ := sent[i].(string)
+			if got := httpapitest.Do(t, httpapitest.NewRequest(t, http.MethodGet, link, nil)); got.Status != 200 || got.Body != want {
+				t.Errorf("link %d: %d with %d bytes", i, got.Status, len(got.Body))
+			}
+		}
+		row, err := s.Rows.Task(t.Context(), shown.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := json.Marshal(row)
+		for name, text := range map[string]string{"answer": got.Body, "log": s.Logged.Take(), "row": string(stored)} {
+			if err != nil || strings.Contains(text, "signature=") || strings.Contains(text, media.LinkPath) {
+				t.Errorf("the %s has the presigned link: %s", name, text)
+			}
+		}
+	}
+}
+
+// What is no picture of one's own is refused before anything is stored or paid
+// for. Whether another's upload exists is not told.
+func TestUploadRefused(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	good := pngOf(8)
+	never, _, _ := s.announced("ada", "image/png", 10)
+	bad := func(contentType, file string) string { return s.uploaded("ada", contentType, file) }
+	for name, test := range map[string]struct{ id, code string }{
+		"never finished":          {never, "not_found"},
+		"bob's":                   {s.uploaded("bob", "image/png", good), "not_found"},
+		"never announced":         {strings.Repeat("0", 25) + "p", "not_found"},
+		"of no type":              {strings.Repeat("0", 26), "not_found"},
+		"a task's id":             {s.accepted(`{"prompt":"a"}`).ID, "not_found"},
+		"no id":                   {"", "invalid"},
+		"a path":                  {"../../tasks/x", "invalid"},
+		"in capitals":             {strings.ToUpper(never), "invalid"},
+		"text":                    {bad("image/png", "hello"), "not_a_picture"},
+		"HTML after a magic":      {bad("image/jpeg", "\xff\xd8\xff<script>alert(1)</script>"), "not_a_picture"},
+		"half a picture":          {bad("image/png", good[:len(good)/2]), "not_a_picture"},
+		"a JPEG as PNG":           {bad("image/png", jpegOf(8)), "not_a_picture"},
+		"a PNG as WebP":           {bad("image/webp", good), "not_a_picture"},
+		"too tall":                {bad("image/png", tall), "not_a_picture"},
+		"a picture with a flaw":   {bad("image/png", strings.Replace(good, "IDAT", "IDAU", 1)), "not_a_picture"},
+		"a GIF, called a picture": {bad("image/png", "GIF89a\x01\x00\x01\x00\x80\x00\x00"), "not_a_picture"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := s.in(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/a.png", "upload:"+test.id))
+			if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/1" || p.Errors[0].Code != test.code {
+				t.Errorf("errors: %+v, want %s", p.Errors, test.code)
+			}
+		})
+	}
+	t.Run("each is named", func(t *testing.T) {
+		p := s.in(t).refused(422, task.CodeInvalidRequest, edit("upload:"+never, "upload:"+s.uploaded("ada", "image/png", good), "upload:"+bad("image/png", "x")))
+		if len(p.Errors) != 2 || p.Errors[0].Pointer != "/imageUrls/0" || p.Errors[1].Pointer != "/imageUrls/2" {
+			t.Errorf("errors: %+v", p.Errors)
+		}
+	})
+}
+
+// tall says that it is 1 x 70000 pixels.
+var tall = func() string {
+	b := []byte(pngOf(8))
+	binary.BigEndian.PutUint32(b[16:], 1)
+	binary.BigEndian.PutUint32(b[20:], 70000)
+	binary.BigEndian.PutUint32(b[29:], crc32.ChecksumIEEE(b[12:29]))
+	return string(b)
+}()
+
+// A replay is answered by its task, also when its upload has long been deleted.
+func TestUploadReplayed(t *testing.T) {
+	s := serve(t)
+	id := s.uploaded("ada", "image/png", pngOf(8))
+	first := s.accepted(edit("upload:"+id), "Idempotency-Key", "k")
+	if err := s.Bucket.Expire(t.Context(), media.UploadPrefix, -time.Hour); err != nil { // all that there is
+		t.Fatal(err)
+	}
+	if again := s.accepted(edit("upload:"+id), "Idempotency-Key", "k"); again.ID != first.ID || s.Sim.Posts() != 1 {
+		t.Errorf("%s, then %s, with %d POSTs", first.ID, again.ID, s.Sim.Posts())
+	}
+	p := s.refused(422, task.CodeInvalidRequest, edit("upload:"+id), "Idempotency-Key", "other")
+	if len(p.Errors) != 1 || p.Errors[0].Code != "not_found" {
+		t.Errorf("errors: %+v", p.Errors)
+	}
+}
+
+// A bucket that cannot be read is no fault of the upload: the order may be
+// repeated. The signed link is in no log.
+func TestUploadUnreadable(t *testing.T) {
+	s := serve(t)
+	id := s.uploaded("ada", "image/png", pngOf(8))
+	for name, answer := range map[string]http.HandlerFunc{
+		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+r.Host+"/else", http.StatusFound)
+		},
+		"no answer": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"half of it": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, pngOf(8)[:20])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bucket := httptest.NewServer(answer)
+			defer bucket.Close()
+			s.Service.HTTP = through(bucket)
+			s.Logged.Take()
+			s.in(t).refused(503, task.CodeUnavailable, edit("upload:"+id))
+			if log := s.Logged.Take(); strings.Contains(log, "signature=") || strings.Contains(log, media.UploadPrefix) {
+				t.Errorf("the log has the link: %s", log)
+			}
+		})
+	}
+}
+
+// To who may not list it, S3 says of what a bucket does not hold that it is forbidden.
+func TestUploadForbidden(t *testing.T) {
+	s := serve(t)
+	bucket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	defer bucket.Close()
+	s.Service.HTTP = through(bucket)
+	never, _, _ := s.announced("ada", "image/png", 10)
+	if p := s.refused(422, task.CodeInvalidRequest, edit("upload:"+never)); len(p.Errors) != 1 || p.Errors[0].Code != "not_found" {
+		t.Errorf("errors: %+v", p.Errors)
+	}
+}
+
+// A picture within the request, or within somebody's browser, is refused with
+// what to do instead, however long it is.
+func TestInlinePicture(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, entry := range []string{
+		"data:image/png;base64,AAAA", "DATA:image/png;base64,AAAA", "data:", "data:image/png;base64," + strings.Repeat("A", 100_000),
+		"blob:https://app.example.com/3f6c2d0e", "Blob:null/1",
+	} {
+		p := s.refused(422, task.CodeInvalidRequest, edit("https://example.com/good.png", entry))
+		if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/1" || p.Errors[0].Code != "upload_first" || !strings.Contains(p.Errors[0].Message, "POST /v1/uploads") {
+			t.Errorf("%.20s: %+v", entry, p.Errors)
+		}
+	}
+}
+
+// An upload that takes too long to be looked at is given to the provider, who
+// looks, too: it is there, and as long as its signature said.
+func TestUploadSlow(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	id := s.uploaded("ada", "image/png", pngOf(8))
+	bucket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = io.WriteString(w, pngOf(8)[:20])
+		w.(http.Flusher).Flush()
+		<-r.Context().Done() // the reader has had enough
+	}))
+	defer bucket.Close()
+	s.Service.HTTP = through(bucket)
+	if s.accepted(edit("upload:" + id)); s.Sim.Posts() != 1 {
+		t.Errorf("%d POSTs", s.Sim.Posts())
+	}
+}
+
+// through is a client all of whose requests go to this server.
+func through(server *httptest.Server) *http.Client {
+	client := nanobanana.NewHTTPClient()
+	client.Transport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
+	}}
+	return client
+}

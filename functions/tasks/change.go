@@ -1,0 +1,72 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// maxBody is the longest body in bytes, as everywhere in the API.
+const maxBody = 256 << 10
+
+// teach is for who sends the target as a task holds it.
+var teach = map[string]string{"/target": "Give kind and id by themselves."}
+
+// retarget is PUT /v1/tasks/{id}/target.
+func (f Function) retarget(r *http.Request) (httpapi.Answer, error) {
+	owner, err := f.Auth.Owner(r.Context(), r)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	to, err := httpapi.Decode[task.Target](r, maxBody, teach)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	if fields := to.Faults(); len(fields) > 0 {
+		return httpapi.Answer{}, &task.Error{Code: task.CodeInvalidRequest, Status: http.StatusUnprocessableEntity, Fields: fields}
+	}
+	t, err := f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.SetTarget(to, f.Now()) })
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	shown, err := f.View.Task(r.Context(), t)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	header := http.Header{}
+	if after := httpapi.RetryAfter(t); after != "" {
+		header.Set("Retry-After", after)
+	}
+	return httpapi.Answer{Header: header, Body: shown}, nil
+}
+
+// remove is DELETE /v1/tasks/{id}. Again it is 204 too, and writes nothing: who
+// lost the first answer wants to know that the task is gone, and it is.
+func (f Function) remove(r *http.Request) (httpapi.Answer, error) {
+	owner, err := f.Auth.Owner(r.Context(), r)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	_, err = f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.Delete(f.Rules, f.Now()) })
+	return httpapi.Answer{Status: http.StatusNoContent}, err
+}
+
+// change changes a task of the owner's, and gives it as it stands then.
+func (f Function) change(ctx context.Context, owner, id string, change func(*task.Task) error) (*task.Task, error) {
+	t, err := f.mine(ctx, owner, id)
+	if err != nil {
+		return nil, err
+	}
+	var refused error // by the row as it is, which is an answer
+	t, err = task.Update(ctx, f.Store, t, func(x *task.Task) error {
+		refused = change(x)
+		return refused
+	})
+	if errors.Is(err, task.ErrStuck) || refused != nil {
+		return nil, err
+	}
+	return t, away(err)
+}

@@ -1,0 +1,27 @@
+// Command bootstrap is the uploads function on Lambda.
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/uploads"
+	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/s3link"
+	"github.com/preset/nanobanana-functions/shared/secret"
+)
+
+func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN, config.NeedAuthIssuer) }
+
+func build(c config.Settings, log *slog.Logger) (any, error) {
+	secrets := secret.Open(c.SecretARN)
+	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	links := s3link.Open(c.Bucket)
+	return httpapi.Gateway(uploads.New(uploads.Function{Auth: verifier, Links: links, Now: time.Now, Log: log})), nil
+}

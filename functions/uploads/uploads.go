@@ -1,0 +1,98 @@
+// Package uploads is POST /v1/uploads: it gives a link by which a picture is
+// put into the bucket, to be edited afterwards as upload:ID. It stores nothing:
+// type and length are in the link's signature, the owner is in the key.
+package uploads
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// linkLife is how long the picture can be put.
+const linkLife = 15 * time.Minute
+
+// maxBody is the longest body in bytes: it announces a picture and holds none.
+const maxBody = 4 << 10
+
+// Function is what the endpoint needs.
+type Function struct {
+	Auth  *auth.Verifier
+	Links media.Uploader
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// New gives the function's handler.
+func New(f Function) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /v1/uploads", httpapi.Handler(f.Log, f.upload))
+	return httpapi.Mux(f.Log, mux)
+}
+
+// body announces a picture. Bytes tells none from 0.
+type body struct {
+	ContentType string `json:"contentType"`
+	Bytes       *int64 `json:"bytes"`
+}
+
+// teach says what to do about what people try to send here.
+var teach = map[string]string{
+	"/data":     "Not here: PUT the picture's bytes to the uploadUrl of the answer.",
+	"/file":     "Not here: PUT the picture's bytes to the uploadUrl of the answer.",
+	"/fileName": "Not needed: a picture has no name here.",
+	"/size":     "Use bytes.",
+}
+
+// Upload is the answer: where to put the picture, and how.
+type Upload struct {
+	ID        string            `json:"id"`
+	UploadURL string            `json:"uploadUrl"`
+	Headers   map[string]string `json:"headers"`
+	ExpiresAt time.Time         `json:"expiresAt"`
+}
+
+func (f Function) upload(r *http.Request) (httpapi.Answer, error) {
+	owner, err := f.Auth.Owner(r.Context(), r)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	b, err := httpapi.Decode[body](r, maxBody, teach)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	id, key, ok := media.NewUpload(owner, b.ContentType)
+	if fields := b.faults(ok); len(fields) > 0 {
+		return httpapi.Answer{}, &task.Error{Code: task.CodeInvalidRequest, Status: http.StatusUnprocessableEntity, Fields: fields}
+	}
+	expires := f.Now().Add(linkLife).UTC().Truncate(time.Second) // never later than the link itself
+	link, header, err := f.Links.PutLink(r.Context(), key, *b.Bytes, linkLife)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	headers := make(map[string]string, len(header))
+	for name := range header {
+		headers[name] = header.Get(name)
+	}
+	return httpapi.Answer{Status: http.StatusCreated, Body: Upload{ID: id, UploadURL: link, Headers: headers, ExpiresAt: expires}}, nil
+}
+
+// faults are what is wrong with the picture as it is announced.
+func (b body) faults(known bool) (fields []task.Field) {
+	if !known {
+		fields = append(fields, task.Field{Pointer: "/contentType", Code: "not_available", Message: "A picture is image/png, image/jpeg or image/webp."})
+	}
+	switch {
+	case b.Bytes == nil:
+		fields = append(fields, task.Field{Pointer: "/bytes", Code: "required", Message: "Say how many bytes the picture's file has."})
+	case *b.Bytes < 1 || *b.Bytes > media.MaxUploadBytes:
+		fields = append(fields, task.Field{Pointer: "/bytes", Code: "out_of_range", Message: fmt.Sprintf("A picture to upload has 1 to %d bytes (%d MiB).", media.MaxUploadBytes, media.MaxUploadBytes>>20)})
+	}
+	return fields
+}

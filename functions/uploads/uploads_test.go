@@ -1,0 +1,146 @@
+package uploads_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/uploads"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// site is the function, served over HTTP, and what stands behind it.
+type site struct {
+	*lifecycletest.World
+	t        testing.TB
+	identity *lifecycletest.Identity
+	contract *httpapitest.Contract
+}
+
+func serve(t testing.TB) *site {
+	t.Helper()
+	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
+	s.identity = s.Identity(t)
+	s.Bucket.Now = s.Clock.Now
+	s.Site.Handle("/v1/uploads", uploads.New(uploads.Function{Auth: s.identity.Verifier, Links: s.Bucket, Now: s.Clock.Now, Log: s.Log}))
+	return s
+}
+
+// post announces a picture as ada, with headers as [httpapitest.NewRequest] takes them.
+func (s *site) post(body string, header ...string) httpapitest.Answer {
+	s.t.Helper()
+	header = append([]string{"Authorization", "Bearer " + s.identity.Token("ada"), "Content-Type", "application/json"}, header...)
+	return s.contract.Do(s.t, httpapitest.NewRequest(s.t, http.MethodPost, s.Settings.PublicURL+"/v1/uploads", strings.NewReader(body), header...))
+}
+
+// put puts a file where the answer says.
+func (s *site) put(u uploads.Upload, file string) int {
+	s.t.Helper()
+	r := httpapitest.NewRequest(s.t, http.MethodPut, u.UploadURL, strings.NewReader(file))
+	for name, value := range u.Headers {
+		r.Header.Set(name, value)
+	}
+	return httpapitest.Do(s.t, r).Status
+}
+
+// What is announced can be put, once, until the time that was said, and then
+// stands where a submit of the same owner looks for it.
+func TestUpload(t *testing.T) {
+	s := serve(t)
+	for _, contentType := range []string{"image/png", "image/jpeg", "image/webp"} {
+		var u uploads.Upload
+		s.post(fmt.Sprintf(`{"contentType":%q,"bytes":7}`, contentType)).JSON(t, http.StatusCreated, &u)
+		key, ok := media.UploadKey("ada", u.ID)
+		if !ok || !task.ValidID(u.ID) || !strings.Contains(u.UploadURL, key) || media.ContentType(key) != contentType {
+			t.Errorf("%+v, whose key is %s", u, key)
+		}
+		if got, ok := task.ParseSource("upload:" + u.ID); !ok || got.UploadID != u.ID {
+			t.Errorf("imageUrls does not take %s", u.ID)
+		}
+		if left := u.ExpiresAt.Sub(s.Clock.Now()); left != 15*time.Minute {
+			t.Errorf("it expires in %s", left)
+		}
+		s.Clock.Add(15*time.Minute - time.Second)
+		if got := s.put(u, "picture"); got != http.StatusOK {
+			t.Errorf("PUT: %d", got)
+		}
+		if got := s.put(u, "another"); got != http.StatusPreconditionFailed {
+			t.Errorf("a second PUT: %d", got)
+		}
+		link, err := s.Bucket.Link(t.Context(), key, time.Minute, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := httpapitest.Do(t, httpapitest.NewRequest(t, http.MethodGet, link, nil)); got.Status != http.StatusOK || got.Body != "picture" {
+			t.Errorf("it holds %d %q", got.Status, got.Body)
+		}
+	}
+	var late uploads.Upload
+	s.post(`{"contentType":"image/png","bytes":7}`).JSON(t, http.StatusCreated, &late)
+	s.Clock.Add(15 * time.Minute)
+	if got := s.put(late, "picture"); got != http.StatusForbidden {
+		t.Errorf("after its end: %d", got)
+	}
+	if log := s.Logged.Take(); strings.Contains(log, "signature=") || strings.Contains(log, media.UploadPrefix) {
+		t.Errorf("the log has the link: %s", log)
+	}
+}
+
+func TestLargest(t *testing.T) {
+	s := serve(t)
+	var u uploads.Upload
+	s.post(`{"contentType":"image/png","bytes":10485760}`).JSON(t, http.StatusCreated, &u)
+	if got := s.put(u, strings.Repeat("x", 10<<20)); got != http.StatusOK {
+		t.Errorf("10 MiB: %d", got)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	s := serve(t)
+	for body, want := range map[string]struct {
+		status int
+		faults string
+	}{
+		`{"contentType":"image/png","bytes":10485761}`:     {422, "/bytes out_of_range"},
+		`{"contentType":"image/png","bytes":0}`:            {422, "/bytes out_of_range"},
+		`{"contentType":"image/png","bytes":-1}`:           {422, "/bytes out_of_range"},
+		`{"contentType":"image/png"}`:                      {422, "/bytes required"},
+		`{"bytes":7}`:                                      {422, "/contentType not_available"},
+		`{}`:                                               {422, "/contentType not_available, /bytes required"},
+		`{"contentType":"image/gif","bytes":7}`:            {422, "/contentType not_available"},
+		`{"contentType":"image/svg+xml","bytes":7}`:        {422, "/contentType not_available"},
+		`{"contentType":"text/html","bytes":7}`:            {422, "/contentType not_available"},
+		`{"contentType":"image/png\r\nX: y","bytes":7}`:    {422, "/contentType not_available"},
+		`{"contentType":"image/png","bytes":"7"}`:          {422, "/bytes wrong_type"},
+		`{"contentType":"image/png","bytes":7.5}`:          {422, "/bytes wrong_type"},
+		`{"contentType":"image/png","bytes":1e99}`:         {422, "/bytes wrong_type"},
+		`{"contentType":null,"bytes":7}`:                   {400, "/contentType null"},
+		`{"contentType":"image/png","bytes":7,"size":7}`:   {400, "/size unknown_field"},
+		`{"contentType":"image/png","bytes":7,"bytes":7}`:  {400, "/bytes duplicate_field"},
+		`{"contentType":"image/png","bytes":7,"data":"A"}`: {400, "/data unknown_field"},
+		`[]`: {400, " wrong_type"},
+		``:   {400, " required"},
+	} {
+		got := s.post(body)
+		got.Problem(t, want.status, task.CodeInvalidRequest)
+		var p httpapi.Problem
+		got.JSON(t, want.status, &p)
+		var faults []string
+		for _, e := range p.Errors {
+			faults = append(faults, e.Pointer+" "+e.Code)
+		}
+		if joined := strings.Join(faults, ", "); joined != want.faults {
+			t.Errorf("%s: %s, want %s", body, joined, want.faults)
+		}
+	}
+	s.post(`{"contentType":"image/png","bytes":7,"x":"`+strings.Repeat("x", 4<<10)+`"}`).Problem(t, http.StatusRequestEntityTooLarge, task.CodeBodyTooLarge)
+	s.post(`{"contentType":"image/png","bytes":7}`, "Content-Type", "image/png").Problem(t, http.StatusUnsupportedMediaType, task.CodeUnsupportedMediaType)
+	s.post(`{"contentType":"image/png","bytes":7}`, "Authorization", "").Problem(t, http.StatusUnauthorized, task.CodeUnauthorized)
+	s.post(`{"contentType":"image/png","bytes":7}`, "Authorization", "Bearer x").Problem(t, http.StatusUnauthorized, task.CodeUnauthorized)
+}

@@ -1,0 +1,58 @@
+// Pictures from this machine: picked, or dropped on the form, and uploaded.
+
+import { byId, call, Refusal } from "./api.js";
+
+/** Uploads a file. It resolves to a picture to start from, or throws a Refusal. */
+async function upload(file) {
+  const { body } = await call("/v1/uploads", { method: "POST", body: { contentType: file.type, bytes: file.size } });
+  let answer;
+  try {
+    answer = await fetch(body.uploadUrl, { method: "PUT", headers: body.headers, body: file });
+  } catch {
+    throw new Refusal(0, { title: "The connection broke while it was uploaded." }, 0);
+  }
+  if (!answer.ok) throw new Refusal(answer.status, { title: "It could not be uploaded. Has the file been changed meanwhile?" }, 0);
+  return { entry: `upload:${body.id}`, picture: URL.createObjectURL(file), label: file.name };
+}
+
+/** Uploads what is picked or dropped: add gets each picture, busy how many are on their way. */
+export function startUploads({ add, busy }) {
+  const picker = byId("file");
+  const place = byId("start-from");
+  let running = 0;
+
+  const take = async (files) => {
+    const fault = place.querySelector("[data-fault]");
+    fault.textContent = "";
+    running += files.length;
+    busy(running);
+    await Promise.all([...files].map(async (file) => {
+      try {
+        add(await upload(file));
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        fault.textContent = [fault.textContent, `${file.name}: ${error.message}`].filter(Boolean).join(" ");
+      } finally {
+        running -= 1;
+        busy(running);
+      }
+    }));
+  };
+
+  byId("pick").addEventListener("click", () => picker.click());
+  picker.addEventListener("change", () => { take([...picker.files]); picker.value = ""; });
+
+  const dragsFiles = (event) => event.dataTransfer?.types.includes("Files");
+  // Beside the form, too: a file that misses it would be opened in its stead.
+  addEventListener("dragover", (event) => { if (dragsFiles(event)) event.preventDefault(); });
+  addEventListener("drop", (event) => {
+    if (!dragsFiles(event)) return;
+    event.preventDefault();
+    place.classList.remove("over");
+    if (byId("composer").contains(event.target)) take([...event.dataTransfer.files]);
+  });
+  byId("composer").addEventListener("dragenter", (event) => { if (dragsFiles(event)) place.classList.add("over"); });
+  byId("composer").addEventListener("dragleave", (event) => {
+    if (!byId("composer").contains(event.relatedTarget)) place.classList.remove("over");
+  });
+}

@@ -1,0 +1,185 @@
+// The example client against a running bin/local, as `make test-web` has built both.
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+
+import { Client } from "./build/client.js";
+import { faults, moodboardItems, presetStatus, price, share } from "./build/moodboard.js";
+
+const binary = new URL("../../bin/local", import.meta.url).pathname;
+const contract = new URL("../../openapi.yaml", import.meta.url).pathname;
+const target = { kind: "moodboard", id: "web" };
+let folder, server, base, token;
+let tokens = 0; // that were asked for
+const client = (options = {}) => new Client({ base, token: async () => { tokens++; return token; }, ...options });
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "nanobanana-web-"));
+  server = spawn(binary, ["-addr", "127.0.0.1:0", "-data", folder], {
+    env: { PATH: process.env.PATH, HOME: folder, SWEEP_EVERY: "1s", POLL_EVERY: "1s" }, stdio: ["ignore", "pipe", "ignore"],
+  });
+  base = await new Promise((resolve, reject) => {
+    let said = "";
+    server.stdout.on("data", (chunk) => {
+      const listening = /^listening on (\S+)$/m.exec((said += chunk));
+      if (listening) resolve(listening[1]);
+    });
+    server.on("exit", (code) => reject(new Error(`bin/local ended with ${code}`)));
+  });
+  token = await tokenOf("ada");
+});
+
+after(async () => {
+  const ended = new Promise((resolve) => server.on("exit", resolve));
+  server.kill("SIGTERM");
+  await ended;
+  await rm(folder, { recursive: true });
+});
+
+async function tokenOf(owner) {
+  const { stdout } = await promisify(execFile)(binary, ["token", "-addr", base.slice("http://".length), "-data", folder, owner]);
+  return stdout.trim();
+}
+
+/** Sets the simulator's switch for refusals. */
+async function refuse(word) {
+  const answer = await fetch(base + "/local/simulator", {
+    method: "PUT", headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ loseCallbacks: false, repeatCallbacks: 1, refuse: word, slow: false }),
+  });
+  assert.equal(answer.status, 200);
+}
+
+test("the contract is served as it is", async () => {
+  const answer = await fetch(base + "/openapi.yaml");
+  assert.equal(answer.headers.get("Content-Type"), "application/yaml");
+  assert.equal(await answer.text(), await readFile(contract, "utf8"));
+});
+
+test("the map to Preset's statuses is the contract's", async () => {
+  const [, block] = /x-preset-status:\n((?: {8}\w+: \w+\n)+)/.exec(await readFile(contract, "utf8"));
+  const map = Object.fromEntries(block.trim().split("\n").map((line) => line.trim().split(": ")));
+  assert.deepEqual(map, presetStatus);
+});
+
+test("a wish is made once, followed, listed, edited and mapped", async () => {
+  const c = client(), key = crypto.randomUUID(), wish = { prompt: "A lighthouse at dusk", aspectRatio: "4:3", numImages: 2, target };
+  const first = await c.submit(wish, key);
+  assert.equal(first.replayed, false);
+  const again = await c.submit(wish, key);
+  assert.deepEqual([again.replayed, again.task.id], [true, first.task.id]);
+
+  const seen = [], shares = [];
+  const before = tokens;
+  const done = await c.wait(first.task.id, (t) => { seen.push(t.status); shares.push(share(t)); });
+  assert.equal(done.status, "succeeded");
+  assert.equal(done.progress, undefined);
+  assert.ok(new Set(seen).size === seen.length, `each change is seen once: ${seen}`);
+  assert.ok(shares.slice(0, -1).every((s) => s >= 0 && s < 1) && shares.at(-1) === 1, `${shares}`);
+  assert.ok(tokens - before >= seen.length, "the token is asked for before each call");
+
+  const edit = await c.submit({ prompt: "The same, in snow", imageUrls: [`task:${done.id}/2`], target }, crypto.randomUUID());
+  assert.equal((await c.wait(edit.task.id)).parent, done.id);
+
+  const items = moodboardItems(await all(c.list(target)));
+  assert.equal(items.length, 3);
+  for (const item of items) {
+    assert.deepEqual(Object.keys(item).sort(), ["enhanced_url", "enhancement_status", "enhancement_task_id", "height", "original_url", "source", "thumbnail_url", "width"]);
+    assert.deepEqual([item.source, item.enhancement_status], ["ai-enhanced", "completed"]);
+    for (const link of [item.enhanced_url, item.thumbnail_url]) {
+      const picture = await fetch(link);
+      assert.equal(picture.status, 200);
+      assert.match(picture.headers.get("Content-Type"), /^image\//);
+    }
+    assert.ok(item.width > 0 && item.height > 0);
+  }
+  assert.equal(items[0].original_url, done.images[1].url);
+  assert.equal(items[1].original_url, null);
+});
+
+async function all(generator) {
+  const found = [];
+  for await (const x of generator) found.push(x);
+  return found;
+}
+
+test("a prompt that is refused says why, and its item has failed", async () => {
+  await refuse("policy");
+  try {
+    const { task } = await client().submit({ prompt: "What nobody may see" }, crypto.randomUUID());
+    const done = await client().wait(task.id);
+    assert.deepEqual([done.status, done.error.code, done.error.retryable], ["failed", "content_policy", false]);
+    assert.ok(done.error.message && done.error.hint);
+    assert.deepEqual(moodboardItems([done]).map((i) => [i.enhancement_status, i.enhanced_url]), [["failed", null]]);
+  } finally {
+    await refuse("");
+  }
+});
+
+test("a faulty wish is a problem that names its fields", async () => {
+  await assert.rejects(client().submit({ prompt: "x", resolution: "4K", numImages: 9 }, crypto.randomUUID()), (e) => {
+    assert.deepEqual([e.name, e.status, e.code], ["ApiError", 422, "invalid_request"]);
+    assert.deepEqual(e.fields.map((f) => f.pointer).sort(), ["/numImages", "/resolution"]);
+    return e.hint !== "" && e.requestId !== "";
+  });
+  await assert.rejects(client({ token: async () => "" }).wait("x"), { status: 401, code: "unauthorized" });
+  await assert.rejects(client().wait("0".repeat(26)), { status: 404, code: "not_found" });
+});
+
+test("options are checked by the server's own table", async () => {
+  const models = await client().models();
+  for (const model of models) {
+    for (const resolution of [undefined, "1K", "8K"]) {
+      for (const aspectRatio of [undefined, "21:9", "8:1"]) {
+        for (const numImages of [undefined, 4, 5]) {
+          const wish = { prompt: "A boat", model: model.id, resolution, aspectRatio, numImages };
+          const judged = await client().submit(wish, crypto.randomUUID()).then(() => [], (e) => { assert.equal(e.status, 422); return e.fields; });
+          assert.equal(faults(wish, models).length, judged.length, JSON.stringify(wish));
+        }
+      }
+    }
+  }
+  assert.deepEqual(faults({ prompt: "🍌".repeat(5000) }, models), []);
+  assert.equal(faults({ prompt: " " }, models).length, 1);
+  assert.equal(price({ prompt: "x", numImages: 3 }, models), 12);
+  assert.equal(price({ prompt: "x", model: "nano-banana-2", resolution: "2K" }, models), 12);
+});
+
+/** A gateway that answers these one after the other, the last for ever. */
+async function gateway(t, ...answers) {
+  const keys = [];
+  const stand = createServer((request, response) => {
+    keys.push(request.headers["idempotency-key"]);
+    const { status, body, headers } = answers.length > 1 ? answers.shift() : answers[0];
+    response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(body);
+  });
+  await new Promise((resolve) => stand.listen(0, "127.0.0.1", resolve));
+  t.after(() => stand.close());
+  return { at: `http://127.0.0.1:${stand.address().port}`, keys };
+}
+
+test("the gateway's own refusals are understood, and those that pass repeated", async (t) => {
+  const busy = { status: 429, body: '{"message":"Too Many Requests"}', headers: { "Retry-After": "0" } };
+  const lost = { status: 504, body: '{"message":"Endpoint request timed out"}' };
+  const made = { status: 202, body: '{"id":"made"}', headers: { "Idempotency-Replayed": "true" } };
+  const passing = await gateway(t, busy, lost, { status: 503, body: "<html>" }, made);
+  const { task, replayed } = await client({ base: passing.at }).submit({ prompt: "x" }, "one");
+  assert.deepEqual([task.id, replayed, passing.keys], ["made", true, ["one", "one", "one", "one"]]);
+
+  const lasting = await gateway(t, busy);
+  await assert.rejects(client({ base: lasting.at, tries: 2 }).models(), { status: 429, code: "gateway", message: "Too Many Requests" });
+  const none = await gateway(t, { status: 404, body: '{"message":"Not Found"}' });
+  await assert.rejects(client({ base: none.at }).models(), { status: 404, code: "gateway", message: "Not Found" });
+  assert.equal(none.keys.length, 1, "what does not pass is not repeated");
+});
+
+test("waiting ends when it is no longer wanted", async () => {
+  const { task } = await client().submit({ prompt: "A long wait" }, crypto.randomUUID());
+  const stop = new AbortController();
+  await assert.rejects(client().wait(task.id, () => stop.abort(new Error("gone elsewhere")), stop.signal), /gone elsewhere|abort/i);
+});

@@ -1,0 +1,117 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// Whose token it is, and whom it names, decides.
+func TestOwnerOnBehalfOf(t *testing.T) {
+	c := newClock()
+	mint := newMint(t, c)
+	p := newProvider(t, mint)
+	token, kept := config.NewServiceToken("preset")
+	rolled, keptToo := config.NewServiceToken("old")
+	stranger, _ := config.NewServiceToken("preset")
+	v := newVerifier(t, p, c, withTokens(config.ServiceTokens{kept, keptToo}, nil))
+	person := must(mint.Token("ada", time.Hour))
+	invalid := &task.Error{Code: task.CodeInvalidRequest}
+	for name, test := range map[string]struct {
+		token  string
+		behalf []string
+		origin string
+		want   error
+		owner  string
+	}{
+		"for ada":                         {token: token, behalf: []string{"ada"}, owner: "ada"},
+		"with the token that goes":        {token: rolled, behalf: []string{"ada"}, owner: "ada"},
+		"for the longest owner":           {token: token, behalf: []string{strings.Repeat("x", 128)}, owner: strings.Repeat("x", 128)},
+		"for nobody":                      {token: token, want: invalid},
+		"for an empty owner":              {token: token, behalf: []string{""}, want: invalid},
+		"for two":                         {token: token, behalf: []string{"ada", "bob"}, want: invalid},
+		"for one twice":                   {token: token, behalf: []string{"ada", "ada"}, want: invalid},
+		"for two, joined by the gateway":  {token: token, behalf: []string{"ada,bob"}, want: invalid},
+		"for a longer owner":              {token: token, behalf: []string{strings.Repeat("x", 129)}, want: invalid},
+		"for an owner with a space":       {token: token, behalf: []string{"a b"}, want: invalid},
+		"for an owner beyond ASCII":       {token: token, behalf: []string{"ädä"}, want: invalid},
+		"for an owner with a newline":     {token: token, behalf: []string{"ada\n"}, want: invalid},
+		"from a page":                     {token: token, behalf: []string{"ada"}, origin: "https://app.example.com", want: auth.ErrForbidden},
+		"from a page without an origin":   {token: token, behalf: []string{"ada"}, origin: "null", want: auth.ErrForbidden},
+		"from a page, for nobody":         {token: token, origin: "https://app.example.com", want: auth.ErrForbidden},
+		"a stranger's":                    {token: stranger, behalf: []string{"ada"}, want: auth.ErrUnauthorized},
+		"a stranger's, for nobody":        {token: stranger, want: auth.ErrUnauthorized},
+		"cut":                             {token: token[:40], behalf: []string{"ada"}, want: auth.ErrUnauthorized},
+		"the prefix alone":                {token: "nbs_", behalf: []string{"ada"}, want: auth.ErrUnauthorized},
+		"what the secret keeps of it":     {token: kept.Hash, behalf: []string{"ada"}, want: auth.ErrUnauthorized},
+		"a person's, for another":         {token: person, behalf: []string{"bob"}, want: auth.ErrForbidden},
+		"a person's, for himself":         {token: person, behalf: []string{"ada"}, want: auth.ErrForbidden},
+		"a person's, for an empty one":    {token: person, behalf: []string{""}, want: auth.ErrForbidden},
+		"a person's, from a page":         {token: person, origin: "https://app.example.com", owner: "ada"},
+		"no token of anybody's, for bob":  {token: "x", behalf: []string{"bob"}, want: auth.ErrUnauthorized},
+		"a person's, expired, for bob":    {token: must(mint.Token("ada", -time.Hour)), behalf: []string{"bob"}, want: auth.ErrUnauthorized},
+		"a third-party client's, for bob": {token: must(mint.Sign(with(mint.Claims("ada", time.Hour), "client_id", "x"))), behalf: []string{"bob"}, want: auth.ErrForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request("Bearer " + test.token)
+			for _, owner := range test.behalf {
+				r.Header.Add("On-Behalf-Of", owner)
+			}
+			if test.origin != "" {
+				r.Header.Set("Origin", test.origin)
+			}
+			owner, err := v.Owner(t.Context(), r)
+			if test.want == invalid {
+				e, ok := errors.AsType[*task.Error](err)
+				if owner != "" || !ok || e.Code != task.CodeInvalidRequest || len(e.Fields) != 1 || !strings.Contains(e.Fields[0].Message, "On-Behalf-Of") {
+					t.Errorf("%q, %v; want an invalid request that names the header", owner, err)
+				}
+				return
+			}
+			check(t, owner, err, test.want, test.token)
+			if owner != test.owner {
+				t.Errorf("owner %q, want %q", owner, test.owner)
+			}
+		})
+	}
+}
+
+func withTokens(tokens config.ServiceTokens, err error) func(*auth.Config) {
+	return func(c *auth.Config) {
+		c.ServiceTokens = func(context.Context) (config.ServiceTokens, error) { return tokens, err }
+	}
+}
+
+// Without tokens set none is accepted; while nobody can tell, the answer is
+// neither yes nor no, and people's tokens are as good as ever.
+func TestOwnerServiceTokens(t *testing.T) {
+	c := newClock()
+	mint := newMint(t, c)
+	p := newProvider(t, mint)
+	token, _ := config.NewServiceToken("preset")
+	for name, test := range map[string]struct {
+		options []func(*auth.Config)
+		want    error
+	}{
+		"not wired":               {nil, auth.ErrUnauthorized},
+		"none set":                {[]func(*auth.Config){withTokens(nil, nil)}, auth.ErrUnauthorized},
+		"the secret out of reach": {[]func(*auth.Config){withTokens(nil, errors.New("down"))}, auth.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVerifier(t, p, c, test.options...)
+			r := request("Bearer " + token)
+			r.Header.Set("On-Behalf-Of", "ada")
+			owner, err := v.Owner(t.Context(), r)
+			check(t, owner, err, test.want, token)
+			person := must(mint.Token("ada", time.Hour))
+			owner, err = v.Owner(t.Context(), request("Bearer "+person))
+			check(t, owner, err, nil, person)
+		})
+	}
+}

@@ -1,0 +1,113 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// inspectTime is how long uploads are looked at: with it a submit still starts
+// its POST in time. Within one region fourteen of the largest take two seconds.
+const inspectTime = 4 * time.Second
+
+var (
+	noUpload  = &fault{"not_found", "You have no such upload, or it was never finished. Upload the picture again."}
+	notUpload = &fault{"not_a_picture", fmt.Sprintf("This upload is no whole PNG, JPEG or WebP picture of its announced type, or has more than %d megapixels or %d pixels on a side.",
+		media.MaxPixels/1_000_000, media.MaxSide)}
+)
+
+// inspect looks at the uploads among inputs, before anything is stored or paid
+// for: they have to be there, and to be pictures as far as media.Inspect tells.
+// No more, because the decoders would make every submit start later; what only
+// they would find the provider finds, and its refusal costs nothing. Uploads
+// that cannot be used are a *task.Error with a field each.
+func (s *Service) inspect(ctx context.Context, ins inputs) error {
+	ctx, cancel := context.WithTimeout(ctx, inspectTime)
+	defer cancel()
+	faults, errs := make([]*fault, len(ins)), make([]error, len(ins))
+	var all sync.WaitGroup
+	for i, in := range ins {
+		if in.upload {
+			all.Go(func() { faults[i], errs[i] = s.inspectUpload(ctx, in.key) })
+		}
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return unavailable(err)
+	}
+	var fields []task.Field
+	for i, fault := range faults {
+		if fault != nil {
+			fields = append(fields, *fault.at(i))
+		}
+	}
+	if len(fields) > 0 {
+		return &task.Error{Code: task.CodeInvalidRequest, Status: 422, Fields: fields}
+	}
+	return nil
+}
+
+func (s *Service) inspectUpload(ctx context.Context, key string) (*fault, error) {
+	body, err := s.open(ctx, key)
+	switch {
+	case err != nil:
+		return nil, err
+	case body == nil:
+		return noUpload, nil
+	}
+	defer func() { _ = body.Close() }()
+	limited := &io.LimitedReader{R: body, N: media.MaxUploadBytes + 1}
+	found, err := media.Inspect(limited)
+	switch {
+	case errors.Is(err, media.ErrNotPicture):
+		return notUpload, nil
+	case ctx.Err() != nil:
+		// It is there, of the type and length that its signature fixed. Who
+		// sends many large ones is not turned away for ever because of that.
+		s.Log.WarnContext(ctx, "an upload could not be looked at in time")
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading an upload: %w", err)
+	case found.ContentType != media.ContentType(key) || limited.N == 0:
+		return notUpload, nil
+	}
+	return nil, nil
+}
+
+// open reads the object under a key by a link, since an S3 client would double
+// the function. The body is nil where there is no object.
+func (s *Service) open(ctx context.Context, key string) (io.ReadCloser, error) {
+	link, err := s.Links.Link(ctx, key, time.Minute, "")
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
+	if err != nil {
+		return nil, errors.New("the link to an upload is not one") // err quotes it
+	}
+	resp, err := s.HTTP.Do(r)
+	if err != nil {
+		if quoting, ok := errors.AsType[*url.Error](err); ok {
+			err = quoting.Err // without the link, which is signed
+		}
+		return nil, fmt.Errorf("asking for an upload: %w", err)
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return resp.Body, nil
+	case http.StatusNotFound, http.StatusForbidden:
+		// To who may not list a bucket S3 says 403 of what is not there.
+		s.Log.Log(ctx, slog.LevelInfo, "there is no such upload", "status", resp.StatusCode)
+		return nil, resp.Body.Close()
+	}
+	return nil, errors.Join(fmt.Errorf("asking for an upload: %s", resp.Status), resp.Body.Close())
+}

@@ -1,0 +1,128 @@
+package media
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"strconv"
+	"time"
+)
+
+// PutLink implements Uploader.
+func (d *DirBucket) PutLink(_ context.Context, key string, size int64, ttl time.Duration) (string, http.Header, error) {
+	if !validKey(key) || size < 1 {
+		return "", nil, fmt.Errorf("media: put link: %q of %d bytes is no object", key, size)
+	}
+	expires, length := strconv.FormatInt(d.Now().Add(ttl).Unix(), 10), strconv.FormatInt(size, 10)
+	query := url.Values{"expires": {expires}, "bytes": {length}, "signature": {d.sign("write", key, expires, length)}}
+	return d.baseURL() + LinkPath + key + "?" + query.Encode(), http.Header{
+		"Content-Type": {ContentType(key)}, "If-None-Match": {"*"},
+	}, nil
+}
+
+// preflight lets pages of any origin use a link, from which nobody can tell
+// where it was made.
+func preflight(w http.ResponseWriter) {
+	w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, PUT")
+	w.Header().Set("Access-Control-Allow-Headers", "Content-Type, If-None-Match")
+	w.Header().Set("Access-Control-Max-Age", "3600")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// receive answers a PUT by a link of PutLink: 403 unless the signature is right
+// and fresh, and the request the one that was signed; 412 where there is an
+// object already, as S3 does.
+func (d *DirBucket) receive(w http.ResponseWriter, r *http.Request, key string) {
+	query := r.URL.Query()
+	length := query.Get("bytes")
+	size, err := strconv.ParseInt(length, 10, 64)
+	asSigned := r.ContentLength == size && r.Header.Get("Content-Type") == ContentType(key) && r.Header.Get("If-None-Match") == "*"
+	if err != nil || !asSigned || !d.signed("write", key, length, query) {
+		http.Error(w, "this link is wrong or has expired, or is for another file", http.StatusForbidden)
+		return
+	}
+	err = d.accept(key, http.MaxBytesReader(w, r.Body, size), size)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		http.Error(w, "this has been uploaded already", http.StatusPreconditionFailed)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		http.Error(w, "the file broke off before its end", http.StatusBadRequest)
+	case err != nil:
+		http.Error(w, "this could not be stored", http.StatusInternalServerError)
+	}
+}
+
+// accept stores body under key, where there must be nothing. Of two at once one
+// comes second: a file is linked to its name only when it is all there.
+func (d *DirBucket) accept(key string, body io.Reader, size int64) error {
+	if _, err := d.root.Stat(key); err == nil {
+		return fs.ErrExist
+	}
+	dir := path.Dir(key)
+	if err := d.root.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	folder, err := d.root.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	temp := "." + rand.Text()
+	err = copyTo(folder, temp, body, size)
+	if err == nil {
+		err = folder.Link(temp, path.Base(key))
+	}
+	if err := errors.Join(err, folder.Remove(temp)); err != nil {
+		return err
+	}
+	return d.settle(dir)
+}
+
+// copyTo makes the file name in folder out of body, safe on disk when it returns nil.
+func copyTo(folder *os.Root, name string, body io.Reader, size int64) error {
+	file, err := folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if n, err := io.Copy(file, body); err != nil {
+		return err
+	} else if n != size {
+		return io.ErrUnexpectedEOF
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// Expire deletes what came under prefix, which has to end in a slash, more than
+// age ago: what a lifecycle rule does in S3. Files that a crash left half
+// written go, too.
+func (d *DirBucket) Expire(ctx context.Context, prefix string, age time.Duration) error {
+	if !dirPattern().MatchString(prefix) {
+		return fmt.Errorf("media: expire: %q is no prefix", prefix)
+	}
+	end := d.Now().Add(-age)
+	err := fs.WalkDir(d.root.FS(), path.Clean(prefix), func(name string, e fs.DirEntry, err error) error {
+		if err = errors.Join(err, ctx.Err()); err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && info.ModTime().Before(end) {
+			err = d.root.Remove(name)
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("media: expire %s: %w", prefix, err)
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+package task
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Target is the moodboard, Showcase or other place the pictures are for.
+type Target struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+}
+
+// String gives KIND:ID.
+func (t Target) String() string { return t.Kind + ":" + t.ID }
+
+// ParseTarget reads KIND:ID.
+func ParseTarget(s string) (Target, bool) {
+	kind, id, _ := strings.Cut(s, ":")
+	t := Target{kind, id}
+	return t, len(t.Faults()) == 0
+}
+
+// Faults lists what keeps it from being a target; pointers are from it on.
+func (t Target) Faults() []Field {
+	var fs faults
+	if !targetKind().MatchString(t.Kind) {
+		fs.add("/kind", "invalid", "A kind is a lowercase word such as moodboard or showcase, up to 32 characters.")
+	}
+	if n := utf8.RuneCountInString(t.ID); n < 1 || n > maxTargetID || !printable(t.ID) {
+		fs.add("/id", "invalid", fmt.Sprintf("An id has 1 to %d visible characters.", maxTargetID))
+	}
+	return fs
+}
+
+// SetTarget has the pictures be for another place. That changes no status, so
+// it is lawful in each; of a deleted task it is ErrNotFound. The fingerprint
+// stays that of what was asked for: a replay still finds the task.
+func (t *Task) SetTarget(to Target, now time.Time) error {
+	switch {
+	case t.Deleted():
+		return ErrNotFound
+	case t.Target != nil && *t.Target == to:
+		return nil
+	}
+	t.Target = &to
+	t.UpdatedAt = stamp(now)
+	return nil
+}

@@ -1,0 +1,37 @@
+package tasktest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// testBalance keeps one balance after another: the newest stays.
+func testBalance(t *testing.T, h Harness) {
+	if b, err := h.Store.Balance(t.Context()); b != (task.Balance{}) || err != nil {
+		t.Errorf("at first: %+v, %v", b, err)
+	}
+	first := task.Balance{Credits: 1234.125, AsOf: start.Add(time.Millisecond), Level: task.LevelFine}
+	later := task.Balance{Credits: -3.5, AsOf: start.Add(time.Minute), Level: task.LevelEmpty}
+	huge := task.Balance{Credits: 1e15, AsOf: start.Add(time.Hour), Level: "a newer release's"}
+	for _, step := range []struct{ set, want task.Balance }{
+		{first, first}, {later, later},
+		{first, later}, // an older check that comes late
+		{task.Balance{Credits: 9, AsOf: later.AsOf}, later},
+		{huge, huge},
+	} {
+		if err := h.Store.SetBalance(t.Context(), step.set); err != nil {
+			t.Fatalf("%+v: %v", step.set, err)
+		}
+		if b, err := h.Store.Balance(t.Context()); b != step.want || err != nil {
+			t.Errorf("after %+v: %+v, %v; want %+v", step.set, b, err, step.want)
+		}
+	}
+	for id, err := range h.Store.Due(t.Context(), start.Add(1000*time.Hour)) {
+		t.Errorf("the balance is due as a task: %q, %v", id, err)
+	}
+	if until, err := h.Store.Paused(t.Context()); !until.IsZero() || err != nil {
+		t.Errorf("it pauses sweeps: %v, %v", until, err)
+	}
+}

@@ -1,0 +1,62 @@
+package taskbolt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+var balanceKey = []byte("last")
+
+// balance is how a task.Balance is kept.
+type balance struct {
+	Credits float64    `json:"credits"`
+	AsOf    int64      `json:"asOf"` // milliseconds since 1970
+	Level   task.Level `json:"level"`
+}
+
+// SetBalance implements task.Store.
+func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
+	row := balance{Credits: b.Credits, AsOf: b.AsOf.UnixMilli(), Level: b.Level}
+	text, err := json.Marshal(row)
+	if err != nil {
+		return fmt.Errorf("taskbolt: the balance: %w", err)
+	}
+	return s.write(ctx, func(tx *bbolt.Tx) error {
+		stands, err := lastBalance(tx)
+		if err != nil || stands != nil && stands.AsOf >= row.AsOf {
+			return err
+		}
+		return tx.Bucket(bucketBalance).Put(balanceKey, text)
+	})
+}
+
+// Balance implements task.Store.
+func (s *Store) Balance(ctx context.Context) (b task.Balance, err error) {
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
+		stands, err := lastBalance(tx)
+		if stands != nil {
+			b = task.Balance{Credits: stands.Credits, AsOf: time.UnixMilli(stands.AsOf).UTC(), Level: stands.Level}
+		}
+		return err
+	})
+	return b, err
+}
+
+// lastBalance reads what stands; nil if nothing does.
+func lastBalance(tx *bbolt.Tx) (*balance, error) {
+	text := tx.Bucket(bucketBalance).Get(balanceKey)
+	if text == nil {
+		return nil, nil
+	}
+	var b balance
+	if err := json.Unmarshal(text, &b); err != nil {
+		return nil, fmt.Errorf("the balance: %w", err)
+	}
+	return &b, nil
+}

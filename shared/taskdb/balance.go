@@ -1,0 +1,58 @@
+package taskdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+const balanceID = "BALANCE"
+
+// SetBalance implements task.Store.
+func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
+	row := key(balanceID)
+	row[attrCredits] = &types.AttributeValueMemberN{Value: strconv.FormatFloat(b.Credits, 'f', -1, 64)}
+	row[attrAsOf] = number(b.AsOf.UnixMilli())
+	row[attrLevel] = text(string(b.Level))
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: s.table, Item: row,
+		ConditionExpression:       aws.String("attribute_not_exists(id) OR #asOf < :asOf"),
+		ExpressionAttributeNames:  map[string]string{"#asOf": attrAsOf},
+		ExpressionAttributeValues: item{":asOf": row[attrAsOf]},
+	})
+	var newer *types.ConditionalCheckFailedException
+	if errors.As(err, &newer) { // or our own, whose answer was lost
+		return nil
+	}
+	return translate("keep the balance", err)
+}
+
+// Balance implements task.Store.
+func (s *Store) Balance(ctx context.Context) (task.Balance, error) {
+	row, err := s.read(ctx, balanceID)
+	if err != nil || row == nil {
+		return task.Balance{}, err
+	}
+	credits, creditsErr := strconv.ParseFloat(numberOf(row, attrCredits), 64)
+	asOf, asOfErr := strconv.ParseInt(numberOf(row, attrAsOf), 10, 64)
+	if err := errors.Join(creditsErr, asOfErr); err != nil {
+		return task.Balance{}, fmt.Errorf("taskdb: row %s: %w", balanceID, err)
+	}
+	return task.Balance{Credits: credits, AsOf: time.UnixMilli(asOf).UTC(), Level: task.Level(textOf(row, attrLevel))}, nil
+}
+
+func numberOf(row item, name string) string {
+	n, _ := row[name].(*types.AttributeValueMemberN)
+	if n == nil {
+		return ""
+	}
+	return n.Value
+}

@@ -1,0 +1,50 @@
+package taskdb
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// timingsID is the row of all timings, each an attribute: kind#slot, seconds.
+// There are at most TimingSlots of a kind, and few kinds: some 4 KB.
+const timingsID = "TIMINGS"
+
+// Time implements task.Store.
+func (s *Store) Time(ctx context.Context, x task.Timing) error {
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: s.table, Key: key(timingsID),
+		UpdateExpression:          aws.String("SET #slot = :seconds"),
+		ExpressionAttributeNames:  map[string]string{"#slot": x.Kind + "#" + strconv.Itoa(x.Slot)},
+		ExpressionAttributeValues: item{":seconds": number(int64(x.Seconds))},
+	})
+	return translate("keep a timing", err)
+}
+
+// Timings implements task.Store.
+func (s *Store) Timings(ctx context.Context) (map[string][]int, error) {
+	row, err := s.read(ctx, timingsID)
+	if err != nil {
+		return nil, err
+	}
+	timings := map[string][]int{}
+	for name, value := range row {
+		kind, _, slot := strings.Cut(name, "#")
+		n, is := value.(*types.AttributeValueMemberN)
+		if !slot || !is {
+			continue // the id
+		}
+		seconds, err := strconv.Atoi(n.Value)
+		if err != nil {
+			return nil, translate("read timings", err)
+		}
+		timings[kind] = append(timings[kind], seconds)
+	}
+	return timings, nil
+}
