@@ -22,7 +22,7 @@ const (
 // its own alone. "*test" packages may be imported by tests and local.
 var layers = [][]string{
 	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/config", "shared/awsenv"},
-	{"shared/taskbolt", "shared/picture", "shared/taskdb", "shared/s3bucket", "shared/s3link", "shared/secret", "shared/auth", "shared/httpapi", "shared/lifecycle"},
+	{"shared/taskbolt", "shared/picture", "shared/taskdb", "shared/s3bucket", "shared/s3link", "shared/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
 		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "local", "local/aws/standins"},
@@ -33,7 +33,7 @@ var layers = [][]string{
 var linked = map[string][]string{
 	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "x/time"},
 	"tasks":    {"dynamodb", "go-jose", "json", "secretsmanager"},
-	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "x/time"},
+	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "standard-webhooks", "x/time"},
 	"callback": {"dynamodb", "json", "secretsmanager", "x/time"},
 	"images":   {"json", "secretsmanager"},
 	"uploads":  {"go-jose", "json", "secretsmanager"},

@@ -15,6 +15,8 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/taskdb"
+	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
 // By the real binaries: the write that ends a task carries the notice, a
@@ -69,5 +71,53 @@ func TestNotices(t *testing.T) {
 	}
 	if w.source["notify"].GivenUp() != 0 {
 		t.Error("the function failed a batch")
+	}
+}
+
+// By the real binaries: the scheduled check tells the receiver of the credits,
+// signed by the secret's key. One that is away is told by the next check, by
+// the same name, and people see the balance meanwhile.
+func TestCreditsNews(t *testing.T) {
+	t.Parallel()
+	receiver := webhooktest.NewReceiver(t)
+	w := newWorld(t, map[string]string{"NOTIFY_URL": receiver.URL, "LOW_CREDITS": "100"})
+	w.hide(webhooktest.Query)
+	key, err := base64.StdEncoding.DecodeString(notifyKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(balance float64) (told []webhooktest.Delivery) {
+		t.Helper()
+		w.sim.SetBalance(balance)
+		if _, err := w.function["credits"].Invoke(t.Context(), w.event("credits-check")); err != nil {
+			t.Fatalf("%v\n%s", err, w.function["credits"].Log())
+		}
+		told = receiver.Take()
+		for _, d := range told {
+			httpapitest.Load(t).CheckJSON(t, "CreditsNotice", d.Body)
+			if !d.SignedBy(key) {
+				t.Errorf("not signed: %v", d.Header)
+			}
+		}
+		return told
+	}
+	if told := check(1000); len(told) > 0 {
+		t.Errorf("told %s", told[0].Body)
+	}
+	receiver.Answer(webhooktest.Status(http.StatusServiceUnavailable))
+	first := check(50)
+	if kept, err := taskdb.New(w.aws, w.table).Balance(t.Context()); err != nil || kept.Credits != 50 {
+		t.Errorf("kept %+v, %v", kept, err)
+	}
+	receiver.Answer(nil)
+	second := check(49)
+	if len(first) != 1 || len(second) != 1 || first[0].ID() != second[0].ID() || !strings.HasPrefix(first[0].ID(), "credits-low-") {
+		t.Fatalf("told %v, then %v", first, second)
+	}
+	if told := check(48); len(told) > 0 {
+		t.Errorf("told %s", told[0].Body)
+	}
+	if told := check(500); len(told) != 1 || !strings.HasPrefix(told[0].ID(), "credits-restored-") {
+		t.Errorf("told %v", told)
 	}
 }

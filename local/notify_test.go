@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
 // With NOTIFY_URL a receiver on this machine is told, signed by NOTIFY_KEY or
@@ -68,6 +69,34 @@ func TestNotices(t *testing.T) {
 				t.Errorf("the banner is %s", banner.String())
 			}
 		})
+	}
+}
+
+// The receiver is told of the credits, too, as the simulator's balance falls
+// and rises.
+func TestCreditsNews(t *testing.T) {
+	t.Parallel()
+	key, spelt := webhooktest.KeyOf("k")
+	receiver := webhooktest.NewReceiver(t)
+	env := maps.Clone(hurry)
+	env["NOTIFY_URL"], env["NOTIFY_KEY"] = receiver.URL, string(spelt.Key)
+	r := runLocal(t, env)
+	for _, step := range []struct {
+		balance float64
+		told    string
+	}{{50, "credits-low-"}, {0, "credits-empty-"}, {1000, "credits-restored-"}} {
+		r.studio.simulator.SetBalance(step.balance)
+		var all []webhooktest.Delivery
+		eventually(t, func() error {
+			if all = append(all, receiver.Take()...); len(all) == 0 {
+				return fmt.Errorf("nobody was told of %v", step.balance)
+			}
+			return nil
+		})
+		if len(all) != 1 || !strings.HasPrefix(all[0].ID(), step.told) || !all[0].SignedBy(key) {
+			t.Errorf("told %d times, with %v", len(all), all[0].Header)
+		}
+		httpapitest.Load(t).CheckJSON(t, "CreditsNotice", all[0].Body)
 	}
 }
 

@@ -31,6 +31,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/picture"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
+	"github.com/preset/nanobanana-functions/shared/webhook"
 )
 
 // options say how to run.
@@ -144,7 +145,7 @@ func settings(o options, origin string) (config.Settings, error) {
 		return c, err
 	}
 	k.fill(&c)
-	if _, err := notify.Key(string(c.NotifyKey)); err != nil {
+	if _, err := webhook.Key(string(c.NotifyKey)); err != nil {
 		return c, fmt.Errorf("NOTIFY_KEY %w", err)
 	}
 	if c.BaseURL == "" {
@@ -206,7 +207,9 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	mux.Handle("DELETE /v1/tasks/{id}", own)
 	mux.Handle("POST /v1/callbacks/{id}/{attempt}/{token}", limited(callback.New(callback.Function{Secrets: secrets, Service: s.service, Log: log}), 15*time.Second))
 	mux.Handle("GET /v1/images/{id}/{token}/{file}", images.New(images.Function{Secrets: secrets, Links: s.bucket, Log: log}))
-	s.account = credits.Function{Auth: verifier, Service: s.service, LowBelow: c.LowCredits, Log: log}
+	s.account = credits.Function{
+		Auth: verifier, Service: s.service, LowBelow: c.LowCredits, Sender: webhook.FromSettings(c, secrets), Log: log,
+	}
 	account := credits.New(s.account)
 	mux.Handle("GET /v1/credits", account)
 	mux.Handle("GET /v1/models", account)

@@ -19,8 +19,9 @@ type Checked struct {
 }
 
 // Check asks for the balance, whether or not anybody looks at it, says in the
-// log what it is, and keeps it for those who look. The template's alarms go by
-// these lines, which stand there even if it cannot be kept.
+// log what it is, tells Preset if there is news, and keeps it for those who
+// look. The template's alarms go by these lines, which stand there even if it
+// cannot be kept. Where nobody could be told, the next check tells.
 func (f Function) Check(ctx context.Context) (Checked, error) {
 	balance, news, err := f.Service.Check(ctx, float64(f.LowBelow), f.cheapest())
 	if balance.AsOf.IsZero() {
@@ -37,6 +38,9 @@ func (f Function) Check(ctx context.Context) (Checked, error) {
 		args = append(args, "news", news)
 	}
 	f.Log.Log(ctx, level, text, args...)
+	if news != "" {
+		balance = f.tell(ctx, balance, news)
+	}
 	if err == nil {
 		err = f.Service.Keep(ctx, balance)
 	}

@@ -1,5 +1,6 @@
 // Package credits is GET /v1/credits, what is left to spend, GET /v1/models,
-// what there is to ask for, and GET /openapi.yaml, how to ask.
+// what there is to ask for, and GET /openapi.yaml, how to ask. A scheduled check
+// keeps the balance, and tells Preset when people want to know of it.
 package credits
 
 import (
@@ -14,13 +15,15 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/webhook"
 )
 
 // Function is what the endpoints need.
 type Function struct {
 	Auth     *auth.Verifier
 	Service  *lifecycle.Service
-	LowBelow int // credits
+	LowBelow int            // credits
+	Sender   webhook.Sender // tells the news that a check finds; without a URL the log alone has it
 	Log      *slog.Logger
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
 // passes has time pass until the end: a sweep each minute, and notify for each
@@ -40,16 +41,16 @@ func (w *world) passes(id string, d time.Duration) (wakes int) {
 // when it is back. Each time it is the same message, newly signed.
 func TestDownForTwoDays(t *testing.T) {
 	w := newWorld(t)
-	w.answers(status(http.StatusBadGateway))
+	w.receiver.Answer(webhooktest.Status(http.StatusBadGateway))
 	x := w.Succeeded(t, "ada")
 	w.stream(x.ID)
 	wakes := w.passes(x.ID, 48*time.Hour)
 	w.told(x.ID, false)
-	down := w.deliveries()
+	down := w.receiver.Take()
 	if len(down) != 1+wakes || wakes < 10 || wakes > 25 {
 		t.Errorf("%d tries with %d wakes in two days", len(down), wakes)
 	}
-	w.answers(nil)
+	w.receiver.Answer(nil)
 	w.passes(x.ID, 7*time.Hour)
 	w.told(x.ID, true)
 
@@ -57,10 +58,10 @@ func TestDownForTwoDays(t *testing.T) {
 	w.contract(last, "SucceededNotice")
 	times := map[string]bool{}
 	for _, d := range append(down, last) {
-		if d.header.Get("webhook-id") != last.header.Get("webhook-id") || string(d.body) != string(last.body) || !d.signedBy(w.key) {
-			t.Errorf("another message: %v %s", d.header, d.body)
+		if d.Header.Get("webhook-id") != last.Header.Get("webhook-id") || string(d.Body) != string(last.Body) || !d.SignedBy(w.key) {
+			t.Errorf("another message: %v %s", d.Header, d.Body)
 		}
-		times[d.header.Get("webhook-timestamp")] = true
+		times[d.Header.Get("webhook-timestamp")] = true
 	}
 	if len(times) != len(down)+1 {
 		t.Errorf("%d times of signing for %d tries", len(times), len(down)+1)
@@ -74,7 +75,7 @@ func TestDownForTwoDays(t *testing.T) {
 // operator says so.
 func TestGivenUpAndRedriven(t *testing.T) {
 	w := newWorld(t)
-	w.answers(status(http.StatusBadGateway))
+	w.receiver.Answer(webhooktest.Status(http.StatusBadGateway))
 	x := w.Succeeded(t, "ada")
 	w.stream(x.ID)
 	begun := w.Now()
@@ -88,12 +89,12 @@ func TestGivenUpAndRedriven(t *testing.T) {
 	if logged := w.log(); strings.Count(logged, `"level":"ERROR","msg":"`+lifecycle.NoticeGivenUp+`","task":"`+x.ID+`"`) != 1 {
 		t.Errorf("logged %s", logged)
 	}
-	before := w.deliveries()
+	before := w.receiver.Take()
 
-	w.answers(nil)
+	w.receiver.Answer(nil)
 	w.Clock.Add(24 * time.Hour)
 	w.stream(x.ID) // by itself nothing happens any more
-	if all := w.deliveries(); len(all) > 0 {
+	if all := w.receiver.Take(); len(all) > 0 {
 		t.Error("it was told when it had been given up")
 	}
 	if done := w.Redrive(t.Context(), []string{x.ID, "no such task"}); done != (lifecycle.Swept{Done: 2, Failed: 1}) {
@@ -101,8 +102,8 @@ func TestGivenUpAndRedriven(t *testing.T) {
 	}
 	w.stream(x.ID)
 	w.told(x.ID, true)
-	if d := w.one(); d.header.Get("webhook-id") != before[0].header.Get("webhook-id") || string(d.body) != string(before[0].body) {
-		t.Errorf("another message: %v", d.header)
+	if d := w.one(); d.Header.Get("webhook-id") != before[0].Header.Get("webhook-id") || string(d.Body) != string(before[0].Body) {
+		t.Errorf("another message: %v", d.Header)
 	}
 	if w.Redrive(t.Context(), []string{x.ID}); w.row(x.ID).Work != "" {
 		t.Error("what is told was taken up again")

@@ -2,7 +2,6 @@ package notify_test
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +19,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
 // What is told is the contract's, and nothing but what GET would show, beside
@@ -33,13 +33,13 @@ func TestTold(t *testing.T) {
 
 	d := w.one()
 	w.contract(d, "SucceededNotice")
-	if !d.signedBy(w.key) {
-		t.Errorf("not signed: %v", d.header)
+	if !d.SignedBy(w.key) {
+		t.Errorf("not signed: %v", d.Header)
 	}
-	if got := d.header.Get("webhook-id"); got != x.ID+"-succeeded" {
+	if got := d.Header.Get("webhook-id"); got != x.ID+"-succeeded" {
 		t.Errorf("webhook-id %q", got)
 	}
-	if got := d.header.Get("webhook-timestamp"); got != strconv.FormatInt(w.Now().Unix(), 10) {
+	if got := d.Header.Get("webhook-timestamp"); got != strconv.FormatInt(w.Now().Unix(), 10) {
 		t.Errorf("webhook-timestamp %q at %d", got, w.Now().Unix())
 	}
 	shown, err := w.function.View.Task(t.Context(), x)
@@ -53,12 +53,12 @@ func TestTold(t *testing.T) {
 	data := parsed(t, encoded)
 	data["owner"] = "ada"
 	want := map[string]any{"type": "task.succeeded", "timestamp": x.EndedAt.Format(time.RFC3339Nano), "data": data}
-	if got := parsed(t, d.body); !reflect.DeepEqual(got, want) {
+	if got := parsed(t, d.Body); !reflect.DeepEqual(got, want) {
 		t.Errorf("told %v\nwant %v", got, want)
 	}
 
 	w.stream(x.ID, x.ID)
-	if again := w.deliveries(); len(again) > 0 {
+	if again := w.receiver.Take(); len(again) > 0 {
 		t.Errorf("it was told %d times more", len(again))
 	}
 	if logged := w.log(); logged != "" {
@@ -79,8 +79,8 @@ func TestFailureTold(t *testing.T) {
 	w.told(x.ID, true)
 	d := w.one()
 	w.contract(d, "FailedNotice")
-	if got := d.header.Get("webhook-id"); got != x.ID+"-failed" || !d.signedBy(w.key) {
-		t.Errorf("webhook-id %q, signed %v", got, d.signedBy(w.key))
+	if got := d.Header.Get("webhook-id"); got != x.ID+"-failed" || !d.SignedBy(w.key) {
+		t.Errorf("webhook-id %q, signed %v", got, d.SignedBy(w.key))
 	}
 }
 
@@ -92,8 +92,8 @@ func TestNotToBeTold(t *testing.T) {
 	w.update(deleted.ID, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
 	w.update(newer.ID, func(x *task.Task) error { x.Schema = task.Schema + 1; return nil })
 	w.stream(running.ID, deleted.ID, newer.ID, "no such task")
-	if all := w.deliveries(); len(all) > 0 {
-		t.Errorf("told: %s", all[0].body)
+	if all := w.receiver.Take(); len(all) > 0 {
+		t.Errorf("told: %s", all[0].Body)
 	}
 	if logged := w.log(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "no such task") {
 		t.Errorf("logged %s", logged)
@@ -110,14 +110,14 @@ func (w *world) update(id string, change func(*task.Task) error) {
 // A task that is deleted before it could be told is told without what it was.
 func TestDeletedIsTold(t *testing.T) {
 	w := newWorld(t)
-	w.answers(status(http.StatusServiceUnavailable))
+	w.receiver.Answer(webhooktest.Status(http.StatusServiceUnavailable))
 	x := w.Succeeded(t, "ada")
 	w.stream(x.ID)
 	full := w.one()
 	w.Clock.Add(time.Minute)
 	w.update(x.ID, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
 	w.stream(x.ID) // while it is erased there is nothing to tell
-	w.answers(nil)
+	w.receiver.Answer(nil)
 	w.Clock.Add(17 * time.Minute)
 	if err := w.Ingester.Ingest(t.Context(), x.ID); err != nil {
 		t.Fatal(err)
@@ -127,49 +127,39 @@ func TestDeletedIsTold(t *testing.T) {
 
 	d := w.one()
 	w.contract(d, "DeletedNotice")
-	if id := d.header.Get("webhook-id"); id != full.header.Get("webhook-id") || !d.signedBy(w.key) {
-		t.Errorf("webhook-id %q, signed %v", id, d.signedBy(w.key))
+	if id := d.Header.Get("webhook-id"); id != full.Header.Get("webhook-id") || !d.SignedBy(w.key) {
+		t.Errorf("webhook-id %q, signed %v", id, d.SignedBy(w.key))
 	}
-	if was, is := parsed(t, full.body)["timestamp"], parsed(t, d.body)["timestamp"]; was != is {
+	if was, is := parsed(t, full.Body)["timestamp"], parsed(t, d.Body)["timestamp"]; was != is {
 		t.Errorf("it ended at %v, and now at %v", was, is)
 	}
-	if strings.Contains(string(d.body), lifecycletest.Prompt) || strings.Contains(string(d.body), "/v1/images/") {
-		t.Errorf("told %s", d.body)
+	if strings.Contains(string(d.Body), lifecycletest.Prompt) || strings.Contains(string(d.Body), "/v1/images/") {
+		t.Errorf("told %s", d.Body)
 	}
 }
 
 // While a key rolls, a receiver that knows the old one or the new one is content.
 func TestTwoKeys(t *testing.T) {
 	w := newWorld(t)
-	oldKey, spelt := keyOf("o")
-	newKey, rolled := keyOf("n")
+	oldKey, spelt := webhooktest.KeyOf("o")
+	newKey, rolled := webhooktest.KeyOf("n")
 	rolled.Key = config.Hidden(strings.TrimPrefix(string(rolled.Key), "whsec_")) // as the template generates it
-	other, _ := keyOf("x")
+	other, _ := webhooktest.KeyOf("x")
 	w.keys(rolled, spelt)
 	x := w.Succeeded(t, "ada")
 	w.Clock.Add(6 * time.Minute)
 	w.stream(x.ID)
 	d := w.one()
 	w.contract(d, "SucceededNotice")
-	if !d.signedBy(oldKey) || !d.signedBy(newKey) || d.signedBy(other) || d.signedBy(w.key) || d.signedBy(nil) {
-		t.Errorf("signed by the old: %v, the new: %v, another: %v", d.signedBy(oldKey), d.signedBy(newKey), d.signedBy(other))
+	if !d.SignedBy(oldKey) || !d.SignedBy(newKey) || d.SignedBy(other) || d.SignedBy(w.key) || d.SignedBy(nil) {
+		t.Errorf("signed by the old: %v, the new: %v, another: %v", d.SignedBy(oldKey), d.SignedBy(newKey), d.SignedBy(other))
 	}
 }
 
 // With keys that receivers' libraries would not take nothing is sent, and the
 // operator learns of it at once.
 func TestFaultyKeys(t *testing.T) {
-	short := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", 23)))
-	_, good := keyOf("g")
-	for name, keys := range map[string][]config.Key{
-		"none":               nil,
-		"23 bytes":           {{ID: "s", Key: config.Hidden(short)}},
-		"23 bytes, whsec_":   {{ID: "s", Key: config.Hidden("whsec_" + short)}},
-		"the prefix alone":   {{ID: "s", Key: config.Hidden("whsec_whsec_whsec_whsec_whsec_")}},
-		"no base64":          {{ID: "s", Key: "a passphrase of more than 24 bytes"}},
-		"one good, one not":  {good, {ID: "s", Key: config.Hidden(short)}},
-		"base64url, not std": {{ID: "s", Key: config.Hidden("whsec_" + strings.Repeat("-_", 20))}},
-	} {
+	for name, keys := range webhooktest.FaultyKeys() {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.keys(keys...)
@@ -178,8 +168,8 @@ func TestFaultyKeys(t *testing.T) {
 			w.log()
 			w.stream(x.ID)
 			w.told(x.ID, false)
-			if all := w.deliveries(); len(all) > 0 {
-				t.Errorf("sent with %v", all[0].header)
+			if all := w.receiver.Take(); len(all) > 0 {
+				t.Errorf("sent with %v", all[0].Header)
 			}
 			if logged := w.log(); !strings.Contains(logged, `"level":"ERROR"`) || !strings.Contains(logged, "notifyKeys") {
 				t.Errorf("logged %s", logged)
@@ -210,12 +200,12 @@ func TestRefused(t *testing.T) {
 		answer http.HandlerFunc
 		told   bool
 	}{
-		"200": {status(200), true}, "202": {status(202), true}, "299": {status(299), true},
+		"200": {webhooktest.Status(200), true}, "202": {webhooktest.Status(202), true}, "299": {webhooktest.Status(299), true},
 		"200 and an endless body": {endless(200), true},
 		"500 and an endless body": {endless(500), false},
 		"301":                     {redirect(301), false}, "302": {redirect(302), false}, "307": {redirect(307), false}, "308": {redirect(308), false},
-		"304": {status(304), false}, "400": {status(400), false}, "404": {status(404), false}, "410": {status(410), false},
-		"429": {status(429), false}, "500": {status(500), false}, "503": {status(503), false},
+		"304": {webhooktest.Status(304), false}, "400": {webhooktest.Status(400), false}, "404": {webhooktest.Status(404), false}, "410": {webhooktest.Status(410), false},
+		"429": {webhooktest.Status(429), false}, "500": {webhooktest.Status(500), false}, "503": {webhooktest.Status(503), false},
 		"no answer":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false},
 		"a broken line":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false},
 		"a huge header":  {func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("X", strings.Repeat("x", 1<<20)) }, false},
@@ -223,7 +213,7 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.answers(x.answer)
+			w.receiver.Answer(x.answer)
 			if w.function.HTTP.Timeout != 10*time.Second {
 				t.Errorf("a POST may take %v", w.function.HTTP.Timeout)
 			}
@@ -259,7 +249,7 @@ func hijacked(text string) http.HandlerFunc {
 func TestNobodyThere(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	for name, url := range map[string]string{"refused": gone.URL + "/?token=" + query, "no such host": "https://receiver.invalid/?token=" + query, "not set": ""} {
+	for name, url := range map[string]string{"refused": gone.URL + "/?token=" + webhooktest.Query, "no such host": "https://receiver.invalid/?token=" + webhooktest.Query, "not set": ""} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.function.URL = url
@@ -297,13 +287,13 @@ func TestOneOfABatchFails(t *testing.T) {
 	w.stream(first.ID)
 	w.told(first.ID, true)
 	var ids []string
-	for _, d := range w.deliveries() {
+	for _, d := range w.receiver.Take() {
 		var n notify.Notice
-		if err := json.Unmarshal(d.body, &n); err != nil {
+		if err := json.Unmarshal(d.Body, &n); err != nil {
 			t.Fatal(err)
 		}
 		if n.Data.Owner == "ada" {
-			ids = append(ids, d.header.Get("webhook-id"))
+			ids = append(ids, d.Header.Get("webhook-id"))
 		}
 	}
 	if len(ids) != 2 || ids[0] != ids[1] {

@@ -1,17 +1,8 @@
 package notify_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -22,33 +13,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
-
-// delivery is what a receiver got.
-type delivery struct {
-	header http.Header
-	body   []byte
-}
-
-// signedBy says whether one of its signatures is key's. It is written by the
-// specification, not by the library that signs.
-func (d delivery) signedBy(key []byte) bool {
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.%s", d.header.Get("webhook-id"), d.header.Get("webhook-timestamp"), d.body)
-	want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
-	return slices.ContainsFunc(strings.Split(d.header.Get("webhook-signature"), " "), func(got string) bool {
-		return hmac.Equal([]byte(got), []byte(want))
-	})
-}
-
-// keyOf gives a key, and as the secret has it.
-func keyOf(letter string) ([]byte, config.Key) {
-	key := []byte(strings.Repeat(letter, 36))
-	return key, config.Key{ID: letter, Key: config.Hidden("whsec_" + base64.StdEncoding.EncodeToString(key))}
-}
-
-// query stands in the URL of the receiver: no log may hold it.
-const query = "hunter2hunter2"
 
 // world is a world whose tasks' ends are told to a receiver.
 type world struct {
@@ -56,25 +22,20 @@ type world struct {
 	t        *testing.T
 	function notify.Function
 	key      []byte // signs
+	receiver *webhooktest.Receiver
 	hidden   []string
-
-	mu     sync.Mutex
-	got    []delivery
-	answer http.HandlerFunc // of the receiver; nil: 204
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{World: lifecycletest.New(t), t: t, hidden: []string{query, lifecycletest.Prompt, "/v1/images/", nanobananatest.DefaultKey}}
+	w := &world{World: lifecycletest.New(t), t: t, receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, lifecycletest.Prompt, "/v1/images/", nanobananatest.DefaultKey}}
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
 	var spelt config.Key
-	w.key, spelt = keyOf("a")
+	w.key, spelt = webhooktest.KeyOf("a")
 	w.keys(spelt)
 
-	receiver := httptest.NewServer(http.HandlerFunc(w.receive))
-	t.Cleanup(receiver.Close)
 	c := w.Settings
-	c.NotifyURL = receiver.URL + "/hook?token=" + query
+	c.NotifyURL = w.receiver.URL
 	w.function = notify.FromSettings(c, w.Rows, w.Secrets, w.Log)
 	w.function.Now = w.Clock.Now
 	t.Cleanup(func() { w.log() })
@@ -90,46 +51,10 @@ func (w *world) keys(keys ...config.Key) {
 	}
 }
 
-func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	w.mu.Lock()
-	if r.Method != http.MethodPost || r.URL.Path != "/hook" || r.URL.Query().Get("token") != query || r.Header.Get("Content-Type") != "application/json" {
-		w.t.Errorf("the receiver got %s %s with %v", r.Method, r.URL, r.Header)
-	}
-	w.got = append(w.got, delivery{r.Header, body})
-	answer := w.answer
-	w.mu.Unlock()
-	if answer == nil {
-		rw.WriteHeader(http.StatusNoContent)
-		return
-	}
-	answer(rw, r)
-}
-
-// answers makes the receiver answer so; nil is 204.
-func (w *world) answers(how http.HandlerFunc) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.answer = how
-}
-
-// status answers so and no more.
-func status(code int) http.HandlerFunc {
-	return func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(code) }
-}
-
-// deliveries takes what the receiver got since it was last asked.
-func (w *world) deliveries() []delivery {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	defer func() { w.got = nil }()
-	return w.got
-}
-
 // one takes the one delivery that there is.
-func (w *world) one() delivery {
+func (w *world) one() webhooktest.Delivery {
 	w.t.Helper()
-	all := w.deliveries()
+	all := w.receiver.Take()
 	if len(all) != 1 {
 		w.t.Fatalf("%d deliveries, want 1", len(all))
 	}
@@ -184,11 +109,11 @@ func (w *world) log() string {
 }
 
 // contract fails the test unless the body is what openapi.yaml says of it.
-func (w *world) contract(d delivery, kind string) {
+func (w *world) contract(d webhooktest.Delivery, kind string) {
 	w.t.Helper()
 	c := httpapitest.Load(w.t)
-	c.CheckJSON(w.t, "Notice", d.body)
-	c.CheckJSON(w.t, kind, d.body)
+	c.CheckJSON(w.t, "Notice", d.Body)
+	c.CheckJSON(w.t, kind, d.Body)
 }
 
 // parsed reads a body into plain JSON values.

@@ -98,7 +98,7 @@ func (s *Service) look(ctx context.Context) {
 }
 
 // Check asks the provider for the balance, and gives what is to be kept of it,
-// with the news since the last check. While the last check's balance cannot be
+// with the news since people were told last, which is still to be told. While the last check's balance cannot be
 // read, there is no news, and the error says so beside a balance that holds.
 // Credits are low below lowBelow and empty below cheapest.
 func (s *Service) Check(ctx context.Context, lowBelow, cheapest float64) (task.Balance, task.News, error) {
@@ -119,8 +119,8 @@ func (s *Service) Check(ctx context.Context, lowBelow, cheapest float64) (task.B
 	return is, news, err
 }
 
-// Keep keeps what a check gave, once its news has been told: before that, the
-// next check would find nothing new.
+// Keep keeps what a check gave. It comes last, since it keeps whether its news
+// was told ([task.Balance.Told]): news that was not is found again by the next.
 func (s *Service) Keep(ctx context.Context, checked task.Balance) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()

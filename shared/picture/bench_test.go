@@ -51,6 +51,28 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+// BenchmarkThumbnail shrinks decoded pictures of 1 Mpx, as PNG and JPEG decode to.
+func BenchmarkThumbnail(b *testing.B) {
+	img := photo(1024, 1024, 16)
+	var asJPEG bytes.Buffer
+	if err := jpeg.Encode(&asJPEG, img, &jpeg.Options{Quality: 92}); err != nil {
+		b.Fatal(err)
+	}
+	decoded, err := jpeg.Decode(&asJPEG)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, src := range map[string]image.Image{"PNG": img, "JPEG": decoded} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := picture.EncodeThumbnail(src); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkOpenLargest opens pictures of 40 Mpx and some 20 MiB, and of the
 // forms that take the most memory, each in a process of its own, and reports
 // the most memory that process held.

@@ -36,10 +36,27 @@ func TestBalanceNext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
-			was := task.Balance{Credits: 7, AsOf: at.Add(-time.Hour), Level: test.was}
+			since := at.Add(-5 * time.Hour)
+			was := task.Balance{Credits: 7, AsOf: at.Add(-time.Hour), Level: test.was, Since: since}
 			is, news := was.Next(test.credits, at, 100, 4)
-			if want := (task.Balance{Credits: test.credits, AsOf: at, Level: test.is}); is != want || news != test.news {
+			want := task.Balance{Credits: test.credits, AsOf: at, Level: test.was, Since: since}
+			if test.news == "" && test.is != test.was {
+				want.Level, want.Since = test.is, at
+			}
+			if is != want || news != test.news {
 				t.Errorf("%+v, news %q; want %+v, %q", is, news, want, test.news)
+			}
+			if news == "" {
+				return
+			}
+			want.Level, want.Since = test.is, at
+			if told := is.Told(news); told != want {
+				t.Errorf("told: %+v, want %+v", told, want)
+			}
+			// What was not told for sure is found again, by the same name.
+			again, repeated := is.Untold().Next(test.credits+0.05, at.Add(time.Hour), 100, 4)
+			if repeated != news || again.NewsID(repeated) != is.NewsID(news) || is.NewsID(news) == want.NewsID(news) {
+				t.Errorf("again: %+v, news %q by the name %q, which was %q", again, repeated, again.NewsID(repeated), is.NewsID(news))
 			}
 		})
 	}
@@ -56,6 +73,55 @@ func TestBalanceNextLowBelowCheapest(t *testing.T) {
 		var news task.News
 		if b, news = b.Next(step.credits, time.Time{}, 0, 4); news != step.news {
 			t.Errorf("at %v: %q, want %q", step.credits, news, step.news)
+		}
+		if news != "" {
+			b = b.Told(news)
+		}
+	}
+}
+
+// While it is unsure what people know, they are told how things stand: they may
+// have heard otherwise. Once that has come, all is as before.
+func TestBalanceUnsure(t *testing.T) {
+	at := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		was     task.Level
+		credits float64
+		is      task.Level
+		news    task.News
+	}{
+		"low, perhaps, and topped up":      {task.LevelFine, 100, task.LevelFine, task.NewsCreditsRestored},
+		"low at first, and topped up":      {"", 100, task.LevelFine, task.NewsCreditsRestored},
+		"restored, perhaps, and low again": {task.LevelLow, 50, task.LevelLow, task.NewsCreditsLow},
+		"restored, perhaps, and empty":     {task.LevelEmpty, 50, task.LevelEmpty, task.NewsCreditsEmpty},
+		"low, perhaps, and empty by now":   {task.LevelFine, 0, task.LevelEmpty, task.NewsCreditsEmpty},
+	} {
+		t.Run(name, func(t *testing.T) {
+			was := task.Balance{AsOf: at, Level: test.was, Since: at, Unsure: true}
+			is, news := was.Next(test.credits, at.Add(time.Hour), 100, 4)
+			if news != test.news || !is.Unsure || is.Level != test.was || !is.Since.Equal(at) {
+				t.Errorf("%+v, news %q", is, news)
+			}
+			told := is.Told(news)
+			if told.Level != test.is || told.Unsure || !told.Since.Equal(is.AsOf) {
+				t.Errorf("told: %+v", told)
+			}
+			if next, news := told.Next(test.credits, at.Add(2*time.Hour), 100, 4); news != "" {
+				t.Errorf("%+v, and again news: %q", next, news)
+			}
+		})
+	}
+}
+
+// The name of news says what, and since when people knew otherwise.
+func TestNewsID(t *testing.T) {
+	since := time.Date(2026, 3, 14, 12, 0, 0, 7e6+999, time.UTC) // the row has milliseconds
+	for want, b := range map[string]task.Balance{
+		"credits-low-1773489600007": {Since: since, AsOf: since.Add(time.Hour)},
+		"credits-low-0":             {AsOf: since},
+	} {
+		if got := b.NewsID(task.NewsCreditsLow); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

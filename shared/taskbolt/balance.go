@@ -18,11 +18,16 @@ type balance struct {
 	Credits float64    `json:"credits"`
 	AsOf    int64      `json:"asOf"` // milliseconds since 1970
 	Level   task.Level `json:"level"`
+	Since   int64      `json:"since,omitempty"` // milliseconds since 1970; 0: never
+	Unsure  bool       `json:"unsure,omitempty"`
 }
 
 // SetBalance implements task.Store.
 func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
-	row := balance{Credits: b.Credits, AsOf: b.AsOf.UnixMilli(), Level: b.Level}
+	row := balance{Credits: b.Credits, AsOf: b.AsOf.UnixMilli(), Level: b.Level, Unsure: b.Unsure}
+	if !b.Since.IsZero() {
+		row.Since = b.Since.UnixMilli()
+	}
 	text, err := json.Marshal(row)
 	if err != nil {
 		return fmt.Errorf("taskbolt: the balance: %w", err)
@@ -41,7 +46,10 @@ func (s *Store) Balance(ctx context.Context) (b task.Balance, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		stands, err := lastBalance(tx)
 		if stands != nil {
-			b = task.Balance{Credits: stands.Credits, AsOf: time.UnixMilli(stands.AsOf).UTC(), Level: stands.Level}
+			b = task.Balance{Credits: stands.Credits, AsOf: time.UnixMilli(stands.AsOf).UTC(), Level: stands.Level, Unsure: stands.Unsure}
+			if stands.Since != 0 {
+				b.Since = time.UnixMilli(stands.Since).UTC()
+			}
 		}
 		return err
 	})

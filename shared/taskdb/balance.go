@@ -22,6 +22,12 @@ func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
 	row[attrCredits] = &types.AttributeValueMemberN{Value: strconv.FormatFloat(b.Credits, 'f', -1, 64)}
 	row[attrAsOf] = number(b.AsOf.UnixMilli())
 	row[attrLevel] = text(string(b.Level))
+	if !b.Since.IsZero() {
+		row[attrSince] = number(b.Since.UnixMilli())
+	}
+	if b.Unsure {
+		row[attrUnsure] = &types.AttributeValueMemberBOOL{Value: true}
+	}
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: s.table, Item: row,
 		ConditionExpression:       aws.String("attribute_not_exists(id) OR #asOf < :asOf"),
@@ -43,10 +49,20 @@ func (s *Store) Balance(ctx context.Context) (task.Balance, error) {
 	}
 	credits, creditsErr := strconv.ParseFloat(numberOf(row, attrCredits), 64)
 	asOf, asOfErr := strconv.ParseInt(numberOf(row, attrAsOf), 10, 64)
-	if err := errors.Join(creditsErr, asOfErr); err != nil {
+	b := task.Balance{Credits: credits, AsOf: time.UnixMilli(asOf).UTC(), Level: task.Level(textOf(row, attrLevel))}
+	var sinceErr error
+	if since := numberOf(row, attrSince); since != "" {
+		var n int64
+		n, sinceErr = strconv.ParseInt(since, 10, 64)
+		b.Since = time.UnixMilli(n).UTC()
+	}
+	if unsure, ok := row[attrUnsure].(*types.AttributeValueMemberBOOL); ok {
+		b.Unsure = unsure.Value
+	}
+	if err := errors.Join(creditsErr, asOfErr, sinceErr); err != nil {
 		return task.Balance{}, fmt.Errorf("taskdb: row %s: %w", balanceID, err)
 	}
-	return task.Balance{Credits: credits, AsOf: time.UnixMilli(asOf).UTC(), Level: task.Level(textOf(row, attrLevel))}, nil
+	return b, nil
 }
 
 func numberOf(row item, name string) string {

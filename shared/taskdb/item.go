@@ -33,6 +33,8 @@ const (
 	attrCredits = "credits"
 	attrAsOf    = "asOf" // milliseconds since 1970
 	attrLevel   = "level"
+	attrSince   = "since" // milliseconds since 1970
+	attrUnsure  = "unsure"
 
 	isDue = "due" // the index's one partition
 )

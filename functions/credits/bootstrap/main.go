@@ -11,6 +11,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/secret"
 	"github.com/preset/nanobanana-functions/shared/taskdb"
+	"github.com/preset/nanobanana-functions/shared/webhook"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config.NeedAuthIssuer) }
@@ -23,5 +24,7 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 		return nil, err
 	}
 	service := lifecycle.New(c, store, secrets, nil, nanobanana.NewHTTPClient(), log)
-	return credits.OnLambda(credits.Function{Auth: verifier, Service: service, LowBelow: c.LowCredits, Log: log}), nil
+	return credits.OnLambda(credits.Function{
+		Auth: verifier, Service: service, LowBelow: c.LowCredits, Sender: webhook.FromSettings(c, secrets), Log: log,
+	}), nil
 }

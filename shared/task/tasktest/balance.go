@@ -12,9 +12,9 @@ func testBalance(t *testing.T, h Harness) {
 	if b, err := h.Store.Balance(t.Context()); b != (task.Balance{}) || err != nil {
 		t.Errorf("at first: %+v, %v", b, err)
 	}
-	first := task.Balance{Credits: 1234.125, AsOf: start.Add(time.Millisecond), Level: task.LevelFine}
+	first := task.Balance{Credits: 1234.125, AsOf: start.Add(time.Millisecond), Level: task.LevelFine, Since: start.Add(-time.Hour)}
 	later := task.Balance{Credits: -3.5, AsOf: start.Add(time.Minute), Level: task.LevelEmpty}
-	huge := task.Balance{Credits: 1e15, AsOf: start.Add(time.Hour), Level: "a newer release's"}
+	huge := task.Balance{Credits: 1e15, AsOf: start.Add(time.Hour), Level: "a newer release's", Since: start, Unsure: true}
 	for _, step := range []struct{ set, want task.Balance }{
 		{first, first}, {later, later},
 		{first, later}, // an older check that comes late

@@ -1,0 +1,400 @@
+package credits_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/credits"
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/webhook"
+	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
+)
+
+// told is a site whose news a receiver is told.
+type told struct {
+	*site
+	receiver *webhooktest.Receiver
+	key      []byte // signs
+	hidden   []string
+}
+
+// tells gives a site after a first check, which has found plenty.
+func tells(t *testing.T) *told {
+	t.Helper()
+	s := unchecked(t)
+	s.check(1000)
+	s.log()
+	return s
+}
+
+func unchecked(t *testing.T) *told {
+	t.Helper()
+	s := &told{site: serve(t), receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, nanobananatest.DefaultKey}}
+	var spelt config.Key
+	s.key, spelt = webhooktest.KeyOf("a")
+	s.keys(spelt)
+	c := s.Settings
+	c.NotifyURL = s.receiver.URL
+	s.function.Sender = webhook.FromSettings(c, s.Secrets)
+	s.function.Sender.Now = s.Clock.Now
+	t.Cleanup(func() { s.log() })
+	return s
+}
+
+// keys makes these the keys that sign. Who has read others already keeps them
+// for five minutes.
+func (s *told) keys(keys ...config.Key) {
+	s.Secret.SetNotifyKeys(keys...)
+	for _, k := range keys {
+		s.hidden = append(s.hidden, strings.TrimPrefix(string(k.Key), "whsec_"))
+	}
+}
+
+// check has the next scheduled check find so many credits. It never fails.
+func (s *told) check(balance float64) task.News {
+	s.t.Helper()
+	s.Clock.Add(15 * time.Minute)
+	s.Sim.SetBalance(balance)
+	found, err := s.function.Check(s.t.Context())
+	if err != nil || found.Balance != balance {
+		s.t.Errorf("at %v: %+v, %v", balance, found, err)
+	}
+	if c := s.credits(); c.Balance != balance || !c.AsOf.Equal(s.Now()) {
+		s.t.Errorf("at %v people see %+v", balance, c)
+	}
+	return found.News
+}
+
+// kept is the row as it stands.
+func (s *told) kept() task.Balance {
+	s.t.Helper()
+	b, err := s.Store.Balance(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
+// one takes the one delivery that there is, which is the contract's and signed.
+func (s *told) one() webhooktest.Delivery {
+	s.t.Helper()
+	all := s.receiver.Take()
+	if len(all) != 1 {
+		s.t.Fatalf("%d deliveries, want 1", len(all))
+	}
+	s.contract.CheckJSON(s.t, "CreditsNotice", all[0].Body)
+	if !all[0].SignedBy(s.key) {
+		s.t.Errorf("not signed: %v", all[0].Header)
+	}
+	return all[0]
+}
+
+// log takes the log, and holds it against what no log may hold.
+func (s *told) log() string {
+	s.t.Helper()
+	text := s.Logged.Take()
+	for _, secret := range s.hidden {
+		if strings.Contains(text, secret) {
+			s.t.Errorf("the log holds %q: %s", secret, text)
+		}
+	}
+	return text
+}
+
+// News is told once, by names that are the contract's and all different; what
+// stands is told no more, as when a picture's price is given back and spent.
+func TestNewsTold(t *testing.T) {
+	t.Parallel()
+	s := tells(t)
+	names := map[string]bool{}
+	for _, step := range []struct {
+		balance float64
+		news    task.News
+	}{
+		{100, ""}, {99.5, task.NewsCreditsLow}, {98, ""}, {99, ""}, {3, task.NewsCreditsEmpty}, {20, ""}, {3, ""},
+		{500, task.NewsCreditsRestored}, {100, ""}, {0, task.NewsCreditsEmpty}, {1000, task.NewsCreditsRestored}, {50, task.NewsCreditsLow}, {100, task.NewsCreditsRestored},
+	} {
+		if news := s.check(step.balance); news != step.news {
+			t.Errorf("at %v: news %q, want %q", step.balance, news, step.news)
+		}
+		if step.news == "" {
+			if all := s.receiver.Take(); len(all) > 0 {
+				t.Errorf("at %v: told %s", step.balance, all[0].Body)
+			}
+			continue
+		}
+		d := s.one()
+		asOf := s.Now().UTC().Format(time.RFC3339Nano)
+		want := map[string]any{"type": string(step.news), "timestamp": asOf, "data": map[string]any{"balance": step.balance, "lowBelow": 100.0, "asOf": asOf}}
+		var got map[string]any
+		if err := json.Unmarshal(d.Body, &got); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("told %s, want %v", d.Body, want)
+		}
+		if at := d.Header.Get("webhook-timestamp"); at != strconv.FormatInt(s.Now().Unix(), 10) {
+			t.Errorf("webhook-timestamp %q at %d", at, s.Now().Unix())
+		}
+		if !regexp.MustCompile(`^credits-(low|empty|restored)-[0-9]+$`).MatchString(d.ID()) || names[d.ID()] {
+			t.Errorf("webhook-id %q, after %v", d.ID(), names)
+		}
+		names[d.ID()] = true
+	}
+	if logged := s.log(); strings.Contains(logged, "not told") || strings.Contains(logged, "ERROR") {
+		t.Errorf("logged %s", logged)
+	}
+}
+
+// What the first check of all finds is told, too.
+func TestFirstNews(t *testing.T) {
+	t.Parallel()
+	s := unchecked(t)
+	s.check(50)
+	if d := s.one(); d.ID() != "credits-low-0" {
+		t.Errorf("webhook-id %q", d.ID())
+	}
+}
+
+// The receiver is away: people see the balance all the same, each check tells
+// the same news, by the same name, until it has come, and then no more.
+func TestReceiverAway(t *testing.T) {
+	t.Parallel()
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	for name, answer := range map[string]http.HandlerFunc{
+		"503": webhooktest.Status(503), "302": webhooktest.Status(302), "400": webhooktest.Status(400),
+		"a broken line": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"nobody there":  nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := tells(t)
+			since := s.kept().Since
+			s.receiver.Answer(answer)
+			url := s.function.Sender.URL
+			if answer == nil {
+				s.function.Sender.URL = gone.URL + "/hook?token=" + webhooktest.Query
+			}
+			var ids []string
+			for _, balance := range []float64{60, 50, 40} {
+				if news := s.check(balance); news != task.NewsCreditsLow {
+					t.Errorf("at %v: news %q", balance, news)
+				}
+				if want := (task.Balance{Credits: balance, AsOf: s.Now(), Level: task.LevelFine, Since: since, Unsure: true}); s.kept() != want {
+					t.Errorf("kept %+v, want %+v", s.kept(), want)
+				}
+				if line := s.log(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"level":"WARN","msg":"not told yet`) || strings.Contains(line, "ERROR") {
+					t.Errorf("logged %s", line)
+				}
+				if answer != nil {
+					ids = append(ids, s.one().ID())
+				}
+			}
+			s.receiver.Answer(nil)
+			s.function.Sender.URL = url
+			s.check(30)
+			ids = append(ids, s.one().ID())
+			for _, id := range ids {
+				if id != (task.Balance{Since: since}).NewsID(task.NewsCreditsLow) {
+					t.Errorf("told as %q", ids)
+				}
+			}
+			if want := (task.Balance{Credits: 30, AsOf: s.Now(), Level: task.LevelLow, Since: s.Now()}); s.kept() != want {
+				t.Errorf("kept %+v, want %+v", s.kept(), want)
+			}
+			s.check(20)
+			if all := s.receiver.Take(); len(all) > 0 {
+				t.Errorf("told again: %s", all[0].Body)
+			}
+		})
+	}
+}
+
+// The answer was lost, and the credits are topped up before the next check:
+// who may think that they are low learns that they are not.
+func TestAnswerLost(t *testing.T) {
+	t.Parallel()
+	s := tells(t)
+	s.receiver.Answer(webhooktest.Status(504))
+	s.check(50)
+	s.one()
+	s.receiver.Answer(nil)
+	s.check(1000)
+	if d := s.one(); !strings.HasPrefix(d.ID(), "credits-restored-") {
+		t.Errorf("webhook-id %q", d.ID())
+	}
+	s.check(1000)
+	if all := s.receiver.Take(); len(all) > 0 {
+		t.Errorf("told again: %s", all[0].Body)
+	}
+}
+
+// A receiver that does not answer is waited for no longer than the function's
+// time allows, and the balance is kept.
+func TestReceiverHangs(t *testing.T) {
+	t.Parallel()
+	s := tells(t)
+	s.receiver.Answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	begun := time.Now()
+	s.check(50) // fails unless it is kept
+	if took := time.Since(begun); took < 4*time.Second || took > 8*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if line := s.log(); !strings.Contains(line, "not told yet") {
+		t.Errorf("logged %s", line)
+	}
+}
+
+// Two checks at once that find the same news tell it by one name, whoever of
+// them keeps what it found; the next tells nothing.
+func TestTwoChecksAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, second := range map[string]int{"both are told": 204, "one is not": 503} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := tells(t)
+			s.Clock.Add(15 * time.Minute)
+			s.Sim.SetBalance(50)
+			var mu sync.Mutex
+			n := 0
+			both := make(chan struct{})
+			s.receiver.Answer(func(rw http.ResponseWriter, _ *http.Request) {
+				mu.Lock()
+				status := 204
+				if n++; n == 2 {
+					status = second
+					close(both)
+				}
+				mu.Unlock()
+				<-both // each has read what was known before the other keeps anything
+				rw.WriteHeader(status)
+			})
+			var checks sync.WaitGroup
+			for range 2 {
+				checks.Go(func() {
+					if found, err := s.function.Check(t.Context()); err != nil || found.News != task.NewsCreditsLow {
+						t.Errorf("%+v, %v", found, err)
+					}
+				})
+			}
+			checks.Wait()
+			all := s.receiver.Take()
+			if len(all) != 2 || all[0].ID() != all[1].ID() {
+				t.Fatalf("%d deliveries: %v", len(all), all)
+			}
+			s.receiver.Answer(nil)
+			s.check(50)
+			for _, again := range s.receiver.Take() { // the one that was not told kept what it found last
+				if second == 204 || again.ID() != all[0].ID() {
+					t.Errorf("told again, as %q", again.ID())
+				}
+			}
+			if b := s.kept(); b.Level != task.LevelLow || b.Unsure {
+				t.Errorf("kept %+v", b)
+			}
+		})
+	}
+}
+
+// It was told, and that could not be kept: it is told again by the same name.
+func TestToldNotKept(t *testing.T) {
+	t.Parallel()
+	s := tells(t)
+	s.Rows.Fail(lifecycletest.On("setBalance", lifecycletest.ErrStore), nil)
+	s.Clock.Add(15 * time.Minute)
+	s.Sim.SetBalance(50)
+	if _, err := s.function.Check(t.Context()); err == nil {
+		t.Error("nobody learns of it")
+	}
+	first := s.one()
+	s.Rows.Fail(nil, nil)
+	s.check(50)
+	if d := s.one(); d.ID() != first.ID() {
+		t.Errorf("told as %q and %q", first.ID(), d.ID())
+	}
+}
+
+// What people know cannot be read: nobody is told anything.
+func TestNewsStoreAway(t *testing.T) {
+	t.Parallel()
+	s := tells(t)
+	s.Rows.Fail(lifecycletest.On("balance", lifecycletest.ErrStore), nil)
+	s.Sim.SetBalance(50)
+	if _, err := s.function.Check(t.Context()); err == nil {
+		t.Error("nobody learns of it")
+	}
+	if all := s.receiver.Take(); len(all) > 0 {
+		t.Errorf("told %s", all[0].Body)
+	}
+}
+
+// Without a NOTIFY_URL the log has the news, once; who is told from now on is
+// not told of before.
+func TestNobodyIsTold(t *testing.T) {
+	t.Parallel()
+	s := tells(t)
+	url := s.function.Sender.URL
+	s.function.Sender.URL = ""
+	if first, second := s.check(50), s.check(40); first != task.NewsCreditsLow || second != "" {
+		t.Errorf("news %q, then %q", first, second)
+	}
+	if line := s.log(); strings.Count(line, string(task.NewsCreditsLow)) != 1 || strings.Contains(line, "not told") {
+		t.Errorf("logged %s", line)
+	}
+	s.function.Sender.URL = url
+	s.check(40)
+	if all := s.receiver.Take(); len(all) > 0 {
+		t.Errorf("told %s", all[0].Body)
+	}
+	s.check(400)
+	s.one()
+}
+
+// With keys that receivers' libraries would not take nothing is sent, the
+// operator learns of it at once, and people see the balance.
+func TestFaultyKeys(t *testing.T) {
+	t.Parallel()
+	for name, keys := range webhooktest.FaultyKeys() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := tells(t)
+			s.keys(keys...)
+			if news := s.check(50); news != task.NewsCreditsLow {
+				t.Errorf("news %q", news)
+			}
+			if all := s.receiver.Take(); len(all) > 0 {
+				t.Errorf("sent with %v", all[0].Header)
+			}
+			if line := s.log(); !strings.Contains(line, `"level":"ERROR","msg":"not told yet`) || !strings.Contains(line, "notifyKeys") || !strings.Contains(line, `"msg":"credits are low"`) {
+				t.Errorf("logged %s", line)
+			}
+			_, good := webhooktest.KeyOf("a")
+			s.keys(good)
+			s.check(50)
+			s.one()
+		})
+	}
+}
+
+// The contract's examples are what is told.
+func TestNewsExamples(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for name, news := range map[string]task.News{"creditsLow": task.NewsCreditsLow, "creditsEmpty": task.NewsCreditsEmpty, "creditsRestored": task.NewsCreditsRestored} {
+		var got credits.News
+		example := s.contract.Example(t, name)
+		s.contract.CheckJSON(t, "CreditsNotice", example)
+		if err := json.Unmarshal(example, &got); err != nil || got.Type != news || !got.Timestamp.Equal(got.Data.AsOf) || got.Data.AsOf.IsZero() {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}

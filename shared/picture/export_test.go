@@ -1,0 +1,4 @@
+package picture
+
+// EncodeThumbnail is for the benchmark of it alone.
+var EncodeThumbnail = encodeThumbnail

@@ -1,0 +1,87 @@
+// Package webhook tells Preset something by a signed POST, in the form that
+// Standard Webhooks describes (https://www.standardwebhooks.com). Whoever has
+// something to tell says what, and under which name it may be told again.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+)
+
+const (
+	postTime  = 10 * time.Second // of a POST; a receiver that wants more answers first and works then
+	userAgent = "preset-nanobanana-functions/1"
+)
+
+// Sender signs and sends.
+type Sender struct {
+	Secrets *config.Secrets // has the keys
+	URL     string          // where to; empty: nobody is told
+	HTTP    *http.Client    // follows no redirect, and has a Timeout
+	Now     func() time.Time
+}
+
+// FromSettings gives a Sender by the settings.
+func FromSettings(c config.Settings, secrets *config.Secrets) Sender {
+	client := nanobanana.NewHTTPClient()
+	client.Timeout = postTime
+	return Sender{Secrets: secrets, URL: c.NotifyURL, HTTP: client, Now: time.Now}
+}
+
+// Send sends a body of JSON once, and fails unless the receiver answers 2xx. The
+// id has no dot, and is the same at every try; the time that is signed is the
+// try's own, since receivers refuse an old one. The error quotes no key and no
+// URL; it is ErrKeys where nothing could be signed.
+func (s Sender) Send(ctx context.Context, id string, body []byte) error {
+	secret, err := s.Secrets.Current(ctx)
+	if err != nil {
+		return err
+	}
+	now := s.Now()
+	signatures, err := sign(secret.NotifyKeys, id, now, body)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, bytes.NewReader(body))
+	if err != nil {
+		return unquoted(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", userAgent)
+	r.Header.Set("Webhook-Id", id)
+	r.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+	r.Header.Set("Webhook-Signature", signatures)
+	return s.post(r)
+}
+
+// post sends a request. Of the answer the status is all that counts: its body
+// is not read.
+func (s Sender) post(r *http.Request) error {
+	resp, err := s.HTTP.Do(r)
+	if err != nil {
+		return fmt.Errorf("the receiver of notices: %w", unquoted(err))
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return fmt.Errorf("the receiver of notices answered %d", resp.StatusCode)
+	}
+	return nil
+}
+
+// unquoted takes off the *url.Error, which quotes the URL: its query may hold
+// what no log may.
+func unquoted(err error) error {
+	if quoted, ok := errors.AsType[*url.Error](err); ok {
+		return quoted.Err
+	}
+	return err
+}

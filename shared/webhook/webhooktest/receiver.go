@@ -1,0 +1,118 @@
+// Package webhooktest has a receiver of webhooks, and says who signed them.
+package webhooktest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+)
+
+// Query stands in the URL of a receiver: no log may hold it.
+const Query = "hunter2hunter2"
+
+// Delivery is what a receiver got.
+type Delivery struct {
+	Header http.Header
+	Body   []byte
+}
+
+// ID is the message's name.
+func (d Delivery) ID() string { return d.Header.Get("webhook-id") }
+
+// SignedBy says whether one of its signatures is key's. It is written by the
+// specification, not by the library that signs.
+func (d Delivery) SignedBy(key []byte) bool {
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "%s.%s.%s", d.ID(), d.Header.Get("webhook-timestamp"), d.Body)
+	want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	return slices.ContainsFunc(strings.Split(d.Header.Get("webhook-signature"), " "), func(got string) bool {
+		return hmac.Equal([]byte(got), []byte(want))
+	})
+}
+
+// KeyOf gives a key, and as the secret has it.
+func KeyOf(letter string) ([]byte, config.Key) {
+	key := []byte(strings.Repeat(letter, 36))
+	return key, config.Key{ID: letter, Key: config.Hidden("whsec_" + base64.StdEncoding.EncodeToString(key))}
+}
+
+// FaultyKeys are lists of keys that receivers' libraries would not take, by
+// what is wrong with them.
+func FaultyKeys() map[string][]config.Key {
+	short := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", 23)))
+	_, good := KeyOf("g")
+	return map[string][]config.Key{
+		"none":               nil,
+		"23 bytes":           {{ID: "s", Key: config.Hidden(short)}},
+		"23 bytes, whsec_":   {{ID: "s", Key: config.Hidden("whsec_" + short)}},
+		"the prefix alone":   {{ID: "s", Key: config.Hidden("whsec_whsec_whsec_whsec_whsec_")}},
+		"no base64":          {{ID: "s", Key: "a passphrase of more than 24 bytes"}},
+		"one good, one not":  {good, {ID: "s", Key: config.Hidden(short)}},
+		"base64url, not std": {{ID: "s", Key: config.Hidden("whsec_" + strings.Repeat("-_", 20))}},
+	}
+}
+
+// Receiver is a receiver of webhooks, on loopback.
+type Receiver struct {
+	URL string
+
+	mu     sync.Mutex // guards all below
+	got    []Delivery
+	answer http.HandlerFunc
+}
+
+// NewReceiver gives a receiver that answers 204, until the test ends. What is
+// not a POST of JSON to its URL fails the test.
+func NewReceiver(t testing.TB) *Receiver {
+	r := &Receiver{}
+	site := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, request *http.Request) {
+		body, _ := io.ReadAll(request.Body)
+		if request.Method != http.MethodPost || request.URL.Path != "/hook" || request.URL.Query().Get("token") != Query || request.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("the receiver got %s %s with %v", request.Method, request.URL, request.Header)
+		}
+		r.receive(Delivery{request.Header, body})(rw, request)
+	}))
+	t.Cleanup(site.Close)
+	r.URL = site.URL + "/hook?token=" + Query
+	return r
+}
+
+func (r *Receiver) receive(d Delivery) http.HandlerFunc {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, d)
+	if r.answer == nil {
+		return Status(http.StatusNoContent)
+	}
+	return r.answer
+}
+
+// Answer makes it answer so; nil is 204.
+func (r *Receiver) Answer(how http.HandlerFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = how
+}
+
+// Take takes what it got since it was last asked.
+func (r *Receiver) Take() []Delivery {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer func() { r.got = nil }()
+	return r.got
+}
+
+// Status answers so and no more.
+func Status(code int) http.HandlerFunc {
+	return func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(code) }
+}
