@@ -21,7 +21,7 @@ test-aws: ## run the tests that need AWS against a stand-in on loopback, with th
 .PHONY: test-web
 test-web: export REDOCLY_TELEMETRY = off
 test-web: export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
-test-web: bin/local ## lint openapi.yaml, compile the example client in local/web by it, run that against bin/local; needs Node 20.19 or newer
+test-web: bin/local ## lint openapi.yaml, compile the example client in local/web by it, run that and the studio page against bin/local; needs Node 20.19 or newer and Chromium (CHROMIUM=its path, /usr/bin/chromium)
 	cd local/web && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts && npm run --silent lint && npm run --silent build && npm run --silent test
 
 check: ## formatting, vet, staticcheck

@@ -1,7 +1,8 @@
 // The form: what to make. A wish keeps its Idempotency-Key until it is
 // answered, so that a repeated click or a lost answer is never paid twice.
 
-import { byId, call, el, isPicture, Refusal, target } from "./api.js";
+import { byId, call, el, explain, isPicture, Refusal } from "./api.js";
+import { target } from "./board.js";
 import { startUploads } from "./upload.js";
 
 const form = byId("composer");
@@ -28,6 +29,9 @@ export async function startComposer(onTask) {
   startUploads({ add: addInput, busy: (n) => { uploading = n; showState(); } });
   showModel();
 }
+
+/** A model's name for people. */
+export const title = (id) => models.find((m) => m.id === id)?.title || id;
 
 const model = () => models.find((m) => m.id === field("model").value);
 
@@ -151,22 +155,31 @@ async function submit(onTask) {
   }
 }
 
-/** Shows each fault at its field, and what belongs to none above the button. */
+/** Shows each fault at its field, and above the button what belongs to none, with what to do. */
 function showFaults(refusal) {
   for (const place of form.querySelectorAll("[data-fault]")) place.textContent = "";
+  for (const faulty of form.querySelectorAll("[aria-invalid]")) faulty.removeAttribute("aria-invalid");
   const rest = [];
   for (const fault of refusal?.faults || []) {
     const name = "/" + fault.pointer.split("/")[1];
     const place = form.querySelector(`[data-fault="${CSS.escape(name)}"]`);
-    if (place) place.textContent = fault.message;
-    else rest.push(fault.message);
+    if (place) {
+      place.textContent = fault.message;
+      control(place).setAttribute("aria-invalid", "true");
+    } else rest.push(fault.message);
   }
   const problem = byId("problem");
-  const words = refusal && (rest.length || !refusal.faults.length)
-    ? [...(rest.length ? rest : [refusal.message]), refusal.hint, refusal.unclear ? "Your words are kept: press the button again, it is charged at most once." : ""]
-    : [];
-  problem.textContent = words.filter(Boolean).join(" ");
-  problem.hidden = !words.length;
+  problem.hidden = !refusal;
+  if (refusal) {
+    explain(problem, refusal, {
+      message: refusal.faults.length ? rest.join(" ") : refusal.message,
+      more: refusal.unclear ? "Your words are kept: press the button again, it is charged at most once." : "",
+    });
+  }
   const first = form.querySelector("[data-fault]:not(:empty)");
-  first?.closest(".field")?.querySelector("textarea, select, input")?.focus();
+  if (refusal) problem.scrollIntoView({ block: "nearest" });
+  if (first) control(first).focus();
 }
+
+/** What a fault beside it is about. */
+const control = (place) => place.closest(".field").querySelector("textarea, select, input");

@@ -1,12 +1,14 @@
 // The pictures: one card for each task, kept up to date by one long poll.
 
-import { byId, call, el, isPicture, Refusal, target } from "./api.js";
+import { byId, call, el, explain, isPicture, Refusal } from "./api.js";
+import { target } from "./board.js";
 import { ratio } from "./composer.js";
 
 const cards = new Map(); // id -> {task, card}
 const known = new Map(); // id -> task, before its card is built: an edit may come before what it edits
 const list = byId("tasks");
 let cursor = "";
+let turn = 0; // of the board: what was asked for another comes to nothing
 let round = null; // of the long poll
 let actions = {};
 
@@ -14,23 +16,49 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
 
 export async function startGallery(given) {
   actions = given;
-  byId("more").addEventListener("click", () => load());
+  byId("more").addEventListener("click", load);
   for (const words of ["A lighthouse at dusk, warm light, film grain", "A still life of lemons, oil on linen", "A quiet street in Lisbon, isometric, pastel"]) {
     const example = el("button", { type: "button", className: "quiet" }, words);
     example.addEventListener("click", () => actions.fill({ prompt: words }));
     byId("examples").append(el("li", {}, example));
   }
-  document.addEventListener("visibilitychange", () => restart());
-  setInterval(showElapsed, 1000);
+  document.addEventListener("visibilitychange", restart);
+  setInterval(() => { for (const { task, card } of cards.values()) showTime(task, card); }, 1000);
   await load();
   follow();
 }
 
+/** Shows another board's pictures in place of these. */
+export async function switchBoard() {
+  turn++;
+  cards.clear();
+  list.replaceChildren();
+  cursor = "";
+  byId("more").hidden = true;
+  byId("empty").hidden = true;
+  say(null);
+  restart();
+  await load();
+}
+
 async function load() {
   const { kind, id } = target();
-  const query = new URLSearchParams({ target: `${kind}:${id}`, limit: "24" });
+  const mine = turn;
+  const query = new URLSearchParams({ target: `${kind}:${id}`, limit: "50" });
   if (cursor) query.set("cursor", cursor);
-  const { body } = await call(`/v1/tasks?${query}`);
+  let body;
+  try {
+    ({ body } = await call(`/v1/tasks?${query}`));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (mine === turn) {
+      say(error);
+      byId("more").hidden = false;
+    }
+    return;
+  }
+  if (mine !== turn) return;
+  say(null);
   for (const task of body.tasks) known.set(task.id, task);
   for (const task of body.tasks) show(task, false);
   cursor = body.cursor || "";
@@ -41,6 +69,8 @@ async function load() {
 
 /** Shows a task that was just made. */
 export function addTask(task) {
+  known.set(task.id, task);
+  if (task.target?.id !== target().id) return; // it was sent from the board before
   byId("empty").hidden = true;
   show(task, true);
   restart();
@@ -48,7 +78,12 @@ export function addTask(task) {
 
 function show(task, first) {
   const before = cards.get(task.id);
-  if (before && before.task.status === task.status && before.task.updatedAt === task.updatedAt) return;
+  task.seenAt = performance.now(); // when its progress was true
+  if (before && before.task.status === task.status && before.task.updatedAt === task.updatedAt) {
+    before.task = task;
+    showTime(task, before.card);
+    return;
+  }
   known.set(task.id, task);
   const card = build(task);
   if (before) {
@@ -58,6 +93,7 @@ function show(task, first) {
   } else if (first) list.prepend(card);
   else list.append(card);
   cards.set(task.id, { task, card });
+  if (before || first) byId("news").textContent = `${task.error?.message || task.statusText}: ${task.prompt.slice(0, 80)}`;
   if (before && task.done) actions.ended(task);
 }
 
@@ -86,7 +122,7 @@ export async function remove(task, question, button, problem) {
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     if (error.status !== 404) { // gone already is gone
-      problem.textContent = `${error.message} ${error.hint}`;
+      explain(problem, error);
       return false;
     }
   } finally {
@@ -116,26 +152,26 @@ async function follow() {
       const headers = etag ? { "If-None-Match": etag } : {};
       const answer = await call(`/v1/tasks?ids=${asked}&wait=20`, { headers, signal: round.signal });
       etag = answer.etag;
-      for (const task of answer.body?.tasks || []) show(task, false);
+      for (const task of answer.body?.tasks || []) if (cards.has(task.id)) show(task, false);
       const there = answer.body?.tasks.map((task) => task.id);
       if (there) ids.filter((id) => !there.includes(id)).forEach(drop); // deleted from elsewhere
+      if (failures) say(null);
       failures = 0;
-      say("");
       // Where the server does not wait, it says when to look again.
       if (performance.now() - begun < 500 && running().join() === asked) await Promise.race([pause(answer.retryAfter || 2), changed]);
     } catch (error) {
       if (error.name === "AbortError") continue;
       if (!(error instanceof Refusal)) throw error;
       failures++;
-      if (failures > 1) say(`${error.message} ${error.hint} Trying again.`);
+      if (failures > 1) say(error, "Trying again.");
       await Promise.race([pause(error.retryAfter || Math.min(30, 2 ** failures)), changed]);
     }
   }
 }
 
-function say(text) {
-  byId("gallery-problem").textContent = text;
-  byId("gallery-problem").hidden = !text;
+function say(refusal, more = "") {
+  byId("gallery-problem").hidden = !refusal;
+  if (refusal) explain(byId("gallery-problem"), refusal, { more });
 }
 
 // ---- cards
@@ -148,6 +184,10 @@ function build(task) {
   const words = el("div", { className: "words" }, el("p", { className: "prompt", title: task.prompt }, task.prompt));
   if (task.parent) words.append(parent(task));
   words.append(state(task));
+  if (!task.done) {
+    words.append(el("p", { className: "time" }));
+    showTime(task, words);
+  }
   if (task.missing) words.append(el("p", { className: "hint" }, `${task.missing} of ${task.numImages} did not come.`));
   if (task.error) words.append(failure(task));
   if (task.status === "waiting") words.append(removal(task, "Cancel", "Cancel this picture? Nothing is charged."));
@@ -172,36 +212,62 @@ function pictures(task) {
 const outcomes = { held: "held", spent: "spent", returned: "not charged to you" };
 
 function state(task) {
-  const text = el("span", { role: "status" }, task.done && !task.error ? new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : task.statusText);
+  const text = el("span", {}, task.done && !task.error ? new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : task.statusText);
   const side = el("span", {}, `${task.credits.estimate} credits ${outcomes[task.credits.outcome] || ""}`);
-  const line = el("p", { className: "state" }, text, side);
-  if (!task.done) {
-    text.dataset.since = task.createdAt;
-    text.dataset.text = task.statusText;
-  }
-  return line;
+  return el("p", { className: "state" }, text, side);
 }
 
-function showElapsed() {
-  for (const text of list.querySelectorAll("[data-since]")) {
-    const seconds = Math.max(0, Math.round((Date.now() - Date.parse(text.dataset.since)) / 1000));
-    const shown = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
-    text.textContent = `${text.dataset.text} · ${shown}`;
+/** Says how long a task has been running by the server's clock, and how long such a one usually takes. */
+function showTime(task, card) {
+  const place = task.progress && card.querySelector(".time");
+  if (!place) return;
+  const elapsed = task.progress.elapsedSeconds + Math.floor((performance.now() - task.seenAt) / 1000);
+  place.textContent = `${duration(elapsed)}, usually about ${duration(task.progress.expectedSeconds).replace(/ s$/, elapsed < 60 ? "" : " s")}`;
+}
+
+/** A number of seconds in words: 23 s, 2 min 5 s. */
+export function duration(seconds) {
+  if (seconds < 60) return `${seconds} s`;
+  const rest = seconds % 60;
+  return `${Math.floor(seconds / 60)} min${rest ? ` ${rest} s` : ""}`;
+}
+
+/** The picture that a task edits, of a parent that has come. */
+function edited(task, parent) {
+  const n = (task.imageUrls || []).find((entry) => entry.startsWith(`task:${task.parent}/`))?.split("/")[1];
+  return parent?.images.find((image) => image.n === Number(n)) || parent?.images[0];
+}
+
+/** The picture that a task edits; nothing where it is gone. */
+export async function before(task) {
+  if (!task.parent) return null;
+  try {
+    if (!known.get(task.parent)?.done) known.set(task.parent, (await call(`/v1/tasks/${task.parent}`)).body);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
   }
+  return edited(task, known.get(task.parent)) || null;
+}
+
+/** A task with all its words, of which lists have the first 300 characters. */
+export async function whole(task) {
+  return [...task.prompt].length < 300 ? task : (await call(`/v1/tasks/${task.id}`)).body;
 }
 
 function parent(task) {
-  const first = known.get(task.parent)?.images[0];
-  const picture = first ? el("img", { src: first.thumbnailUrl, alt: "", width: 28, height: 28 }) : null;
+  const image = edited(task, known.get(task.parent));
+  const picture = image ? el("img", { src: image.thumbnailUrl, alt: "", width: 28, height: 28 }) : null;
   return el("p", { className: "parent" }, picture, "An edit of an earlier picture");
 }
 
 function failure(task) {
-  const box = el("div", { className: "error" }, el("b", {}, task.error.message), el("span", {}, task.error.hint));
+  const box = el("div", { className: "error" }, el("b", {}, task.error.message), el("span", {}, task.error.hint), " ",
+    el("small", { className: "request" }, "Task ", el("code", {}, task.id)));
   if (task.error.retryable) {
     const again = el("button", { type: "button", className: "quiet" }, "Try again");
-    again.addEventListener("click", () => actions.again(task));
-    box.append(el("p", { className: "row" }, again));
+    const problem = el("p", { className: "fault", role: "alert" });
+    again.addEventListener("click", () => actions.again(task, problem));
+    box.append(el("p", { className: "row" }, again), problem);
   }
   return box;
 }

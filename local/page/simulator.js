@@ -1,6 +1,6 @@
 // The simulator's switches.
 
-import { byId, call, Refusal } from "./api.js";
+import { byId, call, explain, Refusal } from "./api.js";
 
 const panel = byId("simulator");
 const input = (name) => panel.querySelector(`[name="${name}"]`);
@@ -41,6 +41,6 @@ async function save() {
     show((await call("/local/simulator", { method: "PUT", body: wanted })).body);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    problem.textContent = `${error.message} ${error.hint}`;
+    explain(problem, error);
   }
 }

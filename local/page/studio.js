@@ -1,8 +1,9 @@
 // The studio: a composer, a gallery, and switches for the simulator.
 
-import { byId, call, el, onSignIn, Refusal, signIn } from "./api.js";
-import { addInput, fill, startComposer } from "./composer.js";
-import { addTask, remove, startGallery } from "./gallery.js";
+import { byId, call, el, explain, onSignIn, Refusal, signIn } from "./api.js";
+import { startBoards } from "./board.js";
+import { addInput, fill, startComposer, title } from "./composer.js";
+import { addTask, before, duration, remove, startGallery, switchBoard, whole } from "./gallery.js";
 import { startSimulator } from "./simulator.js";
 
 /** Asks for a token, where the server has none to give. */
@@ -18,6 +19,8 @@ const reasons = {
   quota_exceeded: "Your pictures of today are used up.",
 };
 
+const clock = (time) => new Date(time).toLocaleTimeString([], { timeStyle: "short" });
+
 async function showCredits() {
   try {
     const { body } = await call("/v1/credits");
@@ -25,10 +28,11 @@ async function showCredits() {
     if (body.quota.limit > 0) parts.push(` · ${body.quota.used} of ${body.quota.limit} pictures today`);
     const word = body.reason ? reasons[body.reason] || "Nothing can be made now." : body.low ? "Running low." : "";
     if (word) parts.push(" ", el("span", { className: "low" }, word));
+    if (body.reason === "quota_exceeded") parts.push(` More at ${clock(body.quota.resetsAt)}.`);
     byId("credits").replaceChildren(...parts);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    byId("credits").textContent = "The balance is not known just now.";
+    explain(byId("credits"), error, { message: `The balance is not known just now. ${error.message}` });
   }
 }
 
@@ -40,16 +44,48 @@ setInterval(() => { if (!document.hidden) showCredits(); }, 15_000);
 const lightbox = byId("lightbox");
 let shown = null; // {task, image}
 
+/** Turns to the picture that an edit began with, and shows both. */
+async function showBefore(mine) {
+  byId("lightbox-before").hidden = byId("lightbox-after").hidden = true;
+  const image = await before(mine.task);
+  if (shown !== mine || !image) return;
+  Object.assign(byId("lightbox-before-image"), { src: image.url, alt: "The picture before it was edited", width: image.width, height: image.height });
+  byId("lightbox-before").hidden = byId("lightbox-after").hidden = false;
+}
+
+async function showWords(mine) {
+  byId("lightbox-prompt").textContent = mine.task.prompt;
+  try {
+    const task = await whole(mine.task);
+    if (shown === mine) byId("lightbox-prompt").textContent = task.prompt;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (shown === mine) explain(byId("lightbox-problem"), error);
+  }
+}
+
+function facts(task, image) {
+  const size = image.bytes < 1e6 ? `${Math.ceil(image.bytes / 1000)} kB` : `${(image.bytes / 1e6).toFixed(1)} MB`;
+  const took = Math.max(1, Math.round((Date.parse(task.completedAt) - Date.parse(task.createdAt)) / 1000));
+  return Object.entries({
+    Picture: `${image.width} × ${image.height} · ${size} · ${image.contentType.replace("image/", "").toUpperCase()}`,
+    Model: [title(task.model), task.resolution, task.aspectRatio].filter(Boolean).join(" · "),
+    Made: `${new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}, in ${duration(took)}`,
+    Cost: `${task.credits.estimate} credits${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
+    Task: task.id,
+  }).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
+}
+
 function open(task, image) {
-  shown = { task, image };
+  const mine = shown = { task, image };
   const picture = byId("lightbox-image");
   Object.assign(picture, { src: image.url, alt: task.prompt.slice(0, 300), width: image.width, height: image.height });
-  byId("lightbox-prompt").textContent = task.prompt;
-  const size = image.bytes < 1e6 ? `${Math.ceil(image.bytes / 1000)} kB` : `${(image.bytes / 1e6).toFixed(1)} MB`;
-  byId("lightbox-facts").textContent = `${image.width} × ${image.height} · ${size} · ${image.contentType.replace("image/", "").toUpperCase()}`;
+  byId("lightbox-facts").replaceChildren(...facts(task, image));
   byId("lightbox-download").href = `${image.url}?download=1`;
   byId("lightbox-copy").textContent = "Copy link";
   byId("lightbox-problem").textContent = "";
+  showWords(mine);
+  showBefore(mine);
   lightbox.showModal();
 }
 
@@ -83,16 +119,31 @@ byId("lightbox-close").addEventListener("click", () => lightbox.close());
 lightbox.addEventListener("click", (event) => { if (event.target === lightbox) lightbox.close(); });
 
 /** Fills the composer with what a failed task wished for. */
-function again(task) {
+async function again(short, problem) {
+  problem.textContent = "";
+  let task;
+  try {
+    task = await whole(short);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    explain(problem, error);
+    return;
+  }
   const inputs = (task.imageUrls || []).map((entry) => ({ entry, label: entry.replace(/^https?:\/\//, "").slice(0, 60) }));
   fill({ ...task, inputs });
 }
 
 onSignIn(askToken);
-const session = await signIn(askToken);
-await startComposer((task) => { addTask(task); showCredits(); });
-await Promise.all([
-  startGallery({ fill, again, open, ended: showCredits }),
-  showCredits(),
-  session.simulator ? startSimulator() : null,
-]);
+try {
+  const session = await signIn(askToken);
+  startBoards(session.target.id, switchBoard);
+  await startComposer((task) => { addTask(task); showCredits(); });
+  await Promise.all([
+    startGallery({ fill, again, open, ended: showCredits }),
+    showCredits(),
+    session.simulator ? startSimulator() : null,
+  ]);
+} catch (error) {
+  if (!(error instanceof Refusal)) throw error;
+  explain(byId("gallery-problem"), error, { more: "Then load the page anew." });
+}

@@ -1,6 +1,6 @@
 // Pictures from this machine: picked, or dropped on the form, and uploaded.
 
-import { byId, call, Refusal } from "./api.js";
+import { byId, call, el, explain, Refusal } from "./api.js";
 
 /** Uploads a file. It resolves to a picture to start from, or throws a Refusal. */
 async function upload(file) {
@@ -23,7 +23,7 @@ export function startUploads({ add, busy }) {
 
   const take = async (files) => {
     const fault = place.querySelector("[data-fault]");
-    fault.textContent = "";
+    fault.replaceChildren();
     running += files.length;
     busy(running);
     await Promise.all([...files].map(async (file) => {
@@ -31,7 +31,9 @@ export function startUploads({ add, busy }) {
         add(await upload(file));
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        fault.textContent = [fault.textContent, `${file.name}: ${error.message}`].filter(Boolean).join(" ");
+        const line = el("span", { className: "line" });
+        explain(line, error, { message: `${file.name}: ${error.message}` });
+        fault.append(line);
       } finally {
         running -= 1;
         busy(running);

@@ -1,59 +1,26 @@
 // The example client against a running bin/local, as `make test-web` has built both.
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { promisify } from "node:util";
 
 import { Client } from "./build/client.js";
 import { faults, moodboardItems, presetStatus, price, share } from "./build/moodboard.js";
+import { startLocal } from "./local.js";
 
-const binary = new URL("../../bin/local", import.meta.url).pathname;
 const contract = new URL("../../openapi.yaml", import.meta.url).pathname;
 const target = { kind: "moodboard", id: "web" };
-let folder, server, base, token;
+let local, base, token;
 let tokens = 0; // that were asked for
 const client = (options = {}) => new Client({ base, token: async () => { tokens++; return token; }, ...options });
 
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), "nanobanana-web-"));
-  server = spawn(binary, ["-addr", "127.0.0.1:0", "-data", folder], {
-    env: { PATH: process.env.PATH, HOME: folder, SWEEP_EVERY: "1s", POLL_EVERY: "1s" }, stdio: ["ignore", "pipe", "ignore"],
-  });
-  base = await new Promise((resolve, reject) => {
-    let said = "";
-    server.stdout.on("data", (chunk) => {
-      const listening = /^listening on (\S+)$/m.exec((said += chunk));
-      if (listening) resolve(listening[1]);
-    });
-    server.on("exit", (code) => reject(new Error(`bin/local ended with ${code}`)));
-  });
-  token = await tokenOf("ada");
+  local = await startLocal({ SWEEP_EVERY: "1s", POLL_EVERY: "1s" });
+  base = local.base;
+  token = await local.tokenOf("ada");
 });
 
-after(async () => {
-  const ended = new Promise((resolve) => server.on("exit", resolve));
-  server.kill("SIGTERM");
-  await ended;
-  await rm(folder, { recursive: true });
-});
-
-async function tokenOf(owner) {
-  const { stdout } = await promisify(execFile)(binary, ["token", "-addr", base.slice("http://".length), "-data", folder, owner]);
-  return stdout.trim();
-}
-
-/** Sets the simulator's switch for refusals. */
-async function refuse(word) {
-  const answer = await fetch(base + "/local/simulator", {
-    method: "PUT", headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ loseCallbacks: false, repeatCallbacks: 1, refuse: word, slow: false }),
-  });
-  assert.equal(answer.status, 200);
-}
+after(() => local.stop());
 
 test("the contract is served as it is", async () => {
   const answer = await fetch(base + "/openapi.yaml");
@@ -109,7 +76,7 @@ async function all(generator) {
 }
 
 test("a prompt that is refused says why, and its item has failed", async () => {
-  await refuse("policy");
+  await local.simulate({ refuse: "policy" });
   try {
     const { task } = await client().submit({ prompt: "What nobody may see" }, crypto.randomUUID());
     const done = await client().wait(task.id);
@@ -117,7 +84,7 @@ test("a prompt that is refused says why, and its item has failed", async () => {
     assert.ok(done.error.message && done.error.hint);
     assert.deepEqual(moodboardItems([done]).map((i) => [i.enhancement_status, i.enhanced_url]), [["failed", null]]);
   } finally {
-    await refuse("");
+    await local.simulate();
   }
 });
 

@@ -1,0 +1,401 @@
+// The studio page in Chromium, against a running bin/local, each test with its own.
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { startLocal } from "./local.js";
+
+const { source: axe } = createRequire(import.meta.url)("axe-core");
+const shots = new URL("shots/", import.meta.url).pathname;
+const requestId = /Request \S+$/;
+let browser;
+
+before(async () => {
+  await mkdir(shots, { recursive: true });
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+});
+
+after(() => browser?.close());
+
+/** Starts bin/local for a test; its server is stopped at the test's end. */
+async function local(t, env) {
+  const server = await startLocal({ SWEEP_EVERY: "100ms", POLL_EVERY: "100ms", DAILY_QUOTA: "200", ...env });
+  server.ends = []; // before it is stopped, which a page would call an error
+  t.after(async () => {
+    try {
+      for (const end of server.ends) await end();
+    } finally {
+      await server.stop();
+    }
+  });
+  return server;
+}
+
+/**
+ * Opens the studio. Whatever the console calls an error fails the test, but for
+ * the statuses in refusals, each as often as it stands there.
+ */
+async function studio(server, { width = 1024, height = 800, theme = "light", refusals = [], open = true } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce", locale: "en-GB" });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const errors = [], refused = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() !== "error") return;
+    const status = /responded with a status of (\d+)/.exec(message.text());
+    if (status) refused.push(Number(status[1]));
+    else errors.push(message.text());
+  });
+  server.ends.push(async () => {
+    await context.close();
+    assert.deepEqual(errors, []);
+    assert.deepEqual(refused, refusals);
+  });
+  if (open) {
+    await page.goto(server.base);
+    await page.locator("#credits b").waitFor();
+  }
+  return page;
+}
+
+async function wish(page, prompt) {
+  await page.getByLabel("What would you like to see?").fill(prompt);
+  await page.locator("#submit").click();
+}
+
+const tile = (page, prompt) => page.locator(".task", { hasText: prompt });
+
+/** Waits for a task's picture, and that it is really drawn. */
+async function finished(page, prompt) {
+  const picture = tile(page, prompt).locator(".picture img").first();
+  await picture.waitFor();
+  await picture.scrollIntoViewIfNeeded();
+  await page.waitForFunction((img) => img.complete && img.naturalWidth > 0, await picture.elementHandle());
+  return tile(page, prompt);
+}
+
+/** Tasks of the studio by the API alone. It resolves to them when all have ended. */
+async function make(server, wishes) {
+  const { tasks, headers } = await send(server, wishes);
+  return Promise.all(tasks.map(async ({ id }) => {
+    for (;;) {
+      const task = await (await fetch(`${server.base}/v1/tasks/${id}?wait=20`, { headers })).json();
+      if (task.done) return task;
+    }
+  }));
+}
+
+async function send(server, wishes) {
+  const { token } = await (await fetch(server.base + "/local/session")).json();
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+  const tasks = await Promise.all(wishes.map(async (w) => {
+    const answer = await fetch(server.base + "/v1/tasks", { method: "POST", headers, body: JSON.stringify({ target: { kind: "moodboard", id: "studio" }, ...w }) });
+    assert.equal(answer.status, 202);
+    return answer.json();
+  }));
+  return { tasks, headers };
+}
+
+test("a wish is sent with the keyboard, followed with honest time, and finished", async (t) => {
+  const page = await studio(await local(t));
+  await page.getByRole("heading", { name: "Nothing here yet" }).waitFor();
+  assert.match(await page.locator("#credits").innerText(), /^[\d,]+ credits · 0 of 200 pictures today$/);
+
+  assert.equal(await page.getByLabel("Resolution").isVisible(), false);
+  await page.getByLabel("Model").selectOption("nano-banana-2");
+  await page.getByLabel("Resolution").selectOption("2K");
+  assert.equal(await page.getByRole("combobox", { name: "Pictures" }).isVisible(), false);
+  assert.equal(await page.locator("#cost").innerText(), "· 12 credits");
+  await page.getByLabel("Model").selectOption("nano-banana");
+  await page.getByRole("combobox", { name: "Pictures" }).selectOption("2");
+  assert.equal(await page.locator("#cost").innerText(), "· 8 credits");
+
+  const order = ["board", "prompt", "link", "add-link", "pick", "model", "aspectRatio", "numImages", "submit"];
+  await page.reload();
+  await page.getByRole("heading", { name: "Nothing here yet" }).waitFor();
+  for (const id of order) {
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.id), id);
+    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), "none", `the focus is seen on ${id}`);
+  }
+  await page.getByRole("combobox", { name: "Pictures" }).selectOption("2");
+  await page.getByLabel("What would you like to see?").focus();
+  await page.keyboard.type("A lighthouse at dusk");
+  await page.keyboard.press("Control+Enter");
+  const card = tile(page, "A lighthouse at dusk");
+  await card.getByText("Making your picture").waitFor();
+  assert.match(await card.locator(".time").innerText(), /^\d+ s, usually about \d+$/);
+  const shown = await card.locator(".time").innerText();
+  await page.waitForFunction((before) => !document.querySelector(".time") || document.querySelector(".time").textContent !== before, shown);
+
+  await finished(page, "A lighthouse at dusk");
+  assert.equal(await card.locator(".picture").count(), 2);
+  assert.equal(await card.locator(".time").count(), 0);
+  await page.locator("#news", { hasText: "Done: A lighthouse at dusk" }).waitFor({ state: "attached" });
+  await page.locator("#credits", { hasText: "2 of 200 pictures" }).waitFor();
+});
+
+test("a picture is edited, and shown before and after", async (t) => {
+  const server = await local(t);
+  const long = "A still life of lemons, oil on linen" + ", in the warm light of an afternoon".repeat(12);
+  const [first] = await make(server, [{ prompt: long, numImages: 2 }]);
+  const page = await studio(server);
+  const card = await finished(page, "A still life of lemons");
+  const opener = card.getByRole("button", { name: /^Open Picture 2/ });
+  await opener.focus();
+  await page.keyboard.press("Enter");
+  const lightbox = page.getByRole("dialog", { name: "Picture" });
+  await lightbox.waitFor();
+  await lightbox.getByText(long, { exact: true }).waitFor(); // the list has 300 characters
+  assert.match(await lightbox.locator("#lightbox-facts").innerText(), new RegExp(`768 × 768[^]*NanoBanana[^]* in \\d+ s[^]*8 credits for 2 pictures[^]*${first.id}`));
+  assert.equal(await lightbox.getByText("Before", { exact: true }).isVisible(), false);
+  await page.keyboard.press("Escape");
+  await lightbox.waitFor({ state: "hidden" });
+  assert.ok(await opener.evaluate((b) => b === document.activeElement), "the focus is back");
+
+  await opener.click();
+  await lightbox.getByRole("button", { name: "Edit this" }).click();
+  await page.locator("#inputs li").waitFor();
+  await wish(page, "The same, in snow");
+  await finished(page, "The same, in snow");
+  assert.equal(await page.locator("#inputs li").count(), 0);
+  await tile(page, "The same, in snow").getByRole("button", { name: /^Open/ }).click();
+  await lightbox.getByText("Before", { exact: true }).waitFor();
+  await lightbox.getByText("After", { exact: true }).waitFor();
+  assert.equal(await lightbox.locator("#lightbox-before-image").getAttribute("src"), first.images[1].url);
+  await page.waitForFunction(() => [...document.querySelectorAll("#lightbox img")].every((img) => img.complete && img.naturalWidth > 0));
+});
+
+test("a moodboard is opened, kept, and switched", async (t) => {
+  const server = await local(t);
+  await make(server, [{ prompt: "Of the studio" }]);
+  const page = await studio(server);
+  await finished(page, "Of the studio");
+  await page.getByLabel("Moodboard", { exact: true }).selectOption({ label: "Another…" });
+  const dialog = page.getByRole("dialog", { name: "Open a moodboard" });
+  await dialog.getByRole("button", { name: "Open" }).click();
+  await dialog.getByText("An id has 1 to 128 visible characters, and no spaces.").waitFor();
+  await page.keyboard.type("spring-42");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Nothing here yet" }).waitFor();
+  assert.equal(await tile(page, "Of the studio").count(), 0);
+  await wish(page, "Of spring");
+  await finished(page, "Of spring");
+
+  await page.reload();
+  await finished(page, "Of spring");
+  assert.equal(await page.getByLabel("Moodboard", { exact: true }).inputValue(), "spring-42");
+  assert.equal(await page.locator(".task").count(), 1);
+  await page.getByLabel("Moodboard", { exact: true }).selectOption("studio");
+  await finished(page, "Of the studio");
+  assert.equal(await page.locator(".task").count(), 1);
+});
+
+test("pictures are dropped or picked, uploaded, and started from", async (t) => {
+  const server = await local(t);
+  const [made] = await make(server, [{ prompt: "To be uploaded" }]);
+  const bytes = Buffer.from(await (await fetch(made.images[0].url)).arrayBuffer());
+  const page = await studio(server, { refusals: [422] });
+  const drop = async (name, type, content) => {
+    const files = await page.evaluateHandle(([name, type, text]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, { type }));
+      return data;
+    }, [name, type, content.toString("base64")]);
+    await page.dispatchEvent("#composer", "dragenter", { dataTransfer: files });
+    await page.locator("#start-from.over").waitFor();
+    await page.dispatchEvent("#composer", "drop", { dataTransfer: files });
+  };
+  await drop("notes.txt", "text/plain", Buffer.from("no picture"));
+  const fault = page.locator('[data-fault="/imageUrls"]');
+  await fault.filter({ hasText: "notes.txt: " }).waitFor();
+  assert.match(await fault.innerText(), requestId);
+
+  await drop("mine.png", made.images[0].contentType, bytes);
+  await page.locator("#inputs li", { hasText: "mine.png" }).waitFor();
+  assert.equal(await fault.innerText(), "");
+  await page.locator("#file").setInputFiles({ name: "picked.png", mimeType: made.images[0].contentType, buffer: bytes });
+  await page.locator("#inputs li", { hasText: "picked.png" }).waitFor();
+  await page.getByRole("button", { name: "Do not start from picked.png" }).click();
+  assert.equal(await page.locator("#inputs li").count(), 1);
+  await page.getByRole("button", { name: /^Edit it/ }).waitFor();
+  await wish(page, "Mine, as a watercolour");
+  await finished(page, "Mine, as a watercolour");
+});
+
+test("out of credits is said, first by the task, then at the button", async (t) => {
+  // No sweep, which would ask for the balance before the wish does.
+  const page = await studio(await local(t, { SWEEP_EVERY: "10m" }), { refusals: [402] });
+  await page.getByLabel("Refuse").selectOption("credits");
+  await page.locator("#refuse-hint", { hasText: "Nothing is made" }).waitFor();
+  await wish(page, "A picture nobody can pay");
+  const error = tile(page, "A picture nobody can pay").locator(".error");
+  await error.waitFor();
+  assert.match(await error.innerText(), /credits[^]*Task \S+/);
+  await page.locator("#credits .low", { hasText: "The service has no credits left." }).waitFor();
+  await wish(page, "Another one");
+  const problem = page.locator("#problem");
+  await problem.waitFor();
+  assert.match(await problem.innerText(), /credits/);
+  assert.match(await problem.innerText(), requestId);
+  assert.equal(await page.getByLabel("What would you like to see?").inputValue(), "Another one");
+  await page.screenshot({ path: `${shots}out-of-credits.png` });
+});
+
+test("a lost answer keeps the words, and the same wish is not made twice", async (t) => {
+  const page = await studio(await local(t), { refusals: [504] });
+  const keys = [];
+  await page.route("**/v1/tasks", async (route) => {
+    keys.push(route.request().headers()["idempotency-key"]);
+    const answer = await route.fetch();
+    if (keys.length > 1) return route.fulfill({ response: answer });
+    await route.fulfill({ status: 504, contentType: "application/json", body: '{"message":"Endpoint request timed out"}' });
+  });
+  await wish(page, "Asked for once");
+  await page.locator("#problem", { hasText: "Endpoint request timed out. Your words are kept" }).waitFor();
+  await page.locator("#submit").click();
+  await finished(page, "Asked for once");
+  assert.deepEqual(keys, [keys[0], keys[0]]);
+  await page.reload();
+  await finished(page, "Asked for once");
+  assert.equal(await page.locator(".task").count(), 1);
+});
+
+test("a day's pictures are used up", async (t) => {
+  const server = await local(t, { DAILY_QUOTA: "1" });
+  const page = await studio(server, { refusals: [429] });
+  await wish(page, "The only one");
+  await finished(page, "The only one");
+  await page.locator("#credits", { hasText: /1 of 1 pictures today Your pictures of today are used up\. More at \d\d:\d\d\./ }).waitFor();
+  await wish(page, "One too many");
+  await page.locator("#problem").waitFor();
+  assert.match(await page.locator("#problem").innerText(), requestId);
+});
+
+test("a refused prompt and a faulty wish say why and what to do", async (t) => {
+  const page = await studio(await local(t), { refusals: [422] });
+  await page.locator("#submit").click();
+  await page.locator('[data-fault="/prompt"]:not(:empty)').waitFor();
+  assert.match(await page.locator("#problem").innerText(), requestId);
+  assert.ok(await page.getByLabel("What would you like to see?").evaluate((field) => field === document.activeElement));
+
+  await page.getByLabel("Refuse").selectOption("policy");
+  await page.locator("#refuse-hint", { hasText: "is not tried again" }).waitFor();
+  await wish(page, "What nobody may see");
+  const card = tile(page, "What nobody may see");
+  await card.locator(".error").waitFor();
+  assert.equal(await page.locator("#problem").isVisible(), false);
+  assert.ok((await card.locator(".error b").innerText()) && (await card.locator(".error span").innerText()));
+  assert.equal(await card.getByRole("button", { name: "Try again" }).count(), 0);
+  page.once("dialog", (dialog) => dialog.accept());
+  await card.getByRole("button", { name: /^Delete/ }).click();
+  await card.waitFor({ state: "detached" });
+});
+
+test("a picture whose callback is lost comes all the same", async (t) => {
+  const page = await studio(await local(t));
+  await page.getByLabel("Lose callbacks").check();
+  await page.waitForFunction(async () => (await (await fetch("/local/simulator")).json()).loseCallbacks);
+  await wish(page, "Found by the sweep");
+  await finished(page, "Found by the sweep");
+});
+
+// ---- how it looks
+
+/** Elements that reach out of the window, or whose contents reach out of them unseen. */
+const overflows = (page) => page.evaluate(() => {
+  const found = [];
+  const wide = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth > wide) found.push(`the page is ${document.documentElement.scrollWidth} wide`);
+  for (const e of document.body.querySelectorAll("*")) {
+    if (!e.checkVisibility() || e.closest(".unseen")) continue;
+    const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+    const name = `${e.tagName.toLowerCase()}${e.id ? "#" + e.id : ""}.${e.className}`;
+    if (box.left < -0.5 || box.right > wide + 0.5) found.push(`${name} is from ${box.left} to ${box.right}`);
+    if (style.overflowX === "visible" && style.display !== "inline" && e.scrollWidth > e.clientWidth + 1) found.push(`${name} holds ${e.scrollWidth} in ${e.clientWidth}`);
+  }
+  return found;
+});
+
+async function serious(page) {
+  if (!await page.evaluate("typeof axe !== 'undefined'")) await page.evaluate(axe);
+  const { violations } = await page.evaluate("axe.run()");
+  return violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`)}`);
+}
+
+test("nothing overflows, and axe finds no serious fault", async (t) => {
+  const server = await local(t);
+  const looks = [["390", 390, 844], ["1024", 1024, 768], ["1920", 1920, 1080]].flatMap(([name, width, height]) => ["light", "dark"].map((theme) => ({ name, width, height, theme })));
+
+  const check = (page, look, what) => t.test(`${what}, ${look.name} px, ${look.theme}`, async () => {
+    await page.evaluate(() => scrollTo({ top: 0, behavior: "instant" }));
+    await page.screenshot({ path: `${shots}${look.name}-${look.theme}-${what}.png`, fullPage: !what.startsWith("lightbox") && what !== "board" });
+    assert.deepEqual(await overflows(page), []);
+    assert.deepEqual(await serious(page), []);
+  });
+
+  for (const look of looks) {
+    const page = await studio(server, look);
+    await page.getByRole("heading", { name: "Nothing here yet" }).waitFor();
+    await check(page, look, "empty");
+    await page.context().close();
+  }
+
+  const [first] = await make(server, [{ prompt: "A lighthouse at dusk, warm light, film grain", aspectRatio: "3:4" }, { prompt: "A quiet street in Lisbon, isometric, pastel", numImages: 4 }]);
+  await make(server, [
+    { prompt: "The same lighthouse, in snow", aspectRatio: "3:4", imageUrls: [`task:${first.id}/1`] },
+    { prompt: "A wide one: " + "mountains beyond a lake at dawn, ".repeat(8), aspectRatio: "21:9" },
+    { prompt: "Averyveryverylongwordwithoutanyspaceinit".repeat(6) },
+  ]);
+  await server.simulate({ refuse: "policy" });
+  await make(server, [{ prompt: "What nobody may see" }]);
+  await server.simulate({ slow: true });
+  await send(server, [{ prompt: "A picture that takes its time", aspectRatio: "4:3" }]);
+
+  for (const look of looks) {
+    const page = await studio(server, { ...look, refusals: [422] });
+    await finished(page, "The same lighthouse");
+    await page.locator("#submit").click(); // without a prompt
+    await page.locator("#problem").waitFor();
+    await page.locator("#link").fill("https://pictures.example.com/of/a/very/long/name/that/does/not/end/for/quite/a/while.png");
+    await page.evaluate(() => { for (const img of document.images) img.loading = "eager"; });
+    await page.waitForFunction(() => [...document.querySelectorAll(".picture img")].every((img) => img.complete));
+    await check(page, look, "gallery");
+
+    await tile(page, "The same lighthouse").getByRole("button", { name: /^Open/ }).click();
+    await page.locator("#lightbox-after").waitFor();
+    await page.waitForFunction(() => [...document.querySelectorAll("#lightbox img")].every((img) => img.complete && img.naturalWidth > 0));
+    await check(page, look, "lightbox");
+    await page.getByRole("button", { name: "Close" }).click();
+
+    await page.getByLabel("Moodboard", { exact: true }).selectOption({ label: "Another…" });
+    await page.getByRole("dialog", { name: "Open a moodboard" }).waitFor();
+    await check(page, look, "board");
+    await page.context().close();
+  }
+});
+
+test("fifty tiles", async (t) => {
+  const server = await local(t);
+  await make(server, Array.from({ length: 50 }, (_, i) => ({ prompt: `Tile ${i + 1}` })));
+  const times = [];
+  for (let round = 0; round < 3; round++) { // each with nothing cached
+    const page = await studio(server, { open: false });
+    await page.goto(server.base, { waitUntil: "commit" });
+    const shown = await page.waitForFunction(() => {
+      const seen = [...document.querySelectorAll(".picture img")].filter((img) => img.getBoundingClientRect().top < innerHeight);
+      return document.querySelectorAll(".task").length === 50 && seen.length > 0 && seen.every((img) => img.complete && img.naturalWidth > 0) && performance.now();
+    }, null, { polling: "raf" });
+    times.push(Math.round(await shown.jsonValue()));
+    await page.screenshot({ path: `${shots}fifty.png` });
+    await page.context().close();
+  }
+  t.diagnostic(`50 tiles, and the pictures within the window, after ${times.join(", ")} ms`);
+});
