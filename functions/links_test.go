@@ -21,7 +21,7 @@ const (
 // layers are our packages from the bottom up: each imports from layers below
 // its own alone. "*test" packages may be imported by tests and local.
 var layers = [][]string{
-	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/config", "shared/awsenv"},
+	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/config", "shared/awsenv", "shared/stream"},
 	{"shared/taskbolt", "shared/picture", "shared/taskdb", "shared/s3bucket", "shared/s3link", "shared/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",

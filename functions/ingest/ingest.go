@@ -4,13 +4,12 @@ package ingest
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/stream"
 )
 
 // Function is what ingest needs.
@@ -19,30 +18,15 @@ type Function struct {
 	Log      *slog.Logger
 }
 
-// New gives the function for DynamoDB's stream. It never fails a batch: a
-// record is only a task's id, and the index of due tasks brings it back.
+// New gives the function for DynamoDB's stream.
 func New(f Function) func(context.Context, events.DynamoDBEvent) error {
-	return func(ctx context.Context, e events.DynamoDBEvent) error {
-		for _, record := range e.Records {
-			id, ok := record.Change.Keys["id"]
-			if !ok || id.DataType() != events.DataTypeString {
-				f.Log.ErrorContext(ctx, "a stream record without an id", "record", record.EventID)
-				continue
-			}
-			f.Task(ctx, id.String())
-		}
-		return nil
-	}
+	return stream.Each(f.Log, f.Task)
 }
 
 // Task does one task's work. It fails for the log alone, and so does a panic:
 // a picture that breaks a decoder must not stop the stream.
 func (f Function) Task(ctx context.Context, id string) {
-	defer func() {
-		if p := recover(); p != nil {
-			f.Log.ErrorContext(ctx, "a panic; the sweep brings the task back", "task", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
+	defer stream.Recover(ctx, f.Log, id)
 	if err := f.Ingester.Ingest(ctx, id); err != nil {
 		f.Log.WarnContext(ctx, "not stored yet; the sweep brings it back", "task", id, "error", err)
 	}

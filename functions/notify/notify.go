@@ -7,14 +7,13 @@ package notify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/stream"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/webhook"
 )
@@ -35,31 +34,16 @@ func FromSettings(c config.Settings, store task.Store, secrets *config.Secrets, 
 	}
 }
 
-// New gives the function for DynamoDB's stream. It never fails a batch: a
-// record is only a task's id, and the index of due tasks brings it back.
+// New gives the function for DynamoDB's stream.
 func New(f Function) func(context.Context, events.DynamoDBEvent) error {
-	return func(ctx context.Context, e events.DynamoDBEvent) error {
-		for _, record := range e.Records {
-			id, ok := record.Change.Keys["id"]
-			if !ok || id.DataType() != events.DataTypeString {
-				f.Log.ErrorContext(ctx, "a stream record without an id", "record", record.EventID)
-				continue
-			}
-			f.Task(ctx, id.String())
-		}
-		return nil
-	}
+	return stream.Each(f.Log, f.Task)
 }
 
 // Task tells how one task has ended. It fails for the log alone, and so does a
 // panic. Faulty keys are an error, since they fail every notice; a receiver
 // that is away is a warning until a notice is given up.
 func (f Function) Task(ctx context.Context, id string) {
-	defer func() {
-		if p := recover(); p != nil {
-			f.Log.ErrorContext(ctx, "a panic; the sweep brings the notice back", "task", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
+	defer stream.Recover(ctx, f.Log, id)
 	if err := f.tell(ctx, id); err != nil {
 		f.Log.Log(ctx, webhook.LogLevel(err), "not told yet; the sweep brings it back", "task", id, "error", err)
 	}
