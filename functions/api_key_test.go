@@ -20,20 +20,32 @@ put-secret-value) cat >"$KEPT/value"; echo '{}' ;;
 esac
 `
 
-// setAPIKey runs what make set-api-key runs, with anAWS.
-func setAPIKey(t *testing.T, input string) (dir, said string, err error) {
+// script gives the command that runs a script of local/aws with standIn as
+// AWS's command, which keeps what it is given in dir. Where there is no python3
+// the test is skipped; with AWS_TESTS=required, as in CI, it fails.
+func script(t *testing.T, dir, standIn, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	// Itself: what stands for it on the PATH may put other folders before ours.
 	python, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
-	if err != nil {
+	switch {
+	case err != nil && os.Getenv("AWS_TESTS") == "required":
+		t.Fatalf("python3: %v", err)
+	case err != nil:
 		t.Skip("needs python3")
 	}
-	dir = t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(anAWS), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(standIn), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(strings.TrimSpace(string(python)), "../local/aws/set_api_key.py", "a-stack")
+	cmd := exec.Command(strings.TrimSpace(string(python)), append([]string{"../local/aws/" + name}, args...)...)
 	cmd.Env = append(os.Environ(), "KEPT="+dir, "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return cmd
+}
+
+// setAPIKey runs what make set-api-key runs, with anAWS.
+func setAPIKey(t *testing.T, input string) (dir, said string, err error) {
+	t.Helper()
+	dir = t.TempDir()
+	cmd := script(t, dir, anAWS, "set_api_key.py", "a-stack")
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	return dir, string(out), err

@@ -2,7 +2,6 @@ package functions_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,18 +28,12 @@ const threeGivenUp = `{"events":[{"message":"{\"task\":\"a\"}"},{"message":"{\"t
 // redrive runs what make redrive runs, with aLog.
 func redrive(t *testing.T, log, answer string, args ...string) (calls, said string, err error) {
 	t.Helper()
-	python, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
-	if err != nil {
-		t.Skip("needs python3")
-	}
 	dir := t.TempDir()
-	for name, content := range map[string]string{"aws": aLog, "log": log} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(dir, "log"), []byte(log), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	cmd := exec.Command(strings.TrimSpace(string(python)), append([]string{"../local/aws/redrive.py"}, args...)...)
-	cmd.Env = append(os.Environ(), "KEPT="+dir, "FAILED="+answer, "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cmd := script(t, dir, aLog, "redrive.py", args...)
+	cmd.Env = append(cmd.Env, "FAILED="+answer)
 	out, err := cmd.CombinedOutput()
 	b, _ := os.ReadFile(filepath.Join(dir, "calls"))
 	return string(b), string(out), err
