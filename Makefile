@@ -55,6 +55,11 @@ redrive: ## send the notices again that were given up (STACK=its name, SINCE=202
 service-token: bin/local ## make a token for a server of your own, shown once, and what to put into the secret (ID=its name there)
 	@bin/local service-token $(ID)
 
+.PHONY: token
+token: bin/local ## make a token by which a user's Claude Code has /mcp, shown once, and what to put into the secret (OWNER=user-id, ID=its name there)
+	@test -n "$(OWNER)" || { echo "say whose: make token OWNER=user-id"; exit 1; }
+	@bin/local personal-token "$(OWNER)" $(ID)
+
 # The functions in SAM's containers, with stand-ins on this machine; SAM_LOCAL=off does without containers.
 .PHONY: sam-up sam-invoke sam-story sam-down sam-check
 sam-up: ## start stand-ins of AWS and the provider for `sam local invoke`

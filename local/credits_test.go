@@ -3,15 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
-	"github.com/preset/nanobanana-functions/shared/config"
 )
 
 // What a picture cost shows soon after, though nobody who looks makes the
@@ -44,28 +39,4 @@ func TestCreditsFollow(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-// What is printed for the secret is what accepts the token that is printed.
-func TestServiceTokenCommand(t *testing.T) {
-	var out strings.Builder
-	if err := run(t.Context(), []string{"service-token", "backend"}, os.Getenv, &out, io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	token := regexp.MustCompile(`(?m)^  (nbs_\S+)$`).FindStringSubmatch(out.String())
-	member := regexp.MustCompile(`(?m)^  "serviceTokens": (.*)$`).FindStringSubmatch(out.String())
-	if token == nil || member == nil {
-		t.Fatalf("it prints\n%s", out.String())
-	}
-	const key = `[{"id":"k","key":"0123456789abcdef0123456789abcdef"}]`
-	secret, err := config.ParseSecret([]byte(`{"callbackKeys":` + key + `,"imageKeys":` + key + `,"serviceTokens":` + member[1] + `}`))
-	if err != nil || !secret.ServiceTokens.Verify(token[1]) || secret.ServiceTokens[0].ID != "backend" {
-		t.Errorf("%v, from\n%s", err, out.String())
-	}
-	for _, args := range [][]string{{"service-token", "a b"}, {"service-token", ""}, {"service-token", "a", "b"}, {"service-token", "-h"}} {
-		out.Reset()
-		if err := run(t.Context(), args, os.Getenv, &out, io.Discard); err == nil || out.Len() > 0 {
-			t.Errorf("%q: %v\n%s", args, err, out.String())
-		}
-	}
 }

@@ -6,24 +6,21 @@
 //	local [-addr 127.0.0.1:8787] [-data .local] [-live]
 //	local token [-addr 127.0.0.1:8787] [-data .local] OWNER
 //	local service-token [ID]
+//	local personal-token OWNER [ID]
 //	local demo [-addr 127.0.0.1:8787] [-data .local]
 //	local verify [-addr 127.0.0.1:8787] [-data .local] [-refused PROMPT] [-yes]
 package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
-	"github.com/preset/nanobanana-functions/shared/config"
 )
 
 func main() {
@@ -41,12 +38,12 @@ const (
 	defaultData = ".local"
 )
 
-// tokenLife is how long a token of the mint is good for.
-const tokenLife = 30 * 24 * time.Hour
-
 func run(ctx context.Context, args []string, getenv func(string) string, out, errOut io.Writer) error {
 	if len(args) > 0 && args[0] == "service-token" {
 		return serviceToken(args[1:], out)
+	}
+	if len(args) > 0 && args[0] == "personal-token" {
+		return personalToken(args[1:], out)
 	}
 	command := "serve"
 	if len(args) > 0 && (args[0] == "token" || args[0] == "demo" || args[0] == "verify") {
@@ -98,48 +95,6 @@ func serve(ctx context.Context, o options, out io.Writer) error {
 	if closeErr := s.close(); err == nil {
 		err = closeErr
 	}
-	return err
-}
-
-// token prints a token that a server at this address, with this data, accepts.
-func token(o options, owner string, out io.Writer) error {
-	mint, err := openMint(o.Data, origin(o.Addr, ""))
-	if err != nil {
-		return err
-	}
-	t, err := mint.Token(owner, tokenLife)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(out, t)
-	return err
-}
-
-// serviceToken prints a new service token and what a stack's secret is to keep
-// of it. Nothing is kept here.
-func serviceToken(args []string, out io.Writer) error {
-	id := "preset"
-	if len(args) == 1 {
-		id = args[0]
-	}
-	token, kept := config.NewServiceToken(id)
-	if err := kept.Check(); err != nil || len(args) > 1 || id[0] == '-' { // somebody looks for a flag
-		return errors.Join(errors.New("usage: local service-token [ID]"), err)
-	}
-	line, err := json.Marshal([]config.ServiceToken{kept})
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, `The token, shown this once; give it to the server that is to use it:
-
-  %s
-
-Put this into the stack's secret, or its entry into the list that is there:
-
-  "serviceTokens": %s
-
-It counts within 5 minutes. To replace a token, have both in the list for a while.
-`, token, line)
 	return err
 }
 

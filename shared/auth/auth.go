@@ -1,6 +1,7 @@
 // Package auth tells the owner of a request from its bearer token: a JWT of the
-// identity provider (Supabase), verified in process against its published keys, or
-// one of our own servers' tokens, which names the owner it asks for.
+// identity provider (Supabase), verified in process against its published keys; a
+// personal token, which stands for one owner; or one of our own servers' tokens,
+// with which the owner is named that it asks for.
 package auth
 
 import (
@@ -27,7 +28,7 @@ var (
 	// ErrUnauthorized: there is no token, or not one to trust.
 	ErrUnauthorized error = &task.Error{Code: task.CodeUnauthorized}
 	// ErrForbidden: the token is genuine but is not a person's, was given to a
-	// third-party client, or is used for what its kind may not do.
+	// client of his, or is used for what its kind may not do.
 	ErrForbidden error = &task.Error{Code: task.CodeForbidden}
 	// ErrUnavailable: nobody can tell, since the keys to verify with could not be had.
 	ErrUnavailable error = &task.Error{Code: task.CodeUnavailable, RetryAfter: 5 * time.Second}
@@ -35,7 +36,6 @@ var (
 
 const (
 	maxToken = 8 << 10 // bytes; refused before anything is parsed
-	maxOwner = 128     // characters
 	leeway   = 30 * time.Second
 )
 
@@ -51,8 +51,12 @@ type Config struct {
 	// ServiceTokens gives the tokens of our own servers. Nil: they are refused.
 	ServiceTokens func(context.Context) (config.ServiceTokens, error)
 
-	// AllowClients accepts tokens given to third-party OAuth clients (claim
-	// client_id), such as Claude's. Only /mcp does.
+	// PersonalTokens gives the tokens of which each is one user's. Nil: they are refused.
+	PersonalTokens func(context.Context) (config.PersonalTokens, error)
+
+	// AllowClients accepts tokens given to clients of the user's: to third-party
+	// OAuth clients (claim client_id), such as Claude's, and personal ones. Only
+	// /mcp does.
 	AllowClients bool
 
 	HTTP *http.Client     // fetches the JWKS; redirects are not followed
@@ -105,7 +109,8 @@ type claims struct {
 }
 
 // Owner gives the owner whose token the request bears: the token's sub, 1 to 128
-// visible ASCII characters; or the one on whose behalf one of our own servers asks.
+// visible ASCII characters; the one whose personal token it is; or the one on whose
+// behalf one of our own servers asks.
 // Its errors wrap ErrUnauthorized, ErrForbidden or ErrUnavailable, or are a
 // task.CodeInvalidRequest for a server that does not say whom it asks for.
 func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
@@ -116,16 +121,28 @@ func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
 	if strings.HasPrefix(text, config.ServiceTokenPrefix) {
 		return v.onBehalf(ctx, r.Header, text)
 	}
+	owner, err := v.person(ctx, text)
+	if err != nil {
+		return "", err
+	}
+	if len(r.Header.Values(onBehalfOf)) > 0 {
+		// Not passed over: who sends it believes to act for somebody else.
+		return "", fmt.Errorf("%w: a person's token with %s", ErrForbidden, onBehalfOf)
+	}
+	return owner, nil
+}
+
+// person gives the person whose own token this is, a JWT or a personal one.
+func (v *Verifier) person(ctx context.Context, text string) (string, error) {
+	if strings.HasPrefix(text, config.PersonalTokenPrefix) {
+		return v.personal(ctx, text)
+	}
 	c, err := v.claims(ctx, text)
 	if err != nil {
 		return "", err
 	}
 	if err := v.judge(c); err != nil {
 		return "", err
-	}
-	if len(r.Header.Values(onBehalfOf)) > 0 {
-		// Not passed over: who sends it believes to act for somebody else.
-		return "", fmt.Errorf("%w: a person's token with %s", ErrForbidden, onBehalfOf)
 	}
 	return c.Subject, nil
 }
@@ -210,19 +227,22 @@ func (v *Verifier) judge(c claims) error {
 	if err := c.ValidateWithLeeway(expected, leeway); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
 	}
-	if !isOwner(c.Subject) {
+	if !config.IsOwner(c.Subject) {
 		return unauthorized("sub is not 1 to 128 visible characters")
 	}
-	if c.ClientID != nil && !v.config.AllowClients {
-		return fmt.Errorf("%w: the token was given to a third-party client", ErrForbidden)
+	if c.ClientID != nil {
+		return v.client("a third-party client")
 	}
 	return nil
 }
 
-func isOwner(text string) bool {
-	return text != "" && len(text) <= maxOwner && !strings.ContainsFunc(text, notVisible)
+// client tells whether a token may be used that was given to such a client of
+// the user's.
+func (v *Verifier) client(kind string) error {
+	if !v.config.AllowClients {
+		return fmt.Errorf("%w: the token was given to %s", ErrForbidden, kind)
+	}
+	return nil
 }
-
-func notVisible(c rune) bool { return c <= ' ' || c > '~' }
 
 func unauthorized(reason string) error { return fmt.Errorf("%w: %s", ErrUnauthorized, reason) }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -30,7 +31,7 @@ func (v *Verifier) onBehalf(ctx context.Context, h http.Header, token string) (s
 		return "", fmt.Errorf("%w: a service token in a browser", ErrForbidden)
 	}
 	// Without a comma: the gateway joins two headers with one.
-	if owners := h.Values(onBehalfOf); len(owners) == 1 && isOwner(owners[0]) && !strings.Contains(owners[0], ",") {
+	if owners := h.Values(onBehalfOf); len(owners) == 1 && config.IsOwner(owners[0]) && !strings.Contains(owners[0], ",") {
 		return owners[0], nil
 	}
 	return "", &task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{

@@ -28,6 +28,9 @@ type Secret struct {
 	JWTSecret    Hidden // for HS256 tokens; empty: they are refused
 	// ServiceTokens are those of our own servers; may be empty.
 	ServiceTokens ServiceTokens
+	// PersonalTokens are those that users gave to programs of theirs, each for
+	// its one owner; may be empty.
+	PersonalTokens PersonalTokens
 }
 
 // ParseSecret reads the JSON value of the secret. Members it does not know are
@@ -46,7 +49,8 @@ func ParseSecret(value []byte) (Secret, error) {
 		NotifyKeys:   m.keys("notifyKeys", 0),
 		JWTSecret:    m.text("jwtSecret"),
 
-		ServiceTokens: m.serviceTokens("serviceTokens"),
+		ServiceTokens:  tokens[ServiceTokens](&m, "serviceTokens", `{"id":"...","hash":"..."}`, "make service-token"),
+		PersonalTokens: tokens[PersonalTokens](&m, "personalTokens", `{"id":"...","owner":"...","hash":"..."}`, "make token"),
 	}
 	if !visible(string(s.APIKey)) {
 		m.fault("apiKey has white space or characters that are not visible ASCII: paste it again")
@@ -91,14 +95,14 @@ func (m *members) keys(name string, atLeast int) Keys {
 	return keys
 }
 
-func (m *members) serviceTokens(name string) ServiceTokens {
-	var tokens ServiceTokens
-	if v, ok := m.values[name]; ok && json.Unmarshal(v, &tokens) != nil {
-		m.fault(`%s is not a list of tokens' hashes: write [{"id":"...","hash":"..."}], as make service-token prints them`, name)
-		return nil
+// tokens reads a list of entries of this form, as maker prints them.
+func tokens[L interface{ faults(name string) []error }](m *members, name, form, maker string) (list L) {
+	if v, ok := m.values[name]; ok && json.Unmarshal(v, &list) != nil {
+		m.fault("%s is not a list of tokens' hashes: write [%s], as %s prints them", name, form, maker)
+		return *new(L)
 	}
-	m.faults = append(m.faults, tokens.faults(name)...)
-	return tokens
+	m.faults = append(m.faults, list.faults(name)...)
+	return list
 }
 
 // LocalSecret reads the secret of the local run: its keys, each under the id "local".

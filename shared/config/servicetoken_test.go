@@ -12,9 +12,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
-// withTokens is a secret with this member serviceTokens.
-func withTokens(member string) []byte {
-	return []byte(strings.TrimSuffix(string(value("")), "}") + `,"serviceTokens":` + member + `}`)
+// withMember is a secret that has this member too.
+func withMember(name, member string) []byte {
+	return []byte(strings.TrimSuffix(string(value("")), "}") + `,"` + name + `":` + member + `}`)
 }
 
 // A token that is made is accepted once what is kept of it stands in the
@@ -32,7 +32,7 @@ func TestServiceToken(t *testing.T) {
 	if sum := sha256.Sum256([]byte(token)); kept.Hash != hex.EncodeToString(sum[:]) {
 		t.Errorf("what is kept is %s", kept.Hash)
 	}
-	s, err := config.ParseSecret(withTokens(string(line)))
+	s, err := config.ParseSecret(withMember("serviceTokens", string(line)))
 	if err != nil || !reflect.DeepEqual(s.ServiceTokens, config.ServiceTokens{old, kept}) {
 		t.Fatalf("%+v, %v", s, err)
 	}
@@ -64,14 +64,14 @@ func TestServiceTokenFaults(t *testing.T) {
 		"an empty entry":             {`[{}]`, "serviceTokens[0].id is not"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := config.ParseSecret(withTokens(test.member))
+			_, err := config.ParseSecret(withMember("serviceTokens", test.member))
 			if err == nil || !strings.Contains(err.Error(), test.fault) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("got %v, want %q", err, test.fault)
 			}
 		})
 	}
 	for _, none := range []string{`null`, `[]`} {
-		if s, err := config.ParseSecret(withTokens(none)); err != nil || len(s.ServiceTokens) > 0 {
+		if s, err := config.ParseSecret(withMember("serviceTokens", none)); err != nil || len(s.ServiceTokens) > 0 {
 			t.Errorf("%s: %+v, %v", none, s, err)
 		}
 	}

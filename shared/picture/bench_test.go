@@ -13,7 +13,9 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/picture"
+	"github.com/preset/nanobanana-functions/shared/thumbnail"
 )
 
 // photo is a picture about as hard to compress as a photograph: smooth, with
@@ -65,7 +67,7 @@ func BenchmarkThumbnail(b *testing.B) {
 	for name, src := range map[string]image.Image{"PNG": img, "JPEG": decoded} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := picture.EncodeThumbnail(src); err != nil {
+				if _, err := thumbnail.Encode(src, media.ThumbnailSide); err != nil {
 					b.Fatal(err)
 				}
 			}

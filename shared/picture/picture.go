@@ -19,6 +19,7 @@ import (
 	"golang.org/x/image/webp"
 
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/thumbnail"
 )
 
 // Limits of a picture.
@@ -95,7 +96,7 @@ func inspect(src *source) (media.Picture, error) {
 	if err != nil {
 		return media.Picture{}, err
 	}
-	thumbnail, err := encodeThumbnail(img)
+	small, err := thumbnail.Encode(img, media.ThumbnailSide)
 	if err != nil {
 		return media.Picture{}, err
 	}
@@ -106,7 +107,7 @@ func inspect(src *source) (media.Picture, error) {
 		Ext:         format.Ext,
 		Bytes:       size,
 		SHA256:      [32]byte(hash.Sum(nil)),
-		Thumbnail:   thumbnail,
+		Thumbnail:   small,
 	}, nil
 }
 

@@ -18,13 +18,15 @@ import (
 type Identity struct {
 	*authtest.Mint
 	Verifier *auth.Verifier
+	Clients  *auth.Verifier // of tokens given to the users' clients, too
 	t        testing.TB
 }
 
 const signedInFor = 30 * 24 * time.Hour
 
 // Identity serves the world's one identity provider at its Site, on its clock.
-// The verifier is as [auth.FromSettings] gives it but for the clock.
+// The verifiers are as [auth.FromSettings] and [auth.ForClients] give them but
+// for the clock.
 func (w *World) Identity(t testing.TB) *Identity {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -38,7 +40,7 @@ func (w *World) Identity(t testing.TB) *Identity {
 	}
 	mint.Now = w.Clock.Now
 	w.Site.Handle("GET "+authtest.Path, mint)
-	verifier, err := auth.New(auth.Config{
+	c := auth.Config{
 		Issuer: issuer, Audience: authtest.Audience, JWKSURL: issuer + authtest.Path, HTTP: http.DefaultClient, Now: w.Clock.Now,
 		JWTSecret: func(ctx context.Context) (string, error) {
 			secret, err := w.Secrets.Current(ctx)
@@ -48,11 +50,21 @@ func (w *World) Identity(t testing.TB) *Identity {
 			secret, err := w.Secrets.Current(ctx)
 			return secret.ServiceTokens, err
 		},
-	})
+		PersonalTokens: func(ctx context.Context) (config.PersonalTokens, error) {
+			secret, err := w.Secrets.Current(ctx)
+			return secret.PersonalTokens, err
+		},
+	}
+	verifier, err := auth.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Identity{mint, verifier, t}
+	c.AllowClients = true
+	clients, err := auth.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Identity{mint, verifier, clients, t}
 }
 
 // Token gives a token by which owner is signed in for a month.

@@ -16,6 +16,7 @@ type Secret struct {
 	callback config.Keys
 	image    config.Keys
 	service  config.ServiceTokens
+	personal config.PersonalTokens
 	notify   config.Keys
 	err      error
 }
@@ -60,13 +61,23 @@ func (s *Secret) SetServiceTokens(kept ...config.ServiceToken) {
 	s.service = kept
 }
 
+// SetPersonalTokens makes these the tokens that are users' own.
+func (s *Secret) SetPersonalTokens(kept ...config.PersonalToken) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.personal = kept
+}
+
 func (s *Secret) read(context.Context) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return nil, s.err
 	}
-	return json.Marshal(map[string]any{"apiKey": s.apiKey, "callbackKeys": spelt(s.callback), "imageKeys": spelt(s.image), "notifyKeys": spelt(s.notify), "serviceTokens": s.service})
+	return json.Marshal(map[string]any{
+		"apiKey": s.apiKey, "callbackKeys": spelt(s.callback), "imageKeys": spelt(s.image), "notifyKeys": spelt(s.notify),
+		"serviceTokens": s.service, "personalTokens": s.personal,
+	})
 }
 
 // spelt gives keys as the secret has them: a key itself prints "[hidden]".

@@ -1,22 +1,56 @@
-package picture
+// Package thumbnail makes small JPEGs of pictures. It links no decoder but
+// JPEG's own.
+package thumbnail
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/draw"
 	"image/jpeg"
-
-	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-const thumbnailQuality = 82
+// qualities are those that JPEGs are tried with: the first is the usual one.
+var qualities = []int{82, 60, 35}
 
-// encodeThumbnail encodes src as a JPEG of at most media.ThumbnailSide, never larger
-// than src.
-func encodeThumbnail(src image.Image) ([]byte, error) {
+// maxPixels bounds what Reduce decodes: our own thumbnails have a quarter of it.
+const maxPixels = 1 << 20
+
+// Encode gives src as a JPEG whose longer side is at most longest pixels, never
+// larger than src.
+func Encode(src image.Image, longest int) ([]byte, error) {
+	return encode(shrink(src, longest), qualities[0])
+}
+
+func encode(img image.Image, quality int) ([]byte, error) {
 	var b bytes.Buffer
-	err := jpeg.Encode(&b, shrink(src, media.ThumbnailSide), &jpeg.Options{Quality: thumbnailQuality})
+	err := jpeg.Encode(&b, img, &jpeg.Options{Quality: quality})
 	return b.Bytes(), err
+}
+
+// Reduce makes a JPEG of at most 1 Mpx smaller: its longer side at most longest
+// pixels, the file at most limit bytes, for which quality is given up. The error
+// says that it is no such JPEG, or that nothing made it small enough.
+func Reduce(thumb []byte, longest, limit int) ([]byte, error) {
+	c, err := jpeg.DecodeConfig(bytes.NewReader(thumb))
+	if err == nil && int64(c.Width)*int64(c.Height) > maxPixels {
+		err = fmt.Errorf("%d x %d pixels are too many", c.Width, c.Height)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("thumbnail: %w", err)
+	}
+	src, err := jpeg.Decode(bytes.NewReader(thumb))
+	if err != nil {
+		return nil, fmt.Errorf("thumbnail: %w", err)
+	}
+	img := shrink(src, longest)
+	for _, q := range qualities {
+		small, err := encode(img, q)
+		if err != nil || len(small) <= limit {
+			return small, err
+		}
+	}
+	return nil, fmt.Errorf("thumbnail: %d bytes are too few for %d pixels", limit, longest)
 }
 
 // shrink scales src so that no side is longer than longest, over white where

@@ -1,0 +1,59 @@
+package functions_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// The token that ada gave to Claude Code gets at nothing of hers by the API's
+// routes, whatever it says of itself; her session does as before.
+func TestPersonalToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	token, kept := config.NewPersonalToken("ada", "claude")
+	stranger, _ := config.NewPersonalToken("ada", "claude")
+	w.hide(token)
+	w.hide(stranger)
+	w.hide(kept.Hash)
+	var secret map[string]any
+	if err := json.Unmarshal([]byte(keys(nanobananatest.DefaultKey, callbackKey)), &secret); err != nil {
+		t.Fatal(err)
+	}
+	secret["personalTokens"] = []config.PersonalToken{kept}
+	value, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.setSecret(string(value))
+
+	made := w.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k")
+	w.same(w.ended("ada", made.ID), 0)
+	for _, route := range []struct {
+		method, path string
+		body         any
+	}{
+		{http.MethodPost, "/v1/tasks", map[string]any{"prompt": "a lighthouse"}},
+		{http.MethodGet, "/v1/tasks/" + made.ID, nil},
+		{http.MethodGet, "/v1/tasks?ids=" + made.ID, nil},
+		{http.MethodPut, "/v1/tasks/" + made.ID + "/target", map[string]any{"kind": "moodboard", "id": "m"}},
+		{http.MethodDelete, "/v1/tasks/" + made.ID, nil},
+		{http.MethodPost, "/v1/uploads", map[string]any{"contentType": "image/png", "bytes": 100}},
+		{http.MethodGet, "/v1/credits", nil},
+	} {
+		bearer := []string{"Authorization", "Bearer " + token}
+		refused(t, w.call("", route.method, route.path, route.body, bearer...), http.StatusForbidden, task.CodeForbidden)
+		refused(t, w.call("", route.method, route.path, route.body, append(bearer, "On-Behalf-Of", "ada")...), http.StatusForbidden, task.CodeForbidden)
+		refused(t, w.call("", route.method, route.path, route.body, "Authorization", "Bearer "+stranger), http.StatusUnauthorized, task.CodeUnauthorized)
+	}
+	var stands httpapi.Task
+	w.call("ada", http.MethodGet, "/v1/tasks/"+made.ID, nil).into(t, http.StatusOK, &stands)
+	if stands.Status != task.Succeeded || stands.Target != nil || w.sim.Posts() != 1 {
+		t.Errorf("it is now %+v, after %d POSTs", stands, w.sim.Posts())
+	}
+}

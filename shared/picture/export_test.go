@@ -1,4 +1,0 @@
-package picture
-
-// EncodeThumbnail is for the benchmark of it alone.
-var EncodeThumbnail = encodeThumbnail
