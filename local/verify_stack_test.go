@@ -23,6 +23,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
+// refusedThere is a prompt that the provider refuses and our own filter lets pass,
+// which knows the one of verify.go.
+const refusedThere = "what only the provider's policy refuses"
+
 // deployed is a local server in a stack's place: its own API, but that each
 // answer about credits is a cold start's, after a check that was just made.
 func deployed(t *testing.T, env map[string]string) (*running, string) {
@@ -37,7 +41,7 @@ func deployed(t *testing.T, env map[string]string) (*running, string) {
 	mux.HandleFunc("POST /v1/tasks", func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		req.Body = io.NopCloser(bytes.NewReader(body))
-		if bytes.Contains(body, []byte(refusedPrompt)) {
+		if bytes.Contains(body, []byte(refusedThere)) {
 			r.studio.simulator.SetKnobs(refuseNext)
 		}
 		httputil.NewSingleHostReverseProxy(target).ServeHTTP(w, req)
@@ -87,7 +91,7 @@ esac`
 
 func verifyDeployed(t *testing.T, r *running, o verifyOptions) table {
 	t.Helper()
-	o.Yes, o.Refused = true, refusedPrompt
+	o.Yes, o.Refused = true, refusedThere
 	o.Getenv = func(name string) string {
 		return map[string]string{"STACK": "preset-images", "TOKEN": r.token}[name]
 	}

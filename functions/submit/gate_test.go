@@ -37,7 +37,7 @@ func TestGates(t *testing.T) {
 			return ""
 		}, 402, task.CodeInsufficientCredits, true},
 		"the quota":         {day, 429, task.CodeQuotaExceeded, false},
-		"the prompt filter": {func(s *site) string { s.Filter = moderation.New(moderation.Term{Text: "lighthouse"}); return "" }, 422, task.CodePromptRejected, true},
+		"the prompt filter": {func(s *site) string { s.Filter = moderation.New([]string{"lighthouse"}, nil); return "" }, 422, task.CodePromptRejected, true},
 		"no API key yet":    {func(s *site) string { s.Secret.Set("", nil); s.Clock.Add(time.Hour); return "" }, 503, task.CodeUnavailable, true},
 		"the store is away": {func(s *site) string {
 			s.Rows.Fail(func(string, *task.Task) error { return lifecycletest.ErrStore }, nil)
@@ -143,8 +143,7 @@ func TestExamples(t *testing.T) {
 			return s.refused(422, task.CodeInvalidRequest, `{"prompt":"a","resolution":"2K"}`)
 		},
 		"promptRejected": func(s *site) httpapi.Problem {
-			s.Filter = moderation.New(moderation.Term{Text: "lighthouse"})
-			return s.refused(422, task.CodePromptRejected, good)
+			return s.refused(422, task.CodePromptRejected, `{"prompt":"a nude woman"}`)
 		},
 		"idempotencyKeyReused": func(s *site) httpapi.Problem {
 			s.accepted(good, "Idempotency-Key", "k")

@@ -60,6 +60,8 @@ type Settings struct {
 	WaitMax        time.Duration // WAIT_MAX, given in whole seconds; 0 is no waiting
 	Prices         Prices        // PRICES over the defaults
 	NotifyURL      string        // NOTIFY_URL; empty: nobody is told
+	RefusedTerms   []string      // REFUSED_TERMS, that no prompt may have
+	AllowedTerms   []string      // ALLOWED_TERMS, that a prompt may have whatever our own list says
 	LogLevel       slog.Level    // LOG_LEVEL
 
 	PollEvery       time.Duration // POLL_EVERY
@@ -105,6 +107,8 @@ func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings,
 		Prices:         r.prices("PRICES"),
 		NotifyURL:      r.url("NOTIFY_URL", r.value("NOTIFY_URL"), urlRule{query: true}),
 		LogLevel:       r.level("LOG_LEVEL"),
+		RefusedTerms:   r.terms("REFUSED_TERMS"),
+		AllowedTerms:   r.terms("ALLOWED_TERMS"),
 
 		SweepEvery:      r.duration("SWEEP_EVERY", 30*time.Second, 10*time.Millisecond, 10*time.Minute),
 		UnreadableAfter: r.duration("UNREADABLE_AFTER", 2*time.Minute, 10*time.Millisecond, time.Hour),

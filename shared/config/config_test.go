@@ -69,6 +69,7 @@ func TestLoadEverySetting(t *testing.T) {
 		"NOTIFY_URL=http://localhost:1/hook?a=b", "LOG_LEVEL=DEBUG", "POLL_EVERY=500ms", "SWEEP_EVERY=1s",
 		"UNREADABLE_AFTER=2s", "NANOBANANA_API_KEY=k", "CALLBACK_KEY=cccccccccccccccccccccccc",
 		"IMAGE_KEY=iiiiiiiiiiiiiiiiiiiiiiii", "NOTIFY_KEY=nnnnnnnnnnnnnnnnnnnnnnnn", "AWS_SAM_LOCAL=true",
+		"REFUSED_TERMS=acme, Straße 7,ヌード", "ALLOWED_TERMS=nude,bust study",
 	), config.Lambda, all...)
 	want := config.Settings{
 		Table: "t", Bucket: "b", SecretARN: "arn:aws:secretsmanager:x",
@@ -84,6 +85,7 @@ func TestLoadEverySetting(t *testing.T) {
 		},
 		PollEvery: 500 * time.Millisecond, SweepEvery: time.Second, UnreadableAfter: 2 * time.Second,
 		APIKey: "k", CallbackKey: "cccccccccccccccccccccccc", ImageKey: "iiiiiiiiiiiiiiiiiiiiiiii", NotifyKey: "nnnnnnnnnnnnnnnnnnnnnnnn",
+		RefusedTerms: []string{"acme", "Straße 7", "ヌード"}, AllowedTerms: []string{"nude", "bust study"},
 		StandIns: true,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -130,6 +132,8 @@ func TestLoadFaults(t *testing.T) {
 		"PRICES=nano-banana", "PRICES=nano-banana=free", "PRICES=nano-banana=-1", "PRICES=nano-banana=NaN", "PRICES=nano-banana=+Inf",
 		"PRICES==4", "PRICES=/1K=4", "PRICES=nano-banana/=4", "PRICES=a/b/c=4", "PRICES=nano banana=4",
 		"NOTIFY_URL=http://x.example.com", "NOTIFY_URL=https://x.example.com#hunter2hunter2", "LOG_LEVEL=trace",
+		"REFUSED_TERMS=a,,b", "REFUSED_TERMS=--", "REFUSED_TERMS=a\xffb", "REFUSED_TERMS=hunter2hunter2\nb", "ALLOWED_TERMS=hunter2hunter2 " + strings.Repeat("n", 60),
+		"ALLOWED_TERMS=a" + strings.Repeat(",a", 500), "ALLOWED_TERMS= nude", "ALLOWED_TERMS=a\x00b",
 		"POLL_EVERY=10", "POLL_EVERY=35s", "POLL_EVERY=0s", "POLL_EVERY=-1m", "POLL_EVERY=1h", "SWEEP_EVERY=1ms", "UNREADABLE_AFTER=forever",
 	} {
 		t.Run(pair, func(t *testing.T) {

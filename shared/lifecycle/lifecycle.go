@@ -38,7 +38,7 @@ type Service struct {
 	Links media.Linker
 	// For Submit alone.
 	HTTP   *http.Client // reads uploads, by our own links
-	Filter moderation.Filter
+	Filter *moderation.Filter
 	Prices config.Prices
 	Quota  int // images per owner and UTC day; 0: no quota
 

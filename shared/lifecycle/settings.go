@@ -15,6 +15,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/moderation"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -30,7 +31,8 @@ func New(c config.Settings, store task.Store, secrets *config.Secrets, links med
 		Provider: &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client},
 		Secrets:  secrets, Rules: Rules(c), Now: wallClock, Log: log,
 		PublicURL: c.PublicURL, Links: links, HTTP: client, Prices: c.Prices, Quota: c.DailyQuota,
-		Rate: rate.NewLimiter(sweepRate, sweepRate),
+		Filter: moderation.New(c.RefusedTerms, c.AllowedTerms),
+		Rate:   rate.NewLimiter(sweepRate, sweepRate),
 	}
 }
 

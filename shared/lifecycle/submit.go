@@ -88,9 +88,15 @@ func (s *Service) replay(o Order, t *task.Task) (*task.Task, bool, error) {
 	return t, true, nil
 }
 
-// admit holds an order against everything but its form: the prompt filter, the
-// images it names, and the balance, which is asked for meanwhile.
+// admit holds an order against everything but its form: the prompt filter first, since
+// what it refuses is to cost nothing, then the images it names, and the balance, which
+// is asked for meanwhile.
 func (s *Service) admit(ctx context.Context, o Order) (inputs, error) {
+	if category, refused := s.Filter.Check(o.Request.Prompt); refused {
+		return nil, &task.Error{Code: task.CodePromptRejected, Fields: []task.Field{{
+			Pointer: "/prompt", Code: string(category), Message: category.Text(),
+		}}}
+	}
 	affordable := make(chan error, 1)
 	go func() { affordable <- s.affordable(ctx, s.estimate(o.Request)) }()
 	inputs, err := s.inputs(ctx, o.Owner, o.PublicURL, o.Request.ImageURLs)
@@ -101,11 +107,6 @@ func (s *Service) admit(ctx context.Context, o Order) (inputs, error) {
 
 	if err != nil {
 		return nil, err
-	}
-	if _, refused := s.Filter.Check(o.Request.Prompt); refused {
-		return nil, &task.Error{Code: task.CodePromptRejected, Fields: []task.Field{{
-			Pointer: "/prompt", Code: string(task.CodePromptRejected), Message: "The image service would refuse this description.",
-		}}}
 	}
 	if balanceErr != nil {
 		return nil, balanceErr

@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -161,7 +162,7 @@ func TestGates(t *testing.T) {
 	}{
 		"balance too low":   {world: func(w *world) { w.Sim.SetBalance(3) }, want: task.CodeInsufficientCredits},
 		"quota used up":     {world: func(w *world) { w.Quota = 1 }, order: func(o *lifecycle.Order) { o.Request.NumImages = 2 }, want: task.CodeQuotaExceeded},
-		"the filter":        {world: func(w *world) { w.Filter = moderation.New(moderation.Term{Text: "lighthouse"}) }, want: task.CodePromptRejected},
+		"the filter":        {world: func(w *world) { w.Filter = moderation.New([]string{"lighthouse"}, nil) }, want: task.CodePromptRejected},
 		"no key yet":        {world: func(w *world) { w.Secret.Set("", nil) }, want: task.CodeUnavailable},
 		"secret unreadable": {world: func(w *world) { w.Secret.Set("", errors.New("down")) }, want: task.CodeUnavailable},
 		"store away":        {world: func(w *world) { w.Rows.Fail(always(errStore), nil) }, want: task.CodeUnavailable},
@@ -236,6 +237,36 @@ func TestBalanceIsRemembered(t *testing.T) {
 	if got := w.Sim.CreditReads(); got != 2 {
 		t.Errorf("the balance was read %d times in all, want twice", got)
 	}
+}
+
+// What the filter refuses costs nothing, says why, and is quoted nowhere; the
+// operator's terms come from the settings.
+func TestPromptFilter(t *testing.T) {
+	w := newWorld(t)
+	settings := w.Settings
+	settings.RefusedTerms, settings.AllowedTerms = []string{"lighthouse"}, []string{"nude"}
+	w.Filter = lifecycle.New(settings, nil, nil, nil, nil, nil).Filter
+	prompt := func(text string) func(*lifecycle.Order) {
+		return func(o *lifecycle.Order) { o.Request.Prompt = text }
+	}
+	for text, want := range map[string]moderation.Category{
+		"hunter2 naked woman": moderation.SexualContent,
+		"hunter2 LIGHTHOUSE":  moderation.RefusedTerm,
+		"hunter2 n u d i f y": moderation.RealPersonNudity,
+	} {
+		e := w.refused(prompt(text))
+		if e.Code != task.CodePromptRejected || len(e.Fields) != 1 || e.Fields[0] != (task.Field{Pointer: "/prompt", Code: string(want), Message: want.Text()}) {
+			t.Errorf("%s: %+v", text, e)
+		}
+		if said := fmt.Sprint(e, e.Fields, w.Logged.Take()); strings.Contains(said, "hunter2") || strings.Contains(said, "naked") {
+			t.Errorf("quoted: %s", said)
+		}
+	}
+	w.posted(0)
+	if got := w.Sim.CreditReads(); got != 0 {
+		t.Errorf("the balance was read %d times", got)
+	}
+	w.submit(prompt("a nude figure, charcoal"))
 }
 
 // No POST starts with less than 22 s left: the row waits for the sweep.

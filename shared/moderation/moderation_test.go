@@ -1,47 +1,144 @@
 package moderation_test
 
 import (
+	"log"
+	"os"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/preset/nanobanana-functions/shared/moderation"
 )
 
-func TestCheck(t *testing.T) {
-	f := moderation.New(
-		moderation.Term{Text: "Forbidden", Category: "one"},
-		moderation.Term{Text: "two words", Category: "two"},
-		moderation.Term{Text: "straße", Category: "unicode"},
-		moderation.Term{Text: " -- ", Category: "nothing"},
-		moderation.Term{Text: "", Category: "nothing"},
-	)
-	for _, tt := range []struct{ name, prompt, category string }{
-		{"an empty prompt passes", "", ""},
-		{"a harmless prompt passes", "a cat on a roof -- at night", ""},
-		{"a term is refused", "a forbidden thing", "one"},
-		{"case does not matter", "FORBIDDEN", "one"},
-		{"punctuation does not matter", "(forbidden!)", "one"},
-		{"a term within a longer word passes", "unforbidden forbiddens", ""},
-		{"two words across a line break are refused", "Two,\n  words", "two"},
-		{"two words apart pass", "two other words", ""},
-		{"letters beyond ASCII fold", "STRAßE", "unicode"},
-		{"a zero-width character hides nothing", "for\u200bbidden", "one"},
-		{"a long s hides nothing", "two wordſ", "two"},
-		{"a combining mark makes another word", "forbidden\u0301", ""},
-		{"invalid UTF-8 passes", "\xff\xfe", ""},
+var categories = []moderation.Category{
+	moderation.SexualContent, moderation.Minors, moderation.Gore, moderation.Hate, moderation.RealPersonNudity,
+	moderation.SelfHarm, moderation.RefusedTerm,
+}
+
+func TestCategories(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range categories {
+		text := c.Text()
+		if text == "" || seen[text] || !strings.HasSuffix(text, ".") {
+			t.Errorf("%s is put as %q", c, text)
+		}
+		seen[text] = true
+		if strings.Trim(string(c), "abcdefghijklmnopqrstuvwxyz_") != "" {
+			t.Errorf("%q does not fit the contract's pattern", c)
+		}
+	}
+	if text := moderation.Category("other").Text(); text != "" {
+		t.Errorf("what is no category is put as %q", text)
+	}
+}
+
+// The operator's own terms are found as the built-in ones are.
+func TestRefusedTerms(t *testing.T) {
+	f := moderation.New([]string{"Forbidden", "two words", "straße", "ヌード", "запрет", "A1 sauce", "c3po", " -- ", ""}, nil)
+	for _, tt := range []struct {
+		name, prompt string
+		refused      bool
+	}{
+		{"an empty prompt passes", "", false},
+		{"a harmless prompt passes", "a cat on a roof -- at night", false},
+		{"a term is refused", "a forbidden thing", true},
+		{"case does not matter", "FORBIDDEN", true},
+		{"punctuation does not matter", "(forbidden!)", true},
+		{"a term within a longer word passes", "unforbidden forbiddens", false},
+		{"two words across a line break are refused", "Two,\n  words", true},
+		{"two words apart pass", "two other words", false},
+		{"letters beyond ASCII fold", "STRASSE", true},
+		{"other scripts are read", "ヌード 写真", true},
+		{"other scripts have cases, too", "ЗАПРЕТ", true},
+		{"digits are read", "with A1 sauce", true},
+		{"digits in a word are read", "C3PO in the desert", true},
+		{"a zero-width character hides nothing", "for\u200bbidden", true},
+		{"a long s hides nothing", "two wordſ", true},
+		{"a combining mark hides nothing", "forbidden\u0301", true},
+		{"letters spaced out hide nothing", "f o r b i d d e n", true},
+		{"invalid UTF-8 passes", "\xff\xfe", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			category, refused := f.Check(tt.prompt)
-			if category != tt.category || refused != (tt.category != "") {
-				t.Errorf("Check(%q) = %q, %v; want category %q", tt.prompt, category, refused, tt.category)
+			if refused != tt.refused || refused && category != moderation.RefusedTerm {
+				t.Errorf("Check(%q) = %q, %v; want %v", tt.prompt, category, refused, tt.refused)
 			}
 		})
 	}
 }
 
-func TestEmptyFilter(t *testing.T) {
-	for _, f := range []moderation.Filter{{}, moderation.New(), moderation.New(moderation.Term{Text: "!"})} {
-		if category, refused := f.Check("anything! at all"); refused || category != "" {
-			t.Errorf("an empty filter refused: %q", category)
+// What the operator lets pass is let pass by itself, and nothing else is.
+func TestAllowedTerms(t *testing.T) {
+	f := moderation.New([]string{"acme", "bust"}, []string{"nude", "Bust Study", "acme", "naked truth club", "suicide", "naked child"})
+	for _, tt := range []struct {
+		prompt string
+		want   moderation.Category
+	}{
+		{"nude", ""},
+		{"a N.U.D.E. figure, charcoal", ""},
+		{"a naked figure", moderation.SexualContent},
+		{"a nude, naked figure", moderation.SexualContent},
+		{"join the naked truth club", ""},
+		{"suicide", ""},
+		{"nude child", moderation.Minors},
+		{"naked child", moderation.Minors},
+		{"a nude beside an apple tree, children at play", moderation.Minors},
+		{"nude Taylor Swift", moderation.RealPersonNudity},
+		{"make her nude", moderation.RealPersonNudity},
+		{"acme", moderation.RefusedTerm}, // both: the operator's no stands
+		{"a bust study", moderation.RefusedTerm},
+	} {
+		if category, _ := f.Check(tt.prompt); category != tt.want {
+			t.Errorf("Check(%q) = %q, want %q", tt.prompt, category, tt.want)
+		}
+	}
+}
+
+// The gravest of several reasons is named.
+func TestGravest(t *testing.T) {
+	f := moderation.New([]string{"acme"}, nil)
+	parts := []string{"acme", "penis", "suicide", "gore", "swastika", "nudify", "lolicon"}
+	want := []moderation.Category{
+		moderation.RefusedTerm, moderation.SexualContent, moderation.SelfHarm, moderation.Gore, moderation.Hate,
+		moderation.RealPersonNudity, moderation.Minors,
+	}
+	for i := range parts {
+		prompt := strings.Join(parts[:i+1], " and then ")
+		if category, _ := f.Check(prompt); category != want[i] {
+			t.Errorf("Check(%q) = %q, want %q", prompt, category, want[i])
+		}
+	}
+}
+
+func TestConcurrentChecks(t *testing.T) {
+	f := moderation.New(nil, []string{"nude"})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for _, prompt := range []string{"nude", "ｎｕｄｅ", "a lighthouse"} {
+				if _, refused := f.Check(prompt); refused {
+					t.Errorf("%s is refused", prompt)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Nothing of a prompt gets out: neither into a log nor into what is said.
+func TestQuotesNothing(t *testing.T) {
+	var written strings.Builder
+	log.SetOutput(&written)
+	defer log.SetOutput(os.Stderr)
+	const prompt = "hunter2 naked woman acme"
+	category, refused := moderation.New([]string{"acme"}, nil).Check(prompt)
+	if !refused || !slices.Contains(categories, category) {
+		t.Fatalf("Check = %q, %v", category, refused)
+	}
+	for word := range strings.FieldsSeq(prompt) {
+		if strings.Contains(written.String()+category.Text(), word) {
+			t.Errorf("%s is quoted: %s %s", word, category.Text(), written.String())
 		}
 	}
 }
