@@ -21,11 +21,11 @@ const (
 // layers are our packages from the bottom up: each imports from layers below
 // its own alone. "*test" packages may be imported by tests and local.
 var layers = [][]string{
-	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/config", "shared/awsenv", "shared/stream"},
+	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/thumbnail", "shared/config", "shared/awsenv", "shared/stream"},
 	{"shared/taskbolt", "shared/picture", "shared/taskdb", "shared/s3bucket", "shared/s3link", "shared/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
-	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify"},
+	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify", "functions/mcp"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
-		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "local", "local/aws/standins"},
+		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "functions/mcp/bootstrap", "local", "local/aws/standins"},
 }
 
 // linked are the modules of others that a function links, beside Lambda's own
@@ -39,7 +39,9 @@ var linked = map[string][]string{
 	"uploads":  {"go-jose", "json", "secretsmanager"},
 	"sweep":    {"dynamodb", "json", "secretsmanager", "x/time"},
 	"ingest":   {"dynamodb", "json", "s3", "x/image", "x/time"},
-	"notify":   {"dynamodb", "json", "secretsmanager", "standard-webhooks"},
+	"mcp": {"dynamodb", "github.com/google/jsonschema-go", "github.com/segmentio/asm", "github.com/segmentio/encoding", "github.com/yosida95/uritemplate/v3",
+		"go-jose", "json", "mcp", "secretsmanager", "standard-webhooks", "x/oauth2", "x/sync", "x/sys", "x/time"},
+	"notify": {"dynamodb", "json", "secretsmanager", "standard-webhooks"},
 }
 
 // short is what a module is called in linked; empty for what all link.
@@ -57,6 +59,8 @@ func short(path string) string {
 		return "json"
 	case path == "github.com/standard-webhooks/standard-webhooks/libraries":
 		return "standard-webhooks"
+	case path == "github.com/modelcontextprotocol/go-sdk":
+		return "mcp"
 	}
 	return strings.TrimPrefix(path, "golang.org/")
 }

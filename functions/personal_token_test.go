@@ -1,13 +1,11 @@
 package functions_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"testing"
 
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -20,17 +18,7 @@ func TestPersonalToken(t *testing.T) {
 	stranger, _ := config.NewPersonalToken("ada", "claude")
 	w.hide(token)
 	w.hide(stranger)
-	w.hide(kept.Hash)
-	var secret map[string]any
-	if err := json.Unmarshal([]byte(keys(nanobananatest.DefaultKey, callbackKey)), &secret); err != nil {
-		t.Fatal(err)
-	}
-	secret["personalTokens"] = []config.PersonalToken{kept}
-	value, err := json.Marshal(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.setSecret(string(value))
+	w.giveTokens(kept)
 
 	made := w.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k")
 	w.same(w.ended("ada", made.ID), 0)

@@ -19,7 +19,7 @@ type rented struct {
 }
 
 var functions = map[string]rented{
-	"submit":   {28, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET DAILY_QUOTA LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PRICES PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
+	"submit":   {28, 256, "ALLOWED_TERMS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET DAILY_QUOTA LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PRICES PUBLIC_URL REFUSED_TERMS RESULT_HOSTS SECRET_ARN TABLE"},
 	"tasks":    {25, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL LOG_LEVEL NOTIFY_URL PUBLIC_URL SECRET_ARN TABLE WAIT_MAX"},
 	"credits":  {10, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL DAILY_QUOTA LOG_LEVEL LOW_CREDITS NANOBANANA_BASE_URL NOTIFY_URL PRICES SECRET_ARN TABLE"},
 	"callback": {15, 256, "LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL RESULT_HOSTS SECRET_ARN TABLE"},
@@ -27,6 +27,7 @@ var functions = map[string]rented{
 	"uploads":  {10, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET LOG_LEVEL SECRET_ARN"},
 	"sweep":    {50, 256, "BUCKET LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
 	"ingest":   {900, 1024, "BUCKET LOG_LEVEL NOTIFY_URL TABLE"},
+	"mcp":      {28, 256, "ALLOWED_TERMS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET CORS_ORIGINS DAILY_QUOTA LOG_LEVEL LOW_CREDITS MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PRICES PUBLIC_URL REFUSED_TERMS RESULT_HOSTS SECRET_ARN TABLE WAIT_MAX"},
 	"notify":   {30, 256, "LOG_LEVEL NOTIFY_URL PUBLIC_URL SECRET_ARN TABLE"},
 }
 
@@ -199,7 +200,7 @@ func TestTemplateParameters(t *testing.T) {
 	for name, samples := range map[string]struct{ good, bad []string }{
 		"AuthIssuer":           {[]string{"https://abcdefghijklmnopqrst.supabase.co/auth/v1", "https://id.example.com"}, []string{"", "http://a.example.com", "https://a.example.com/?x", "https://a.example.com ", "https://localhost/auth", "https://u@a.example.com"}},
 		"CorsOrigins":          {[]string{"", "*", "https://app.example.com", "https://a.example.com,http://localhost:3000"}, []string{"*,https://a.example.com", "https://a.example.com/", "https://a.example.com,", "app.example.com"}},
-		"PublicUrl":            {[]string{"", "https://img.example.com", "https://img.example.com/"}, []string{"https://img.example.com/v1", "http://img.example.com", "img.example.com"}},
+		"PublicUrl":            {[]string{"", "https://img.example.com"}, []string{"https://img.example.com/", "https://img.example.com/v1", "http://img.example.com", "img.example.com"}},
 		"NotifyUrl":            {[]string{"", "https://abcdefghijklmnopqrst.supabase.co/functions/v1/ai-images", "https://a.example.com:8443/hook?v=1"}, []string{"http://a.example.com", "https://localhost/hook", "https://u:p@a.example.com", "https://a.example.com/#x", "https://a.example.com/%zz"}},
 		"AlarmTopic":           {[]string{"", "arn:aws:sns:eu-central-1:123456789012:ops"}, []string{"ops", "arn:aws:sqs:eu-central-1:123456789012:ops"}},
 		"LowCredits":           {[]string{"0", "500"}, []string{"-1", ""}},
@@ -212,6 +213,8 @@ func TestTemplateParameters(t *testing.T) {
 		"NanobananaBaseUrl":    {[]string{"https://api.example.com", "https://api.example.com/x"}, []string{"", "http://api.example.com", "https://api.example.com?x"}},
 		"NanobananaRecordPath": {[]string{"/nanobanana/record"}, []string{"", "record", "/a/../b", "/a?x", "/a/"}},
 		"ResultHosts":          {[]string{"a.example.com", "a.example.com,b.example.com"}, []string{"", "https://a.example.com", "a.example.com/x", "localhost", "a.example.com,"}},
+		"RefusedTerms":         {[]string{"", "acme", "acme, Straße 7,ヌード,rock 'n' roll"}, []string{"a,,b", "a,", " a", "a ", "--", "a\nb", strings.Repeat("a", 61)}},
+		"AllowedTerms":         {[]string{"", "nude,bust study"}, []string{"nude,", "nude\n"}},
 		"LogLevel":             {[]string{"debug", "info", "warn", "error"}, []string{"", "trace"}},
 	} {
 		p, ok := s.Parameters[name]

@@ -7,13 +7,14 @@ import (
 )
 
 const (
-	openSecret  = "secretsmanager:GetSecretValue Secret"
-	signLinks   = "s3:GetObject Bucket/tasks/*"
-	showUploads = "s3:GetObject Bucket/uploads/*"
-	readRow     = "dynamodb:GetItem Table"
-	readRows    = "dynamodb:BatchGetItem Table"
-	putRow      = "dynamodb:PutItem Table"
-	changeQuota = "dynamodb:UpdateItem Table"
+	openSecret   = "secretsmanager:GetSecretValue Secret"
+	signLinks    = "s3:GetObject Bucket/tasks/*"
+	showUploads  = "s3:GetObject Bucket/uploads/*"
+	placeUploads = "s3:PutObject Bucket/uploads/*"
+	readRow      = "dynamodb:GetItem Table"
+	readRows     = "dynamodb:BatchGetItem Table"
+	putRow       = "dynamodb:PutItem Table"
+	changeQuota  = "dynamodb:UpdateItem Table"
 )
 
 // rights are what each function may do, and on what.
@@ -23,7 +24,8 @@ var rights = map[string][]string{
 	"credits":  {openSecret, readRow, putRow},
 	"callback": {openSecret, readRow, putRow, changeQuota},
 	"images":   {openSecret, signLinks},
-	"uploads":  {openSecret, "s3:PutObject Bucket/uploads/*"},
+	"uploads":  {openSecret, placeUploads},
+	"mcp":      {openSecret, readRow, readRows, putRow, changeQuota, "dynamodb:Query Table/index/list", signLinks, showUploads, placeUploads},
 	"sweep":    {openSecret, readRow, readRows, putRow, changeQuota, signLinks, showUploads, "dynamodb:Query Table/index/due"},
 	"ingest": {readRow, putRow, changeQuota,
 		"dynamodb:DescribeStream Table/stream/*", "dynamodb:GetRecords Table/stream/*", "dynamodb:GetShardIterator Table/stream/*", "dynamodb:ListStreams Table/stream/*",

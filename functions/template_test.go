@@ -194,7 +194,7 @@ func patterns(t testing.TB, glob string) (routes []string) {
 	return routes
 }
 
-var registered = regexp.MustCompile(`\.Handle\("([A-Z]+ /(?:v1/|openapi)[^"]*)"`)
+var registered = regexp.MustCompile(`\.Handle\("([A-Z]+ /(?:v1/|openapi|mcp|\.well-known/)[^"]*)"`)
 
 // routes gives the function of each route of the API.
 func (s *stack) routes(t testing.TB) map[string]string {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/functions/images"
 	"github.com/preset/nanobanana-functions/functions/ingest"
+	"github.com/preset/nanobanana-functions/functions/mcp"
 	"github.com/preset/nanobanana-functions/functions/notify"
 	"github.com/preset/nanobanana-functions/functions/submit"
 	"github.com/preset/nanobanana-functions/functions/sweep"
@@ -184,18 +186,48 @@ func (s *server) open(data string) (err error) {
 func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	c := s.settings
 	secrets := config.NewSecrets(c.LocalSecret, time.Now)
-	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient())
+	client := nanobanana.NewHTTPClient()
+	verifier, err := auth.FromSettings(c, secrets, client)
 	if err != nil {
 		return nil, err
 	}
-	s.service = lifecycle.New(c, s.store, secrets, s.bucket, nanobanana.NewHTTPClient(), log)
+	forClients, err := auth.ForClients(c, secrets, client)
+	if err != nil {
+		return nil, err
+	}
+	s.service = lifecycle.New(c, s.store, secrets, s.bucket, client, log)
 	s.service.Rules.Callbacks = !s.live || c.PublicURL != s.URL
 	if s.studio.simulator != nil {
 		s.service.Rate = nil // it is ours
 	}
-	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 	s.notify = notify.FromSettings(c, s.store, secrets, log)
+	s.account = credits.Function{
+		Auth: verifier, Service: s.service, LowBelow: c.LowCredits, Sender: webhook.FromSettings(c, secrets), Log: log,
+	}
 
+	mux := s.api(verifier, secrets, log)
+	mux.Handle("POST /v1/callbacks/{id}/{attempt}/{token}", limited(callback.New(callback.Function{Secrets: secrets, Service: s.service, Log: log}), 15*time.Second))
+	public, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	claude := limited(mcp.New(mcp.Function{
+		Auth: forClients, API: s.api(forClients, secrets, log), HTTP: client, Hosts: []string{public.Host}, Settings: c, Log: log,
+	}), 28*time.Second)
+	mux.Handle("POST /mcp", claude)
+	mux.Handle("GET /mcp", claude)
+	mux.Handle("DELETE /mcp", claude)
+	mux.Handle("GET /.well-known/oauth-protected-resource", claude)
+	mux.Handle("GET /.well-known/oauth-protected-resource/mcp", claude)
+	mux.Handle(media.LinkPath, s.bucket)
+	s.studio.register(mux, log)
+	return cors(c.CORSOrigins, httpapi.Mux(log, mux)), nil
+}
+
+// api gives what people call, for those whom verifier knows.
+func (s *server) api(verifier *auth.Verifier, secrets *config.Secrets, log *slog.Logger) *http.ServeMux {
+	c := s.settings
+	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/tasks", limited(submit.New(submit.Function{Auth: verifier, Service: s.service, View: view, Log: log}), 28*time.Second))
 	own := tasks.New(tasks.Function{
@@ -205,19 +237,16 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	mux.Handle("GET /v1/tasks/{id}", own)
 	mux.Handle("PUT /v1/tasks/{id}/target", own)
 	mux.Handle("DELETE /v1/tasks/{id}", own)
-	mux.Handle("POST /v1/callbacks/{id}/{attempt}/{token}", limited(callback.New(callback.Function{Secrets: secrets, Service: s.service, Log: log}), 15*time.Second))
 	mux.Handle("GET /v1/images/{id}/{token}/{file}", images.New(images.Function{Secrets: secrets, Links: s.bucket, Log: log}))
-	s.account = credits.Function{
-		Auth: verifier, Service: s.service, LowBelow: c.LowCredits, Sender: webhook.FromSettings(c, secrets), Log: log,
-	}
-	account := credits.New(s.account)
-	mux.Handle("GET /v1/credits", account)
-	mux.Handle("GET /v1/models", account)
-	mux.Handle("GET /openapi.yaml", account)
+	account := s.account
+	account.Auth = verifier
+	of := credits.New(account)
+	mux.Handle("GET /v1/credits", of)
+	mux.Handle("GET /v1/models", of)
+	mux.Handle("GET /openapi.yaml", of)
+	mux.Handle("GET /v1/health", of)
 	mux.Handle("POST /v1/uploads", uploads.New(uploads.Function{Auth: verifier, Links: s.bucket, Now: time.Now, Log: log}))
-	mux.Handle(media.LinkPath, s.bucket)
-	s.studio.register(mux, log)
-	return cors(c.CORSOrigins, httpapi.Mux(log, mux)), nil
+	return mux
 }
 
 // limited gives a function the time that it has on Lambda.

@@ -1,5 +1,6 @@
 // Package credits is GET /v1/credits, what is left to spend, GET /v1/models,
-// what there is to ask for, and GET /openapi.yaml, how to ask. A scheduled check
+// what there is to ask for, GET /openapi.yaml, how to ask, and GET /v1/health,
+// whether anybody answers. A scheduled check
 // keeps the balance, and tells Preset when people want to know of it.
 package credits
 
@@ -33,6 +34,7 @@ func New(f Function) http.Handler {
 	mux.Handle("GET /v1/credits", httpapi.Handler(f.Log, f.credits))
 	mux.Handle("GET /v1/models", httpapi.Handler(f.Log, f.models))
 	mux.Handle("GET /openapi.yaml", httpapi.Handler(f.Log, f.contract))
+	mux.Handle("GET /v1/health", httpapi.Handler(f.Log, f.health))
 	return httpapi.Mux(f.Log, mux)
 }
 
@@ -137,4 +139,9 @@ func (f Function) models(r *http.Request) (httpapi.Answer, error) {
 func (f Function) contract(*http.Request) (httpapi.Answer, error) {
 	header := http.Header{"Cache-Control": {"public, max-age=300"}, "Content-Type": {"application/yaml"}}
 	return httpapi.Answer{Body: contract.YAML, Header: header}, nil
+}
+
+// health reads nothing: it tells that a function is reached, and starts.
+func (f Function) health(*http.Request) (httpapi.Answer, error) {
+	return httpapi.Answer{Body: map[string]string{"status": "ok"}}, nil
 }

@@ -3,6 +3,7 @@ package credits_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -263,6 +264,17 @@ func TestContract(t *testing.T) {
 	got := s.get("/openapi.yaml", "")
 	if got.Status != http.StatusOK || got.Body != string(want) || got.Header.Get("Content-Type") != "application/yaml" {
 		t.Errorf("%d %v %.100s", got.Status, got.Header, got.Body)
+	}
+}
+
+// Health is for everybody, too, whatever is away.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.Rows.Fail(func(string, *task.Task) error { return errors.New("away") }, nil)
+	s.Sim.Close()
+	if got := s.get("/v1/health", ""); got.Status != http.StatusOK || got.Body != `{"status":"ok"}` {
+		t.Errorf("%d %s", got.Status, got.Body)
 	}
 }
 

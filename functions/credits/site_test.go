@@ -29,6 +29,7 @@ func serve(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *site {
 	s.handler = credits.New(s.function)
 	s.Site.Handle("/v1/credits", s.handler)
 	s.Site.Handle("/v1/models", s.handler)
+	s.Site.Handle("/v1/health", s.handler)
 	s.bearer = "Bearer " + s.identity.Token("ada")
 	return s
 }

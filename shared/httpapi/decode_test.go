@@ -252,7 +252,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		v, err := Parse[submission](body, lessons)
 		if err != nil {
-			if e := toError(err); e.Code != task.CodeInvalidRequest || len(e.Fields) != 1 {
+			if e := ErrorOf(err); e.Code != task.CodeInvalidRequest || len(e.Fields) != 1 {
 				t.Fatalf("%v", err)
 			}
 			return

@@ -42,6 +42,19 @@ func Gateway(h http.Handler) func(context.Context, events.APIGatewayV2HTTPReques
 	}
 }
 
+// Record has h answer r, and gives what it wrote, for an Endpoint that leaves
+// its answer to an http.Handler. Its Body is a []byte, or nil.
+func Record(h http.Handler, r *http.Request) Answer {
+	w := response{header: http.Header{}}
+	h.ServeHTTP(&w, r)
+	w.WriteHeader(http.StatusOK)
+	a := Answer{Status: w.status, Header: w.header}
+	if w.body.Len() > 0 {
+		a.Body = w.body.Bytes()
+	}
+	return a
+}
+
 // fromEvent gives the request that a server would have read from the wire.
 func fromEvent(ctx context.Context, e *events.APIGatewayV2HTTPRequest) (*http.Request, error) {
 	body := []byte(e.Body)

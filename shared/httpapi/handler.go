@@ -51,7 +51,7 @@ func Handler(log *slog.Logger, e Endpoint) http.Handler {
 		a, body, err := run(e, r)
 		var code task.Code
 		if err != nil {
-			fault := toError(err)
+			fault := ErrorOf(err)
 			code = fault.Code
 			a, body = refuse(fault, a.Header, id)
 		}

@@ -50,9 +50,9 @@ var plainErrors = []struct {
 	{context.Canceled, task.Error{Code: task.CodeUnavailable}},
 }
 
-// toError is the only place where an error gets the code it is shown with.
+// ErrorOf is the only place where an error gets the code it is shown with.
 // One that is not known here is internal, and its text stays in the log.
-func toError(err error) *task.Error {
+func ErrorOf(err error) *task.Error {
 	if e, ok := errors.AsType[*task.Error](err); ok && explanations[e.Code] != (Explanation{}) {
 		return e
 	}

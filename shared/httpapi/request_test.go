@@ -55,7 +55,7 @@ func TestQuery(t *testing.T) {
 		t.Errorf("without limit: got %d, %v", n, err)
 	}
 	for _, query := range []string{"wiat=3", "wait=1&wait=2", "wait=%zz", "a;b"} {
-		if _, err := Query(get(query), "wait"); toError(err).Code != task.CodeInvalidRequest {
+		if _, err := Query(get(query), "wait"); ErrorOf(err).Code != task.CodeInvalidRequest {
 			t.Errorf("%s: got %v", query, err)
 		}
 	}

@@ -118,7 +118,7 @@ func TestViewWithoutSecret(t *testing.T) {
 	down := errors.New("down")
 	v := View{Secrets: config.NewSecrets(func(context.Context) ([]byte, error) { return nil, down }, time.Now)}
 	got, err := v.Task(t.Context(), stored())
-	if e := toError(err); e.Code != task.CodeUnavailable || !errors.Is(err, down) || !reflect.DeepEqual(got, Task{}) {
+	if e := ErrorOf(err); e.Code != task.CodeUnavailable || !errors.Is(err, down) || !reflect.DeepEqual(got, Task{}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

@@ -53,7 +53,16 @@ func (g *Gateway) Handle(route string, f *Function) {
 	})
 }
 
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+// ServeHTTP takes what came to a name of this machine's loopback alone, as a
+// gateway takes what came to one of its own.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := (&url.URL{Host: r.Host}).Hostname()
+	if ip := net.ParseIP(name); name != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		say(w, http.StatusForbidden, "Forbidden")
+		return
+	}
+	g.mux.ServeHTTP(w, r)
+}
 
 func serve(w http.ResponseWriter, r *http.Request, route string, names []string, f *Function) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, gatewayBody+1))

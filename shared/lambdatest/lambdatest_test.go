@@ -142,7 +142,7 @@ func TestKill(t *testing.T) {
 func TestGateway(t *testing.T) {
 	g := lambdatest.NewGateway()
 	g.Handle("POST /v1/things/{id}", newFunction(t, "echo"))
-	r := httptest.NewRequest(http.MethodPost, "/v1/things/a%20b?x=1&y=2&x=3", strings.NewReader("\xff\x00"))
+	r := httptest.NewRequest(http.MethodPost, "http://localhost:8080/v1/things/a%20b?x=1&y=2&x=3", strings.NewReader("\xff\x00"))
 	r.Header.Add("X-Two", "1")
 	r.Header.Add("X-Two", "2")
 	r.Header.Set("Cookie", "a=1; b=2")
@@ -157,16 +157,26 @@ func TestGateway(t *testing.T) {
 		{"version", e.Version, "2.0"}, {"route", e.RouteKey, "POST /v1/things/{id}"}, {"path", e.RawPath, "/v1/things/a b"},
 		{"query", e.RawQueryString, "x=1&y=2&x=3"}, {"query x", e.QueryStringParameters["x"], "1,3"}, {"header", e.Headers["x-two"], "1,2"},
 		{"cookie header", e.Headers["cookie"], ""}, {"cookies", strings.Join(e.Cookies, "|"), "a=1|b=2"}, {"parameter", e.PathParameters["id"], "a b"},
-		{"body", e.Body, "/wA="}, {"method", e.RequestContext.HTTP.Method, "POST"}, {"host", e.RequestContext.DomainName, "example.com"},
+		{"body", e.Body, "/wA="}, {"method", e.RequestContext.HTTP.Method, "POST"}, {"host", e.RequestContext.DomainName, "localhost:8080"},
 		{"source", e.RequestContext.HTTP.SourceIP, "192.0.2.1"},
 	} {
 		if x.got != x.want {
 			t.Errorf("%s is %q, want %q", x.name, x.got, x.want)
 		}
 	}
-	w = httptest.NewRecorder()
-	g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/things/a", nil))
-	if w.Code != http.StatusNotFound || strings.TrimSpace(w.Body.String()) != `{"message":"Not Found"}` {
-		t.Errorf("another method: %d %s", w.Code, w.Body)
+	for _, x := range []struct {
+		name, method, host string
+		status             int
+		message            string
+	}{
+		{"another method", http.MethodGet, "localhost:8080", http.StatusNotFound, "Not Found"},
+		{"another name", http.MethodPost, "evil.example", http.StatusForbidden, "Forbidden"},
+		{"one that begins like ours", http.MethodPost, "127.0.0.1.evil.example", http.StatusForbidden, "Forbidden"},
+	} {
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequest(x.method, "http://"+x.host+"/v1/things/a", nil))
+		if w.Code != x.status || strings.TrimSpace(w.Body.String()) != `{"message":"`+x.message+`"}` {
+			t.Errorf("%s: %d %s", x.name, w.Code, w.Body)
+		}
 	}
 }

@@ -1,0 +1,50 @@
+// Command bootstrap is the mcp function on Lambda.
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/credits"
+	"github.com/preset/nanobanana-functions/functions/images"
+	"github.com/preset/nanobanana-functions/functions/mcp"
+	"github.com/preset/nanobanana-functions/functions/submit"
+	"github.com/preset/nanobanana-functions/functions/tasks"
+	"github.com/preset/nanobanana-functions/functions/uploads"
+	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/s3link"
+	"github.com/preset/nanobanana-functions/shared/secret"
+	"github.com/preset/nanobanana-functions/shared/taskdb"
+)
+
+func main() {
+	config.Start(build, config.NeedTable, config.NeedBucket, config.NeedSecretARN, config.NeedAuthIssuer)
+}
+
+func build(c config.Settings, log *slog.Logger) (any, error) {
+	store := taskdb.Open(c.Table)
+	links := s3link.Open(c.Bucket)
+	secrets := secret.Open(c.SecretARN)
+	client := nanobanana.NewHTTPClient()
+	verifier, err := auth.ForClients(c, secrets, client)
+	if err != nil {
+		return nil, err
+	}
+	service := lifecycle.New(c, store, secrets, links, client, log)
+	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
+
+	api := http.NewServeMux()
+	api.Handle("POST /v1/tasks", submit.New(submit.Function{Auth: verifier, Service: service, View: view, Log: log}))
+	own := tasks.New(tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Now: time.Now, Log: log})
+	api.Handle("GET /v1/tasks", own)
+	api.Handle("GET /v1/tasks/{id}", own)
+	api.Handle("GET /v1/credits", credits.New(credits.Function{Auth: verifier, Service: service, LowBelow: c.LowCredits, Log: log}))
+	api.Handle("POST /v1/uploads", uploads.New(uploads.Function{Auth: verifier, Links: links, Now: time.Now, Log: log}))
+	api.Handle("GET /v1/images/{id}/{token}/{file}", images.New(images.Function{Secrets: secrets, Links: links, Log: log}))
+	return httpapi.Gateway(mcp.New(mcp.Function{Auth: verifier, API: api, HTTP: client, Settings: c, Log: log})), nil
+}

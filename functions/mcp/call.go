@@ -1,0 +1,110 @@
+package mcp
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// call is one call of a tool.
+type call struct {
+	*server
+	request *http.Request // that it came by
+}
+
+// api sends a request to our own API, as the caller, and reads its answer into
+// out. A refusal is a problem.
+func (c call) api(method, path string, header http.Header, body, out any) (httpapi.Answer, error) {
+	content, err := httpapi.Encode(body)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	r, err := http.NewRequestWithContext(c.request.Context(), method, path, bytes.NewReader(content))
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	r.Host = c.request.Host // image links and callbacks may lead there
+	r.Header.Set("Content-Type", "application/json")
+	for _, name := range []string{"Authorization", "On-Behalf-Of"} { // the caller's
+		if values := c.request.Header.Values(name); len(values) > 0 {
+			r.Header[name] = values
+		}
+	}
+	maps.Copy(r.Header, header)
+	a := httpapi.Record(c.API, r)
+	answer, _ := a.Body.([]byte)
+	if a.Status >= http.StatusBadRequest {
+		return a, refusalIn(a, answer)
+	}
+	if out != nil {
+		err = json.Unmarshal(answer, out)
+	}
+	return a, err
+}
+
+// refusalIn reads back the error that our API has made a problem of.
+func refusalIn(a httpapi.Answer, body []byte) error {
+	var p httpapi.Problem
+	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
+		return fmt.Errorf("our API answered %d without a problem", a.Status)
+	}
+	e := &task.Error{Code: p.Code, Status: p.Status}
+	for _, f := range p.Errors {
+		e.Fields = append(e.Fields, task.Field(f))
+	}
+	if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil {
+		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return e
+}
+
+// parse reads a tool's arguments as strictly as the API reads a body.
+func parse[T any](arguments []byte) (T, error) { return httpapi.Parse[T](arguments, teach) }
+
+// teach says what to do about arguments that models make up.
+var teach = map[string]string{
+	"/n":            "Use numImages.",
+	"/count":        "Use numImages.",
+	"/size":         "Use aspectRatio, and resolution where the model has it.",
+	"/image_size":   "Use aspectRatio.",
+	"/images":       "Use imageUrls.",
+	"/imageUrl":     "Use imageUrls, a list.",
+	"/image_urls":   "Use imageUrls.",
+	"/aspect_ratio": "Use aspectRatio.",
+	"/id":           "Use taskId.",
+	"/task_id":      "Use taskId.",
+	"/request_key":  "Use requestKey.",
+}
+
+// refused says what went wrong: the code, a sentence, and what to do now.
+func refused(e *task.Error, requestID string) *sdk.CallToolResult {
+	x := httpapi.Explain(e.Code)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", e.Code, x.Title)
+	for _, f := range e.Fields {
+		fmt.Fprintf(&b, "\n- %s: %s", cmp.Or(strings.TrimPrefix(f.Pointer, "/"), "arguments"), f.Message)
+	}
+	fmt.Fprintf(&b, "\nWhat to do: %s", x.Claude)
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, "\nRetry-After: %d seconds.", int(e.RetryAfter/time.Second))
+	}
+	if e.Code == task.CodeInternal {
+		fmt.Fprintf(&b, "\nrequestId: %s", requestID)
+	}
+	return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: b.String()}}, IsError: true}
+}
+
+func invalid(pointer, code, message string) error {
+	return &task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{Pointer: pointer, Code: code, Message: message}}}
+}

@@ -1,0 +1,72 @@
+package mcp
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// account is GET /v1/credits, and what follows from it.
+type account struct {
+	Balance     float64            `json:"balance"`
+	ImagesLeft  int                `json:"imagesLeft"`
+	Low         bool               `json:"low"`
+	CanGenerate bool               `json:"canGenerate"`
+	Reason      task.Code          `json:"reason,omitempty"`
+	Quota       quota              `json:"quota"`
+	Prices      map[string]float64 `json:"prices"`
+	AsOf        time.Time          `json:"asOf"`
+	NextStep    string             `json:"nextStep"`
+}
+
+type quota struct {
+	Limit    int       `json:"limit"`
+	Used     int       `json:"used"`
+	ResetsAt time.Time `json:"resetsAt"`
+}
+
+func (s *server) credits(c call, arguments []byte) (result, error) {
+	if _, err := parse[struct{}](arguments); err != nil {
+		return result{}, err
+	}
+	var a account
+	if _, err := c.api(http.MethodGet, "/v1/credits", nil, nil, &a); err != nil {
+		return result{}, err
+	}
+	a.ImagesLeft = a.left()
+	text := fmt.Sprintf("%g credits as of %s, good for %d pictures of the cheapest kind. What was spent after that is not counted yet.",
+		a.Balance, a.AsOf.Format(time.RFC3339), a.ImagesLeft)
+	if a.Quota.Limit > 0 {
+		text += fmt.Sprintf(" The user has asked for %d of %d pictures today; the quota starts anew at %s.", a.Quota.Used, a.Quota.Limit, a.Quota.ResetsAt.Format(time.RFC3339))
+	}
+	switch {
+	case a.Reason == task.CodeQuotaExceeded:
+		a.NextStep = "Tell the user that today's quota is used up and when it starts anew."
+	case !a.CanGenerate:
+		a.NextStep = "Tell the user that credits have run out and that the operator of Preset has to top them up."
+	case a.Low:
+		a.NextStep = "Tell the user that credits are running low."
+	default:
+		a.NextStep = "Nothing: there are enough credits to go on."
+	}
+	return result{text: text + "\nWhat to do: " + a.NextStep, data: a}, nil
+}
+
+// left is how many pictures of the cheapest kind balance and quota allow.
+func (a account) left() int {
+	if !a.CanGenerate {
+		return 0
+	}
+	n := -1
+	for _, price := range a.Prices {
+		if many := int(a.Balance / price); price > 0 && many > n {
+			n = many
+		}
+	}
+	if rest := a.Quota.Limit - a.Quota.Used; a.Quota.Limit > 0 && (n < 0 || rest < n) {
+		n = rest
+	}
+	return max(n, 0)
+}

@@ -1,0 +1,169 @@
+package mcp_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/functions/mcp"
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+var update = flag.Bool("update", false, "write claude-tools.json anew")
+
+// schema is what this test looks at of a JSON schema.
+type schema struct {
+	Type, Pattern, Description     string
+	Properties                     map[string]*schema
+	Required                       []string
+	Items                          *schema
+	AdditionalProperties           json.RawMessage
+	Enum                           []string
+	Default                        any
+	Minimum, Maximum               float64
+	MaxLength, MaxItems, MinLength int
+}
+
+func read[T any](t testing.TB, raw []byte) (v T) {
+	t.Helper()
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatalf("%v: %s", err, raw)
+	}
+	return v
+}
+
+// definitions are the tools as a client gets them.
+func definitions(t testing.TB) []definition {
+	t.Helper()
+	got := serve(t).post(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+	var answer struct{ Result struct{ Tools []definition } }
+	got.JSON(t, http.StatusOK, &answer)
+	return answer.Result.Tools
+}
+
+type definition struct {
+	Name, Title, Description  string
+	InputSchema, OutputSchema json.RawMessage
+	Annotations               map[string]bool
+}
+
+func TestDefinitions(t *testing.T) {
+	titles := map[string]string{}
+	for _, d := range definitions(t) {
+		titles[d.Name] = d.Title
+		if n := strings.Count(d.Description, ". ") + 1; n < 3 || n > 6 || len(d.Description) > 1024 {
+			t.Errorf("%s is described in %d sentences, %d bytes", d.Name, n, len(d.Description))
+		}
+		if len(d.Annotations) != 4 {
+			t.Errorf("%s: hints %v", d.Name, d.Annotations)
+		}
+		closed(t, d.Name, read[*schema](t, d.InputSchema))
+		closed(t, d.Name+"'s result", read[*schema](t, d.OutputSchema))
+	}
+	want := map[string]string{
+		"generate_image": "GenerateImage", "get_image": "GetImage", "list_images": "ListImages", "get_credits": "GetCredits", "upload_image": "UploadImage",
+	}
+	for name, title := range want {
+		if titles[name] != title {
+			t.Errorf("%s is titled %q, want %q", name, titles[name], title)
+		}
+	}
+	if len(titles) != len(want) {
+		t.Errorf("the tools are %v", titles)
+	}
+}
+
+// closed fails the test where an object may have what is not described.
+func closed(t testing.TB, name string, s *schema) {
+	t.Helper()
+	if s == nil {
+		return
+	}
+	if s.Type == "object" && len(s.AdditionalProperties) == 0 {
+		t.Errorf("%s: an object may have anything", name)
+	}
+	for _, required := range s.Required {
+		if s.Properties[required] == nil {
+			t.Errorf("%s requires %s, which it does not have", name, required)
+		}
+	}
+	for property, of := range s.Properties {
+		closed(t, name+"."+property, of)
+	}
+	closed(t, name+"[]", s.Items)
+}
+
+// What the schema of generate_image allows is what the models have.
+func TestDefinitionsFollowTheModels(t *testing.T) {
+	for _, d := range definitions(t) {
+		p := read[schema](t, d.InputSchema).Properties
+		switch d.Name {
+		case "upload_image":
+			if p["bytes"].Maximum != media.MaxUploadBytes {
+				t.Errorf("uploads of up to %v bytes", p["bytes"].Maximum)
+			}
+		case "generate_image":
+			var ids, ratios, resolutions []string
+			var images, inputs, prompt int
+			for _, m := range task.Models() {
+				ids, ratios, resolutions = append(ids, m.ID), append(ratios, m.AspectRatios...), append(resolutions, m.Resolutions...)
+				images, inputs, prompt = max(images, m.MaxImages), max(inputs, m.MaxInputs), max(prompt, m.MaxPrompt)
+			}
+			same(t, "models", p["model"].Enum, ids)
+			same(t, "aspect ratios", p["aspectRatio"].Enum, ratios)
+			same(t, "resolutions", p["resolution"].Enum, resolutions)
+			if p["model"].Default != task.DefaultModel || int(p["numImages"].Maximum) != images || p["imageUrls"].MaxItems != inputs || p["prompt"].MaxLength != prompt {
+				t.Errorf("the limits are not the models': %s", d.InputSchema)
+			}
+		}
+	}
+}
+
+func same(t testing.TB, what string, got, want []string) {
+	t.Helper()
+	slices.Sort(want)
+	slices.Sort(got)
+	if want = slices.Compact(want); !slices.Equal(got, want) {
+		t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+// claude-tools.json is the same tools for the Messages API, which calls the
+// schema by another name and knows neither titles nor results.
+func TestClaudeTools(t *testing.T) {
+	tools, err := mcp.Definitions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type tool struct {
+		Name        string `json:"name"`
+		Description string `json:"description"`
+		InputSchema any    `json:"input_schema"`
+	}
+	var list []tool
+	for _, d := range tools {
+		list = append(list, tool{d.Name, d.Description, d.InputSchema})
+	}
+	var want bytes.Buffer
+	e := json.NewEncoder(&want)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(list); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile("claude-tools.json", want.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile("claude-tools.json")
+	if err != nil || !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("claude-tools.json is not what tools.json says: go test ./functions/mcp -update (%v)", err)
+	}
+}

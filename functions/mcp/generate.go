@@ -1,0 +1,57 @@
+package mcp
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// generateArguments are the body of POST /v1/tasks, and its Idempotency-Key.
+type generateArguments struct {
+	RequestKey  string       `json:"requestKey"`
+	Prompt      string       `json:"prompt"`
+	ImageURLs   []string     `json:"imageUrls"`
+	Model       string       `json:"model"`
+	AspectRatio string       `json:"aspectRatio"`
+	Resolution  string       `json:"resolution"`
+	NumImages   *int         `json:"numImages"`
+	Target      *task.Target `json:"target"`
+}
+
+func (s *server) generate(c call, arguments []byte) (result, error) {
+	a, err := parse[generateArguments](arguments)
+	if err != nil {
+		return result{}, err
+	}
+	if !isRequestKey(a.RequestKey) {
+		return result{}, invalid("/requestKey", "invalid", "Make up a short new one for each picture: 1 to 64 letters, digits, dots, underscores and hyphens.")
+	}
+	body := map[string]any{"prompt": a.Prompt, "model": a.Model, "aspectRatio": a.AspectRatio, "resolution": a.Resolution}
+	if a.ImageURLs != nil {
+		body["imageUrls"] = a.ImageURLs
+	}
+	if a.NumImages != nil {
+		body["numImages"] = *a.NumImages
+	}
+	if a.Target != nil {
+		body["target"] = a.Target
+	}
+	var t httpapi.Task
+	answer, err := c.api(http.MethodPost, "/v1/tasks", http.Header{"Idempotency-Key": {a.RequestKey}}, body, &t)
+	if err != nil {
+		return result{}, err
+	}
+	r := pictureOf(t).result(fmt.Sprintf("Call get_image with taskId %s and waitSeconds 20. Tell the user that the picture is being made.", t.ID))
+	if answer.Header.Get("Idempotency-Replayed") != "" {
+		r.text = "This requestKey was used before: this is the same task, and nothing was charged again.\n" + r.text
+	}
+	return r, nil
+}
+
+func isRequestKey(key string) bool {
+	const lawful = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+	return key != "" && len(key) <= 64 && strings.Trim(key, lawful) == ""
+}

@@ -1,0 +1,186 @@
+package mcp_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/mcp"
+	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+func TestGenerate(t *testing.T) {
+	s := serve(t)
+	s.Quota = 5
+	order := args("requestKey", "lighthouse-1", "prompt", "a lighthouse", "numImages", 2, "aspectRatio", "16:9", "target", args("kind", "moodboard", "id", "m1"))
+	first := s.call("generate_image", order)
+	var p picture
+	first.into(&p)
+	row, err := s.Rows.Task(t.Context(), p.TaskID)
+	if err != nil || row.Owner != "ada" || row.NumImages != 2 || row.AspectRatio != "16:9" || *row.Target != (task.Target{Kind: "moodboard", ID: "m1"}) {
+		t.Fatalf("the row is %+v, %v", row, err)
+	}
+	if p.Done || p.Credits.Estimate != 8 || !strings.Contains(p.NextStep, "get_image") || !strings.Contains(p.NextStep, p.TaskID) {
+		t.Errorf("it said %+v", p)
+	}
+
+	t.Run("the same requestKey is the same task, and nothing is sent", func(t *testing.T) {
+		s := s.in(t)
+		again := s.call("generate_image", order)
+		var same picture
+		again.into(&same)
+		if same.TaskID != p.TaskID || s.Sim.Posts() != 1 || !strings.Contains(again.text(), "nothing was charged again") {
+			t.Errorf("task %s of %s after %d POSTs: %s", same.TaskID, p.TaskID, s.Sim.Posts(), again.text())
+		}
+	})
+	t.Run("for another picture it is refused", func(t *testing.T) {
+		s.in(t).call("generate_image", args("requestKey", "lighthouse-1", "prompt", "another")).refused(task.CodeIdempotencyKeyReused)
+	})
+	t.Run("another owner's key is another task", func(t *testing.T) {
+		s := s.in(t)
+		var other picture
+		s.call("generate_image", order, "Authorization", "Bearer "+s.identity.Token("bob")).into(&other)
+		if other.TaskID == p.TaskID {
+			t.Error("it is ada's")
+		}
+	})
+	t.Run("a result is edited by task:ID/N", func(t *testing.T) {
+		s := s.in(t)
+		made := s.Succeeded(t, "ada")
+		var edit picture
+		s.call("generate_image", args("requestKey", "edit-1", "prompt", "at night", "imageUrls", []string{"task:" + made.ID + "/1"})).into(&edit)
+		if row, err := s.Rows.Task(t.Context(), edit.TaskID); err != nil || row.Parent != made.ID {
+			t.Errorf("the edit is %+v, %v", row, err)
+		}
+	})
+	t.Run("the quota is the API's", func(t *testing.T) {
+		s := s.in(t)
+		refused := s.call("generate_image", args("requestKey", "over", "prompt", "more", "numImages", 2))
+		refused.refused(task.CodeQuotaExceeded)
+		if !strings.Contains(refused.text(), "Retry-After: ") {
+			t.Errorf("it does not say until when: %s", refused.text())
+		}
+	})
+}
+
+// Whatever is refused is stored nowhere and sent to nobody.
+func TestGenerateRefused(t *testing.T) {
+	s := serve(t)
+	for _, tt := range []struct {
+		name      string
+		arguments any
+		named     string // the argument at fault
+	}{
+		{"without a requestKey", args("prompt", "a"), "requestKey"},
+		{"with an empty one", args("requestKey", "", "prompt", "a"), "requestKey"},
+		{"with one that is too long", args("requestKey", strings.Repeat("k", 65), "prompt", "a"), "requestKey"},
+		{"with a line break in it", args("requestKey", "a\r\nb", "prompt", "a"), "requestKey"},
+		{"with a number", args("requestKey", 1, "prompt", "a"), "requestKey"},
+		{"without a prompt", args("requestKey", "k"), "prompt"},
+		{"with a blank prompt", args("requestKey", "k", "prompt", " \u200b"), "prompt"},
+		{"with a prompt that is too long", args("requestKey", "k", "prompt", strings.Repeat("a", 5001)), "prompt"},
+		{"with a list for a prompt", args("requestKey", "k", "prompt", []string{"a"}), "prompt"},
+		{"with null", args("requestKey", "k", "prompt", nil), "prompt"},
+		{"with an unknown argument", args("requestKey", "k", "prompt", "a", "owner", "bob"), "owner"},
+		{"with an unknown model", args("requestKey", "k", "prompt", "a", "model", "dall-e"), "model"},
+		{"with five images", args("requestKey", "k", "prompt", "a", "numImages", 5), "numImages"},
+		{"with no images", args("requestKey", "k", "prompt", "a", "numImages", 0), "numImages"},
+		{"with half an image", args("requestKey", "k", "prompt", "a", "numImages", 1.5), "numImages"},
+		{"with an option the model lacks", args("requestKey", "k", "prompt", "a", "resolution", "4K"), "resolution"},
+		{"with a private link", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"https://169.254.169.254/x"}), "imageUrls/0"},
+		{"with image data", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"data:image/png;base64,AAAA"}), "imageUrls/0"},
+		{"with nobody's task", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"task:" + strings.Repeat("0", 26) + "/1"}), "imageUrls/0"},
+		{"with a target that is none", args("requestKey", "k", "prompt", "a", "target", args("kind", "Mood Board", "id", "1")), "target/kind"},
+		{"with a list of arguments", []string{"a"}, "arguments"},
+		{"with text for arguments", "a red bicycle", "arguments"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := s.in(t)
+			got := s.call("generate_image", tt.arguments)
+			got.refused(task.CodeInvalidRequest)
+			if !strings.Contains(got.text(), "\n- "+tt.named+": ") {
+				t.Errorf("it does not name %s: %s", tt.named, got.text())
+			}
+		})
+	}
+	t.Run("another's picture looks like none", func(t *testing.T) {
+		s := s.in(t)
+		mine := s.Succeeded(t, "bob").ID
+		texts := map[string]bool{}
+		for _, id := range []string{mine, strings.Repeat("0", 26)} {
+			texts[s.call("generate_image", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"task:" + id + "/1"})).text()] = true
+		}
+		if len(texts) != 1 {
+			t.Errorf("they differ: %v", texts)
+		}
+	})
+	if n := s.Sim.Posts(); n != 1 { // bob's
+		t.Errorf("%d POSTs", n)
+	}
+}
+
+// What the provider refuses teaches, too.
+func TestGenerateFails(t *testing.T) {
+	t.Run("without credits", func(t *testing.T) {
+		s := serve(t)
+		s.Sim.SetBalance(0)
+		s.call("generate_image", args("requestKey", "k", "prompt", "a")).refused(task.CodeInsufficientCredits)
+	})
+	t.Run("a task that has failed at once is an error with the task", func(t *testing.T) {
+		s := serve(t)
+		s.Secret.Set("another-key-than-the-providers", nil)
+		got := s.call("generate_image", args("requestKey", "k", "prompt", "a"))
+		if !got.IsError || !strings.Contains(got.text(), string(task.CodeProviderUnauthorized)) || !strings.Contains(got.text(), "operator of Preset") {
+			t.Errorf("%v: %s", got.IsError, got.text())
+		}
+		if got.StructuredContent == nil {
+			t.Error("without its id nobody can ask for it")
+		}
+	})
+	t.Run("while the store is away", func(t *testing.T) {
+		s := serve(t)
+		s.Rows.Fail(lifecycletest.On("create", errors.New("dynamodb: arn:aws:dynamodb:eu-central-1:123456789012:table/t")), nil)
+		got := s.call("generate_image", args("requestKey", "k", "prompt", "a"))
+		got.refused(task.CodeUnavailable)
+		if strings.Contains(got.text(), "arn:") || strings.Contains(got.text(), "dynamodb") {
+			t.Errorf("it tells of our insides: %s", got.text())
+		}
+	})
+}
+
+// A panic in a tool ends neither the process nor the request.
+func TestPanic(t *testing.T) {
+	s := serve(t)
+	s.function.API = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault of ours") })
+	got := s.call("get_credits", args())
+	got.refused(task.CodeInternal)
+	if strings.Contains(got.text(), "fault") || !strings.Contains(got.text(), "requestId: ") {
+		t.Errorf("it said %s", got.text())
+	}
+	if log := s.Logged.Take(); !strings.Contains(log, "a fault of ours") {
+		t.Errorf("nobody can look into it: %s", log)
+	}
+}
+
+// The SDK gives a tool a context without a deadline. By it a submit judges
+// whether it has time for its POST.
+func TestDeadline(t *testing.T) {
+	s := serve(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	want, _ := ctx.Deadline()
+	var got time.Time
+	s.function.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = r.Context().Deadline() })
+	r := httpapitest.NewRequest(t, http.MethodPost, s.Settings.PublicURL+"/mcp",
+		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_credits"}}`),
+		"Authorization", "Bearer "+s.token, "Content-Type", "application/json", "Accept", "application/json, text/event-stream")
+	s.contract.Serve(t, mcp.New(s.function), r.WithContext(ctx))
+	if !got.Equal(want) {
+		t.Errorf("the tool has until %v, the request until %v", got, want)
+	}
+}

@@ -1,0 +1,278 @@
+package mcp_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+func TestGetImage(t *testing.T) {
+	s := serve(t)
+	t.Run("a running one says what to do next", func(t *testing.T) {
+		s := s.in(t)
+		got := s.call("get_image", args("taskId", s.Ordered(t, "ada", 1).ID))
+		var p picture
+		got.into(&p)
+		if p.Done || len(p.Images) != 0 || !strings.Contains(p.NextStep, "after three waits") || !strings.Contains(got.text(), p.NextStep) {
+			t.Errorf("it said %+v, %s", p, got.text())
+		}
+	})
+	t.Run("a finished one comes with link, size and preview", func(t *testing.T) {
+		s := s.in(t)
+		made := s.Succeeded(t, "ada")
+		got := s.call("get_image", args("taskId", made.ID))
+		var p picture
+		got.into(&p)
+		if !p.Done || len(p.Images) != 1 {
+			t.Fatalf("it said %+v", p)
+		}
+		i := p.Images[0]
+		link := got.Content[1]
+		if link.Type != "resource_link" || link.URI != i.URL || link.MIMEType != "image/png" || link.Size != i.Bytes || !strings.Contains(got.text(), i.URL) {
+			t.Errorf("the link is %+v, the image %+v: %s", link, i, got.text())
+		}
+		if i.ImageURL != "task:"+made.ID+"/1" || i.Width != 32 || i.Height != 32 {
+			t.Errorf("the image is %+v", i)
+		}
+		if sides := got.previews(); len(sides) != 1 || sides[0] != 32 {
+			t.Errorf("previews of %v", sides)
+		}
+	})
+	t.Run("without its thumbnail it still comes", func(t *testing.T) {
+		s := serve(t)
+		made := s.Succeeded(t, "ada")
+		s.function.API = noThumbnails(s.api())
+		var p picture
+		got := s.call("get_image", args("taskId", made.ID))
+		if got.into(&p); !p.Done || len(got.previews()) != 0 {
+			t.Errorf("it said %+v with %d previews", p, len(got.previews()))
+		}
+	})
+	t.Run("a failed one is an error that teaches", func(t *testing.T) {
+		s := s.in(t)
+		s.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome = nanobananatest.Outcome{ErrorCode: 400} })
+		n := len(s.Sim.Tasks())
+		x := s.Ordered(t, "ada", 1)
+		s.Generated(t, n)
+		s.Clock.Add(2 * time.Minute)
+		if _, err := s.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := s.call("get_image", args("taskId", x.ID))
+		var p picture
+		if err := json.Unmarshal(got.StructuredContent, &p); err != nil {
+			t.Fatal(err)
+		}
+		claude := httpapi.Explain(task.CodeContentPolicy).Claude
+		if !got.IsError || p.Status != task.Failed || p.Error.Code != task.CodeContentPolicy || p.NextStep != claude || !strings.Contains(got.text(), claude) {
+			t.Errorf("%v: %s", got.IsError, got.text())
+		}
+	})
+	for name, a := range map[string]map[string]any{
+		"another owner's": args("taskId", s.Ordered(t, "bob", 1).ID),
+		"an unknown one":  args("taskId", strings.Repeat("0", 26)),
+		"a deleted one":   args("taskId", s.deleted("ada")),
+	} {
+		t.Run(name+" is not found", func(t *testing.T) { s.in(t).call("get_image", a).refused(task.CodeNotFound) })
+	}
+	for name, a := range map[string]any{
+		"no taskId": args(), "a taskId that is none": args("taskId", "../../etc/passwd"), "a number": args("taskId", 7),
+		"21 seconds":       args("taskId", strings.Repeat("0", 26), "waitSeconds", 21),
+		"less than none":   args("taskId", strings.Repeat("0", 26), "waitSeconds", -1),
+		"half a second":    args("taskId", strings.Repeat("0", 26), "waitSeconds", 0.5),
+		"an unknown field": args("taskId", strings.Repeat("0", 26), "wait", 3),
+	} {
+		t.Run(name+" is refused", func(t *testing.T) { s.in(t).call("get_image", a).refused(task.CodeInvalidRequest) })
+	}
+}
+
+func noThumbnails(api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/images/") {
+			http.Error(w, "away", http.StatusServiceUnavailable)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
+}
+
+// deleted is a task of owner's that was.
+func (s *site) deleted(owner string) string {
+	s.t.Helper()
+	x := s.Succeeded(s.t, owner)
+	if _, err := task.Update(s.t.Context(), s.Rows, x, func(x *task.Task) error { return x.Delete(s.Rules, s.Now()) }); err != nil {
+		s.t.Fatal(err)
+	}
+	return x.ID
+}
+
+// It waits through what changes on the way, until the picture is there or time
+// is up.
+func TestGetImageWaits(t *testing.T) {
+	s := serve(t)
+	x := s.Ordered(t, "ada", 1)
+	begun := time.Now()
+	var p picture
+	if s.call("get_image", args("taskId", x.ID, "waitSeconds", 1)).into(&p); p.Done || time.Since(begun) < time.Second/2 {
+		t.Errorf("done %v after %v", p.Done, time.Since(begun))
+	}
+
+	made := s.Generated(t, 0)
+	finished := make(chan error, 1)
+	go func() {
+		err := s.Settle(t.Context(), x.ID, 1, []byte(`{"code":200,"data":{"taskId":"`+made.ID+`","info":{"resultImageUrl":"`+made.URLs[0]+`"}}}`))
+		time.Sleep(time.Second) // so that it is seen on the way
+		if err == nil {
+			err = s.Ingester.Ingest(t.Context(), x.ID)
+		}
+		finished <- err
+	}()
+	s.call("get_image", args("taskId", x.ID, "waitSeconds", 20)).into(&p)
+	if err := <-finished; err != nil || p.Status != task.Succeeded {
+		t.Errorf("%s, %v", p.Status, err)
+	}
+
+	s.function.Settings.WaitMax = 0
+	begun = time.Now()
+	if s.call("get_image", args("taskId", s.Ordered(t, "ada", 1).ID, "waitSeconds", 20)).into(&p); time.Since(begun) > 5*time.Second {
+		t.Errorf("it took %v where nobody may wait", time.Since(begun))
+	}
+}
+
+// Four pictures as large and as hard to compress as they come.
+func TestResultsAreSmall(t *testing.T) {
+	s := serve(t)
+	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 1024 })
+	x := s.Ordered(t, "ada", 4)
+	made := s.Generated(t, 0)
+	s.Clock.Add(2 * time.Minute)
+	if _, err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ingester.Ingest(t.Context(), x.ID); err != nil {
+		t.Fatal(err)
+	}
+	got := s.call("get_image", args("taskId", x.ID))
+	if sides := got.previews(); len(sides) != 4 || sides[0] != 256 {
+		t.Errorf("previews of %v, of %d pictures", sides, len(made.URLs))
+	}
+}
+
+func TestListImages(t *testing.T) {
+	s := serve(t)
+	board := args("kind", "moodboard", "id", "m1")
+	for i := range 12 {
+		s.Clock.Add(time.Second)
+		var p picture
+		s.call("generate_image", args("requestKey", "k"+string(rune('a'+i)), "prompt", strings.Repeat("\u2603", 4000), "target", board)).into(&p)
+	}
+	var page struct {
+		Tasks            []picture
+		Cursor, NextStep string
+	}
+	s.call("list_images", args("target", board)).into(&page)
+	if len(page.Tasks) != 10 || page.Cursor == "" || !strings.Contains(page.NextStep, "cursor") {
+		t.Errorf("%d tasks, cursor %q: %s", len(page.Tasks), page.Cursor, page.NextStep)
+	}
+	next := args("target", board, "cursor", page.Cursor, "limit", 5)
+	page.Cursor = ""
+	if s.call("list_images", next).into(&page); len(page.Tasks) != 2 || page.Cursor != "" {
+		t.Errorf("then %d tasks, cursor %q", len(page.Tasks), page.Cursor)
+	}
+	if s.call("list_images", args("target", board), "Authorization", "Bearer "+s.identity.Token("bob")).into(&page); len(page.Tasks) != 0 {
+		t.Errorf("bob sees %d", len(page.Tasks))
+	}
+	for name, a := range map[string]any{
+		"no target": args(), "no target's id": args("target", args("kind", "moodboard")), "a target in words": args("target", "moodboard:1"),
+		"a target that is none": args("target", args("kind", "Mood Board", "id", "1")),
+		"eleven":                args("target", board, "limit", 11), "none": args("target", board, "limit", 0), "a forged cursor": args("target", board, "cursor", "x"),
+	} {
+		t.Run(name+" is refused", func(t *testing.T) { s.in(t).call("list_images", a).refused(task.CodeInvalidRequest) })
+	}
+}
+
+func TestGetCredits(t *testing.T) {
+	s := serve(t)
+	var c struct {
+		Balance          float64
+		ImagesLeft       int
+		Low, CanGenerate bool
+		Reason           task.Code
+		Quota            struct{ Limit, Used int }
+		NextStep         string
+	}
+	for _, tt := range []struct {
+		balance float64
+		quota   int
+		left    int
+		reason  task.Code
+		says    string
+	}{
+		{1000, 0, 250, "", "enough"},
+		{1000, 3, 2, "", "enough"}, // one is used below
+		{50, 0, 12, "", "running low"},
+		{3, 0, 0, task.CodeInsufficientCredits, "run out"},
+		{1000, 1, 0, task.CodeQuotaExceeded, "used up"},
+	} {
+		s.Quota = 100 // so that it is counted
+		s.Sim.SetBalance(1000)
+		s.Clock.Add(time.Minute) // until it is asked for anew
+		owner := "o" + string(tt.reason) + tt.says + string(rune('0'+tt.quota))
+		if tt.quota > 0 {
+			s.Ordered(t, strings.ReplaceAll(owner, " ", "-"), 1)
+		}
+		s.Sim.SetBalance(tt.balance)
+		s.Quota = tt.quota
+		s.Clock.Add(time.Minute)
+		s.call("get_credits", args(), "Authorization", "Bearer "+s.identity.Token(strings.ReplaceAll(owner, " ", "-"))).into(&c)
+		if c.Balance != tt.balance || c.ImagesLeft != tt.left || c.Reason != tt.reason || c.CanGenerate != (tt.reason == "") || !strings.Contains(c.NextStep, tt.says) {
+			t.Errorf("%+v: it said %+v", tt, c)
+		}
+		c.Reason = ""
+	}
+	s.call("get_credits", args("owner", "bob")).refused(task.CodeInvalidRequest)
+}
+
+// fetch follows a link as somebody does who is not signed in.
+func (s *site) fetch(method, link, body string, status int, header ...string) string {
+	s.t.Helper()
+	got := httpapitest.Do(s.t, httpapitest.NewRequest(s.t, method, link, strings.NewReader(body), header...))
+	if got.Status == http.StatusFound {
+		return s.fetch(method, got.Header.Get("Location"), body, status, header...)
+	}
+	if got.Status != status {
+		s.t.Fatalf("%s: %d %s", method, got.Status, got.Body)
+	}
+	return got.Body
+}
+
+// The command it gives puts the file where generate_image finds it.
+func TestUploadImage(t *testing.T) {
+	s := serve(t)
+	var p picture
+	s.call("get_image", args("taskId", s.Succeeded(t, "ada").ID)).into(&p)
+	file := s.fetch(http.MethodGet, p.Images[0].URL, "", http.StatusOK)
+	var u struct{ ImageURL, Command string }
+	s.call("upload_image", args("contentType", "image/png", "bytes", len(file))).into(&u)
+	command := regexp.MustCompile(`^curl --fail --upload-file FILE -H '(Content-Type): ([^']*)' -H '(If-None-Match): ([^']*)' '([^']*)'$`).FindStringSubmatch(u.Command)
+	if command == nil {
+		t.Fatalf("the command is %s", u.Command)
+	}
+	s.fetch(http.MethodPut, command[5], file, http.StatusOK, command[1:5]...)
+	s.call("generate_image", args("requestKey", "edit", "prompt", "at night", "imageUrls", []string{u.ImageURL})).into(&p)
+
+	for name, a := range map[string]any{
+		"nothing": args(), "another type": args("contentType", "image/gif", "bytes", 3), "no bytes": args("contentType", "image/png", "bytes", 0),
+		"too many": args("contentType", "image/png", "bytes", 10<<20+1), "the file itself": args("contentType", "image/png", "bytes", 3, "data", "AAAA"),
+	} {
+		t.Run(name+" is refused", func(t *testing.T) { s.in(t).call("upload_image", a).refused(task.CodeInvalidRequest) })
+	}
+}

@@ -1,0 +1,107 @@
+package mcp
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// promptPreview is how many characters of a prompt are given back: the model has
+// most of them in its context already.
+const promptPreview = 100
+
+// picture is a task as clients of the tools see it; task.json is its schema.
+type picture struct {
+	TaskID          string              `json:"taskId"`
+	Status          task.Status         `json:"status"`
+	StatusText      string              `json:"statusText"`
+	Done            bool                `json:"done"`
+	Prompt          string              `json:"prompt"`
+	Model           string              `json:"model"`
+	Images          []image             `json:"images"`
+	Missing         int                 `json:"missing,omitzero"`
+	Credits         httpapi.TaskCredits `json:"credits"`
+	ElapsedSeconds  int                 `json:"elapsedSeconds,omitzero"`
+	ExpectedSeconds int                 `json:"expectedSeconds,omitzero"`
+	Error           *failure            `json:"error,omitempty"`
+	NextStep        string              `json:"nextStep,omitempty"`
+}
+
+type image struct {
+	N           int    `json:"n"`
+	URL         string `json:"url"`
+	ImageURL    string `json:"imageUrl"`
+	Width       int    `json:"width"`
+	Height      int    `json:"height"`
+	Bytes       int64  `json:"bytes"`
+	ContentType string `json:"contentType"`
+}
+
+type failure struct {
+	Code     task.Code `json:"code"`
+	Message  string    `json:"message"`
+	WhatToDo string    `json:"whatToDo"`
+}
+
+// pictureOf shows a task of our API's.
+func pictureOf(t httpapi.Task) picture {
+	p := picture{
+		TaskID: t.ID, Status: t.Status, StatusText: t.StatusText, Done: t.Done, Prompt: begin(t.Prompt), Model: t.Model,
+		Images: []image{}, Missing: t.Missing, Credits: t.Credits,
+	}
+	if t.Progress != nil {
+		p.ElapsedSeconds, p.ExpectedSeconds = t.Progress.ElapsedSeconds, t.Progress.ExpectedSeconds
+	}
+	if t.Error != nil {
+		p.Error = &failure{Code: t.Error.Code, Message: t.Error.Message, WhatToDo: httpapi.Explain(t.Error.Code).Claude}
+	}
+	for _, i := range t.Images {
+		p.Images = append(p.Images, image{
+			N: i.N, URL: i.URL, ImageURL: fmt.Sprintf("task:%s/%d", t.ID, i.N),
+			Width: i.Width, Height: i.Height, Bytes: i.Bytes, ContentType: i.ContentType,
+		})
+	}
+	return p
+}
+
+func begin(prompt string) string {
+	if utf8.RuneCountInString(prompt) <= promptPreview {
+		return prompt
+	}
+	return string([]rune(prompt)[:promptPreview]) + "…"
+}
+
+// line says how a picture is, in a line, and each of its images in one more.
+func (p picture) line() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Task %s: %s", p.TaskID, p.Status)
+	switch {
+	case p.Error != nil:
+		return fmt.Sprintf("%s, %s: %s", b.String(), p.Error.Code, p.Error.Message)
+	case !p.Done:
+		fmt.Fprintf(&b, " (%s), %d s so far of about %d s, %g credits", p.StatusText, p.ElapsedSeconds, p.ExpectedSeconds, p.Credits.Estimate)
+	}
+	for _, i := range p.Images {
+		fmt.Fprintf(&b, "\nImage %d: %s (%d x %d, %s, %d bytes; to edit it: %s)", i.N, i.URL, i.Width, i.Height, i.ContentType, i.Bytes, i.ImageURL)
+	}
+	if p.Missing > 0 {
+		fmt.Fprintf(&b, "\n%d more did not come.", p.Missing)
+	}
+	return b.String()
+}
+
+// result gives the picture as what a tool has to say, with what to do next.
+func (p picture) result(running string) result {
+	switch {
+	case p.Error != nil:
+		p.NextStep = p.Error.WhatToDo
+	case p.Done:
+		p.NextStep = "Show the user each image's link; it is for good. To change one, call generate_image with its task:ID/N in imageUrls and a new requestKey."
+	default:
+		p.NextStep = running
+	}
+	return result{text: p.line() + "\nWhat to do: " + p.NextStep, data: p, failed: p.Error != nil}
+}

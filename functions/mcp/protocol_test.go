@@ -1,0 +1,229 @@
+package mcp_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/mcp"
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+
+func TestWho(t *testing.T) {
+	s := serve(t)
+	personal, kept := config.NewPersonalToken("ada", "claude")
+	stranger, _ := config.NewPersonalToken("ada", "claude")
+	s.Secret.SetPersonalTokens(kept)
+	service, of := config.NewServiceToken("preset")
+	s.Secret.SetServiceTokens(of)
+	mine := s.Ordered(t, "ada", 1).ID
+	for _, tt := range []struct {
+		name   string
+		token  string
+		header []string
+	}{
+		{"a session's token", s.token, nil},
+		{"a token that claude.ai was given", s.identity.TokenWith("client_id", "6f1b"), nil},
+		{"a personal token", personal, nil},
+		{"a service token on behalf of a user", service, []string{"On-Behalf-Of", "ada"}},
+	} {
+		t.Run(tt.name+" gets at the user's own", func(t *testing.T) {
+			var p picture
+			s.in(t).call("get_image", args("taskId", mine), append([]string{"Authorization", "Bearer " + tt.token}, tt.header...)...).into(&p)
+		})
+	}
+	for _, tt := range []struct {
+		name   string
+		header []string
+		status int
+		code   task.Code
+	}{
+		{"no token", []string{"Authorization", ""}, http.StatusUnauthorized, task.CodeUnauthorized},
+		{"an expired one", []string{"Authorization", "Bearer " + s.identity.TokenWith("exp", s.Now().Add(-time.Hour).Unix())}, http.StatusUnauthorized, task.CodeUnauthorized},
+		{"a personal token that is none of ours", []string{"Authorization", "Bearer " + stranger}, http.StatusUnauthorized, task.CodeUnauthorized},
+		{"Supabase's anon key", []string{"Authorization", "Bearer " + s.identity.TokenWith("role", "anon")}, http.StatusForbidden, task.CodeForbidden},
+		{"a personal token for somebody else", []string{"Authorization", "Bearer " + personal, "On-Behalf-Of", "bob"}, http.StatusForbidden, task.CodeForbidden},
+	} {
+		t.Run(tt.name+" is refused", func(t *testing.T) {
+			got := s.in(t).post(ping, tt.header...)
+			got.Problem(t, tt.status, tt.code)
+			challenge := `resource_metadata="` + s.Settings.PublicURL + `/.well-known/oauth-protected-resource/mcp"`
+			if says := got.Header.Get("WWW-Authenticate"); strings.HasSuffix(says, challenge) != (tt.status == http.StatusUnauthorized) {
+				t.Errorf("WWW-Authenticate: %s", says)
+			}
+		})
+	}
+	if log := s.Logged.Take(); strings.Contains(log, personal) || strings.Contains(log, s.token) || strings.Contains(log, kept.Hash) {
+		t.Errorf("a token is in the log: %s", log)
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	s := serve(t)
+	for _, path := range []string{"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"} {
+		var m struct {
+			Resource             string
+			AuthorizationServers []string `json:"authorization_servers"`
+		}
+		s.contract.Do(t, httpapitest.NewRequest(t, http.MethodGet, s.Settings.PublicURL+path, nil)).JSON(t, http.StatusOK, &m)
+		if m.Resource != s.Settings.PublicURL+"/mcp" || len(m.AuthorizationServers) != 1 || m.AuthorizationServers[0] != s.Settings.AuthIssuer {
+			t.Errorf("%s says %+v", path, m)
+		}
+	}
+	t.Run("without a PUBLIC_URL the address is the one it came to", func(t *testing.T) {
+		s.function.Settings.PublicURL = ""
+		w := httptest.NewRecorder()
+		mcp.New(s.function).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://abc.execute-api.eu-central-1.amazonaws.com/.well-known/oauth-protected-resource", nil))
+		if !strings.Contains(w.Body.String(), `"https://abc.execute-api.eu-central-1.amazonaws.com/mcp"`) {
+			t.Errorf("it says %s", w.Body)
+		}
+	})
+}
+
+// What a page of somebody else's may have a browser send.
+func TestGuard(t *testing.T) {
+	s := serve(t)
+	own := strings.TrimPrefix(s.Settings.PublicURL, "http://")
+	for _, tt := range []struct {
+		name         string
+		hosts, cors  []string
+		host, origin string
+		refused      bool
+	}{
+		{"a program", []string{"tunnel.example"}, nil, own, "", false},
+		{"by the name of the tunnel", []string{"tunnel.example"}, nil, "tunnel.example", "", false},
+		{"by localhost", []string{"tunnel.example"}, nil, "localhost:8787", "http://localhost:8787", false},
+		{"by the address of IPv6", []string{}, nil, "[::1]:8787", "", false},
+		{"by a name that was made to lead here", []string{"tunnel.example"}, nil, "evil.example", "", true},
+		{"by one that begins like ours", []string{}, nil, "localhost.evil.example", "", true},
+		{"by an address in the network", []string{}, nil, "192.168.1.7:8787", "", true},
+		{"behind a gateway any name is its own", nil, nil, "abc.execute-api.eu-central-1.amazonaws.com", "", false},
+		{"from another's page", []string{}, nil, own, "https://evil.example", true},
+		{"from no page in particular", []string{}, nil, own, "null", true},
+		{"from another's page, behind a gateway", nil, nil, own, "https://evil.example", true},
+		{"from a page on this machine, behind a gateway", nil, nil, "api.example", "http://localhost:3000", true},
+		{"from a page that is let in", nil, []string{"https://app.example"}, own, "https://app.example", false},
+		{"from one beside it", nil, []string{"https://app.example"}, own, "https://app.example.evil.example", true},
+		{"from any, where any is let in", nil, []string{"*"}, own, "https://evil.example", false},
+		{"from a page of our own", nil, nil, "api.example", "https://api.example", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := s.in(t)
+			s.function.Hosts, s.function.Settings.CORSOrigins = tt.hosts, tt.cors
+			r := httpapitest.NewRequest(t, http.MethodPost, s.Settings.PublicURL+"/mcp", strings.NewReader(ping),
+				"Authorization", "Bearer "+s.token, "Content-Type", "application/json", "Accept", "*/*", "Origin", tt.origin)
+			r.Host = tt.host
+			got := s.contract.Serve(t, mcp.New(s.function), r)
+			if want := map[bool]int{true: http.StatusForbidden, false: http.StatusOK}[tt.refused]; got.Status != want {
+				t.Errorf("%d, want %d: %s", got.Status, want, got.Body)
+			}
+		})
+	}
+}
+
+// What is no message of the protocol, or none that we know.
+func TestProtocol(t *testing.T) {
+	s := serve(t)
+	call := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":`
+	for _, tt := range []struct {
+		name, body string
+		header     []string
+		status     int
+		want       string // in the body
+	}{
+		{"initialize", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`, nil, 200, `"protocolVersion":"2025-11-25"`},
+		{"initialize of a version of tomorrow gets one of today", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2031-01-01","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`, nil, 200, `"protocolVersion":"2025-11-25"`},
+		{"a notification", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, nil, 202, ""},
+		{"ping", ping, nil, 200, `"result":{}`},
+		{"ping in a version that we speak", ping, []string{"MCP-Protocol-Version", "2025-06-18"}, 200, `"result":{}`},
+		{"in one that nobody speaks", ping, []string{"MCP-Protocol-Version", "1999-01-01"}, 400, "2025-11-25"},
+		{"in one of tomorrow", ping, []string{"MCP-Protocol-Version", "2031-01-01"}, 400, ""},
+		{"a batch, as of 2025-03-26", "[" + ping + "," + strings.Replace(ping, "1,", "2,", 1) + "]", []string{"MCP-Protocol-Version", "2025-03-26"}, 200, `[{"jsonrpc"`},
+		{"a batch after that", "[" + ping + "]", []string{"MCP-Protocol-Version", "2025-11-25"}, 400, ""},
+		{"an unknown tool", call + `{"name":"delete_everything","arguments":{}}}`, nil, 200, `"code":-32602`},
+		{"a tool without a name", call + `{}}`, nil, 200, `"code":-32602`},
+		{"a name that is a number", call + `{"name":5}}`, nil, 200, `"code":-32602`},
+		{"no params", `{"jsonrpc":"2.0","id":7,"method":"tools/call"}`, nil, 400, "not_mcp"},
+		{"an unknown method", `{"jsonrpc":"2.0","id":7,"method":"images/steal"}`, nil, 400, "not_mcp"},
+		{"no JSON", "a red bicycle", nil, 400, "not_mcp"},
+		{"nothing", "", nil, 400, "not_mcp"},
+		{"null", "null", nil, 400, ""},
+		{"an empty batch", "[]", nil, 400, ""},
+		{"another JSON-RPC", `{"jsonrpc":"1.0","id":7,"method":"ping"}`, nil, 400, ""},
+		{"200,000 brackets", strings.Repeat("[", 200_000), nil, 400, ""},
+		{"a megabyte", `{"jsonrpc":"2.0","id":7,"method":"ping","x":"` + strings.Repeat("a", 1<<20) + `"}`, nil, 413, "body_too_large"},
+		{"text", ping, []string{"Content-Type", "text/plain"}, 415, "unsupported_media_type"},
+		{"a page's idea of what it takes", ping, []string{"Accept", "text/html"}, 400, "Accept: application/json, text/event-stream"},
+		{"no Accept", ping, []string{"Accept", ""}, 400, "Accept: application/json, text/event-stream"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := s.in(t).post(tt.body, tt.header...)
+			if got.Status != tt.status || !strings.Contains(got.Body, tt.want) {
+				t.Errorf("%d, want %d with %s: %.300s", got.Status, tt.status, tt.want, got.Body)
+			}
+		})
+	}
+	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPut} {
+		if got := s.send(method, ""); got.Status != http.StatusMethodNotAllowed || !strings.Contains(got.Header.Get("Allow"), http.MethodPost) {
+			t.Errorf("%s: %d, Allow %q", method, got.Status, got.Header.Get("Allow"))
+		}
+	}
+	if log := s.Logged.Take(); strings.Contains(log, `"level":"ERROR"`) {
+		t.Errorf("an error was logged: %s", log)
+	}
+}
+
+// A client of the protocol of 2026-07-28 has no handshake.
+func TestModernProtocol(t *testing.T) {
+	s := serve(t)
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_credits","arguments":{},"_meta":{
+		"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+	got := s.post(body, "MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", "get_credits")
+	var answer struct {
+		Result struct{ StructuredContent struct{ Balance float64 } }
+	}
+	if got.JSON(t, http.StatusOK, &answer); answer.Result.StructuredContent.Balance != 1000 {
+		t.Errorf("it said %s", got.Body)
+	}
+}
+
+// Many calls at once do not mix their owners up.
+func TestAtOnce(t *testing.T) {
+	s := serve(t)
+	tokens := map[string]string{"ada": s.token, "bob": s.identity.Token("bob")}
+	ids := map[string]string{"ada": s.Ordered(t, "ada", 1).ID, "bob": s.Ordered(t, "bob", 1).ID}
+	t.Run("calls", func(t *testing.T) {
+		for i := range 40 {
+			asks, of := []string{"ada", "bob"}[i%2], []string{"ada", "bob"}[i/2%2]
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				got := s.in(t).call("get_image", args("taskId", ids[of]), "Authorization", "Bearer "+tokens[asks])
+				if got.IsError == (asks == of) {
+					t.Errorf("%s asks for %s's: %s", asks, of, got.text())
+				}
+			})
+		}
+	})
+}
+
+func TestInstructions(t *testing.T) {
+	s := serve(t)
+	got := s.post(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
+	var answer struct {
+		Result struct {
+			Instructions string
+			Capabilities map[string]json.RawMessage
+		}
+	}
+	got.JSON(t, http.StatusOK, &answer)
+	if _, tools := answer.Result.Capabilities["tools"]; !tools || len(answer.Result.Capabilities) != 1 || len(answer.Result.Instructions) < 100 {
+		t.Errorf("it says %s", got.Body)
+	}
+}

@@ -1,0 +1,142 @@
+package mcp
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+const (
+	name    = "preset-nanobanana"
+	title   = "Preset pictures"
+	version = "1.0.0"
+
+	instructions = "Makes and edits pictures for Preset. generate_image answers at once; then get_image with waitSeconds 20, at most three times. " +
+		"Give the user each picture's link. Never call generate_image twice for one wish, but with the same requestKey."
+)
+
+// definitions are the tools as clients see them: names, descriptions, schemas.
+// TASK in it stands for the schema of a task.
+//
+//go:embed tools.json
+var definitions []byte
+
+//go:embed task.json
+var taskSchema []byte
+
+// Definitions gives the tools as clients see them, to be read alone.
+func Definitions() ([]*sdk.Tool, error) { return readDefinitions() }
+
+var readDefinitions = sync.OnceValues(func() (tools []*sdk.Tool, _ error) {
+	var read []struct {
+		sdk.Tool
+		InputSchema  json.RawMessage `json:"inputSchema"` // which pass through, unread
+		OutputSchema json.RawMessage `json:"outputSchema"`
+	}
+	if err := json.Unmarshal(bytes.ReplaceAll(definitions, []byte(`"TASK"`), taskSchema), &read); err != nil {
+		return nil, fmt.Errorf("tools.json: %w", err)
+	}
+	for i := range read {
+		t := &read[i].Tool
+		t.InputSchema, t.OutputSchema = read[i].InputSchema, read[i].OutputSchema
+		tools = append(tools, t)
+	}
+	return tools, nil
+})
+
+// A tool does what a client calls it for. Its arguments are one JSON object.
+// An error is shown to the client by its code.
+type tool func(c call, arguments []byte) (result, error)
+
+// result is what a tool has to say: in words for the model, and the same as data,
+// which some clients show it instead.
+type result struct {
+	text   string
+	extra  []sdk.Content // links and pictures
+	data   any
+	failed bool // it is no success, though nothing went wrong in asking
+}
+
+// tools gives the protocol's server, which is one for all requests: it keeps
+// nothing between them.
+func (s *server) tools() func(*http.Request) *sdk.Server {
+	server := sdk.NewServer(&sdk.Implementation{Name: name, Title: title, Version: version}, &sdk.ServerOptions{
+		Instructions: instructions,
+		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}}, // no logging, and the list never changes
+	})
+	for name, do := range map[string]tool{
+		"generate_image": s.generate, "get_image": s.image, "list_images": s.list,
+		"get_credits": s.credits, "upload_image": s.upload,
+	} {
+		server.AddTool(&sdk.Tool{Name: name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(name, do))
+	}
+	server.AddReceivingMiddleware(defined)
+	return func(*http.Request) *sdk.Server { return server }
+}
+
+// defined puts the definitions into the answer to tools/list. The SDK is not given
+// them, since it would read each schema several times at every start, and a call
+// has no use for it: arguments are parsed in our own way, which names every fault.
+func defined(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
+		answer, err := next(ctx, method, request)
+		if list, ok := answer.(*sdk.ListToolsResult); ok && err == nil {
+			list.Tools, err = Definitions()
+		}
+		return answer, err
+	}
+}
+
+// handler calls a tool. What it refuses is a result, since a model is to read
+// and to mind it; only what is wrong with the protocol is the protocol's error.
+func (s *server) handler(name string, do tool) sdk.ToolHandler {
+	return func(ctx context.Context, request *sdk.CallToolRequest) (_ *sdk.CallToolResult, _ error) {
+		c := call{server: s, request: ctx.Value(calledBy{}).(*http.Request)}
+		arguments := []byte(request.Params.Arguments)
+		if len(arguments) == 0 || string(arguments) == "null" {
+			arguments = []byte("{}") // the protocol lets them be left out
+		}
+		res, err := run(c, do, arguments)
+		if err != nil {
+			return refused(s.shown(c, name, err), httpapi.RequestID(c.request.Context())), nil
+		}
+		data, err := httpapi.Encode(res.data)
+		if err != nil {
+			return nil, err
+		}
+		content := append([]sdk.Content{&sdk.TextContent{Text: res.text}}, res.extra...)
+		return &sdk.CallToolResult{Content: content, StructuredContent: json.RawMessage(data), IsError: res.failed}, nil
+	}
+}
+
+// shown is what an error is from outside. What has no code of its own is ours to
+// look into; our API has logged what comes from there.
+func (s *server) shown(c call, tool string, err error) *task.Error {
+	e := httpapi.ErrorOf(err)
+	if _, known := errors.AsType[*task.Error](err); !known {
+		s.Log.ErrorContext(c.request.Context(), "a tool failed", "tool", tool, "requestId", httpapi.RequestID(c.request.Context()), "error", err)
+	}
+	return e
+}
+
+// run keeps a panic from ending the process: a tool runs on a goroutine of the
+// SDK's, where nobody else would catch it.
+func run(c call, do tool, arguments []byte) (res result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			res, err = result{}, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do(c, arguments)
+}

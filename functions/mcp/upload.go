@@ -1,0 +1,63 @@
+package mcp
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+type uploadArguments struct {
+	ContentType string `json:"contentType"`
+	Bytes       *int64 `json:"bytes"`
+}
+
+// upload is the answer of POST /v1/uploads, as a command to be run.
+type upload struct {
+	ImageURL  string    `json:"imageUrl"`
+	Command   string    `json:"command"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	NextStep  string    `json:"nextStep"`
+}
+
+func (s *server) upload(c call, arguments []byte) (result, error) {
+	a, err := parse[uploadArguments](arguments)
+	if err != nil {
+		return result{}, err
+	}
+	body := map[string]any{"contentType": a.ContentType}
+	if a.Bytes != nil {
+		body["bytes"] = *a.Bytes
+	}
+	var place struct {
+		ID        string            `json:"id"`
+		UploadURL string            `json:"uploadUrl"`
+		Headers   map[string]string `json:"headers"`
+		ExpiresAt time.Time         `json:"expiresAt"`
+	}
+	if _, err := c.api(http.MethodPost, "/v1/uploads", nil, body, &place); err != nil {
+		return result{}, err
+	}
+	u := upload{
+		ImageURL: "upload:" + place.ID, Command: curl(place.UploadURL, place.Headers), ExpiresAt: place.ExpiresAt,
+		NextStep: fmt.Sprintf("Run the command, or have the user run it, with the file's path for FILE. Then call generate_image with upload:%s in imageUrls.", place.ID),
+	}
+	return result{text: fmt.Sprintf("%s\n\nBy %s. What to do: %s", u.Command, u.ExpiresAt.Format(time.RFC3339), u.NextStep), data: u}, nil
+}
+
+// curl is the command that puts a file there.
+func curl(link string, headers map[string]string) string {
+	var b strings.Builder
+	b.WriteString("curl --fail --upload-file FILE")
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		if name != "Content-Length" { // it counts by itself
+			fmt.Fprintf(&b, " -H %s", quoted(name+": "+headers[name]))
+		}
+	}
+	return b.String() + " " + quoted(link)
+}
+
+// quoted is s as one word to a shell.
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
