@@ -24,6 +24,11 @@ test-web: export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 test-web: bin/local ## lint openapi.yaml, compile the example client in local/web by it, run that and the studio page against bin/local; needs Node 20.19 or newer and Chromium (CHROMIUM=its path, /usr/bin/chromium)
 	cd local/web && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts && npm run --silent lint && npm run --silent build && npm run --silent test
 
+.PHONY: test-mcp
+test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp: of bin/local, then of the binaries as they are deployed; needs npm and curl
+	cd local/mcp && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error && ./run
+	MCP_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestMCPClients$$' ./functions
+
 check: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...

@@ -1,0 +1,35 @@
+// The official clients of the Model Context Protocol against POST /mcp: of a
+// bin/local that this starts, or of whatever runs at MCP_URL, with MCP_TOKEN, the
+// token of a user who has made nothing yet, MCP_EXPIRED_TOKEN, and MCP_LEDGER and
+// MCP_LEDGER_KEY, the simulated provider's address and key. There PRICES must make
+// nano-banana-pro/4K dearer than the balance.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe } from "node:test";
+
+import { conformance } from "./conformance.js";
+import { conversation } from "./conversation.js";
+import { Inspector } from "./inspector.js";
+import { startLocal } from "./local.js";
+import { allSeen, strangers, tools } from "./tools.js";
+
+const { env } = process;
+const target = env.MCP_URL
+  ? {
+      url: env.MCP_URL, token: env.MCP_TOKEN, expired: env.MCP_EXPIRED_TOKEN,
+      ledger: env.MCP_LEDGER, ledgerKey: env.MCP_LEDGER_KEY, stop() {},
+    }
+  : await startLocal("ada");
+const folder = await mkdtemp(join(tmpdir(), "nanobanana-mcp-"));
+after(async () => {
+  await rm(folder, { recursive: true });
+  await target.stop();
+});
+
+const inspector = new Inspector(target, folder);
+describe("conformance", () => conformance(target));
+describe("the Inspector", () => tools(inspector));
+describe("a conversation", () => conversation(target, inspector, folder));
+allSeen(inspector);
+describe("a stranger", () => strangers(target));

@@ -1,0 +1,74 @@
+// The tools as clients see them, in both eras of the protocol: with the handshake
+// that clients begin by to this day (legacy), and without one (modern).
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+const names = ["generate_image", "get_credits", "get_image", "list_images", "upload_image"];
+const nobodys = "0".repeat(26);
+
+const wrong = [
+  ["generate_image", { requestKey: "wrong", prompt: "a fox", size: "1024x1024" }, "invalid_request", /Use aspectRatio/],
+  ["get_image", { taskId: nobodys }, "not_found", /./],
+  ["list_images", { target: { kind: "Mood Board", id: "m" } }, "invalid_request", /target/],
+  ["get_credits", { currency: "EUR" }, "invalid_request", /currency/],
+  ["upload_image", { contentType: "image/gif", bytes: 100 }, "invalid_request", /contentType/],
+];
+
+export function tools(inspector) {
+  for (const era of ["legacy", "modern"]) {
+    test(`${era}: no fault is found with any tool that is listed`, async () => {
+      const found = await inspector.list(era);
+      assert.deepEqual(found.map(({ name }) => name).sort(), names);
+    });
+
+    test(`${era}: a call succeeds, and one fails`, async () => {
+      const { data } = await inspector.ask("get_credits", {}, { era });
+      assert.equal(data.canGenerate, true);
+      await inspector.refused("get_image", { taskId: nobodys }, "not_found", { era });
+    });
+  }
+
+  for (const [tool, args, code, says] of wrong) {
+    test(`${tool} says what is wrong`, async () => assert.match(await inspector.refused(tool, args, code), says));
+  }
+}
+
+/** Tells, after all, that no tool was left out. */
+export function allSeen(inspector) {
+  test("each tool has succeeded, and failed", () => {
+    const want = names.flatMap((name) => [`${name} failed`, `${name} succeeded`]);
+    assert.deepEqual([...inspector.seen].sort(), want);
+  });
+}
+
+/** What those are told who are not signed in, or are somebody else's page. */
+export function strangers(target) {
+  const list = async (who, headers) => {
+    const answer = await fetch(`${target.url}/mcp`, {
+      method: "POST", signal: AbortSignal.timeout(10_000),
+      headers: { "Content-Type": "application/json", Accept: "application/json, text/event-stream", ...headers },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }),
+    });
+    console.log(`    POST /mcp with ${who} -> ${answer.status}, ${answer.headers.get("WWW-Authenticate") ?? "no challenge"}`);
+    return answer;
+  };
+
+  for (const [who, headers, says] of [
+    ["no token", {}, /^Bearer resource_metadata="/],
+    ["an expired token", { Authorization: `Bearer ${target.expired}` }, /^Bearer error="invalid_token", resource_metadata="/],
+  ]) {
+    test(`${who} is answered 401, and where to sign in`, async () => {
+      const answer = await list(who, headers);
+      assert.equal(answer.status, 401);
+      const challenge = answer.headers.get("WWW-Authenticate") ?? "";
+      assert.match(challenge, says);
+      const metadata = await fetch(/resource_metadata="([^"]+)"/.exec(challenge)[1], { signal: AbortSignal.timeout(10_000) });
+      assert.equal((await metadata.json()).resource, `${target.url}/mcp`);
+    });
+  }
+
+  test("a page of somebody else's is answered 403", async () => {
+    const { status } = await list("an Origin of its own", { Authorization: `Bearer ${target.token}`, Origin: "http://evil.example.com" });
+    assert.equal(status, 403);
+  });
+}
