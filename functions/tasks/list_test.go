@@ -3,11 +3,13 @@ package tasks_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/preset/nanobanana-functions/functions/tasks"
@@ -176,6 +178,38 @@ func TestShortPage(t *testing.T) {
 	}
 	if ids, _ := s.get("/v1/tasks?target=moodboard:42&limit=2&cursor=" + url.QueryEscape(cursor)).list(t); !slices.Equal(ids, want[2:]) {
 		t.Errorf("%v, want %v", ids, want[2:])
+	}
+}
+
+// A page whose tasks are as long as they may be is shorter, and none is left out.
+func TestLongPage(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	target := task.Target{Kind: "moodboard", ID: "m1"}
+	long := map[string]string{}
+	for i := range 16 {
+		long[fmt.Sprintf("k%d", i)] = strings.Repeat("\x01", 500)
+	}
+	links := slices.Repeat([]string{"https://example.com/" + strings.Repeat("a", task.MaxURL-20)}, 10)
+	for range 101 {
+		s.Clock.Add(time.Second)
+		s.row("ada", func(x *task.Task) error { x.Target, x.Metadata, x.ImageURLs = &target, long, links; return nil })
+	}
+	seen := map[string]bool{}
+	pages := 0
+	for cursor := ""; pages == 0 || cursor != ""; pages++ {
+		got := s.get("/v1/tasks?target=moodboard:m1&limit=100&cursor=" + url.QueryEscape(cursor))
+		var ids []string
+		ids, cursor = got.list(t)
+		for _, id := range ids {
+			seen[id] = true
+		}
+		if event, err := json.Marshal(got.Body); err != nil || len(event) > 6<<20 {
+			t.Errorf("page %d of %d tasks has %d bytes, as Lambda sees it; %v", pages, len(ids), len(event), err)
+		}
+	}
+	if len(seen) != 101 || pages != 3 {
+		t.Errorf("%d tasks on %d pages", len(seen), pages)
 	}
 }
 

@@ -22,6 +22,11 @@ const (
 	maxIDs   = 50
 	maxWait  = 20          // seconds a client may wish for
 	lookEach = time.Second // a waiting client costs the store one read a second
+
+	// maxPage is how long a page may be that has more than maxIDs tasks, which at
+	// their longest make 5 MB. Lambda hands over 6 MiB, and packs the body into JSON
+	// once more, where it may grow to twice its size.
+	maxPage = 3 << 20
 )
 
 // Function is what the endpoints need.
@@ -143,13 +148,27 @@ func (f Function) many(r *http.Request) (httpapi.Answer, error) {
 	if !ok {
 		return httpapi.Answer{}, badQuery("Give target=KIND:ID, such as moodboard:42, or ids=A,B.")
 	}
-	ids, next, err := f.Store.List(r.Context(), owner, target, limit, q.Get("cursor"))
-	if err != nil {
-		return httpapi.Answer{}, away(err)
-	}
 	return f.watch(r, 0, func(ctx context.Context) (sight, error) {
-		return f.show(ctx, owner, ids, next)
+		return f.page(ctx, owner, target, limit, q.Get("cursor"))
 	})
+}
+
+// page reads a page of a target's tasks: shorter than it may be where its tasks are
+// so long that Lambda would not hand over more.
+func (f Function) page(ctx context.Context, owner string, target task.Target, limit int, cursor string) (sight, error) {
+	for ; ; limit /= 2 {
+		ids, next, err := f.Store.List(ctx, owner, target, limit, cursor)
+		if err != nil {
+			return sight{}, away(err)
+		}
+		seen, err := f.show(ctx, owner, ids, next)
+		if err != nil || limit <= maxIDs {
+			return seen, err
+		}
+		if body, err := httpapi.Encode(seen.body()); err != nil || len(body) <= maxPage {
+			return seen, err
+		}
+	}
 }
 
 // sight is what a look at tasks sees.
