@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -23,6 +22,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/mediatest"
 )
 
 // secret stands in every link of these tests and must not come out again.
@@ -135,7 +135,7 @@ func TestFetch(t *testing.T) {
 	defer server.Close()
 	fetcher := media.NewFetcher(trusting(server))
 	for _, path := range []string{"/ok.png", "/lies.png", "/to?url=/ok.png"} {
-		file := tempFile(t)
+		file := mediatest.TempFile(t)
 		n, err := fetcher.Fetch(t.Context(), server.URL+path, file)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
@@ -242,8 +242,8 @@ func TestFetchNeedsNoMemory(t *testing.T) {
 	}))
 	defer server.Close()
 	fetcher := media.NewFetcher(media.FetchOptions{Trusted: []string{server.Listener.Addr().String()}})
-	file := tempFile(t)
-	if got := allocated(func() {
+	file := mediatest.TempFile(t)
+	if got := mediatest.Allocated(func() {
 		if _, err := fetcher.Fetch(t.Context(), server.URL, file); err != nil {
 			t.Error(err)
 		}
@@ -283,7 +283,7 @@ func TestFetchSendsLittle(t *testing.T) {
 func TestFetchWriterFails(t *testing.T) {
 	server := httptest.NewServer(hostile())
 	defer server.Close()
-	file := tempFile(t)
+	file := mediatest.TempFile(t)
 	file.Close()
 	_, err := media.NewFetcher(trusting(server)).Fetch(t.Context(), server.URL+"/ok.png", file)
 	if fetchErr := (*media.FetchError)(nil); !errors.Is(err, os.ErrClosed) || errors.As(err, &fetchErr) {
@@ -347,24 +347,4 @@ func pngOf(w, h int) []byte {
 		panic(err)
 	}
 	return b.Bytes()
-}
-
-func tempFile(t testing.TB) *os.File {
-	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "picture"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	return file
-}
-
-// allocated is how many bytes do allocates, collected since or not: no less
-// than it holds at any time.
-func allocated(do func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	do()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
 }

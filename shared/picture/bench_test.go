@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/mediatest"
 	"github.com/preset/nanobanana-functions/shared/picture"
 	"github.com/preset/nanobanana-functions/shared/thumbnail"
 )
@@ -97,7 +98,7 @@ func BenchmarkOpenLargest(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			file := tempFile(b)
+			file := mediatest.TempFile(b)
 			if err := encode(file); err != nil {
 				b.Fatal(err)
 			}

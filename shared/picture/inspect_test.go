@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/mediatest"
 )
 
 // media.Inspect refuses what Open does, but for what only the pixels tell, or
@@ -17,7 +18,7 @@ func TestInspectRefuses(t *testing.T) {
 	}
 	for name, file := range bad() {
 		t.Run(name, func(t *testing.T) {
-			got := allocated(func() {
+			got := mediatest.Allocated(func() {
 				if f, err := media.Inspect(bytes.NewReader(file)); errors.Is(err, media.ErrNotPicture) == inPixels[name] {
 					t.Errorf("got %+v, %v", f, err)
 				}

@@ -15,15 +15,13 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
-	"os"
-	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/HugoSmits86/nativewebp"
 
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/mediatest"
 	"github.com/preset/nanobanana-functions/shared/picture"
 )
 
@@ -222,7 +220,7 @@ func bad() map[string][]byte {
 func TestOpenRefuses(t *testing.T) {
 	for name, file := range bad() {
 		t.Run(name, func(t *testing.T) {
-			got := allocated(func() {
+			got := mediatest.Allocated(func() {
 				if p, err := picture.Open(t.Context(), bytes.NewReader(file)); !errors.Is(err, picture.ErrBad) {
 					t.Errorf("got %+v, %v; want ErrBadPicture", p, err)
 				}
@@ -265,7 +263,7 @@ func TestOpenMemory(t *testing.T) {
 		"lossless WebP":         {webpOf(w, h), 8},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := allocated(func() {
+			got := mediatest.Allocated(func() {
 				if _, err := picture.Open(t.Context(), bytes.NewReader(test.file)); err != nil {
 					t.Error(err)
 				}
@@ -387,23 +385,3 @@ func FuzzOpen(f *testing.F) {
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
-
-func tempFile(t testing.TB) *os.File {
-	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "picture"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	return file
-}
-
-// allocated is how many bytes do allocates, collected since or not: no less
-// than it holds at any time.
-func allocated(do func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	do()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
