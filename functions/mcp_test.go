@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
@@ -111,5 +112,37 @@ func (w *world) toolsRefuse(token string) {
 	w.call("", http.MethodGet, "/.well-known/oauth-protected-resource", nil).into(w.t, http.StatusOK, &metadata)
 	if metadata.Resource != w.url+"/mcp" || len(metadata.Servers) != 1 || metadata.Servers[0] != w.issuer {
 		w.t.Errorf("the metadata is %+v", metadata)
+	}
+}
+
+// Mcp is killed before or after the provider has taken the order. The call again,
+// with its requestKey, is the same task, and whatever was accepted is delivered.
+func TestMCPKilled(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		at    moment
+		posts int // by the killed process
+	}{
+		"after the row, before the POST": {moment{"PutItem", 1, true}, 0},
+		"before the answer is written":   {moment{"PutItem", 2, false}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, hasty, func(k *nanobananatest.Knobs) { k.CallbackDelay = nanobananatest.Duration(500 * time.Millisecond) })
+			w.killAt("mcp", test.at, 1)
+			call := map[string]any{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{
+				"name": "generate_image", "arguments": map[string]any{"requestKey": "k", "prompt": "a lighthouse"},
+			}}
+			a, err := w.try(&http.Client{}, "ada", http.MethodPost, "/mcp", call, "Accept", "application/json, text/event-stream")
+			if err != nil || a.status != http.StatusInternalServerError || w.sim.Posts() != test.posts {
+				t.Fatalf("%v, answered %d %s after %d POSTs", err, a.status, a.body, w.sim.Posts())
+			}
+			again := w.tool(w.token("ada"), "generate_image", map[string]any{"requestKey": "k", "prompt": "a lighthouse"})
+			x := w.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k") // which the API has under this key
+			if again.IsError || again.Data.TaskID != x.ID {
+				t.Errorf("the call again is %+v, the task %s", again, x.ID)
+			}
+			w.settled(x, test.posts)
+		})
 	}
 }
