@@ -92,10 +92,8 @@ func (s *Service) replay(o Order, t *task.Task) (*task.Task, bool, error) {
 // what it refuses is to cost nothing, then the images it names, and the balance, which
 // is asked for meanwhile.
 func (s *Service) admit(ctx context.Context, o Order) (inputs, error) {
-	if category, refused := s.Filter.Check(o.Request.Prompt); refused {
-		return nil, &task.Error{Code: task.CodePromptRejected, Fields: []task.Field{{
-			Pointer: "/prompt", Code: string(category), Message: category.Text(),
-		}}}
+	if err := s.judge(o.Request); err != nil {
+		return nil, err
 	}
 	affordable := make(chan error, 1)
 	go func() { affordable <- s.affordable(ctx, s.estimate(o.Request)) }()
@@ -112,6 +110,18 @@ func (s *Service) admit(ctx context.Context, o Order) (inputs, error) {
 		return nil, balanceErr
 	}
 	return inputs, nil
+}
+
+// judge has the filter see what people wrote that the provider gets.
+func (s *Service) judge(r task.Request) error {
+	for _, written := range [...]struct{ pointer, text string }{{"/prompt", r.Prompt}, {"/watermark", r.Watermark}} {
+		if category, refused := s.Filter.Check(written.text); refused {
+			return &task.Error{Code: task.CodePromptRejected, Fields: []task.Field{{
+				Pointer: written.pointer, Code: string(category), Message: category.Text(),
+			}}}
+		}
+	}
+	return nil
 }
 
 func untilMidnight(now time.Time) time.Duration {

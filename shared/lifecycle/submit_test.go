@@ -262,6 +262,9 @@ func TestPromptFilter(t *testing.T) {
 			t.Errorf("quoted: %s", said)
 		}
 	}
+	if e := w.refused(func(o *lifecycle.Order) { o.Request.Prompt, o.Request.Watermark = "a ship", "Lighthouse" }); e.Code != task.CodePromptRejected || e.Fields[0].Pointer != "/watermark" {
+		t.Errorf("the watermark: %+v", e)
+	}
 	w.posted(0)
 	if got := w.Sim.CreditReads(); got != 0 {
 		t.Errorf("the balance was read %d times", got)
