@@ -180,6 +180,26 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
+// What the protocol has beside tools is not here, and above all no stream that
+// would keep a function waiting.
+func TestToolsAlone(t *testing.T) {
+	s := serve(t)
+	for _, method := range []string{
+		"prompts/list", "resources/list", "resources/read", "resources/templates/list", "resources/subscribe",
+		"completion/complete", "logging/setLevel", "subscriptions/listen", "tasks/list",
+	} {
+		for version, params := range map[string]string{
+			"2025-11-25": `{}`,
+			"2026-07-28": `{"notifications":{"toolsListChanged":true},"uri":"x","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}`,
+		} {
+			got := s.post(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`, "MCP-Protocol-Version", version, "Mcp-Method", method, "Mcp-Name", "x")
+			if got.Status >= 500 || strings.Contains(got.Body, `"result"`) || !strings.Contains(got.Body, "-32601") && !strings.Contains(got.Body, "-32602") && !strings.Contains(got.Body, "not_mcp") {
+				t.Errorf("%s of %s: %d %s", method, version, got.Status, got.Body)
+			}
+		}
+	}
+}
+
 // A client of the protocol of 2026-07-28 has no handshake.
 func TestModernProtocol(t *testing.T) {
 	s := serve(t)

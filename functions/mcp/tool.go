@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
@@ -81,8 +83,24 @@ func (s *server) tools() func(*http.Request) *sdk.Server {
 	} {
 		server.AddTool(&sdk.Tool{Name: name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(name, do))
 	}
-	server.AddReceivingMiddleware(defined)
+	server.AddReceivingMiddleware(only, defined)
 	return func(*http.Request) *sdk.Server { return server }
+}
+
+// only lets pass what a server of tools has. For the rest the SDK has answers of
+// its own: empty lists, and a stream of news that never come, which would keep a
+// function running until its time is up.
+func only(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
+		switch method {
+		case "initialize", "ping", "server/discover", "tools/list", "tools/call":
+		default:
+			if !strings.HasPrefix(method, "notifications/") {
+				return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "There are tools here, and nothing else."}
+			}
+		}
+		return next(ctx, method, request)
+	}
 }
 
 // defined puts the definitions into the answer to tools/list. The SDK is not given
