@@ -60,11 +60,14 @@ func (g *Ingester) store(ctx context.Context, t *task.Task) error {
 		}
 		images = append(images, image)
 	}
-	if len(images) == 0 || faults != nil && !t.LastWake {
+	switch {
+	case len(images) == 0 || !t.Whole(images) && !t.LastWake:
 		return faults
+	case t.Whole(images):
+		faults = nil // of a link that is not needed any more
 	}
 	stored, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
-		if len(x.URLs) > len(images) && !x.LastWake {
+		if !x.Whole(images) && !x.LastWake {
 			return nil // it has learned of more since: that write's stream record does them
 		}
 		return x.Stored(g.Rules, g.Now(), images)

@@ -172,6 +172,36 @@ func TestPartial(t *testing.T) {
 	}
 }
 
+// Links beyond the pictures asked for, as a record gives them that was short and
+// came again with fresh ones: one that is dead keeps nothing waiting, and one that
+// lives gives no picture twice.
+func TestFreshLinks(t *testing.T) {
+	for name, old := range map[string]func(*world, []string) string{
+		"the old one is dead":  func(w *world, _ []string) string { return w.Sim.URL + "/result/nothing.png" },
+		"the old one is alive": func(_ *world, urls []string) string { return urls[0] + "?old" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			got, made := w.storing(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
+			x, err := task.Update(t.Context(), w.Rows, w.task(got.ID), func(x *task.Task) error {
+				x.URLs = append([]string{old(w, made.URLs)}, made.URLs...)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Ingester.Ingest(t.Context(), x.ID); err != nil {
+				t.Error(err)
+			}
+			end := w.expect(x.ID, task.Succeeded, "")
+			if len(end.Images) != 2 || end.Missing != 0 || end.Images[0].SHA256 == end.Images[1].SHA256 {
+				t.Errorf("images %+v, missing %d", end.Images, end.Missing)
+			}
+		})
+	}
+}
+
 // faultyBucket is a bucket whose next puts fail.
 type faultyBucket struct {
 	media.Bucket

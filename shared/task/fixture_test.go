@@ -1,6 +1,7 @@
 package task
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -186,7 +187,7 @@ func madeAll(h *history) Record {
 func pictures(n int) []Image {
 	all := make([]Image, n)
 	for i := range all {
-		all[i] = Image{N: i + 1, File: "1-0123456789abcdef.png", SHA256: "0123456789abcdef"}
+		all[i] = Image{N: i + 1, File: "1-0123456789abcdef.png", SHA256: fmt.Sprintf("%016x", i)}
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -65,21 +66,39 @@ func (t *Task) rest() {
 	t.Deadline, t.DueAt = time.Time{}, time.Time{}
 }
 
-// Stored ends the task with its pictures: all that its URLs promised, or,
-// after the last wake, those that could be had.
+// Whole says whether images, one for each of the URLs that could be had, are all
+// there is to have: one for each URL, or as many as were asked for. There may be
+// more URLs than pictures, where a record that was short came again with fresh
+// links; the old ones then may be dead, or lead to the same bytes.
+func (t *Task) Whole(images []Image) bool {
+	return len(images) >= len(t.URLs) || len(distinct(images)) >= t.NumImages
+}
+
+// distinct gives each picture but once.
+func distinct(images []Image) (all []Image) {
+	for _, i := range images {
+		if !slices.ContainsFunc(all, func(x Image) bool { return x.SHA256 == i.SHA256 }) {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// Stored ends the task with its pictures, one for each of its URLs that could be
+// had: if they are whole, or after the last wake.
 func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
 	now = stamp(now)
 	if t.Status != Storing {
 		return nil
 	}
-	if len(images) == 0 || len(images) < len(t.URLs) && !t.LastWake {
+	if len(images) == 0 || !t.Whole(images) && !t.LastWake {
 		return fmt.Errorf("%w: %d of %d images are not all", errUnlawful, len(images), len(t.URLs))
 	}
 	if err := t.finish(r, byIngest, Succeeded, now); err != nil {
 		return err
 	}
-	t.Images = images
-	t.Missing = max(0, t.NumImages-len(images))
+	t.Images = distinct(images)
+	t.Missing = max(0, t.NumImages-len(t.Images))
 	return nil
 }
 

@@ -127,6 +127,34 @@ func TestStoredRefusesAPartBeforeTheLastWake(t *testing.T) {
 	unchanged(t, h.after(71*time.Hour).wake(), refused)
 }
 
+// A record that was short may come again with fresh links to the same pictures:
+// the old ones are dead, or lead to the same bytes.
+func TestStoredAfterFreshLinks(t *testing.T) {
+	shortThenWhole := func() *history {
+		h := in(t, Generating, images(2)).after(90 * time.Second).read(made).after(time.Minute)
+		h.read(Record{State: Made, URLs: []string{good + "?fresh", good2 + "?fresh"}})
+		equal(t, "urls", len(h.URLs), 3)
+		return h
+	}
+	all := pictures(3)
+	fresh := all[1:]
+	h := shortThenWhole().stored(fresh...)
+	equal(t, "images, the old link being dead", h.Images, fresh)
+	equal(t, "missing", h.Missing, 0)
+
+	all[1].SHA256 = all[0].SHA256
+	h = shortThenWhole().stored(all...)
+	equal(t, "images, the old link being alive", h.Images, []Image{all[0], all[2]})
+	equal(t, "missing", h.Missing, 0)
+
+	h = shortThenWhole()
+	unchanged(t, h, func() {
+		if err := h.Stored(h.r, h.now, all[:2]); !errors.Is(err, errUnlawful) {
+			t.Errorf("one picture of two, by two links: %v", err)
+		}
+	})
+}
+
 func TestStoredCountsTheMissing(t *testing.T) {
 	short := in(t, Generating, images(3)).after(90 * time.Second).read(made).after(time.Minute).read(made)
 	equal(t, "missing of three asked, one promised", short.stored(pictures(1)...).Missing, 2)
