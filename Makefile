@@ -14,6 +14,12 @@ test: ## run every test, with the race detector
 	go test -race ./...
 	@test -n "$$AWS_ENDPOINT_URL" || echo "skipped: what needs a stand-in of AWS (DynamoDB, S3, Secrets Manager); make test-aws runs it"
 
+# Without the race detector, under which make test runs a few hundred.
+.PHONY: proof
+proof: CHECKS ?= 20000
+proof: ## hold many random histories of tasks, with all faults, against the invariants (CHECKS=20000); prints a seed for what breaks
+	go test -count=1 -timeout 2h -run '^TestProof$$' -v ./shared/lifecycle/prooftest -rapid.checks=$(CHECKS) $(ARGS)
+
 # Of the whole module only what asks for the stand-in: the rest has no use for it.
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as they are deployed
 	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/taskdb/... ./shared/s3bucket/... ./shared/s3link/... ./shared/secret/... ./shared/lambdatest/... ./functions

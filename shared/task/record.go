@@ -194,7 +194,8 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 		if rec.Match == Names {
 			t.setCharge(ChargeSure)
 		}
-		if rec.State == Made && len(rec.URLs) >= len(t.URLs) {
+		// There may be more URLs than pictures; see Whole.
+		if rec.State == Made && len(rec.URLs) >= min(len(t.URLs), t.NumImages) {
 			t.URLs = rec.URLs
 		}
 		return nil

@@ -147,6 +147,13 @@ func TestStoredAfterFreshLinks(t *testing.T) {
 	equal(t, "images, the old link being alive", h.Images, []Image{all[0], all[2]})
 	equal(t, "missing", h.Missing, 0)
 
+	h = shortThenWhole().after(time.Minute) // and they die, too
+	claim, _, err := h.Wake(h.r, h.now)
+	h.must(err)
+	again := []string{good + "?again", good2 + "?again"}
+	h.learn(claim, Record{State: Made, URLs: again})
+	equal(t, "urls, fresh once more", h.URLs, again)
+
 	h = shortThenWhole()
 	unchanged(t, h, func() {
 		if err := h.Stored(h.r, h.now, all[:2]); !errors.Is(err, errUnlawful) {

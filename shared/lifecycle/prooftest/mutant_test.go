@@ -1,0 +1,178 @@
+package prooftest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// mutant is a fault built in around the code, at the seams it has, so that the
+// code under proof is the code that runs. The zero mutant is none.
+type mutant struct {
+	name      string
+	caught    []string // the invariants of which one has to catch it
+	store     func(task.Store) task.Store
+	transport func(*process, http.RoundTripper) http.RoundTripper
+	replay    func(context.Context, *lifecycle.Service, *task.Task)
+	forgetful bool // the bucket keeps nothing
+	clinging  bool // the bucket erases nothing
+}
+
+func (m mutant) disk(s task.Store) task.Store {
+	if m.store == nil {
+		return s
+	}
+	return m.store(s)
+}
+
+func (m mutant) line(p *process, to http.RoundTripper) http.RoundTripper {
+	if m.transport == nil {
+		return to
+	}
+	return m.transport(p, to)
+}
+
+func (m mutant) keep(b *bucket, key, sum string) {
+	if !m.forgetful {
+		b.objects[key] = sum
+	}
+}
+
+func (m mutant) erase(b *bucket, key string) {
+	if !m.clinging {
+		delete(b.objects, key)
+	}
+}
+
+// submit gives Service.Submit.
+func (m mutant) submit(s *lifecycle.Service) func(context.Context, lifecycle.Order) (*task.Task, bool, error) {
+	return func(ctx context.Context, o lifecycle.Order) (*task.Task, bool, error) {
+		t, replayed, err := s.Submit(ctx, o)
+		if err == nil && replayed && m.replay != nil {
+			m.replay(ctx, s, t)
+		}
+		return t, replayed, err
+	}
+}
+
+// mutants are the faults that this proof has to find, or it proves nothing.
+var mutants = []mutant{
+	{name: "an attempt without an answer counts as refused", caught: []string{"I1", "I4"}, transport: refuseSilence},
+	{name: "a POST without an answer is sent again", caught: []string{"I1"}, transport: sendAgain},
+	{name: "a replay posts", caught: []string{"I1", "I12"}, replay: postReplay},
+	{name: "any writer is taken for one's own", caught: []string{"I1", "I2", "I6", "P6"}, store: disk(func(d *faultyDisk) { d.anyWriter = true })},
+	{name: "one's own writer is not known again", caught: []string{"P6"}, store: disk(func(d *faultyDisk) { d.noWriter = true })},
+	{name: "a callback's body is trusted", caught: []string{"I5", "the record decides"}, transport: trustBody},
+	{name: "a read is not claimed", caught: []string{"I6"}, store: disk(func(d *faultyDisk) { d.noClaim = true })},
+	{name: "a put has no condition on the version", caught: []string{"I1", "I2", "I4", "I6", "P5"}, store: disk(func(d *faultyDisk) { d.noVersion = true })},
+	{name: "a 400 is not remembered", caught: []string{"P3"}, store: disk(func(d *faultyDisk) { d.unbarred = true })},
+	{name: "a refund is forgotten", caught: []string{"I4"}, store: disk(func(d *faultyDisk) { d.noRefund = true })},
+	{name: "deadlines are read as an eighth as far away", caught: []string{"I8"}, store: disk(func(d *faultyDisk) { d.early = true })},
+	{name: "the bucket answers before it has the picture", caught: []string{"I3"}, forgetful: true},
+	{name: "nothing is erased", caught: []string{"P2"}, clinging: true},
+}
+
+// mutantRuns is within how many histories each mutant has to be caught.
+const mutantRuns = 300
+
+func TestMutants(t *testing.T) {
+	all := histories()
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			for n := range mutantRuns {
+				got := happen(t, all.Example(n), m, inMemory)
+				if got.broken == nil {
+					continue
+				}
+				if !slices.Contains(m.caught, got.broken.invariant) {
+					t.Errorf("caught by %s\n%s", got.broken, got)
+				}
+				t.Logf("caught by history %d: %s", n+1, got.broken)
+				return
+			}
+			t.Errorf("not caught within %d histories", mutantRuns)
+		})
+	}
+}
+
+// roundTrip is an http.RoundTripper.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// silent says whether nobody can know of a POST what became of it.
+func silent(resp *http.Response, err error) bool {
+	if err != nil {
+		return !errors.Is(err, errNotConnected)
+	}
+	b, _ := io.ReadAll(resp.Body)
+	resp.Body = io.NopCloser(bytes.NewReader(b))
+	return !bytes.Contains(b, []byte(`"taskId"`)) && !bytes.Contains(b, []byte(`"code":4`))
+}
+
+func refuseSilence(_ *process, to http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		resp, err := to.RoundTrip(r)
+		if r.Method == http.MethodPost && silent(resp, err) {
+			said := io.NopCloser(bytes.NewReader(refusal(429, "too many requests")))
+			return &http.Response{StatusCode: 429, Header: http.Header{}, Request: r, Body: said}, nil
+		}
+		return resp, err
+	})
+}
+
+func sendAgain(_ *process, to http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.Method != http.MethodPost {
+			return to.RoundTrip(r)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		resp, err := to.RoundTrip(r)
+		if silent(resp, err) {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			return to.RoundTrip(r)
+		}
+		return resp, err
+	})
+}
+
+// trustBody has a callback's reads of a record find what the callback said.
+func trustBody(p *process, to http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		said := p.actor.said
+		if said == nil || r.Method == http.MethodPost || !strings.HasSuffix(r.URL.Path, "record-info") {
+			return to.RoundTrip(r)
+		}
+		cb, err := nanobanana.ParseCallback(said)
+		if err != nil {
+			return to.RoundTrip(r)
+		}
+		body := fill("record-failed", fields{"data.paramJson": "", "data.errorCode": cb.Code})
+		if cb.Success {
+			body = fill("record-success", fields{"data.paramJson": "", "data.response": map[string]any{"resultImageUrl": cb.URLs}})
+		}
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Request: r, Body: io.NopCloser(bytes.NewReader(body))}, nil
+	})
+}
+
+func postReplay(ctx context.Context, s *lifecycle.Service, t *task.Task) {
+	url := publicURL + "/v1/callbacks/" + t.ID + "/1/k.token"
+	_, _ = s.Provider.Submit(ctx, nanobananatest.DefaultKey, nanobanana.Request{
+		Model: t.Model, Prompt: t.Prompt, NumImages: t.NumImages, CallbackURL: url,
+	})
+}

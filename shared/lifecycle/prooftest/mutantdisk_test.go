@@ -1,0 +1,92 @@
+package prooftest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// faultyDisk is a store with a fault of its own.
+type faultyDisk struct {
+	task.Store
+	anyWriter bool // a write that is refused is answered as if it had been done
+	noWriter  bool // a write that comes again is refused
+	noClaim   bool // ReadAt is not kept
+	noVersion bool // a put is done whatever stands
+	unbarred  bool // Barred is not kept
+	noRefund  bool // nothing is taken back from the quota
+	early     bool // deadlines are read as an eighth as far away as they are
+}
+
+func disk(fault func(*faultyDisk)) func(task.Store) task.Store {
+	return func(s task.Store) task.Store {
+		d := faultyDisk{Store: s}
+		fault(&d)
+		return d
+	}
+}
+
+// again says whether t is what stands already.
+func (d faultyDisk) again(ctx context.Context, t *task.Task) bool {
+	stands, err := d.Store.Task(ctx, t.ID)
+	return d.noWriter && err == nil && stands.Version == t.Version && stands.Writer == t.Writer
+}
+
+func (d faultyDisk) Create(ctx context.Context, t *task.Task, limit int) (*task.Task, error) {
+	if d.again(ctx, t) {
+		stands, _ := d.Store.Task(ctx, t.ID)
+		return stands, task.ErrExists
+	}
+	stands, err := d.Store.Create(ctx, d.kept(t), limit)
+	if d.anyWriter && errors.Is(err, task.ErrExists) {
+		return stands, nil
+	}
+	return stands, err
+}
+
+func (d faultyDisk) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
+	if d.again(ctx, t) {
+		stands, _ := d.Store.Task(ctx, t.ID)
+		return stands, task.ErrConflict
+	}
+	t = d.kept(t)
+	stands, err := d.Store.Put(ctx, t)
+	switch {
+	case !errors.Is(err, task.ErrConflict):
+	case d.anyWriter:
+		return t, nil
+	case d.noVersion:
+		t = t.Clone()
+		t.Version = stands.Version + 1
+		return d.Store.Put(ctx, t)
+	}
+	return stands, err
+}
+
+func (d faultyDisk) Task(ctx context.Context, id string) (*task.Task, error) {
+	t, err := d.Store.Task(ctx, id)
+	if err == nil && d.early && !t.Deadline.IsZero() {
+		t.Deadline = t.Since.Add(t.Deadline.Sub(t.Since) / 8)
+		if t.DueAt.After(t.Deadline) {
+			t.DueAt = t.Deadline
+		}
+	}
+	return t, err
+}
+
+// kept is what is kept of t.
+func (d faultyDisk) kept(t *task.Task) *task.Task {
+	kept, refund := t.Clone(), t.Refund
+	if kept.Refund = refund; d.noRefund {
+		kept.Refund = 0
+	}
+	if d.noClaim {
+		kept.ReadAt = time.Time{}
+	}
+	if d.unbarred {
+		kept.Barred = 0
+	}
+	return kept
+}

@@ -1,0 +1,146 @@
+package prooftest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/moderation"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+const (
+	publicURL   = "https://api.test"
+	providerURL = "https://provider.test"
+	pictureHost = "pictures.test:80"
+	callbackKey = "0123456789abcdef0123456789abcdef"
+	rolledKey   = "a-key-that-was-rolled"
+)
+
+// process is an instance of a function, warm between its actors: what it keeps
+// in memory (the secret, the balance) is its own, and so is its clock.
+type process struct {
+	n        int
+	kind     string
+	world    *world
+	dead     bool   // guarded by world.mu
+	actor    *actor // the one at work; there is one at a time, as on Lambda
+	service  *lifecycle.Service
+	ingester *lifecycle.Ingester
+}
+
+// skews are by how much clocks are off: those of any two processes agree within a second.
+var skews = []time.Duration{0, -450 * time.Millisecond, 450 * time.Millisecond}
+
+func (p *process) now() time.Time { return time.Now().Add(skews[p.n%len(skews)]).Round(0) }
+
+var filter = moderation.New(nil, nil)
+
+// process gives an idle process of a kind, the oldest, or a new one. The caller
+// holds world.mu.
+func (w *world) process(kind string) *process {
+	var oldest *process
+	for _, p := range w.idle {
+		if p.kind == kind && !p.dead && (oldest == nil || p.n < oldest.n) {
+			oldest = p
+		}
+	}
+	if oldest != nil {
+		w.idle = slices.DeleteFunc(w.idle, func(p *process) bool { return p == oldest })
+		return oldest
+	}
+	w.made++
+	p := &process{n: w.made, kind: kind, world: w}
+	client := nanobanana.NewHTTPClient()
+	client.Transport = w.mutant.line(p, line{p})
+	log := slog.New(slog.NewTextHandler(leaks{w}, nil))
+	var store task.Store = gate{Store: w.rows, p: p}
+	p.service = &lifecycle.Service{
+		Store: store, Provider: &nanobanana.Client{BaseURL: providerURL, HTTP: client},
+		Secrets: config.NewSecrets(w.secret, p.now), Rules: w.rules, Now: p.now, Log: log,
+		PublicURL: publicURL, Links: links{}, HTTP: client, Filter: filter,
+		Prices: config.Prices{task.DefaultModel: 4}, Quota: w.quota,
+	}
+	p.ingester = &lifecycle.Ingester{
+		Store: store, Bucket: shelf{p}, Open: open, Rules: w.rules, Now: p.now, Log: log, Dir: w.dir,
+		Fetcher: media.NewFetcher(media.FetchOptions{Trusted: []string{pictureHost}, Dial: p.dial}),
+		Retries: []time.Duration{time.Second, 3 * time.Second},
+	}
+	return p
+}
+
+// secret is the secret as it stands.
+func (w *world) secret(context.Context) ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.weather.secretAway {
+		return nil, errLost
+	}
+	keys := []map[string]string{{"id": "k", "key": callbackKey}}
+	return json.Marshal(map[string]any{"apiKey": w.weather.held, "callbackKeys": keys, "imageKeys": keys})
+}
+
+// links makes links for the provider, which does not follow them here.
+type links struct{}
+
+func (links) Link(_ context.Context, key string, _ time.Duration, _ string) (string, error) {
+	return "https://bucket.test/" + key, nil
+}
+
+// leaks reads the log: no key stands in it (I11), and no panic.
+type leaks struct{ w *world }
+
+func (l leaks) Write(b []byte) (int, error) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	for _, secret := range []string{nanobananatest.DefaultKey, rolledKey, callbackKey, "/v1/callbacks/"} {
+		if bytes.Contains(b, []byte(secret)) {
+			l.w.violate("I11", "the log: %s", b)
+		}
+	}
+	if bytes.Contains(b, []byte("panic")) {
+		l.w.violate("no panic", "%s", b)
+	}
+	return len(b), nil
+}
+
+// dial connects a download to the provider's pictures.
+func (p *process) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	var how string
+	err := p.world.call(ctx, p.actor, "fetch", "", false, func() error {
+		how = p.world.weather.download
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	client, server := net.Pipe()
+	go p.world.provider.show(server, how)
+	return client, nil
+}
+
+// open takes a file for a picture without decoding it: that it is one, package
+// picture proves.
+func open(_ context.Context, file io.ReadSeeker) (media.Picture, error) {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return media.Picture{}, err
+	}
+	b, err := io.ReadAll(file)
+	if err != nil {
+		return media.Picture{}, err
+	}
+	return media.Picture{
+		Width: 1, Height: 1, ContentType: "image/png", Ext: "png",
+		Bytes: int64(len(b)), SHA256: digest(b), Thumbnail: []byte("small"),
+	}, nil
+}

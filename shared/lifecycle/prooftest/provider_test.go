@@ -1,0 +1,362 @@
+package prooftest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+)
+
+// provider is NanoBanana as far as a task's life goes, in memory: nanobananatest
+// has no way to hold a request at the point where another is to overtake it. Its
+// answers are nanobananatest's samples. Guarded by world.mu.
+type provider struct {
+	w      *world
+	orders []*order
+	cash   int // orders it has charged for
+}
+
+// order is an order that the provider took: its own task.
+type order struct {
+	id      string
+	task    string // ours
+	attempt int
+	images  int
+	params  string // as sent
+	flag    int
+	code    int // of a failure
+	text    string
+	record  string // how its record is answered; see provider.recorded
+	links   int    // how often its links were replaced by fresh ones
+	lasting bool   // the old ones lead to its pictures all the same
+	short   bool   // a record had fewer than all
+
+	read       time.Time       // when its record was asked for last
+	shown      map[string]bool // URLs that a record gave
+	broken     bool            // a record said that it failed
+	lied       bool            // a record was not true, or not whole
+	unreadable bool            // a record could not be read
+	anonymous  bool            // a record did not say whose it is
+	foreign    bool            // a callback of another task named it
+}
+
+func (o *order) urls() []string {
+	urls := make([]string, o.images)
+	for i := range urls {
+		urls[i] = fmt.Sprintf("http://%s%s?%d", pictureHost, o.path(i+1), o.links)
+	}
+	return urls
+}
+
+func (o *order) path(n int) string { return fmt.Sprintf("/%s/%d.png", o.id, n) }
+
+// picture is what is behind one of the provider's URLs.
+func picture(path string) []byte { return []byte("\x89PNG\r\n\x1a\n" + path) }
+
+func (p *provider) byID(id string) *order {
+	i := slices.IndexFunc(p.orders, func(o *order) bool { return o.id == id })
+	if i < 0 {
+		return nil
+	}
+	return p.orders[i]
+}
+
+// fields names values by their place in a sample, such as data.taskId.
+type fields map[string]any
+
+// fill gives one of nanobananatest's samples with these values in it.
+func fill(sample string, values fields) []byte {
+	var all map[string]any
+	if err := json.Unmarshal(nanobananatest.Golden(sample), &all); err != nil {
+		panic(err)
+	}
+	for place, value := range values {
+		object := all
+		path := strings.Split(place, ".")
+		for _, name := range path[:len(path)-1] {
+			object = object[name].(map[string]any)
+		}
+		object[path[len(path)-1]] = value
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func refusal(code int, text string) []byte { return fill("refusal", fields{"code": code, "msg": text}) }
+
+// reply is an answer over HTTP; err, that there is none.
+type reply struct {
+	status int
+	wait   int // Retry-After, in seconds
+	body   []byte
+	err    error
+}
+
+func says(code int, text string) reply { return reply{status: code, body: refusal(code, text)} }
+
+var unauthorized = says(401, "You do not have access permissions")
+
+var errNotConnected = errors.New("connection refused")
+
+// refusals are the ways of the next POST to be certainly refused.
+var refusals = map[string]reply{
+	"not connected": {err: errNotConnected},
+	"429":           {status: 429, wait: 90, body: refusal(429, "too many requests")},
+	"455":           says(455, "maintenance"),
+	"402":           says(402, "Credits insufficient: please top up to continue."),
+	"422":           says(422, "validation failed"),
+	"400":           says(400, "Your prompt has been flagged for violating content policy"),
+}
+
+// vague are the ways in which nobody can tell whether it was accepted.
+var vague = map[string]reply{
+	"500":         says(500, "The server says no."),
+	"code 500":    {status: 200, body: refusal(500, "The server says no.")},
+	"no task id":  {status: 200, body: fill("submit-generate", fields{"data": nil})},
+	"half":        {status: 200, body: nanobananatest.Golden("submit-generate")[:20]},
+	"HTML":        {status: 200, body: []byte("<!DOCTYPE html><title>One moment</title>")},
+	"redirect":    {status: 307},
+	"empty":       {status: 200},
+	"402 in HTML": {status: 402, body: []byte("<!DOCTYPE html><title>No</title>")},
+}
+
+// post takes an order, or does what the weather has in store for it: one of
+// refusals, or one of vague, taken all the same if it ends in "!".
+func (p *provider) post(a *attempt, params []byte, key string) reply {
+	how := p.w.weather.answer
+	p.w.weather.answer = ""
+	if refused, is := refusals[how]; is {
+		a.refused = true
+		return refused
+	}
+	bad, is := vague[strings.TrimSuffix(how, "!")]
+	if is && !strings.HasSuffix(how, "!") {
+		return bad
+	}
+	if key != p.w.weather.good {
+		a.refused = true
+		return unauthorized
+	}
+	var sent struct {
+		NumImages int `json:"numImages"`
+	}
+	if err := json.Unmarshal(params, &sent); err != nil {
+		panic(err)
+	}
+	o := &order{
+		id: fmt.Sprintf("%032x", len(p.orders)+1), task: a.task, attempt: a.n, images: max(1, sent.NumImages),
+		params: string(params), shown: map[string]bool{},
+	}
+	p.orders = append(p.orders, o)
+	p.cash++
+	a.order = o
+	p.w.note("    the provider takes %s/%d as %s", short(a.task), a.n, o.id[30:])
+	if is {
+		return bad
+	}
+	return reply{status: 200, body: fill("submit-generate", fields{"data.taskId": o.id})}
+}
+
+// recorded answers for an order's record.
+func (p *provider) recorded(id string) reply {
+	o := p.byID(id)
+	if o == nil {
+		return says(404, "the task does not exist")
+	}
+	switch o.record {
+	case "hidden", "500", "HTML", "429":
+		o.unreadable = true
+	}
+	switch o.record {
+	case "hidden":
+		return says(404, "the task does not exist")
+	case "500":
+		return says(500, "The server says no.")
+	case "HTML":
+		return reply{status: 200, body: []byte("<html>")}
+	case "429":
+		return reply{status: 429, wait: 3600, body: refusal(429, "too many requests")}
+	}
+	params := o.params
+	if o.record == "no params" {
+		params, o.anonymous = "", true
+	}
+	common := fields{"data.taskId": o.id, "data.paramJson": params}
+	switch {
+	case o.flag == nanobananatest.FlagSucceeded && o.record == "failed": // it flips
+		o.lied, o.broken = true, true
+		common["data.errorCode"], common["data.errorMessage"] = 501, "Image generation task failed"
+		return reply{status: 200, body: fill("record-failed", common)}
+	case o.flag == nanobananatest.FlagRunning, o.record == "running":
+		o.lied = o.lied || o.flag != nanobananatest.FlagRunning
+		return reply{status: 200, body: fill("record-running", common)}
+	case o.flag == nanobananatest.FlagFailed:
+		o.broken = true
+		common["data.errorCode"], common["data.errorMessage"] = o.code, o.text
+		return reply{status: 200, body: fill("record-failed", common)}
+	}
+	urls := o.urls()
+	switch o.record {
+	case "short":
+		urls, o.short = urls[:len(urls)-1], true
+	case "flag 7":
+		o.lied = true
+		common["data.successFlag"] = 7
+	}
+	o.lied = o.lied || len(urls) == 0
+	for _, u := range urls {
+		o.shown[u] = true
+	}
+	common["data.response"] = map[string]any{"originImageUrl": nil, "resultImageUrl": urls}
+	return reply{status: 200, body: fill("record-success", common)}
+}
+
+// line is the way of one process to the provider.
+type line struct{ p *process }
+
+func (l line) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	trace := httptrace.ContextClientTrace(r.Context())
+	trace.GetConn(r.URL.Host)
+	var got reply
+	switch path := r.URL.Path; {
+	case r.Method == http.MethodPost:
+		got = l.post(r, body)
+	case strings.HasSuffix(path, "/record-info"):
+		got = l.record(r, r.FormValue("taskId"))
+	case strings.HasSuffix(path, "/common/credit"):
+		got = l.credit()
+	default:
+		panic("a call to " + path)
+	}
+	if got.err != nil {
+		if !errors.Is(got.err, errNotConnected) {
+			trace.GotConn(httptrace.GotConnInfo{})
+		}
+		return nil, got.err
+	}
+	trace.GotConn(httptrace.GotConnInfo{})
+	resp := &http.Response{StatusCode: got.status, Header: http.Header{}, Request: r, Body: io.NopCloser(bytes.NewReader(got.body))}
+	if got.wait > 0 {
+		resp.Header.Set("Retry-After", strconv.Itoa(got.wait))
+	}
+	return resp, nil
+}
+
+func (l line) post(r *http.Request, body []byte) (got reply) {
+	w, actor := l.p.world, l.p.actor
+	var sent struct {
+		URL string `json:"callBackUrl"`
+	}
+	if err := json.Unmarshal(body, &sent); err != nil {
+		panic(err)
+	}
+	part := strings.Split(strings.TrimPrefix(sent.URL, publicURL+"/v1/callbacks/"), "/")
+	n, err := strconv.Atoi(part[1])
+	if err != nil {
+		panic(err)
+	}
+	key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	w.mu.Lock()
+	a := w.book.attempt(part[0], n)
+	w.checkPost(actor, a)
+	w.mu.Unlock()
+	fault := w.call(r.Context(), actor, "post", a.task, false, func() error {
+		got = w.provider.post(a, body, key)
+		return nil
+	})
+	if fault != nil {
+		return reply{err: fault}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if a.answered = true; a.order != nil && got.status == 200 && bytes.Contains(got.body, []byte(a.order.id)) {
+		actor.answered = append(actor.answered, a)
+		a.faults = actor.faults
+	}
+	return got
+}
+
+func (l line) record(r *http.Request, id string) (got reply) {
+	w, actor := l.p.world, l.p.actor
+	w.mu.Lock()
+	o := w.provider.byID(id)
+	if o != nil && actor.lives() {
+		w.checkRead(o)
+	}
+	w.mu.Unlock()
+	key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	fault := w.call(r.Context(), actor, "record", id, false, func() error {
+		if got = unauthorized; key == w.weather.good {
+			got = w.provider.recorded(id)
+		} else if o != nil {
+			o.unreadable = true
+		}
+		return nil
+	})
+	if fault != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if o != nil {
+			o.unreadable = true
+		}
+		return reply{err: fault}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	actor.read[id] = got.status == 200 && bytes.Contains(got.body, []byte(`"successFlag"`))
+	return got
+}
+
+// credit answers at once: the gate by the balance has tests of its own.
+func (l line) credit() reply {
+	w := l.p.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.weather.balanceAway || !l.p.actor.lives() {
+		return reply{err: errLost}
+	}
+	return reply{status: 200, body: fill("credit", fields{"data": w.weather.balance})}
+}
+
+// show serves one download.
+func (p *provider) show(conn net.Conn, how string) {
+	defer func() { _ = conn.Close() }()
+	r, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return
+	}
+	p.w.mu.Lock()
+	if o := p.byID(strings.Split(r.URL.Path, "/")[1]); o != nil && !o.lasting && strconv.Itoa(o.links) != r.URL.RawQuery {
+		how = "403"
+	}
+	p.w.mu.Unlock()
+	body, status, length := picture(r.URL.Path), "200 OK", 0
+	switch length = len(body); how {
+	case "403":
+		status = "403 Forbidden"
+	case "cut":
+		body = body[:len(body)-3]
+	case "html":
+		body = []byte("<!DOCTYPE html><title>gone</title>")
+		length = len(body)
+	}
+	fmt.Fprintf(conn, "HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, length, body)
+}
