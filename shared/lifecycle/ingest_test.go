@@ -185,7 +185,7 @@ func TestFreshLinks(t *testing.T) {
 			w := newWorld(t)
 			got, made := w.storing(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
 			x, err := task.Update(t.Context(), w.Rows, w.task(got.ID), func(x *task.Task) error {
-				x.URLs = append([]string{old(w, made.URLs)}, made.URLs...)
+				x.URLs, x.ShortAt = append([]string{old(w, made.URLs)}, made.URLs...), w.Now()
 				return nil
 			})
 			if err != nil {

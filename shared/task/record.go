@@ -194,8 +194,7 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 		if rec.Match == Names {
 			t.setCharge(ChargeSure)
 		}
-		// There may be more URLs than pictures; see Whole.
-		if rec.State == Made && len(rec.URLs) >= min(len(t.URLs), t.NumImages) {
+		if rec.State == Made && len(rec.URLs) >= t.enough() {
 			t.URLs = rec.URLs
 		}
 		return nil

@@ -66,12 +66,20 @@ func (t *Task) rest() {
 	t.Deadline, t.DueAt = time.Time{}, time.Time{}
 }
 
+// enough is how many pictures are all there is to have: one for each URL. After a
+// record that was short there may be more URLs than pictures, since it may have come
+// again with fresh links: the old ones then are dead, or lead to the same bytes.
+func (t *Task) enough() int {
+	if t.ShortAt.IsZero() {
+		return len(t.URLs)
+	}
+	return min(len(t.URLs), t.NumImages)
+}
+
 // Whole says whether images, one for each of the URLs that could be had, are all
-// there is to have: one for each URL, or as many as were asked for. There may be
-// more URLs than pictures, where a record that was short came again with fresh
-// links; the old ones then may be dead, or lead to the same bytes.
+// there is to have.
 func (t *Task) Whole(images []Image) bool {
-	return len(images) >= len(t.URLs) || len(distinct(images)) >= t.NumImages
+	return len(images) >= len(t.URLs) || len(distinct(images)) >= t.enough()
 }
 
 // distinct gives each picture but once.

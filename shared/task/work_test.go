@@ -162,6 +162,21 @@ func TestStoredAfterFreshLinks(t *testing.T) {
 	})
 }
 
+// A record that had more pictures than were asked for has each of them waited for.
+func TestStoredWaitsForMoreThanAsked(t *testing.T) {
+	h := in(t, Generating).after(90 * time.Second).read(Record{State: Made, URLs: []string{good, good2}})
+	unchanged(t, h, func() {
+		if err := h.Stored(h.r, h.now, pictures(2)[1:]); !errors.Is(err, errUnlawful) {
+			t.Errorf("one picture of two: %v", err)
+		}
+	})
+	h.after(2 * time.Minute)
+	claim, _, err := h.Wake(h.r, h.now)
+	h.must(err)
+	h.learn(claim, Record{State: Made, URLs: []string{good + "?fresh"}})
+	equal(t, "urls", h.URLs, []string{good, good2})
+}
+
 func TestStoredCountsTheMissing(t *testing.T) {
 	short := in(t, Generating, images(3)).after(90 * time.Second).read(made).after(time.Minute).read(made)
 	equal(t, "missing of three asked, one promised", short.stored(pictures(1)...).Missing, 2)
