@@ -1,0 +1,48 @@
+package mcp_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/functions/mcp"
+	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+)
+
+// FuzzServe sees that nothing a signed-in client sends is answered with a 5xx, or
+// logged as a fault of ours.
+func FuzzServe(f *testing.F) {
+	for _, seed := range []string{
+		ping, "[" + ping + "]", "null", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"x"}}`,
+		`{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"get_credits","arguments":{},"_meta":{"progressToken":1}}}`,
+		`{"jsonrpc":"2.0","id":1.5,"method":"tools/call","params":{"name":"generate_image","arguments":{"requestKey":"k","prompt":"\ud800"}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_image","arguments":{"taskId":"00000000000000000000000000","waitSeconds":1e300}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_images","arguments":{"target":{"kind":"a","id":"\u0000"},"cursor":"%"}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"upload_image","arguments":{"contentType":"image/png","bytes":-9223372036854775808}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":7}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`,
+		`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`,
+	} {
+		f.Add(seed, "2025-11-25")
+		f.Add(seed, "2026-07-28")
+		f.Add(seed, "")
+	}
+	s := serve(f)
+	handler := mcp.New(s.function)
+	f.Fuzz(func(t *testing.T, body, version string) {
+		if strings.Contains(body, "imageUrls") {
+			return // what it names may be anywhere, and is asked for
+		}
+		r := httpapitest.NewRequest(t, http.MethodPost, s.Settings.PublicURL+"/mcp", strings.NewReader(body),
+			"Authorization", "Bearer "+s.token, "Content-Type", "application/json", "Accept", "*/*", "Mcp-Method", "tools/call", "Mcp-Name", "get_credits")
+		r.Header["Mcp-Protocol-Version"] = []string{version}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code >= http.StatusInternalServerError {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if log := s.Logged.Take(); strings.Contains(log, `"level":"ERROR"`) {
+			t.Error(log)
+		}
+	})
+}
