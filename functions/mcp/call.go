@@ -3,9 +3,11 @@ package mcp
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -20,11 +22,23 @@ import (
 // call is one call of a tool.
 type call struct {
 	*server
+	tool    string        // its name
 	request *http.Request // that it came by
 }
 
+// run keeps a panic from ending the process: a tool runs on a goroutine of the
+// SDK's, where nobody else would catch it.
+func (c call) run(do tool, arguments []byte) (res result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			res, err = result{}, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do(c, arguments)
+}
+
 // api sends a request to our own API, as the caller, and reads its answer into
-// out. A refusal is a problem.
+// out. A refusal is the *task.Error that the API has made a problem of.
 func (c call) api(method, path string, header http.Header, body, out any) (httpapi.Answer, error) {
 	content, err := httpapi.Encode(body)
 	if err != nil {
@@ -53,7 +67,7 @@ func (c call) api(method, path string, header http.Header, body, out any) (httpa
 	return a, err
 }
 
-// refusalIn reads back the error that our API has made a problem of.
+// refusalIn reads back the error behind a problem.
 func refusalIn(a httpapi.Answer, body []byte) error {
 	var p httpapi.Problem
 	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
@@ -87,8 +101,14 @@ var teach = map[string]string{
 	"/request_key":  "Use requestKey.",
 }
 
-// refused says what went wrong: the code, a sentence, and what to do now.
-func refused(e *task.Error, requestID string) *sdk.CallToolResult {
+// refused says what went wrong: the code, a sentence, and what to do now. What has
+// no code of its own is ours to look into; our API has logged what comes from there.
+func (c call) refused(err error) *sdk.CallToolResult {
+	ctx := c.request.Context()
+	if _, known := errors.AsType[*task.Error](err); !known {
+		c.Log.ErrorContext(ctx, "a tool failed", "tool", c.tool, "requestId", httpapi.RequestID(ctx), "error", err)
+	}
+	e := httpapi.ErrorOf(err)
 	x := httpapi.Explain(e.Code)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", e.Code, x.Title)
@@ -100,7 +120,7 @@ func refused(e *task.Error, requestID string) *sdk.CallToolResult {
 		fmt.Fprintf(&b, "\nRetry-After: %d seconds.", int(e.RetryAfter/time.Second))
 	}
 	if e.Code == task.CodeInternal {
-		fmt.Fprintf(&b, "\nrequestId: %s", requestID)
+		fmt.Fprintf(&b, "\nrequestId: %s", httpapi.RequestID(ctx))
 	}
 	return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: b.String()}}, IsError: true}
 }

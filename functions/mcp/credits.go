@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -27,7 +28,7 @@ type quota struct {
 	ResetsAt time.Time `json:"resetsAt"`
 }
 
-func (s *server) credits(c call, arguments []byte) (result, error) {
+func (c call) credits(arguments []byte) (result, error) {
 	if _, err := parse[struct{}](arguments); err != nil {
 		return result{}, err
 	}
@@ -42,10 +43,8 @@ func (s *server) credits(c call, arguments []byte) (result, error) {
 		text += fmt.Sprintf(" The user has asked for %d of %d pictures today; the quota starts anew at %s.", a.Quota.Used, a.Quota.Limit, a.Quota.ResetsAt.Format(time.RFC3339))
 	}
 	switch {
-	case a.Reason == task.CodeQuotaExceeded:
-		a.NextStep = "Tell the user that today's quota is used up and when it starts anew."
 	case !a.CanGenerate:
-		a.NextStep = "Tell the user that credits have run out and that the operator of Preset has to top them up."
+		a.NextStep = httpapi.Explain(a.Reason).Claude
 	case a.Low:
 		a.NextStep = "Tell the user that credits are running low."
 	default:
@@ -61,8 +60,8 @@ func (a account) left() int {
 	}
 	n := -1
 	for _, price := range a.Prices {
-		if many := int(a.Balance / price); price > 0 && many > n {
-			n = many
+		if price > 0 {
+			n = max(n, int(a.Balance/price))
 		}
 	}
 	if rest := a.Quota.Limit - a.Quota.Used; a.Quota.Limit > 0 && (n < 0 || rest < n) {

@@ -9,19 +9,24 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// generateArguments are the body of POST /v1/tasks, and its Idempotency-Key.
-type generateArguments struct {
-	RequestKey  string       `json:"requestKey"`
+// order is the body of POST /v1/tasks, as far as the tool has it.
+type order struct {
 	Prompt      string       `json:"prompt"`
-	ImageURLs   []string     `json:"imageUrls"`
-	Model       string       `json:"model"`
-	AspectRatio string       `json:"aspectRatio"`
-	Resolution  string       `json:"resolution"`
-	NumImages   *int         `json:"numImages"`
-	Target      *task.Target `json:"target"`
+	ImageURLs   []string     `json:"imageUrls,omitzero"`
+	Model       string       `json:"model,omitzero"`
+	AspectRatio string       `json:"aspectRatio,omitzero"`
+	Resolution  string       `json:"resolution,omitzero"`
+	NumImages   *int         `json:"numImages,omitzero"`
+	Target      *task.Target `json:"target,omitzero"`
 }
 
-func (s *server) generate(c call, arguments []byte) (result, error) {
+// generateArguments are an order, and its Idempotency-Key.
+type generateArguments struct {
+	RequestKey string `json:"requestKey"`
+	order
+}
+
+func (c call) generate(arguments []byte) (result, error) {
 	a, err := parse[generateArguments](arguments)
 	if err != nil {
 		return result{}, err
@@ -29,18 +34,8 @@ func (s *server) generate(c call, arguments []byte) (result, error) {
 	if !isRequestKey(a.RequestKey) {
 		return result{}, invalid("/requestKey", "invalid", "Make up a short new one for each picture: 1 to 64 letters, digits, dots, underscores and hyphens.")
 	}
-	body := map[string]any{"prompt": a.Prompt, "model": a.Model, "aspectRatio": a.AspectRatio, "resolution": a.Resolution}
-	if a.ImageURLs != nil {
-		body["imageUrls"] = a.ImageURLs
-	}
-	if a.NumImages != nil {
-		body["numImages"] = *a.NumImages
-	}
-	if a.Target != nil {
-		body["target"] = a.Target
-	}
 	var t httpapi.Task
-	answer, err := c.api(http.MethodPost, "/v1/tasks", http.Header{"Idempotency-Key": {a.RequestKey}}, body, &t)
+	answer, err := c.api(http.MethodPost, "/v1/tasks", http.Header{"Idempotency-Key": {a.RequestKey}}, a.order, &t)
 	if err != nil {
 		return result{}, err
 	}

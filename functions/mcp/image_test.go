@@ -118,18 +118,34 @@ func (s *site) deleted(owner string) string {
 // is up.
 func TestGetImageWaits(t *testing.T) {
 	s := serve(t)
+	asked := make(chan string, 100) // the queries of its requests to the API
+	api := s.function.API
+	s.function.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.RawQuery
+		api.ServeHTTP(w, r)
+	})
 	x := s.Ordered(t, "ada", 1)
-	begun := time.Now()
 	var p picture
-	if s.call("get_image", args("taskId", x.ID, "waitSeconds", 1)).into(&p); p.Done || time.Since(begun) < time.Second/2 {
-		t.Errorf("done %v after %v", p.Done, time.Since(begun))
+	s.call("get_image", args("taskId", x.ID, "waitSeconds", 1)).into(&p)
+	if only := <-asked; p.Done || only != "wait=1" || len(asked) > 0 {
+		t.Errorf("done %v; it asked for %q, and %d times more", p.Done, only, len(asked))
 	}
 
 	made := s.Generated(t, 0)
+	looked := make(chan bool, 1)
+	s.Rows.Fail(nil, func(string, *task.Task) error {
+		select {
+		case looked <- true:
+		default:
+		}
+		return nil
+	})
 	finished := make(chan error, 1)
 	go func() {
+		<-asked
+		<-looked // and sees it running
 		err := s.Settle(t.Context(), x.ID, 1, []byte(`{"code":200,"data":{"taskId":"`+made.ID+`","info":{"resultImageUrl":"`+made.URLs[0]+`"}}}`))
-		time.Sleep(time.Second) // so that it is seen on the way
+		<-asked // since it is being stored now, and still not there
 		if err == nil {
 			err = s.Ingester.Ingest(t.Context(), x.ID)
 		}
@@ -139,11 +155,14 @@ func TestGetImageWaits(t *testing.T) {
 	if err := <-finished; err != nil || p.Status != task.Succeeded {
 		t.Errorf("%s, %v", p.Status, err)
 	}
+	for len(asked) > 0 {
+		<-asked
+	}
 
 	s.function.Settings.WaitMax = 0
-	begun = time.Now()
-	if s.call("get_image", args("taskId", s.Ordered(t, "ada", 1).ID, "waitSeconds", 20)).into(&p); time.Since(begun) > 5*time.Second {
-		t.Errorf("it took %v where nobody may wait", time.Since(begun))
+	s.call("get_image", args("taskId", s.Ordered(t, "ada", 1).ID, "waitSeconds", 20)).into(&p)
+	if only := <-asked; only != "" || len(asked) > 0 {
+		t.Errorf("where nobody may wait it asked for %q, and %d times more", only, len(asked))
 	}
 }
 

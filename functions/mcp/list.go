@@ -26,7 +26,7 @@ type listed struct {
 	NextStep string    `json:"nextStep"`
 }
 
-func (s *server) list(c call, arguments []byte) (result, error) {
+func (c call) list(arguments []byte) (result, error) {
 	a, err := parse[listArguments](arguments)
 	if err != nil {
 		return result{}, err

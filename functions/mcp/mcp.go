@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -121,9 +120,7 @@ func (s *server) guard(r *http.Request) error {
 
 // local tells whether host, with its port, is this machine or one of Hosts.
 func (s *server) local(host string) bool {
-	name := (&url.URL{Host: host}).Hostname()
-	ip := net.ParseIP(name)
-	return name == "localhost" || ip != nil && ip.IsLoopback() || slices.Contains(s.Hosts, host)
+	return httpapi.OnLoopback(host) || slices.Contains(s.Hosts, host)
 }
 
 func forbidden(code, message string) error {

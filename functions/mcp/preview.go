@@ -22,7 +22,7 @@ const (
 
 // preview gives a small JPEG of an image, made from its stored thumbnail, which
 // the image's own link leads to.
-func (s *server) preview(c call, i httpapi.Image) ([]byte, error) {
+func (c call) preview(i httpapi.Image) ([]byte, error) {
 	lasting, err := url.Parse(i.ThumbnailURL)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (s *server) preview(c call, i httpapi.Image) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	thumb, err := s.fetch(c.request.Context(), answer.Header.Get("Location"))
+	thumb, err := c.fetch(c.request.Context(), answer.Header.Get("Location"))
 	if err != nil {
 		return nil, err
 	}
@@ -39,14 +39,14 @@ func (s *server) preview(c call, i httpapi.Image) ([]byte, error) {
 }
 
 // fetch reads a thumbnail from the bucket. Its link is signed, so no error holds it.
-func (s *server) fetch(ctx context.Context, link string) ([]byte, error) {
+func (c call) fetch(ctx context.Context, link string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, previewTime)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {
 		return nil, errors.New("the bucket's link is no URL")
 	}
-	resp, err := s.HTTP.Do(r)
+	resp, err := c.HTTP.Do(r)
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return nil, fmt.Errorf("reading the thumbnail: %w", failed.Err)
 	} else if err != nil {

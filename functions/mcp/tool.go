@@ -5,10 +5,8 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -16,13 +14,10 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 const (
-	name    = "preset-nanobanana"
-	title   = "Preset pictures"
-	version = "1.0.0"
+	title = "Preset pictures" // of this server, for people
 
 	instructions = "Makes and edits pictures for Preset. generate_image answers at once; then get_image with waitSeconds 20, at most three times. " +
 		"Give the user each picture's link. Never call generate_image twice for one wish, but with the same requestKey."
@@ -57,7 +52,7 @@ var readDefinitions = sync.OnceValues(func() (tools []*sdk.Tool, _ error) {
 	return tools, nil
 })
 
-// A tool does what a client calls it for. Its arguments are one JSON object.
+// A tool does what a client calls it for. Its arguments are to be one JSON object.
 // An error is shown to the client by its code.
 type tool func(c call, arguments []byte) (result, error)
 
@@ -73,13 +68,13 @@ type result struct {
 // tools gives the protocol's server, which is one for all requests: it keeps
 // nothing between them.
 func (s *server) tools() func(*http.Request) *sdk.Server {
-	server := sdk.NewServer(&sdk.Implementation{Name: name, Title: title, Version: version}, &sdk.ServerOptions{
+	server := sdk.NewServer(&sdk.Implementation{Name: "preset-nanobanana", Title: title, Version: "1.0.0"}, &sdk.ServerOptions{
 		Instructions: instructions,
 		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}}, // no logging, and the list never changes
 	})
 	for name, do := range map[string]tool{
-		"generate_image": s.generate, "get_image": s.image, "list_images": s.list,
-		"get_credits": s.credits, "upload_image": s.upload,
+		"generate_image": call.generate, "get_image": call.image, "list_images": call.list,
+		"get_credits": call.credits, "upload_image": call.upload,
 	} {
 		server.AddTool(&sdk.Tool{Name: name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(name, do))
 	}
@@ -119,15 +114,15 @@ func defined(next sdk.MethodHandler) sdk.MethodHandler {
 // handler calls a tool. What it refuses is a result, since a model is to read
 // and to mind it; only what is wrong with the protocol is the protocol's error.
 func (s *server) handler(name string, do tool) sdk.ToolHandler {
-	return func(ctx context.Context, request *sdk.CallToolRequest) (_ *sdk.CallToolResult, _ error) {
-		c := call{server: s, request: ctx.Value(calledBy{}).(*http.Request)}
+	return func(ctx context.Context, request *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
+		c := call{server: s, tool: name, request: ctx.Value(calledBy{}).(*http.Request)}
 		arguments := []byte(request.Params.Arguments)
 		if len(arguments) == 0 || string(arguments) == "null" {
 			arguments = []byte("{}") // the protocol lets them be left out
 		}
-		res, err := run(c, do, arguments)
+		res, err := c.run(do, arguments)
 		if err != nil {
-			return refused(s.shown(c, name, err), httpapi.RequestID(c.request.Context())), nil
+			return c.refused(err), nil
 		}
 		data, err := httpapi.Encode(res.data)
 		if err != nil {
@@ -136,25 +131,4 @@ func (s *server) handler(name string, do tool) sdk.ToolHandler {
 		content := append([]sdk.Content{&sdk.TextContent{Text: res.text}}, res.extra...)
 		return &sdk.CallToolResult{Content: content, StructuredContent: json.RawMessage(data), IsError: res.failed}, nil
 	}
-}
-
-// shown is what an error is from outside. What has no code of its own is ours to
-// look into; our API has logged what comes from there.
-func (s *server) shown(c call, tool string, err error) *task.Error {
-	e := httpapi.ErrorOf(err)
-	if _, known := errors.AsType[*task.Error](err); !known {
-		s.Log.ErrorContext(c.request.Context(), "a tool failed", "tool", tool, "requestId", httpapi.RequestID(c.request.Context()), "error", err)
-	}
-	return e
-}
-
-// run keeps a panic from ending the process: a tool runs on a goroutine of the
-// SDK's, where nobody else would catch it.
-func run(c call, do tool, arguments []byte) (res result, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			res, err = result{}, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return do(c, arguments)
 }

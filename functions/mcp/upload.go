@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
+// uploadArguments are the body of POST /v1/uploads.
 type uploadArguments struct {
 	ContentType string `json:"contentType"`
-	Bytes       *int64 `json:"bytes"`
+	Bytes       *int64 `json:"bytes,omitzero"`
 }
 
 // upload is the answer of POST /v1/uploads, as a command to be run.
@@ -22,14 +23,10 @@ type upload struct {
 	NextStep  string    `json:"nextStep"`
 }
 
-func (s *server) upload(c call, arguments []byte) (result, error) {
+func (c call) upload(arguments []byte) (result, error) {
 	a, err := parse[uploadArguments](arguments)
 	if err != nil {
 		return result{}, err
-	}
-	body := map[string]any{"contentType": a.ContentType}
-	if a.Bytes != nil {
-		body["bytes"] = *a.Bytes
 	}
 	var place struct {
 		ID        string            `json:"id"`
@@ -37,7 +34,7 @@ func (s *server) upload(c call, arguments []byte) (result, error) {
 		Headers   map[string]string `json:"headers"`
 		ExpiresAt time.Time         `json:"expiresAt"`
 	}
-	if _, err := c.api(http.MethodPost, "/v1/uploads", nil, body, &place); err != nil {
+	if _, err := c.api(http.MethodPost, "/v1/uploads", nil, a, &place); err != nil {
 		return result{}, err
 	}
 	u := upload{

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -64,6 +65,14 @@ func QueryInt(q url.Values, name string, fallback, low, high int) (int, error) {
 			fmt.Sprintf("The parameter %s takes a whole number from %d to %d.", name, low, high))
 	}
 	return n, nil
+}
+
+// OnLoopback tells whether a request's host, with or without a port, is this
+// machine itself, as only a program on it can mean it.
+func OnLoopback(host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	ip := net.ParseIP(name)
+	return name == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // refusal is task.CodeInvalidRequest for one fault.

@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/preset/nanobanana-functions/shared/httpapi"
 )
 
 const (
@@ -56,8 +58,7 @@ func (g *Gateway) Handle(route string, f *Function) {
 // ServeHTTP takes what came to a name of this machine's loopback alone, as a
 // gateway takes what came to one of its own.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name := (&url.URL{Host: r.Host}).Hostname()
-	if ip := net.ParseIP(name); name != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !httpapi.OnLoopback(r.Host) {
 		say(w, http.StatusForbidden, "Forbidden")
 		return
 	}
