@@ -48,9 +48,7 @@ func (p *prober) submitFinding() finding {
 			text += fmt.Sprintf(", an id of %d characters", len(o.id))
 		}
 		right = right && o.err == nil
-		if !slices.Contains(seen, text) {
-			seen = append(seen, text)
-		}
+		seen = addNew(seen, text)
 	}
 	if seen == nil {
 		return unseen(what, guess, "nothing was submitted")
@@ -199,9 +197,7 @@ func (p *prober) formatFinding() finding {
 			}
 			text = fmt.Sprintf("%s %dx%d, named %q, served as %q", x.found.Ext, x.found.Width, x.found.Height, ext, x.contentType)
 		}
-		if !slices.Contains(seen, text) {
-			seen = append(seen, text)
-		}
+		seen = addNew(seen, text)
 	}
 	if seen == nil {
 		return unseen(what, guess, "no picture was made")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -89,9 +88,7 @@ func (p *stackProber) linkFinding() finding {
 			right, text = false, fmt.Sprintf("%d: %v", l.status, l.err)
 		}
 		right = right && l.status == 302
-		if !slices.Contains(seen, text) {
-			seen = append(seen, text)
-		}
+		seen = addNew(seen, text)
 	}
 	if seen == nil {
 		return unseen(what, guess, "no picture was stored")

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -101,4 +102,12 @@ func wrap(text string, width int) []string {
 		line += word
 	}
 	return append(lines, line)
+}
+
+// addNew adds what was seen, once.
+func addNew(seen []string, text string) []string {
+	if slices.Contains(seen, text) {
+		return seen
+	}
+	return append(seen, text)
 }

@@ -97,10 +97,10 @@ func (s *Service) look(ctx context.Context) {
 	b.checked, b.lookedAt = checked, now
 }
 
-// Check asks the provider for the balance, and gives what is to be kept of it,
-// with the news since people were told last, which is still to be told. While the last check's balance cannot be
-// read, there is no news, and the error says so beside a balance that holds.
-// Credits are low below lowBelow and empty below cheapest.
+// Check asks the provider for the balance, and gives what is to be kept of it, with
+// the news since people were told last, which is still to be told. While the last
+// check's balance cannot be read, there is no news, and the error says so beside a
+// balance that holds. Credits are low below lowBelow and empty below cheapest.
 func (s *Service) Check(ctx context.Context, lowBelow, cheapest float64) (task.Balance, task.News, error) {
 	b := &s.balance
 	b.mu.Lock()

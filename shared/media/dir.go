@@ -76,15 +76,21 @@ func (d *DirBucket) Put(ctx context.Context, key string, body io.ReadSeeker, siz
 	return nil
 }
 
+// folder opens a folder of the bucket, which is made if there is none. The caller
+// closes it.
+func (d *DirBucket) folder(dir string) (*os.Root, error) {
+	if err := d.root.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return d.root.OpenRoot(dir)
+}
+
 func (d *DirBucket) put(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [32]byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	dir := path.Dir(key)
-	if err := d.root.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	folder, err := d.root.OpenRoot(dir)
+	folder, err := d.folder(dir)
 	if err != nil {
 		return err
 	}

@@ -66,10 +66,7 @@ func (d *DirBucket) accept(key string, body io.Reader, size int64) error {
 		return fs.ErrExist
 	}
 	dir := path.Dir(key)
-	if err := d.root.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	folder, err := d.root.OpenRoot(dir)
+	folder, err := d.folder(dir)
 	if err != nil {
 		return err
 	}

@@ -28,44 +28,39 @@ func newSecret() *Secret {
 
 // Set makes key the provider's, or err what reading gives.
 func (s *Secret) Set(key string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.apiKey, s.err = key, err
+	s.change(func() { s.apiKey, s.err = key, err })
 }
 
 // SetCallbackKeys makes keys those that callback URLs are signed with.
 func (s *Secret) SetCallbackKeys(keys ...config.Key) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.callback = keys
+	s.change(func() { s.callback = keys })
 }
 
 // SetImageKeys makes keys those that image links are signed with.
 func (s *Secret) SetImageKeys(keys ...config.Key) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.image = keys
+	s.change(func() { s.image = keys })
 }
 
 // SetNotifyKeys makes keys those that notices are signed with.
 func (s *Secret) SetNotifyKeys(keys ...config.Key) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.notify = keys
+	s.change(func() { s.notify = keys })
 }
 
 // SetServiceTokens makes these the tokens of our own servers.
 func (s *Secret) SetServiceTokens(kept ...config.ServiceToken) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.service = kept
+	s.change(func() { s.service = kept })
 }
 
 // SetPersonalTokens makes these the tokens that are users' own.
 func (s *Secret) SetPersonalTokens(kept ...config.PersonalToken) {
+	s.change(func() { s.personal = kept })
+}
+
+// change changes the secret, as the next read of it will find it.
+func (s *Secret) change(how func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.personal = kept
+	how()
 }
 
 func (s *Secret) read(context.Context) ([]byte, error) {
