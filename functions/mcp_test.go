@@ -24,12 +24,16 @@ type toolSaid struct {
 	} `json:"structuredContent"`
 }
 
+// toolCall is the body that calls one of Claude's tools.
+func toolCall(name string, arguments map[string]any) map[string]any {
+	return map[string]any{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{"name": name, "arguments": arguments}}
+}
+
 // tool calls one of Claude's tools, with this token.
 func (w *world) tool(token, name string, arguments map[string]any) (said toolSaid) {
 	w.t.Helper()
-	body := map[string]any{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{"name": name, "arguments": arguments}}
 	var answer struct{ Result toolSaid }
-	w.call("", http.MethodPost, "/mcp", body, "Authorization", "Bearer "+token, "Accept", "application/json, text/event-stream").into(w.t, http.StatusOK, &answer)
+	w.call("", http.MethodPost, "/mcp", toolCall(name, arguments), "Authorization", "Bearer "+token, "Accept", "application/json, text/event-stream").into(w.t, http.StatusOK, &answer)
 	return answer.Result
 }
 
@@ -130,14 +134,12 @@ func TestMCPKilled(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, hasty, func(k *nanobananatest.Knobs) { k.CallbackDelay = nanobananatest.Duration(500 * time.Millisecond) })
 			w.killAt("mcp", test.at, 1)
-			call := map[string]any{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{
-				"name": "generate_image", "arguments": map[string]any{"requestKey": "k", "prompt": "a lighthouse"},
-			}}
-			a, err := w.try(&http.Client{}, "ada", http.MethodPost, "/mcp", call, "Accept", "application/json, text/event-stream")
+			lighthouse := map[string]any{"requestKey": "k", "prompt": "a lighthouse"}
+			a, err := w.try(&http.Client{}, "ada", http.MethodPost, "/mcp", toolCall("generate_image", lighthouse), "Accept", "application/json, text/event-stream")
 			if err != nil || a.status != http.StatusInternalServerError || w.sim.Posts() != test.posts {
 				t.Fatalf("%v, answered %d %s after %d POSTs", err, a.status, a.body, w.sim.Posts())
 			}
-			again := w.tool(w.token("ada"), "generate_image", map[string]any{"requestKey": "k", "prompt": "a lighthouse"})
+			again := w.tool(w.token("ada"), "generate_image", lighthouse)
 			x := w.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k") // which the API has under this key
 			if again.IsError || again.Data.TaskID != x.ID {
 				t.Errorf("the call again is %+v, the task %s", again, x.ID)
