@@ -10,6 +10,7 @@ type Callback struct {
 	Final   bool
 	Success bool
 	URLs    []string // as in Record
+	Words   string   // as in Record
 	Reason  Reason   // why it failed
 	Code    int      // the failure's code; 0 where none was given
 }

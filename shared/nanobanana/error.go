@@ -56,6 +56,8 @@ type Error struct {
 	HTTPStatus int           // 0 where no answer came
 	RetryAfter time.Duration // how long the provider asks to wait, at most a day; 0 where it does not say
 	NotSent    bool          // no byte of the request was written
+	Words      string        // the provider's own, as in [Record]
+	Shape      string        // of an answer that could not be read, as in [Record]
 
 	cause error // for errors.Is; printed only as far as safeCause allows
 }

@@ -8,11 +8,14 @@ import (
 // State is how far the provider is with a task.
 type State string
 
-// The states. An unknown successFlag is Running: the task stays, and our own deadline holds.
+// The states. Of the last two nobody can say how far the provider is: they are no reason to end
+// a task, and no proof that it runs.
 const (
-	Running   State = "running"   // successFlag 0 and every unknown one
+	Running   State = "running"   // successFlag 0
 	Succeeded State = "succeeded" // successFlag 1
 	Failed    State = "failed"    // successFlag 2 (not created) and 3 (generation failed)
+	Unstated  State = "unstated"  // nothing in the record states one
+	Unclear   State = "unclear"   // a state we do not know, or statements that contradict each other
 )
 
 // Record is the provider's answer about one of its tasks.
@@ -20,9 +23,12 @@ type Record struct {
 	TaskID string // empty where the record names none
 	State  State
 
-	// URLs of the pictures, absolute, in the provider's order, without repeats. A success may
-	// come without any, or with fewer than asked.
+	// URLs of the pictures, absolute, in the provider's order, without repeats: those under names
+	// that are known to hold results. A success may come without any, or with fewer than asked.
 	URLs []string
+	// Guesses are links under other names that may hold results. They are worth a try only where
+	// URLs are none. They may be the order's own input: the caller knows what it sent.
+	Guesses []string
 
 	Reason    Reason // why it failed
 	ErrorCode int    // the failure's code; 0 where none was given
@@ -30,6 +36,12 @@ type Record struct {
 	// Retryable tells that another generation may help: the code is 500 or 501, and the text does
 	// not blame the prompt, a parameter, an input image, the account or the key.
 	Retryable bool
+
+	// Words are the provider's own on why it failed, for the log alone: one line of at most 200
+	// characters, without links.
+	Words string
+	// Shape is the record without its values: names and types, for the log alone.
+	Shape string
 
 	Params Params
 }

@@ -124,12 +124,16 @@ type Task struct {
 type Image struct {
 	N           int    `json:"n"` // from 1
 	File        string `json:"file"`
-	Thumbnail   string `json:"thumbnail"` // file name
-	Width       int    `json:"width"`     // pixels
+	Thumbnail   string `json:"thumbnail,omitempty"` // file name; empty: it could not be made
+	Width       int    `json:"width"`               // pixels
 	Height      int    `json:"height"`
 	Bytes       int64  `json:"bytes"`
 	ContentType string `json:"contentType"`
 	SHA256      string `json:"sha256"` // hex
+
+	// Damaged reports that the file does not decode to its end. It was paid
+	// for, and browsers show what there is.
+	Damaged bool `json:"damaged,omitempty"`
 }
 
 // Quota is what a task raised of its owner's images of a day.
