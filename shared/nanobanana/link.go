@@ -388,7 +388,7 @@ const (
 func isInline(text string, expected bool) bool {
 	text = strings.TrimSpace(text)
 	if len(text) > 5 && strings.EqualFold(text[:5], "data:") {
-		return true
+		return !strings.Contains(text, " ")
 	}
 	if len(text) < inlineLeast {
 		return false

@@ -65,7 +65,7 @@ func readRecord(a answer, origin string) (r Record, inline, ok bool) {
 		Params: a.params(places), Shape: a.root.shape(),
 	}
 	if len(r.URLs) == 0 {
-		r.Dropped += guessed.dropped
+		r.Dropped = cmp.Or(known.dropped, guessed.dropped)
 	}
 	switch {
 	case state == Failed && len(r.URLs) > 0:
