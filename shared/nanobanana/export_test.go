@@ -14,3 +14,6 @@ func DecodeSubmit(status int, body []byte) (taskID string, err error) {
 	r.body(body, true)
 	return r.submitted()
 }
+
+// OutcomeReason is how the text of a failure is understood.
+func OutcomeReason(code int, text string) Reason { return outcomeReason(code, []string{text}) }
