@@ -22,7 +22,8 @@ type book struct {
 	ids      []string              // of tasks, in the order of their making
 	heard    map[string]*heard     // by task
 	told     map[string][]string   // ids of notices, by task
-	dark     map[string]time.Time  // since when the record of a task cannot be read
+	dark     map[string]time.Time  // since when the record of a task cannot be read, or used
+	ends     map[string]*ending    // by task
 }
 
 // attempt is what is really known of one.
@@ -47,7 +48,7 @@ type heard struct {
 func newBook() book {
 	return book{
 		rows: map[string]*task.Task{}, attempts: map[string][]*attempt{},
-		heard: map[string]*heard{}, told: map[string][]string{}, dark: map[string]time.Time{},
+		heard: map[string]*heard{}, told: map[string][]string{}, dark: map[string]time.Time{}, ends: map[string]*ending{},
 	}
 }
 
@@ -82,10 +83,15 @@ func (w *world) checkPost(by *actor, a *attempt) {
 	}
 	before, row := w.book.attempt(a.task, a.n-1), w.book.row(a.task)
 	failed := before.order != nil && before.order.broken
+	sure := row.Charges[a.n-2] == task.ChargeSure
 	switch {
 	case before.tries == 0 && row.Charges[a.n-2] == task.ChargeNone: // it was never begun
 	case before.refused && before.answered:
+	case failed && !sure:
+		w.violate("an id that only a callback named is not paid for again", "%s/%d is posted", short(a.task), a.n)
 	case failed && (before.order.code == 500 || before.order.code == 501 || before.order.lied):
+	case before.order != nil && before.order.doubt.last == strange:
+		w.violate(decidesNothing, "%s/%d is posted", short(a.task), a.n)
 	default:
 		w.violate("I1", "%s/%d is posted, though nobody knows what became of %d", short(a.task), a.n, a.n-1)
 	}
@@ -138,6 +144,8 @@ func (w *world) checkWrite(by *actor, old, new *task.Task) {
 	for i, was := range old.Charges {
 		if i >= len(new.Charges) || was == task.ChargeSure && new.Charges[i] != was {
 			w.violate("I4", "%s: the charges %v became %v", id, old.Charges, new.Charges)
+		} else if was != task.ChargeSure && new.Charges[i] == task.ChargeSure && !by.proof(w.book.attempt(new.ID, i+1)) {
+			w.violate("I4", "%s/%d is marked sure, which nothing has proved", id, i+1)
 		}
 	}
 	if !reflect.DeepEqual(new.Extra, old.Extra) {
@@ -155,23 +163,12 @@ func (w *world) checkWrite(by *actor, old, new *task.Task) {
 	w.count("woken a last time", !old.LastWake && new.LastWake)
 	if old.Status != new.Status {
 		w.checkTime(old, new)
-		w.checkCause(old, new)
+		w.checkCause(by, old, new)
+	}
+	if !old.Done() && new.Done() {
+		w.book.ends[new.ID] = &ending{by: by}
 	}
 	w.remember(by, old, new)
-}
-
-// remember notes since when a task's record has not been readable, by what was
-// read of it and came into its row.
-func (w *world) remember(by *actor, old, new *task.Task) {
-	readable, is := by.read[new.ProviderID]
-	if o := w.provider.byID(new.ProviderID); o != nil && o.foreign {
-		is = false // it may have been read for the other task
-	}
-	if delete(by.read, new.ProviderID); is && readable {
-		w.book.dark[new.ID] = time.Time{}
-	} else if !new.UnreadableSince.IsZero() && !new.UnreadableSince.Equal(old.UnreadableSince) {
-		w.book.dark[new.ID] = new.UnreadableSince
-	}
 }
 
 // checkRest holds what ends a work, or gives it up, against the time that it has.
@@ -184,7 +181,7 @@ func (w *world) checkRest(old, new *task.Task) {
 		}
 	case new.LastWake && !old.LastWake && time.Until(new.Deadline) < 5*time.Minute:
 		w.violate("I8", "%s is woken a last time, and no time is left for that", id)
-	case new.Failure == task.CodeImageUnavailable && old.Failure == "" && !old.LastWake:
+	case new.Failure == task.CodeImageUnavailable && old.Status == task.Storing && !old.LastWake:
 		w.violate("I8", "%s is given up, and was not woken a last time", id)
 	case old.Work == task.Erase && new.Work != task.Erase:
 		if after := time.Since(new.DeletedAt); after < 16*time.Minute-skew {
@@ -213,56 +210,6 @@ func (w *world) checkTime(old, new *task.Task) {
 	}
 	if left := time.Until(old.Deadline); late && left > skew {
 		w.violate("I8", "%s is %s %s, %v before its deadline", short(new.ID), old.Status, new.Failure, left)
-	}
-}
-
-// checkCause holds what a record is to have said against what it has: the
-// record decides, and a callback alone only where it could not be read.
-func (w *world) checkCause(old, new *task.Task) {
-	since := w.book.dark[new.ID]
-	blind := !since.IsZero() && time.Since(since) > w.rules.UnreadableAfter-2*skew && (old.Hint == nil || old.Hint.ProviderID == "" || old.Hint.ProviderID == new.ProviderID)
-	known := old.Status == task.Generating || old.Status == task.Unconfirmed
-	a := w.book.attempt(new.ID, new.Attempt)
-	o := w.provider.byID(new.ProviderID)
-	switch {
-	case known && new.Status == task.Storing:
-		for _, url := range new.URLs {
-			shown := o != nil && o.shown[url]
-			hinted := blind && old.Hint != nil && slices.Contains(old.Hint.URLs, url) && w.rules.ResultHosts(url)
-			w.count("a hint alone stores", hinted && !shown)
-			if !shown && !hinted {
-				w.violate("the record decides", "%s is to store %s, which no record gave", short(new.ID), url)
-			}
-		}
-	case new.Failure == task.CodeTimedOut, new.Failure == task.CodeOutcomeUnknown:
-	case known && (new.Status == task.Failed || new.Status == task.Waiting):
-		hinted := blind && old.Hint != nil && old.Hint.Failure != "" && new.Status == task.Failed
-		w.count("a hint alone fails", hinted && (o == nil || !o.broken))
-		unsent := a.tries == 0 && new.Status == task.Waiting
-		if !(o != nil && o.broken) && !hinted && !a.refused && !unsent {
-			w.violate("the record decides", "%s is %s, which no record said", short(new.ID), state(new))
-		}
-	}
-	if new.Status == task.Succeeded {
-		w.checkImages(new)
-	}
-}
-
-// checkImages holds a success's pictures against I5.
-func (w *world) checkImages(t *task.Task) {
-	h := w.book.hearing(t.ID)
-	for _, o := range w.provider.orders {
-		for i, url := range o.urls() {
-			sum := hexDigest(picture(o.path(i + 1)))
-			if !slices.ContainsFunc(t.Images, func(i task.Image) bool { return i.SHA256 == sum }) {
-				continue
-			}
-			own := o.task == t.ID && o.attempt == t.Attempt
-			named := h.ids[o.id] && (o.unreadable || o.anonymous || w.keyless) || h.urls[lasting(url)]
-			if !own && !named {
-				w.violate("I5", "%s has stored %s, made for %s/%d", short(t.ID), url, short(o.task), o.attempt)
-			}
-		}
 	}
 }
 

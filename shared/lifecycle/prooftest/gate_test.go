@@ -53,6 +53,9 @@ func (g gate) write(ctx context.Context, op string, t *task.Task, do func(task.S
 		a.wrote[t.ID] = a.wrote[t.ID] || wrote
 		return err
 	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a.put(t, wrote, fault)
 	if errors.Is(fault, task.ErrExists) || errors.Is(fault, task.ErrConflict) || fault == nil {
 		return given, fault
 	}

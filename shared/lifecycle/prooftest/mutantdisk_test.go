@@ -16,6 +16,7 @@ type faultyDisk struct {
 	noClaim   bool // ReadAt is not kept
 	noVersion bool // a put is done whatever stands
 	unbarred  bool // Barred is not kept
+	noDoubt   bool // Doubt is not kept while nothing proves whose the record is
 	noRefund  bool // nothing is taken back from the quota
 	early     bool // deadlines are read as an eighth as far away as they are
 }
@@ -84,6 +85,9 @@ func (d faultyDisk) kept(t *task.Task) *task.Task {
 	}
 	if d.noClaim {
 		kept.ReadAt = time.Time{}
+	}
+	if d.noDoubt && kept.Status == task.Unconfirmed {
+		kept.Doubt = ""
 	}
 	if d.unbarred {
 		kept.Barred = 0

@@ -1,6 +1,7 @@
 package prooftest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -15,13 +16,17 @@ func (w *world) plot(s step) {
 		w.usual(s)
 	case s.Do == siege:
 		w.besiege(s)
+	case s.Do == unproved:
+		w.guess(s)
 	case s.Do == early:
 		w.overtake(s)
 	case !is:
 	case s.Do == second:
 		w.again(s, o)
 	case s.Do == dark:
-		w.darken(s, o)
+		w.darken(s, o, []string{"500", "HTML", "hidden"}[s.B%3])
+	case s.Do == useless:
+		w.doubt(s)
 	case s.Do == stray:
 		w.lead(s, o)
 	}
@@ -67,9 +72,10 @@ func (w *world) again(s step, o *order) {
 }
 
 // darken has an order called back, once or twice, while its record cannot be
-// read, and lets sweeps try for a while.
-func (w *world) darken(s step, o *order) {
-	o.record = []string{"500", "HTML", "hidden"}[s.B%3]
+// read, or used, and lets sweeps try for a while.
+func (w *world) darken(s step, o *order, record string) {
+	o.record = record
+	w.said("the record of %s is %q from now on", o.id[30:], record)
 	w.called(o, s.B)
 	w.runAll()
 	switch s.B / 3 {
@@ -99,7 +105,7 @@ func (w *world) lead(s step, o *order) {
 	w.weather.answer = []string{"500", "500!"}[s.B%2]
 	w.place(s.A+1, 9)
 	w.runAll()
-	o.record = []string{"no params", "no params", "", "500"}[s.B/3]
+	o.record, o.echo = []string{"", "", "", "500"}[s.B/3], []string{"none", "none", "", ""}[s.B/3]
 	if s.A%2 == 0 {
 		w.finish(o, s.B%4)
 	}
@@ -112,6 +118,49 @@ func (w *world) lead(s step, o *order) {
 		}
 	}
 	w.nextSweeps(2)
+}
+
+// doubt has the record of an order that is still to be made come, and be of no
+// use, as it is called back: mostly as made.
+func (w *world) doubt(s step) {
+	open := slices.DeleteFunc(slices.Clone(w.provider.orders), (*order).done)
+	if len(open) == 0 {
+		w.place(s.A, 9+2*(s.B%2))
+		w.runAll()
+		open = w.provider.orders
+	}
+	if o, is := pick(open, 0); is {
+		s.B = []int{0, 10, 6, 2, 8, 7, 0, 10, 6, 0, 6, 10}[s.B]
+		w.darken(s, o, doubtful[(s.A+6*s.B)%len(doubtful)])
+	}
+}
+
+// guess submits, without a clear answer, and calls back: whose the order is
+// only its record can prove, if it is of any use.
+func (w *world) guess(s step) {
+	w.weather.answer = []string{"500!", "no task id!", "half!"}[s.A%3]
+	w.place(s.A, 9*(s.B%2))
+	w.runAll()
+	o, is := pick(w.provider.orders, 0)
+	if !is {
+		return
+	}
+	o.echo = sortedKeys(echoes)[(s.A+6*s.B)%len(echoes)]
+	switch s.B % 4 {
+	case 1:
+		o.record = unclear[s.A%len(unclear)]
+	case 3:
+		o.record = doubtful[(s.A*5+s.B)%len(doubtful)]
+	}
+	w.said("the record of %s is %q, %q, from now on", o.id[30:], o.record, o.echo)
+	w.finish(o, []int{0, 2, 0}[s.A%3])
+	w.called(o, []int{0, 0, 0, 8, 10, 11}[s.B%6])
+	w.runAll()
+	w.nextSweeps(1 + s.B%2*3)
+	if s.B < 4 {
+		o.record = ""
+	}
+	w.nextSweeps(1)
 }
 
 // overtake submits, and calls back before the answer is there: with another
@@ -141,7 +190,7 @@ func (w *world) overtake(s step) {
 		}
 	}
 	if o, is := pick(w.provider.orders, 0); is && s.B >= 6 {
-		w.darken(step{A: s.A, B: 6}, o)
+		w.darken(step{A: s.A, B: 6}, o, "500")
 	}
 }
 

@@ -12,7 +12,8 @@
 //	I4  the quota is what tasks raised less what they gave back; what is marked as
 //	    charged was, what is marked as not was not
 //	I5  a picture comes from the task's own attempt, or from one that the holder of
-//	    its callback token named while no record could say otherwise
+//	    its callback token named while no record could say otherwise, or whose links
+//	    he named where those of the record stay dead
 //	I6  two reads of one record are 30 s apart
 //	I7  without faults every task ends by the sweep alone
 //	I8  nothing times out before its deadline
@@ -20,13 +21,19 @@
 //	I10 Preset is told of each end, under one id
 //	I11 no log line holds a key or a token
 //	I12 a replay never posts
-//	P1  what was called back as made, and answered 200, succeeds
+//	P1  what was called back as made, and answered 200, succeeds; if a record of no
+//	    use came, only where something proves that the order is the task's
 //	P2  a deleted task leaves no object
 //	P3  no POST after a callback said 400; no more accepted than MAX_GENERATIONS
 //	P4  a consumer's write does not carry its own work on
 //	P5  the provider's own answer is kept, however late
 //	P6  who wrote a row knows that
 //	P7  no refusal while the order's row stands
+//
+// Some promises have no number, and stand there in words: what a stranger's record
+// decides (nothing), that what nobody can read is in the log, and that every end is.
+// The log may miss one of these where a write's answer is lost, or its process dies
+// between the write and the line: how often, the counts say.
 package prooftest
 
 import (

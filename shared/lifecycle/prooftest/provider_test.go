@@ -38,23 +38,34 @@ type order struct {
 	code    int // of a failure
 	text    string
 	record  string // how its record is answered; see provider.recorded
+	echo    string // how that repeats what was ordered; see echoes
 	links   int    // how often its links were replaced by fresh ones
 	lasting bool   // the old ones lead to its pictures all the same
-	short   bool   // a record had fewer than all
+	stale   bool   // its record has the old ones for ever
+	vouched int    // the links of which a true callback was heard, whose word counts
 
 	read       time.Time       // when its record was asked for last
 	shown      map[string]bool // URLs that a record gave
+	unstated   map[string]bool // those of a record without a state
 	broken     bool            // a record said that it failed
 	lied       bool            // a record was not true, or not whole
 	unreadable bool            // a record could not be read
 	anonymous  bool            // a record did not say whose it is
+	useless    bool            // a record came that nobody can use
+	disowned   bool            // one came while nothing else proved whose the order is
 	foreign    bool            // a callback of another task named it
+
+	doubt doubt
 }
 
-func (o *order) urls() []string {
+// urls are the links to its pictures that lead there.
+func (o *order) urls() []string { return o.linked(o.links) }
+
+// linked are its links as they were when they had been replaced so often.
+func (o *order) linked(links int) []string {
 	urls := make([]string, o.images)
 	for i := range urls {
-		urls[i] = fmt.Sprintf("http://%s%s?%d", pictureHost, o.path(i+1), o.links)
+		urls[i] = fmt.Sprintf("http://%s%s?%d", pictureHost, o.path(i+1), links)
 	}
 	return urls
 }
@@ -159,7 +170,7 @@ func (p *provider) post(a *attempt, params []byte, key string) reply {
 	}
 	o := &order{
 		id: fmt.Sprintf("%032x", len(p.orders)+1), task: a.task, attempt: a.n, images: max(1, sent.NumImages),
-		params: string(params), shown: map[string]bool{},
+		params: string(params), shown: map[string]bool{}, unstated: map[string]bool{}, vouched: -1,
 	}
 	p.orders = append(p.orders, o)
 	p.cash++
@@ -169,60 +180,6 @@ func (p *provider) post(a *attempt, params []byte, key string) reply {
 		return bad
 	}
 	return reply{status: 200, body: fill("submit-generate", fields{"data.taskId": o.id})}
-}
-
-// recorded answers for an order's record.
-func (p *provider) recorded(id string) reply {
-	o := p.byID(id)
-	if o == nil {
-		return says(404, "the task does not exist")
-	}
-	switch o.record {
-	case "hidden", "500", "HTML", "429":
-		o.unreadable = true
-	}
-	switch o.record {
-	case "hidden":
-		return says(404, "the task does not exist")
-	case "500":
-		return says(500, "The server says no.")
-	case "HTML":
-		return reply{status: 200, body: []byte("<html>")}
-	case "429":
-		return reply{status: 429, wait: 3600, body: refusal(429, "too many requests")}
-	}
-	params := o.params
-	if o.record == "no params" {
-		params, o.anonymous = "", true
-	}
-	common := fields{"data.taskId": o.id, "data.paramJson": params}
-	switch {
-	case o.flag == nanobananatest.FlagSucceeded && o.record == "failed": // it flips
-		o.lied, o.broken = true, true
-		common["data.errorCode"], common["data.errorMessage"] = 501, "Image generation task failed"
-		return reply{status: 200, body: fill("record-failed", common)}
-	case o.flag == nanobananatest.FlagRunning, o.record == "running":
-		o.lied = o.lied || o.flag != nanobananatest.FlagRunning
-		return reply{status: 200, body: fill("record-running", common)}
-	case o.flag == nanobananatest.FlagFailed:
-		o.broken = true
-		common["data.errorCode"], common["data.errorMessage"] = o.code, o.text
-		return reply{status: 200, body: fill("record-failed", common)}
-	}
-	urls := o.urls()
-	switch o.record {
-	case "short":
-		urls, o.short = urls[:len(urls)-1], true
-	case "flag 7":
-		o.lied = true
-		common["data.successFlag"] = 7
-	}
-	o.lied = o.lied || len(urls) == 0
-	for _, u := range urls {
-		o.shown[u] = true
-	}
-	common["data.response"] = map[string]any{"originImageUrl": nil, "resultImageUrl": urls}
-	return reply{status: 200, body: fill("record-success", common)}
 }
 
 // line is the way of one process to the provider.
@@ -301,13 +258,20 @@ func (l line) record(r *http.Request, id string) (got reply) {
 	if o != nil && actor.lives() {
 		w.checkRead(o)
 	}
+	proved := o != nil && actor.proved(o)
+	as, proof := unread, false
 	w.mu.Unlock()
 	key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	fault := w.call(r.Context(), actor, "record", id, false, func() error {
-		if got = unauthorized; key == w.weather.good {
-			got = w.provider.recorded(id)
-		} else if o != nil {
-			o.unreadable = true
+		switch {
+		case o == nil:
+			got = failures["hidden"]
+		case key != w.weather.good:
+			got, o.unreadable = unauthorized, true
+		default:
+			got, as = w.provider.recorded(o, proved)
+			proof = as != unread && as != strange && echoes[o.echo].proof == proves
+			w.count("a record is "+viewNames[as]+map[bool]string{true: ", proved"}[proved], true)
 		}
 		return nil
 	})
@@ -321,7 +285,7 @@ func (l line) record(r *http.Request, id string) (got reply) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	actor.read[id] = got.status == 200 && bytes.Contains(got.body, []byte(`"successFlag"`))
+	actor.saw(o, as, proof)
 	return got
 }
 

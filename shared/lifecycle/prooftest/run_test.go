@@ -66,9 +66,7 @@ func (w *world) quiet(h history) {
 	w.flight = nil
 	w.weather = conditions{held: w.weather.good, good: w.weather.good, balance: 100}
 	for _, o := range w.provider.orders {
-		if o.record != "no params" {
-			o.record = ""
-		}
+		o.record = "" // it repeats what was ordered as it did
 	}
 	w.mu.Unlock()
 	w.runAll()
@@ -160,16 +158,21 @@ func (w *world) expect(h history) {
 		case len(heard.ids)+len(heard.urls) > 0:
 		case t.Status == task.Storing:
 			o := w.provider.byID(t.ProviderID)
-			w.wanted[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded
+			w.wanted[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded && findable(t, o)
 		case h.Never:
 		case t.Status == task.Generating && t.Hint != nil && t.Hint.Failure != "": // it may be believed yet
 		case t.Status == task.Generating:
 			o := w.provider.byID(t.ProviderID)
-			w.wanted[id] = ahead && o.flag != nanobananatest.FlagFailed
+			w.wanted[id] = ahead && o.flag != nanobananatest.FlagFailed && findable(t, o)
 		case t.Status == task.Waiting:
 			w.wanted[id] = ahead && t.Refusals < 8 && t.Deadline.Sub(t.DueAt) > time.Minute && len(t.ImageURLs) == 0 && t.Barred != t.Attempt
 		}
 	}
+}
+
+// findable reports whether a task's record is taken for its own.
+func findable(t *task.Task, o *order) bool {
+	return echoes[o.echo].proof != contradicts || t.Proved()
 }
 
 // checkEnd holds the world in which nothing is left to do against what it was to come to.
@@ -218,9 +221,9 @@ func (w *world) checkPromise(t *task.Task) {
 		return
 	}
 	o := w.book.attempt(t.ID, h.promised).order
-	spoilt := o.lied || t.Failure == task.CodeImageUnavailable                // its pictures could not be had while faults were
-	blind := (o.unreadable || w.keyless) && !w.rules.ResultHosts(o.urls()[0]) // and no callback is believed
-	if !spoilt && !blind {
+	spoilt := o.lied || t.Failure == task.CodeImageUnavailable                             // its pictures could not be had while faults were
+	blind := (o.unreadable || o.useless || w.keyless) && !w.rules.ResultHosts(o.urls()[0]) // and no callback is believed
+	if !spoilt && !blind && !o.disowned {
 		w.violate("P1", "%s was called back as made, and is %s", short(t.ID), state(t))
 	}
 }

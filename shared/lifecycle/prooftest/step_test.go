@@ -30,7 +30,7 @@ func (w *world) step(s step) {
 	switch s.Do {
 	case run:
 		w.runAll()
-	case usual, second, dark, stray, siege, early:
+	case usual, second, dark, useless, unproved, stray, siege, early:
 		w.plot(s)
 	case submit:
 		w.place(s.A, s.B)
@@ -54,9 +54,13 @@ func (w *world) step(s step) {
 		w.said("the next POST is answered: %s", w.weather.answer)
 	case weather:
 		w.turn(s.B)
-	case callback, finish, record:
+	case callback, finish:
 		if o, ok := pick(w.provider.orders, s.A); ok {
 			w.onOrder(s, o)
+		}
+	case record:
+		if o, ok := pick(w.provider.orders, s.A%3); ok {
+			w.answered(o, s.A/3*12+s.B, s.A)
 		}
 	case forge, consume, remove, retarget:
 		if id, ok := pick(w.book.ids, s.A); ok {
@@ -122,7 +126,7 @@ func (w *world) onCall(s step) bool {
 func (w *world) place(a, b int) {
 	o := lifecycle.Order{
 		Owner: "ada", IdempotencyKey: fmt.Sprint("key ", a%4),
-		Request: task.Request{Prompt: "a lighthouse", NumImages: 1 + a%2, Target: &task.Target{Kind: "moodboard", ID: "1"}},
+		Request: task.Request{Prompt: prompt, NumImages: 1 + a%2, Target: &task.Target{Kind: "moodboard", ID: "1"}},
 	}
 	switch b {
 	case 9:
@@ -234,17 +238,31 @@ func (w *world) onOrder(s step, o *order) {
 	switch s.Do {
 	case finish:
 		w.finish(o, s.B)
-	case record:
-		all := []string{"", "hidden", "500", "HTML", "429", "running", "short", "no params", "flag 7", "failed", "fresh", "fresh"}
-		if o.record = all[s.B]; o.record == "fresh" {
-			o.record = ""
-			o.links++
-			o.lasting = s.B == 10
-		}
-		w.said("the record of %s is %q from now on", o.id[30:], o.record)
 	case callback:
 		w.called(o, s.B)
 	}
+}
+
+// ways are the ways in which a record may be answered from now on.
+var ways = [...]string{
+	"", "hidden", "500", "HTML", "429", "running", "short", "echo", "flag 7", "failed", "fresh", "fresh",
+	"linkless", "stateless", "contrary", "guessed", "stranger", "stranger failed", "namesake", "namesake failed", "impostor failed", "sibling", "echo", "echo",
+}
+
+// answered sets how an order's record is answered, and how it repeats what was
+// ordered.
+func (w *world) answered(o *order, way, echo int) {
+	switch o.record = ways[way]; o.record {
+	case "":
+		o.echo = ""
+	case "fresh":
+		o.record = ""
+		o.links++
+		o.lasting = way == 10
+	case "echo":
+		o.record, o.echo = "", sortedKeys(echoes)[(3*way+echo)%len(echoes)]
+	}
+	w.said("the record of %s is %q, %q, from now on", o.id[30:], o.record, o.echo)
 }
 
 // finish ends an order, in success or not.

@@ -123,7 +123,7 @@ type actor struct {
 	gaveUp   bool            // a call of its: its time was up
 	hangUp   func()          // its caller does,
 	hungUp   bool            // and has
-	read     map[string]bool // records, by the provider's id: whether they could be
+	sight                    // what it has read
 }
 
 // lives says whether what the actor does still has an effect. The caller holds
@@ -269,7 +269,7 @@ func (w *world) start(kind string, lasts time.Duration, do func(context.Context,
 	w.mu.Lock()
 	w.started++
 	w.active++
-	a := &actor{n: w.started, kind: kind, process: w.process(kind), deadline: time.Now().Add(lasts), wrote: map[string]bool{}, read: map[string]bool{}}
+	a := &actor{n: w.started, kind: kind, process: w.process(kind), deadline: time.Now().Add(lasts), wrote: map[string]bool{}, sight: newSight()}
 	a.process.actor = a
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), lasts)
@@ -285,6 +285,7 @@ func (w *world) start(kind string, lasts time.Duration, do func(context.Context,
 			}
 			w.active--
 			if a.lives() {
+				w.checkSilence(a)
 				w.idle = append(w.idle, a.process)
 			}
 		}()

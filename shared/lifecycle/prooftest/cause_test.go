@@ -1,0 +1,120 @@
+package prooftest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// decidesNothing is the promise about a record of another task.
+const decidesNothing = "a stranger's record decides nothing"
+
+// checkCause holds what a record is to have said against what it has: the
+// record decides, and a callback alone only where it could not be read, or used.
+func (w *world) checkCause(by *actor, old, new *task.Task) {
+	known := old.Status == task.Generating || old.Status == task.Unconfirmed
+	a := w.book.attempt(new.ID, new.Attempt)
+	o := w.provider.byID(new.ProviderID)
+	hint := w.believed(by, old, new)
+	invariant := "the record decides"
+	if o != nil && by.read[o.id] == strange {
+		invariant = decidesNothing
+	}
+	switch {
+	case known && new.Status == task.Storing:
+		for _, url := range new.URLs {
+			shown := o != nil && o.shown[url]
+			hinted := hint != nil && slices.Contains(hint.URLs, url) && w.rules.ResultHosts(url)
+			unstated := o != nil && o.unstated[url] && w.darkFor(new.ID)
+			w.count("a hint alone stores", hinted && !shown)
+			w.count("a record without a state stores", unstated && !shown && !hinted)
+			if !shown && !hinted && !unstated {
+				w.violate(invariant, "%s is to store %s, which no record gave", short(new.ID), url)
+			}
+		}
+	case old.Status == task.Generating && (new.Failure == task.CodeTimedOut || new.Failure == task.CodeImageUnavailable):
+		w.checkExpiry(by, o, new)
+	case new.Failure == task.CodeTimedOut, new.Failure == task.CodeOutcomeUnknown:
+	case known && (new.Status == task.Failed || new.Status == task.Waiting):
+		hinted := hint != nil && hint.Failure != "" && new.Status == task.Failed
+		w.count("a hint alone fails", hinted && (o == nil || !o.broken))
+		unsent := a.tries == 0 && new.Status == task.Waiting
+		if !(o != nil && o.broken) && !hinted && !a.refused && !unsent {
+			w.violate(invariant, "%s is %s, which no record said", short(new.ID), state(new))
+		}
+	}
+	if new.Status == task.Succeeded {
+		w.checkImages(new)
+	}
+}
+
+// believed is the hint that counts alone, if it does: the record cannot be read
+// for long, and if it came and was of no use, the order is the task's for sure.
+func (w *world) believed(by *actor, old, new *task.Task) *task.Hint {
+	h := old.Hint
+	switch {
+	case h == nil, !w.darkFor(new.ID):
+		return nil
+	case h.ProviderID != "" && h.ProviderID != new.ProviderID:
+		return nil
+	}
+	o := w.provider.byID(new.ProviderID)
+	if o == nil || o.foreign {
+		return h
+	}
+	last := o.lastOf(by)
+	if doubtful := last == unusable || last == strange; doubtful && new.Charges[new.Attempt-1] != task.ChargeSure {
+		return nil
+	} else if doubtful {
+		w.count("a hint counts, its record being "+viewNames[last], true)
+	}
+	return h
+}
+
+// darkFor reports whether a task's record could not be read, or used, for so
+// long that a callback counts.
+func (w *world) darkFor(id string) bool {
+	since := w.book.dark[id]
+	return !since.IsZero() && time.Since(since) > w.rules.UnreadableAfter-2*skew
+}
+
+// checkExpiry holds the code of a task that ends at its deadline against what
+// its record was: made, for all that anybody could tell, or not.
+func (w *world) checkExpiry(by *actor, o *order, t *task.Task) {
+	if o == nil || o.foreign {
+		return
+	}
+	if made := o.lastOf(by) == unusable; made != (t.Failure == task.CodeImageUnavailable) {
+		w.violate("the end's code is true", "%s is %s, and its last record was %s", short(t.ID), state(t), viewNames[o.lastOf(by)])
+	}
+}
+
+// checkImages holds a success's pictures against I5.
+func (w *world) checkImages(t *task.Task) {
+	h := w.book.hearing(t.ID)
+	for _, image := range t.Images {
+		o, url := w.maker(image.SHA256)
+		switch {
+		case o == nil:
+			w.violate("I5", "%s has stored %s, made for nobody here", short(t.ID), image.File)
+		case o.task == t.ID && o.attempt == t.Attempt:
+		case h.ids[o.id] && (o.unreadable || o.anonymous || w.keyless):
+		case h.urls[lasting(url)] && w.rules.ResultHosts(url):
+		default:
+			w.violate("I5", "%s has stored %s, made for %s/%d", short(t.ID), url, short(o.task), o.attempt)
+		}
+	}
+}
+
+// maker finds the order that a picture was made for, and its URL.
+func (w *world) maker(sum string) (*order, string) {
+	for _, o := range w.provider.orders {
+		for i, url := range o.urls() {
+			if hexDigest(picture(o.path(i+1))) == sum {
+				return o, url
+			}
+		}
+	}
+	return nil, ""
+}

@@ -1,0 +1,166 @@
+package prooftest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// The rules about whose a record is, and what it is good for, have no seam of
+// their own: these mutants change the record on its way, so that the code cannot
+// see what its rule goes by.
+var recordMutants = []mutant{
+	{name: "the id in a record is not looked at", caught: []string{decidesNothing}, transport: readAs(func(o *order, r *read) { r.data["taskId"] = o.id })},
+	{name: "the callback address in a record is not looked at", caught: []string{decidesNothing, "the record decides"}, transport: readAs(func(o *order, r *read) {
+		if r.ours && !strings.HasPrefix(r.path(), o.path0()) {
+			r.sent = nil
+		}
+	})},
+	{name: "a stranger's failure is worth another generation", caught: []string{decidesNothing, "I4"}, transport: readAs(func(o *order, r *read) {
+		if r.flag() == nanobananatest.FlagFailed && (r.data["taskId"] != o.id || !strings.HasPrefix(r.path(), o.path0())) {
+			r.data["taskId"] = o.id
+			_ = json.Unmarshal([]byte(o.params), &r.sent)
+		}
+	})},
+	{name: "a prompt that differs contradicts whatever is known", caught: []string{"P1", "no image is lost", "the log is true"}, transport: readAs(func(o *order, r *read) {
+		if said, is := r.sent["prompt"].(string); is && !strings.Contains(o.params, said) {
+			r.sent["callBackUrl"] = nobodys
+		}
+	})},
+	{name: "a callback address on another host contradicts", caught: []string{"P1", "no image is lost", "the log is true"}, transport: readAs(func(_ *order, r *read) {
+		if r.address != "" && !strings.HasPrefix(r.address, publicURL) {
+			r.sent["callBackUrl"] = nobodys
+		}
+	})},
+	{name: "a callback address proves what it names, its token broken", caught: []string{"I4"}, transport: readAs(func(o *order, r *read) {
+		if strings.HasPrefix(r.path(), o.path0()) {
+			_ = json.Unmarshal([]byte(o.params), &r.sent)
+		}
+	})},
+	{name: "a callback counts for an id that nothing proves, its record of no use", caught: []string{"the record decides"}, store: disk(func(d *faultyDisk) { d.noDoubt = true }), transport: readAs(func(o *order, r *read) {
+		r.gone = o.doubt.said && slices.Contains(unclear, o.record) && echoes[o.echo].proof == mute
+	})},
+	{name: "a success without a link counts as running", caught: []string{"P1", neverSilent}, transport: readAs(func(_ *order, r *read) {
+		if r.flag() == nanobananatest.FlagSucceeded && r.linkless() {
+			r.data["successFlag"] = nanobananatest.FlagRunning
+		}
+	})},
+	{name: "a state that nobody knows counts as running", caught: []string{"P1", neverSilent}, transport: readAs(func(_ *order, r *read) {
+		if r.flag() == 7 {
+			r.data["successFlag"], r.data["response"] = nanobananatest.FlagRunning, nil
+		}
+	})},
+	{name: "a failure that has a link counts", caught: []string{"the record decides"}, transport: readAs(func(_ *order, r *read) {
+		if r.flag() == nanobananatest.FlagFailed {
+			r.data["response"] = nil
+		}
+	})},
+	{name: "links without a state count at once", caught: []string{"the record decides"}, transport: readAs(func(_ *order, r *read) {
+		if r.data["successFlag"] == nil {
+			r.data["successFlag"] = nanobananatest.FlagSucceeded
+		}
+	})},
+	{name: "a record of no use is not logged", caught: []string{neverSilent}, mutes: lifecycle.EventDoubt},
+	{name: "an end is not logged", caught: []string{endsAloud}, mutes: lifecycle.EventEnded},
+}
+
+// nobodys is a callback address of a task that is nobody's here.
+var nobodys = publicURL + "/v1/callbacks/" + task.NewID("eve", "2") + "/1/k.xxx"
+
+// read is a record as a mutant reads it, and may change it.
+type read struct {
+	data    map[string]any
+	sent    map[string]any // its parameters
+	address string         // of callbacks, in these
+	ours    bool           // that is one of the service
+	gone    bool           // the record is to be none
+}
+
+func (r *read) flag() int {
+	flag, _ := r.data["successFlag"].(float64)
+	return int(flag)
+}
+
+func (r *read) linkless() bool {
+	response, err := json.Marshal(r.data["response"])
+	return err == nil && !bytes.Contains(response, []byte("http"))
+}
+
+// path is what the callback address has after what all have in common.
+func (r *read) path() string {
+	_, path, _ := strings.Cut(r.address, "/v1/callbacks/")
+	return path
+}
+
+// path0 is what the paths of an order's callbacks begin with.
+func (o *order) path0() string {
+	var sent struct {
+		URL string `json:"callBackUrl"`
+	}
+	if err := json.Unmarshal([]byte(o.params), &sent); err != nil {
+		panic(err)
+	}
+	_, path, _ := strings.Cut(sent.URL, "/v1/callbacks/")
+	return path[:strings.LastIndex(path, "/")+1]
+}
+
+// readAs is a line on which records change.
+func readAs(change func(*order, *read)) func(*process, http.RoundTripper) http.RoundTripper {
+	return func(p *process, to http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			resp, err := to.RoundTrip(r)
+			if err != nil || !strings.HasSuffix(r.URL.Path, "record-info") {
+				return resp, err
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				return nil, err
+			}
+			p.world.mu.Lock()
+			if o := p.world.provider.byID(r.FormValue("taskId")); o != nil {
+				body = changed(body, o, change)
+			}
+			p.world.mu.Unlock()
+			resp.Body = io.NopCloser(bytes.NewReader(body))
+			return resp, nil
+		})
+	}
+}
+
+func changed(body []byte, o *order, change func(*order, *read)) []byte {
+	var all map[string]any
+	if json.Unmarshal(body, &all) != nil {
+		return body
+	}
+	r := read{sent: map[string]any{}}
+	var is bool
+	if r.data, is = all["data"].(map[string]any); !is {
+		return body
+	}
+	if text, is := r.data["paramJson"].(string); is {
+		_ = json.Unmarshal([]byte(text), &r.sent)
+	}
+	r.address, _ = r.sent["callBackUrl"].(string)
+	r.ours = strings.Contains(r.address, "/v1/callbacks/")
+	if change(o, &r); r.gone {
+		return []byte("<html>")
+	}
+	sent, err := json.Marshal(r.sent)
+	if err != nil {
+		panic(err)
+	}
+	if r.data["paramJson"] = string(sent); len(r.sent) == 0 {
+		r.data["paramJson"] = ""
+	}
+	if body, err = json.Marshal(all); err != nil {
+		panic(err)
+	}
+	return body
+}

@@ -1,0 +1,274 @@
+package prooftest
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// view is what an answer about a record is good for, as far as anybody can know.
+type view int
+
+const (
+	unread   view = iota // no record came
+	usable               // it is the order's own, and readable
+	unusable             // it came, and does not show how far the order is
+	strange              // it is another order's, as far as anybody can know
+)
+
+var viewNames = [...]string{"unread", "usable", "unusable", "strange"}
+
+// failures are the answers that are no record.
+var failures = map[string]reply{
+	"hidden": says(404, "the task does not exist"),
+	"500":    says(500, "The server says no."),
+	"HTML":   {status: 200, body: []byte("<html>")},
+	"429":    {status: 429, wait: 3600, body: refusal(429, "too many requests")},
+}
+
+// strangers are the ways in which a record is another order's.
+var strangers = map[string]struct {
+	sibling  bool // an order of another of our attempts; else one of another customer
+	failed   bool
+	bare     bool // without the parameters: only its id shows whose it is
+	nameless bool // under our id: only its parameters show whose it is
+}{
+	"stranger":        {},
+	"stranger failed": {failed: true},
+	"namesake":        {bare: true},
+	"namesake failed": {bare: true, failed: true},
+	"impostor":        {nameless: true},
+	"impostor failed": {nameless: true, failed: true},
+	"sibling":         {sibling: true},
+	"sibling failed":  {sibling: true, failed: true},
+}
+
+// unclear are the records that come, and show nothing; doubtful are those of
+// strangers, too.
+var (
+	unclear  = []string{"linkless", "stateless", "flag 7", "linkless", "contrary"}
+	doubtful = slices.Concat(sortedKeys(strangers), unclear, unclear)
+)
+
+// outsider is an order of another customer of the provider.
+var outsider = &order{
+	id: strings.Repeat("f", 32), images: 2, shown: map[string]bool{},
+	params: `{"prompt":"somebody else's picture","callBackUrl":"https://other.example/v1/callbacks/` + task.NewID("eve", "1") + `/1/k.xxx"}`,
+}
+
+// another returns the order whose record is answered in the place of o's, or nil.
+func (p *provider) another(o *order) *order {
+	kind, is := strangers[o.record]
+	if !is {
+		return nil
+	}
+	if kind.sibling && !o.foreign { // else it might be of the very task that asks
+		for _, x := range slices.Backward(p.orders) {
+			if x.task != o.task || x.attempt != o.attempt {
+				return x
+			}
+		}
+	}
+	return outsider
+}
+
+// proof is what the parameters in a record show of whose it is.
+type proof int
+
+const (
+	proves      proof = iota // it is the attempt's
+	mute                     // nothing
+	contradicts              // it is not the attempt's, where nothing else proves that it is
+)
+
+// echoes are the ways in which a record repeats what was ordered.
+var echoes = map[string]struct {
+	proof  proof
+	change func(o *order, sent map[string]any)
+}{
+	"":        {proves, nil},
+	"respelt": {proves, func(_ *order, sent map[string]any) { sent["prompt"] = respell(sent["prompt"].(string)) }},
+	"rewrote": {proves, func(_ *order, sent map[string]any) { sent["prompt"] = rewritten }},
+	"relayed": {proves, readdress(func(own string) string { return strings.Replace(own, publicURL, "http://relay.test:8080/of/us", 1) })},
+	"wrapped": {proves, readdress(func(own string) string { return "https://relay.test/?to=" + url.QueryEscape(own) + "&n=1" })},
+	"renamed": {proves, func(_ *order, sent map[string]any) { sent["prompt"] = rewritten }}, // and the record has another id
+	"none":    {mute, func(_ *order, sent map[string]any) { clear(sent) }},
+	"promptly": {mute, func(_ *order, sent map[string]any) {
+		delete(sent, "callBackUrl")
+		sent["prompt"] = respell(sent["prompt"].(string))
+	}},
+	"masked": {mute, readdress(func(own string) string { return publicURL + "/v1/callbacks/***/***" })},
+	"cut":    {mute, readdress(func(own string) string { return own[:len(own)-20] })},
+	"token ***": {mute, readdress(func(own string) string {
+		return own[:strings.LastIndex(own, "/")+1] + "***"
+	})},
+	"key gone": {mute, func(o *order, sent map[string]any) {
+		own := sent["callBackUrl"].(string)
+		gone := config.Keys{{ID: "k", Key: "a key that is gone for long, it is"}}
+		sent["callBackUrl"] = own[:strings.LastIndex(own, "/")+1] + gone.Sign(lifecycle.CallbackMessage(o.task, o.attempt))
+	}},
+	"rewritten": {contradicts, func(_ *order, sent map[string]any) { delete(sent, "callBackUrl"); sent["prompt"] = rewritten }},
+	"elsewhere": {contradicts, readdress(func(string) string { return "https://relay.test/hooks/7" })},
+}
+
+// What is ordered, mostly, and how it comes back from those who write it anew.
+const (
+	prompt    = "a lighthouse 灯台 & “the sea”"
+	rewritten = "A photograph of something by the water, very detailed"
+)
+
+// respell is how a prompt comes back through hands that escape it, and do not
+// know all of its characters.
+func respell(prompt string) string {
+	return strings.NewReplacer(" ", "  ", "&", "&amp;", "灯台", "??", "“", "?", "”", "???").Replace(prompt)
+}
+
+func readdress(change func(own string) string) func(*order, map[string]any) {
+	return func(_ *order, sent map[string]any) { sent["callBackUrl"] = change(sent["callBackUrl"].(string)) }
+}
+
+// anybodys reports whether the record could be any task's with that prompt.
+func anybodys(echo string) bool { return echo == "none" || echo == "promptly" || echo == "masked" }
+
+// repeated is what an order's record repeats of what was ordered.
+func (o *order) repeated() string {
+	change := echoes[o.echo].change
+	if change == nil {
+		return o.params
+	}
+	var sent map[string]any
+	if err := json.Unmarshal([]byte(o.params), &sent); err != nil {
+		panic(err)
+	}
+	change(o, sent)
+	if len(sent) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(sent)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// recorded answers for an order's record; proved is whether who asks knows
+// already that the order is the task's.
+func (p *provider) recorded(o *order, proved bool) (got reply, as view) {
+	if got, is := failures[o.record]; is {
+		o.unreadable = true
+		return got, unread
+	}
+	if x := p.another(o); x != nil {
+		o.useless, o.disowned = true, o.disowned || !proved
+		return p.instead(o, x), strange
+	}
+	proof := echoes[o.echo].proof
+	o.anonymous = o.anonymous || anybodys(o.echo)
+	values := fields{"data.taskId": o.id, "data.paramJson": o.repeated()}
+	if o.echo == "renamed" {
+		values["data.taskId"] = "another-name-of-it"
+	}
+	sample, as := o.stated(values)
+	if proof == contradicts && !proved {
+		as = strange
+	}
+	switch {
+	case as == usable:
+		o.learnt(sample)
+	case as == unusable && o.record == "stateless": // it counts after a while
+		o.show(o.unstated)
+	default:
+		o.useless, o.disowned = true, o.disowned || !proved && proof != proves
+	}
+	return reply{status: 200, body: fill(sample, values)}, as
+}
+
+// stated puts in a record's values how far its order is, and names the sample
+// that they belong in.
+func (o *order) stated(values fields) (sample string, as view) {
+	running := o.flag == nanobananatest.FlagRunning
+	switch made := o.flag == nanobananatest.FlagSucceeded; {
+	case made && o.record == "failed": // it flips
+		values["data.errorCode"], values["data.errorMessage"] = 501, "Image generation task failed"
+		return "record-failed", usable
+	case running, o.record == "running":
+		return "record-running", usable
+	case !made:
+		values["data.errorCode"], values["data.errorMessage"] = o.code, o.text
+		return "record-failed", usable
+	}
+	as = usable
+	urls, name := o.given(), "resultImageUrl"
+	switch o.record {
+	case "linkless":
+		urls = nil
+	case "guessed":
+		name = "finalFiles"
+	case "flag 7":
+		values["data.successFlag"], as = 7, unusable
+	case "stateless":
+		values["data.successFlag"], as = nil, unusable
+	case "contrary":
+		values["data.successFlag"], as = 3, unusable
+	}
+	values["data.response"] = map[string]any{"originImageUrl": nil, name: urls}
+	if len(urls) == 0 {
+		as = unusable
+	}
+	return "record-success", as
+}
+
+// given are the URLs that a record has.
+func (o *order) given() []string {
+	urls := o.linked(o.links)
+	switch {
+	case o.stale:
+		urls = o.linked(o.links - 1)
+	case o.record == "short":
+		urls = urls[:len(urls)-1]
+	}
+	return urls
+}
+
+func (o *order) show(to map[string]bool) {
+	for _, u := range o.given() {
+		to[u] = true
+	}
+}
+
+// learnt notes what a record has shown.
+func (o *order) learnt(sample string) {
+	switch sample {
+	case "record-failed":
+		o.broken = true
+		o.lied = o.lied || o.flag == nanobananatest.FlagSucceeded
+	case "record-running":
+		o.lied = o.lied || o.flag != nanobananatest.FlagRunning
+	default:
+		o.show(o.shown)
+	}
+}
+
+// instead is the record of x, answered in the place of o's.
+func (p *provider) instead(o, x *order) reply {
+	kind := strangers[o.record]
+	values := fields{"data.taskId": x.id, "data.paramJson": x.params}
+	if kind.bare {
+		values["data.paramJson"] = ""
+	}
+	if kind.nameless {
+		values["data.taskId"] = o.id
+	}
+	if kind.failed {
+		values["data.errorCode"], values["data.errorMessage"] = 501, "Image generation task failed"
+		return reply{status: 200, body: fill("record-failed", values)}
+	}
+	values["data.response"] = map[string]any{"originImageUrl": nil, "resultImageUrl": x.urls()}
+	return reply{status: 200, body: fill("record-success", values)}
+}

@@ -1,0 +1,109 @@
+package prooftest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// sight is what an actor knows, and the log does. Guarded by world.mu.
+type sight struct {
+	held     map[string]*task.Task // rows, as it wrote them last
+	read     map[string]view       // records, by the provider's id
+	proofs   map[*order]bool       // that were in them
+	doubts   map[*order]int        // records of no use that it read, and how often its store had failed by then
+	unheard  map[string]bool       // tasks: it wrote their rows, and was not answered so
+	stranger bool                  // it read a record for a task that is not the order's
+}
+
+func newSight() sight {
+	return sight{
+		held: map[string]*task.Task{}, read: map[string]view{}, proofs: map[*order]bool{},
+		doubts: map[*order]int{}, unheard: map[string]bool{},
+	}
+}
+
+// put notes what an actor knows of a write.
+func (a *actor) put(t *task.Task, wrote bool, fault error) {
+	if fault == nil {
+		a.held[t.ID] = t
+	} else if wrote {
+		a.unheard[t.ID] = true
+	}
+}
+
+// proved reports whether an actor knows that an order is its task's.
+func (a *actor) proved(o *order) bool {
+	t := a.held[o.task]
+	return t != nil && t.Attempt == o.attempt && t.ProviderID == o.id && t.Charges[o.attempt-1] == task.ChargeSure
+}
+
+// saw notes an answer about an order's record.
+func (a *actor) saw(o *order, as view, proof bool) {
+	if o == nil {
+		return
+	}
+	a.read[o.id] = as
+	a.proofs[o] = a.proofs[o] || proof
+	a.stranger = a.stranger || o.foreign
+	if as == unusable || as == strange {
+		a.doubts[o] = a.faults
+	}
+}
+
+// proof reports whether an actor has what proves that an attempt was accepted.
+func (a *actor) proof(of *attempt) bool {
+	return slices.Contains(a.answered, of) || of.order != nil && a.proofs[of.order]
+}
+
+// recordID is the id of the order whose record says what becomes of a task.
+func recordID(t *task.Task) string {
+	if t.ProviderID == "" && t.Hint != nil {
+		return t.Hint.ProviderID
+	}
+	return t.ProviderID
+}
+
+// doubt is what is known of an order whose record came, and was of no use.
+type doubt struct {
+	last view   // what came last, as a row has it; unread: nothing
+	by   *actor // who first wrote down that it was of no use
+	said bool   // and the log says so
+}
+
+// remember notes since when a task's record has not been readable, by what was
+// read of it and came into its row.
+func (w *world) remember(by *actor, old, new *task.Task) {
+	if o := w.provider.byID(recordID(old)); o != nil && recordID(new) == "" {
+		o.doubt = doubt{} // what a callback said is dropped, and with it what came of that
+		delete(by.read, o.id)
+	}
+	o := w.provider.byID(recordID(new))
+	as := unread
+	if o != nil && !o.foreign { // else it may have been read for the other task
+		as = by.read[o.id]
+		delete(by.read, o.id)
+	}
+	switch as {
+	case usable:
+		w.book.dark[new.ID], o.doubt = time.Time{}, doubt{last: usable}
+		return
+	case unusable, strange:
+		if o.doubt.by == nil {
+			o.doubt.by = by
+		}
+		o.doubt.last = as
+	}
+	if !new.UnreadableSince.IsZero() && !new.UnreadableSince.Equal(old.UnreadableSince) {
+		w.book.dark[new.ID] = new.UnreadableSince
+	}
+}
+
+// lastOf is what came last of an order's record, for a write of by's.
+func (o *order) lastOf(by *actor) view {
+	if as := by.read[o.id]; as != unread {
+		return as
+	}
+	return o.doubt.last
+}
