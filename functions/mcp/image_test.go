@@ -58,7 +58,7 @@ func TestGetImage(t *testing.T) {
 	})
 	for name, change := range map[string]func(*task.Image){
 		"one of which there is no thumbnail comes with text and link": func(i *task.Image) { i.Thumbnail = "" },
-		"a damaged one says so":                                       func(i *task.Image) { i.Damaged = true },
+		"a damaged one says so": func(i *task.Image) { i.Damaged = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := s.in(t)
@@ -125,7 +125,9 @@ func TestGetImage(t *testing.T) {
 func TestDoubt(t *testing.T) {
 	s := serve(t)
 	order := args("requestKey", "k1", "prompt", "a lighthouse", "target", args("kind", "moodboard", "id", "m1"))
-	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 500} })
+	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 500}
+	})
 	var p picture
 	s.call("generate_image", order).into(&p)
 	if p.Status != task.Unconfirmed || strings.Contains(p.NextStep, "ask whether") {
