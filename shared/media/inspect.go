@@ -101,6 +101,8 @@ type walk struct {
 	r      *bufio.Reader // of the walk itself
 	source io.Reader
 	err    error
+
+	inFrame bool // of an animation
 }
 
 func (w *walk) Read(b []byte) (int, error) {

@@ -11,6 +11,7 @@ import (
 type JPEGFrame struct {
 	Marker     byte // how it is coded: jpegSOF0 to 0xcf
 	Components []JPEGComponent
+	Adobe      bool // a segment of Adobe's tells how the colours are stored
 }
 
 // A JPEGComponent is one colour of a JPEG.
@@ -44,6 +45,7 @@ const (
 	jpegSOF0, jpegSOF2        = 0xc0, 0xc2       // and SOF1 between: what all decoders read
 	jpegDHT, jpegJPG, jpegDAC = 0xc4, 0xc8, 0xcc // not frames, though among them
 	jpegSOI, jpegEOI, jpegSOS = 0xd8, 0xd9, 0xda
+	jpegAPP14                 = 0xee
 	jpegAPP1, jpegAPP2        = 0xe1, 0xe2
 	maxFrame                  = 6 + 3*255
 	exifHead, profileHead     = "Exif\x00\x00", "ICC_PROFILE\x00"
@@ -90,6 +92,8 @@ func (w *walk) jpeg() error {
 			err = w.exif(size)
 		case marker == jpegAPP2 && !w.Begun:
 			profiles, err = w.profile(size, profiles)
+		case marker == jpegAPP14 && !w.JPEG.Adobe:
+			err = w.adobe(size)
 		default:
 			err = w.skip(size)
 		}
@@ -150,6 +154,13 @@ func (w *walk) exif(size int64) error {
 	if err == nil && len(b) > len(exifHead) && string(b[:len(exifHead)]) == exifHead {
 		w.Orientation = orientation(b[len(exifHead):])
 	}
+	return err
+}
+
+// adobe looks for Adobe's word on the colours in an application segment.
+func (w *walk) adobe(size int64) error {
+	b, err := w.take(size)
+	w.JPEG.Adobe = err == nil && len(b) >= 12 && string(b[:5]) == "Adobe"
 	return err
 }
 

@@ -8,47 +8,52 @@ import (
 // maxFramePixels bounds an animation: frames times canvas.
 const maxFramePixels = 400_000_000
 
-// webp walks from chunk to chunk of the RIFF file.
+// webp walks from chunk to chunk of the RIFF file. Only an animation has to be
+// there to its last byte: of a still picture, decoding proves that enough is.
 func (w *walk) webp() error {
 	head, err := w.take(12)
 	if err != nil {
 		return err
 	}
-	if err := w.webpChunks(int64(binary.LittleEndian.Uint32(head[4:])) - 4); err != nil {
+	left, err := w.webpChunks(int64(binary.LittleEndian.Uint32(head[4:])) - 4)
+	switch {
+	case err != nil:
 		return err
-	}
-	if !w.Begun {
+	case !w.Begun:
 		return errors.New("a WebP without a picture")
+	case w.Frames > 0:
+		return w.skip(left)
 	}
 	return nil
 }
 
-// webpChunks walks through the chunks in the next left bytes.
-func (w *walk) webpChunks(left int64) error {
+// webpChunks walks through the chunks in the next left bytes, and returns how
+// many are left after the last.
+func (w *walk) webpChunks(left int64) (int64, error) {
 	for left >= 8 {
 		head, err := w.take(8)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		kind, size := string(head[:4]), int64(binary.LittleEndian.Uint32(head[4:]))
 		if left -= 8; size > left {
 			// Its head may still have the size of what there is.
 			_ = w.webpChunk(kind, size)
-			return errors.New("a WebP whose chunk is longer than itself")
+			return 0, errors.New("a WebP whose chunk is longer than itself")
 		}
 		if w.Chunk == "" {
 			w.Chunk = kind
 		}
 		if err := w.webpChunk(kind, size); err != nil {
-			return err
+			return 0, err
 		}
 		padding := min(size&1, left-size)
 		left -= size + padding
 		if err := w.skip(padding); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return w.skip(max(left, 0))
+	return max(left, 0), nil
 }
 
 // webpHead is how long the head of a chunk is, by its kind, that has a size.
@@ -56,10 +61,16 @@ var webpHead = map[string]int64{"VP8X": 10, "VP8 ": 10, "VP8L": 5, "ANMF": 16}
 
 // webpChunk walks through one chunk of size bytes.
 func (w *walk) webpChunk(kind string, size int64) error {
-	if kind == "ICCP" && size <= MaxProfile && w.Profile == nil {
+	still := w.Begun && w.Frames == 0
+	switch {
+	case kind == "ICCP" && size <= MaxProfile && w.Profile == nil:
 		profile, err := w.take(size)
 		w.Profile = profile
 		return err
+	case kind == "ANMF" && still:
+		return w.skip(size) // no program looks for more
+	case w.inFrame && (kind == "VP8X" || kind == "ANMF"):
+		return errors.New("a WebP with an animation in a frame")
 	}
 	length := webpHead[kind]
 	if size < length {
@@ -73,7 +84,6 @@ func (w *walk) webpChunk(kind string, size int64) error {
 	case "VP8X":
 		err = w.sized(three(b[4:])+1, three(b[7:])+1)
 	case "VP8 ", "VP8L":
-		w.Frames = 0 // it is a still picture, whatever else there is
 		err = w.sized(webpSize(kind, b))
 		w.Begun = err == nil
 	case "ANMF":
@@ -92,8 +102,11 @@ func (w *walk) webpFrame(head []byte, left int64) error {
 	if x+width > int64(w.Width) || y+height > int64(w.Height) {
 		return errors.New("a WebP whose frame is not on its canvas")
 	}
-	frame := walk{r: w.r}
-	err := frame.webpChunks(left)
+	frame := walk{r: w.r, inFrame: true}
+	rest, err := frame.webpChunks(left)
+	if err == nil {
+		err = w.skip(rest)
+	}
 	w.Begun = w.Begun || frame.Begun
 	switch {
 	case err != nil:
@@ -103,6 +116,7 @@ func (w *walk) webpFrame(head []byte, left int64) error {
 	}
 	w.Frames++
 	if int64(w.Frames)*int64(w.Width)*int64(w.Height) > maxFramePixels {
+		w.Width, w.Height = 0, 0 // beyond a limit, like a picture that is too large
 		return errors.New("a WebP of too many frames")
 	}
 	return nil
