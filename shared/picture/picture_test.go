@@ -379,11 +379,14 @@ func FuzzOpen(f *testing.F) {
 			t.Fatalf("got %+v", p)
 		}
 		l, err := media.Walk(bytes.NewReader(file))
-		if err != nil || l.Ext != p.Ext {
+		if l.Ext != p.Ext || l.Width == 0 {
 			t.Fatalf("Walk says %+v, %v of what can be opened", l, err)
 		}
-		if p.Thumbnail == nil {
-			return // in a form that the decoder does not know
+		if p.Thumbnail == nil { // in a form that the decoder does not know
+			if err != nil || l.Flaw != "" {
+				t.Fatalf("nothing proves that it is sound: %+v, %v", l, err)
+			}
+			return
 		}
 		config, err := jpeg.DecodeConfig(bytes.NewReader(p.Thumbnail))
 		if err != nil || max(config.Width, config.Height) > media.ThumbnailSide || config.Width > p.Width || config.Height > p.Height {
