@@ -72,6 +72,7 @@ func (w *walk) webpChunk(kind string, size int64) error {
 	case w.inFrame && (kind == "VP8X" || kind == "ANMF"):
 		return errors.New("a WebP with an animation in a frame")
 	}
+	w.Alpha = w.Alpha || kind == "ALPH" && !w.Begun
 	length := webpHead[kind]
 	if size < length {
 		return errors.New("a WebP whose chunk has no head")

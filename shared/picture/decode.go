@@ -98,6 +98,22 @@ func (s *source) filtered(l media.Layout) io.Reader {
 	case l.Ext == "jpg" && l.Flaw != "" && l.JPEG.Complete():
 		// The end alone is not there, unless decoding shows otherwise.
 		return io.MultiReader(s.rewound(), bytes.NewReader([]byte{0xff, 0xd9}))
+	case l.Chunk == "VP8X":
+		return alphaAsItIs(s.rewound(), l.Alpha)
 	}
 	return s.rewound()
+}
+
+// alphaAsItIs reads an extended WebP, its flag for alpha set to whether there is
+// a chunk of alpha: package webp wants that, other programs go by the chunk.
+func alphaAsItIs(r io.Reader, alpha bool) io.Reader {
+	const flags, flag = 20, 1 << 4
+	head := make([]byte, flags+1)
+	n, _ := io.ReadFull(r, head) // a failure comes again with the next read
+	if n == len(head) {
+		if head[flags] &^= flag; alpha {
+			head[flags] |= flag
+		}
+	}
+	return io.MultiReader(bytes.NewReader(head[:n]), r)
 }

@@ -33,6 +33,8 @@ func TestOpenOverlooks(t *testing.T) {
 		"progressive JPEG without its end":      {whole[:len(whole)-2], true},
 		"JPEG without its end, and zeros":       {append(jpegOf(100, 100)[:len(jpegOf(100, 100))-2:len(jpegOf(100, 100))-2], make([]byte, 100)...), true},
 		"progressive JPEG that asks for little": {whole, false},
+		"WebP that says it has alpha":           {webpChunks(16, 80, 16, testdata("colours-lossy.webp")[12:]), false},
+		"WebP that does not say it has alpha":   {webpChunks(0, 80, 16, testdata("colours-alpha.webp")[30:]), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opened(t, test.file)
@@ -85,6 +87,7 @@ func TestOpenDamaged(t *testing.T) {
 		"half a progressive JPEG":     testdata("progressive.jpg")[:400],
 		"half a WebP":                 webpOf(300, 200)[:3000],
 		"half a lossy WebP":           testdata("colours-lossy.webp")[:80],
+		"WebP that is not all there":  slices.Concat(webpOf(30, 20)[:4], []byte{0, 4, 0, 0}, webpOf(30, 20)[8:]),
 		"half an animation":           testdata("animation.webp")[:120],
 		"arithmetic JPEG, cut":        testdata("arithmetic.jpg")[:len(testdata("arithmetic.jpg"))-2],
 		"more than can be decoded":    rawPNG(6000, 6000, 16, 6, 1, 1000),

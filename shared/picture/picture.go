@@ -92,11 +92,12 @@ func inspect(src *source) (media.Picture, error) {
 	switch {
 	case src.err != nil:
 		return media.Picture{}, src.err
-	case err == nil, errors.As(err, &rare) && broken == nil && layout.Flaw == "":
+	case broken == nil && (err == nil || errors.As(err, &rare) && layout.Flaw == ""):
 		return p, nil
 	case !layout.Begun:
 		return media.Picture{}, errors.Join(err, broken)
 	}
+	p.Thumbnail = nil // of what there is, it would be as damaged
 	return p, errors.Join(media.ErrDamaged, err, broken)
 }
 
