@@ -132,7 +132,7 @@ func isContainer(key string) bool {
 }
 
 // container gathers the links of a value that is a container: links themselves, known names in
-// it, and in one of results also what is just called url or numbered.
+// it, what is numbered, and in one of results also what is just called url.
 func (c *collector) container(n *node, results bool) {
 	switch n.kind {
 	case isText:
@@ -144,7 +144,7 @@ func (c *collector) container(n *node, results bool) {
 	case isObject:
 		c.known(n)
 		for _, m := range n.members {
-			if results && !c.foreign(n) && (m.key == "url" || m.key == "urls" || isIndex(m.key)) {
+			if !c.foreign(n) && (isIndex(m.key) || results && (m.key == "url" || m.key == "urls")) {
 				c.result(m.value)
 			}
 		}
@@ -178,7 +178,7 @@ func (c *collector) result(n *node) {
 				c.result(value)
 			default:
 				for _, piece := range split(value.text, false) {
-					c.keep(c.link(piece, false))
+					c.keep(c.link(piece, plainPath(piece)))
 				}
 			}
 		}
@@ -207,8 +207,7 @@ func (c *collector) guess(n *node, key string, within int) {
 			return
 		}
 		for _, piece := range split(n.text, false) {
-			relative := hint(key) < unhinted && (strings.HasPrefix(piece, "/") || isPicture(piece))
-			if link := c.link(piece, relative); link != "" && !c.echoed[target(link)] {
+			if link := c.link(piece, plainPath(piece)); link != "" && !c.echoed[target(link)] {
 				if !isPicture(link) {
 					rank++
 				}
@@ -227,7 +226,11 @@ func (c *collector) guess(n *node, key string, within int) {
 			within = min(within, rank+len(hints)*2)
 		}
 		for _, m := range n.members {
-			if !isStranger(m.key) {
+			switch {
+			case isStranger(m.key):
+			case isIndex(m.key): // as in a list
+				c.guess(m.value, key, within)
+			default:
 				c.guess(m.value, m.key, within)
 			}
 		}
@@ -362,6 +365,9 @@ func isPath(text string) bool {
 	return found && rest != "" && !strings.EqualFold(text, "n/a") && !strings.Contains(first, ":") && !strings.ContainsFunc(text, odd) &&
 		!isMediaType(text) && !isInline(text, true)
 }
+
+// plainPath reports whether a text is a path even where none is expected.
+func plainPath(text string) bool { return strings.HasPrefix(text, "/") || isPicture(text) }
 
 func isMediaType(text string) bool {
 	family, rest, _ := strings.Cut(strings.ToLower(text), "/")

@@ -43,13 +43,12 @@ type answer struct {
 // empty.
 func find(root *node, asked string) answer {
 	a := answer{root: root.object()}
-	a.data = a.root
-	for _, data := range a.root.all("data") {
-		if object := data.object(); object != nil {
-			a.data = object
-		} else if list := data.open(); list.kind == isList && slices.ContainsFunc(list.members, func(m member) bool { return m.value.object() != nil }) {
-			a.data = list
+	for a.data = a.root; ; { // an envelope may stand in another
+		inner := a.data.inEnvelope()
+		if inner == nil || a.data != a.root && (a.data.get("code") == nil || a.data.taskID() != "") {
+			break
 		}
+		a.data = inner
 	}
 	s := search{asked: asked, least: maxDepth * 4}
 	s.visit(a.data, 0)
@@ -57,6 +56,19 @@ func find(root *node, asked string) answer {
 		a.about = a.data
 	}
 	return a
+}
+
+// inEnvelope returns the data of an envelope: an object, or a list of them; nil where there is none.
+func (n *node) inEnvelope() *node {
+	for _, data := range n.all("data") {
+		if object := data.object(); object != nil {
+			return object
+		}
+		if list := data.open(); slices.ContainsFunc(list.members, func(m member) bool { return m.value.object() != nil }) {
+			return list
+		}
+	}
+	return nil
 }
 
 // enveloped reports whether the answer has data apart from the envelope.

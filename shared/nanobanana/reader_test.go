@@ -31,6 +31,9 @@ func TestRecordInOtherShapes(t *testing.T) {
 		`{"code":200,"result":{` + success + `}}`,
 		`{"code":200,"data":{"total":2,"records":[{"taskId":"other","successFlag":3,"resultUrls":["https://h/other.png"]},{` + success + `}]}}`,
 		`{"code":200,"status":"failed","successFlag":3,"data":{` + success + `}}`,
+		`{"code":200,"data":{"code":200,"status":"running","data":{` + success + `}}}`,
+		`{"code":200,"data":{"taskId":"task1","successFlag":1,"data":{"resultImageUrl":"` + link + `"}}}`,
+		`{"code":200,"data":{"taskId":"task1","code":0,"successFlag":1,"data":{"resultImageUrl":"` + link + `"}}}`,
 		// The parts of the record, apart.
 		`{"code":200,"data":{"taskId":"task1","detail":{"successFlag":1,"response":{"resultImageUrl":"` + link + `"}}}}`,
 		`{"code":200,"data":{"successFlag":1,"task":{"taskId":"task1"},"response":{"resultImageUrl":"` + link + `"}}}`,
