@@ -75,6 +75,11 @@ func (c *collector) known(n *node) {
 		}
 		return
 	}
+	c.named(n)
+}
+
+// named gathers the links under known names in an object.
+func (c *collector) named(n *node) {
 	for _, container := range containers {
 		for _, value := range n.all(container.key) {
 			c.container(value.open(), container.results)
@@ -104,7 +109,8 @@ func isContainer(key string) bool {
 }
 
 // container gathers the links of a value that is a container: links themselves, known names in
-// it, what is numbered, and in one of results also what is just called url.
+// it, what is numbered, and in one of results also what is just called url. A task that is named in
+// it, the upstream's say, does not make it another's.
 func (c *collector) container(n *node, results bool) {
 	switch n.kind {
 	case isText:
@@ -114,9 +120,9 @@ func (c *collector) container(n *node, results bool) {
 			c.container(m.value.open(), true)
 		}
 	case isObject:
-		c.known(n)
+		c.named(n)
 		for _, m := range n.members {
-			if !c.foreign(n) && (isIndex(m.key) || results && (m.key == "url" || m.key == "urls")) {
+			if isIndex(m.key) || results && (m.key == "url" || m.key == "urls") {
 				c.result(m.value)
 			}
 		}

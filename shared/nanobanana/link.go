@@ -194,7 +194,10 @@ func split(text string, prose bool) []string {
 		if words {
 			piece = strings.TrimRight(piece[:indexFunc(piece, unicode.IsSpace)], ".!?。！？")
 		}
-		pieces = append(pieces, closed(text[:start], strings.TrimRight(piece, separators+openings)))
+		if words || len(starts) > 1 { // what ends a link that stands alone may be part of it
+			piece = strings.TrimRight(piece, separators+openings)
+		}
+		pieces = append(pieces, closed(text[:start], piece))
 	}
 	return pieces
 }

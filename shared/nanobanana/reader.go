@@ -128,7 +128,7 @@ func (a answer) places() []*node {
 			if inner == nil || isStranger(m.key) || slices.Contains(resultNames, m.key) {
 				continue
 			}
-			if other := inner.taskID(); other == "" || other == id {
+			if other := inner.taskID(); other == "" || other == id || isContainer(m.key) {
 				places = append(places, inner)
 			}
 		}
@@ -209,8 +209,8 @@ func (n *node) meaning(flag bool) (state State, ok bool) {
 
 // failureCode is the code that an object gives for a failure, 0 where it gives none.
 func (n *node) failureCode() int {
-	for _, value := range []*node{n.get("errorcode"), n.get("failcode"), n.get("error").object().get("code")} {
-		if code, ok := value.integer(); ok && code != 0 {
+	for _, name := range []string{"errorcode", "failcode"} {
+		if code, ok := n.get(name).integer(); ok && code != 0 {
 			return code
 		}
 	}
@@ -220,17 +220,22 @@ func (n *node) failureCode() int {
 // reasons are the names under which a failure is explained, folded. A code may be a word, too.
 var reasons = []string{
 	"errormessage", "failmsg", "errormsg", "failmessage", "failreason", "failurereason", "reason", "error", "detail",
-	"message", "msg", "errorcode", "failcode",
+	"message", "msg", "errorcode", "failcode", "finishreason", "blockreason",
 }
 
 // said returns what an object says in words, one text after the other. "success" is no reason.
 func (n *node) said() (texts []string) {
 	for _, name := range reasons {
 		value := n.get(name)
-		if inner := value.object(); inner != nil && inner != n {
-			value = inner.get("message", "msg", "reason")
+		text := value.scalar()
+		if inner := value.object(); inner != nil {
+			if said := inner.said(); len(said) > 0 {
+				texts = append(texts, said...)
+				continue
+			}
+			text = value.text
 		}
-		if text := value.scalar(); strings.Trim(text, "0123456789.-") != "" && stateWords[fold(text)] != Succeeded {
+		if strings.Trim(text, "0123456789.-") != "" && stateWords[fold(text)] != Succeeded {
 			texts = append(texts, text)
 		}
 	}
