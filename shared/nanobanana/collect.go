@@ -37,6 +37,11 @@ func isEcho(key string) bool {
 	return key == "imageurls" || mentions(key, []string{"param", "prompt"})
 }
 
+// isSupplied reports the same, and whether what stands there may repeat what the order supplied.
+func isSupplied(key string) bool {
+	return isEcho(key) || mentions(key, []string{"input", "callback", "hook"})
+}
+
 func mentions(key string, words []string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(key, word) })
 }
@@ -246,7 +251,7 @@ func (c *collector) supplied(n *node) {
 		return
 	}
 	for _, m := range n.members {
-		if isEcho(m.key) || mentions(m.key, []string{"input", "callback", "hook"}) {
+		if isSupplied(m.key) {
 			c.echo(m.value)
 		} else {
 			c.supplied(m.value)

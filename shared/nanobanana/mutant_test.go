@@ -220,7 +220,7 @@ func (m *mutant) links() {
 	m.note("%d %s links in %s %s", n, kind, container, name)
 }
 
-// wrappers are names that tell nothing: what stands in them needs a telling name of its own.
+// wrappers are names that mention no result: what stands in them needs a telling name of its own.
 var wrappers = []string{"payload", "media", "assets", "content", "body"}
 
 // value is one of the forms in which links are written down.

@@ -82,12 +82,6 @@ func (a answer) taskID() string {
 	return a.root.taskID()
 }
 
-// code returns the envelope's code, 0 where it has none: it is then not well-formed.
-func (a answer) code() int {
-	code, _ := a.root.get("code").integer()
-	return code
-}
-
 // search finds the object that names the task asked for, else the first of those that name one
 // least deep.
 type search struct {
@@ -110,7 +104,7 @@ func (s *search) visit(n *node, depth int) {
 		}
 	}
 	for _, m := range n.members {
-		if !isStranger(m.key) {
+		if !isSupplied(m.key) {
 			s.visit(m.value, depth+1)
 		}
 	}
@@ -165,8 +159,8 @@ func (a answer) state(places []*node) (state State, firm bool) {
 	return Unstated, false
 }
 
-// state is what an object states. What is known must agree. Beside a value that is not known only
-// a success counts: nothing is lost by it.
+// state is what an object states. Values that are known must agree. Where one is not known, the
+// others count only if they state a success: nothing is lost by it.
 func (n *node) state() (state State, firm bool) {
 	state = Unstated
 	unknown := false

@@ -29,6 +29,7 @@ func TestRecordInOtherShapes(t *testing.T) {
 		`{"code":200,"data":{"data":{` + success + `}}}`,
 		`{"code":200,"data":{"record":{` + success + `}}}`,
 		`{"code":200,"result":{` + success + `}}`,
+		`{"code":200,"data":{"docs":[{` + success + `}]}}`,
 		`{"code":200,"data":{"total":2,"records":[{"taskId":"other","successFlag":3,"resultUrls":["https://h/other.png"]},{` + success + `}]}}`,
 		`{"code":200,"status":"failed","successFlag":3,"data":{` + success + `}}`,
 		`{"code":200,"data":{"code":200,"status":"running","data":{` + success + `}}}`,

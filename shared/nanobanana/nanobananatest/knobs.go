@@ -64,7 +64,7 @@ type Knobs struct {
 type Sending struct {
 	Status   int                 `json:"status,omitempty"`   // 206 with a Content-Range that covers the whole
 	Gzip     bool                `json:"gzip,omitempty"`     // packed, asked for or not
-	Encoding string              `json:"encoding,omitempty"` // what the header says; empty: the truth
+	Encoding string              `json:"encoding,omitempty"` // the header of that name; empty: the truth
 	Change   func([]byte) []byte `json:"-"`                  // makes other bytes of them, such as [NoEnd]
 }
 

@@ -157,7 +157,7 @@ func words(data object) any {
 	return data
 }
 
-// conflicting states the opposite of its flag beside it.
+// conflicting also states the opposite of its flag.
 func conflicting(data object) any {
 	data["state"] = "success"
 	if fmt.Sprint(data["successFlag"]) == "1" {
