@@ -84,10 +84,12 @@ func TestParseCallbackTakesLinearTime(t *testing.T) {
 	const size = 1 << 20
 	depth := strings.Repeat("[", 9000) + strings.Repeat("]", 9000)
 	for name, value := range map[string]string{
-		"commas": `"` + strings.Repeat(",", size) + `"`,
-		"URLs":   `"` + strings.Repeat("https://h,", size/10) + `"`,
-		"depth":  "[" + strings.TrimSuffix(strings.Repeat(depth+",", size/len(depth)), ",") + "]",
-		"words":  `"` + strings.Repeat("unable image failed credits ", size/28) + `"`,
+		"commas":  `"` + strings.Repeat(",", size) + `"`,
+		"URLs":    `"` + strings.Repeat("https://h,", size/10) + `"`,
+		"depth":   "[" + strings.TrimSuffix(strings.Repeat(depth+",", size/len(depth)), ",") + "]",
+		"numbers": "[" + strings.Repeat("1,", size/2) + "1]",
+		"paths":   `"` + strings.Repeat("/a ", size/3) + `"`,
+		"words":   `"` + strings.Repeat("unable image failed credits ", size/28) + `"`,
 	} {
 		start := time.Now()
 		body := `{"code":500,"msg":` + value + `,"data":{"taskId":"a","resultImageUrl":` + value + `}}`
