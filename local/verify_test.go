@@ -24,7 +24,7 @@ type account struct {
 }
 
 // quick are waits that a test can bear; the poll's is in its environment.
-var quick = pace{Task: 20 * time.Second, Callbacks: 5 * time.Second, Balance: 20 * time.Second, Ask: time.Millisecond}
+var quick = pace{Task: time.Minute, Callbacks: time.Minute, Balance: time.Minute, Ask: time.Millisecond}
 
 func newAccount(t *testing.T, adjust func(*nanobananatest.Knobs)) *account {
 	t.Helper()
@@ -140,7 +140,7 @@ func (x table) row(what, seen, set string) {
 
 func TestVerify(t *testing.T) {
 	a := newAccount(t, nil)
-	o := a.options(t, map[string]string{"POLL_EVERY": "600ms"})
+	o := a.options(t, map[string]string{"POLL_EVERY": "1500ms"})
 	got := a.verify(t.Context(), t, o)
 	if got.err != nil {
 		t.Error(got.err)
