@@ -31,16 +31,16 @@ var layers = [][]string{
 // linked are the modules of others that a function links, beside Lambda's own
 // and the SDK's core.
 var linked = map[string][]string{
-	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "x/time"},
+	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "x/text", "x/time"},
 	"tasks":    {"dynamodb", "go-jose", "json", "secretsmanager"},
-	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "standard-webhooks", "x/time"},
-	"callback": {"dynamodb", "json", "secretsmanager", "x/time"},
+	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "standard-webhooks", "x/text", "x/time"},
+	"callback": {"dynamodb", "json", "secretsmanager", "x/text", "x/time"},
 	"images":   {"json", "secretsmanager"},
 	"uploads":  {"go-jose", "json", "secretsmanager"},
-	"sweep":    {"dynamodb", "json", "secretsmanager", "x/time"},
-	"ingest":   {"dynamodb", "json", "s3", "x/image", "x/time"},
+	"sweep":    {"dynamodb", "json", "secretsmanager", "x/text", "x/time"},
+	"ingest":   {"dynamodb", "json", "s3", "x/image", "x/text", "x/time"},
 	"mcp": {"dynamodb", "github.com/google/jsonschema-go", "github.com/segmentio/asm", "github.com/segmentio/encoding", "github.com/yosida95/uritemplate/v3",
-		"go-jose", "json", "mcp", "secretsmanager", "standard-webhooks", "x/oauth2", "x/sync", "x/sys", "x/time"},
+		"go-jose", "json", "mcp", "secretsmanager", "standard-webhooks", "x/oauth2", "x/sync", "x/sys", "x/text", "x/time"},
 	"notify": {"dynamodb", "json", "secretsmanager", "standard-webhooks"},
 }
 

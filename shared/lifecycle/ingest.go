@@ -66,7 +66,7 @@ func (g *Ingester) store(ctx context.Context, t *task.Task) error {
 	case t.Whole(images):
 		faults = nil // of a link that is not needed any more
 	}
-	stored, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
+	stored, err := journal{g.Store, g.Log}.update(ctx, t, nil, func(x *task.Task) error {
 		if !x.Whole(images) && !x.LastWake {
 			return nil // it has learned of more since: that write's stream record does them
 		}

@@ -78,8 +78,11 @@ func CallbackMessage(id string, attempt int) string {
 // some URL, and RFC 2606 keeps this one from ever being anybody's.
 const nowhere = "https://callbacks.invalid"
 
+// callbacksPath is what the paths of all callback addresses begin with.
+const callbacksPath = "/v1/callbacks/"
+
 func callbackPath(id string, attempt int) string {
-	return "/v1/callbacks/" + id + "/" + strconv.Itoa(attempt) + "/"
+	return callbacksPath + id + "/" + strconv.Itoa(attempt) + "/"
 }
 
 // base is where callbacks and image links of a task go that was submitted at
@@ -102,4 +105,9 @@ func (s *Service) callbackURL(t *task.Task, keys config.Keys) string {
 
 func (s *Service) log(ctx context.Context, level slog.Level, t *task.Task, text string, args ...any) {
 	s.Log.Log(ctx, level, text, append(args, "task", t.ID, "status", t.Status, "attempt", t.Attempt)...)
+}
+
+// update is the gate through which the Service writes rows.
+func (s *Service) update(ctx context.Context, t *task.Task, said *word, change func(*task.Task) error) (*task.Task, error) {
+	return journal{s.Store, s.Log}.update(ctx, t, said, change)
 }

@@ -15,29 +15,30 @@ import (
 // the answer could not be written.
 func (s *Service) post(ctx context.Context, t *task.Task, ins inputs) (*task.Task, error) {
 	attempt := t.Attempt
-	answer, ok := s.submit(ctx, t, ins)
+	answer, said, ok := s.submit(ctx, t, ins)
 	if !ok {
 		answer = func(x *task.Task) error { return x.NotPosted(s.Now(), attempt) }
 	}
-	return s.keep(ctx, t, answer)
+	return s.keep(ctx, t, said, answer)
 }
 
-// submit makes the POST. ok is false if none was started.
-func (s *Service) submit(ctx context.Context, t *task.Task, ins inputs) (answer func(*task.Task) error, ok bool) {
+// submit makes the POST, and returns what to write of its answer, with what
+// the provider said. ok is false if none was started.
+func (s *Service) submit(ctx context.Context, t *task.Task, ins inputs) (answer func(*task.Task) error, said *word, ok bool) {
 	attempt := t.Attempt
 	secret, err := s.Secrets.Current(ctx)
 	if err != nil {
 		s.log(ctx, slog.LevelError, t, "no attempt: the secret cannot be read", "error", err)
-		return nil, false
+		return nil, nil, false
 	}
 	urls, err := s.urls(ctx, ins)
 	if err != nil {
 		s.log(ctx, slog.LevelError, t, "no attempt: an input image cannot be linked", "error", err)
-		return nil, false
+		return nil, nil, false
 	}
 	if !timeLeft(ctx, submitTime) {
 		s.log(ctx, slog.LevelWarn, t, "no attempt: too little time left")
-		return nil, false
+		return nil, nil, false
 	}
 	id, err := s.Provider.Submit(ctx, string(secret.APIKey), nanobanana.Request{
 		Model: t.Model, Prompt: t.Prompt, ImageURLs: urls, NumImages: t.NumImages,
@@ -45,24 +46,24 @@ func (s *Service) submit(ctx context.Context, t *task.Task, ins inputs) (answer 
 		CallbackURL: s.callbackURL(t, secret.CallbackKeys),
 	})
 	if err == nil {
-		return func(x *task.Task) error { return x.Accepted(s.Rules, s.Now(), attempt, id) }, true
+		return func(x *task.Task) error { return x.Accepted(s.Rules, s.Now(), attempt, id) }, nil, true
 	}
-	refusal, certain := s.refusal(ctx, err, string(secret.APIKey))
+	refusal, certain := s.refusal(ctx, t, err, string(secret.APIKey))
 	s.log(ctx, slog.LevelWarn, t, "the provider did not take it", "certain", certain, "error", err)
 	if !certain {
-		return func(x *task.Task) error { return x.Silence(s.Rules, s.Now(), attempt) }, true
+		return func(x *task.Task) error { return x.Silence(s.Rules, s.Now(), attempt) }, nil, true
 	}
-	return func(x *task.Task) error { return x.Refused(s.Rules, s.Now(), attempt, refusal) }, true
+	return func(x *task.Task) error { return x.Refused(s.Rules, s.Now(), attempt, refusal) }, wordOf(err), true
 }
 
 // refusal reads a failed POST. It is certain only where the provider certainly
 // did not accept it.
-func (s *Service) refusal(ctx context.Context, err error, key string) (r task.Refusal, certain bool) {
+func (s *Service) refusal(ctx context.Context, t *task.Task, err error, key string) (r task.Refusal, certain bool) {
 	var e *nanobanana.Error
 	if !errors.As(err, &e) || !e.Certain() {
 		return task.Refusal{}, false
 	}
-	r = task.Refusal{Code: failureCode(e.Reason), RetryAfter: e.RetryAfter}
+	r = task.Refusal{Code: failureCode(t, e.Reason), RetryAfter: e.RetryAfter}
 	switch e.Reason {
 	case nanobanana.NotConnected, nanobanana.RateLimited, nanobanana.Maintenance:
 		r.Again = task.Later
@@ -80,8 +81,12 @@ func (s *Service) refusal(ctx context.Context, err error, key string) (r task.Re
 	return r, true
 }
 
-// failureCode is what a reason of the provider's is called here.
-func failureCode(r nanobanana.Reason) task.Code {
+// failureCode is what a reason of the provider's is called here, where it is
+// about t.
+func failureCode(t *task.Task, r nanobanana.Reason) task.Code {
+	if r == nanobanana.InputImage && len(t.ImageURLs) == 0 {
+		r = nanobanana.GenerationFailed // it has none: the provider speaks of its own
+	}
 	switch r {
 	case nanobanana.Policy:
 		return task.CodeContentPolicy
@@ -108,11 +113,11 @@ func failureCode(r nanobanana.Reason) task.Code {
 const keepFor = 5 * time.Second
 
 // keep writes what the provider answered, which nobody will say again.
-func (s *Service) keep(ctx context.Context, t *task.Task, answer func(*task.Task) error) (*task.Task, error) {
+func (s *Service) keep(ctx context.Context, t *task.Task, said *word, answer func(*task.Task) error) (*task.Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, keepFor)
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
-		stands, err := task.Update(ctx, s.Store, t, answer)
+		stands, err := s.update(ctx, t, said, answer)
 		if err == nil || errors.Is(err, task.ErrForeign) {
 			return stands, err
 		}

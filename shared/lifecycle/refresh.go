@@ -31,7 +31,7 @@ func (s *Service) Refresh(ctx context.Context, id string, reading func() bool) e
 	case task.NextWake:
 		_, err = s.wake(ctx, t, reading)
 	default:
-		_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
+		_, err = s.update(ctx, t, nil, func(x *task.Task) error {
 			switch x.Next(s.Now()) {
 			case task.NextSilence:
 				return x.Silence(s.Rules, s.Now(), x.Attempt)
@@ -81,7 +81,7 @@ func (s *Service) resubmit(ctx context.Context, t *task.Task) (*task.Task, error
 			// A picture of the owner's that the edit starts from is gone.
 			s.log(ctx, slog.LevelInfo, begun, "an input image is gone")
 			attempt := begun.Attempt
-			return s.keep(ctx, begun, func(x *task.Task) error {
+			return s.keep(ctx, begun, nil, func(x *task.Task) error {
 				return x.Refused(s.Rules, s.Now(), attempt, task.Refusal{Code: task.CodeInputImageUnusable})
 			})
 		}
@@ -93,7 +93,7 @@ func (s *Service) resubmit(ctx context.Context, t *task.Task) (*task.Task, error
 // links where it may.
 func (s *Service) wake(ctx context.Context, t *task.Task, reading func() bool) (*task.Task, error) {
 	var givenUp bool
-	t, err := s.claimed(ctx, t, func(x *task.Task) (task.Claim, bool, error) {
+	t, err := s.claimed(ctx, t, sweepRead, func(x *task.Task) (task.Claim, bool, error) {
 		notice := x.Work == task.Notify
 		c, ok, err := x.Wake(s.Rules, s.Now())
 		givenUp = notice && x.Work == ""

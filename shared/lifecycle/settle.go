@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
@@ -25,8 +24,8 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 	case err != nil:
 		return unavailable(err)
 	}
-	hint := readHint(body)
-	t, err = s.claimed(ctx, t, func(x *task.Task) (c task.Claim, ok bool, err error) {
+	hint := s.readHint(t, body)
+	t, err = s.claimed(ctx, t, settleRead, func(x *task.Task) (c task.Claim, ok bool, err error) {
 		woken, err := x.Heard(s.Rules, s.Now(), attempt, hint)
 		if err != nil || !woken {
 			return task.Claim{}, false, err
@@ -45,8 +44,12 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 	return nil
 }
 
+// settleRead is how long a callback waits for the record that it is about: the
+// provider gives a callback up after 15 s, and a read that failed comes again.
+const settleRead = 5 * time.Second
+
 // readHint puts a callback's body in our terms.
-func readHint(body []byte) task.Hint {
+func (s *Service) readHint(t *task.Task, body []byte) task.Hint {
 	cb, err := nanobanana.ParseCallback(body)
 	if err != nil {
 		return task.Hint{}
@@ -54,9 +57,10 @@ func readHint(body []byte) task.Hint {
 	h := task.Hint{ProviderID: cb.TaskID}
 	switch {
 	case cb.Success:
-		h.Success, h.URLs = true, cb.URLs
+		h.URLs = s.notOurs(t, cb.URLs)
+		h.Success = len(h.URLs) > 0
 	case cb.Final:
-		h.Failure = failureCode(cb.Reason)
+		h.Failure = failureCode(t, cb.Reason)
 		h.Bars = cb.Code == 400 || cb.Reason == nanobanana.Policy
 	}
 	return h
@@ -67,11 +71,11 @@ func readHint(body []byte) task.Hint {
 const readTime = 12 * time.Second
 
 // claimed writes a change that may claim a read of the task's record, and if
-// it did, reads it and writes down what it said.
-func (s *Service) claimed(ctx context.Context, t *task.Task, change func(*task.Task) (task.Claim, bool, error)) (*task.Task, error) {
+// it did, reads it, for as long as wait, and writes down what it said.
+func (s *Service) claimed(ctx context.Context, t *task.Task, wait time.Duration, change func(*task.Task) (task.Claim, bool, error)) (*task.Task, error) {
 	var claim task.Claim
 	var ok bool
-	t, err := task.Update(ctx, s.Store, t, func(x *task.Task) (err error) {
+	t, err := s.update(ctx, t, nil, func(x *task.Task) (err error) {
 		claim, ok, err = change(x)
 		return err
 	})
@@ -81,42 +85,69 @@ func (s *Service) claimed(ctx context.Context, t *task.Task, change func(*task.T
 	if s.Now().Sub(claim.At) >= task.ClaimLife {
 		return t, nil // too late to be sure that nobody else reads: the next claim does
 	}
-	record := s.record(ctx, t, claim)
-	return task.Update(ctx, s.Store, t, func(x *task.Task) error {
+	record, said := s.record(ctx, t, claim, wait)
+	var was task.Doubt
+	t, err = s.update(ctx, t, said, func(x *task.Task) error {
+		was = x.Doubt
 		return x.Learn(s.Rules, s.Now(), claim, record)
 	})
+	if doubt := t.Doubt; err == nil && doubt != "" && doubt != was {
+		s.log(ctx, slog.LevelError, t, "a record came that cannot be used; the task waits for a better one, or for a callback's word",
+			"event", EventDoubt, "doubt", doubt, "providerCode", said.code, "recordShape", said.shape)
+	}
+	return t, err
 }
+
+// EventDoubt is the attribute "event" of the log line about a record that came
+// and cannot be used.
+const EventDoubt = "record_unusable"
+
+// sweepRead is how long a sweep waits for a record: as long as the client does.
+const sweepRead = 0
 
 // read reads the task's record, if it may be read now.
 func (s *Service) read(ctx context.Context, t *task.Task) (*task.Task, error) {
-	return s.claimed(ctx, t, func(x *task.Task) (task.Claim, bool, error) {
+	return s.claimed(ctx, t, sweepRead, func(x *task.Task) (task.Claim, bool, error) {
 		c, ok := x.Claim(s.Rules, s.Now())
 		return c, ok, nil
 	})
 }
 
 // record asks the provider and puts its word in our terms.
-func (s *Service) record(ctx context.Context, t *task.Task, c task.Claim) task.Record {
+func (s *Service) record(ctx context.Context, t *task.Task, c task.Claim, wait time.Duration) (task.Record, *word) {
 	secret, err := s.Secrets.Current(ctx)
 	if err != nil {
 		s.log(ctx, slog.LevelError, t, "no record: the secret cannot be read", "error", err)
-		return task.Record{}
+		return task.Record{}, &word{}
 	}
-	r, err := s.Provider.Record(ctx, string(secret.APIKey), c.ProviderID)
+	asking := ctx
+	if wait > 0 {
+		var cancel context.CancelFunc
+		asking, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
+	r, err := s.Provider.Record(asking, string(secret.APIKey), c.ProviderID)
 	if err != nil {
-		s.unreadable(ctx, t, err)
-		return task.Record{}
+		return s.unreadable(ctx, t, err)
 	}
-	record := task.Record{Match: match(t, r.Params), URLs: r.URLs}
+	record := task.Record{Match: match(t, c.ProviderID, r, secret.CallbackKeys)}
+	record.URLs, record.Guessed = s.links(t, r)
 	switch r.State {
 	case nanobanana.Succeeded:
 		record.State = task.Made
 	case nanobanana.Failed:
-		record.State, record.Code, record.Retry = task.Broken, failureCode(r.Reason), r.Retryable
-	default:
+		record.State, record.Code, record.Retry = task.Broken, failureCode(t, r.Reason), r.Retryable
+	case nanobanana.Running:
 		record.State = task.Running
+	case nanobanana.Unstated:
+		record.State = task.Unclear
+		if len(record.URLs) > 0 && !record.Guessed {
+			record.State = task.Unstated
+		}
+	default:
+		record.State = task.Unclear
 	}
-	return record
+	return record, &word{code: r.ErrorCode, text: r.Words, shape: r.Shape}
 }
 
 // keyRest is how old a secret may be that was read after a refused key, where
@@ -126,12 +157,14 @@ const keyRest = 5 * time.Second
 // maxPause bounds how long one 429 keeps sweeps from reading records.
 const maxPause = 5 * time.Minute
 
-// unreadable does what a failed read asks for beside the task.
-func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) {
+// unreadable does what a failed read asks for beside the task. An answer that
+// was none of the provider's is as good as no answer; one that was, and is no
+// record that anybody can read, is in doubt.
+func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) (task.Record, *word) {
 	s.log(ctx, slog.LevelWarn, t, "the record could not be read", "error", err)
 	var e *nanobanana.Error
 	if !errors.As(err, &e) {
-		return
+		return task.Record{}, &word{}
 	}
 	switch e.Reason {
 	case nanobanana.RateLimited:
@@ -148,19 +181,8 @@ func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) {
 			s.Log.ErrorContext(ctx, "the secret could not be read again", "error", err)
 		}
 	}
-}
-
-// match compares the request that a record repeats with the task's attempt.
-func match(t *task.Task, p nanobanana.Params) task.Match {
-	_, path, found := strings.Cut(p.CallbackURL, "/v1/callbacks/")
-	ours := strings.HasPrefix("/v1/callbacks/"+path, callbackPath(t.ID, t.Attempt))
-	switch {
-	case p.CallbackURL != "" && (!found || !ours):
-		return task.Contradicts
-	case p.Prompt != "" && strings.TrimSpace(p.Prompt) != t.Prompt:
-		return task.Contradicts
-	case p.CallbackURL != "":
-		return task.Names
+	if e.Reason == nanobanana.Unreadable && e.Shape != "" {
+		return task.Record{State: task.Unclear}, wordOf(err)
 	}
-	return task.Silent
+	return task.Record{}, wordOf(err)
 }

@@ -25,7 +25,7 @@ func (t *Task) Accepted(r Rules, now time.Time, attempt int, providerID string) 
 			// The id was known from a callback alone. Our own answer is
 			// taken as it is, and what the other id's record said with it.
 			t.attach(providerID)
-			t.URLs, t.ShortAt, t.UnreadableSince = nil, time.Time{}, time.Time{}
+			t.forget()
 			t.due(t.earliestRead(r, now))
 		}
 	default: // Waiting, Storing: its record came first
@@ -40,7 +40,7 @@ func (t *Task) attach(id string) {
 	t.ProviderID = id
 	t.Refusals, t.FirstRefusal, t.Setback = 0, time.Time{}, ""
 	if t.Hint != nil && t.Hint.ProviderID != "" && t.Hint.ProviderID != id {
-		t.Hint, t.UnreadableSince = nil, time.Time{}
+		t.Hint, t.UnreadableSince, t.Doubt = nil, time.Time{}, ""
 	}
 }
 

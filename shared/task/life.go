@@ -146,7 +146,8 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 		return err
 	}
 	t.EndedAt = now
-	t.Hint, t.URLs = nil, nil // links die; what came of them is in Images
+	t.Hint = nil
+	t.forget() // links die; what came of them is in Images
 	t.Deadline, t.DueAt = time.Time{}, time.Time{}
 	if r.Notify {
 		t.setWork(Notify, now)
@@ -172,8 +173,15 @@ func (t *Task) beginAttempt(now time.Time) {
 	t.Attempt++
 	t.Charges = append(t.Charges, ChargeDoubtful) // nobody knows, until somebody does
 	t.ProviderID = ""
-	t.AcceptedAt, t.UnreadableSince, t.ShortAt = time.Time{}, time.Time{}, time.Time{}
-	t.Hint, t.URLs = nil, nil
+	t.AcceptedAt = time.Time{}
+	t.Hint = nil
+	t.forget()
+}
+
+// forget drops what records said.
+func (t *Task) forget() {
+	t.URLs, t.Guessed, t.Spares, t.Reread = nil, false, nil, time.Time{}
+	t.ShortAt, t.UnreadableSince, t.Doubt = time.Time{}, time.Time{}, ""
 }
 
 func (t *Task) charge() Charge     { return t.Charges[t.Attempt-1] }

@@ -38,6 +38,9 @@ func (t *Task) Heard(r Rules, now time.Time, attempt int, h Hint) (woken bool, e
 			return false, nil // nothing to find its record by
 		}
 	case Generating:
+	case Storing:
+		t.spare(r, &h)
+		return false, nil
 	default:
 		return false, nil
 	}
@@ -80,6 +83,31 @@ func (r Rules) merge(old *Hint, h Hint) *Hint {
 // trusted says whether a result may be fetched on a callback's word alone.
 func (r Rules) trusted(urls []string) bool {
 	return len(urls) > 0 && !slices.ContainsFunc(urls, func(u string) bool { return !r.ResultHosts(u) })
+}
+
+// maxSpares bounds how many links of callbacks a row keeps.
+const maxSpares = 8
+
+// spare keeps the links of a callback that named the task's own provider id,
+// as far as a callback's word is trusted: see Standins.
+func (t *Task) spare(r Rules, h *Hint) {
+	if h == nil || !h.Success || t.ProviderID == "" || h.ProviderID != t.ProviderID {
+		return
+	}
+	for _, u := range h.URLs {
+		if len(t.Spares) < maxSpares && r.ResultHosts(u) && !slices.Contains(t.URLs, u) && !slices.Contains(t.Spares, u) {
+			t.Spares = append(t.Spares, u)
+		}
+	}
+}
+
+// Standins are links that may stand in for one of URLs that still fails after
+// the record was asked for fresh ones.
+func (t *Task) Standins() []string {
+	if t.Reread.IsZero() && !t.LastWake {
+		return nil
+	}
+	return t.Spares
 }
 
 // Findable says whether the record that tells of the task can be found: false
@@ -158,31 +186,64 @@ type State int
 // The kinds of State.
 const (
 	Unreadable State = iota
+	Unclear          // made, but without a link, or in a state that nobody knows
+	Unstated         // in no state, but with links to pictures
 	Running
 	Made
 	Broken
 )
 
-// Match says whether the request that a record repeats is the attempt's.
+// Match says whether a record is the attempt's.
 type Match int
 
 // The kinds of Match.
 const (
 	Silent      Match = iota // it repeats nothing that tells
-	Contradicts              // another callback URL or prompt
-	Names                    // the attempt's own callback URL
+	Contradicts              // it is another task's
+	Names                    // it repeats the attempt's own callback address
 )
 
 // Record is the provider's word on an attempt, in our terms.
 type Record struct {
-	State State
-	Match Match
-	URLs  []string // of Made; empty is no success yet
-	Code  Code     // of Broken
+	State   State
+	Match   Match
+	URLs    []string // of Made and Unstated
+	Guessed bool     // URLs may be other links than those to the pictures
+	Code    Code     // of Broken
 	// Retry says of Broken that another generation may end better: its
 	// error code is 500 or 501, and its text names no other cause.
 	Retry bool
 }
+
+// Doubt says why the last records that came could not be used. It is a stored
+// word.
+type Doubt string
+
+// The kinds of Doubt.
+const (
+	DoubtUnclear  Doubt = "unclear"  // Unclear
+	DoubtUnstated Doubt = "unstated" // Unstated
+	DoubtForeign  Doubt = "foreign"  // it contradicts
+)
+
+// doubt says why a record cannot be used, or nothing.
+func (rec Record) doubt() Doubt {
+	switch {
+	case rec.State == Unreadable:
+		return ""
+	case rec.Match == Contradicts:
+		return DoubtForeign
+	case rec.State == Unclear, rec.State == Made && len(rec.URLs) == 0:
+		return DoubtUnclear
+	case rec.State == Unstated:
+		return DoubtUnstated
+	}
+	return ""
+}
+
+// Proved reports whether the provider id is certainly the current attempt's:
+// our own answer brought it, or its record repeats our callback address.
+func (t *Task) Proved() bool { return t.ProviderID != "" && t.charge() == ChargeSure }
 
 // Learn applies what a claimed read found.
 func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
@@ -190,24 +251,15 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 	if c.Attempt != t.Attempt || c.ProviderID == "" || c.ProviderID != t.recordID() {
 		return nil
 	}
-	if t.Status == Storing { // a wake's read, for fresh links
-		if rec.Match == Names {
-			t.setCharge(ChargeSure)
-		}
-		if rec.State == Made && len(rec.URLs) >= t.enough() {
-			t.URLs = rec.URLs
-		}
+	if t.Status == Storing {
+		t.relearn(now, rec)
 		return nil
 	}
 	late := !c.At.Before(t.Deadline)
 	// A read claimed before the short record came is not the one after it.
 	last := late || !t.ShortAt.IsZero() && !c.At.Before(t.ShortAt.Add(retryGeneration))
-	if rec.State == Unreadable {
-		return t.learnNothing(r, now, late, last)
-	}
-	t.UnreadableSince = time.Time{}
-	if t.ProviderID == "" && rec.Match == Contradicts {
-		t.Hint = nil
+	if t.ProviderID == "" && rec.Match == Contradicts && rec.State != Unreadable {
+		t.Hint, t.UnreadableSince, t.Doubt = nil, time.Time{}, ""
 		t.due(t.Deadline)
 		if late {
 			return t.expire(r, now)
@@ -217,40 +269,79 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 	if rec.Match == Names {
 		t.setCharge(ChargeSure)
 	}
+	if rec.State == Unstated && rec.doubt() == t.Doubt && t.blind(r, now) {
+		rec.State = Made // it says so again, and nothing else
+	}
+	if doubt := rec.doubt(); rec.State == Unreadable || doubt != "" {
+		if t.Status == Unconfirmed && rec.Match == Names {
+			t.attach(c.ProviderID) // whatever else it says, it is ours
+			t.Generations++
+			if err := t.confirm(r, now); err != nil {
+				return err
+			}
+			late, last = false, false
+		}
+		return t.learnNothing(r, now, doubt, late, last)
+	}
+	t.UnreadableSince, t.Doubt = time.Time{}, ""
 	if t.ProviderID == "" {
 		t.attach(c.ProviderID)
 		t.Generations++
 	}
 	if rec.State == Made {
-		t.see(rec.URLs)
+		t.see(rec.URLs, rec.Guessed)
 	}
 	short := len(t.URLs) < t.NumImages
 	switch {
 	case len(t.URLs) > 0 && (!short || last):
-		return t.store(byRecord, now)
+		return t.store(r, byRecord, now)
 	case rec.State == Broken && len(t.URLs) == 0:
 		return t.broke(r, now, rec)
 	}
 	return t.keepReading(r, now, late)
 }
 
+// relearn applies a wake's read, which looks for fresh links.
+func (t *Task) relearn(now time.Time, rec Record) {
+	t.Reread = now
+	if rec.State == Unreadable || rec.Match == Contradicts {
+		return
+	}
+	if rec.Match == Names {
+		t.setCharge(ChargeSure)
+	}
+	if rec.State == Made && len(rec.URLs) >= t.enough() && (t.Guessed || !rec.Guessed) {
+		t.URLs, t.Guessed = rec.URLs, rec.Guessed
+	}
+}
+
 // keepReading leaves the task Generating: its record is no success yet, or
 // has fewer URLs than were asked for.
 func (t *Task) keepReading(r Rules, now time.Time, late bool) error {
-	if t.Status == Unconfirmed {
-		due := t.DueAt
-		if err := t.move(byRecord, Generating, now, generatingWindow); err != nil {
+	switch {
+	case t.Status == Unconfirmed:
+		if err := t.confirm(r, now); err != nil {
 			return err
 		}
-		t.AcceptedAt = now // as far as we know
-		t.due(maxTime(due, now.Add(r.Poll)))
-	} else if late {
+	case late:
 		return t.expire(r, now)
 	}
 	if len(t.URLs) > 0 && t.ShortAt.IsZero() {
 		t.ShortAt = now
 		t.due(now.Add(retryGeneration))
 	}
+	return nil
+}
+
+// confirm makes a task Generating whose id only a callback named: its record
+// is there to be read.
+func (t *Task) confirm(r Rules, now time.Time) error {
+	due := t.DueAt
+	if err := t.move(byRecord, Generating, now, generatingWindow); err != nil {
+		return err
+	}
+	t.AcceptedAt = now // as far as we know
+	t.due(maxTime(due, now.Add(r.Poll)))
 	return nil
 }
 
@@ -261,23 +352,34 @@ func maxTime(a, b time.Time) time.Time {
 	return b
 }
 
-// learnNothing applies a failed read; last says that a short record is not
-// read again after it.
-func (t *Task) learnNothing(r Rules, now time.Time, late, last bool) error {
+// blind reports whether records could not be used for so long that a callback
+// counts alone.
+func (t *Task) blind(r Rules, now time.Time) bool {
+	return !t.UnreadableSince.IsZero() && now.Sub(t.UnreadableSince) >= r.UnreadableAfter
+}
+
+// learnNothing applies a read that failed, or whose record cannot be used for
+// doubt; last says that a short record is not read again after it.
+func (t *Task) learnNothing(r Rules, now time.Time, doubt Doubt, late, last bool) error {
 	if t.UnreadableSince.IsZero() {
 		t.UnreadableSince = now
 	}
-	blind := now.Sub(t.UnreadableSince) >= r.UnreadableAfter
+	if doubt != "" {
+		t.Doubt = doubt
+	}
 	h := t.Hint
+	if t.Doubt != "" && !t.Proved() {
+		h = nil // it may speak of the task that the record is of
+	}
 	switch {
 	case len(t.URLs) > 0 && last:
-		return t.store(byRecord, now)
-	case !blind || h == nil && !late:
+		return t.store(r, byRecord, now)
+	case !t.blind(r, now) || h == nil && !late:
 		return nil
 	case h != nil && h.Success && r.trusted(h.URLs):
 		t.attachDoubtful()
-		t.see(h.URLs)
-		return t.store(byHint, now)
+		t.see(h.URLs, false)
+		return t.store(r, byHint, now)
 	case h != nil && h.Failure != "":
 		t.attachDoubtful()
 		return t.fail(r, byHint, t.cause(h.Failure), now)
@@ -294,8 +396,15 @@ func (t *Task) attachDoubtful() {
 	}
 }
 
-// see adds result URLs, in order and without repeats.
-func (t *Task) see(urls []string) {
+// see adds result URLs, in order and without repeats. Guesses make room for
+// URLs that are none.
+func (t *Task) see(urls []string, guessed bool) {
+	switch {
+	case len(t.URLs) == 0, t.Guessed && !guessed:
+		t.URLs, t.Guessed = nil, guessed
+	case guessed && !t.Guessed:
+		return
+	}
 	for _, u := range urls {
 		if !slices.Contains(t.URLs, u) {
 			t.URLs = append(t.URLs, u)
@@ -304,10 +413,12 @@ func (t *Task) see(urls []string) {
 }
 
 // store hands the task over to ingest.
-func (t *Task) store(by event, now time.Time) error {
+func (t *Task) store(r Rules, by event, now time.Time) error {
 	if err := t.move(by, Storing, now, storingWindow); err != nil {
 		return err
 	}
+	t.Spares, t.Reread = nil, time.Time{}
+	t.spare(r, t.Hint)
 	t.Hint = nil
 	t.setWork(Ingest, now)
 	return nil
@@ -349,8 +460,11 @@ func (t *Task) cause(code Code) Code {
 
 // expire ends a task at its deadline, its record read once more.
 func (t *Task) expire(r Rules, now time.Time) error {
-	if t.Status == Unconfirmed {
+	switch {
+	case t.Status == Unconfirmed:
 		return t.fail(r, byDeadline, CodeOutcomeUnknown, now)
+	case t.Doubt == DoubtUnclear, t.Doubt == DoubtUnstated:
+		return t.fail(r, byDeadline, CodeImageUnavailable, now) // it was made, for all that anybody can tell
 	}
 	return t.fail(r, byDeadline, CodeTimedOut, now)
 }

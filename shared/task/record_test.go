@@ -114,7 +114,7 @@ func TestASuccessWithoutURLIsNoSuccessYet(t *testing.T) {
 	equal(t, "due", h.DueAt, h.now.Add(36*time.Second))
 	h.now = h.Deadline
 	h.read(empty)
-	equal(t, "at the deadline", h.Failure, CodeTimedOut)
+	equal(t, "at the deadline", h.Failure, CodeImageUnavailable)
 }
 
 func TestURLsOfARecordMayBeOfAnyHost(t *testing.T) {

@@ -98,10 +98,14 @@ type Task struct {
 	AcceptedAt      time.Time `json:"acceptedAt,omitzero"`
 	ReadAt          time.Time `json:"readAt,omitzero"`          // when a read of the record was last claimed
 	UnreadableSince time.Time `json:"unreadableSince,omitzero"` // first failed read since a readable one
+	Doubt           Doubt     `json:"doubt,omitempty"`          // why records that came since then could not be used
 	Hint            *Hint     `json:"hint,omitempty"`
-	Barred          int       `json:"barred,omitempty"` // the attempt a callback said 400 of
-	URLs            []string  `json:"urls,omitempty"`   // result URLs seen in records
-	ShortAt         time.Time `json:"shortAt,omitzero"` // a record had fewer URLs than asked for
+	Barred          int       `json:"barred,omitempty"`  // the attempt a callback said 400 of
+	URLs            []string  `json:"urls,omitempty"`    // result URLs seen in records
+	Guessed         bool      `json:"guessed,omitempty"` // URLs may be links to something else
+	Spares          []string  `json:"spares,omitempty"`  // links that trusted callbacks named beside URLs
+	Reread          time.Time `json:"reread,omitzero"`   // when the record was asked for fresh links
+	ShortAt         time.Time `json:"shortAt,omitzero"`  // a record had fewer URLs than asked for
 
 	Images  []Image `json:"images,omitempty"`
 	Missing int     `json:"missing,omitempty"` // images asked for that did not come
@@ -208,6 +212,7 @@ func (t *Task) Clone() *Task {
 	c.Refund = 0
 	c.Charges = slices.Clone(t.Charges)
 	c.URLs = slices.Clone(t.URLs)
+	c.Spares = slices.Clone(t.Spares)
 	c.Images = slices.Clone(t.Images)
 	c.ImageURLs = slices.Clone(t.ImageURLs)
 	c.Target = clonePtr(t.Target)

@@ -151,7 +151,8 @@ func (t *Task) Delete(r Rules, now time.Time) error {
 	t.DeletedAt, t.UpdatedAt = now, now
 	t.Request = Request{}
 	t.Fingerprint, t.Parent, t.PublicURL = "", "", ""
-	t.Images, t.Hint, t.URLs = nil, nil, nil
+	t.Images, t.Hint = nil, nil
+	t.forget()
 	t.Deadline = time.Time{} // an erase is never given up
 	t.setWork(Erase, now)
 	return nil

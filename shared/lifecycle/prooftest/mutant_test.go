@@ -162,9 +162,10 @@ func trustBody(p *process, to http.RoundTripper) http.RoundTripper {
 		if err != nil {
 			return to.RoundTrip(r)
 		}
-		body := fill("record-failed", fields{"data.paramJson": "", "data.errorCode": cb.Code})
+		id := r.FormValue("taskId")
+		body := fill("record-failed", fields{"data.taskId": id, "data.paramJson": "", "data.errorCode": cb.Code})
 		if cb.Success {
-			body = fill("record-success", fields{"data.paramJson": "", "data.response": map[string]any{"resultImageUrl": cb.URLs}})
+			body = fill("record-success", fields{"data.taskId": id, "data.paramJson": "", "data.response": map[string]any{"resultImageUrl": cb.URLs}})
 		}
 		return &http.Response{StatusCode: 200, Header: http.Header{}, Request: r, Body: io.NopCloser(bytes.NewReader(body))}, nil
 	})

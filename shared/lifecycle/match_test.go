@@ -1,0 +1,198 @@
+package lifecycle
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+var (
+	oldKey = config.Key{ID: "old", Key: "0123456789abcdef0123456789abcdef"}
+	newKey = config.Key{ID: "new", Key: "fedcba9876543210fedcba9876543210"}
+	keys   = config.Keys{newKey, oldKey}
+)
+
+const ourPrompt = "a red bicycle 🚲 by the sea"
+
+// ours is a task whose second attempt is known to the provider as p, either by
+// our own answer or by a callback alone.
+func ours(t *testing.T, proved bool) *task.Task {
+	t.Helper()
+	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	x := task.New(task.Draft{Owner: "ada", IdempotencyKey: "k", Request: task.Request{Prompt: ourPrompt, NumImages: 1}}, now)
+	r := task.DefaultRules()
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(x.Refused(r, now, 1, task.Refusal{Code: task.CodePaused, Again: task.Now}))
+	must(x.Resubmit(now))
+	if proved {
+		must(x.Accepted(r, now, 2, "p"))
+		return x
+	}
+	must(x.Silence(r, now, 2))
+	_, err := x.Heard(r, now, 2, task.Hint{ProviderID: "p", Success: true})
+	must(err)
+	return x
+}
+
+func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
+	other := task.NewID("eve", "k")
+	for _, proved := range []bool{true, false} {
+		x := ours(t, proved)
+		path := func(id string, attempt int, token string) string { return callbackPath(id, attempt) + token }
+		token := config.Keys{oldKey}.Sign(CallbackMessage(x.ID, 2))
+		good := path(x.ID, 2, token)
+		unlessProved := task.Contradicts // what a masked address leaves to the prompt, another's here
+		if proved {
+			unlessProved = task.Silent
+		}
+		for name, c := range map[string]struct {
+			address string
+			want    task.Match
+		}{
+			"ours":                        {"https://api.example" + good, task.Names},
+			"of any host":                 {"http://relay.example:8080/hooks" + good, task.Names},
+			"with a query":                {"https://api.example" + good + "?x=1#y", task.Names},
+			"escaped":                     {"https://relay.example/to?u=" + url.QueryEscape("https://api.example"+good), task.Names},
+			"escaped twice":               {"https://r.example/?u=" + url.QueryEscape(url.QueryEscape("https://api.example"+good)), task.Names},
+			"in HTML's escapes":           {"https:&#x2F;&#x2F;api.example" + strings.ReplaceAll(good, "/", "&#x2F;"), task.Names},
+			"of another task":             {"https://api.example" + path(other, 2, token), task.Contradicts},
+			"of another attempt":          {"https://api.example" + path(x.ID, 1, config.Keys{oldKey}.Sign(CallbackMessage(x.ID, 1))), task.Contradicts},
+			"cut in its token":            {"https://api.example" + good[:len(good)-9], unlessProved},
+			"cut before its token":        {"https://api.example/v1/callbacks/" + x.ID + "/2", unlessProved},
+			"cut in its id":               {"https://api.example/v1/callbacks/" + x.ID[:9], unlessProved},
+			"masked":                      {"https://api.example/v1/callbacks/***", unlessProved},
+			"masked in its token":         {"https://api.example" + path(x.ID, 2, "***"), unlessProved},
+			"of a key that is gone":       {"https://api.example" + path(x.ID, 2, config.Keys{{ID: "gone", Key: "01234567890123456789012345678901"}}.Sign(CallbackMessage(x.ID, 2))), unlessProved},
+			"none of ours":                {"https://other.example/hook", unlessProved},
+			"none":                        {"", unlessProved},
+			"with a bare per cent before": {"https://r.example/100%?u=https://api.example" + good, task.Names},
+		} {
+			r := nanobanana.Record{TaskID: "p", Params: nanobanana.Params{CallbackURL: c.address, Prompt: "somebody else's"}}
+			if got := match(x, "p", r, keys); got != c.want {
+				t.Errorf("proved %v, an address %s: got %v, want %v", proved, name, got, c.want)
+			}
+		}
+		named := nanobanana.Record{TaskID: "q", Params: nanobanana.Params{CallbackURL: "https://api.example" + good}}
+		if got := match(x, "p", named, keys); got != task.Names {
+			t.Errorf("proved %v, our address under another id: got %v, want Names", proved, got)
+		}
+		stranger := nanobanana.Record{TaskID: "q"}
+		if got := match(x, "p", stranger, keys); got != task.Contradicts {
+			t.Errorf("proved %v, another id and no address: got %v, want Contradicts", proved, got)
+		}
+		if got := match(x, "p", nanobanana.Record{}, keys); got != task.Silent {
+			t.Errorf("proved %v, a record that names nothing: got %v, want Silent", proved, got)
+		}
+	}
+}
+
+func TestARespeltPromptIsTheSame(t *testing.T) {
+	long := strings.Repeat("a long walk by the sea, ", 5)
+	for name, c := range map[string]struct{ sent, got string }{
+		"itself":                        {ourPrompt, ourPrompt},
+		"a mark for an emoji":           {ourPrompt, "a red bicycle ? by the sea"},
+		"four marks for its four bytes": {ourPrompt, "a red bicycle ???? by the sea"},
+		"U+FFFD for it":                 {ourPrompt, "a red bicycle \ufffd by the sea"},
+		"cut where it stands":           {ourPrompt, "a red bicycle "},
+		"escaped":                       {`"Tom & Jerry" <3`, "&quot;Tom &amp; Jerry&quot; &lt;3"},
+		"escaped on our side":           {"fish &amp; chips", "fish & chips"},
+		"composed":                      {"cafe\u0301", "caf\u00e9"},
+		"decomposed":                    {"caf\u00e9", "cafe\u0301"},
+		"folded":                        {"a  cat\non a\tmat", "a cat on a mat"},
+		"marks for a whole script":      {"海边的红色自行车", "????????"},
+		"marks for some of it":          {"海é🚲x", "?é?x"},
+		"a question":                    {"why 🚲? now", "why ?? now"},
+		"marks for full-width space":    {"海　边", "???"},
+		"cut after 50 characters":       {long, long[:60]},
+		"cut, with dots":                {long, long[:60] + "..."},
+		"cut, with an ellipsis":         {long, long[:60] + "…"},
+	} {
+		if !samePrompt(c.sent, c.got) {
+			t.Errorf("%s: %q is not taken for %q", name, c.got, c.sent)
+		}
+	}
+}
+
+func TestAnotherPromptIsNotTheSame(t *testing.T) {
+	long := strings.Repeat("a long walk by the sea, ", 5)
+	for name, c := range map[string]struct{ sent, got string }{
+		"another":                      {ourPrompt, "somebody else's picture"},
+		"a part that is too short":     {long, long[:49]},
+		"more than ours":               {"a cat", "a cat on a mat"},
+		"marks in the place of ASCII":  {"a cat", "a ???"},
+		"a mark that stands for none":  {"a cat", "a c?at"},
+		"another character":            {"a 🚲", "a 🚗"},
+		"marks, and another word":      {ourPrompt, "a red bicycle ? by the lake"},
+		"of another case":              {"A cat", "a cat"},
+		"an end":                       {ourPrompt, "by the sea"},
+		"cut at a later such":          {"é b ü", "é b"},
+		"a pattern":                    {"aaaa", "a.*"},
+		"a start before another's":     {"a red 🚲", "a"},
+		"more than it can have become": {"x", strings.Repeat("y?", 30_000)},
+		"marks without end":            {strings.Repeat("🚲", 20_000), strings.Repeat("?🚲", 10_001) + "x"},
+	} {
+		if samePrompt(c.sent, c.got) {
+			t.Errorf("%s: %q is taken for %q", name, c.got, c.sent)
+		}
+	}
+}
+
+func FuzzSamePrompt(f *testing.F) {
+	f.Add(ourPrompt, "a red bicycle ? by the sea")
+	f.Fuzz(func(t *testing.T, sent, got string) {
+		samePrompt(sent, got)
+		if !samePrompt(sent, sent) {
+			t.Errorf("%q is not itself", sent)
+		}
+	})
+}
+
+func TestWhatIsOursIsNoResult(t *testing.T) {
+	id := task.NewID("ada", "k")
+	x := &task.Task{ID: id, PublicURL: "https://api.example", Request: task.Request{NumImages: 2, ImageURLs: []string{"https://cdn.example/in.png?sig=1"}}}
+	s := &Service{}
+	result := "https://files.example/out.png"
+	for name, link := range map[string]string{
+		"an input":                 "https://cdn.example/in.png?sig=2",
+		"an input over http":       "http://CDN.example/in.png",
+		"our API":                  "https://api.example/v1/tasks/" + id,
+		"a callback, of any host":  "https://relay.example/v1/callbacks/" + id + "/1/x",
+		"our picture, of any host": "https://old.example/v1/images/" + id + "/t/1-0123456789abcdef.png",
+		"our object":               "https://bucket.s3.eu-central-1.amazonaws.com/tasks/" + id + "/1-0123456789abcdef.png?X-Amz-Signature=1",
+		"an upload":                "https://s3.amazonaws.com/bucket/uploads/0123456789abcdef0123456789abcdef/" + id + ".png?X-Amz-Signature=1",
+	} {
+		if urls, guessed := s.links(x, nanobanana.Record{URLs: []string{link, result}}); len(urls) != 1 || urls[0] != result || guessed {
+			t.Errorf("%s under a known name: got %q, guessed %v", name, urls, guessed)
+		}
+		if urls, guessed := s.links(x, nanobanana.Record{URLs: []string{link}, Guesses: []string{link, result}}); len(urls) != 1 || urls[0] != result || !guessed {
+			t.Errorf("%s as a guess: got %q, guessed %v", name, urls, guessed)
+		}
+	}
+	many := []string{result + "?1", result + "?2", result + "?3"}
+	if urls, _ := s.links(x, nanobanana.Record{Guesses: many}); len(urls) != 2 {
+		t.Errorf("guesses for two pictures: got %q", urls)
+	}
+}
+
+func TestALogDoesNotQuoteThePrompt(t *testing.T) {
+	for _, c := range []struct{ text, prompt, want string }{
+		{"Request blocked", "a red bicycle", "Request blocked"},
+		{`The prompt "A red BICYCLE" was flagged`, "a red bicycle", `The prompt "…" was flagged`},
+		{"no: bicycle by the sea!", ourPrompt, "no:…!"},
+		{"cat? no cat", "cat", "…? no …"},
+		{"nothing", "", "nothing"},
+	} {
+		if got := without(c.text, c.prompt); got != c.want {
+			t.Errorf("%q without %q: got %q, want %q", c.text, c.prompt, got, c.want)
+		}
+	}
+}

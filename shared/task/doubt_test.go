@@ -1,0 +1,187 @@
+package task
+
+import (
+	"testing"
+	"time"
+)
+
+// Records that a careful person could not use.
+var (
+	linkless  = Record{State: Made}
+	nonsense  = Record{State: Unclear}
+	stateless = Record{State: Unstated, URLs: []string{good}}
+	stranger  = Record{State: Made, Match: Contradicts, URLs: []string{strange}}
+	lost      = Record{State: Broken, Match: Contradicts, Code: CodeGenerationFailed, Retry: true}
+)
+
+func TestAStrangersRecordNeverEndsATask(t *testing.T) {
+	for name, rec := range map[string]Record{"made": stranger, "failed": lost, "of another shape": {State: Unclear, Match: Contradicts}} {
+		t.Run(name, func(t *testing.T) {
+			h := in(t, Generating).after(90 * time.Second).read(rec)
+			equal(t, "status", h.Status, Generating)
+			equal(t, "doubt", h.Doubt, DoubtForeign)
+			equal(t, "unreadable since", h.UnreadableSince, h.now)
+			equal(t, "urls", h.URLs, nil)
+			h.after(time.Minute).read(made)
+			equal(t, "status after our own", h.Status, Storing)
+			equal(t, "urls", h.URLs, []string{good})
+
+			h = in(t, Generating)
+			h.now = h.Deadline
+			h.read(rec).after(2 * time.Minute).read(rec)
+			equal(t, "at the deadline", h.Failure, CodeTimedOut)
+			equal(t, "attempts", h.Attempt, 1)
+		})
+	}
+}
+
+func TestATrustedCallbackCountsWhereTheRecordIsNoHelp(t *testing.T) {
+	for name, rec := range map[string]Record{"made without a link": linkless, "no state we know": nonsense, "another's": stranger} {
+		t.Run(name, func(t *testing.T) {
+			said := func(hint Hint) *history {
+				h := in(t, Generating).after(90 * time.Second).heard(hint).read(rec)
+				equal(t, "status at first", h.Status, Generating)
+				h.after(2*time.Minute - time.Second).read(rec)
+				equal(t, "status a second too soon", h.Status, Generating)
+				return h.after(36 * time.Second).read(rec)
+			}
+			h := said(saysSuccess)
+			equal(t, "status", h.Status, Storing)
+			equal(t, "urls", h.URLs, []string{good})
+			equal(t, "of an untrusted host", said(saysUntrusted).Status, Generating)
+			equal(t, "a failure", said(saysOther).Failure, saysOther.Failure)
+		})
+	}
+}
+
+// The same record under an id that a callback alone named proves nothing, and
+// the callback may speak of the stranger's task.
+func TestACallbacksOwnIDIsNotBelievedWhereTheRecordIsNoHelp(t *testing.T) {
+	for name, rec := range map[string]Record{"made without a link": linkless, "no state we know": nonsense} {
+		h := in(t, Unconfirmed).heard(saysSuccess).read(rec).after(3 * time.Minute).read(rec)
+		equal(t, name, h.Status, Unconfirmed)
+		h.now = h.Deadline
+		h.read(rec)
+		equal(t, name+": at the deadline", h.Failure, CodeOutcomeUnknown)
+	}
+	h := in(t, Unconfirmed).heard(saysSuccess).read(running)
+	equal(t, "attached", h.Status, Generating)
+	h.after(time.Minute).read(stranger).after(3 * time.Minute).read(stranger)
+	equal(t, "another's record under an attached id", h.Status, Generating)
+	h.after(time.Minute).read(unread)
+	equal(t, "and no record after it", h.Status, Generating)
+}
+
+// It is proof, though: the task is known to be made, and waits for the link.
+func TestARecordThatNamesUsIsOursWhateverElseItSays(t *testing.T) {
+	for name, rec := range map[string]Record{
+		"made without a link": {State: Made, Match: Names}, "no state we know": {State: Unclear, Match: Names},
+	} {
+		h := in(t, Unconfirmed).heard(saysSuccess).read(rec)
+		equal(t, name+": status", h.Status, Generating)
+		equal(t, name+": id", h.ProviderID, "p1")
+		equal(t, name+": charge", h.Charges, []Charge{ChargeSure})
+		equal(t, name+": generations", h.Generations, 1)
+		h.after(3 * time.Minute).read(rec)
+		equal(t, name+": status", h.Status, Storing)
+	}
+}
+
+func TestARecordWithoutAStateIsASuccessInTheEnd(t *testing.T) {
+	h := in(t, Generating).after(90 * time.Second).read(stateless)
+	equal(t, "status", h.Status, Generating)
+	equal(t, "doubt", h.Doubt, DoubtUnstated)
+	h.after(2*time.Minute - time.Second).read(stateless)
+	equal(t, "status a second too soon", h.Status, Generating)
+	h.after(36 * time.Second).read(stateless)
+	equal(t, "status", h.Status, Storing)
+	equal(t, "urls", h.URLs, []string{good})
+
+	h = in(t, Generating).after(90 * time.Second).read(unread).after(3 * time.Minute).read(stateless)
+	equal(t, "after reads of another kind", h.Status, Generating)
+	h = in(t, Generating).after(90 * time.Second).read(stateless).after(3 * time.Minute).read(Record{State: Unstated, Match: Contradicts, URLs: []string{strange}})
+	equal(t, "after another's", h.Status, Generating)
+	h = in(t, Generating).after(90 * time.Second).read(stateless).after(3 * time.Minute).read(running)
+	equal(t, "a state clears the doubt", h.Doubt, "")
+}
+
+func TestADoubtThatLastsEndsAsAnImageThatIsNotToBeHad(t *testing.T) {
+	for name, c := range map[string]struct {
+		recs []Record
+		want Code
+	}{
+		"made without a link":               {[]Record{linkless, linkless}, CodeImageUnavailable},
+		"no state we know":                  {[]Record{nonsense, nonsense}, CodeImageUnavailable},
+		"no record after it":                {[]Record{nonsense, unread}, CodeImageUnavailable},
+		"never a record":                    {[]Record{unread, unread}, CodeTimedOut},
+		"a state, and then never a record":  {[]Record{running, unread}, CodeTimedOut},
+		"another's, and then none we know":  {[]Record{stranger, nonsense}, CodeImageUnavailable},
+		"none we know, and then another's ": {[]Record{nonsense, stranger}, CodeTimedOut},
+	} {
+		h := in(t, Generating).after(90 * time.Second).read(c.recs[0])
+		h.now = h.Deadline
+		for !h.Done() {
+			h.read(c.recs[1]).after(36 * time.Second)
+		}
+		equal(t, name, h.Failure, c.want)
+	}
+}
+
+func TestGuessesMakeRoomForLinksThatAreNone(t *testing.T) {
+	guess := Record{State: Made, URLs: []string{strange}, Guessed: true}
+	h := in(t, Generating, images(2)).after(90 * time.Second).read(guess)
+	equal(t, "guessed", h.Guessed, true)
+	h.after(time.Minute).read(made)
+	equal(t, "urls", h.URLs, []string{good})
+	equal(t, "guessed", h.Guessed, false)
+
+	h = in(t, Generating, images(2)).after(90 * time.Second).read(made).after(time.Minute).read(guess)
+	equal(t, "a guess after a link", h.URLs, []string{good})
+
+	h = in(t, Generating).after(90 * time.Second).read(made).after(time.Hour)
+	c, ok, err := h.Wake(h.r, h.now)
+	if !ok {
+		t.Fatal(err)
+	}
+	h.must(err).learn(c, guess)
+	equal(t, "a guess on a wake", h.URLs, []string{good})
+}
+
+func TestLinksOfTrustedCallbacksAreKeptBeside(t *testing.T) {
+	says := func(id string, urls ...string) Hint { return Hint{ProviderID: id, Success: true, URLs: urls} }
+	h := in(t, Generating).after(80 * time.Second).heard(says("p1", good2)).read(made)
+	equal(t, "status", h.Status, Storing)
+	equal(t, "spares", h.Spares, []string{good2})
+	unchanged(t, h, func() { h.heard(says("p1", good)) })
+	unchanged(t, h, func() { h.heard(says("p1", strange)) })
+	unchanged(t, h, func() { h.heard(says("", good+"?3")) })
+	unchanged(t, h, func() { h.heard(says("p2", good+"?3")) })
+	unchanged(t, h, func() { h.heard(saysFailure) })
+	h.heard(says("p1", good+"?3", strange))
+	equal(t, "spares of a later one", h.Spares, []string{good2, good + "?3"})
+	for n := range 20 {
+		h.heard(says("p1", good+"?"+string(rune('a'+n))))
+	}
+	equal(t, "their number", len(h.Spares), 8)
+
+	equal(t, "before the record was read again", h.Standins(), nil)
+	h.after(time.Hour)
+	c, ok, err := h.Wake(h.r, h.now)
+	if !ok {
+		t.Fatal(err)
+	}
+	h.must(err).learn(c, unread)
+	equal(t, "after", len(h.Standins()), 8)
+	h.stored(Image{N: 1, SHA256: "a"})
+	equal(t, "in the end", h.Spares, nil)
+}
+
+func TestAWakeTakesNoLinksOfAStrangers(t *testing.T) {
+	h := in(t, Storing).after(time.Hour)
+	c, ok, err := h.Wake(h.r, h.now)
+	if !ok {
+		t.Fatal(err)
+	}
+	h.must(err).learn(c, stranger)
+	equal(t, "urls", h.URLs, []string{good})
+}
