@@ -21,6 +21,7 @@ type account struct {
 	*nanobananatest.Server
 	posted func()            // before each POST is taken, if set
 	spell  *strings.Replacer // of records, if set
+	closed chan struct{}
 }
 
 // quick are waits that a test can bear; the poll's is in its environment.
@@ -35,10 +36,11 @@ func newAccount(t *testing.T, adjust func(*nanobananatest.Knobs)) *account {
 		if adjust != nil {
 			adjust(k)
 		}
-	})}
+	}), closed: make(chan struct{})}
 	front := httptest.NewServer(http.HandlerFunc(a.serve))
 	a.URL = front.URL
 	t.Cleanup(func() {
+		close(a.closed)
 		a.Close()
 		front.Close()
 	})
@@ -50,6 +52,7 @@ func (a *account) serve(w http.ResponseWriter, r *http.Request) {
 		if a.posted != nil {
 			a.posted()
 		}
+		a.rest()
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if bytes.Contains(body, []byte(refusedPrompt)) {
@@ -64,6 +67,20 @@ func (a *account) serve(w http.ResponseWriter, r *http.Request) {
 	a.ServeHTTP(answer, r)
 	w.WriteHeader(answer.Code)
 	_, _ = io.WriteString(w, a.spell.Replace(answer.Body.String()))
+}
+
+// rest waits until everything of the orders before has been called back, so that
+// no callback comes later than a test looks.
+func (a *account) rest() {
+	for _, order := range a.Tasks() {
+		for now := order; !now.Over; now, _ = a.Task(order.ID) {
+			select {
+			case <-a.closed:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
 }
 
 // refuseNext lets the next task fail by the policy, unless a test has another

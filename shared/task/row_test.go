@@ -57,7 +57,7 @@ func hollow(t *testing.T, path string, v reflect.Value, apart map[string]bool) {
 	switch {
 	case apart[path]:
 	case v.IsZero():
-		t.Errorf("%s has no value in row.json", path)
+		t.Errorf("%s has no value in row.json: add one", path)
 	case v.Kind() == reflect.Pointer:
 		hollow(t, path, v.Elem(), apart)
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
