@@ -11,7 +11,7 @@ demo: bin/local ## against a running `make local`: make a picture, edit it, prin
 	bin/local demo $(ARGS)
 
 test: ## run every test, with the race detector
-	go test -race ./...
+	go test -race -timeout 30m ./...
 	@test -n "$$AWS_ENDPOINT_URL" || echo "skipped: what needs a stand-in of AWS (DynamoDB, S3, Secrets Manager); make test-aws runs it"
 
 # Without the race detector, under which make test runs a few hundred.

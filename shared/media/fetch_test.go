@@ -259,7 +259,7 @@ func TestFetchLeavesNothingBehind(t *testing.T) {
 		}
 	}
 	server.CloseClientConnections()
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)
 			t.Fatalf("goroutines are left:\n%s", stacks[:runtime.Stack(stacks, true)])

@@ -183,11 +183,11 @@ func TestClose(t *testing.T) {
 	go func() { p.Close(); close(closed) }()
 	select {
 	case <-closed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it does not close")
 	}
 	for i, l := range lines {
-		if _, err := l.read(1<<30, 10*time.Second); errors.Is(err, net.ErrClosed) || isTimeout(err) {
+		if _, err := l.read(1<<30, patience); errors.Is(err, net.ErrClosed) || isTimeout(err) {
 			t.Errorf("line %d: %v, want the end", i, err)
 		}
 	}
@@ -214,7 +214,7 @@ func isTimeout(err error) bool {
 // Behind another server that still runs, it says that it is closed.
 func TestClosedBehindAnother(t *testing.T) {
 	s := nanobananatest.New()
-	front := &http.Server{Handler: s, ReadHeaderTimeout: time.Second}
+	front := &http.Server{Handler: s, ReadHeaderTimeout: patience}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
