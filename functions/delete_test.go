@@ -49,7 +49,7 @@ func TestCancelWaiting(t *testing.T) {
 	notice := ""
 	select {
 	case notice = <-told:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 	}
 	if !strings.Contains(notice, x.ID) || !strings.Contains(notice, `"canceled"`) || strings.Contains(notice, "lighthouse") {
 		t.Errorf("told: %s", notice)

@@ -20,6 +20,7 @@ var needed = map[string][]string{
 	"sweep":    {"TABLE", "BUCKET", "SECRET_ARN"},
 	"ingest":   {"TABLE", "BUCKET"},
 	"notify":   {"TABLE", "SECRET_ARN"},
+	"mcp":      {"TABLE", "BUCKET", "SECRET_ARN", "AUTH_ISSUER"},
 }
 
 // A function whose settings are missing or malformed does not start: its log
@@ -32,9 +33,13 @@ func TestColdStartStops(t *testing.T) {
 		"NOTIFY_URL": "https://user:" + hidden + "@example.com", "RESULT_HOSTS": "https://" + hidden, "PRICES": hidden,
 		"LOG_LEVEL": hidden, "AUTH_JWKS_URL": "ftp://" + hidden, "CORS_ORIGINS": "https://a.example/" + hidden,
 	}
-	for name, needs := range needed {
+	for _, name := range folders(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			needs := needed[name]
+			if len(needs) == 0 {
+				t.Fatal("nobody says what it cannot start without")
+			}
 			f := lambdatest.NewFunction(lambdatest.Config{Name: name, Path: bootstrap(t, name), Env: malformed})
 			defer f.Close()
 			_, err := f.Invoke(t.Context(), []byte(`{}`))

@@ -302,7 +302,7 @@ func (w *world) submit(owner string, order map[string]any, key string) (t httpap
 // ended waits until the task has ended.
 func (w *world) ended(owner, id string) (t httpapi.Task) {
 	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !t.Done; {
+	for end := time.Now().Add(time.Minute); !t.Done; {
 		if time.Now().After(end) {
 			w.t.Fatalf("task %s is still %s\n%s", id, t.Status, w.logs())
 		}
@@ -362,7 +362,7 @@ func (w *world) checkLogs() {
 // eventually waits until it has come.
 func eventually(t testing.TB, otherwise string, come func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !come(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !come(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("in vain: %s", otherwise)
 		}

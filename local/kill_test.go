@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,14 +59,20 @@ func launch(t *testing.T, path, addr, data string, env ...string) process {
 	return process{cmd, url}
 }
 
+// freeAddress is one that stays free until it is listened on, though other
+// programs run: it is none that the system gives to whoever asks for any.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
+			defer func() { _ = l.Close() }()
+			return l.Addr().String()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal(err)
+	return ""
 }
 
 // Killed between submit and callback, and started again, it loses nothing and
@@ -78,7 +86,7 @@ func TestKill(t *testing.T) {
 			t.Parallel()
 			sim := nanobananatest.NewServer(func(k *nanobananatest.Knobs) {
 				k.Delay, k.LoseCallbacks, k.PictureSide = nanobananatest.Duration(300*time.Millisecond), lose, 64
-				k.CallbackRetries = []nanobananatest.Duration{k.Delay, k.Delay, k.Delay, k.Delay, k.Delay, k.Delay, k.Delay, k.Delay, k.Delay, k.Delay}
+				k.CallbackRetries = slices.Repeat([]nanobananatest.Duration{k.Delay}, 200) // for as long as a start may take
 			})
 			t.Cleanup(sim.Close)
 			env := []string{"NANOBANANA_BASE_URL=" + sim.URL, "NANOBANANA_API_KEY=" + nanobananatest.DefaultKey, "RESULT_HOSTS=" + strings.TrimPrefix(sim.URL, "http://")}

@@ -67,14 +67,14 @@ func user(t testing.TB, base, data, owner string) client {
 	}
 	return client{
 		base: base, token: strings.TrimSpace(token.String()), data: data, out: io.Discard,
-		http: &http.Client{Timeout: 30 * time.Second, Transport: httpapitest.Load(t).Transport(t, http.DefaultTransport)},
+		http: &http.Client{Timeout: time.Minute, Transport: httpapitest.Load(t).Transport(t, http.DefaultTransport)},
 	}
 }
 
 // ended waits until a task has ended well.
 func (c client) ended(t testing.TB, id string) httpapi.Task {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		got, err := c.call(t.Context(), http.MethodGet, "/v1/tasks/"+id+"?wait=5", nil, "")
 		if err != nil {
 			t.Fatal(err)
@@ -248,7 +248,7 @@ func TestCallbacksRepeatedAndForged(t *testing.T) {
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
 	err := errors.New("not tried")
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && err != nil; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end) && err != nil; time.Sleep(2 * time.Millisecond) {
 		err = check()
 	}
 	if err != nil {

@@ -61,10 +61,6 @@ func TestVerifyOtherwise(t *testing.T) {
 			nil, env{"PRICES": "nano-banana=5"},
 			"price: two pictures", "8 credits", "PRICES=nano-banana=4",
 		},
-		"refunds": {
-			func(k *knobs) { k.RefundFailures, k.Delay = true, nanobananatest.Duration(300*time.Millisecond) }, nil,
-			"price: a refusal", "4 credits were taken and came back", "outcome in shared/httpapi/view.go",
-		},
 		"failures said by callbacks": {
 			func(k *knobs) { k.BareFailures = true }, nil,
 			"policy refusal", `errorCode null "", read as generation_failed; callback: code 400`, setNothing,
@@ -103,6 +99,19 @@ func TestVerifyOtherwise(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a failure gives back shows only to those who looked while the task ran.
+func TestVerifyRefunds(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t, func(k *nanobananatest.Knobs) { k.RefundFailures = true })
+	posts := 0
+	a.posted = func() {
+		if posts++; posts == 4 { // the refusal
+			a.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(3 * time.Second) })
+		}
+	}
+	a.verify(t.Context(), t, a.options(t, nil)).row("price: a refusal", "4 credits were taken and came back", "outcome in shared/httpapi/view.go")
 }
 
 func TestVerifyCallbacksLost(t *testing.T) {

@@ -21,10 +21,11 @@ type account struct {
 	*nanobananatest.Server
 	posted func()            // before each POST is taken, if set
 	spell  *strings.Replacer // of records, if set
+	closed chan struct{}
 }
 
 // quick are waits that a test can bear; the poll's is in its environment.
-var quick = pace{Task: 20 * time.Second, Callbacks: 5 * time.Second, Balance: 20 * time.Second, Ask: time.Millisecond}
+var quick = pace{Task: time.Minute, Callbacks: time.Minute, Balance: time.Minute, Ask: time.Millisecond}
 
 func newAccount(t *testing.T, adjust func(*nanobananatest.Knobs)) *account {
 	t.Helper()
@@ -35,10 +36,11 @@ func newAccount(t *testing.T, adjust func(*nanobananatest.Knobs)) *account {
 		if adjust != nil {
 			adjust(k)
 		}
-	})}
+	}), closed: make(chan struct{})}
 	front := httptest.NewServer(http.HandlerFunc(a.serve))
 	a.URL = front.URL
 	t.Cleanup(func() {
+		close(a.closed)
 		a.Close()
 		front.Close()
 	})
@@ -50,6 +52,7 @@ func (a *account) serve(w http.ResponseWriter, r *http.Request) {
 		if a.posted != nil {
 			a.posted()
 		}
+		a.rest()
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if bytes.Contains(body, []byte(refusedPrompt)) {
@@ -64,6 +67,20 @@ func (a *account) serve(w http.ResponseWriter, r *http.Request) {
 	a.ServeHTTP(answer, r)
 	w.WriteHeader(answer.Code)
 	_, _ = io.WriteString(w, a.spell.Replace(answer.Body.String()))
+}
+
+// rest waits until everything of the orders before has been called back, so that
+// no callback comes later than a test looks.
+func (a *account) rest() {
+	for _, order := range a.Tasks() {
+		for now := order; !now.Over; now, _ = a.Task(order.ID) {
+			select {
+			case <-a.closed:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
 }
 
 // refuseNext lets the next task fail by the policy, unless a test has another
@@ -140,7 +157,7 @@ func (x table) row(what, seen, set string) {
 
 func TestVerify(t *testing.T) {
 	a := newAccount(t, nil)
-	o := a.options(t, map[string]string{"POLL_EVERY": "600ms"})
+	o := a.options(t, map[string]string{"POLL_EVERY": "1500ms"})
 	got := a.verify(t.Context(), t, o)
 	if got.err != nil {
 		t.Error(got.err)

@@ -134,6 +134,8 @@ func TestUnprocessable(t *testing.T) {
 		"watermark it lacks":     {`{"prompt":"a","model":"nano-banana-pro","watermark":"x"}`, "/watermark"},
 		"watermark too long":     {fmt.Sprintf(`{"prompt":"a","watermark":%q}`, strings.Repeat("é", 101)), "/watermark"},
 		"blank watermark":        {`{"prompt":"a","watermark":" "}`, "/watermark"},
+		"watermark of two lines": {`{"prompt":"a","watermark":"Preset\n2026"}`, "/watermark"},
+		"watermark with a bell":  {`{"prompt":"a","watermark":"Preset\u0007"}`, "/watermark"},
 		"unknown ratio":          {`{"prompt":"a","aspectRatio":"7:5"}`, "/aspectRatio"},
 		"ratio of another model": {`{"prompt":"a","aspectRatio":"8:1"}`, "/aspectRatio"},
 		"auto of nano-banana":    {`{"prompt":"a","aspectRatio":"auto"}`, "/aspectRatio"},

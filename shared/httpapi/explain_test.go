@@ -67,3 +67,18 @@ func TestExplain(t *testing.T) {
 		t.Error("an unknown code is not explained as internal")
 	}
 }
+
+// A "Try again" stands where the same request may well succeed in a while, and
+// nowhere else: not where it was the request, the account, the quota or the
+// operator, and not where a first order may still be charged.
+func TestRetryable(t *testing.T) {
+	retryable := map[task.Code]bool{
+		task.CodeRateLimited: true, task.CodePaused: true, task.CodeUnavailable: true, task.CodeInternal: true,
+		task.CodeProviderUnavailable: true, task.CodeGenerationFailed: true, task.CodeTimedOut: true, task.CodeImageUnavailable: true,
+	}
+	for _, code := range codes(t) {
+		if got := Explain(code).Retryable; got != retryable[code] {
+			t.Errorf("%s: retryable is %v, want %v", code, got, retryable[code])
+		}
+	}
+}

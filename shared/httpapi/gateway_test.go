@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -253,16 +254,19 @@ func TestGatewayRequest(t *testing.T) {
 }
 
 func TestGatewayAnswersInTime(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), writeBy+20*time.Millisecond)
-	defer cancel()
-	h := Handler(slog.New(slog.DiscardHandler), func(r *http.Request) (Answer, error) {
-		<-r.Context().Done()
-		return Answer{}, r.Context().Err()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), writeBy+20*time.Millisecond)
+		defer cancel()
+		h := Handler(slog.New(slog.DiscardHandler), func(r *http.Request) (Answer, error) {
+			<-r.Context().Done()
+			return Answer{}, r.Context().Err()
+		})
+		begun := time.Now()
+		resp, err := Gateway(h)(ctx, events.APIGatewayV2HTTPRequest{})
+		if err != nil || resp.StatusCode != 503 || ctx.Err() != nil || time.Since(begun) != 20*time.Millisecond {
+			t.Errorf("got %d, %v after %v; Lambda's own context %v", resp.StatusCode, err, time.Since(begun), ctx.Err())
+		}
 	})
-	resp, err := Gateway(h)(ctx, events.APIGatewayV2HTTPRequest{})
-	if err != nil || resp.StatusCode != 503 || ctx.Err() != nil {
-		t.Errorf("got %d, %v; Lambda's own context %v", resp.StatusCode, err, ctx.Err())
-	}
 }
 
 // FuzzGateway takes what Lambda would be sent. Whatever it is, there is an

@@ -80,6 +80,14 @@ func TestDeleteKilled(t *testing.T) {
 			b.left = 4
 			w.work(id)
 		},
+		"while the bucket is emptied for the last time": func(w *world, b *dyingBucket, id string) {
+			w.Clock.Add(20 * time.Minute)
+			b.left = 1
+			w.work(id)
+			if x := w.task(id); x.Work != task.Erase || x.DueAt.IsZero() {
+				w.t.Errorf("after an erase that failed: work %q, due %v", x.Work, x.DueAt)
+			}
+		},
 		"when the bucket is empty, 20 minutes late": func(w *world, _ *dyingBucket, id string) {
 			w.Clock.Add(20 * time.Minute)
 			w.Rows.Fail(died(func(call string, _ *task.Task) bool { return call == "put" }), nil)

@@ -41,7 +41,7 @@ func TestDirBucket(t *testing.T) {
 		Bucket:   bucket,
 		Linker:   bucket,
 		Uploader: bucket,
-		Client:   &http.Client{Timeout: 10 * time.Second},
+		Client:   &http.Client{Timeout: time.Minute},
 		Advance:  func(d time.Duration) { later.Add(int64(d / time.Second)) },
 	}
 	mediatest.TestBucket(t, subject)
@@ -101,7 +101,7 @@ func TestDirBucketSurvivesReopening(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := (&http.Client{Timeout: 10 * time.Second}).Get(link)
+	resp, err := (&http.Client{Timeout: time.Minute}).Get(link)
 	if err != nil {
 		t.Fatal(err)
 	}

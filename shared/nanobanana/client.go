@@ -23,7 +23,7 @@ const (
 // Client calls the NanoBanana API. Its fields are set before use; its methods may be used by many
 // goroutines, and take the key anew each time, since it may have been rotated.
 type Client struct {
-	BaseURL    string       // such as https://api.nanobananaapi.ai; paths are under its /api/v1
+	BaseURL    string       // such as https://api.nanobananaapi.ai; paths are under its /api/v1, in which it may already end
 	RecordPath string       // empty means /nanobanana/record-info
 	HTTP       *http.Client // required; from NewHTTPClient
 

@@ -43,13 +43,12 @@ type answer struct {
 // empty.
 func find(root *node, asked string) answer {
 	a := answer{root: root.object()}
-	a.data = a.root
-	for _, data := range a.root.all("data") {
-		if object := data.object(); object != nil {
-			a.data = object
-		} else if list := data.open(); list.kind == isList && slices.ContainsFunc(list.members, func(m member) bool { return m.value.object() != nil }) {
-			a.data = list
+	for a.data = a.root; ; { // an envelope may stand in another
+		inner := a.data.inEnvelope()
+		if inner == nil || a.data != a.root && (a.data.get("code") == nil || a.data.taskID() != "") {
+			break
 		}
+		a.data = inner
 	}
 	s := search{asked: asked, least: maxDepth * 4}
 	s.visit(a.data, 0)
@@ -57,6 +56,19 @@ func find(root *node, asked string) answer {
 		a.about = a.data
 	}
 	return a
+}
+
+// inEnvelope returns the data of an envelope: an object, or a list of them; nil where there is none.
+func (n *node) inEnvelope() *node {
+	for _, data := range n.all("data") {
+		if object := data.object(); object != nil {
+			return object
+		}
+		if list := data.open(); slices.ContainsFunc(list.members, func(m member) bool { return m.value.object() != nil }) {
+			return list
+		}
+	}
+	return nil
 }
 
 // enveloped reports whether the answer has data apart from the envelope.
@@ -68,12 +80,6 @@ func (a answer) taskID() string {
 		return id
 	}
 	return a.root.taskID()
-}
-
-// code returns the envelope's code, 0 where it has none: it is then not well-formed.
-func (a answer) code() int {
-	code, _ := a.root.get("code").integer()
-	return code
 }
 
 // search finds the object that names the task asked for, else the first of those that name one
@@ -98,7 +104,7 @@ func (s *search) visit(n *node, depth int) {
 		}
 	}
 	for _, m := range n.members {
-		if !isStranger(m.key) {
+		if !isSupplied(m.key) {
 			s.visit(m.value, depth+1)
 		}
 	}
@@ -116,7 +122,7 @@ func (a answer) places() []*node {
 			if inner == nil || isStranger(m.key) || slices.Contains(resultNames, m.key) {
 				continue
 			}
-			if other := inner.taskID(); other == "" || other == id {
+			if other := inner.taskID(); other == "" || other == id || isContainer(m.key) {
 				places = append(places, inner)
 			}
 		}
@@ -153,8 +159,8 @@ func (a answer) state(places []*node) (state State, firm bool) {
 	return Unstated, false
 }
 
-// state is what an object states. What is known must agree. Beside a value that is not known only
-// a success counts: nothing is lost by it.
+// state is what an object states. Values that are known must agree. Where one is not known, the
+// others count only if they state a success: nothing is lost by it.
 func (n *node) state() (state State, firm bool) {
 	state = Unstated
 	unknown := false
@@ -197,8 +203,8 @@ func (n *node) meaning(flag bool) (state State, ok bool) {
 
 // failureCode is the code that an object gives for a failure, 0 where it gives none.
 func (n *node) failureCode() int {
-	for _, value := range []*node{n.get("errorcode"), n.get("failcode"), n.get("error").object().get("code")} {
-		if code, ok := value.integer(); ok && code != 0 {
+	for _, name := range []string{"errorcode", "failcode"} {
+		if code, ok := n.get(name).integer(); ok && code != 0 {
 			return code
 		}
 	}
@@ -208,17 +214,22 @@ func (n *node) failureCode() int {
 // reasons are the names under which a failure is explained, folded. A code may be a word, too.
 var reasons = []string{
 	"errormessage", "failmsg", "errormsg", "failmessage", "failreason", "failurereason", "reason", "error", "detail",
-	"message", "msg", "errorcode", "failcode",
+	"message", "msg", "errorcode", "failcode", "finishreason", "blockreason",
 }
 
 // said returns what an object says in words, one text after the other. "success" is no reason.
 func (n *node) said() (texts []string) {
 	for _, name := range reasons {
 		value := n.get(name)
-		if inner := value.object(); inner != nil && inner != n {
-			value = inner.get("message", "msg", "reason")
+		text := value.scalar()
+		if inner := value.object(); inner != nil {
+			if said := inner.said(); len(said) > 0 {
+				texts = append(texts, said...)
+				continue
+			}
+			text = value.text
 		}
-		if text := value.scalar(); strings.Trim(text, "0123456789.-") != "" && stateWords[fold(text)] != Succeeded {
+		if strings.Trim(text, "0123456789.-") != "" && stateWords[fold(text)] != Succeeded {
 			texts = append(texts, text)
 		}
 	}

@@ -29,8 +29,14 @@ func TestRecordInOtherShapes(t *testing.T) {
 		`{"code":200,"data":{"data":{` + success + `}}}`,
 		`{"code":200,"data":{"record":{` + success + `}}}`,
 		`{"code":200,"result":{` + success + `}}`,
+		`{"code":200,"data":{"docs":[{` + success + `}]}}`,
 		`{"code":200,"data":{"total":2,"records":[{"taskId":"other","successFlag":3,"resultUrls":["https://h/other.png"]},{` + success + `}]}}`,
 		`{"code":200,"status":"failed","successFlag":3,"data":{` + success + `}}`,
+		`{"code":200,"data":{"code":200,"status":"running","data":{` + success + `}}}`,
+		`{"code":200,"data":{"taskId":"task1","successFlag":1,"data":{"resultImageUrl":"` + link + `"}}}`,
+		`{"code":200,"data":{"taskId":"task1","code":0,"successFlag":1,"data":{"resultImageUrl":"` + link + `"}}}`,
+		`{"code":200,"data":{"taskId":"task1","successFlag":1,"response":{"taskId":"upstream","resultImageUrl":"` + link + `"},` +
+			`"parent":{"taskId":"task0","resultImageUrl":"https://h/parent.png"}}}`,
 		// The parts of the record, apart.
 		`{"code":200,"data":{"taskId":"task1","detail":{"successFlag":1,"response":{"resultImageUrl":"` + link + `"}}}}`,
 		`{"code":200,"data":{"successFlag":1,"task":{"taskId":"task1"},"response":{"resultImageUrl":"` + link + `"}}}`,
@@ -110,7 +116,7 @@ func TestRetryable(t *testing.T) {
 		`"successFlag":3,"errorCode":501`:                                       true,
 		`"successFlag":2,"failCode":"500"`:                                      true,
 		`"state":"fail","failCode":"501","failMsg":"Generation failed"`:         true,
-		`"state":"fail","error":{"code":500,"message":"internal error"}`:        true,
+		`"state":"fail","error":{"code":500,"message":"internal error"}`:        false,
 		`"status":"failed","errorCode":501`:                                     false,
 		`"state":"fail","failCode":"","failMsg":""`:                             false,
 		`"state":"fail","failCode":"501","failMsg":"flagged by content policy"`: false,
@@ -150,6 +156,7 @@ func TestLinks(t *testing.T) {
 		`"![a](https://h/a(1).png) and more"`:        {"https://h/a(1).png"},
 		`"Here it is: https://h/1.png. Enjoy!"`:      {"https://h/1.png"},
 		`"https://h/a,b;c=d.png?x=1;y=2,3"`:          {"https://h/a,b;c=d.png?x=1;y=2,3"},
+		`"https://h/a.png?sig=x,"`:                   {"https://h/a.png?sig=x,"},
 		`"https://h/a.png?a=1&amp;b=2"`:              {"https://h/a.png?a=1&amp;b=2"},
 		`"https://h/fetch/https://o/a.png"`:          {"https://h/fetch/https://o/a.png"},
 		`"https://h/ü.png"`:                          {"https://h/ü.png"},
@@ -310,6 +317,27 @@ func TestWords(t *testing.T) {
 		if r.Words != want {
 			t.Errorf("%s: words %q, want %q", text, r.Words, want)
 		}
+	}
+}
+
+// The reason may stand in another place than the documented one.
+func TestReasonsInOtherPlaces(t *testing.T) {
+	for data, want := range map[string]nanobanana.Reason{
+		`"failMsg":"The image was filtered out by Google safety"`:                       nanobanana.Policy,
+		`"errorMessage":"{\"error\":{\"code\":400,\"message\":\"Request Moderated\"}}"`: nanobanana.Policy,
+		`"error":{"message":"blocked"}`:                                                 nanobanana.Policy,
+		`"error":"Unable to process input image"`:                                       nanobanana.InputImage,
+		`"failCode":"IMAGE_SAFETY"`:                                                     nanobanana.Policy,
+		`"response":{"finishReason":"PROHIBITED_CONTENT"}`:                              nanobanana.Policy,
+		`"errorMessage":"[1,2]"`:                                                        nanobanana.GenerationFailed,
+		`"paramJson":"{\"errorMessage\":\"blocked\"}"`:                                  nanobanana.GenerationFailed,
+	} {
+		if r := record(t, `{"code":200,"msg":"success","data":{"taskId":"task1","successFlag":3,"errorCode":501,`+data+`}}`); r.Reason != want || r.ErrorCode != 501 {
+			t.Errorf("%s: %+v, want %s", data, r, want)
+		}
+	}
+	if r := record(t, `{"code":200,"msg":"Your prompt was flagged","data":{"taskId":"task1","successFlag":3,"errorCode":501}}`); r.Reason != nanobanana.Policy {
+		t.Errorf("in the envelope: %+v", r)
 	}
 }
 

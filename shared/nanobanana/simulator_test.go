@@ -71,6 +71,48 @@ func TestEveryShapeIsUnderstood(t *testing.T) {
 	}
 }
 
+// Whatever shape the simulator's records take, the pictures are found, or the record does not look
+// like one of a task that runs or has failed.
+func TestOtherShapesAreUnderstood(t *testing.T) {
+	type want struct {
+		state   nanobanana.State // empty: an error
+		links   bool
+		guessed bool
+	}
+	found := want{state: nanobanana.Succeeded, links: true}
+	expected := map[string]want{
+		"nested": found, "listed": found, "quoted": found, "flat": found, "words": found, "relative": found, "http": found,
+		"amp": found, "percent": found, "noScheme": found, "stranger": found, "respelt": found, "rewritten": found, "noParams": found,
+		"renamed": {nanobanana.Succeeded, false, true}, "linkless": {nanobanana.Succeeded, false, false},
+		"stateless": {nanobanana.Unstated, true, false}, "unknown": {nanobanana.Unclear, true, false},
+		"conflicting": {nanobanana.Unclear, true, false}, "inline": {}, "large": {},
+	}
+	sim, client := simulate(t)
+	address, bodies := callbacks(t)
+	id, err := client.Submit(t.Context(), nanobananatest.DefaultKey, nanobanana.Request{
+		Model: "nano-banana", Prompt: "a harboür", NumImages: 2, CallbackURL: address,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-bodies // it is done
+	for name, shape := range nanobananatest.Shapes {
+		sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Reshape = shape })
+		want, listed := expected[name]
+		r, err := client.Record(t.Context(), nanobananatest.DefaultKey, id)
+		links, guessed := len(r.URLs) == 2, len(r.Guesses) == 2
+		if !listed || r.State != want.state || links != want.links || guessed != want.guessed || (err != nil) != (want.state == "") {
+			t.Errorf("%s: %+v, %v; want %+v", name, r, err, want)
+		}
+		if err != nil && (asError(t, err).Detail == "" || asError(t, err).Shape == "") {
+			t.Errorf("%s: %+v", name, err)
+		}
+		if name == "stranger" && (r.TaskID != nanobananatest.StrangersID || r.Params.Prompt != "somebody else's picture") {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
 func TestEveryFailureIsUnderstood(t *testing.T) {
 	for code, want := range map[int]nanobanana.Reason{
 		400: nanobanana.Policy, 422: nanobanana.Invalid, 500: nanobanana.ServerError, 501: nanobanana.GenerationFailed,

@@ -327,7 +327,7 @@ func TestNotConnectedIsCertain(t *testing.T) {
 		"a base URL that is none":      "http://[::1",
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			if strings.HasPrefix(name, "TLS handshake") {
 				cancel()
 				ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -60,7 +60,8 @@ func numbersAsText(raw []byte) *json.Decoder {
 	return dec
 }
 
-// parser builds a tree of bounded size and depth in linear time.
+// parser builds a tree of bounded size and depth in linear time. It ends where the bytes or the
+// nodes are used up.
 type parser struct {
 	dec  *json.Decoder
 	left int // nodes that may still be built
@@ -73,7 +74,7 @@ func (p *parser) value(depth int) *node {
 	}
 	switch t := token.(type) {
 	case json.Delim:
-		if depth >= maxDepth || p.left <= 0 {
+		if depth >= maxDepth {
 			return p.skip(t)
 		}
 		return p.members(t, depth)
@@ -89,7 +90,7 @@ func (p *parser) value(depth int) *node {
 
 func (p *parser) members(opening json.Delim, depth int) *node {
 	n := &node{kind: kindOf(opening)}
-	for p.dec.More() {
+	for p.left > 0 && p.dec.More() {
 		var m member
 		if n.kind == isObject {
 			name, err := p.dec.Token()
@@ -99,16 +100,14 @@ func (p *parser) members(opening json.Delim, depth int) *node {
 			m.name, _ = name.(string)
 			m.key = fold(m.name)
 		}
-		if m.value = p.value(depth + 1); p.left > 0 {
-			p.left--
-			n.members = append(n.members, m)
-		}
-		if m.value.kind == isCut {
-			return n
+		m.value = p.value(depth + 1)
+		n.members = append(n.members, m)
+		if p.left--; m.value.kind == isCut {
+			p.left = 0
 		}
 	}
-	if _, err := p.dec.Token(); err != nil { // the closing bracket
-		return n
+	if p.left > 0 {
+		_, _ = p.dec.Token() // the closing bracket; where it is missing, the next token is, too
 	}
 	return n
 }

@@ -34,13 +34,13 @@ var texts = []struct {
 		`(can'?t|cannot|unable to|not able to|won'?t) (help|assist)|(model|gemini|google|openai) (has )?refused|refus(ed|es) to (generate|create|draw|edit|make|produce)`,
 		`(can'?t|cannot|unable to|not able to|won'?t) (create|generate|edit|draw|make|produce) [^.;]*(depict|images? of)`,
 		`违规|违反|违禁|违法|敏感|安全|审核|色情|涉黄|低俗|暴力|血腥|恐怖|政治|涉政|裸露|不当|不雅|不良|未成年`,
-		`版权|侵权|商标|肖像|公众人物|名人|明星|真人|拦截|屏蔽|风控|风险|法律法规|不合规|(内容|使用)政策|社区(准则|规范)|禁止生成|禁用词`,
+		`版权|侵权|商标|肖像|公众人物|名人|明星|真人|拦截|屏蔽|风控|风险|法律法规|不合规|合规(问题|原因)|(内容|使用)政策|社区(准则|规范)|禁止生成|禁用词`,
 	), Policy, nil},
 	{anyOf(`credits?\b.*\binsufficient|\binsufficient\b.*\b(credit|balance)|\btop.?up\b|(余额|积分|额度)不足|请充值`), NoCredits, nil},
 	{anyOf(`frequency is too high|too many requests|rate limit|过于频繁`), RateLimited, nil},
 	{anyOf(`must not be (blank|null|empty)|不能为空`), BadRequest, nil},
 	{anyOf(
-		`(failed|unable|cannot|can'?t|could ?n[o']t|error|timed? ?out|timeout|not)\b[^.;]*\b(fetch|download|access|load|open|read|decod|process|retriev|pars|get|identify)`+toPicture,
+		`(fail(ed)? to|failed|unable|cannot|can'?t|could ?n[o']t|error|timed? ?out|timeout|not)\b[^.;]*\b(fetch|download|access|load|open|read|decod|process|retriev|pars|get|identify)`+toPicture,
 		picture+`(fetch|download|access|load|open|read|decod|process|retriev|pars)\w*\b[^.;]*\b(fail|error|denied|timed? ?out|timeout)`,
 		picture+`(can ?not|can'?t|could ?n[o']t|not|unable to|failed to) be [^.;]*\b(fetch|download|access|load|open|read|decod|process|retriev|pars|identif|found|used)`,
 		picture+`(not (be )?(accessible|reachable|readable|available|valid|supported|found|public)|inaccessible|unreachable|unreadable|invalid|unsupported|expired)`,
@@ -48,11 +48,11 @@ var texts = []struct {
 		picture+`(dimension|resolution|width|height|pixel|size|ratio)\w*\b[^.;]*\b(must|should|exceed|too|at (least|most)|limit|minimum|maximum|between|invalid)`,
 		`\b(invalid|unsupported|corrupt(ed)?|broken|damaged|malformed|empty|missing|inaccessible)`+toPicture,
 		`\b(valid|smaller|different|another|supported) (image|picture|photo|file)\b`,
-		`(图片|图像|照片|参考图|原图|垫图)[^，。；]*(无法|不能|失败|不支持|无效|失效|过期|过大|太大|过小|太小|超过|超出|损坏|为空|不存在|不合法|过低|太低|超时|有误|错误)`,
-		`(无法|不能|未能)[^，。；]*(图片|图像|照片|参考图|原图|垫图)`,
+		`(图片|图像|照片|参考图|原图|垫图|文件)[^，。；]*(无法|不能|失败|不符合|非法|不支持|无效|失效|过期|过大|太大|过小|太小|超过|超出|损坏|为空|不存在|不合法|过低|太低|超时|有误|错误)`,
+		`(无法|不能|未能)[^，。；]*(图片|图像|照片|参考图|原图|垫图|文件)`,
 	), InputImage, anyOf(
 		`\b(result|generated|output|final|rendered|returned) (image|picture|file|url)|upstream|storage|\bstore\b`,
-		`(image|picture) (generation|creation|service|model|queue|api|server|task|job)|parameter|value for|(generate|create) (the |an? )?(image|picture)`,
+		`(image|picture) (generation|creation|service|model|queue|api|server|task|job)|parameter|value for|call ?back|(generate|create) (the |an? )?(image|picture)`,
 		`生成|结果|保存|上游|存储`,
 	)},
 	{anyOf(`\bapi ?key\b|unauthori[sz]ed`), Unauthorized, nil},
@@ -65,7 +65,7 @@ const (
 
 // harmless are phrases in which a word of policy's means something else.
 var harmless = anyOf(
-	`(type|thread) safety|illegal (argument|state|parameter|access|char\w*|format|value)\w*|case (in)?sensitive|sensitive (parameter|header|field)|minor (error|version|issue|update|release)`,
+	`(type|thread) safety|illegal (argument|state|param|access|char\w*|format|value)\w*|case (in)?sensitive|sensitive (parameter|header|field)|minor (error|version|issue|update|release)`,
 	`\b(account|ip( address)?|api ?key|organi[sz]ation|project)\b[^.;]*\b(blocked|flagged|suspended|banned|violat\w*)[^.;]*`,
 	`blocked (by (the )?(firewall|waf|robots\S*|cloudflare|cors)|waiting|on\b|while)`,
 	`violat\w* [^.;]*constraint|(constraint|access|protocol|schema) violation`,

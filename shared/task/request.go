@@ -122,8 +122,14 @@ func (r *Request) watermarkFaults(fs *faults, m Model) {
 		fs.add("/watermark", "not_available", "This model writes no watermark.")
 	case utf8.RuneCountInString(r.Watermark) > maxWatermark || !visible(r.Watermark):
 		fs.add("/watermark", "out_of_range", fmt.Sprintf("A watermark has 1 to %d characters.", maxWatermark))
+	case strings.ContainsFunc(r.Watermark, breaksLine):
+		fs.add("/watermark", "invalid", "A watermark is one line of text, without line breaks, tabs or other control characters.")
 	}
 }
+
+// breaksLine reports whether c cannot stand in a line of text: it is a control
+// character, or separates lines or paragraphs.
+func breaksLine(c rune) bool { return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp) }
 
 func (r *Request) imageFaults(fs *faults, m Model) {
 	if len(r.ImageURLs) > m.MaxInputs {

@@ -338,3 +338,23 @@ func TestModels(t *testing.T) {
 	_, ok := ModelByID("")
 	equal(t, "no model found", ok, false)
 }
+
+// A watermark is drawn, so it is one line of text. Emoji joined by zero-width
+// joiners, marks and text from right to left are text.
+func TestWatermarksAreOneLine(t *testing.T) {
+	for name, mark := range map[string]string{
+		"NUL": "a\x00b", "bell": "a\ab", "escape sequence": "a\x1b[31mb", "tab": "a\tb", "line feed": "a\nb", "carriage return": "a\rb",
+		"at the end": "a\n", "at the start": "\va", "delete": "a\x7f", "next line, of C1": "a\u0085b", "the last of C1": "a\u009fb",
+		"line separator": "a\u2028b", "paragraph separator": "a\u2029b",
+	} {
+		r := request(func(r *Request) { r.Watermark = mark })
+		equal(t, name, found(r), []string{"/watermark invalid"})
+	}
+	for name, mark := range map[string]string{
+		"words": "© Preset 2026", "no-break space": "a\u00a0b", "emoji of several": "👩\u200d🎨", "combining mark": "e\u0301", "Hebrew": "\u200fשלום\u200e 1",
+	} {
+		equal(t, name, found(request(func(r *Request) { r.Watermark = mark })), nil)
+	}
+	over := request(func(r *Request) { r.Watermark = strings.Repeat("\n", 101) })
+	equal(t, "too long and of control characters", found(over), []string{"/watermark out_of_range"})
+}

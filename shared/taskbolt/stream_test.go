@@ -65,19 +65,22 @@ func TestConsume(t *testing.T) {
 	var mu sync.Mutex
 	handed, busy := map[string]int{}, map[string]bool{}
 	var together, most atomic.Int32
-	all := make(chan struct{})
+	all, met := make(chan struct{}), make(chan struct{})
 	total := 0
+	meet := sync.OnceFunc(func() { close(met) })
 	stop := consume(t, s, workers, func(_ context.Context, c Change) error {
 		now := together.Add(1)
 		defer together.Add(-1)
-		most.Store(max(most.Load(), now))
 		mu.Lock()
+		if most.Store(max(most.Load(), now)); now == workers {
+			meet()
+		}
 		if busy[c.ID] || c.Work != task.Ingest {
 			t.Errorf("%+v is handed out twice at once", c)
 		}
 		busy[c.ID] = true
 		mu.Unlock()
-		time.Sleep(time.Millisecond) // so that they meet
+		<-met // until each worker has a task
 		mu.Lock()
 		defer mu.Unlock()
 		busy[c.ID] = false
@@ -97,7 +100,7 @@ func TestConsume(t *testing.T) {
 			t.Errorf("%s was handed out %d times, want %d", id, n, each)
 		}
 	}
-	if len(handed) != tasks || most.Load() > workers || most.Load() < 2 {
+	if len(handed) != tasks || most.Load() != workers {
 		t.Errorf("%d tasks, %d at once", len(handed), most.Load())
 	}
 	stop = consume(t, s, 1, func(_ context.Context, c Change) error { t.Errorf("%+v comes again", c); return nil })

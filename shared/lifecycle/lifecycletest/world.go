@@ -164,7 +164,7 @@ func (w *World) Succeeded(t testing.TB, owner string) *task.Task {
 func Eventually(t testing.TB, check func() error) {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if err = check(); err == nil {
 			return
 		}

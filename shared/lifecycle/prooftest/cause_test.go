@@ -46,6 +46,7 @@ func (w *world) checkCause(by *actor, old, new *task.Task) {
 	}
 	if new.Status == task.Succeeded {
 		w.checkImages(new)
+		w.checkDamaged(old, new)
 	}
 }
 
@@ -111,10 +112,28 @@ func (w *world) checkImages(t *task.Task) {
 func (w *world) maker(sum string) (*order, string) {
 	for _, o := range w.provider.orders {
 		for i, url := range o.urls() {
-			if hexDigest(picture(o.path(i+1))) == sum {
+			all := picture(o.path(i + 1))
+			if hexDigest(all) == sum || hexDigest(cutShort(all)) == sum {
 				return o, url
 			}
 		}
 	}
 	return nil, ""
+}
+
+// checkDamaged holds a success's pictures against what was made: what is not all
+// of a picture is marked as damaged, and counts after the last wake alone.
+func (w *world) checkDamaged(old, new *task.Task) {
+	whole := map[string]bool{}
+	for _, o := range w.provider.orders {
+		for i := range o.urls() {
+			whole[hexDigest(picture(o.path(i+1)))] = true
+		}
+	}
+	for n, i := range new.Images {
+		w.count("damaged in the end", i.Damaged)
+		if i.N != n+1 || i.Damaged == whole[i.SHA256] || i.Damaged && !old.LastWake {
+			w.violate("I3", "%s has stored %+v", short(new.ID), i)
+		}
+	}
 }

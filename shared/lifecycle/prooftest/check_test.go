@@ -161,6 +161,7 @@ func (w *world) checkWrite(by *actor, old, new *task.Task) {
 	w.count("DELETE", new.Deleted() && !old.Deleted())
 	w.count("given up", old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero())
 	w.count("woken a last time", !old.LastWake && new.LastWake)
+	w.count("salvaged", len(new.Salvaged) > len(old.Salvaged))
 	if old.Status != new.Status {
 		w.checkTime(old, new)
 		w.checkCause(by, old, new)

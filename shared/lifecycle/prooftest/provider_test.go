@@ -75,6 +75,9 @@ func (o *order) path(n int) string { return fmt.Sprintf("/%s/%d.png", o.id, n) }
 // picture is what is behind one of the provider's URLs.
 func picture(path string) []byte { return []byte("\x89PNG\r\n\x1a\n" + path) }
 
+// cutShort is what comes of it where the transfer breaks off.
+func cutShort(picture []byte) []byte { return picture[:len(picture)-3] }
+
 func (p *provider) byID(id string) *order {
 	i := slices.IndexFunc(p.orders, func(o *order) bool { return o.id == id })
 	if i < 0 {
@@ -317,7 +320,7 @@ func (p *provider) show(conn net.Conn, how string) {
 	case "403":
 		status = "403 Forbidden"
 	case "cut":
-		body = body[:len(body)-3]
+		body = cutShort(body)
 	case "html":
 		body = []byte("<!DOCTYPE html><title>gone</title>")
 		length = len(body)

@@ -3,6 +3,7 @@ package nanobananatest_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 type line struct {
 	t *testing.T
 	net.Conn
+	sent time.Time // the request, or a little earlier
 }
 
 // dial sends one request and does not read the answer.
@@ -33,12 +35,13 @@ func (p *provider) dial(t *testing.T, method, path, body string) line {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	sent := time.Now()
 	_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: h\r\nUser-Agent: test\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s",
 		method, path, p.key, len(body), body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return line{t, conn}
+	return line{t, conn, sent}
 }
 
 // read reads n bytes, or fewer if no more come in time.
@@ -48,10 +51,23 @@ func (l line) read(n int64, within time.Duration) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(l, n))
 }
 
+// head reads as far as the empty line after the headers.
+func (l line) head() (head string, err error) {
+	l.t.Helper()
+	for !strings.HasSuffix(head, "\r\n\r\n") {
+		b, err := l.read(1, patience)
+		if err != nil || len(b) == 0 {
+			return head, cmp.Or(err, io.ErrUnexpectedEOF)
+		}
+		head += string(b)
+	}
+	return head, nil
+}
+
 // answer reads to the end, and parts head and body.
 func (l line) answer() (head, body string, err error) {
 	l.t.Helper()
-	all, err := l.read(1<<20, 10*time.Second)
+	all, err := l.read(1<<20, patience)
 	head, body, _ = strings.Cut(string(all), "\r\n\r\n")
 	return head, body, err
 }
@@ -150,12 +166,12 @@ var faultChecks = map[nanobananatest.FaultKind]func(t *testing.T, l line, proper
 		}
 	},
 	nanobananatest.FaultReset: func(t *testing.T, l line, _ string) {
-		if got, err := l.read(1, 10*time.Second); len(got) != 0 || !errors.Is(err, syscall.ECONNRESET) {
+		if got, err := l.read(1, patience); len(got) != 0 || !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%q, %v; want a reset", got, err)
 		}
 	},
 	nanobananatest.FaultClose: func(t *testing.T, l line, _ string) {
-		if got, err := l.read(1, 10*time.Second); len(got) != 0 || err != nil {
+		if got, err := l.read(1, patience); len(got) != 0 || err != nil {
 			t.Errorf("%q, %v; want an orderly end", got, err)
 		}
 	},
@@ -171,21 +187,24 @@ var faultChecks = map[nanobananatest.FaultKind]func(t *testing.T, l line, proper
 		}
 	},
 	nanobananatest.FaultSlow: func(t *testing.T, l line, proper string) {
-		all, err := l.read(1<<20, 100*time.Millisecond)
-		head, body, _ := strings.Cut(string(all), "\r\n\r\n")
-		if !errors.Is(err, os.ErrDeadlineExceeded) || len(body) != 1 || length(head) != len(proper) || body[0] != proper[0] {
-			t.Errorf("%s\n%q, %v; want one byte of %d", head, body, err, len(proper))
+		head, err := l.head()
+		body, cut := l.read(1, patience)
+		if err != nil || cut != nil || length(head) != len(proper) || string(body) != proper[:1] {
+			t.Fatalf("%s\n%q, %v, %v; want one byte of %d", head, body, err, cut, len(proper))
+		}
+		if more, err := l.read(1, 30*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) && time.Since(l.sent) < time.Second {
+			t.Errorf("%q, %v; want the next byte a second later", more, err)
 		}
 	},
 	nanobananatest.FaultEndless: func(t *testing.T, l line, proper string) {
-		all, err := l.read(2<<20, 10*time.Second)
+		all, err := l.read(2<<20, patience)
 		if err != nil || len(all) != 2<<20 || !bytes.Contains(all, []byte(proper[:4])) || !bytes.Contains(all[1<<20:], make([]byte, 1000)) {
 			t.Errorf("%d bytes, %v; want no end", len(all), err)
 		}
 	},
 	nanobananatest.FaultGzipBomb: func(t *testing.T, l line, proper string) {
 		const size = 3 << 20
-		_ = l.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = l.SetReadDeadline(time.Now().Add(patience))
 		var wire bytes.Buffer
 		resp, err := http.ReadResponse(bufio.NewReader(io.TeeReader(l, &wire)), nil)
 		if err != nil || resp.Header.Get("Content-Encoding") != "gzip" {

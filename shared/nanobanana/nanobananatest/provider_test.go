@@ -16,6 +16,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
+// patience ends a test that hangs, and nothing else.
+const patience = time.Minute
+
 // provider is a Server and a client of it. Neither uses the product's client.
 type provider struct {
 	*nanobananatest.Server
@@ -35,7 +38,7 @@ func attach(t testing.TB, s *nanobananatest.Server) *provider {
 	client := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       10 * time.Second,
+		Timeout:       patience,
 	}
 	return &provider{s, t, client, nanobananatest.DefaultKey}
 }
@@ -154,7 +157,7 @@ func (p *provider) task(id string) nanobananatest.Task {
 // await polls for what nothing announces.
 func await(t testing.TB, what string, come func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !come(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !come(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("in vain waited for %s", what)
 		}
@@ -208,7 +211,7 @@ func (s *site) next(t testing.TB) (raw []byte, body object) {
 	t.Helper()
 	select {
 	case raw = <-s.bodies:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("no callback came")
 	}
 	if err := json.Unmarshal(raw, &body); err != nil {

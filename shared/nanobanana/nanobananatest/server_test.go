@@ -109,6 +109,7 @@ func TestKnobsGoToJSONAndBack(t *testing.T) {
 		Delay: nanobananatest.Duration(1500 * time.Millisecond), RecordFlag: &seven, Delivery: "images", PictureSide: 32,
 		Submit:          nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 455, RetryAfter: nanobananatest.Duration(time.Minute), Times: 2},
 		Outcome:         nanobananatest.Outcome{ErrorCode: 501, Times: 1},
+		Sending:         nanobananatest.Sending{Status: 206, Gzip: true},
 		CallbackRetries: []nanobananatest.Duration{nanobananatest.Duration(time.Second)},
 	}
 	text, err := json.Marshal(knobs)
@@ -136,6 +137,7 @@ func TestUnknownKnobsPanic(t *testing.T) {
 		"download":        func(k *nanobananatest.Knobs) { k.Download.Times = -1 },
 		"shortBy":         func(k *nanobananatest.Knobs) { k.ShortBy = -1 },
 		"repeatCallbacks": func(k *nanobananatest.Knobs) { k.RepeatCallbacks = -1 },
+		"sending.status":  func(k *nanobananatest.Knobs) { k.Sending.Status = 100 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -181,11 +183,11 @@ func TestClose(t *testing.T) {
 	go func() { p.Close(); close(closed) }()
 	select {
 	case <-closed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it does not close")
 	}
 	for i, l := range lines {
-		if _, err := l.read(1<<30, 10*time.Second); errors.Is(err, net.ErrClosed) || isTimeout(err) {
+		if _, err := l.read(1<<30, patience); errors.Is(err, net.ErrClosed) || isTimeout(err) {
 			t.Errorf("line %d: %v, want the end", i, err)
 		}
 	}
@@ -212,7 +214,7 @@ func isTimeout(err error) bool {
 // Behind another server that still runs, it says that it is closed.
 func TestClosedBehindAnother(t *testing.T) {
 	s := nanobananatest.New()
-	front := &http.Server{Handler: s, ReadHeaderTimeout: time.Second}
+	front := &http.Server{Handler: s, ReadHeaderTimeout: patience}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,83 @@
+package task
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"reflect"
+	"testing"
+	"time"
+)
+
+// golden reads a stored row of testdata, and returns it as it is stored too.
+func golden(t *testing.T, name string) (*Task, string) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var row bytes.Buffer
+	if err := json.Compact(&row, text); err != nil {
+		t.Fatal(err)
+	}
+	x := new(Task)
+	if err := json.Unmarshal(row.Bytes(), x); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return x, row.String()
+}
+
+// written returns the row as this code stores it.
+func written(t *testing.T, x *Task) string {
+	t.Helper()
+	b, err := json.Marshal(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// A row is written once and read for years, by older code and newer: its
+// attributes keep their names, kinds and places. A new attribute is added to
+// row.json. The file of an older release is never changed.
+func TestARowIsStoredAsItWas(t *testing.T) {
+	x, stored := golden(t, "row.json")
+	equal(t, "schema", x.Schema, Schema)
+	equal(t, "row", written(t, x), stored)
+	if len(x.Extra) > 0 {
+		t.Errorf("attributes that this code does not know: %v", x.Extra)
+	}
+	hollow(t, "Task", reflect.ValueOf(x).Elem(), map[string]bool{"Task.Refund": true, "Task.Extra": true, "Task.Hint.Bars": true})
+}
+
+// hollow fails the test for each field without a value that is stored: only
+// those of apart are not.
+func hollow(t *testing.T, path string, v reflect.Value, apart map[string]bool) {
+	t.Helper()
+	switch {
+	case apart[path]:
+	case v.IsZero():
+		t.Errorf("%s has no value in row.json: add one", path)
+	case v.Kind() == reflect.Pointer:
+		hollow(t, path, v.Elem(), apart)
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
+		hollow(t, path, v.Index(0), apart)
+	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
+		for field, value := range v.Fields() {
+			hollow(t, path+"."+field.Name, value, apart)
+		}
+	}
+}
+
+// An older row has none of the attributes that came later. It is read, may be
+// written, and comes back as it was.
+func TestAnOlderRowIsReadAndWritten(t *testing.T) {
+	for _, name := range []string{"row-2026-11-25.json"} {
+		x, stored := golden(t, name)
+		equal(t, name+": may be written", x.Known(), true)
+		equal(t, name, written(t, x), stored)
+		if len(x.Extra) > 0 {
+			t.Errorf("%s has attributes that this code does not know any more: %v", name, x.Extra)
+		}
+	}
+}
