@@ -163,6 +163,7 @@ func TestLinksOfTrustedCallbacksAreKeptBeside(t *testing.T) {
 		h.heard(says("p1", good+"?"+string(rune('a'+n))))
 	}
 	equal(t, "their number", len(h.Spares), 8)
+	equal(t, "the latest is kept", h.Spares[7], good+"?t")
 
 	equal(t, "before the record was read again", h.Standins(), nil)
 	h.after(time.Hour)

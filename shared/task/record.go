@@ -95,10 +95,11 @@ func (t *Task) spare(r Rules, h *Hint) {
 		return
 	}
 	for _, u := range h.URLs {
-		if len(t.Spares) < maxSpares && r.ResultHosts(u) && !slices.Contains(t.URLs, u) && !slices.Contains(t.Spares, u) {
+		if r.ResultHosts(u) && !slices.Contains(t.URLs, u) && !slices.Contains(t.Spares, u) {
 			t.Spares = append(t.Spares, u)
 		}
 	}
+	t.Spares = t.Spares[max(0, len(t.Spares)-maxSpares):] // the older a link, the likelier it is dead
 }
 
 // Standins are links that may stand in for one of URLs that still fails after
