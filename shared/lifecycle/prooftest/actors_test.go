@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -151,6 +152,11 @@ func (w *world) callback(id string, n int, body []byte, said said) {
 		for _, url := range said.urls {
 			h.urls[lasting(url)] = true
 		}
+		if cb, err := nanobanana.ParseCallback(body); err == nil {
+			for _, url := range cb.URLs {
+				h.named[cb.TaskID+" "+url] = true
+			}
+		}
 		a.said = body
 		w.mu.Unlock()
 		err := a.process.service.Settle(ctx, id, n, body)
@@ -160,6 +166,9 @@ func (w *world) callback(id string, n int, body []byte, said said) {
 			return // it has to come again
 		}
 		current := before.Attempt == n && w.book.row(id).Attempt == n
+		if current && said.of != nil && keepsLinks(before, said.of) && keepsLinks(w.book.row(id), said.of) {
+			said.of.vouched = said.links
+		}
 		ended := w.book.row(id).Status == task.Failed && !a.wrote[id] // before it was heard
 		inTime := before.Status == task.Submitting || time.Now().Before(before.Deadline.Add(-skew))
 		switch {
@@ -171,6 +180,11 @@ func (w *world) callback(id string, n int, body []byte, said said) {
 			h.barred = n
 		}
 	})
+}
+
+// keepsLinks reports whether what a callback names of an order is kept in a row.
+func keepsLinks(t *task.Task, o *order) bool {
+	return t.ProviderID == o.id && (t.Status == task.Generating || t.Status == task.Storing)
 }
 
 // counts400 says whether a 400 is one of the attempt: not if it was refused
@@ -194,4 +208,6 @@ type said struct {
 	policy  bool     // 400, of the order itself
 	ids     []string // ids beside the order's own
 	urls    []string // URLs beside the order's own
+	of      *order   // whose success it is, by its id,
+	links   int      // and its links, by how often they had been replaced
 }

@@ -46,6 +46,9 @@ func (w *world) called(o *order, b int) {
 			id = "" // it names none
 		}
 		body, what.success = good(id, o.urls()), true
+		if id != "" {
+			what.of, what.links = o, o.links
+		}
 	}
 	w.callback(o.task, o.attempt, body, what)
 }

@@ -108,6 +108,36 @@ func (w *world) checkImages(t *task.Task) {
 	}
 }
 
+// checkSpares holds the links that may stand in for those of the record against
+// what callbacks said of the task's own order.
+func (w *world) checkSpares(old, new *task.Task) {
+	h := w.book.hearing(new.ID)
+	for _, url := range new.Spares {
+		if slices.Contains(old.Spares, url) {
+			continue
+		}
+		w.count("a spare link is kept", true)
+		if !h.named[new.ProviderID+" "+url] || !w.rules.ResultHosts(url) {
+			w.violate("I5", "%s keeps %s, which no callback named that counts", short(new.ID), url)
+		}
+	}
+}
+
+// checkFetch holds a download against the links that a task has: those of its
+// record, and where one of these is dead and the record has been read again,
+// those that callbacks named.
+func (w *world) checkFetch(a *actor, url string) {
+	t := a.found
+	switch {
+	case slices.Contains(t.URLs, url):
+		return
+	case slices.Contains(t.Spares, url) && a.failed > 0 && (!t.Reread.IsZero() || t.LastWake):
+		w.count("a spare link is tried", true)
+		return
+	}
+	w.violate("I5", "%s fetches %s, though its record was read again: %v, and %d downloads have failed", short(t.ID), url, !t.Reread.IsZero(), a.failed)
+}
+
 // maker finds the order that a picture was made for, and its URL.
 func (w *world) maker(sum string) (*order, string) {
 	for _, o := range w.provider.orders {

@@ -43,6 +43,7 @@ type heard struct {
 	barred   int             // the attempt of which a 400 was answered 200 while it was current
 	ids      map[string]bool // named beside its own
 	urls     map[string]bool // named beside its own
+	named    map[string]bool // each URL, after the id that was named with it
 }
 
 func newBook() book {
@@ -63,7 +64,7 @@ func (b *book) attempt(id string, n int) *attempt {
 
 func (b *book) hearing(id string) *heard {
 	if b.heard[id] == nil {
-		b.heard[id] = &heard{ids: map[string]bool{}, urls: map[string]bool{}}
+		b.heard[id] = &heard{ids: map[string]bool{}, urls: map[string]bool{}, named: map[string]bool{}}
 	}
 	return b.heard[id]
 }
@@ -161,6 +162,7 @@ func (w *world) checkWrite(by *actor, old, new *task.Task) {
 	w.count("DELETE", new.Deleted() && !old.Deleted())
 	w.count("given up", old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero())
 	w.count("woken a last time", !old.LastWake && new.LastWake)
+	w.checkSpares(old, new)
 	w.count("salvaged", len(new.Salvaged) > len(old.Salvaged))
 	if old.Status != new.Status {
 		w.checkTime(old, new)

@@ -66,6 +66,7 @@ func (g gate) Task(ctx context.Context, id string) (t *task.Task, err error) {
 	var read *task.Task
 	err = g.p.world.call(ctx, g.p.actor, "task", id, false, func() (err error) {
 		read, err = g.p.world.mutant.disk(g.Store).Task(context.Background(), id)
+		g.p.actor.found = g.p.world.book.row(id)
 		return err
 	})
 	if err != nil {

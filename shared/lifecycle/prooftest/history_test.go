@@ -57,6 +57,7 @@ const (
 	second            // another attempt, since the first was made in vain
 	dark              // an order's record cannot be read for a while, as it is called back
 	useless           // it comes, and nobody can use it
+	lend              // its links are dead, and a callback's are not
 	unproved          // an order whose id only a callback names, and a record that repeats what was ordered in some way
 	stray             // an order that nobody knows the fate of, and a callback that names another
 	siege             // POSTs are refused, again and again
@@ -66,7 +67,7 @@ const (
 var actionNames = [...]string{
 	"nothing", "run", "goOn", "effect", "fail", "lose", "resend", "crash", "crashAfter", "arrive", "hangUp", "submit", "callback",
 	"forge", "sweep", "consume", "remove", "retarget", "later", "finish", "record", "answer", "weather", "usual", "due",
-	"second", "dark", "useless", "unproved", "stray", "siege", "early",
+	"second", "dark", "useless", "lend", "unproved", "stray", "siege", "early",
 }
 
 // often says how often each action comes: those first that are the simplest,
@@ -76,7 +77,7 @@ var often = func() (all []action) {
 		action
 		times int
 	}{
-		{nothing, 1}, {run, 7}, {goOn, 24}, {usual, 4}, {second, 2}, {dark, 3}, {useless, 5}, {unproved, 3}, {stray, 1}, {siege, 1}, {early, 2}, {submit, 6}, {due, 8}, {sweep, 4}, {later, 8}, {callback, 9}, {finish, 6},
+		{nothing, 1}, {run, 7}, {goOn, 24}, {usual, 4}, {second, 2}, {dark, 3}, {useless, 5}, {lend, 3}, {unproved, 3}, {stray, 1}, {siege, 1}, {early, 2}, {submit, 6}, {due, 8}, {sweep, 4}, {later, 8}, {callback, 9}, {finish, 6},
 		{consume, 7}, {effect, 7}, {fail, 3}, {lose, 4}, {resend, 4}, {crash, 2}, {crashAfter, 3}, {arrive, 3}, {hangUp, 2},
 		{forge, 3}, {remove, 3}, {retarget, 1}, {record, 4}, {answer, 5}, {weather, 3},
 	} {

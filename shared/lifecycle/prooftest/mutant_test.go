@@ -77,6 +77,8 @@ var mutants = []mutant{
 	{name: "a read is not claimed", caught: []string{"I6"}, store: disk(func(d *faultyDisk) { d.noClaim = true })},
 	{name: "a put has no condition on the version", caught: []string{"I1", "I2", "I4", "I6", "P5", "the log is true"}, store: disk(func(d *faultyDisk) { d.noVersion = true })},
 	{name: "a 400 is not remembered", caught: []string{"P3"}, store: disk(func(d *faultyDisk) { d.unbarred = true })},
+	{name: "a callback's links are never tried", caught: []string{"no image is lost"}, store: disk(func(d *faultyDisk) { d.noSpares = true })},
+	{name: "a callback's links are tried before the record was read again", caught: []string{"I5"}, store: disk(func(d *faultyDisk) { d.eager = true })},
 	{name: "a refund is forgotten", caught: []string{"I4"}, store: disk(func(d *faultyDisk) { d.noRefund = true })},
 	{name: "deadlines are read as an eighth as far away", caught: []string{"I8"}, store: disk(func(d *faultyDisk) { d.early = true })},
 	{name: "the bucket answers before it has the picture", caught: []string{"I3"}, forgetful: true},

@@ -17,6 +17,8 @@ type faultyDisk struct {
 	noVersion bool // a put is done whatever stands
 	unbarred  bool // Barred is not kept
 	noDoubt   bool // Doubt is not kept while nothing proves whose the record is
+	noSpares  bool // Spares are not kept
+	eager     bool // records are said to have been read again, of what is being stored
 	noRefund  bool // nothing is taken back from the quota
 	early     bool // deadlines are read as an eighth as far away as they are
 }
@@ -74,6 +76,9 @@ func (d faultyDisk) Task(ctx context.Context, id string) (*task.Task, error) {
 			t.DueAt = t.Deadline
 		}
 	}
+	if err == nil && d.eager && t.Status == task.Storing && t.Reread.IsZero() {
+		t.Reread = t.Since
+	}
 	return t, err
 }
 
@@ -88,6 +93,12 @@ func (d faultyDisk) kept(t *task.Task) *task.Task {
 	}
 	if d.noDoubt && kept.Status == task.Unconfirmed {
 		kept.Doubt = ""
+	}
+	if d.noSpares {
+		kept.Spares = nil
+	}
+	if d.eager && kept.Reread.Equal(kept.Since) {
+		kept.Reread = time.Time{}
 	}
 	if d.unbarred {
 		kept.Barred = 0

@@ -16,6 +16,8 @@ func (w *world) plot(s step) {
 		w.usual(s)
 	case s.Do == siege:
 		w.besiege(s)
+	case s.Do == lend:
+		w.lendLinks(s)
 	case s.Do == unproved:
 		w.guess(s)
 	case s.Do == early:
@@ -120,16 +122,52 @@ func (w *world) lead(s step, o *order) {
 	w.nextSweeps(2)
 }
 
-// doubt has the record of an order that is still to be made come, and be of no
-// use, as it is called back: mostly as made.
-func (w *world) doubt(s step) {
+// open picks an order that is still to be made, or places one.
+func (w *world) open(s step) (*order, bool) {
 	open := slices.DeleteFunc(slices.Clone(w.provider.orders), (*order).done)
 	if len(open) == 0 {
 		w.place(s.A, 9+2*(s.B%2))
 		w.runAll()
 		open = w.provider.orders
 	}
-	if o, is := pick(open, 0); is {
+	return pick(open, 0)
+}
+
+// lendLinks has the links in an order's record die, before it is asked for or as
+// its pictures are being stored, and callbacks name others that live.
+func (w *world) lendLinks(s step) {
+	o, is := w.open(s)
+	if !is {
+		return
+	}
+	if s.B%2 == 0 {
+		o.outdate()
+		w.called(o, 0)
+		w.runAll()
+	}
+	w.called(o, 0)
+	w.runAll()
+	w.consume("ingest", o.task)
+	w.runAll()
+	w.nextSweeps(1)
+	for range []int{1, 1, 2, 6}[s.A%4] {
+		o.outdate()
+		w.called(o, []int{0, 0, 10}[s.B%3])
+		w.runAll()
+	}
+	if s.B/3 == 3 {
+		w.forged(w.book.row(o.task), 1)
+		w.runAll()
+	}
+	w.consume("ingest", o.task)
+	w.runAll()
+	w.nextSweeps(s.B / 3)
+}
+
+// doubt has the record of an order that is still to be made come, and be of no
+// use, as it is called back: mostly as made.
+func (w *world) doubt(s step) {
+	if o, is := w.open(s); is {
 		s.B = []int{0, 10, 6, 2, 8, 7, 0, 10, 6, 0, 6, 10}[s.B]
 		w.darken(s, o, doubtful[(s.A+6*s.B)%len(doubtful)])
 	}

@@ -103,10 +103,13 @@ func (p *process) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil
 	})
 	if err != nil {
+		p.world.mu.Lock()
+		defer p.world.mu.Unlock()
+		p.actor.failed++
 		return nil, err
 	}
 	client, server := net.Pipe()
-	go p.world.provider.show(server, how)
+	go p.world.provider.show(server, how, p.actor)
 	return client, nil
 }
 

@@ -304,7 +304,7 @@ func (l line) credit() reply {
 }
 
 // show serves one download.
-func (p *provider) show(conn net.Conn, how string) {
+func (p *provider) show(conn net.Conn, how string, to *actor) {
 	defer func() { _ = conn.Close() }()
 	r, err := http.ReadRequest(bufio.NewReader(conn))
 	if err != nil {
@@ -313,6 +313,10 @@ func (p *provider) show(conn net.Conn, how string) {
 	p.w.mu.Lock()
 	if o := p.byID(strings.Split(r.URL.Path, "/")[1]); o != nil && !o.lasting && strconv.Itoa(o.links) != r.URL.RawQuery {
 		how = "403"
+	}
+	p.w.checkFetch(to, "http://"+pictureHost+r.RequestURI)
+	if how != "" {
+		to.failed++
 	}
 	p.w.mu.Unlock()
 	body, status, length := picture(r.URL.Path), "200 OK", 0

@@ -158,12 +158,12 @@ func (w *world) expect(h history) {
 		case len(heard.ids)+len(heard.urls) > 0:
 		case t.Status == task.Storing:
 			o := w.provider.byID(t.ProviderID)
-			w.wanted[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded && findable(t, o)
+			w.wanted[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded && findable(t, o) && w.live(o)
 		case h.Never:
 		case t.Status == task.Generating && t.Hint != nil && t.Hint.Failure != "": // it may be believed yet
 		case t.Status == task.Generating:
 			o := w.provider.byID(t.ProviderID)
-			w.wanted[id] = ahead && o.flag != nanobananatest.FlagFailed && findable(t, o)
+			w.wanted[id] = ahead && o.flag != nanobananatest.FlagFailed && findable(t, o) && w.live(o)
 		case t.Status == task.Waiting:
 			w.wanted[id] = ahead && t.Refusals < 8 && t.Deadline.Sub(t.DueAt) > time.Minute && len(t.ImageURLs) == 0 && t.Barred != t.Attempt
 		}
@@ -173,6 +173,13 @@ func (w *world) expect(h history) {
 // findable reports whether a task's record is taken for its own.
 func findable(t *task.Task, o *order) bool {
 	return echoes[o.echo].proof != contradicts || t.Proved()
+}
+
+// live reports whether links to an order's pictures can be known that lead there.
+func (w *world) live(o *order) bool {
+	lent := o.vouched == o.links && w.rules.ResultHosts(o.urls()[0])
+	w.count("only a callback's links live", o.stale && !o.lasting && lent)
+	return !o.stale || o.lasting || lent
 }
 
 // checkEnd holds the world in which nothing is left to do against what it was to come to.

@@ -9,6 +9,8 @@ import (
 
 // sight is what an actor knows, and the log does. Guarded by world.mu.
 type sight struct {
+	found    *task.Task            // the row that it read last
+	failed   int                   // downloads
 	held     map[string]*task.Task // rows, as it wrote them last
 	read     map[string]view       // records, by the provider's id
 	proofs   map[*order]bool       // that were in them

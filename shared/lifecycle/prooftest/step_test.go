@@ -30,7 +30,7 @@ func (w *world) step(s step) {
 	switch s.Do {
 	case run:
 		w.runAll()
-	case usual, second, dark, useless, unproved, stray, siege, early:
+	case usual, second, dark, useless, lend, unproved, stray, siege, early:
 		w.plot(s)
 	case submit:
 		w.place(s.A, s.B)
@@ -246,7 +246,7 @@ func (w *world) onOrder(s step, o *order) {
 // ways are the ways in which a record may be answered from now on.
 var ways = [...]string{
 	"", "hidden", "500", "HTML", "429", "running", "short", "echo", "flag 7", "failed", "fresh", "fresh",
-	"linkless", "stateless", "contrary", "guessed", "stranger", "stranger failed", "namesake", "namesake failed", "impostor failed", "sibling", "echo", "echo",
+	"linkless", "stateless", "contrary", "guessed", "stranger", "stranger failed", "namesake", "namesake failed", "impostor failed", "sibling", "echo", "stale",
 }
 
 // answered sets how an order's record is answered, and how it repeats what was
@@ -254,15 +254,24 @@ var ways = [...]string{
 func (w *world) answered(o *order, way, echo int) {
 	switch o.record = ways[way]; o.record {
 	case "":
-		o.echo = ""
+		o.echo, o.stale = "", false
 	case "fresh":
 		o.record = ""
 		o.links++
 		o.lasting = way == 10
+	case "stale":
+		o.record = ""
+		o.outdate()
 	case "echo":
 		o.record, o.echo = "", sortedKeys(echoes)[(3*way+echo)%len(echoes)]
 	}
 	w.said("the record of %s is %q, %q, from now on", o.id[30:], o.record, o.echo)
+}
+
+// outdate has an order's links die, and its record keep them for ever.
+func (o *order) outdate() {
+	o.links++
+	o.stale, o.lasting = true, false
 }
 
 // finish ends an order, in success or not.
