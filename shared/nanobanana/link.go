@@ -170,13 +170,16 @@ const (
 	separators = ",;，；、 \t\r\n"
 	openings   = "([{<\"'`"
 	closings   = ")]}>\"'`"
+
+	maxSplit = 2 * maxLinks * maxLink // bytes of a text that are looked at: all links that are kept, and as much between them
 )
 
 // split takes a text apart into the links that it holds. A separator is lawful inside a link: it
 // parts two only where another begins. Where words stand before the first link, a sentence say, it
 // ends at white space; without prose such a text holds none.
 func split(text string, prose bool) []string {
-	text = unwrap(strings.TrimSpace(strings.ReplaceAll(text, `\/`, "/")))
+	cut := len(text) > maxSplit
+	text = unwrap(strings.TrimSpace(strings.ReplaceAll(text[:min(len(text), maxSplit)], `\/`, "/")))
 	if text == "" {
 		return nil
 	}
@@ -198,6 +201,9 @@ func split(text string, prose bool) []string {
 			piece = strings.TrimRight(piece, separators+openings)
 		}
 		pieces = append(pieces, closed(text[:start], piece))
+	}
+	if cut {
+		pieces = pieces[:len(pieces)-1] // nobody knows where it ends
 	}
 	return pieces
 }
