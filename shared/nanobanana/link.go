@@ -50,7 +50,7 @@ func (c *collector) link(piece string, relative bool) string {
 	case hasScheme(piece):
 	case strings.HasPrefix(piece, "//"):
 		piece = "https:" + piece
-	case relative && isPath(piece):
+	case relative && (isPath(piece) || isPathWithSpaces(piece)):
 		if piece = c.absolute(piece); piece == "" {
 			return ""
 		}
@@ -108,6 +108,11 @@ func isPath(text string) bool {
 
 // plainPath reports whether a text is a path even where none is expected.
 func plainPath(text string) bool { return strings.HasPrefix(text, "/") || isPicture(text) }
+
+// isPathWithSpaces reports whether text is a path but for raw spaces, and surely no sentence.
+func isPathWithSpaces(text string) bool {
+	return (strings.HasPrefix(text, "/") || isPicture(text)) && isPath(strings.ReplaceAll(text, " ", "%20"))
+}
 
 func isMediaType(text string) bool {
 	family, rest, _ := strings.Cut(strings.ToLower(text), "/")
