@@ -177,6 +177,29 @@ func TestLinksOfTrustedCallbacksAreKeptBeside(t *testing.T) {
 	equal(t, "in the end", h.Spares, nil)
 }
 
+// The record may come back with links older than those of the callback that
+// counted in its place.
+func TestLinksThatACallbackBroughtOutliveAWake(t *testing.T) {
+	h := in(t, Generating).heard(Hint{ProviderID: "p1", Success: true, URLs: []string{good2}})
+	h.after(90 * time.Second).read(unread).after(2 * time.Minute).read(unread)
+	equal(t, "status", h.Status, Storing)
+	equal(t, "urls", h.URLs, []string{good2})
+	h.after(time.Hour)
+	c, ok, err := h.Wake(h.r, h.now)
+	if !ok {
+		t.Fatal(err)
+	}
+	h.must(err).learn(c, unread)
+	equal(t, "spares, while they are the task's links", len(h.Standins()), 0)
+	h.after(time.Hour)
+	if c, ok, err = h.Wake(h.r, h.now); !ok {
+		t.Fatal(err)
+	}
+	h.must(err).learn(c, made)
+	equal(t, "urls after the wake", h.URLs, []string{good})
+	equal(t, "spares", h.Standins(), []string{good2})
+}
+
 func TestAWakeTakesNoLinksOfAStrangers(t *testing.T) {
 	h := in(t, Storing).after(time.Hour)
 	c, ok, err := h.Wake(h.r, h.now)

@@ -39,7 +39,7 @@ func (t *Task) Heard(r Rules, now time.Time, attempt int, h Hint) (woken bool, e
 		}
 	case Generating:
 	case Storing:
-		t.spare(r, &h)
+		t.spare(r, &h, t.URLs)
 		return false, nil
 	default:
 		return false, nil
@@ -89,13 +89,14 @@ func (r Rules) trusted(urls []string) bool {
 const maxSpares = 8
 
 // spare keeps the links of a callback that named the task's own provider id,
-// as far as a callback's word is trusted: see Standins.
-func (t *Task) spare(r Rules, h *Hint) {
+// as far as a callback's word is trusted, besides those that are there already:
+// see Standins.
+func (t *Task) spare(r Rules, h *Hint, there []string) {
 	if h == nil || !h.Success || t.ProviderID == "" || h.ProviderID != t.ProviderID {
 		return
 	}
 	for _, u := range h.URLs {
-		if r.ResultHosts(u) && !slices.Contains(t.URLs, u) && !slices.Contains(t.Spares, u) {
+		if r.ResultHosts(u) && !slices.Contains(there, u) && !slices.Contains(t.Spares, u) {
 			t.Spares = append(t.Spares, u)
 		}
 	}
@@ -108,7 +109,7 @@ func (t *Task) Standins() []string {
 	if t.Reread.IsZero() && !t.LastWake {
 		return nil
 	}
-	return t.Spares
+	return slices.DeleteFunc(slices.Clone(t.Spares), func(u string) bool { return slices.Contains(t.URLs, u) })
 }
 
 // Findable says whether the record that tells of the task can be found: false
@@ -420,7 +421,11 @@ func (t *Task) store(r Rules, by event, now time.Time) error {
 		return err
 	}
 	t.Spares, t.Reread = nil, time.Time{}
-	t.spare(r, t.Hint)
+	if by == byHint {
+		t.spare(r, t.Hint, nil) // a wake may find a record whose links are older
+	} else {
+		t.spare(r, t.Hint, t.URLs)
+	}
 	t.Hint = nil
 	t.setWork(Ingest, now)
 	return nil
