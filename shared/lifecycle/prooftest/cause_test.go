@@ -50,8 +50,9 @@ func (w *world) checkCause(by *actor, old, new *task.Task) {
 	}
 }
 
-// believed is the hint that counts alone, if it does: the record cannot be read
-// for long, and if it came and was of no use, the order is the task's for sure.
+// believed returns the hint if it counts alone: if the record could not be read
+// for long, and if, where one came that was of no use, the order is certainly the
+// task's.
 func (w *world) believed(by *actor, old, new *task.Task) *task.Hint {
 	h := old.Hint
 	switch {
@@ -138,7 +139,7 @@ func (w *world) checkFetch(a *actor, url string) {
 	w.violate("I5", "%s fetches %s, though its record was read again: %v, and %d downloads have failed", short(t.ID), url, !t.Reread.IsZero(), a.failed)
 }
 
-// maker finds the order that a picture was made for, and its URL.
+// maker returns the order that a picture was made for, and its URL.
 func (w *world) maker(sum string) (*order, string) {
 	for _, o := range w.provider.orders {
 		for i, url := range o.urls() {

@@ -274,7 +274,7 @@ func (l line) record(r *http.Request, id string) (got reply) {
 		default:
 			got, as = w.provider.recorded(o, proved)
 			proof = as != unread && as != strange && echoes[o.echo].proof == proves
-			w.count("a record is "+viewNames[as]+map[bool]string{true: ", proved"}[proved], true)
+			w.countRecord(o, as, proved)
 		}
 		return nil
 	})

@@ -189,6 +189,14 @@ func (p *provider) recorded(o *order, proved bool) (got reply, as view) {
 	return reply{status: 200, body: fill(sample, values)}, as
 }
 
+// countRecord counts which records were answered, and what they were good for.
+func (w *world) countRecord(o *order, as view, proved bool) {
+	w.count("a record is "+viewNames[as]+map[bool]string{true: ", proved", false: ", unproved"}[proved], true)
+	w.count("a record: "+o.record, o.record != "" && (o.done() || as == strange || as == unread))
+	w.count("a record repeats: "+o.echo, o.echo != "" && as != unread)
+	w.count("a record: stale", o.stale && as == usable)
+}
+
 // stated puts in a record's values how far its order is, and names the sample
 // that they belong in.
 func (o *order) stated(values fields) (sample string, as view) {
@@ -242,7 +250,7 @@ func (o *order) show(to map[string]bool) {
 	}
 }
 
-// learnt notes what a record has shown.
+// learnt notes what a usable record has shown.
 func (o *order) learnt(sample string) {
 	switch sample {
 	case "record-failed":

@@ -66,7 +66,8 @@ func (w *world) quiet(h history) {
 	w.flight = nil
 	w.weather = conditions{held: w.weather.good, good: w.weather.good, balance: 100}
 	for _, o := range w.provider.orders {
-		o.record = "" // it repeats what was ordered as it did
+		o.record = ""                  // it repeats what was ordered as it did,
+		o.stale = o.stale && w.live(o) // and keeps its links where others live
 	}
 	w.mu.Unlock()
 	w.runAll()
@@ -158,6 +159,7 @@ func (w *world) expect(h history) {
 		case len(heard.ids)+len(heard.urls) > 0:
 		case t.Status == task.Storing:
 			o := w.provider.byID(t.ProviderID)
+			w.count("stored by a callback's links alone", o != nil && o.stale && !o.lasting)
 			w.wanted[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded && findable(t, o) && w.live(o)
 		case h.Never:
 		case t.Status == task.Generating && t.Hint != nil && t.Hint.Failure != "": // it may be believed yet
@@ -178,7 +180,6 @@ func findable(t *task.Task, o *order) bool {
 // live reports whether links to an order's pictures can be known that lead there.
 func (w *world) live(o *order) bool {
 	lent := o.vouched == o.links && w.rules.ResultHosts(o.urls()[0])
-	w.count("only a callback's links live", o.stale && !o.lasting && lent)
 	return !o.stale || o.lasting || lent
 }
 
@@ -200,6 +201,8 @@ func (w *world) checkEnd() {
 			w.violate("no image is lost", "%s could have succeeded, and is %s", short(id), state(t))
 		}
 		w.count("all went well in the end", w.wanted[id])
+		end := w.book.ends[id]
+		w.count("an end not logged: its process died", end != nil && !end.said && end.by.process.dead)
 		w.checkTold(t)
 		w.checkPromise(t)
 	}

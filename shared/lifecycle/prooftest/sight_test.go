@@ -7,7 +7,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// sight is what an actor knows, and the log does. Guarded by world.mu.
+// sight is what an actor has seen. Guarded by world.mu.
 type sight struct {
 	found    *task.Task            // the row that it read last
 	failed   int                   // downloads
@@ -15,8 +15,8 @@ type sight struct {
 	read     map[string]view       // records, by the provider's id
 	proofs   map[*order]bool       // that were in them
 	doubts   map[*order]int        // records of no use that it read, and how often its store had failed by then
-	unheard  map[string]bool       // tasks: it wrote their rows, and was not answered so
-	stranger bool                  // it read a record for a task that is not the order's
+	unheard  map[string]bool       // tasks: it wrote their rows, and the answer was lost
+	stranger bool                  // it read the record of an order that a callback of another task had named
 }
 
 func newSight() sight {
@@ -26,7 +26,7 @@ func newSight() sight {
 	}
 }
 
-// put notes what an actor knows of a write.
+// put notes the answer to an actor's write.
 func (a *actor) put(t *task.Task, wrote bool, fault error) {
 	if fault == nil {
 		a.held[t.ID] = t
@@ -67,18 +67,18 @@ func recordID(t *task.Task) string {
 	return t.ProviderID
 }
 
-// doubt is what is known of an order whose record came, and was of no use.
+// doubt is what the task's row knows of an order's record.
 type doubt struct {
-	last view   // what came last, as a row has it; unread: nothing
-	by   *actor // who first wrote down that it was of no use
-	said bool   // and the log says so
+	last view   // of the last record that came
+	by   *actor // who first wrote that a record was of no use, since the last that was usable
+	said bool   // and the log has the line
 }
 
 // remember notes since when a task's record has not been readable, by what was
 // read of it and came into its row.
 func (w *world) remember(by *actor, old, new *task.Task) {
 	if o := w.provider.byID(recordID(old)); o != nil && recordID(new) == "" {
-		o.doubt = doubt{} // what a callback said is dropped, and with it what came of that
+		o.doubt = doubt{} // the hint is dropped, and everything that came of it
 		delete(by.read, o.id)
 	}
 	o := w.provider.byID(recordID(new))

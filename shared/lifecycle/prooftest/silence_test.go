@@ -22,7 +22,7 @@ type ending struct {
 	said bool // in the log
 }
 
-// aloud are the levels of the ends that are no error.
+// aloud are the levels of the ends that are not logged as errors.
 var aloud = map[task.Code]slog.Level{
 	"": slog.LevelInfo, task.CodeContentPolicy: slog.LevelInfo, task.CodeInputImageUnusable: slog.LevelInfo,
 	task.CodeInsufficientCredits: slog.LevelInfo, task.CodeCanceled: slog.LevelInfo, task.CodeGenerationFailed: slog.LevelWarn,
@@ -64,7 +64,7 @@ type entry struct {
 	Code   task.Code   `json:"code"`
 }
 
-// logged notes a line of the log, and holds it against what happened.
+// logged notes a line of the log, and checks that it is true.
 func (w *world) logged(a *actor, line entry) {
 	switch line.Event {
 	case lifecycle.EventDoubt:
@@ -98,9 +98,9 @@ func (w *world) logged(a *actor, line entry) {
 	}
 }
 
-// checkSilence holds what an actor has written, who has ended as he should,
-// against what the log has of it. What he was not told to be written he cannot
-// know: that, and a crash between the write and the line, are what it may lose.
+// checkSilence holds what an actor has written against the log, once the actor
+// has ended. The log may miss a line only if the actor's process died between the
+// write and the line, or if the answer to the write was lost.
 func (w *world) checkSilence(a *actor) {
 	if w.over {
 		return
