@@ -49,8 +49,7 @@ type options struct {
 type server struct {
 	URL string // where it listens, such as http://127.0.0.1:8787
 
-	addr     string // as given, and so
-	data     string // with the folder
+	data     string // the folder, as given
 	live     bool
 	settings config.Settings
 	service  *lifecycle.Service
@@ -73,7 +72,7 @@ func start(o options) (_ *server, err error) {
 		return nil, fmt.Errorf("cannot listen: %w (is it running already? -addr takes another port)", err)
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	s := &server{URL: origin(o.Addr, port), addr: o.Addr, data: o.Data, live: o.Live, failed: make(chan error, 1)}
+	s := &server{URL: origin(o.Addr, port), data: o.Data, live: o.Live, failed: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, listener.Close(), s.close())
@@ -220,8 +219,8 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	mux.Handle("GET /.well-known/oauth-protected-resource", claude)
 	mux.Handle("GET /.well-known/oauth-protected-resource/mcp", claude)
 	mux.Handle(media.LinkPath, s.bucket)
-	s.studio.register(mux, log)
-	return cors(c.CORSOrigins, httpapi.Mux(log, mux)), nil
+	s.studio.register(mux)
+	return split(s.studio.own(log), cors(c.CORSOrigins, httpapi.Mux(log, mux))), nil
 }
 
 // api gives what people call, for those whom verifier knows.

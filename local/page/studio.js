@@ -6,8 +6,11 @@ import { addInput, fill, startComposer, title } from "./composer.js";
 import { addTask, before, duration, remove, startGallery, switchBoard, whole } from "./gallery.js";
 import { startSimulator } from "./simulator.js";
 
-/** Asks for a token, where the server has none to give. */
-async function askToken() {
+/** Asks for a token, where the server gives none: command prints one, or another identity provider has them. */
+async function askToken(command) {
+  byId("sign-in-paid").hidden = !command;
+  byId("sign-in-other").hidden = Boolean(command);
+  byId("sign-in-command").textContent = command;
   const dialog = byId("sign-in");
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
