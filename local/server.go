@@ -266,13 +266,15 @@ func (s *server) run(log *slog.Logger) {
 	}
 	sweeper := sweep.New(sweep.Function{Service: s.service, Log: log})
 	s.pump.Go(func() {
-		schedule(ctx, s.settings.SweepEvery, func(run context.Context) {
+		schedule(ctx, s.settings.SweepEvery, sweepsAtOnce, func(run context.Context) {
 			if _, err := sweeper(run, sweep.Event{}); err != nil && ctx.Err() == nil {
 				log.ErrorContext(ctx, "sweep", "error", err)
 			}
 		})
 	})
-	s.pump.Go(func() { schedule(ctx, s.checkEvery(), func(run context.Context) { _, _ = s.account.Check(run) }) })
+	s.pump.Go(func() {
+		schedule(ctx, s.checkEvery(), balanceAtOnce, func(run context.Context) { _, _ = s.account.Check(run) })
+	})
 	s.pump.Go(func() { expire(ctx, s.bucket, log) })
 
 	ingester := ingest.Function{Ingester: lifecycle.NewIngester(s.settings, s.store, s.bucket, picture.Open, log), Log: log}
