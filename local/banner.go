@@ -30,7 +30,11 @@ func (s *server) banner(ctx context.Context, out io.Writer) {
 	if to, err := url.Parse(s.settings.NotifyURL); err == nil && to.Host != "" {
 		fmt.Fprintf(out, "  notices     are sent to %s://%s, signed by NOTIFY_KEY or else the key \"notify\" of %s\n", to.Scheme, to.Host, filepath.Join(s.data, keysFile))
 	}
-	fmt.Fprintf(out, "  data        %s\n\n", s.data)
+	fmt.Fprintf(out, "  data        %s\n", s.data)
+	if s.lost {
+		fmt.Fprintf(out, "  WARNING     %s\n", lostTasks)
+	}
+	fmt.Fprintln(out)
 	if s.studio.mint == nil {
 		fmt.Fprintf(out, "Tokens are those of %s.\n", s.settings.AuthIssuer)
 		return

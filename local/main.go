@@ -91,6 +91,8 @@ func serve(ctx context.Context, o options, out io.Writer) error {
 	select {
 	case <-ctx.Done():
 	case err = <-s.failed:
+	case <-s.store.Damaged():
+		err = s.store.Damage()
 	}
 	if closeErr := s.close(); err == nil {
 		err = closeErr

@@ -52,15 +52,34 @@ func schedule(ctx context.Context, every time.Duration, atOnce int, run func(con
 // downloads and the disk, but each has a decoded picture in memory.
 const streamWorkers = 8
 
-// stream does in process what DynamoDB's stream does: hand over what has work
-// to the function that does it.
+// The pauses before a stream that broke off is started again double up to the
+// longest.
+const (
+	firstRestart   = time.Second
+	longestRestart = time.Minute
+)
+
+// stream does in process what DynamoDB's stream does: it hands over what has
+// work to the function that does it. A stream that breaks off is started again.
 func stream(ctx context.Context, store *taskbolt.Store, work task.Work, do func(ctx context.Context, id string), log *slog.Logger) {
-	err := store.Consume(ctx, work, streamWorkers, func(ctx context.Context, c taskbolt.Change) error {
-		do(ctx, c.ID)
-		return ctx.Err() // cut off by the end of the run: hand it over again
-	})
-	if err != nil && ctx.Err() == nil {
-		log.ErrorContext(ctx, "stream", "work", work, "error", err)
+	for pause := firstRestart; ; pause = min(2*pause, longestRestart) {
+		begun := time.Now()
+		err := store.Consume(ctx, work, streamWorkers, func(ctx context.Context, c taskbolt.Change) error {
+			do(ctx, c.ID)
+			return ctx.Err() // cut off by the end of the run: hand it over again
+		})
+		if ctx.Err() != nil || store.Damage() != nil {
+			return // the run is ending
+		}
+		if time.Since(begun) > longestRestart {
+			pause = firstRestart
+		}
+		log.ErrorContext(ctx, "a stream broke off", "work", work, "again", pause.String(), "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -30,7 +29,6 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/picture"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 	"github.com/preset/nanobanana-functions/shared/webhook"
@@ -57,9 +55,11 @@ type server struct {
 	notify   notify.Function
 	store    *taskbolt.Store
 	bucket   *media.DirBucket
+	ingester *lifecycle.Ingester
 	studio   *studio // and the stand-ins behind it
 	http     *http.Server
 	failed   chan error // the HTTP server has ended by itself
+	lost     bool       // tasks, of stored pictures
 
 	stop context.CancelFunc // ends the pumps
 	pump sync.WaitGroup
@@ -83,7 +83,7 @@ func start(o options) (_ *server, err error) {
 	}
 	log := slog.New(slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}))
 	slog.SetDefault(log)
-	if err := s.open(o.Data); err != nil {
+	if err := s.open(o.Data, log); err != nil {
 		return nil, err
 	}
 	handler, err := s.handler(log)
@@ -162,23 +162,6 @@ func settings(o options, origin string) (config.Settings, error) {
 		c.AuthJWKSURL = c.AuthIssuer + "/.well-known/jwks.json"
 	}
 	return c, nil
-}
-
-// open opens what is kept in the data folder.
-func (s *server) open(data string) (err error) {
-	k, err := openKeys(data)
-	if err != nil {
-		return err
-	}
-	if s.store, err = taskbolt.Open(filepath.Join(data, "tasks.db")); err != nil {
-		return err
-	}
-	s.bucket, err = media.OpenDir(filepath.Join(data, "pictures"), func() string { return s.URL }, []byte(k.Bucket))
-	if err != nil {
-		return err
-	}
-	s.studio, err = openStudio(s, data)
-	return err
 }
 
 // handler wires the functions behind one mux.
@@ -277,7 +260,7 @@ func (s *server) run(log *slog.Logger) {
 	})
 	s.pump.Go(func() { expire(ctx, s.bucket, log) })
 
-	ingester := ingest.Function{Ingester: lifecycle.NewIngester(s.settings, s.store, s.bucket, picture.Open, log), Log: log}
+	ingester := ingest.Function{Ingester: s.ingester, Log: log}
 	ingester.Ingester.Rules = s.service.Rules
 	for work, do := range map[task.Work]func(context.Context, string){
 		task.Ingest: ingester.Task, task.Erase: ingester.Task, task.Notify: s.notify.Task,

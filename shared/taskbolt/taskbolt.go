@@ -113,6 +113,16 @@ func (s *Store) Close() error {
 	return err
 }
 
+// Empty reports whether there is no task.
+func (s *Store) Empty() (empty bool, err error) {
+	err = s.read(context.Background(), func(tx *bbolt.Tx) error {
+		id, _ := tx.Bucket(bucketTasks).Cursor().First()
+		empty = id == nil
+		return nil
+	})
+	return empty, err
+}
+
 // Task implements task.Store.
 func (s *Store) Task(ctx context.Context, id string) (*task.Task, error) {
 	found, err := s.Tasks(ctx, []string{id})
