@@ -103,6 +103,39 @@ func TestDirBucketUploadFails(t *testing.T) {
 	}
 }
 
+// Of two uploads at once the first that is whole stays; the other is told so.
+func TestDirBucketUploadsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	bucket := serveDir(t, dir)
+	_, key, _ := media.NewUpload("ada", "image/png")
+	link, header, err := bucket.PutLink(t.Context(), key, 5, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(body io.Reader) int {
+		r := httptest.NewRequest(http.MethodPut, link, body)
+		r.Header, r.ContentLength = header, 5
+		w := httptest.NewRecorder()
+		bucket.ServeHTTP(w, r)
+		return w.Code
+	}
+	between := readerFunc(func([]byte) (int, error) {
+		if status := put(strings.NewReader("first")); status != http.StatusOK {
+			t.Errorf("the first is answered %d", status)
+		}
+		return 0, io.EOF
+	})
+	if status := put(io.MultiReader(between, strings.NewReader("other"))); status != http.StatusPreconditionFailed {
+		t.Errorf("the other is answered %d, want 412", status)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, key)); err != nil || string(b) != "first" {
+		t.Errorf("there is %q, %v", b, err)
+	}
+	if left := files(t, dir); len(left) != 1 {
+		t.Errorf("left: %q", left)
+	}
+}
+
 // A page of any origin may use a link: a browser asks that first.
 func TestDirBucketPreflight(t *testing.T) {
 	bucket := serveDir(t, t.TempDir())
