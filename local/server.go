@@ -60,6 +60,7 @@ type server struct {
 	http     *http.Server
 	failed   chan error // the HTTP server has ended by itself
 	lost     bool       // tasks, of stored pictures
+	troubles *troubles
 
 	stop context.CancelFunc // ends the pumps
 	pump sync.WaitGroup
@@ -72,7 +73,7 @@ func start(o options) (_ *server, err error) {
 		return nil, fmt.Errorf("cannot listen: %w (is it running already? -addr takes another port)", err)
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	s := &server{URL: origin(o.Addr, port), data: o.Data, live: o.Live, failed: make(chan error, 1)}
+	s := &server{URL: origin(o.Addr, port), troubles: newTroubles(), data: o.Data, live: o.Live, failed: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, listener.Close(), s.close())
@@ -81,7 +82,7 @@ func start(o options) (_ *server, err error) {
 	if s.settings, err = settings(o, s.URL); err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}))
+	log := slog.New(watch{Handler: slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}), troubles: s.troubles})
 	slog.SetDefault(log)
 	if err := s.open(o.Data, log); err != nil {
 		return nil, err
@@ -203,7 +204,7 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	mux.Handle("GET /.well-known/oauth-protected-resource/mcp", claude)
 	mux.Handle(media.LinkPath, s.bucket)
 	s.studio.register(mux)
-	return split(s.studio.own(log), cors(c.CORSOrigins, httpapi.Mux(log, mux))), nil
+	return split(s.studio.own(log, s.troubles), cors(c.CORSOrigins, httpapi.Mux(log, mux))), nil
 }
 
 // api gives what people call, for those whom verifier knows.

@@ -72,8 +72,9 @@ func (s *studio) close() {
 }
 
 // own serves what is for the page alone, under localPath.
-func (s *studio) own(log *slog.Logger) http.Handler {
+func (s *studio) own(log *slog.Logger, t *troubles) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /local/troubles", httpapi.Handler(log, t.read))
 	mux.Handle("GET /local/session", httpapi.Handler(log, s.session))
 	if s.simulator != nil {
 		mux.Handle("GET /local/simulator", httpapi.Handler(log, s.switches.read))

@@ -5,6 +5,7 @@ import { startBoards } from "./board.js";
 import { addInput, fill, startComposer, title } from "./composer.js";
 import { addTask, before, duration, remove, startGallery, switchBoard, whole } from "./gallery.js";
 import { startSimulator } from "./simulator.js";
+import { showTroubles } from "./troubles.js";
 
 /** Asks for a token, where the server gives none: command prints one, or another identity provider has them. */
 async function askToken(command) {
@@ -40,7 +41,9 @@ async function showCredits() {
 }
 
 // What a picture cost shows a little later: the balance is checked now and then.
-setInterval(() => { if (!document.hidden) showCredits(); }, 15_000);
+// So does what went wrong.
+const showState = () => Promise.all([showCredits(), showTroubles()]);
+setInterval(() => { if (!document.hidden) showState(); }, 15_000);
 
 // ---- the lightbox
 
@@ -148,10 +151,10 @@ onSignIn(askToken);
 try {
   const session = await signIn(askToken);
   startBoards(session.target.id, switchBoard);
-  await startComposer((task) => { addTask(task); showCredits(); });
+  await startComposer((task) => { addTask(task); showState(); });
   await Promise.all([
-    startGallery({ fill, again, open, ended: showCredits }),
-    showCredits(),
+    startGallery({ fill, again, open, ended: showState }),
+    showState(),
     session.simulator ? startSimulator() : null,
   ]);
 } catch (error) {
