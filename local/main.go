@@ -19,11 +19,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // who reads what is printed may leave
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
@@ -88,11 +90,25 @@ func serve(ctx context.Context, o options, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "listening on %s\n\n", s.URL)
 	s.banner(ctx, out)
+	printing, stop := context.WithCancel(ctx)
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		s.troubles.print(printing, out)
+	}()
 	select {
 	case <-ctx.Done():
 	case err = <-s.failed:
+	case <-s.store.Damaged():
+		err = s.store.Damage()
 	}
-	if closeErr := s.close(); err == nil {
+	stop()
+	closeErr := s.close()
+	select {
+	case <-printed:
+	case <-time.After(time.Second): // nobody reads what is printed
+	}
+	if err == nil {
 		err = closeErr
 	}
 	return err

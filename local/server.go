@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -30,7 +29,6 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/picture"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 	"github.com/preset/nanobanana-functions/shared/webhook"
@@ -49,8 +47,7 @@ type options struct {
 type server struct {
 	URL string // where it listens, such as http://127.0.0.1:8787
 
-	addr     string // as given, and so
-	data     string // with the folder
+	data     string // the folder, as given
 	live     bool
 	settings config.Settings
 	service  *lifecycle.Service
@@ -58,9 +55,12 @@ type server struct {
 	notify   notify.Function
 	store    *taskbolt.Store
 	bucket   *media.DirBucket
+	ingester *lifecycle.Ingester
 	studio   *studio // and the stand-ins behind it
 	http     *http.Server
 	failed   chan error // the HTTP server has ended by itself
+	lost     bool       // tasks, of stored pictures
+	troubles *troubles
 
 	stop context.CancelFunc // ends the pumps
 	pump sync.WaitGroup
@@ -73,7 +73,7 @@ func start(o options) (_ *server, err error) {
 		return nil, fmt.Errorf("cannot listen: %w (is it running already? -addr takes another port)", err)
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	s := &server{URL: origin(o.Addr, port), addr: o.Addr, data: o.Data, live: o.Live, failed: make(chan error, 1)}
+	s := &server{URL: origin(o.Addr, port), troubles: newTroubles(), data: o.Data, live: o.Live, failed: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, listener.Close(), s.close())
@@ -82,9 +82,9 @@ func start(o options) (_ *server, err error) {
 	if s.settings, err = settings(o, s.URL); err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}))
+	log := slog.New(watch{Handler: slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}), troubles: s.troubles})
 	slog.SetDefault(log)
-	if err := s.open(o.Data); err != nil {
+	if err := s.open(o.Data, log); err != nil {
 		return nil, err
 	}
 	handler, err := s.handler(log)
@@ -165,23 +165,6 @@ func settings(o options, origin string) (config.Settings, error) {
 	return c, nil
 }
 
-// open opens what is kept in the data folder.
-func (s *server) open(data string) (err error) {
-	k, err := openKeys(data)
-	if err != nil {
-		return err
-	}
-	if s.store, err = taskbolt.Open(filepath.Join(data, "tasks.db")); err != nil {
-		return err
-	}
-	s.bucket, err = media.OpenDir(filepath.Join(data, "pictures"), func() string { return s.URL }, []byte(k.Bucket))
-	if err != nil {
-		return err
-	}
-	s.studio, err = openStudio(s, data)
-	return err
-}
-
 // handler wires the functions behind one mux.
 func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	c := s.settings
@@ -220,8 +203,8 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	mux.Handle("GET /.well-known/oauth-protected-resource", claude)
 	mux.Handle("GET /.well-known/oauth-protected-resource/mcp", claude)
 	mux.Handle(media.LinkPath, s.bucket)
-	s.studio.register(mux, log)
-	return cors(c.CORSOrigins, httpapi.Mux(log, mux)), nil
+	s.studio.register(mux)
+	return split(s.studio.own(log, s.troubles), cors(c.CORSOrigins, httpapi.Mux(log, mux))), nil
 }
 
 // api gives what people call, for those whom verifier knows.
@@ -267,16 +250,18 @@ func (s *server) run(log *slog.Logger) {
 	}
 	sweeper := sweep.New(sweep.Function{Service: s.service, Log: log})
 	s.pump.Go(func() {
-		schedule(ctx, s.settings.SweepEvery, func(run context.Context) {
+		schedule(ctx, s.settings.SweepEvery, sweepsAtOnce, func(run context.Context) {
 			if _, err := sweeper(run, sweep.Event{}); err != nil && ctx.Err() == nil {
 				log.ErrorContext(ctx, "sweep", "error", err)
 			}
 		})
 	})
-	s.pump.Go(func() { schedule(ctx, s.checkEvery(), func(run context.Context) { _, _ = s.account.Check(run) }) })
+	s.pump.Go(func() {
+		schedule(ctx, s.checkEvery(), balanceAtOnce, func(run context.Context) { _, _ = s.account.Check(run) })
+	})
 	s.pump.Go(func() { expire(ctx, s.bucket, log) })
 
-	ingester := ingest.Function{Ingester: lifecycle.NewIngester(s.settings, s.store, s.bucket, picture.Open, log), Log: log}
+	ingester := ingest.Function{Ingester: s.ingester, Log: log}
 	ingester.Ingester.Rules = s.service.Rules
 	for work, do := range map[task.Work]func(context.Context, string){
 		task.Ingest: ingester.Task, task.Erase: ingester.Task, task.Notify: s.notify.Task,

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
+	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -34,15 +34,17 @@ const (
 // studio is the page at / and what exists for it alone: the stand-ins for the
 // provider and the identity provider, each absent where a real one is set.
 type studio struct {
-	origin    string // of the bucket's links
-	mint      *authtest.Mint
-	simulator *nanobananatest.Server
-	switches  switchboard
+	origin       string // of the bucket's links
+	paid         bool   // the provider is the real one
+	tokenCommand string // prints a token of the mint for the page
+	mint         *authtest.Mint
+	simulator    *nanobananatest.Server
+	switches     switchboard
 }
 
 // openStudio opens the stand-ins that the settings ask for.
 func openStudio(s *server, data string) (*studio, error) {
-	studio := studio{origin: s.URL}
+	studio := studio{origin: s.URL, paid: s.settings.BaseURL == config.DefaultBaseURL, tokenCommand: "bin/local token" + s.flags() + " " + studioOwner}
 	var err error
 	if s.settings.AuthIssuer == s.URL+mintPath {
 		if studio.mint, err = openMint(data, s.URL); err != nil {
@@ -69,8 +71,20 @@ func (s *studio) close() {
 	}
 }
 
-// register adds the studio's routes.
-func (s *studio) register(mux *http.ServeMux, log *slog.Logger) {
+// own serves what is for the page alone, under localPath.
+func (s *studio) own(log *slog.Logger, t *troubles) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /local/troubles", httpapi.Handler(log, t.read))
+	mux.Handle("GET /local/session", httpapi.Handler(log, s.session))
+	if s.simulator != nil {
+		mux.Handle("GET /local/simulator", httpapi.Handler(log, s.switches.read))
+		mux.Handle("PUT /local/simulator", httpapi.Handler(log, s.switches.write))
+	}
+	return httpapi.Mux(log, mux)
+}
+
+// register adds the routes of the page's files and of the stand-ins.
+func (s *studio) register(mux *http.ServeMux) {
 	files, err := fs.Sub(page, "page")
 	if err != nil {
 		panic(err) // the folder is compiled in
@@ -81,14 +95,11 @@ func (s *studio) register(mux *http.ServeMux, log *slog.Logger) {
 	for _, e := range entries {
 		mux.Handle("GET /"+e.Name(), serve)
 	}
-	mux.Handle("GET /local/session", ours(httpapi.Handler(log, s.session)))
 	if s.mint != nil {
 		mux.Handle("GET "+mintPath+authtest.Path, http.StripPrefix(mintPath, s.mint))
 	}
 	if s.simulator != nil {
 		mux.Handle(simulatorPath+"/", http.StripPrefix(simulatorPath, s.simulator))
-		mux.Handle("GET /local/simulator", ours(httpapi.Handler(log, s.switches.read)))
-		mux.Handle("PUT /local/simulator", ours(httpapi.Handler(log, s.switches.write)))
 	}
 }
 
@@ -105,42 +116,24 @@ func servePage(files http.Handler, policy string) http.Handler {
 	})
 }
 
-// ours keeps other sites, and other machines behind a tunnel, from what is for
-// the developer's own browser: it hands out tokens. A rebound name shows in Host.
-func ours(h http.Handler) http.Handler {
-	forbidden := httpapi.Handler(slog.New(slog.DiscardHandler), func(*http.Request) (httpapi.Answer, error) {
-		return httpapi.Answer{}, &task.Error{Code: task.CodeForbidden}
-	})
-	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(forbidden)
-	guarded := guard.Handler(h)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			forbidden.ServeHTTP(w, r)
-			return
-		}
-		guarded.ServeHTTP(w, r)
-	})
-}
-
 // sessionLife is how long the page's token is good for; it asks again after.
 const sessionLife = 12 * time.Hour
 
-// session gives the page what it needs to be a user.
+// session returns what the page needs to be a user. Where pictures cost money
+// that is no token: the user pastes one, which the command prints.
 func (s *studio) session(*http.Request) (httpapi.Answer, error) {
-	var token string
-	if s.mint != nil {
+	var token, command string
+	switch {
+	case s.mint != nil && s.paid:
+		command = s.tokenCommand
+	case s.mint != nil:
 		var err error
 		if token, err = s.mint.Token(studioOwner, sessionLife); err != nil {
 			return httpapi.Answer{}, err
 		}
 	}
 	return httpapi.Answer{Body: map[string]any{
-		"token": token, "owner": studioOwner, "simulator": s.simulator != nil,
+		"token": token, "tokenCommand": command, "owner": studioOwner, "simulator": s.simulator != nil,
 		"target": task.Target{Kind: "moodboard", ID: "studio"},
 	}}, nil
 }

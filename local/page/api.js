@@ -16,16 +16,22 @@ export class Refusal extends Error {
   get unclear() { return this.status === 0 || this.status === 503 || this.status === 504; }
 }
 
-/** Gets a token: the mint's, or one that is pasted. askToken shows a dialog. */
+/** Gets a token: the mint's, or one that is pasted. askToken shows a dialog, with the command that prints one, if there is one. */
 export async function signIn(askToken) {
   const answer = await fetch("/local/session");
-  if (!answer.ok) throw await refusal(answer);
+  if (!answer.ok) throw elsewhere(await refusal(answer));
   session = await answer.json();
   if (!session.token) {
-    session.token = sessionStorage.getItem("token") || await askToken();
+    session.token = sessionStorage.getItem("token") || await askToken(session.tokenCommand);
     sessionStorage.setItem("token", session.token);
   }
   return session;
+}
+
+/** A refused session is about where the page was opened, not about an account. */
+function elsewhere(refused) {
+  const [fault] = refused.faults;
+  return fault ? Object.assign(refused, { message: fault.message, hint: "" }) : refused;
 }
 
 async function json(answer) {

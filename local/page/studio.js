@@ -5,9 +5,13 @@ import { startBoards } from "./board.js";
 import { addInput, fill, startComposer, title } from "./composer.js";
 import { addTask, before, duration, remove, startGallery, switchBoard, whole } from "./gallery.js";
 import { startSimulator } from "./simulator.js";
+import { showTroubles } from "./troubles.js";
 
-/** Asks for a token, where the server has none to give. */
-async function askToken() {
+/** Asks for a token, where the server gives none: command prints one, or another identity provider has them. */
+async function askToken(command) {
+  byId("sign-in-paid").hidden = !command;
+  byId("sign-in-other").hidden = Boolean(command);
+  byId("sign-in-command").textContent = command;
   const dialog = byId("sign-in");
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
@@ -37,7 +41,9 @@ async function showCredits() {
 }
 
 // What a picture cost shows a little later: the balance is checked now and then.
-setInterval(() => { if (!document.hidden) showCredits(); }, 15_000);
+// So does what went wrong.
+const showState = () => Promise.all([showCredits(), showTroubles()]);
+setInterval(() => { if (!document.hidden) showState(); }, 15_000);
 
 // ---- the lightbox
 
@@ -145,10 +151,10 @@ onSignIn(askToken);
 try {
   const session = await signIn(askToken);
   startBoards(session.target.id, switchBoard);
-  await startComposer((task) => { addTask(task); showCredits(); });
+  await startComposer((task) => { addTask(task); showState(); });
   await Promise.all([
-    startGallery({ fill, again, open, ended: showCredits }),
-    showCredits(),
+    startGallery({ fill, again, open, ended: showState }),
+    showState(),
     session.simulator ? startSimulator() : null,
   ]);
 } catch (error) {

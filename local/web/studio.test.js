@@ -389,6 +389,36 @@ async function serious(page) {
   return violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`)}`);
 }
 
+test("a task that ends badly shows with where to look", async (t) => {
+  const server = await local(t, { MAX_GENERATIONS: "1" });
+  await server.simulate({ refuse: "generation" });
+  const page = await studio(server);
+  assert.equal(await page.locator("#troubles").isVisible(), false);
+  await wish(page, "A harbour");
+  const count = page.locator("#troubles-count");
+  await count.waitFor();
+  assert.equal(await count.innerText(), "1 task ended badly. The log says why: see standard error of bin/local.");
+  await count.click();
+  assert.match(await page.locator("#troubles-last li").innerText(), /^\S.* a task has ended, task \w+, generation_failed$/);
+  await page.screenshot({ path: `${shots}troubles.png` });
+});
+
+test("where pictures are paid the page asks for a token, and says how to get one", async (t) => {
+  const server = await local(t);
+  const page = await studio(server, { open: false });
+  await page.route("**/local/session", (route) => route.fulfill({
+    json: { token: "", tokenCommand: "bin/local token -addr 127.0.0.1:9000 studio", owner: "studio", simulator: false, target: { kind: "moodboard", id: "studio" } },
+  }));
+  await page.goto(server.base);
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  assert.equal(await page.locator("#sign-in-command").innerText(), "bin/local token -addr 127.0.0.1:9000 studio");
+  assert.equal(await page.locator("#sign-in-other").isVisible(), false);
+  await page.screenshot({ path: `${shots}paid.png` });
+  await page.getByLabel("Access token").fill(await server.tokenOf("studio"));
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.locator("#credits b").waitFor();
+});
+
 test("nothing overflows, and axe finds no serious fault", async (t) => {
   const server = await local(t);
   const looks = [["390", 390, 844], ["1024", 1024, 768], ["1920", 1920, 1080]].flatMap(([name, width, height]) => ["light", "dark"].map((theme) => ({ name, width, height, theme })));

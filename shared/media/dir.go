@@ -33,8 +33,8 @@ type DirBucket struct {
 
 // OpenDir opens the DirBucket in dir, which it makes if need be. Its links
 // begin with what baseURL returns when they are made, without a slash at its
-// end, and are signed with key, at least 24 bytes. The caller should call
-// Close when finished.
+// end, and are signed with key, at least 24 bytes. One process at a time may
+// have it open. The caller should call Close when finished.
 func OpenDir(dir string, baseURL func() string, key []byte) (*DirBucket, error) {
 	if len(key) < minKey {
 		return nil, fmt.Errorf("media: open bucket: the signing key is shorter than %d bytes", minKey)
@@ -46,8 +46,15 @@ func OpenDir(dir string, baseURL func() string, key []byte) (*DirBucket, error) 
 	if err != nil {
 		return nil, fmt.Errorf("media: open bucket: %w", err)
 	}
+	if err := errors.Join(root.RemoveAll(halves), root.Mkdir(halves, 0o755)); err != nil {
+		return nil, errors.Join(fmt.Errorf("media: open bucket: %w", err), root.Close())
+	}
 	return &DirBucket{Now: time.Now, root: root, baseURL: baseURL, key: key}, nil
 }
+
+// halves is the folder of files that are being written. What a killed process
+// left there goes when the bucket is opened. No key begins with it.
+const halves = ".halves"
 
 // Close releases the directory, whose files stay.
 func (d *DirBucket) Close() error { return d.root.Close() }
@@ -76,57 +83,62 @@ func (d *DirBucket) Put(ctx context.Context, key string, body io.ReadSeeker, siz
 	return nil
 }
 
-// folder opens a folder of the bucket, which is made if there is none. The caller
-// closes it.
-func (d *DirBucket) folder(dir string) (*os.Root, error) {
-	if err := d.root.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	return d.root.OpenRoot(dir)
-}
-
 func (d *DirBucket) put(ctx context.Context, key string, body io.ReadSeeker, size int64, sum [32]byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	dir := path.Dir(key)
-	folder, err := d.folder(dir)
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	announced := func(n int64, of [32]byte) error {
+		if n != size || of != sum {
+			return ErrDigest
+		}
+		return nil
+	}
+	return d.write(key, body, size, announced, d.root.Rename)
+}
+
+// write makes the object key out of body, of which it reads at most a byte
+// more than size. The file is written elsewhere, and safe on disk, before check
+// sees how many bytes it has, and their hash, and place gives it its name.
+// Nothing is left behind if one of them fails.
+func (d *DirBucket) write(key string, body io.Reader, size int64, check func(int64, [32]byte) error, place func(from, to string) error) (err error) {
+	temp := path.Join(halves, rand.Text())
+	defer func() {
+		if e := d.root.Remove(temp); !errors.Is(e, fs.ErrNotExist) { // it has been renamed
+			err = errors.Join(err, e)
+		}
+	}()
+	n, sum, err := d.copyTo(temp, io.LimitReader(body, size+1))
 	if err != nil {
 		return err
 	}
-	defer folder.Close()
-	temp := "." + rand.Text()
-	if err := write(folder, temp, body, size, sum); err != nil {
-		return errors.Join(err, folder.Remove(temp))
+	if err := check(n, sum); err != nil {
+		return err
 	}
-	if err := folder.Rename(temp, path.Base(key)); err != nil {
-		return errors.Join(err, folder.Remove(temp))
+	dir := path.Dir(key)
+	if err := d.root.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := place(temp, key); err != nil {
+		return err
 	}
 	return d.settle(dir)
 }
 
-// write makes the file name in folder out of body, safe on disk when it returns nil.
-func write(folder *os.Root, name string, body io.ReadSeeker, size int64, sum [32]byte) error {
-	if _, err := body.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	file, err := folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+// copyTo makes the file name out of body, safe on disk when it returns nil.
+func (d *DirBucket) copyTo(name string, body io.Reader) (n int64, sum [32]byte, err error) {
+	file, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return err
+		return 0, sum, err
 	}
-	defer file.Close()
 	hash := sha256.New()
-	n, err := io.Copy(io.MultiWriter(file, hash), io.LimitReader(body, size+1))
-	if err != nil {
-		return err
+	n, err = io.Copy(io.MultiWriter(file, hash), body)
+	if err == nil {
+		err = file.Sync()
 	}
-	if n != size || [32]byte(hash.Sum(nil)) != sum {
-		return ErrDigest
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	return file.Close()
+	return n, [32]byte(hash.Sum(nil)), errors.Join(err, file.Close())
 }
 
 // settle makes the names in dir safe on disk, and its own name, and so on up

@@ -2,6 +2,8 @@ package media_test
 
 import (
 	"crypto/sha256"
+	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
@@ -116,6 +119,82 @@ func TestDirBucketSurvivesReopening(t *testing.T) {
 		}
 	}
 }
+
+// A picture that cannot be read is that error, not other bytes than announced,
+// and leaves what was under its key.
+func TestDirBucketPutFails(t *testing.T) {
+	dir := t.TempDir()
+	bucket := serveDir(t, dir)
+	sum := sha256.Sum256([]byte("x"))
+	key := media.Key("t", 1, sum, "png")
+	if err := bucket.Put(t.Context(), key, strings.NewReader("x"), 1, "image/png", sum); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	for name, body := range map[string]io.ReadSeeker{
+		"read": struct {
+			io.Reader
+			io.Seeker
+		}{iotest.ErrReader(broken), strings.NewReader("")},
+		"seek": unseekable{strings.NewReader("x"), broken},
+	} {
+		if err := bucket.Put(t.Context(), key, body, 1, "image/png", sum); !errors.Is(err, broken) || errors.Is(err, media.ErrDigest) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if left := files(t, dir); len(left) != 1 {
+		t.Errorf("left: %q", left)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, key)); err != nil || string(b) != "x" {
+		t.Errorf("under its key: %q, %v", b, err)
+	}
+}
+
+type unseekable struct {
+	io.Reader
+	err error
+}
+
+func (u unseekable) Seek(int64, int) (int64, error) { return 0, u.err }
+
+// While a picture is written nothing is to be seen where pictures are; what a
+// killed process left of one is gone when the bucket is opened again.
+func TestDirBucketHalves(t *testing.T) {
+	dir := t.TempDir()
+	bucket := serveDir(t, dir)
+	sum := sha256.Sum256([]byte("x"))
+	key := media.Key("t", 1, sum, "png")
+	var left []string
+	body := struct {
+		io.Reader
+		io.Seeker
+	}{readerFunc(func([]byte) (int, error) {
+		for _, name := range files(t, dir) {
+			left = append(left, strings.TrimPrefix(name, dir))
+			if err := os.Link(name, filepath.Join(filepath.Dir(name), "LEFT")); err != nil { // as if this were its end
+				t.Error(err)
+			}
+		}
+		return 0, io.ErrUnexpectedEOF
+	}), strings.NewReader("")}
+	if err := bucket.Put(t.Context(), key, body, 1, "image/png", sum); err == nil {
+		t.Error("Put succeeds")
+	}
+	if len(left) != 1 || strings.HasPrefix(left[0], "/tasks") {
+		t.Errorf("while it is written: %q", left)
+	}
+	if now := files(t, dir); len(now) != 1 || filepath.Base(now[0]) != "LEFT" {
+		t.Fatalf("after a kill: %q", now)
+	}
+	serveDir(t, dir)
+	if now := files(t, dir); len(now) != 0 {
+		t.Errorf("after opening it again: %q", now)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 func TestDirBucketRefuses(t *testing.T) {
 	if _, err := media.OpenDir(t.TempDir(), nil, []byte("short")); err == nil {

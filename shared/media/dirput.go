@@ -2,14 +2,12 @@ package media
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
 	"strconv"
 	"time"
@@ -65,44 +63,17 @@ func (d *DirBucket) accept(key string, body io.Reader, size int64) error {
 	if _, err := d.root.Stat(key); err == nil {
 		return fs.ErrExist
 	}
-	dir := path.Dir(key)
-	folder, err := d.folder(dir)
-	if err != nil {
-		return err
+	whole := func(n int64, _ [32]byte) error {
+		if n != size {
+			return io.ErrUnexpectedEOF
+		}
+		return nil
 	}
-	defer folder.Close()
-	temp := "." + rand.Text()
-	err = copyTo(folder, temp, body, size)
-	if err == nil {
-		err = folder.Link(temp, path.Base(key))
-	}
-	if err := errors.Join(err, folder.Remove(temp)); err != nil {
-		return err
-	}
-	return d.settle(dir)
-}
-
-// copyTo makes the file name in folder out of body, safe on disk when it returns nil.
-func copyTo(folder *os.Root, name string, body io.Reader, size int64) error {
-	file, err := folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if n, err := io.Copy(file, body); err != nil {
-		return err
-	} else if n != size {
-		return io.ErrUnexpectedEOF
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	return file.Close()
+	return d.write(key, body, size, whole, d.root.Link)
 }
 
 // Expire deletes what came under prefix, which has to end in a slash, more than
-// age ago: what a lifecycle rule does in S3. Files that a crash left half
-// written go, too.
+// age ago: what a lifecycle rule does in S3.
 func (d *DirBucket) Expire(ctx context.Context, prefix string, age time.Duration) error {
 	if !dirPattern().MatchString(prefix) {
 		return fmt.Errorf("media: expire: %q is no prefix", prefix)

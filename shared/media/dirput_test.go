@@ -2,7 +2,9 @@ package media_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
@@ -68,6 +71,71 @@ func TestDirBucketUploadBroken(t *testing.T) {
 	}
 }
 
+// An upload that cannot be read or stored is our fault, not the file's, and
+// leaves nothing.
+func TestDirBucketUploadFails(t *testing.T) {
+	dir := t.TempDir()
+	bucket := serveDir(t, dir)
+	_, key, _ := media.NewUpload("ada", "image/png")
+	link, header, err := bucket.PutLink(t.Context(), key, 1000, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(body io.Reader) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPut, link, body)
+		r.Header, r.ContentLength = header, 1000
+		w := httptest.NewRecorder()
+		bucket.ServeHTTP(w, r)
+		return w
+	}
+	half := strings.NewReader(strings.Repeat("x", 500))
+	if w := put(io.MultiReader(half, iotest.ErrReader(errors.New("the disk is full")))); w.Code != http.StatusInternalServerError {
+		t.Errorf("answered %d %s, want 500", w.Code, w.Body)
+	}
+	if w := put(strings.NewReader(strings.Repeat("x", 999))); w.Code != http.StatusBadRequest {
+		t.Errorf("a byte is missing: answered %d %s, want 400", w.Code, w.Body)
+	}
+	if left := files(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	if w := put(strings.NewReader(strings.Repeat("x", 1000))); w.Code != http.StatusOK {
+		t.Errorf("anew: %d %s", w.Code, w.Body)
+	}
+}
+
+// Of two uploads at once the first that is whole stays; the other is told so.
+func TestDirBucketUploadsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	bucket := serveDir(t, dir)
+	_, key, _ := media.NewUpload("ada", "image/png")
+	link, header, err := bucket.PutLink(t.Context(), key, 5, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(body io.Reader) int {
+		r := httptest.NewRequest(http.MethodPut, link, body)
+		r.Header, r.ContentLength = header, 5
+		w := httptest.NewRecorder()
+		bucket.ServeHTTP(w, r)
+		return w.Code
+	}
+	between := readerFunc(func([]byte) (int, error) {
+		if status := put(strings.NewReader("first")); status != http.StatusOK {
+			t.Errorf("the first is answered %d", status)
+		}
+		return 0, io.EOF
+	})
+	if status := put(io.MultiReader(between, strings.NewReader("other"))); status != http.StatusPreconditionFailed {
+		t.Errorf("the other is answered %d, want 412", status)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, key)); err != nil || string(b) != "first" {
+		t.Errorf("there is %q, %v", b, err)
+	}
+	if left := files(t, dir); len(left) != 1 {
+		t.Errorf("left: %q", left)
+	}
+}
+
 // A page of any origin may use a link: a browser asks that first.
 func TestDirBucketPreflight(t *testing.T) {
 	bucket := serveDir(t, t.TempDir())
@@ -91,8 +159,8 @@ func TestDirBucketPreflight(t *testing.T) {
 	}
 }
 
-// Old uploads go, and what a crash left of them; younger ones and the pictures
-// of tasks stay.
+// Old uploads go, and what an earlier release left half written beside them;
+// younger ones and the pictures of tasks stay.
 func TestDirBucketExpire(t *testing.T) {
 	dir := t.TempDir()
 	bucket := serveDir(t, dir)

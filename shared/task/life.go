@@ -99,7 +99,7 @@ var lawful = map[event]map[Status][]Status{
 		Unconfirmed: {Failed},
 		Waiting:     {Failed},
 		Generating:  {Failed},
-		Storing:     {Failed},
+		Storing:     {Succeeded, Failed}, // with what was salvaged, or without
 	},
 	bySweep:  {Waiting: {Submitting}},
 	byPolicy: {Waiting: {Failed}},

@@ -36,7 +36,7 @@ var designed = map[Status]map[event][]Status{
 	},
 	Storing: {
 		byIngest:   {Succeeded},
-		byDeadline: {Failed},
+		byDeadline: {Succeeded, Failed},
 	},
 	Succeeded: {},
 	Failed:    {},

@@ -61,6 +61,9 @@ func (t *Task) giveUp(r Rules, now time.Time) error {
 		t.rest()
 		return nil
 	}
+	if salvaged := t.best(nil); len(salvaged) > 0 {
+		return t.succeed(r, byDeadline, now, salvaged)
+	}
 	return t.fail(r, byDeadline, CodeImageUnavailable, now)
 }
 
@@ -136,10 +139,15 @@ func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
 	if len(best) == 0 || !t.Whole(images) && !t.LastWake {
 		return fmt.Errorf("%w: %d of %d images are not all", errUnlawful, len(images), len(t.URLs))
 	}
-	if err := t.finish(r, byIngest, Succeeded, now); err != nil {
+	return t.succeed(r, byIngest, now, best)
+}
+
+// succeed ends the task with pictures.
+func (t *Task) succeed(r Rules, by event, now time.Time, images []Image) error {
+	if err := t.finish(r, by, Succeeded, now); err != nil {
 		return err
 	}
-	t.Images = best
+	t.Images = images
 	t.Missing = max(0, t.NumImages-len(t.Images))
 	return nil
 }

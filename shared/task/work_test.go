@@ -222,6 +222,22 @@ func TestSalvageKeepsWhatIsDamaged(t *testing.T) {
 	equal(t, "in the end", h.stored(pictures(2)...).Salvaged, nil)
 }
 
+// The last wake's consumer may die, and what was salvaged is in the bucket.
+func TestWhatWasSalvagedIsNotGivenUp(t *testing.T) {
+	h := in(t, Storing, images(2))
+	h.Salvage([]Image{damaged(2, 5)})
+	h.must(nil).after(72 * time.Hour).wake()
+	equal(t, "at the last wake", h.Status, Storing)
+	h.now = h.Deadline
+	h.wake()
+	equal(t, "after it", h.Status, Succeeded)
+	want := damaged(2, 5)
+	want.N = 1
+	equal(t, "images", h.Images, []Image{want})
+	equal(t, "missing", h.Missing, 1)
+	equal(t, "due", h.DueAt, time.Time{})
+}
+
 func TestStoredTakesWhatIsDamagedAtTheLastWake(t *testing.T) {
 	sound := pictures(2)
 	salvaged := func(n int, salvaged ...Image) *history {

@@ -10,7 +10,7 @@ import (
 // share the next one, and with it the one wait for the disk. A write that
 // comes alone waits for nobody: bbolt's own Batch would make it.
 type committer struct {
-	db *bbolt.DB
+	update func(func(*bbolt.Tx) error) error // of the file
 
 	mu      sync.Mutex // guards what follows
 	waiting []write
@@ -53,7 +53,7 @@ func (c *committer) run() {
 
 func (c *committer) together(group []write) {
 	var fault error // of one of the group, not of the disk
-	err := c.db.Update(func(tx *bbolt.Tx) error {
+	err := c.update(func(tx *bbolt.Tx) error {
 		for _, w := range group {
 			if fault = w.do(tx); fault != nil {
 				return fault
@@ -63,7 +63,7 @@ func (c *committer) together(group []write) {
 	})
 	for _, w := range group {
 		if fault != nil { // the others are not to suffer from it: each on its own
-			err = c.db.Update(w.do)
+			err = c.update(w.do)
 		}
 		w.done <- err
 	}

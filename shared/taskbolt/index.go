@@ -56,6 +56,8 @@ func digest(words ...string) []byte {
 	return h.Sum(nil)
 }
 
+const numberLength = 8
+
 // big writes n so that bytes sort as numbers do, where it is not negative.
 func big(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 

@@ -3,10 +3,13 @@ package taskbolt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -46,6 +49,9 @@ func appendRecord(tx *bbolt.Tx, t *task.Task) error {
 // handle returns nil, or has failed twice; a panic is a failure. One that was
 // handed out, and is not done with, when ctx ends, or the process, is handed
 // out again by the next Consume.
+//
+// A record that is done with but cannot be deleted, since the disk is full, is
+// tried again until it can be.
 //
 // Consume returns nil when ctx has ended, or the Store's error; its handlers
 // have returned by then. A work can have one consumer at a time.
@@ -194,11 +200,35 @@ func (c *consumer) hand(ctx context.Context, r record) outcome {
 	if failed && (r.tries < tries || ctx.Err() != nil) {
 		return outcome{record: r, again: true}
 	}
-	// What is done is done, though ctx may have ended meanwhile.
-	err := c.store.write(context.WithoutCancel(ctx), func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketStream).Bucket([]byte(c.work)).Delete(r.seq)
-	})
-	return outcome{record: r, err: err}
+	return outcome{record: r, err: c.acknowledge(ctx, r)}
+}
+
+// The pauses between tries to acknowledge a record double up to the longest.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 10 * time.Second
+)
+
+// acknowledge deletes a record that is done with. While the disk is full that
+// fails: it tries again until it succeeds, ctx ends, or the file cannot be used
+// any more. A record that is still there then is handed out again.
+func (c *consumer) acknowledge(ctx context.Context, r record) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		// What is done is done, though ctx may have ended meanwhile.
+		err := c.store.write(context.WithoutCancel(ctx), func(tx *bbolt.Tx) error {
+			return tx.Bucket(bucketStream).Bucket([]byte(c.work)).Delete(r.seq)
+		})
+		var damaged *DamageError
+		if err == nil || errors.Is(err, bolterrors.ErrDatabaseNotOpen) || errors.As(err, &damaged) {
+			return err
+		}
+		c.store.Log.ErrorContext(ctx, "a stream record could not be acknowledged", "work", c.work, "task", r.ID, "again", pause.String(), "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
 }
 
 // try calls handle. One bad row must not end the process.

@@ -10,12 +10,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -33,13 +33,16 @@ var (
 	bucketTimings = []byte("timings") // kind#slot -> seconds
 )
 
-// lockTime is how long Open waits for another process.
-const lockTime = time.Second
+var buckets = [][]byte{bucketTasks, bucketList, bucketDue, bucketUsed, bucketStream, bucketPause, bucketBalance, bucketTimings}
 
 // Store is a task.Store. It may be used by many goroutines of one process.
 type Store struct {
+	// Log is told of what is tried again; set it before use.
+	Log *slog.Logger
+
 	db      *bbolt.DB
 	commits committer
+	damage  damage
 
 	mu    sync.Mutex
 	woken map[task.Work]chan struct{} // of the consumer of that work; guarded by mu
@@ -48,39 +51,76 @@ type Store struct {
 var _ task.Store = (*Store)(nil)
 
 // Open opens the file at path, or makes it. One process at a time can have
-// it: another gets an error that says so, within a second or so.
+// it: another gets an error that says so, within a second or so. A file that
+// is damaged is a *DamageError; it is read as a whole to find that out, and is
+// not written to.
 func Open(path string) (*Store, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTime, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("taskbolt: another process has %s open: stop it first", path)
+	if err := inspect(path); err != nil {
+		return nil, err
+	}
+	s := &Store{Log: slog.New(slog.DiscardHandler), damage: damage{path: path, found: make(chan struct{})}, woken: map[task.Work]chan struct{}{}}
+	s.commits.update = func(do func(*bbolt.Tx) error) error {
+		return s.damage.guard(func() error { return s.db.Update(do) })
+	}
+	err := s.damage.guard(func() (err error) {
+		if s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTime, FreelistType: bbolt.FreelistMapType}); err != nil {
+			return openError(path, err)
+		}
+		return s.complete()
+	})
+	if err != nil && s.db != nil {
+		err = errors.Join(err, s.Close())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("taskbolt: open %s: %w", path, err)
+		return nil, err
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketTasks, bucketList, bucketDue, bucketUsed, bucketStream, bucketPause, bucketBalance, bucketTimings} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
+	return s, nil
+}
+
+// complete makes the buckets that the file does not have yet.
+func (s *Store) complete() error {
+	var missing [][]byte
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if tx.Bucket(name) == nil {
+				missing = append(missing, name)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("taskbolt: open %s: %w", path, err), db.Close())
+	if err != nil || missing == nil {
+		return err
 	}
-	return &Store{db: db, commits: committer{db: db}, woken: map[task.Work]chan struct{}{}}, nil
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range missing {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return fmt.Errorf("taskbolt: a new bucket of %s: %w", s.damage.path, err)
+			}
+		}
+		return nil
+	})
 }
 
 // Close closes the file, after the calls that are under way; those after it
 // fail, and so does a Consume that still runs.
 func (s *Store) Close() error {
-	err := s.db.Close()
+	err := s.damage.close(s.db)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, woken := range s.woken {
 		signal(woken)
 	}
 	return err
+}
+
+// Empty reports whether there is no task.
+func (s *Store) Empty() (empty bool, err error) {
+	err = s.read(context.Background(), func(tx *bbolt.Tx) error {
+		id, _ := tx.Bucket(bucketTasks).Cursor().First()
+		empty = id == nil
+		return nil
+	})
+	return empty, err
 }
 
 // Task implements task.Store.
@@ -162,7 +202,7 @@ func (s *Store) read(ctx context.Context, do func(*bbolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.db.View(do); err != nil {
+	if err := s.damage.guard(func() error { return s.db.View(do) }); err != nil {
 		return fmt.Errorf("taskbolt: %w", err)
 	}
 	return nil

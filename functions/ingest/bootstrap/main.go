@@ -3,6 +3,8 @@ package main
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/preset/nanobanana-functions/functions/ingest"
 	"github.com/preset/nanobanana-functions/shared/config"
@@ -18,5 +20,8 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	bucket := s3bucket.Open(c.Bucket)
 	ingester := lifecycle.NewIngester(c, store, bucket, picture.Open, log)
+	if err := ingester.DownloadTo(filepath.Join(os.TempDir(), "nanobanana-downloads")); err != nil {
+		return nil, err
+	}
 	return ingest.New(ingest.Function{Ingester: ingester, Log: log}), nil
 }

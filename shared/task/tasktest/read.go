@@ -104,6 +104,9 @@ func testList(t *testing.T, h Harness) {
 	create(t, h.Store, start, target(task.Target{Kind: "moodboard", ID: "42:"}))
 	create(t, h.Store, start, target(task.Target{Kind: "showcase", ID: "42"}))
 	create(t, h.Store, start, func(d *task.Draft) { d.Request.Target = nil })
+	// Words that are the same only if their borders do not count.
+	create(t, h.Store, start, target(task.Target{Kind: "moodboard4", ID: "2"}))
+	create(t, h.Store, start, owner("adam"), target(task.Target{Kind: "oodboard", ID: "42"}))
 	slices.Reverse(mine)
 	if got := list(t, h.Store, "ada", board, 100); !slices.Equal(got, mine) {
 		t.Errorf("got %v, want %v", got, mine)

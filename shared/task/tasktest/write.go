@@ -67,22 +67,23 @@ func testStuck(t *testing.T, h Harness) {
 // testLostAnswer repeats writes whose answers were lost, as a lower layer
 // does: they are recognised, and count once.
 func testLostAnswer(t *testing.T, h Harness) {
+	create(t, h.Store, start, images(4)) // so that taking back twice would show
 	x := task.New(draft(images(2)), start)
 	for range 3 {
-		got, err := h.Store.Create(t.Context(), x, 2)
+		got, err := h.Store.Create(t.Context(), x, 6)
 		if err != nil {
 			t.Fatalf("create: %v", err)
 		}
 		same(t, "created", got, x)
 	}
-	used(t, h.Store, "ada", 2)
+	used(t, h.Store, "ada", 6)
 	failed := next(x, "one writer", refused)
 	for range 3 {
 		if _, err := h.Store.Put(t.Context(), failed); err != nil {
 			t.Fatalf("put: %v", err)
 		}
 	}
-	used(t, h.Store, "ada", 0)
+	used(t, h.Store, "ada", 4)
 	if got := read(t, h.Store, x.ID); got.Version != 2 || got.Writer != "one writer" {
 		t.Errorf("version %d by %s", got.Version, got.Writer)
 	}
@@ -94,10 +95,10 @@ func testLostAnswer(t *testing.T, h Harness) {
 	if _, err := h.Store.Put(t.Context(), failed); !errors.Is(err, task.ErrConflict) {
 		t.Errorf("ours after another's: %v, want ErrConflict", err)
 	}
-	if _, err := h.Store.Create(t.Context(), x, 2); !errors.Is(err, task.ErrExists) {
+	if _, err := h.Store.Create(t.Context(), x, 6); !errors.Is(err, task.ErrExists) {
 		t.Errorf("our creation after another's put: %v, want ErrExists", err)
 	}
-	used(t, h.Store, "ada", 0)
+	used(t, h.Store, "ada", 4)
 }
 
 // testTwoWriters has many write one row at once: one wins, the others get the

@@ -1,0 +1,19 @@
+package lifecycle
+
+import (
+	"fmt"
+	"os"
+)
+
+// DownloadTo makes dir the folder for pictures on their way, and empties it:
+// what a killed process left there is of no use. No other process may use it.
+func (g *Ingester) DownloadTo(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("empty the folder for downloads: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the folder for downloads: %w", err)
+	}
+	g.Dir = dir
+	return nil
+}
