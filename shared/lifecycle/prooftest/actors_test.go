@@ -153,9 +153,7 @@ func (w *world) callback(id string, n int, body []byte, said said) {
 			h.urls[lasting(url)] = true
 		}
 		if cb, err := nanobanana.ParseCallback(body); err == nil {
-			for _, url := range cb.URLs {
-				h.named[cb.TaskID+" "+url] = true
-			}
+			h.speaks(cb)
 		}
 		a.said = body
 		w.mu.Unlock()
@@ -180,6 +178,21 @@ func (w *world) callback(id string, n int, body []byte, said said) {
 			h.barred = n
 		}
 	})
+}
+
+// speaks notes which links a callback names, and with which id: one without an
+// id counts as of those that others have named, since its token is the attempt's.
+func (h *heard) speaks(cb nanobanana.Callback) {
+	if cb.TaskID != "" {
+		h.spoken[cb.TaskID] = true
+	}
+	for id := range h.spoken {
+		for _, url := range cb.URLs {
+			if cb.TaskID == "" || cb.TaskID == id {
+				h.named[id+" "+url] = true
+			}
+		}
+	}
 }
 
 // keepsLinks reports whether what a callback names of an order is kept in a row.

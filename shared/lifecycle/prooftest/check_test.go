@@ -43,6 +43,7 @@ type heard struct {
 	barred   int             // the attempt of which a 400 was answered 200 while it was current
 	ids      map[string]bool // named beside its own
 	urls     map[string]bool // named beside its own
+	spoken   map[string]bool // ids named
 	named    map[string]bool // each URL, after the id that was named with it
 }
 
@@ -64,7 +65,7 @@ func (b *book) attempt(id string, n int) *attempt {
 
 func (b *book) hearing(id string) *heard {
 	if b.heard[id] == nil {
-		b.heard[id] = &heard{ids: map[string]bool{}, urls: map[string]bool{}, named: map[string]bool{}}
+		b.heard[id] = &heard{ids: map[string]bool{}, urls: map[string]bool{}, spoken: map[string]bool{}, named: map[string]bool{}}
 	}
 	return b.heard[id]
 }
