@@ -17,8 +17,10 @@ test: ## run every test, with the race detector
 # Without the race detector, under which make test runs a few hundred.
 .PHONY: proof
 proof: CHECKS ?= 20000
-proof: ## hold many random histories of tasks, with all faults, against the invariants (CHECKS=20000); prints a seed for what breaks
+proof: MUTANTS ?= 10000
+proof: ## hold many random histories of tasks, with all faults, against the invariants (CHECKS=20000), and read records in many shapes nobody documented (MUTANTS=10000); prints a seed for what breaks
 	go test -count=1 -timeout 2h -run '^TestProof$$' -v ./shared/lifecycle/prooftest -rapid.checks=$(CHECKS) $(ARGS)
+	go test -count=1 -run '^TestMutants$$' -v ./shared/nanobanana -mutants=$(MUTANTS)
 
 # Of the whole module only what asks for the stand-in: the rest has no use for it.
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as they are deployed

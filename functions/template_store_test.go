@@ -3,7 +3,6 @@ package functions_test
 import (
 	"encoding/json"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -130,40 +129,5 @@ func TestTwoStacks(t *testing.T) {
 		if name := r.Properties[property]; name != nil && !strings.Contains(text(name), "AWS::StackName") {
 			t.Errorf("%s is called %s in every stack", id, text(name))
 		}
-	}
-}
-
-func TestTemplateWatch(t *testing.T) {
-	s := template(t)
-	for id, r := range s.of("AWS::Logs::LogGroup") {
-		if days, _ := r.Properties["RetentionInDays"].(float64); days < 7 || days > 400 {
-			t.Errorf("%s keeps %v days", id, r.Properties["RetentionInDays"])
-		}
-	}
-	equal(t, "the filter of errors", s.Resources["ErrorLines"].Properties["FilterPattern"], `"{ $.level = \"ERROR\" }"`)
-	watched := map[string]string{"IngestLags": "IteratorAge Ingest", "NotifyLags": "IteratorAge Notify", "SweepFails": "Errors Sweep", "SweepRests": "Invocations Sweep", "ErrorsLogged": "Errors", "CreditsLow": "LowCredits"}
-	alarms := s.of("AWS::CloudWatch::Alarm")
-	for id, r := range alarms {
-		equal(t, id+"'s action", r.Properties["AlarmActions"], `{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}`)
-		metric, _ := r.Properties["MetricName"].(string)
-		if function, ok := dig(r.Properties, "Dimensions", "0", "Value", "Ref").(string); ok {
-			metric += " " + function
-		}
-		if metric != watched[id] {
-			t.Errorf("%s watches %s, want %s", id, metric, watched[id])
-		}
-	}
-	if len(alarms) != len(watched) {
-		t.Errorf("%d alarms, want %d", len(alarms), len(watched))
-	}
-	for filter, alarm := range map[string]string{"ErrorLines": "ErrorsLogged", "LowLines": "CreditsLow"} {
-		counted := dig(s.Resources[filter].Properties, "MetricTransformations", "0")
-		for ours, theirs := range map[string]string{"MetricNamespace": "Namespace", "MetricName": "MetricName"} {
-			equal(t, filter+"'s "+ours, dig(counted, ours), text(s.Resources[alarm].Properties[theirs]))
-		}
-	}
-	check, err := os.ReadFile("credits/check.go")
-	if pattern, _ := s.Resources["LowLines"].Properties["FilterPattern"].(string); err != nil || pattern != `{ $.msg = "credits are low" }` || !strings.Contains(string(check), `"credits are low"`) {
-		t.Errorf("low credits are counted by %s, which the check does not log: %v", pattern, err)
 	}
 }

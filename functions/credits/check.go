@@ -20,8 +20,8 @@ type Checked struct {
 
 // Check asks for the balance, whether or not anybody looks at it, says in the
 // log what it is, tells Preset if there is news, and keeps it for those who
-// look. The template's alarms go by these lines, which stand there even if it
-// cannot be kept. Where nobody could be told, the next check tells.
+// look. The template's alarms go by the event of these lines, which stand there
+// even if it cannot be kept. Where nobody could be told, the next check tells.
 func (f Function) Check(ctx context.Context) (Checked, error) {
 	balance, news, err := f.Service.Check(ctx, float64(f.LowBelow), f.cheapest())
 	if balance.AsOf.IsZero() {
@@ -29,11 +29,11 @@ func (f Function) Check(ctx context.Context) (Checked, error) {
 		return Checked{}, err
 	}
 	checked := Checked{Balance: balance.Credits, Low: balance.Credits < float64(f.LowBelow), News: news}
-	level, text := slog.LevelInfo, "credits"
+	level, text, event := slog.LevelInfo, "credits", "credits_checked"
 	if checked.Low {
-		level, text = slog.LevelWarn, "credits are low"
+		level, text, event = slog.LevelWarn, "credits are low", "credits_low"
 	}
-	args := []any{"balance", checked.Balance, "lowBelow", f.LowBelow}
+	args := []any{"event", event, "balance", checked.Balance, "lowBelow", f.LowBelow}
 	if news != "" {
 		args = append(args, "news", news)
 	}

@@ -63,8 +63,8 @@ func TestBatch(t *testing.T) {
 	}
 	done := status(t, w, first.ID, task.Succeeded)
 	status(t, w, second.ID, task.Succeeded)
-	if logged := w.Logged.Take(); strings.Count(logged, "\n") != 2 {
-		t.Errorf("logged %s; want a line for each bad record", logged)
+	if logged := w.Logged.Take(); strings.Count(logged, "\n") != 4 || strings.Count(logged, `"event":"task_ended"`) != 2 {
+		t.Errorf("logged %s; want a line for each bad record, and for each task that has ended", logged)
 	}
 	if err := handle(t.Context(), batch); err != nil {
 		t.Fatal(err)

@@ -62,8 +62,8 @@ func (c call) await(id string, patience time.Duration) (t httpapi.Task, err erro
 
 func secondsUntil(end time.Time) int { return int(time.Until(end).Round(time.Second) / time.Second) }
 
-// show gives an image's link to a client that draws it itself, and a small
-// picture of it for the model to look at.
+// show returns the link of each image for clients that draw it themselves, and
+// a small picture of each that has a thumbnail for the model to look at.
 func (c call) show(t httpapi.Task) (shown []sdk.Content) {
 	for _, i := range t.Images {
 		shown = append(shown, &sdk.ResourceLink{
@@ -72,6 +72,9 @@ func (c call) show(t httpapi.Task) (shown []sdk.Content) {
 		})
 	}
 	for _, i := range t.Images {
+		if i.ThumbnailURL == "" {
+			continue // none could be made: text and link are all there is
+		}
 		if small, err := c.preview(i); err == nil {
 			shown = append(shown, &sdk.ImageContent{Data: small, MIMEType: "image/jpeg"})
 		} else {

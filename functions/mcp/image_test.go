@@ -56,6 +56,32 @@ func TestGetImage(t *testing.T) {
 			t.Errorf("it said %+v with %d previews", p, len(got.previews()))
 		}
 	})
+	for name, change := range map[string]func(*task.Image){
+		"one of which there is no thumbnail comes with text and link": func(i *task.Image) { i.Thumbnail = "" },
+		"a damaged one says so": func(i *task.Image) { i.Damaged = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := s.in(t)
+			made, err := task.Update(t.Context(), s.Rows, s.Succeeded(t, "ada"), func(x *task.Task) error { change(&x.Images[0]); return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Logged.Take()
+			got := s.call("get_image", args("taskId", made.ID))
+			var p picture
+			got.into(&p)
+			want := made.Images[0]
+			if previews := len(got.previews()); (previews == 1) != (want.Thumbnail != "") || got.Content[1].URI != p.Images[0].URL || !strings.Contains(got.text(), p.Images[0].URL) {
+				t.Errorf("%d previews, %+v", previews, got.Content)
+			}
+			if p.Images[0].Damaged != want.Damaged || strings.Contains(got.text(), "damaged") != want.Damaged {
+				t.Errorf("%+v: %s", p.Images[0], got.text())
+			}
+			if logged := s.Logged.Take(); strings.Contains(logged, `"level":"WARN"`) {
+				t.Errorf("logged %s", logged)
+			}
+		})
+	}
 	t.Run("a failed one is an error that teaches", func(t *testing.T) {
 		s := s.in(t)
 		s.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome = nanobananatest.Outcome{ErrorCode: 400} })
@@ -91,6 +117,42 @@ func TestGetImage(t *testing.T) {
 		"an unknown field": args("taskId", strings.Repeat("0", 26), "wait", 3),
 	} {
 		t.Run(name+" is refused", func(t *testing.T) { s.in(t).call("get_image", a).refused(task.CodeInvalidRequest) })
+	}
+}
+
+// After five minutes of an unknown outcome each tool that shows the task says to
+// ask the user before another order.
+func TestDoubt(t *testing.T) {
+	s := serve(t)
+	order := args("requestKey", "k1", "prompt", "a lighthouse", "target", args("kind", "moodboard", "id", "m1"))
+	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 500}
+	})
+	var p picture
+	s.call("generate_image", order).into(&p)
+	if p.Status != task.Unconfirmed || strings.Contains(p.NextStep, "ask whether") {
+		t.Fatalf("at first it said %+v", p)
+	}
+	s.Clock.Add(5 * time.Minute)
+	for tool, arguments := range map[string]map[string]any{
+		"generate_image": order, "get_image": args("taskId", p.TaskID), "list_images": args("target", order["target"]),
+	} {
+		got := s.call(tool, arguments)
+		if tool == "list_images" {
+			var page struct{ Tasks []picture }
+			got.into(&page)
+			p = page.Tasks[0]
+		} else {
+			got.into(&p)
+		}
+		for _, words := range []string{"Do not order again by yourself", "ask whether to order again", "new requestKey", "charged beside this one"} {
+			if !strings.Contains(p.NextStep, words) || !strings.Contains(got.text(), words) {
+				t.Errorf("%s: it does not say %q: %s", tool, words, got.text())
+			}
+		}
+	}
+	if s.Sim.Posts() != 1 {
+		t.Errorf("%d POSTs", s.Sim.Posts())
 	}
 }
 

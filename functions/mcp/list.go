@@ -62,8 +62,13 @@ func (c call) list(arguments []byte) (result, error) {
 	var b strings.Builder
 	for _, t := range page.Tasks {
 		p := pictureOf(t)
+		p.NextStep = p.hint
 		found.Tasks = append(found.Tasks, p)
-		fmt.Fprintf(&b, "%s\nPrompt: %s\n\n", p.line(), p.Prompt)
+		fmt.Fprintf(&b, "%s\nPrompt: %s\n", p.line(), p.Prompt)
+		if p.NextStep != "" {
+			fmt.Fprintf(&b, "What to do about it: %s\n", p.NextStep)
+		}
+		b.WriteString("\n")
 	}
 	if page.Cursor != "" {
 		found.NextStep = "There may be more: call list_images again with this cursor."

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -28,6 +29,8 @@ type picture struct {
 	ExpectedSeconds int                 `json:"expectedSeconds,omitzero"`
 	Error           *failure            `json:"error,omitempty"`
 	NextStep        string              `json:"nextStep,omitempty"`
+
+	hint string // what to do about it while it runs, if not only to wait
 }
 
 type image struct {
@@ -38,6 +41,7 @@ type image struct {
 	Height      int    `json:"height"`
 	Bytes       int64  `json:"bytes"`
 	ContentType string `json:"contentType"`
+	Damaged     bool   `json:"damaged,omitzero"`
 }
 
 type failure struct {
@@ -50,7 +54,7 @@ type failure struct {
 func pictureOf(t httpapi.Task) picture {
 	p := picture{
 		TaskID: t.ID, Status: t.Status, StatusText: t.StatusText, Done: t.Done, Prompt: begin(t.Prompt), Model: t.Model,
-		Images: []image{}, Missing: t.Missing, Credits: t.Credits,
+		Images: []image{}, Missing: t.Missing, Credits: t.Credits, hint: httpapi.StatusHint(t),
 	}
 	if t.Progress != nil {
 		p.ElapsedSeconds, p.ExpectedSeconds = t.Progress.ElapsedSeconds, t.Progress.ExpectedSeconds
@@ -61,7 +65,7 @@ func pictureOf(t httpapi.Task) picture {
 	for _, i := range t.Images {
 		p.Images = append(p.Images, image{
 			N: i.N, URL: i.URL, ImageURL: fmt.Sprintf("task:%s/%d", t.ID, i.N),
-			Width: i.Width, Height: i.Height, Bytes: i.Bytes, ContentType: i.ContentType,
+			Width: i.Width, Height: i.Height, Bytes: i.Bytes, ContentType: i.ContentType, Damaged: i.Damaged,
 		})
 	}
 	return p
@@ -73,6 +77,9 @@ func begin(prompt string) string {
 	}
 	return string([]rune(prompt)[:promptPreview]) + "…"
 }
+
+// damaged is what there is to say of an image that is.
+const damaged = "Its file came damaged: a part of it may not show. Tell the user."
 
 // line says how a picture is, in a line, and each of its images in one more.
 func (p picture) line() string {
@@ -86,6 +93,9 @@ func (p picture) line() string {
 	}
 	for _, i := range p.Images {
 		fmt.Fprintf(&b, "\nImage %d: %s (%d x %d, %s, %d bytes; to edit it: %s)", i.N, i.URL, i.Width, i.Height, i.ContentType, i.Bytes, i.ImageURL)
+		if i.Damaged {
+			b.WriteString(" " + damaged)
+		}
 	}
 	if p.Missing > 0 {
 		fmt.Fprintf(&b, "\n%d more did not come.", p.Missing)
@@ -101,7 +111,7 @@ func (p picture) result(running string) result {
 	case p.Done:
 		p.NextStep = "Show the user each image's link; it is for good. To change one, call generate_image with its task:ID/N in imageUrls and a new requestKey."
 	default:
-		p.NextStep = running
+		p.NextStep = cmp.Or(p.hint, running)
 	}
 	return result{text: p.line() + "\nWhat to do: " + p.NextStep, data: p, failed: p.Error != nil}
 }

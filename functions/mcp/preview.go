@@ -14,11 +14,14 @@ import (
 )
 
 const (
-	previewSide  = 256     // pixels of the longer side
 	previewBytes = 9 << 10 // of the JPEG: four in base64, and all text, stay under 60 KB
 	maxThumbnail = 1 << 20 // bytes of a stored one that are read
 	previewTime  = 4 * time.Second
 )
+
+// previewSides are the longer sides, in pixels, that previews are tried with: a
+// picture that is hard to compress becomes a smaller one.
+var previewSides = []int{256, 192, 128}
 
 // preview gives a small JPEG of an image, made from its stored thumbnail, which
 // the image's own link leads to.
@@ -35,7 +38,17 @@ func (c call) preview(i httpapi.Image) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return thumbnail.Reduce(thumb, previewSide, previewBytes)
+	return reduce(thumb)
+}
+
+// reduce makes a preview of a thumbnail: the largest that fits.
+func reduce(thumb []byte) (small []byte, err error) {
+	for _, side := range previewSides {
+		if small, err = thumbnail.Reduce(thumb, side, previewBytes); err == nil {
+			return small, nil
+		}
+	}
+	return nil, err
 }
 
 // fetch reads a thumbnail from the bucket. Its link is signed, so no error holds it.

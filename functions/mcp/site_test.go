@@ -213,6 +213,7 @@ type picture struct {
 		URL, ImageURL string
 		Width, Height int
 		Bytes         int64
+		Damaged       bool
 	}
 	Credits  struct{ Estimate float64 }
 	Error    *struct{ Code task.Code }

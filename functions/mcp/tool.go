@@ -20,7 +20,7 @@ const (
 	title = "Preset pictures" // of this server, for people
 
 	instructions = "Makes and edits pictures for Preset. generate_image answers at once; then get_image with waitSeconds 20, at most three times. " +
-		"Give the user each picture's link. Never call generate_image twice for one wish, but with the same requestKey."
+		"Give the user each picture's link. Never call generate_image twice for one wish, but with the same requestKey, or when the user, asked first, wants it."
 )
 
 // definitions are the tools as clients see them: names, descriptions, schemas.

@@ -66,6 +66,32 @@ func TestTold(t *testing.T) {
 	}
 }
 
+// A picture of which there is no thumbnail, and one that is damaged, are told as
+// the contract has them.
+func TestImagesTold(t *testing.T) {
+	w := newWorld(t)
+	for name, change := range map[string]func(*task.Image){
+		"without a thumbnail": func(i *task.Image) { i.Thumbnail = "" },
+		"damaged":             func(i *task.Image) { i.Damaged = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := w.Succeeded(t, "ada")
+			w.update(x.ID, func(x *task.Task) error { change(&x.Images[0]); return nil })
+			w.stream(x.ID)
+			d := w.one()
+			w.contract(d, "SucceededNotice")
+			var told notify.Notice
+			if err := json.Unmarshal(d.Body, &told); err != nil {
+				t.Fatal(err)
+			}
+			got, want := told.Data.Images[0], w.row(x.ID).Images[0]
+			if (got.ThumbnailURL == "") != (want.Thumbnail == "") || got.Damaged != want.Damaged || got.URL == "" {
+				t.Errorf("told %+v of %+v", got, want)
+			}
+		})
+	}
+}
+
 func TestFailureTold(t *testing.T) {
 	w := newWorld(t)
 	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) {

@@ -6,6 +6,7 @@ package sweep
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 )
@@ -23,16 +24,24 @@ type Event struct {
 	Redrive []string `json:"redrive"`
 }
 
-// New gives the function.
+// New returns the function. Each sweep logs one line, of which the template makes
+// a metric: the age of the oldest unfinished task, as far as [lifecycle.Swept]
+// knows it.
 func New(f Function) func(context.Context, Event) (lifecycle.Swept, error) {
 	return func(ctx context.Context, e Event) (lifecycle.Swept, error) {
 		if len(e.Redrive) > 0 {
 			return f.Service.Redrive(ctx, e.Redrive), nil
 		}
 		swept, err := f.Service.Sweep(ctx)
-		if swept.Done > 0 || err != nil {
-			f.Log.InfoContext(ctx, "swept", "done", swept.Done, "failed", swept.Failed)
-		}
+		f.Log.InfoContext(ctx, "swept", "event", "swept", "oldestSeconds", f.age(swept.Oldest), "done", swept.Done, "failed", swept.Failed)
 		return swept, err
 	}
+}
+
+// age returns the whole seconds since created; 0 if that is zero.
+func (f Function) age(created time.Time) int {
+	if created.IsZero() {
+		return 0
+	}
+	return max(0, int(f.Service.Now().Sub(created)/time.Second))
 }

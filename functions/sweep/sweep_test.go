@@ -1,6 +1,7 @@
 package sweep_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -24,18 +25,57 @@ func TestSweep(t *testing.T) {
 	if swept, err := run(t.Context(), sweep.Event{}); err != nil || swept != (lifecycle.Swept{}) {
 		t.Errorf("at once: %+v, %v", swept, err)
 	}
-	if logged := w.Logged.Take(); logged != "" {
-		t.Errorf("a sweep that had nothing to do logged %s", logged)
+	if line := last(t, w); line.Event != "swept" || line.Level != "INFO" || line.OldestSeconds != 0 || line.Done != 0 {
+		t.Errorf("a sweep that had nothing to do logged %+v", line)
 	}
 	w.Clock.Add(2 * time.Minute)
-	if swept, err := run(t.Context(), sweep.Event{}); err != nil || swept.Done != 1 || swept.Failed != 0 {
+	if swept, err := run(t.Context(), sweep.Event{}); err != nil || swept.Done != 1 || swept.Failed != 0 || !swept.Oldest.Equal(got.CreatedAt) {
 		t.Errorf("when it is due: %+v, %v", swept, err)
 	}
 	if x, err := w.Rows.Task(t.Context(), got.ID); err != nil || x.Status != task.Storing {
 		t.Errorf("task: %+v, %v", x, err)
 	}
-	if logged := w.Logged.Take(); !strings.Contains(logged, `"done":1`) {
-		t.Errorf("logged %s", logged)
+	if line := last(t, w); line.Event != "swept" || line.Done != 1 || line.Failed != 0 || line.OldestSeconds != 120 {
+		t.Errorf("logged %+v", line)
+	}
+}
+
+// swept is the line that a sweep logs.
+type swept struct {
+	Level, Event                string
+	OldestSeconds, Done, Failed int
+}
+
+// last reads the last line of the log.
+func last(t *testing.T, w *lifecycletest.World) (line swept) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(w.Logged.Take()), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &line); err != nil {
+		t.Fatal(err)
+	}
+	return line
+}
+
+// The oldest unfinished task that is due counts, whatever else is due with it; one
+// that has ended does not, though there is something left to tell of it.
+func TestOldest(t *testing.T) {
+	w := lifecycletest.New(t)
+	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
+	run := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})
+	w.Succeeded(t, "ada") // is to be told
+	w.Clock.Add(3 * time.Hour)
+	var created []time.Time
+	for i := range 3 {
+		created = append(created, w.Ordered(t, "ada", 1).CreatedAt)
+		w.Generated(t, i+1)
+		w.Clock.Add(10 * time.Minute)
+	}
+	got, err := run(t.Context(), sweep.Event{})
+	if err != nil || got.Done != 4 || got.Failed != 0 || !got.Oldest.Equal(created[0]) {
+		t.Errorf("%+v, %v; want the oldest of %v", got, err, created)
+	}
+	if line := last(t, w); line.OldestSeconds != 1800 {
+		t.Errorf("logged %+v", line)
 	}
 }
 
@@ -71,7 +111,7 @@ func TestOneFails(t *testing.T) {
 		return nil
 	}, nil)
 	w.Logged.Take()
-	if swept, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context(), sweep.Event{}); err != nil || swept != (lifecycle.Swept{Done: 2, Failed: 1}) {
+	if swept, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context(), sweep.Event{}); err != nil || swept.Done != 2 || swept.Failed != 1 {
 		t.Errorf("%+v, %v", swept, err)
 	}
 	for id, want := range map[string]task.Status{ids[0]: task.Generating, ids[1]: task.Storing} {

@@ -115,6 +115,30 @@ func TestWhatWasAskedFor(t *testing.T) {
 	}
 }
 
+// A picture of which there is no thumbnail, and one that is damaged, are shown
+// as the contract has them, alone and in lists.
+func TestImages(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for name, change := range map[string]func(*task.Image){
+		"without a thumbnail":             func(i *task.Image) { i.Thumbnail = "" },
+		"damaged":                         func(i *task.Image) { i.Damaged = true },
+		"damaged and without a thumbnail": func(i *task.Image) { i.Thumbnail, i.Damaged = "", true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := s.row("ada", s.succeeded, func(x *task.Task) error { change(&x.Images[0]); return nil })
+			one := s.get("/v1/tasks/" + x.ID).task(t)
+			image, want := one.Images[0], x.Images[0]
+			if (image.ThumbnailURL == "") != (want.Thumbnail == "") || image.Damaged != want.Damaged || image.URL == "" {
+				t.Errorf("%+v of %+v", image, want)
+			}
+			if listed := s.get("/v1/tasks?ids=" + x.ID); listed.Status != http.StatusOK || strings.Contains(listed.Body, `"damaged":true`) != want.Damaged {
+				t.Errorf("%d %s", listed.Status, listed.Body)
+			}
+		})
+	}
+}
+
 // The contract's examples are what is answered.
 func TestExamples(t *testing.T) {
 	t.Parallel()

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -15,8 +14,6 @@ import (
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	s.function.View.Now = s.Now
-	s.handler = tasks.New(s.function)
 	shown := func(x *task.Task) *httpapi.Progress {
 		t.Helper()
 		return answer{s.contract.Serve(t, s.handler, s.request("GET", "/v1/tasks/"+x.ID))}.task(t).Progress
@@ -52,8 +49,6 @@ func TestProgress(t *testing.T) {
 func TestProgressIsNoNews(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	s.function.View.Now = s.Now
-	s.handler = tasks.New(s.function)
 	x := s.row("ada", s.accepted)
 	for _, path := range []string{"/v1/tasks/" + x.ID, "/v1/tasks?ids=" + x.ID} {
 		first := s.ask(t.Context(), path)

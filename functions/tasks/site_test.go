@@ -31,7 +31,7 @@ func serve(t testing.TB) *site {
 	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
 	s.identity = s.Identity(t)
 	s.function = tasks.Function{
-		Auth: s.identity.Verifier, Store: s.Rows, View: httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets},
+		Auth: s.identity.Verifier, Store: s.Rows, View: httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets, Now: s.Clock.Now},
 		WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Clock.Now, Log: s.Log,
 	}
 	s.handler = tasks.New(s.function)

@@ -109,6 +109,39 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// Five minutes of an unknown outcome change what people read, though nothing is
+// written: the tag is another, and whoever waits meanwhile is answered.
+func TestWaitForDoubt(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	x := s.row("ada", s.silence)
+	s.Clock.Add(5*time.Minute - time.Second)
+	for _, path := range []string{"/v1/tasks/" + x.ID, "/v1/tasks?ids=" + x.ID} {
+		before := s.get(path)
+		s.bubble(func(t *testing.T) {
+			time.AfterFunc(3500*time.Millisecond, func() { s.Clock.Add(time.Second) })
+			begun := time.Now()
+			got := s.ask(t.Context(), path+map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")]+"wait=20", "If-None-Match", before.Header.Get("Etag"))
+			if took := time.Since(begun); took != 4*time.Second || got.Status != 200 || !strings.Contains(got.Body, "You may order again") {
+				t.Errorf("%s: %d after %v: %.300s", path, got.Status, took, got.Body)
+			}
+			if tag := got.Header.Get("Etag"); tag == before.Header.Get("Etag") || got.Header.Get("Retry-After") != "3" {
+				t.Errorf("%s: %v", path, got.Header)
+			}
+		})
+		s.Clock.Add(-time.Second)
+	}
+	s.Clock.Add(time.Hour)
+	tag := s.get("/v1/tasks/" + x.ID).Header.Get("Etag")
+	s.Clock.Add(time.Minute)
+	if got := s.get("/v1/tasks/"+x.ID, "If-None-Match", tag); got.Status != 304 {
+		t.Errorf("a minute more is news: %d", got.Status)
+	}
+	if after := s.stored(x.ID); after.Version != x.Version || !after.UpdatedAt.Equal(x.UpdatedAt) {
+		t.Errorf("it was written: %+v", after)
+	}
+}
+
 // The changes, as a table has them.
 func accepted(s *site) func(*task.Task) error  { return s.accepted }
 func succeeded(s *site) func(*task.Task) error { return s.succeeded }

@@ -83,3 +83,6 @@ export function explain(place, refusal, { message = refusal.message, more = "" }
 
 /** Whether a link may be shown as a picture. */
 export const isPicture = (link) => /^https?:\/\//.test(link);
+
+/** The link by which an image is shown small: itself, where it has no thumbnail. */
+export const small = (image) => image.thumbnailUrl || image.url;

@@ -1,6 +1,6 @@
 // The pictures: one card for each task, kept up to date by one long poll.
 
-import { byId, call, el, explain, isPicture, Refusal } from "./api.js";
+import { byId, call, el, explain, isPicture, Refusal, small } from "./api.js";
 import { target } from "./board.js";
 import { ratio } from "./composer.js";
 
@@ -79,7 +79,8 @@ export function addTask(task) {
 function show(task, first) {
   const before = cards.get(task.id);
   task.seenAt = performance.now(); // when its progress was true
-  if (before && before.task.status === task.status && before.task.updatedAt === task.updatedAt) {
+  const same = (name) => before.task[name] === task[name]; // the status's text may change by time alone
+  if (before && ["status", "statusText", "updatedAt"].every(same)) {
     before.task = task;
     showTime(task, before.card);
     return;
@@ -189,6 +190,8 @@ function build(task) {
     showTime(task, words);
   }
   if (task.missing) words.append(el("p", { className: "hint" }, `${task.missing} of ${task.numImages} did not come.`));
+  const damaged = task.images.filter((image) => image.damaged);
+  if (damaged.length) words.append(el("p", { className: "hint" }, damagedHint(task, damaged)));
   if (task.error) words.append(failure(task));
   if (task.status === "waiting") words.append(removal(task, "Cancel", "Cancel this picture? Nothing is charged."));
   if (task.status === "failed") words.append(removal(task, "Delete", "Delete this?"));
@@ -198,15 +201,22 @@ function build(task) {
 
 function pictures(task) {
   const box = el("div", { className: `pictures ${task.images.length > 1 ? "many" : ""}` });
-  for (const image of task.images.filter((i) => isPicture(i.thumbnailUrl) && isPicture(i.url))) {
+  for (const image of task.images.filter((i) => isPicture(small(i)) && isPicture(i.url))) {
     const label = task.images.length > 1 ? `Picture ${image.n}: ${task.prompt}` : task.prompt;
-    const open = el("button", { type: "button", className: "picture", ariaLabel: `Open ${label.slice(0, 120)}` },
-      el("img", { src: image.thumbnailUrl, alt: label.slice(0, 300), width: image.width, height: image.height, loading: "lazy" }));
+    const picture = el("img", { src: small(image), alt: label.slice(0, 300), width: image.width, height: image.height, loading: "lazy" });
+    const open = el("button", { type: "button", className: "picture", ariaLabel: `Open ${label.slice(0, 120)}` }, picture);
+    picture.addEventListener("error", () => picture.replaceWith(el("span", { className: "plain" }, "No preview")));
     open.style.aspectRatio = `${image.width} / ${image.height}`;
     open.addEventListener("click", () => actions.open(task, image));
     box.append(open);
   }
   return box;
+}
+
+/** Says which pictures came damaged. */
+function damagedHint(task, damaged) {
+  const which = task.images.length > 1 ? `Picture ${damaged.map((image) => image.n).join(", ")}` : "This picture";
+  return `${which} came damaged: a part of it may not show.`;
 }
 
 const outcomes = { held: "held", spent: "spent", returned: "not charged to you" };
@@ -256,7 +266,8 @@ export async function whole(task) {
 
 function parent(task) {
   const image = edited(task, known.get(task.parent));
-  const picture = image ? el("img", { src: image.thumbnailUrl, alt: "", width: 28, height: 28 }) : null;
+  const picture = image ? el("img", { src: small(image), alt: "", width: 28, height: 28 }) : null;
+  picture?.addEventListener("error", () => picture.remove());
   return el("p", { className: "parent" }, picture, "An edit of an earlier picture");
 }
 

@@ -1,6 +1,6 @@
 // The studio: a composer, a gallery, and switches for the simulator.
 
-import { byId, call, el, explain, onSignIn, Refusal, signIn } from "./api.js";
+import { byId, call, el, explain, onSignIn, Refusal, signIn, small } from "./api.js";
 import { startBoards } from "./board.js";
 import { addInput, fill, startComposer, title } from "./composer.js";
 import { addTask, before, duration, remove, startGallery, switchBoard, whole } from "./gallery.js";
@@ -72,6 +72,7 @@ function facts(task, image) {
     Model: [title(task.model), task.resolution, task.aspectRatio].filter(Boolean).join(" · "),
     Made: `${new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}, in ${duration(took)}`,
     Cost: `${task.credits.estimate} credits${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
+    ...(image.damaged && { Damaged: "The file came incomplete. A part of it may not show." }),
     Task: task.id,
   }).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
 }
@@ -79,7 +80,7 @@ function facts(task, image) {
 function open(task, image) {
   const mine = shown = { task, image };
   const picture = byId("lightbox-image");
-  Object.assign(picture, { src: image.url, alt: task.prompt.slice(0, 300), width: image.width, height: image.height });
+  Object.assign(picture, { src: image.url, alt: task.prompt.slice(0, 300), width: image.width, height: image.height, hidden: false });
   byId("lightbox-facts").replaceChildren(...facts(task, image));
   byId("lightbox-download").href = `${image.url}?download=1`;
   byId("lightbox-copy").textContent = "Copy link";
@@ -89,10 +90,17 @@ function open(task, image) {
   lightbox.showModal();
 }
 
+// Not every browser shows every picture that we keep.
+byId("lightbox-image").addEventListener("error", () => {
+  if (!shown) return;
+  byId("lightbox-image").hidden = true;
+  byId("lightbox-problem").textContent = "This browser cannot show the file. Download it and open it with another program.";
+});
+
 function edit() {
   const { task, image } = shown;
   lightbox.close();
-  addInput({ entry: `task:${task.id}/${image.n}`, picture: image.thumbnailUrl, label: task.prompt.slice(0, 40) });
+  addInput({ entry: `task:${task.id}/${image.n}`, picture: small(image), label: task.prompt.slice(0, 40) });
   fill({});
 }
 

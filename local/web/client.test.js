@@ -69,6 +69,12 @@ test("a wish is made once, followed, listed, edited and mapped", async () => {
   assert.equal(items[1].original_url, null);
 });
 
+test("an item without a thumbnail is drawn by its picture", () => {
+  const image = { n: 1, url: "https://a.example/1.webp", width: 3, height: 4, bytes: 5, contentType: "image/webp", sha256: "", damaged: true };
+  const [item] = moodboardItems([{ id: "x", status: "succeeded", images: [image] }]);
+  assert.deepEqual([item.enhanced_url, item.thumbnail_url, item.enhancement_status], [image.url, null, "completed"]);
+});
+
 async function all(generator) {
   const found = [];
   for await (const x of generator) found.push(x);

@@ -20,6 +20,7 @@ export interface MoodboardItem {
   enhancement_status: EnhancementStatus;
   /** The picture. Like all links here it is for good; null until it is there. */
   enhanced_url: string | null;
+  /** Null, too, where none could be made: draw the picture itself. */
   thumbnail_url: string | null;
   width: number | null;
   height: number | null;
@@ -40,7 +41,7 @@ export function moodboardItems(tasks: Task[]): MoodboardItem[] {
     };
     if (task.status !== "succeeded") return [item];
     return task.images.map(({ url, thumbnailUrl, width, height }) =>
-      ({ ...item, enhanced_url: url, thumbnail_url: thumbnailUrl, width, height }));
+      ({ ...item, enhanced_url: url, thumbnail_url: thumbnailUrl ?? null, width, height }));
   });
 }
 

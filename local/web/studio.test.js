@@ -173,6 +173,65 @@ test("a picture is edited, and shown before and after", async (t) => {
   await page.waitForFunction(() => [...document.querySelectorAll("#lightbox img")].every((img) => img.complete && img.naturalWidth > 0));
 });
 
+/** Has the page see the tasks of lists as change makes them. It resolves when that is so. */
+const seen = (page, change) => page.route("**/v1/tasks?**", async (route) => {
+  const url = route.request().url().replace(/&wait=\d+/, "");
+  const answer = await route.fetch({ url, headers: { ...route.request().headers(), "if-none-match": "" } });
+  const body = await answer.json();
+  body.tasks.forEach(change);
+  await route.fulfill({ response: answer, json: body });
+});
+
+test("a picture without a thumbnail is shown itself, and a damaged one says so", async (t) => {
+  const server = await local(t);
+  await make(server, ["Without a thumbnail", "That came damaged", "Of a kind no browser shows"].map((prompt) => ({ prompt, numImages: 2 })));
+  const page = await studio(server, { open: false });
+  await seen(page, ({ prompt, images }) => {
+    if (prompt !== "That came damaged") delete images[1].thumbnailUrl;
+    if (prompt === "That came damaged") images[1].damaged = true;
+    if (prompt === "Of a kind no browser shows") images[1].url = `${server.base}/openapi.yaml`;
+  });
+  await page.goto(server.base);
+  const picture = (prompt) => tile(page, prompt).locator(".picture").nth(1);
+  for (const prompt of ["Without a thumbnail", "That came damaged"]) {
+    await finished(page, prompt);
+    const img = picture(prompt).locator("img");
+    await page.waitForFunction((img) => img.complete && img.naturalWidth > 0, await img.elementHandle());
+  }
+  assert.match(await picture("Without a thumbnail").locator("img").getAttribute("src"), /\.(png|jpg|webp)$/);
+  await picture("Of a kind no browser shows").getByText("No preview").waitFor();
+  await page.screenshot({ path: `${shots}damaged.png` });
+
+  await tile(page, "That came damaged").getByText("Picture 2 came damaged: a part of it may not show.").waitFor();
+  assert.equal(await page.getByText(/came damaged:/).count(), 1);
+  const lightbox = page.getByRole("dialog", { name: "Picture" });
+  await picture("That came damaged").click();
+  await lightbox.getByText("The file came incomplete.").waitFor();
+  await lightbox.getByRole("button", { name: "Close" }).click();
+  await picture("Of a kind no browser shows").click();
+  await lightbox.getByText("This browser cannot show the file.").waitFor();
+  assert.equal(await lightbox.getByText("The file came incomplete.").count(), 0);
+  await page.screenshot({ path: `${shots}no-preview.png` });
+  await lightbox.getByRole("button", { name: "Edit this" }).click();
+  await page.locator("#inputs li", { hasText: "Of a kind no browser shows" }).waitFor();
+});
+
+test("a doubt is said when it comes, though the task was not written", async (t) => {
+  const server = await local(t);
+  await server.simulate({ refuse: "unclear", loseCallbacks: true });
+  await send(server, [{ prompt: "A lost order" }]);
+  const page = await studio(server, { open: false });
+  const doubt = "There is no sign that the image service accepted this order. You may order again: that is a new order with a new key, " +
+    "which may be charged beside this one. If this picture still arrives, it is kept.";
+  let late = false;
+  await seen(page, (task) => { if (task.status === "unconfirmed" && late) task.statusText = doubt; });
+  await page.goto(server.base);
+  await tile(page, "A lost order").getByText("Checking with the image service").waitFor();
+  late = true;
+  await tile(page, "A lost order").getByText(doubt).waitFor();
+  await page.screenshot({ path: `${shots}doubt.png` });
+});
+
 test("a moodboard is opened, kept, and switched", async (t) => {
   const server = await local(t);
   await make(server, [{ prompt: "Of the studio" }]);

@@ -19,7 +19,7 @@ type View struct {
 	PublicURL string
 	Secrets   *config.Secrets // signs the image links
 
-	Now func() time.Time // for Progress; nil: time.Now
+	Now func() time.Time // for Progress and the status's text; nil: time.Now
 	// Expect gives the seconds a task is expected to take from its creation;
 	// nil: what the model's table says.
 	Expect func(ctx context.Context, model, resolution string) int
@@ -66,12 +66,15 @@ type Progress struct {
 type Image struct {
 	N            int    `json:"n"`
 	URL          string `json:"url"`
-	ThumbnailURL string `json:"thumbnailUrl"`
+	ThumbnailURL string `json:"thumbnailUrl,omitempty"` // empty: none could be made
 	Width        int    `json:"width"`
 	Height       int    `json:"height"`
 	Bytes        int64  `json:"bytes"`
 	ContentType  string `json:"contentType"`
 	SHA256       string `json:"sha256"`
+	// Damaged reports that the file does not decode to its end. It is what
+	// came, and browsers show what there is.
+	Damaged bool `json:"damaged,omitzero"`
 }
 
 // TaskCredits says what a task costs.
@@ -90,24 +93,10 @@ type TaskFailure struct {
 	Retryable bool      `json:"retryable"`
 }
 
-var statusTexts = map[task.Status]string{
-	task.Submitting:  "In the queue",
-	task.Waiting:     "In the queue",
-	task.Unconfirmed: "Checking with the image service; you are charged at most once",
-	task.Generating:  "Making your picture",
-	task.Storing:     "Saving",
-	task.Succeeded:   "Done",
-	task.Failed:      "Not made",
-}
-
 // Task shows t.
 func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
-	text, ok := statusTexts[t.Status]
-	if !ok {
-		text = "Working on it" // a status of a newer release
-	}
 	shown := Task{
-		ID: t.ID, Status: t.Status, StatusText: text, Done: t.Done(),
+		ID: t.ID, Status: t.Status, StatusText: statusText(t, v.now()), Done: t.Done(),
 		Prompt: t.Prompt, Model: t.Model, NumImages: t.NumImages,
 		AspectRatio: t.AspectRatio, Resolution: t.Resolution, ImageURLs: t.ImageURLs,
 		Parent: t.Parent, Watermark: t.Watermark, Target: t.Target, Metadata: t.Metadata,
@@ -130,26 +119,37 @@ func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
 		return Task{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 	}
 	for _, image := range t.Images {
-		shown.Images = append(shown.Images, Image{
-			N: image.N, Width: image.Width, Height: image.Height, Bytes: image.Bytes,
-			ContentType: image.ContentType, SHA256: image.SHA256,
-			URL:          v.imageURL(t, image.File, secret.ImageKeys),
-			ThumbnailURL: v.imageURL(t, image.Thumbnail, secret.ImageKeys),
-		})
+		shown.Images = append(shown.Images, v.image(t, image, secret.ImageKeys))
 	}
 	return shown, nil
 }
 
-func (v View) progress(ctx context.Context, t *task.Task) *Progress {
-	now, expect := time.Now, func(_ context.Context, model, _ string) int { return task.TypicalSeconds(model) }
-	if v.Now != nil {
-		now = v.Now
+func (v View) image(t *task.Task, image task.Image, keys config.Keys) Image {
+	shown := Image{
+		N: image.N, Width: image.Width, Height: image.Height, Bytes: image.Bytes,
+		ContentType: image.ContentType, SHA256: image.SHA256, Damaged: image.Damaged,
+		URL: v.imageURL(t, image.File, keys),
 	}
+	if image.Thumbnail != "" {
+		shown.ThumbnailURL = v.imageURL(t, image.Thumbnail, keys)
+	}
+	return shown
+}
+
+func (v View) now() time.Time {
+	if v.Now == nil {
+		return time.Now()
+	}
+	return v.Now()
+}
+
+func (v View) progress(ctx context.Context, t *task.Task) *Progress {
+	expect := func(_ context.Context, model, _ string) int { return task.TypicalSeconds(model) }
 	if v.Expect != nil {
 		expect = v.Expect
 	}
 	return &Progress{
-		ElapsedSeconds:  max(0, int(now().Sub(t.CreatedAt)/time.Second)),
+		ElapsedSeconds:  max(0, int(v.now().Sub(t.CreatedAt)/time.Second)),
 		ExpectedSeconds: expect(ctx, t.Model, t.Resolution),
 	}
 }

@@ -56,6 +56,81 @@ func TestViewShows(t *testing.T) {
 	}
 }
 
+// A picture without a thumbnail has no link to one, and a damaged one says so.
+func TestViewImages(t *testing.T) {
+	x := stored()
+	x.Images = append(x.Images, x.Images[0], x.Images[0])
+	x.Images[1].Thumbnail, x.Images[2].Damaged = "", true
+	shown, err := newView("").Task(t.Context(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct{ thumbnail, damaged bool }{{true, false}, {false, false}, {true, true}} {
+		body, err := Encode(shown.Images[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(body), `"thumbnailUrl":"https://own.example/v1/images/t1/`) != want.thumbnail || strings.Contains(string(body), "thumbnailUrl") != want.thumbnail {
+			t.Errorf("image %d: %s; want a thumbnail: %v", i, body, want.thumbnail)
+		}
+		if strings.Contains(string(body), `"damaged":true`) != want.damaged || strings.Contains(string(body), "damaged") != want.damaged {
+			t.Errorf("image %d: %s; want it damaged: %v", i, body, want.damaged)
+		}
+	}
+}
+
+// What people and Claude read about an unknown outcome changes after 5 minutes,
+// unless a callback has come meanwhile.
+func TestViewUnconfirmed(t *testing.T) {
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	const first = "Checking with the image service; you are charged at most once"
+	for name, c := range map[string]struct {
+		status task.Status
+		since  time.Time
+		after  time.Duration
+		hint   *task.Hint
+		late   bool
+	}{
+		"at once":                      {task.Unconfirmed, since, 0, nil, false},
+		"by another clock":             {task.Unconfirmed, since, -time.Second, nil, false},
+		"just before":                  {task.Unconfirmed, since, 5*time.Minute - 1, nil, false},
+		"after five minutes":           {task.Unconfirmed, since, 5 * time.Minute, nil, true},
+		"at the deadline":              {task.Unconfirmed, since, 2 * time.Hour, nil, true},
+		"a callback came":              {task.Unconfirmed, since, time.Hour, &task.Hint{ProviderID: "p"}, false},
+		"nobody knows since when":      {task.Unconfirmed, time.Time{}, time.Hour, nil, false},
+		"long generating is not doubt": {task.Generating, since, time.Hour, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := &task.Task{Status: c.status, Since: c.since, Hint: c.hint, CreatedAt: since}
+			shown, err := View{Now: func() time.Time { return since.Add(c.after) }}.Task(t.Context(), x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.late {
+				if want := map[task.Status]string{task.Unconfirmed: first, task.Generating: "Making your picture"}[c.status]; shown.StatusText != want || StatusHint(shown) != "" {
+					t.Errorf("it says %q and to Claude %q", shown.StatusText, StatusHint(shown))
+				}
+				return
+			}
+			for _, words := range []string{"no sign that the image service accepted", "order again", "a new order with a new key", "may be charged beside this one", "If this picture still arrives, it is kept"} {
+				if !strings.Contains(shown.StatusText, words) {
+					t.Errorf("%q does not say %q", shown.StatusText, words)
+				}
+			}
+			for _, words := range []string{"ask whether to order again", "new requestKey", "charged beside this one", "it is kept"} {
+				if !strings.Contains(StatusHint(shown), words) {
+					t.Errorf("Claude reads %q, not %q", StatusHint(shown), words)
+				}
+			}
+		})
+	}
+	for status, all := range phases {
+		if last := all[len(all)-1]; last.After != 0 || last.Claude != "" {
+			t.Errorf("%s begins with %+v", status, last)
+		}
+	}
+}
+
 func TestViewStatuses(t *testing.T) {
 	for _, c := range []struct {
 		status   task.Status

@@ -1,15 +1,10 @@
 package lifecycle
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
@@ -49,33 +44,33 @@ func (g *Ingester) Ingest(ctx context.Context, id string) error {
 	return nil // done already, or somebody else's
 }
 
+// store copies the task's pictures, and ends it once they are all there or its
+// last wake has come.
 func (g *Ingester) store(ctx context.Context, t *task.Task) error {
-	images := make([]task.Image, 0, len(t.URLs))
-	var faults error
-	for i, url := range t.URLs {
-		image, err := g.copy(ctx, t.ID, i+1, url)
-		if err != nil {
-			faults = errors.Join(faults, fmt.Errorf("picture %d of %s: %w", i+1, t.ID, err))
-			continue
-		}
-		images = append(images, image)
-	}
-	switch {
-	case len(images) == 0 || !t.Whole(images) && !t.LastWake:
-		return faults
-	case t.Whole(images):
-		faults = nil // of a link that is not needed any more
+	got := g.haul(ctx, t)
+	if !got.ends(t.Clone()) {
+		return errors.Join(got.short(t), g.salvage(ctx, t, got))
 	}
 	stored, err := journal{g.Store, g.Log}.update(ctx, t, nil, func(x *task.Task) error {
-		if !x.Whole(images) && !x.LastWake {
+		if !got.ends(x) {
 			return nil // it has learned of more since: that write's stream record does them
 		}
-		return x.Stored(g.Rules, g.Now(), images)
+		return x.Stored(g.Rules, g.Now(), got.images())
 	})
 	if err == nil {
 		g.time(ctx, stored)
 	}
-	return errors.Join(faults, err)
+	return err
+}
+
+// salvage keeps on the row what damaged pictures there are in the bucket, for
+// the last wake.
+func (g *Ingester) salvage(ctx context.Context, t *task.Task, got *haul) error {
+	_, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
+		x.Salvage(got.images())
+		return nil
+	})
+	return err
 }
 
 // time keeps how long the task took, for what others may expect. The task has
@@ -88,54 +83,6 @@ func (g *Ingester) time(ctx context.Context, t *task.Task) {
 	if err := g.Store.Time(ctx, timing); err != nil {
 		g.Log.WarnContext(ctx, "a timing is not kept", "task", t.ID, "error", err)
 	}
-}
-
-// copy copies one picture, trying again after each of Retries.
-func (g *Ingester) copy(ctx context.Context, id string, n int, url string) (task.Image, error) {
-	for try := 0; ; try++ {
-		image, err := g.copyOnce(ctx, id, n, url)
-		if err == nil || try == len(g.Retries) || ctx.Err() != nil {
-			return image, err
-		}
-		select {
-		case <-ctx.Done():
-			return task.Image{}, err
-		case <-time.After(g.Retries[try]):
-		}
-	}
-}
-
-func (g *Ingester) copyOnce(ctx context.Context, id string, n int, url string) (image task.Image, err error) {
-	// A file, not memory: that is for the decoded picture.
-	file, err := os.CreateTemp(g.Dir, "nanobanana-*")
-	if err != nil {
-		return task.Image{}, err
-	}
-	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
-
-	if _, err := g.Fetcher.Fetch(ctx, url, file); err != nil {
-		return task.Image{}, err
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return task.Image{}, err
-	}
-	p, err := g.Open(ctx, file)
-	if err != nil {
-		return task.Image{}, err
-	}
-	key, thumbnail := media.Key(id, n, p.SHA256, p.Ext), media.ThumbnailKey(id, n, p.SHA256)
-	if err := g.Bucket.Put(ctx, key, file, p.Bytes, p.ContentType, p.SHA256); err != nil {
-		return task.Image{}, err
-	}
-	small := bytes.NewReader(p.Thumbnail)
-	if err := g.Bucket.Put(ctx, thumbnail, small, small.Size(), "image/jpeg", sha256.Sum256(p.Thumbnail)); err != nil {
-		return task.Image{}, err
-	}
-	return task.Image{
-		N: n, File: media.File(key), Thumbnail: media.File(thumbnail),
-		Width: p.Width, Height: p.Height, Bytes: p.Bytes,
-		ContentType: p.ContentType, SHA256: hex.EncodeToString(p.SHA256[:]),
-	}, nil
 }
 
 // erase deletes everything of a deleted task.

@@ -67,6 +67,12 @@ func (s *Service) refusal(ctx context.Context, t *task.Task, err error, key stri
 	switch e.Reason {
 	case nanobanana.NotConnected, nanobanana.RateLimited, nanobanana.Maintenance:
 		r.Again = task.Later
+	case nanobanana.Blocked:
+		r.Again = task.Later // a challenge passes
+		s.log(ctx, slog.LevelError, t, "something in front of the provider refuses us: a challenge passes by itself, a blocked address does not",
+			"event", EventRefused, "httpStatus", e.HTTPStatus)
+	case nanobanana.NoSuchPath:
+		s.log(ctx, slog.LevelError, t, "the provider's address has no such path: is NANOBANANA_BASE_URL right?", "event", EventRefused, "httpStatus", e.HTTPStatus)
 	case nanobanana.Unauthorized:
 		fresh, err := s.Secrets.Reload(ctx, s.Now())
 		switch {
@@ -80,6 +86,10 @@ func (s *Service) refusal(ctx context.Context, t *task.Task, err error, key stri
 	}
 	return r, true
 }
+
+// EventRefused is the attribute "event" of the log line about a POST that
+// something in front of the API refused: the operator's to look at.
+const EventRefused = "provider_refuses"
 
 // failureCode is what a reason of the provider's is called here, where it is
 // about t.
@@ -100,7 +110,7 @@ func failureCode(t *task.Task, r nanobanana.Reason) task.Code {
 		return task.CodeRateLimited
 	case nanobanana.Maintenance:
 		return task.CodePaused
-	case nanobanana.NotConnected, nanobanana.Transport:
+	case nanobanana.NotConnected, nanobanana.Transport, nanobanana.Blocked:
 		return task.CodeProviderUnavailable
 	case nanobanana.GenerationFailed, nanobanana.ServerError, nanobanana.Unreadable:
 		return task.CodeGenerationFailed

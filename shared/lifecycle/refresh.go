@@ -10,8 +10,8 @@ import (
 
 // Refresh does for one task what is due, whatever became of it since the index
 // named it. It reads no record if reading, asked only where a record is to be
-// read, says so.
-func (s *Service) Refresh(ctx context.Context, id string, reading func() bool) error {
+// read, says so. It shows the row to seen as it is at first.
+func (s *Service) Refresh(ctx context.Context, id string, reading func() bool, seen func(*task.Task)) error {
 	t, err := s.Store.Task(ctx, id)
 	if errors.Is(err, task.ErrNotFound) {
 		return nil
@@ -19,6 +19,7 @@ func (s *Service) Refresh(ctx context.Context, id string, reading func() bool) e
 	if err != nil {
 		return err
 	}
+	seen(t)
 	switch next := t.Next(s.Now()); next {
 	case task.NextNothing:
 		return nil // another sweep was faster, or it is a newer release's row

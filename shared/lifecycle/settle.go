@@ -132,6 +132,9 @@ func (s *Service) record(ctx context.Context, t *task.Task, c task.Claim, wait t
 	}
 	record := task.Record{Match: match(t, c.ProviderID, r, secret.CallbackKeys)}
 	record.URLs, record.Guessed = s.links(t, r)
+	if r.Dropped > 0 {
+		s.log(ctx, slog.LevelWarn, t, "the record has more links, or longer ones, than a row has room for", "dropped", r.Dropped)
+	}
 	switch r.State {
 	case nanobanana.Succeeded:
 		record.State = task.Made

@@ -1,12 +1,10 @@
 package media
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -76,14 +74,34 @@ func NewFetcher(o FetchOptions) *Fetcher {
 }
 
 // Fetch writes the picture behind rawURL to w and returns its length. What
-// begins as one is not yet a picture: see Open. Nothing is decompressed, and
-// neither Content-Type nor Content-Encoding is believed: only the bytes tell.
-// On failure w holds part of it, and the error is a *FetchError unless writing
-// to w failed. Memory does not grow with the picture, and nothing goes on
-// after Fetch has returned.
+// begins as a picture may still be none: see package picture. Neither
+// Content-Type nor Content-Encoding is believed: the first bytes decide whether
+// the body is a picture, or one compressed by gzip, which is decompressed
+// within the same limits. An http link is fetched over https. On failure w
+// holds part of the picture, and the error is a *FetchError unless writing to w
+// failed. Memory does not grow with the picture, and nothing goes on after
+// Fetch has returned.
 func (f *Fetcher) Fetch(ctx context.Context, rawURL string, w io.Writer) (int64, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, f.o.Timeout, errOverall)
 	defer stop()
+	n, err := f.follow(ctx, rawURL, w)
+	// A link that was escaped for a page once too often: it is tried as it
+	// stands first, since it may be signed.
+	plain := unescape.Replace(rawURL)
+	if err == nil || n > 0 || plain == rawURL || ctx.Err() != nil {
+		return n, err
+	}
+	if n, again := f.follow(ctx, plain, w); again == nil || n > 0 {
+		return n, again
+	}
+	return 0, err
+}
+
+// unescape undoes the ways in which pages write "&" in a link.
+var unescape = strings.NewReplacer("&amp;", "&", "&#38;", "&", "&#x26;", "&")
+
+// follow fetches one link, along its redirects.
+func (f *Fetcher) follow(ctx context.Context, rawURL string, w io.Writer) (int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -93,6 +111,7 @@ func (f *Fetcher) Fetch(ctx context.Context, rawURL string, w io.Writer) (int64,
 	}
 	transport := f.transport(ctx)
 	for range 1 + maxRedirects {
+		f.secure(u)
 		resp, err := f.get(ctx, transport, u)
 		if err != nil {
 			return 0, err
@@ -111,6 +130,17 @@ func (f *Fetcher) Fetch(ctx context.Context, rawURL string, w io.Writer) (int64,
 		u = next
 	}
 	return 0, &FetchError{Kind: KindRefused, Host: u.Hostname(), Err: errRedirects}
+}
+
+// secure makes an http link an https one, but for stand-ins.
+func (f *Fetcher) secure(u *url.URL) {
+	if u.Scheme != "http" || f.trusted[authority(u)] {
+		return
+	}
+	u.Scheme = "https"
+	if u.Port() == "80" {
+		u.Host = strings.TrimSuffix(u.Host, ":80")
+	}
 }
 
 func redirects(status int) bool {
@@ -149,7 +179,8 @@ func (f *Fetcher) get(ctx context.Context, transport http.RoundTripper, u *url.U
 		URL:    u,
 		Host:   u.Host,
 		Header: http.Header{
-			"Accept":          {"image/png, image/jpeg, image/webp"},
+			// A host that picks a form by it does not pick a lossy copy.
+			"Accept":          {"image/png, image/jpeg;q=0.9, image/webp;q=0.5, */*;q=0.1"},
 			"Accept-Encoding": {"identity"},
 			"User-Agent":      {userAgent},
 		},
@@ -222,62 +253,4 @@ func (f *Fetcher) connect(ctx context.Context, network, address string) (net.Con
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
 	return conn, nil
-}
-
-// save copies the body of resp to w. cancel ends the download.
-func (f *Fetcher) save(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response, w io.Writer) (int64, error) {
-	host := resp.Request.URL.Hostname()
-	switch {
-	case resp.StatusCode != http.StatusOK:
-		return 0, &FetchError{Kind: KindStatus, Host: host, Status: resp.StatusCode}
-	case resp.ContentLength > f.o.MaxBytes:
-		return 0, &FetchError{Kind: KindTooBig, Host: host}
-	}
-	body := &pacedReader{r: resp.Body, window: f.o.FloorWindow, floor: f.o.FloorBytes}
-	body.timer = time.AfterFunc(f.o.FloorWindow, func() { cancel(errStalled) })
-	defer body.timer.Stop()
-
-	head := make([]byte, MagicLength)
-	n, err := io.ReadFull(body, head)
-	head = head[:n]
-	if body.err != nil {
-		return 0, fetchError(ctx, KindCut, host, body.err)
-	}
-	if _, ok := Sniff(head); err != nil || !ok {
-		return 0, &FetchError{Kind: KindNotPicture, Host: host}
-	}
-	// One byte more than allowed tells too big from exactly full.
-	written, err := io.Copy(w, io.LimitReader(io.MultiReader(bytes.NewReader(head), body), f.o.MaxBytes+1))
-	switch {
-	case body.err != nil:
-		return written, fetchError(ctx, KindCut, host, body.err)
-	case err != nil:
-		return written, err
-	case written > f.o.MaxBytes:
-		return written, &FetchError{Kind: KindTooBig, Host: host}
-	}
-	return written, nil
-}
-
-// A pacedReader lets timer fire unless floor bytes come in every window. It
-// remembers why r failed, to tell that from a failure of the writer.
-type pacedReader struct {
-	r      io.Reader
-	timer  *time.Timer
-	window time.Duration
-	floor  int64
-	got    int64 // in this window
-	err    error // of r, other than its end
-}
-
-func (p *pacedReader) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	if p.got += int64(n); p.got >= p.floor {
-		p.got = 0
-		p.timer.Reset(p.window)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		p.err = err
-	}
-	return n, err
 }

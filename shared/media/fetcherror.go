@@ -16,10 +16,10 @@ type Kind string
 const (
 	KindRefused     Kind = "refused"       // the guard forbids the link, a redirect or the address behind it
 	KindUnreachable Kind = "unreachable"   // no answer: DNS, connection, TLS, malformed HTTP
-	KindStatus      Kind = "status"        // answered with a Status other than 200
+	KindStatus      Kind = "status"        // answered with a Status that carries no whole picture
 	KindTimeout     Kind = "timeout"       // too slow, or the caller's context ended
 	KindTooBig      Kind = "too_big"       // longer than FetchOptions.MaxBytes
-	KindNotPicture  Kind = "not_a_picture" // does not begin as PNG, JPEG or WebP: gzip does not
+	KindNotPicture  Kind = "not_a_picture" // does not begin as PNG, JPEG or WebP, compressed or not
 	KindCut         Kind = "cut_short"     // ended before its announced end
 )
 
@@ -55,6 +55,7 @@ var (
 	errRedirects = errors.New("too many redirects")
 	errOverall   = errors.New("the download took too long")
 	errStalled   = errors.New("the download is too slow")
+	errGzip      = errors.New("the gzip data are broken")
 )
 
 // fetchError makes the FetchError for err, which came up while ctx was that

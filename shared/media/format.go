@@ -13,12 +13,12 @@ const ThumbnailSide = 512
 // A Picture is what was found in a file, by picture.Open. Its type is what the
 // file's bytes say, whatever name or header it came with.
 type Picture struct {
-	Width, Height int // as stored: a rotation noted in EXIF is not applied
+	Width, Height int // as browsers show it: turned where its EXIF says so
 	ContentType   string
 	Ext           string // png, jpg or webp
 	Bytes         int64
 	SHA256        [32]byte
-	Thumbnail     []byte // JPEG, at most ThumbnailSide on its longest side
+	Thumbnail     []byte // JPEG, at most ThumbnailSide on its longest side; nil: none could be made
 }
 
 // A Format is one kind of picture we keep.

@@ -1,5 +1,7 @@
 package nanobanana
 
+import "cmp"
+
 // Callback is what the provider says when it calls back. Nobody signs it: it is a hint, and the
 // record decides.
 type Callback struct {
@@ -17,47 +19,42 @@ type Callback struct {
 
 // ParseCallback reads the body of a callback, of either family: generate reports by the
 // envelope's code, the newer models send their whole record, whose successFlag decides even where
-// the code contradicts. The caller bounds the body. A body from which nothing can be read is an
+// the code contradicts. The caller bounds the body. Relative links are left out: the callback does
+// not say where its sender is, and the record may. A body from which nothing can be read is an
 // [*Error] with reason Unreadable.
 func ParseCallback(body []byte) (Callback, error) {
-	var env envelope
-	if !decodeObject(body, &env) {
+	root, whole := parse(body)
+	if root = root.object(); root == nil || !whole {
 		return Callback{}, &Error{Op: OpCallback, Reason: Unreadable}
 	}
-	d := env.taskData()
-	cb := Callback{TaskID: env.taskID(d), URLs: d.urls()}
-	code, hasCode := env.Code.integer()
-	_, hasFlag := d.SuccessFlag.integer()
+	a := find(root, "")
+	r, _, _ := readRecord(a, "")
+	cb := Callback{TaskID: r.TaskID, URLs: r.URLs}
+	code, texts := a.failure(a.places())
+	said, hasCode := root.get("code").integer()
+	if code == 0 && said != 200 {
+		code = said
+	}
 	switch {
-	case hasFlag:
-		cb.settle(d.state(), failureCode(d, code), string(d.ErrorMessage)+" "+env.text())
-	case code == 200:
-		cb.settle(Succeeded, 0, "")
+	case r.State != Unstated:
+		cb.settle(r.State, code, texts, r.Params.Prompt)
+	case said == 200:
+		cb.settle(Succeeded, 0, nil, "")
 	case hasCode:
-		cb.settle(Failed, code, env.text())
+		cb.settle(Failed, said, texts, r.Params.Prompt)
 	case cb.TaskID == "":
-		return Callback{}, &Error{Op: OpCallback, Reason: Unreadable}
+		return Callback{}, &Error{Op: OpCallback, Reason: Unreadable, Shape: r.Shape}
 	}
 	return cb, nil
 }
 
-func (cb *Callback) settle(state State, code int, text string) {
+func (cb *Callback) settle(state State, code int, texts []string, prompt string) {
 	switch state {
 	case Succeeded:
 		cb.Success = len(cb.URLs) > 0
 		cb.Final = cb.Success
 	case Failed:
-		cb.Final, cb.Code, cb.Reason = true, code, outcomeReason(code, text)
+		cb.Final, cb.Code, cb.Reason = true, code, outcomeReason(code, texts)
+		cb.Words = words(cmp.Or(texts...), prompt)
 	}
-}
-
-// failureCode is the record's own code, else the envelope's where that is not the usual 200.
-func failureCode(d taskData, envelopeCode int) int {
-	if code, ok := d.ErrorCode.integer(); ok && code != 0 {
-		return code
-	}
-	if envelopeCode == 200 {
-		return 0
-	}
-	return envelopeCode
 }

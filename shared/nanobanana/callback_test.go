@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/preset/nanobanana-functions/shared/cputest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
@@ -21,13 +23,15 @@ func TestParseCallback(t *testing.T) {
 		// The samples.
 		sample("callback-generate"): {TaskID: "9e4286b7b27960dfe8e1d279b50b28d", Final: true, Success: true,
 			URLs: []string{"https://yourserver.com/image/result.jpg"}},
-		sample("callback-generate-failed"): {TaskID: "task12345", Final: true, Reason: nanobanana.Policy, Code: 400},
+		sample("callback-generate-failed"): {TaskID: "task12345", Final: true, Reason: nanobanana.Policy, Code: 400,
+			Words: "Your prompt has been flagged for violating content policy"},
 		sample("callback-newer"): {TaskID: newer, Final: true, Success: true,
 			URLs: []string{"https://tempfile.aiquickdraw.com/gemini-preview/x.jpeg"}},
-		sample("callback-newer-failed"): {TaskID: newer, Final: true, Reason: nanobanana.GenerationFailed, Code: 501},
+		sample("callback-newer-failed"): {TaskID: newer, Final: true, Reason: nanobanana.GenerationFailed, Code: 501,
+			Words: "Image generation task failed"},
 
 		// Family A.
-		`{"code":501,"msg":"failed","data":{"taskId":"a","info":{"resultImageUrl":""}}}`:            {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed, Code: 501},
+		`{"code":501,"msg":"failed","data":{"taskId":"a","info":{"resultImageUrl":""}}}`:            {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed, Code: 501, Words: "failed"},
 		`{"code":"200","data":{"taskId":"a","info":{"resultImageUrl":"https://h/1.png"}}}`:          {TaskID: "a", Final: true, Success: true, URLs: one},
 		`{"code":200,"data":{"taskId":"a","info":{"resultImageUrl":""}}}`:                           {TaskID: "a"},
 		`{"code":200,"data":{"taskId":"a","info":null}}`:                                            {TaskID: "a"},
@@ -35,9 +39,9 @@ func TestParseCallback(t *testing.T) {
 		`{"code":200,"data":{"task_id":"a","resultImageUrl":"https://h/1.png"}}`:                    {TaskID: "a", Final: true, Success: true, URLs: one},
 		`{"CODE":200,"Data":{"TASKID":"a","Info":{"ResultImageURL":"https://h/1.png"}}}`:            {TaskID: "a", Final: true, Success: true, URLs: one},
 		`{"code":501,"code":200,"data":{"taskId":"b","taskId":"a","resultUrls":"https://h/1.png"}}`: {TaskID: "a", Final: true, Success: true, URLs: one},
-		`{"code":500,"message":"failed to fetch image url","data":{"taskId":"a"}}`:                  {TaskID: "a", Final: true, Reason: nanobanana.InputImage, Code: 500},
-		`{"code":400,"msg":"prompt must not be blank","data":{"taskId":"a"}}`:                       {TaskID: "a", Final: true, Reason: nanobanana.BadRequest, Code: 400},
-		`{"code":501,"msg":"x","data":{"taskId":"a","info":{"resultImageUrl":"https://h/1.png"}}}`:  {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed, Code: 501, URLs: one},
+		`{"code":500,"message":"failed to fetch image url","data":{"taskId":"a"}}`:                  {TaskID: "a", Final: true, Reason: nanobanana.InputImage, Code: 500, Words: "failed to fetch image url"},
+		`{"code":400,"msg":"prompt must not be blank","data":{"taskId":"a"}}`:                       {TaskID: "a", Final: true, Reason: nanobanana.BadRequest, Code: 400, Words: "prompt must not be blank"},
+		`{"code":501,"msg":"x","data":{"taskId":"a","info":{"resultImageUrl":"https://h/1.png"}}}`:  {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed, Code: 501, Words: "x", URLs: one},
 		`{"code":501}`:                          {Final: true, Reason: nanobanana.GenerationFailed, Code: 501},
 		`{"code":200}`:                          {},
 		`{"taskId":"a"}`:                        {TaskID: "a"},
@@ -52,10 +56,10 @@ func TestParseCallback(t *testing.T) {
 		`{"code":200,"data":{"taskId":"a","successFlag":1,"response":null}}`:                                 {TaskID: "a"},
 		`{"code":501,"data":{"taskId":"a","successFlag":"1","response":{"resultUrls":["https://h/1.png"]}}}`: {TaskID: "a", Final: true, Success: true, URLs: one},
 		`{"code":200,"data":{"taskId":"a","successFlag":2,"errorCode":null}}`:                                {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed},
-		`{"code":400,"msg":"x","data":{"taskId":"a","successFlag":3,"errorCode":null}}`:                      {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 400},
+		`{"code":400,"msg":"x","data":{"taskId":"a","successFlag":3,"errorCode":null}}`:                      {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 400, Words: "x"},
 		`{"code":200,"data":{"taskId":"a","successFlag":3,"errorCode":"400"}}`:                               {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 400},
-		`{"code":200,"data":{"taskId":"a","successFlag":3,"errorCode":500,"errorMessage":"nsfw"}}`:           {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 500},
-		`{"code":200,"msg":"content policy","data":{"taskId":"a","successFlag":3,"errorCode":501}}`:          {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 501},
+		`{"code":200,"data":{"taskId":"a","successFlag":3,"errorCode":500,"errorMessage":"nsfw"}}`:           {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 500, Words: "nsfw"},
+		`{"code":200,"msg":"content policy","data":{"taskId":"a","successFlag":3,"errorCode":501}}`:          {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 501, Words: "content policy"},
 	} {
 		got, err := nanobanana.ParseCallback([]byte(body))
 		if err != nil || !reflect.DeepEqual(got, want) {
@@ -81,10 +85,12 @@ func TestParseCallbackTakesLinearTime(t *testing.T) {
 	const size = 1 << 20
 	depth := strings.Repeat("[", 9000) + strings.Repeat("]", 9000)
 	for name, value := range map[string]string{
-		"commas": `"` + strings.Repeat(",", size) + `"`,
-		"URLs":   `"` + strings.Repeat("https://h,", size/10) + `"`,
-		"depth":  "[" + strings.TrimSuffix(strings.Repeat(depth+",", size/len(depth)), ",") + "]",
-		"words":  `"` + strings.Repeat("unable image failed credits ", size/28) + `"`,
+		"commas":  `"` + strings.Repeat(",", size) + `"`,
+		"URLs":    `"` + strings.Repeat("https://h,", size/10) + `"`,
+		"depth":   "[" + strings.TrimSuffix(strings.Repeat(depth+",", size/len(depth)), ",") + "]",
+		"numbers": "[" + strings.Repeat("1,", size/2) + "1]",
+		"paths":   `"` + strings.Repeat("/a ", size/3) + `"`,
+		"words":   `"` + strings.Repeat("unable image failed credits ", size/28) + `"`,
 	} {
 		body := `{"code":500,"msg":` + value + `,"data":{"taskId":"a","resultImageUrl":` + value + `}}`
 		cputest.Within(t, 5*time.Second, name, func() {
@@ -112,6 +118,7 @@ func FuzzParseCallback(f *testing.F) {
 			t.Errorf("a failure without a reason, or a reason without a failure: %+v", callback)
 		}
 		checkURLs(t, callback.URLs)
+		checkForLog(t, callback.Words, 200)
 		checkTaskID(t, callback.TaskID)
 	})
 }
@@ -121,13 +128,22 @@ func checkURLs(t *testing.T, urls []string) {
 	seen := map[string]bool{}
 	for _, text := range urls {
 		u, err := url.Parse(text)
-		if err != nil || !u.IsAbs() || u.Host == "" || len(text) > 2048 || seen[text] {
+		if err != nil || !u.IsAbs() || u.Host == "" || len(text) > 8192 || seen[text] {
 			t.Errorf("URL %q is unlawful or repeated", text)
 		}
 		seen[text] = true
 	}
-	if len(urls) > 16 {
+	if len(urls) > 8 {
 		t.Errorf("%d URLs", len(urls))
+	}
+}
+
+// checkForLog holds a text to one line of bearable length, without a link.
+func checkForLog(t *testing.T, text string, most int) {
+	t.Helper()
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	if utf8.RuneCountInString(text) > most || strings.ContainsFunc(text, odd) || strings.Contains(text, "://") {
+		t.Errorf("%q is not for the log", text)
 	}
 }
 

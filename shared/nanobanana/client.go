@@ -23,7 +23,7 @@ const (
 // Client calls the NanoBanana API. Its fields are set before use; its methods may be used by many
 // goroutines, and take the key anew each time, since it may have been rotated.
 type Client struct {
-	BaseURL    string       // such as https://api.nanobananaapi.ai; paths are under its /api/v1
+	BaseURL    string       // such as https://api.nanobananaapi.ai; paths are under its /api/v1, in which it may already end
 	RecordPath string       // empty means /nanobanana/record-info
 	HTTP       *http.Client // required; from NewHTTPClient
 
@@ -58,19 +58,14 @@ func (c *Client) Record(ctx context.Context, key, taskID string) (Record, error)
 	if err == nil && answer.noSuchPath() {
 		// Only a record is proof that the path exists: a gateway may refuse, in the vendor's own
 		// envelope, before it looks at the path.
-		if answer, err = c.call(ctx, OpRecord, key, other+query, nil); err == nil && answer.ok() {
+		if answer, err = c.call(ctx, OpRecord, key, other+query, nil); err == nil && answer.readable() {
 			c.otherRecordPath.Store(other != c.configuredRecordPath())
 		}
 	}
 	if err != nil {
 		return Record{}, err
 	}
-	if answer.ok() {
-		if record, ok := parseRecord(answer.envelope); ok {
-			return record, nil
-		}
-	}
-	return Record{}, answer.err(OpRecord)
+	return answer.record(taskID, c.origin())
 }
 
 // Credits returns the account's balance, which may have a fraction.
@@ -81,11 +76,8 @@ func (c *Client) Credits(ctx context.Context, key string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var balance scalar
-	if answer.ok() && len(answer.Data) > 0 && balance.UnmarshalJSON(answer.Data) == nil {
-		if credits, ok := balance.float(); ok {
-			return credits, nil
-		}
+	if credits, ok := answer.root.get("data").float(); ok && answer.ok() {
+		return credits, nil
 	}
 	return 0, answer.err(OpCredits)
 }
@@ -111,6 +103,16 @@ func (c *Client) configuredRecordPath() string {
 	return c.RecordPath
 }
 
+// url returns the URL of a path under /api/v1, which the base may already end in.
 func (c *Client) url(path string) string {
-	return strings.TrimSuffix(c.BaseURL, "/") + "/api/v1" + path
+	return strings.TrimSuffix(strings.TrimRight(c.BaseURL, "/"), "/api/v1") + "/api/v1" + path
+}
+
+// origin returns where the provider's relative links lead, or nothing.
+func (c *Client) origin() string {
+	u, err := url.Parse(c.BaseURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -45,6 +43,8 @@ const (
 	Unreadable       Reason = "unreadable"        // no JSON, cut short, empty, too large, or without what it must carry
 	Transport        Reason = "transport"         // timeout, reset: the connection failed after it stood
 	NotConnected     Reason = "not_connected"     // dial or TLS failed: no byte of the request was written
+	NoSuchPath       Reason = "no_such_path"      // 404 and 405 from something that knows no such path: is the base URL right?
+	Blocked          Reason = "blocked"           // 403 with a page: a challenge or a firewall in front of the API
 )
 
 // Error is the only error this package returns. Its text holds neither the key, nor a URL, nor a
@@ -56,10 +56,12 @@ type Error struct {
 	HTTPStatus int           // 0 where no answer came
 	RetryAfter time.Duration // how long the provider asks to wait, at most a day; 0 where it does not say
 	NotSent    bool          // no byte of the request was written
+	Detail     string        // what is wrong with an answer that could not be read, in our words; often empty
 	Words      string        // the provider's own, as in [Record]
 	Shape      string        // of an answer that could not be read, as in [Record]
 
-	cause error // for errors.Is; printed only as far as safeCause allows
+	notExecuted bool  // something in front of the API refused, and no task's id stands in the answer
+	cause       error // for errors.Is; printed only as far as safeCause allows
 }
 
 // Error says what failed, without anything secret.
@@ -72,6 +74,9 @@ func (e *Error) Error() string {
 	if e.HTTPStatus != 0 {
 		fmt.Fprintf(&b, ", HTTP status %d", e.HTTPStatus)
 	}
+	if e.Detail != "" {
+		b.WriteString(", " + e.Detail)
+	}
 	if e.cause != nil {
 		fmt.Fprintf(&b, " (%s)", safeCause(e.cause))
 	}
@@ -81,19 +86,16 @@ func (e *Error) Error() string {
 // Unwrap gives the cause in the transport, so that a caller can tell its own cancellation.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Certain tells that the provider certainly did not accept the request: either nothing was sent,
-// or a well-formed envelope refused it. Only then may it be sent again. The text never decides
+// Certain reports whether the provider certainly did not accept the request: nothing was sent, or
+// a well-formed envelope refused it, or something in front of the API did, with a status that none
+// sends after the request was carried out. Only then may it be sent again. The text never decides
 // this: a code 500 that says "insufficient credits" is a reason to tell the user, but the
-// provider's own word for it, 500, leaves open what had been done before it failed. For the same
-// cause an HTML page with status 402 is not certain: something in between may have written it. Nor
-// is an envelope that refuses inside a redirect or a server error: the two contradict each other.
+// provider's own word for it, 500, leaves open what had been done before it failed. An envelope
+// that refuses inside a redirect or a server error is not certain: the two contradict each other.
 func (e *Error) Certain() bool {
 	agrees := e.HTTPStatus == e.Code || e.HTTPStatus/100 == 2 || e.HTTPStatus/100 == 4
-	return e.NotSent || codes[e.Code].refusal && agrees
+	return e.NotSent || e.notExecuted || codes[e.Code].refusal && agrees
 }
-
-// maxText is how much of a text is looked at.
-const maxText = 2000
 
 // codes is the one classification table. What a code means depends on where it stands: in the
 // answer to a call (submit, record, credits), or as the outcome of a task (in a callback, or as
@@ -116,30 +118,31 @@ var codes = map[int]struct {
 	505: {answer: Disabled, outcome: Disabled, refusal: true, firm: true},
 }
 
-// texts refines a reason where the provider's text is plain; the first match wins. Policy comes
-// first: it is what most surely makes another generation a waste of money.
-var texts = []struct {
-	pattern func() *regexp.Regexp
-	reason  Reason
+// fronts are the statuses with which something in front of the API refuses, without the vendor's
+// envelope, what it did not let through: a reason where it answers with an object, and one where
+// it answers with a page.
+var fronts = map[int]struct {
+	object, page Reason
+	firm         bool // no text says it better
 }{
-	{pattern(`flagged|content polic(y|ies)|prohibited|\bsensitive|nsfw`), Policy},
-	{pattern(`credits?\b.*\binsufficient|\binsufficient\b.*\b(credit|balance)|\btop.?up\b`), NoCredits},
-	{pattern(`frequency is too high|too many requests`), RateLimited},
-	{pattern(`must not be (blank|null|empty)`), BadRequest},
-	{pattern(`(failed|unable|cannot|could not).*\b(fetch|download|access|load|open).*(image|url)`), InputImage},
-	{pattern(`image.*\b(format|unsupported)|image (fetch|download).*failed`), InputImage},
-	{pattern(`\bapi.?key\b|unauthori[sz]ed`), Unauthorized},
-}
-
-// pattern matches expr in any case. It is compiled when it is first used: to compile all of them
-// would take a twentieth of a cold start, and most functions that start see no failure.
-func pattern(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?i)" + expr) })
+	400: {object: BadRequest, page: BadRequest},
+	401: {object: Unauthorized, page: Unauthorized, firm: true},
+	403: {object: Unauthorized, page: Blocked, firm: true},
+	404: {object: NoSuchPath, page: NoSuchPath, firm: true},
+	405: {object: NoSuchPath, page: NoSuchPath, firm: true},
+	406: {object: BadRequest, page: BadRequest, firm: true},
+	411: {object: BadRequest, page: BadRequest, firm: true},
+	413: {object: TooLarge, page: TooLarge},
+	414: {object: TooLarge, page: TooLarge, firm: true},
+	415: {object: BadRequest, page: BadRequest, firm: true},
+	422: {object: Invalid, page: Invalid},
+	429: {object: RateLimited, page: RateLimited},
+	431: {object: TooLarge, page: TooLarge, firm: true},
 }
 
 // answerReason classifies an answer to a call: by the body's code, else by the HTTP status (an
-// answer that claims success and yet is none is unreadable), refined by the text.
-func answerReason(code, status int, text string) Reason {
+// answer that claims success and yet is none is unreadable), refined by the texts.
+func answerReason(code, status int, texts []string) Reason {
 	if code == 0 || code == 200 {
 		code = status
 	}
@@ -148,35 +151,25 @@ func answerReason(code, status int, text string) Reason {
 	case known && row.firm:
 		return row.answer
 	case known:
-		return refine(row.answer, text)
+		return refine(row.answer, texts)
 	case code >= 200 && code < 300:
-		return refine(Unreadable, text)
+		return refine(Unreadable, texts)
 	}
-	return refine(ServerError, text)
+	return refine(ServerError, texts)
 }
 
-// outcomeReason classifies how a task failed, by its code (0 where none was given) and its text.
-func outcomeReason(code int, text string) Reason {
+// outcomeReason classifies how a task failed, by its code (0 where none was given) and texts.
+func outcomeReason(code int, texts []string) Reason {
 	row, known := codes[code]
 	switch {
 	case known && row.firm:
 		return row.outcome
 	case known:
-		return refine(row.outcome, text)
+		return refine(row.outcome, texts)
 	case code == 0 || code == 200:
-		return refine(GenerationFailed, text)
+		return refine(GenerationFailed, texts)
 	}
-	return refine(ServerError, text)
-}
-
-func refine(reason Reason, text string) Reason {
-	text = text[:min(len(text), maxText)] // a sentence, unless somebody wants to keep us busy
-	for _, t := range texts {
-		if t.pattern().MatchString(text) {
-			return t.reason
-		}
-	}
-	return reason
+	return refine(ServerError, texts)
 }
 
 // safeCause prints what is known to hold addresses and system errors only. Other errors of

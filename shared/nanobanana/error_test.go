@@ -90,12 +90,6 @@ func TestCodes(t *testing.T) {
 				})
 			}
 		}
-		t.Run(fmt.Sprintf("%d of %s with an HTML page", tt.code, nanobanana.OpSubmit), func(t *testing.T) {
-			err := failure(t, answering(t, tt.code, nil, "<html>credits insufficient</html>"), nanobanana.OpSubmit)
-			if err.Reason != tt.answer || err.Code != 0 || err.Certain() {
-				t.Errorf("error = %+v, certain %v; want reason %s, not certain", *err, err.Certain(), tt.answer)
-			}
-		})
 		t.Run(fmt.Sprintf("%d of %s", tt.code, nanobanana.OpCallback), func(t *testing.T) {
 			callback, err := nanobanana.ParseCallback([]byte(body))
 			if err != nil || !callback.Final || callback.Success || callback.Reason != tt.outcome || callback.Code != tt.code {
@@ -111,6 +105,59 @@ func TestCodes(t *testing.T) {
 				t.Errorf("record = %+v, %v; want reason %s, retryable %v", record, err, tt.outcome, retryable)
 			}
 		})
+	}
+}
+
+// What stands in front of the API has a word of its own, and some of its words are proof that it
+// let nothing through: without the vendor's envelope, and without any task's id.
+func TestFronts(t *testing.T) {
+	const page, object = "<html>credits insufficient</html>", `{"timestamp":"x","status":400,"error":"No."}`
+	for _, tt := range []struct {
+		status       int
+		object, page nanobanana.Reason
+		certain      bool
+	}{
+		{400, nanobanana.BadRequest, nanobanana.BadRequest, true},
+		{401, nanobanana.Unauthorized, nanobanana.Unauthorized, true},
+		{402, nanobanana.NoCredits, nanobanana.NoCredits, false},
+		{403, nanobanana.Unauthorized, nanobanana.Blocked, true},
+		{404, nanobanana.NoSuchPath, nanobanana.NoSuchPath, true},
+		{405, nanobanana.NoSuchPath, nanobanana.NoSuchPath, true},
+		{406, nanobanana.BadRequest, nanobanana.BadRequest, true},
+		{408, nanobanana.ServerError, nanobanana.ServerError, false},
+		{409, nanobanana.ServerError, nanobanana.ServerError, false},
+		{411, nanobanana.BadRequest, nanobanana.BadRequest, true},
+		{413, nanobanana.TooLarge, nanobanana.TooLarge, true},
+		{414, nanobanana.TooLarge, nanobanana.TooLarge, true},
+		{415, nanobanana.BadRequest, nanobanana.BadRequest, true},
+		{418, nanobanana.ServerError, nanobanana.ServerError, false},
+		{422, nanobanana.Invalid, nanobanana.Invalid, true},
+		{425, nanobanana.ServerError, nanobanana.ServerError, false},
+		{429, nanobanana.RateLimited, nanobanana.RateLimited, true},
+		{431, nanobanana.TooLarge, nanobanana.TooLarge, true},
+		{451, nanobanana.ServerError, nanobanana.ServerError, false},
+		{455, nanobanana.Maintenance, nanobanana.Maintenance, false},
+		{499, nanobanana.ServerError, nanobanana.ServerError, false},
+		{500, nanobanana.ServerError, nanobanana.ServerError, false},
+		{505, nanobanana.Disabled, nanobanana.Disabled, false},
+		{200, nanobanana.Unreadable, nanobanana.Unreadable, false},
+		{307, nanobanana.ServerError, nanobanana.ServerError, false},
+	} {
+		for body, want := range map[string]nanobanana.Reason{page: tt.page, object: tt.object, "": tt.page} {
+			err := failure(t, answering(t, tt.status, nil, body), nanobanana.OpSubmit)
+			if err.Reason != want || err.Code != 0 || err.Certain() != tt.certain {
+				t.Errorf("%d %q: error = %+v, certain %v; want %s, %v", tt.status, body, *err, err.Certain(), want, tt.certain)
+			}
+		}
+		for _, body := range []string{
+			`{"error":"No.","taskId":"abc"}`, `{"error":{"x":[{"task_id":7}]}}`, `{"error":"taken as task_id abc"}`, `{"x":"{\"taskId\":\"a\"}"}`,
+			"<p>Task ID: abc", `{"taskId":"a"`, `[{"taskId":"a"},{}]`, strings.Repeat("x", 1<<20+1),
+			`{"code":418,"msg":"No."}`, `{"code":200,"msg":"success"}`, `{"code":0}`,
+		} {
+			if err := failure(t, answering(t, tt.status, nil, body), nanobanana.OpSubmit); err.Certain() {
+				t.Errorf("%d %.40s: error = %+v is certain", tt.status, body, *err)
+			}
+		}
 	}
 }
 

@@ -2,16 +2,18 @@ package nanobanana
 
 // DecodeRecord is what Record does with the body of an answer; the fuzzer needs no server for it.
 func DecodeRecord(body []byte) (Record, bool) {
-	var env envelope
-	if !decodeObject(body, &env) {
-		return Record{}, false
-	}
-	return parseRecord(env)
+	r := reply{status: 200}
+	r.body(body, true)
+	record, err := r.record("", "https://api.example")
+	return record, err == nil
 }
 
 // DecodeSubmit is what Submit does with an answer.
 func DecodeSubmit(status int, body []byte) (taskID string, err error) {
 	r := reply{status: status}
-	decodeObject(body, &r.envelope)
+	r.body(body, true)
 	return r.submitted()
 }
+
+// OutcomeReason is how the text of a failure is understood.
+func OutcomeReason(code int, text string) Reason { return outcomeReason(code, []string{text}) }

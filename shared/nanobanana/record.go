@@ -1,9 +1,6 @@
 package nanobanana
 
-import (
-	"cmp"
-	"encoding/json"
-)
+import "cmp"
 
 // State is how far the provider is with a task.
 type State string
@@ -15,7 +12,7 @@ const (
 	Succeeded State = "succeeded" // successFlag 1
 	Failed    State = "failed"    // successFlag 2 (not created) and 3 (generation failed)
 	Unstated  State = "unstated"  // nothing in the record states one
-	Unclear   State = "unclear"   // a state we do not know, or statements that contradict each other
+	Unclear   State = "unclear"   // one we do not know, statements that disagree, or a failure that has a link
 )
 
 // Record is the provider's answer about one of its tasks.
@@ -29,12 +26,16 @@ type Record struct {
 	// Guesses are links under other names that may hold results. They are worth a try only where
 	// URLs are none. They may be the order's own input: the caller knows what it sent.
 	Guesses []string
+	// Dropped is how many links there was no room for: a record keeps 8, of 8 KiB each and 32 KiB
+	// together, the first that fit.
+	Dropped int
 
 	Reason    Reason // why it failed
 	ErrorCode int    // the failure's code; 0 where none was given
 
-	// Retryable tells that another generation may help: the code is 500 or 501, and the text does
-	// not blame the prompt, a parameter, an input image, the account or the key.
+	// Retryable tells that another generation may help: successFlag or state says failed, the code
+	// is 500 or 501, and the text does not blame the prompt, a parameter, an input image, the
+	// account or the key.
 	Retryable bool
 
 	// Words are the provider's own on why it failed, for the log alone: one line of at most 200
@@ -53,30 +54,39 @@ type Params struct {
 	Prompt      string
 }
 
-// parseRecord reads the data of a record answer; ok tells whether there was any.
-func parseRecord(env envelope) (r Record, ok bool) {
-	var d taskData
-	if !decodeObject(env.Data, &d) {
-		return Record{}, false
+// readRecord reads an answer as a record; ok reports whether it is one, and inline whether its
+// picture stands in the answer itself, where nobody can fetch it.
+func readRecord(a answer, origin string) (r Record, inline, ok bool) {
+	places := a.places()
+	known, guessed, inline := a.links(origin)
+	state, firm := a.state(places)
+	r = Record{
+		TaskID: a.taskID(), State: state, URLs: known.list, Guesses: guessed.list, Dropped: known.dropped,
+		Params: a.params(places), Shape: a.root.shape(),
 	}
-	r = Record{TaskID: env.taskID(d), State: d.state(), URLs: d.urls(), Params: parseParams(d.ParamJSON)}
-	if r.State == Failed {
-		r.ErrorCode, _ = d.ErrorCode.integer()
-		r.Reason = outcomeReason(r.ErrorCode, string(d.ErrorMessage))
-		r.Retryable = worthAnother(r.ErrorCode, r.Reason)
+	if len(r.URLs) == 0 {
+		r.Dropped = cmp.Or(known.dropped, guessed.dropped)
 	}
-	return r, true
+	switch {
+	case state == Failed && len(r.URLs) > 0:
+		r.State = Unclear
+	case state == Failed:
+		code, texts := a.failure(places)
+		r.fail(code, texts, firm)
+	}
+	if !a.enveloped() { // any object is its own data
+		ok = a.about.taskID() != "" || a.about.get("successflag") != nil || len(r.URLs) > 0
+	}
+	inline = inline && len(r.URLs)+len(r.Guesses)+r.Dropped == 0 && r.State != Running
+	return r, inline, ok || a.enveloped()
 }
 
-// state translates successFlag, which goes no further than this.
-func (d taskData) state() State {
-	switch flag, _ := d.SuccessFlag.integer(); flag {
-	case 1:
-		return Succeeded
-	case 2, 3:
-		return Failed
-	}
-	return Running
+// fail notes why the task failed.
+func (r *Record) fail(code int, texts []string, firm bool) {
+	r.ErrorCode = code
+	r.Reason = outcomeReason(code, texts)
+	r.Retryable = firm && worthAnother(code, r.Reason)
+	r.Words = words(cmp.Or(texts...), r.Params.Prompt)
 }
 
 // worthAnother tells whether a failed generation may be paid for again: only where the code is
@@ -84,35 +94,4 @@ func (d taskData) state() State {
 func worthAnother(code int, reason Reason) bool {
 	blameless := reason == GenerationFailed || reason == ServerError || reason == RateLimited
 	return blameless && (code == 500 || code == 501)
-}
-
-// paramNames are the spellings under which the request may be echoed. Matching is
-// case-insensitive, so callBackUrl stands for callbackUrl too.
-type paramNames struct {
-	CallbackURL      scalar          `json:"callBackUrl"`
-	CallbackURLSnake scalar          `json:"callback_url"`
-	Prompt           json.RawMessage `json:"prompt"`
-	Input            json.RawMessage `json:"input"` // siblings nest the prompt here
-}
-
-// parseParams reads paramJson, a text holding JSON. What cannot be read is as if it were absent:
-// it neither confirms nor contradicts.
-func parseParams(raw json.RawMessage) Params {
-	var outer, inner paramNames
-	if !decodeObject(raw, &outer) {
-		return Params{}
-	}
-	decodeObject(outer.Input, &inner)
-	var p Params
-	for _, names := range []paramNames{outer, inner} {
-		if p.CallbackURL == "" {
-			p.CallbackURL = string(cmp.Or(names.CallbackURL, names.CallbackURLSnake))
-		}
-		if p.Prompt == "" {
-			// Verbatim, not trimmed as a scalar is: it will be compared with what was sent.
-			_ = json.Unmarshal(names.Prompt, &p.Prompt)
-		}
-	}
-	p.Present = p.CallbackURL != "" || p.Prompt != ""
-	return p
 }

@@ -1,6 +1,7 @@
 package nanobanana_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -29,9 +30,14 @@ func TestRecordSamples(t *testing.T) {
 	for name, want := range map[string]nanobanana.Record{
 		"record-running": {State: nanobanana.Running},
 		"record-success": {State: nanobanana.Succeeded, URLs: []string{"https://ourserver.com/image/result.jpg"}},
-		"record-failed":  {State: nanobanana.Failed, Reason: nanobanana.GenerationFailed, ErrorCode: 501, Retryable: true},
+		"record-failed": {State: nanobanana.Failed, Reason: nanobanana.GenerationFailed, ErrorCode: 501, Retryable: true,
+			Words: "Image generation task failed"},
 	} {
 		want.TaskID, want.Params = "nanobanana_task_123456", params
+		response := map[string]string{"record-success": "{originImageUrl:text,resultImageUrl:text}"}[name]
+		code := map[string]string{"record-running": "null"}[name]
+		want.Shape = fmt.Sprintf("{code:number,msg:text,data:{taskId:text,paramJson:text:{prompt:text,callBackUrl:text},completeTime:text,"+
+			"response:%s,successFlag:number,errorCode:%s,errorMessage:text,operationType:text,createTime:text}}", cmp.Or(response, "null"), cmp.Or(code, "number"))
 		if got := record(t, string(nanobananatest.Golden(name))); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s = %+v, want %+v", name, got, want)
 		}
@@ -42,15 +48,16 @@ func TestRecordStates(t *testing.T) {
 	for flag, want := range map[string]nanobanana.State{
 		`0`: nanobanana.Running, `1`: nanobanana.Succeeded, `2`: nanobanana.Failed, `3`: nanobanana.Failed,
 		`"1"`: nanobanana.Succeeded, `" 3 "`: nanobanana.Failed, `1.0`: nanobanana.Succeeded,
-		`7`: nanobanana.Running, `-1`: nanobanana.Running, `1.5`: nanobanana.Running, `null`: nanobanana.Running,
-		`"yes"`: nanobanana.Running, `{}`: nanobanana.Running, `1e300`: nanobanana.Running, `""`: nanobanana.Running,
+		`true`: nanobanana.Succeeded, `"true"`: nanobanana.Succeeded, `false`: nanobanana.Running, `"SUCCESS"`: nanobanana.Succeeded,
+		`7`: nanobanana.Unclear, `-1`: nanobanana.Unclear, `1.5`: nanobanana.Unclear, `null`: nanobanana.Unstated,
+		`"yes"`: nanobanana.Unclear, `{}`: nanobanana.Unclear, `1e300`: nanobanana.Unclear, `""`: nanobanana.Unstated,
 	} {
 		if got := record(t, `{"code":200,"data":{"successFlag":`+flag+`}}`).State; got != want {
 			t.Errorf("successFlag %s = %s, want %s", flag, got, want)
 		}
 	}
-	if got := record(t, `{"code":200,"data":{"taskId":"a"}}`).State; got != nanobanana.Running {
-		t.Errorf("no successFlag = %s, want running", got)
+	if got := record(t, `{"code":200,"data":{"taskId":"a"}}`).State; got != nanobanana.Unstated {
+		t.Errorf("no successFlag = %s, want unstated", got)
 	}
 }
 
@@ -100,7 +107,7 @@ func TestTimesAreIgnored(t *testing.T) {
 }
 
 func TestURLs(t *testing.T) {
-	long := "https://h/" + strings.Repeat("x", 2048-len("https://h/"))
+	long := "https://h/" + strings.Repeat("x", 8192-len("https://h/"))
 	many := make([]string, 40)
 	for i := range many {
 		many[i] = fmt.Sprintf(`"https://h/%d.png"`, i)
@@ -120,13 +127,13 @@ func TestURLs(t *testing.T) {
 		`"resultImageUrl":"https://h/1.png"`:                                                  {"https://h/1.png"},
 		`"resultImageUrl":"https://h/3.png","info":{"resultImageUrl":"https://h/2.png"},` +
 			`"response":{"resultImageUrl":"https://h/1.png","resultUrls":["https://h/1.png","https://h/3.png"]}`: {"https://h/1.png", "https://h/3.png", "https://h/2.png"},
-		`"response":{"originImageUrl":"https://h/origin.png","resultImageUrl":""}`:                        nil,
-		`"response":{"resultImageUrl":["ftp://h/1","data:image/png;base64,x","//h/1","/1","https://",7]}`: nil,
-		`"response":{"resultImageUrl":"https://h/\u0000"}`:                                                nil,
-		`"response":{"resultImageUrl":"` + long + `"}`:                                                    {long},
-		`"response":{"resultImageUrl":"` + long + `x"}`:                                                   nil,
-		`"response":{"resultImageUrl":["[\"https://h/1.png\"]",["https://h/2.png"]]}`:                     {"https://h/1.png", "https://h/2.png"},
-		`"response":{"resultImageUrl":"[\"https://h/1.png\", 7, {\"url\":\"https://h/2.png\"}]"}`:         {"https://h/1.png", "https://h/2.png"},
+		`"response":{"originImageUrl":"https://h/origin.png","resultImageUrl":""}`:                nil,
+		`"response":{"resultImageUrl":["ftp://h/1","https://","n/a","image/png",7]}`:              nil,
+		`"response":{"resultImageUrl":"https://h/\u0000"}`:                                        nil,
+		`"response":{"resultImageUrl":"` + long + `"}`:                                            {long},
+		`"response":{"resultImageUrl":"` + long + `x"}`:                                           nil,
+		`"response":{"resultImageUrl":["[\"https://h/1.png\"]",["https://h/2.png"]]}`:             {"https://h/1.png", "https://h/2.png"},
+		`"response":{"resultImageUrl":"[\"https://h/1.png\", 7, {\"url\":\"https://h/2.png\"}]"}`: {"https://h/1.png", "https://h/2.png"},
 		`"response":[],"info":7`: nil,
 		`"response":null`:        nil,
 	} {
@@ -134,8 +141,8 @@ func TestURLs(t *testing.T) {
 			t.Errorf("%s:\n got %q\nwant %q", data, got, want)
 		}
 	}
-	if got := record(t, `{"code":200,"data":{"resultUrls":[`+strings.Join(many, ",")+`]}}`).URLs; len(got) != 16 {
-		t.Errorf("40 URLs gave %d, want 16", len(got))
+	if got := record(t, `{"code":200,"data":{"resultUrls":[`+strings.Join(many, ",")+`]}}`).URLs; len(got) != 8 {
+		t.Errorf("40 URLs gave %d, want 8", len(got))
 	}
 }
 
@@ -242,7 +249,7 @@ func TestRecordPath(t *testing.T) {
 			client := &nanobanana.Client{BaseURL: server.URL, RecordPath: tt.configured, HTTP: nanobanana.NewHTTPClient()}
 			for range tt.reads {
 				_, err := client.Record(t.Context(), "key", "task1")
-				if tt.fails != (err != nil) || tt.fails && asError(t, err).Reason != nanobanana.NotFound {
+				if tt.fails != (err != nil) || tt.fails && asError(t, err).Reason != nanobanana.NoSuchPath {
 					t.Errorf("error = %v", err)
 				}
 			}
@@ -347,7 +354,7 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		switch r.State {
-		case nanobanana.Running, nanobanana.Succeeded:
+		case nanobanana.Running, nanobanana.Succeeded, nanobanana.Unstated, nanobanana.Unclear:
 			if r.Reason != "" || r.Retryable {
 				t.Errorf("%s with reason %q, retryable %v", r.State, r.Reason, r.Retryable)
 			}
@@ -359,6 +366,9 @@ func FuzzRecord(f *testing.F) {
 			t.Errorf("state %q", r.State)
 		}
 		checkURLs(t, r.URLs)
+		checkURLs(t, r.Guesses)
+		checkForLog(t, r.Words, 200)
+		checkForLog(t, r.Shape, 6000)
 		checkTaskID(t, r.TaskID)
 	})
 }

@@ -39,41 +39,6 @@ func NewHTTPClient() *http.Client {
 	}
 }
 
-// reply is an answer of the provider. Its envelope is empty where the body could not be read.
-type reply struct {
-	envelope
-	status     int
-	retryAfter time.Duration
-}
-
-// ok tells that the provider says success, by status and by code.
-func (r reply) ok() bool { return r.status >= 200 && r.status < 300 && r.code() == 200 }
-
-// noSuchPath tells that the path itself is unknown: the vendor's own 404 for a task comes in its
-// envelope.
-func (r reply) noSuchPath() bool { return r.status == http.StatusNotFound && r.code() == 0 }
-
-// submitted reads the answer to a submit: the id of the task it became, or why it may be none.
-func (r reply) submitted() (taskID string, err error) {
-	taskID = r.taskID(r.taskData())
-	switch {
-	case taskID == "":
-		return "", r.err(OpSubmit)
-	case !r.ok():
-		// A refusal that names a task contradicts itself; trusting either half could pay twice.
-		return "", &Error{Op: OpSubmit, Reason: Unreadable, HTTPStatus: r.status}
-	}
-	return taskID, nil
-}
-
-// err is the one place where a reply becomes an error.
-func (r reply) err(op Op) *Error {
-	return &Error{
-		Op: op, Reason: answerReason(r.code(), r.status, r.text()), Code: r.code(),
-		HTTPStatus: r.status, RetryAfter: r.retryAfter,
-	}
-}
-
 // call makes one request, a POST where there is a body, and reads the answer. Its error is an
 // *Error about the connection; what the answer says is for the caller to judge.
 func (c *Client) call(ctx context.Context, op Op, key, path string, body []byte) (reply, error) {
@@ -99,8 +64,11 @@ func (c *Client) call(ctx context.Context, op Op, key, path string, body []byte)
 	switch {
 	case errors.As(err, &broken) || errors.Is(err, context.Canceled):
 		return reply{}, &Error{Op: op, Reason: Transport, HTTPStatus: r.status, cause: err}
-	case err == nil && len(raw) <= maxReply:
-		decodeObject(raw, &r.envelope)
+	case len(raw) > maxReply:
+		r.body(raw, false)
+		r.detail = "an answer over 1 MiB"
+	default:
+		r.body(raw, err == nil)
 	}
 	return r, nil
 }

@@ -9,14 +9,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
-	"image/jpeg"
-	"image/png"
 	"io"
 	"runtime"
-
-	"golang.org/x/image/webp"
 
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/thumbnail"
@@ -37,16 +31,21 @@ const (
 	largePicture = 16 << 20
 )
 
-// ErrBad means that a file is not a picture we keep: not a PNG, JPEG
-// or WebP, beyond a limit, or broken.
-var ErrBad = errors.New("picture: not an acceptable one")
+// ErrBad means that a file is not a picture we keep: not a PNG, JPEG or WebP,
+// beyond a limit, or broken. With media.ErrDamaged it is one of known size
+// that cannot be read to its end.
+var ErrBad = media.ErrNotPicture
 
 // Open proves that file, from its start, holds a picture by decoding all of
 // it, and measures and shrinks it on the way. What follows a picture's own
 // end (a ZIP behind a JPEG) is not looked at: the file is kept as it is, and
-// its type is the picture's. A file that is no picture gives ErrBad;
-// other errors are those of reading it, and of ctx, which is minded
-// throughout: a file can be made to decode for hours.
+// its type is the picture's.
+//
+// A sound picture in a form that the decoders do not support has no
+// thumbnail. A file that is no picture is ErrBad; if media.ErrDamaged is in the
+// error too, the Picture is filled, without a thumbnail. Other errors are those
+// of reading it, and of ctx, which is minded throughout: a file can be made to
+// decode for hours.
 //
 // Open takes the memory of the decoded picture, at most 256 MiB, and a few
 // MiB more, however long the file is. The exception is a lossless WebP made to
@@ -59,7 +58,7 @@ func Open(ctx context.Context, file io.ReadSeeker) (media.Picture, error) {
 	case src.err != nil:
 		return media.Picture{}, fmt.Errorf("picture: open: %w", src.err)
 	case err != nil:
-		return media.Picture{}, fmt.Errorf("%w: %w", ErrBad, err)
+		return p, fmt.Errorf("%w: %w", ErrBad, err)
 	}
 	return p, nil
 }
@@ -73,58 +72,63 @@ func inspect(src *source) (media.Picture, error) {
 	if size > media.MaxBytes {
 		return media.Picture{}, fmt.Errorf("longer than %d bytes", media.MaxBytes)
 	}
-	head, _ := src.rewound().Peek(media.MagicLength)
-	format, ok := media.Sniff(head)
-	if !ok {
-		return media.Picture{}, errors.New("neither PNG, JPEG nor WebP")
+	layout, broken := media.Walk(src.rewound())
+	if layout.Width == 0 {
+		return media.Picture{}, broken
 	}
-	f := decoders[format.Ext]
-	config, err := f.decodeConfig(src.rewound())
+	p := media.Picture{
+		Width:       layout.Width,
+		Height:      layout.Height,
+		ContentType: layout.ContentType,
+		Ext:         layout.Ext,
+		Bytes:       size,
+		SHA256:      [32]byte(hash.Sum(nil)),
+	}
+	if thumbnail.Turned(layout.Orientation) {
+		p.Width, p.Height = p.Height, p.Width
+	}
+	p.Thumbnail, err = shrunk(src, layout)
+	var rare *unsupported
+	switch {
+	case src.err != nil:
+		return media.Picture{}, src.err
+	case broken == nil && (err == nil || errors.As(err, &rare) && layout.Flaw == ""):
+		return p, nil
+	case !layout.Begun:
+		return media.Picture{}, errors.Join(err, broken)
+	}
+	p.Thumbnail = nil // of what there is, it would be as damaged
+	return p, errors.Join(media.ErrDamaged, err, broken)
+}
+
+// shrunk decodes all of the picture, and returns its thumbnail. The error is
+// an unsupported one where the decoder cannot know whether the file is sound.
+func shrunk(src *source, l media.Layout) ([]byte, error) {
+	if l.Frames > 0 {
+		return nil, &unsupported{errors.New("an animation")}
+	}
+	d := decoders[l.Ext]
+	config, err := d.config(src.filtered(l))
 	if err != nil {
-		return media.Picture{}, err
+		return nil, rareHead(err)
 	}
-	memory, err := memoryFor(config, f.bytesPerPixel(src.rewound(), config.ColorModel))
-	if err != nil {
-		return media.Picture{}, err
+	if config.Width != l.Width || config.Height != l.Height {
+		return nil, fmt.Errorf("%d x %d pixels by its container, %d x %d within", l.Width, l.Height, config.Width, config.Height)
 	}
-	if memory > largePicture {
+	memory := d.memory(l, config.ColorModel)
+	switch {
+	case memory > maxMemory:
+		return nil, fmt.Errorf("%d x %d pixels: more than can be decoded in this form", l.Width, l.Height)
+	case memory > largePicture:
 		// Or the heap, which may double between two collections, would
 		// still hold the picture before this one. It takes a millisecond.
 		runtime.GC()
 	}
-	img, err := f.decode(src.rewound())
+	img, err := d.decode(src.filtered(l))
 	if err != nil {
-		return media.Picture{}, err
+		return nil, rareInk(l, err)
 	}
-	small, err := thumbnail.Encode(img, media.ThumbnailSide)
-	if err != nil {
-		return media.Picture{}, err
-	}
-	return media.Picture{
-		Width:       img.Bounds().Dx(),
-		Height:      img.Bounds().Dy(),
-		ContentType: format.ContentType,
-		Ext:         format.Ext,
-		Bytes:       size,
-		SHA256:      [32]byte(hash.Sum(nil)),
-		Thumbnail:   small,
-	}, nil
-}
-
-// memoryFor is how many bytes decoding may take. It holds the size in the
-// picture's header against the limits before anything is decoded: 48 KB of
-// PNG can hold 381 MiB of pixels.
-func memoryFor(c image.Config, bytesPerPixel int64) (int64, error) {
-	pixels := int64(c.Width) * int64(c.Height)
-	switch {
-	case c.Width < 1 || c.Height < 1 || c.Width > MaxSide || c.Height > MaxSide:
-		return 0, fmt.Errorf("%d x %d pixels: a side is not between 1 and %d", c.Width, c.Height, MaxSide)
-	case pixels > MaxPixels:
-		return 0, fmt.Errorf("%d x %d pixels: more than %d", c.Width, c.Height, MaxPixels)
-	case pixels*bytesPerPixel > maxMemory:
-		return 0, fmt.Errorf("%d x %d pixels: more than can be decoded in this form", c.Width, c.Height)
-	}
-	return pixels * bytesPerPixel, nil
+	return thumbnail.Make(img, media.ThumbnailSide, thumbnail.Look{Orientation: l.Orientation, Profile: profile(l, img)})
 }
 
 // A source is the file under the decoders, which know no context. It
@@ -155,20 +159,4 @@ func (s *source) rewound() *bufio.Reader {
 		s.err = err
 	}
 	return bufio.NewReaderSize(s, 64<<10)
-}
-
-// A decoder reads one kind of picture.
-type decoder struct {
-	decodeConfig func(io.Reader) (image.Config, error)
-	decode       func(io.Reader) (image.Image, error)
-	// bytesPerPixel is the most that decode allocates per pixel.
-	bytesPerPixel func(*bufio.Reader, color.Model) int64
-}
-
-// The decoders, by extension, are called by name: those that happen to be
-// registered with package image depend on what else is linked.
-var decoders = map[string]decoder{
-	"png":  {png.DecodeConfig, png.Decode, pngBytesPerPixel},
-	"jpg":  {jpeg.DecodeConfig, jpeg.Decode, jpegBytesPerPixel},
-	"webp": {webp.DecodeConfig, webp.Decode, webpBytesPerPixel},
 }

@@ -187,32 +187,32 @@ func bad() map[string][]byte {
 	halfOf := func(b []byte) []byte { return b[:len(b)/2] }
 	riff := func(s string) []byte { return []byte("RIFF\x10\x00\x00\x00WEBP" + s) }
 	return map[string][]byte{
-		"nothing":                   {},
-		"one byte":                  {0x89},
-		"text":                      []byte("hello"),
-		"HTML":                      []byte("<!doctype html><script>alert(1)</script>"),
-		"SVG":                       []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`),
-		"JPEG's magic and HTML":     []byte("\xff\xd8\xff<html><script>alert(1)</script>"),
-		"PNG's magic and HTML":      []byte("\x89PNG\r\n\x1a\n<html>"),
-		"WebP's magic and HTML":     riff("<html>"),
-		"GIF":                       []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"),
-		"AVIF":                      []byte("\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1miaf"),
-		"PNG 65535 x 65535":         rawPNG(65535, 65535, 8, 2, 0, 0),
-		"PNG of 2^31 - 1 pixels":    rawPNG(1<<31-1, 1, 8, 2, 0, 0),
-		"PNG of 2^32 - 1 pixels":    rawPNG(1<<32-1, 1, 8, 2, 0, 0),
-		"PNG 1 x 0":                 rawPNG(1, 0, 8, 2, 0, 0),
-		"PNG 0 x 1":                 rawPNG(0, 1, 8, 2, 0, 1),
-		"PNG of too many pixels":    rawPNG(8000, 5001, 8, 0, 0, 0),
-		"PNG of 381 MiB":            rawPNG(10_000, 10_000, 8, 2, 0, 1<<20),
-		"PNG that is too wide":      rawPNG(16385, 1, 8, 0, 0, 16386),
-		"half a PNG":                halfOf(pngOf(100, 100)),
-		"PNG without its end":       pngOf(100, 100)[:len(pngOf(100, 100))-12],
-		"PNG with too few pixels":   rawPNG(100, 100, 8, 0, 0, 100*101-1),
-		"half a JPEG":               halfOf(jpegOf(100, 100)),
-		"JPEG without its end":      jpegOf(100, 100)[:len(jpegOf(100, 100))-2],
-		"half a WebP":               halfOf(webpOf(100, 100)),
-		"half a lossy WebP":         halfOf(unbase64(lossyWebP)),
-		"PNG with a wrong checksum": bytes.Replace(pngOf(100, 100), []byte("IEND\xae"), []byte("IEND\xaf"), 1),
+		"nothing":                            {},
+		"one byte":                           {0x89},
+		"text":                               []byte("hello"),
+		"HTML":                               []byte("<!doctype html><script>alert(1)</script>"),
+		"SVG":                                []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`),
+		"JPEG's magic and HTML":              []byte("\xff\xd8\xff<html><script>alert(1)</script>"),
+		"PNG's magic and HTML":               []byte("\x89PNG\r\n\x1a\n<html>"),
+		"WebP's magic and HTML":              riff("<html>"),
+		"GIF":                                []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"),
+		"AVIF":                               []byte("\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1miaf"),
+		"PNG 65535 x 65535":                  rawPNG(65535, 65535, 8, 2, 0, 0),
+		"PNG of 2^31 - 1 pixels":             rawPNG(1<<31-1, 1, 8, 2, 0, 0),
+		"PNG of 2^32 - 1 pixels":             rawPNG(1<<32-1, 1, 8, 2, 0, 0),
+		"PNG 1 x 0":                          rawPNG(1, 0, 8, 2, 0, 0),
+		"PNG 0 x 1":                          rawPNG(0, 1, 8, 2, 0, 1),
+		"PNG of too many pixels":             rawPNG(8000, 5001, 8, 0, 0, 0),
+		"PNG of 381 MiB":                     rawPNG(10_000, 10_000, 8, 2, 0, 1<<20),
+		"PNG that is too wide":               rawPNG(16385, 1, 8, 0, 0, 16386),
+		"half a PNG":                         halfOf(pngOf(100, 100)),
+		"PNG without its end":                pngOf(100, 100)[:len(pngOf(100, 100))-12],
+		"PNG with too few pixels":            rawPNG(100, 100, 8, 0, 0, 100*101-1),
+		"half a JPEG":                        halfOf(jpegOf(100, 100)),
+		"JPEG without its last byte but two": jpegOf(100, 100)[:len(jpegOf(100, 100))-3],
+		"half a WebP":                        halfOf(webpOf(100, 100)),
+		"half a lossy WebP":                  halfOf(unbase64(lossyWebP)),
+		"PNG with a wrong checksum":          bytes.Replace(pngOf(100, 100), []byte("IEND\xae"), []byte("IEND\xaf"), 1),
 		"PNG 16 bits and interlaced, beyond what memory allows": rawPNG(6000, 6000, 16, 6, 1, 0),
 		"25 MiB + 1": append(pngOf(10, 10), make([]byte, media.MaxBytes)...),
 	}
@@ -252,15 +252,16 @@ func TestOpenMemory(t *testing.T) {
 		file          []byte
 		bytesPerPixel uint64
 	}{
-		"grey PNG":              {rawPNG(w, h, 8, 0, 0, h*(1+w)), 1},
-		"PNG":                   {rawPNG(w, h, 8, 6, 0, h*(1+4*w)), 4},
-		"PNG of 16 bits":        {rawPNG(w, h, 16, 6, 0, h*(1+8*w)), 8},
-		"interlaced PNG":        {interlacedPNG(w, h), 16},
-		"JPEG":                  {jpegOf(w, h), 3},
-		"progressive JPEG":      {progressiveJPEG(w, h, 3, yCbCr), 15},
-		"progressive RGB JPEG":  {progressiveJPEG(w, h, 3, asIs), 19},
-		"progressive CMYK JPEG": {progressiveJPEG(w, h, 4, asIs), 24},
-		"lossless WebP":         {webpOf(w, h), 8},
+		"grey PNG":                             {rawPNG(w, h, 8, 0, 0, h*(1+w)), 1},
+		"PNG":                                  {rawPNG(w, h, 8, 6, 0, h*(1+4*w)), 4},
+		"PNG of 16 bits":                       {rawPNG(w, h, 16, 6, 0, h*(1+8*w)), 8},
+		"interlaced PNG":                       {interlacedPNG(w, h), 16},
+		"JPEG":                                 {jpegOf(w, h), 3},
+		"progressive JPEG":                     {progressiveJPEG(w, h, 3, yCbCr), 15},
+		"progressive JPEG with coarse colours": {coarse(progressiveJPEG(w, h, 3, yCbCr)), 8},
+		"progressive RGB JPEG":                 {progressiveJPEG(w, h, 3, asIs), 19},
+		"progressive CMYK JPEG":                {progressiveJPEG(w, h, 4, asIs), 24},
+		"lossless WebP":                        {webpOf(w, h), 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := mediatest.Allocated(func() {
@@ -371,6 +372,8 @@ func wantNear(t *testing.T, got, want color.Color) {
 func FuzzOpen(f *testing.F) {
 	for _, file := range [][]byte{
 		pngOf(8, 8), jpegOf(8, 8), webpOf(8, 8), unbase64(lossyWebP), unbase64(alphaWebP), interlacedPNG(8, 8),
+		withEXIF(jpegOf(8, 8), 6), withProfile(jpegOf(8, 8), rgbProfile(200)), insertPNG(pngOf(8, 8), pngChunk("iCCP", zippedProfile(rgbProfile(200)))),
+		testdata("animation.webp"), testdata("arithmetic.jpg"), testdata("sampling.jpg"), testdata("colours-alpha.webp"), testdata("progressive.jpg"), testdata("progressive.jpg")[:500],
 		progressiveJPEG(8, 8, 1, yCbCr), progressiveJPEG(16, 16, 3, asIs), progressiveJPEG(8, 8, 4, yCbCrK), rawPNG(65535, 65535, 8, 2, 0, 0), []byte("\xff\xd8\xff<html>"), {},
 	} {
 		f.Add(file)
@@ -381,13 +384,23 @@ func FuzzOpen(f *testing.F) {
 			if !errors.Is(err, picture.ErrBad) {
 				t.Fatalf("not ErrBadPicture: %v", err)
 			}
+			if known := p.Width > 0 && p.Width*p.Height <= picture.MaxPixels && p.SHA256 == sha256.Sum256(file); known != errors.Is(err, media.ErrDamaged) {
+				t.Fatalf("%+v, %v", p, err)
+			}
 			return
 		}
 		if p.Width < 1 || p.Height < 1 || p.Width*p.Height > picture.MaxPixels || p.SHA256 != sha256.Sum256(file) || p.Bytes != int64(len(file)) {
 			t.Fatalf("got %+v", p)
 		}
-		if f, err := media.Inspect(bytes.NewReader(file)); err != nil || f.Ext != p.Ext {
-			t.Fatalf("Inspect says %+v, %v of what can be opened", f, err)
+		l, err := media.Walk(bytes.NewReader(file))
+		if err != nil || l.Ext != p.Ext {
+			t.Fatalf("Walk says %+v, %v of what can be opened", l, err)
+		}
+		if p.Thumbnail == nil { // in a form that the decoder does not know
+			if l.Flaw != "" {
+				t.Fatalf("nothing proves that it is sound: %+v", l)
+			}
+			return
 		}
 		config, err := jpeg.DecodeConfig(bytes.NewReader(p.Thumbnail))
 		if err != nil || max(config.Width, config.Height) > media.ThumbnailSide || config.Width > p.Width || config.Height > p.Height {

@@ -180,7 +180,7 @@ func (t *Task) beginAttempt(now time.Time) {
 
 // forget drops what records said.
 func (t *Task) forget() {
-	t.URLs, t.Guessed, t.Spares, t.Reread = nil, false, nil, time.Time{}
+	t.URLs, t.Guessed, t.Spares, t.Reread, t.Salvaged = nil, false, nil, time.Time{}, nil
 	t.ShortAt, t.UnreadableSince, t.Doubt = time.Time{}, time.Time{}, ""
 }
 
@@ -207,7 +207,7 @@ func (t *Task) Next(now time.Time) Next {
 	switch {
 	case t.DueAt.IsZero() || now.Before(t.DueAt) || !t.Known():
 		return NextNothing
-	case t.Work != "":
+	case t.Work != "", t.Status == Storing:
 		return NextWake
 	case t.Status == Submitting:
 		return NextSilence

@@ -304,6 +304,7 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 // relearn applies a wake's read, which looks for fresh links.
 func (t *Task) relearn(now time.Time, rec Record) {
 	t.Reread = now
+	t.Work = Ingest // which tries the links that there are now
 	if rec.State == Unreadable || rec.Match == Contradicts {
 		return
 	}

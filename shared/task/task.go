@@ -107,6 +107,10 @@ type Task struct {
 	Reread          time.Time `json:"reread,omitzero"`   // when the record was asked for fresh links
 	ShortAt         time.Time `json:"shortAt,omitzero"`  // a record had fewer URLs than asked for
 
+	// Salvaged are damaged pictures in the bucket, for the case that nothing
+	// better comes: N is the number of the link, from 1.
+	Salvaged []Image `json:"salvaged,omitempty"`
+
 	Images  []Image `json:"images,omitempty"`
 	Missing int     `json:"missing,omitempty"` // images asked for that did not come
 	Failure Code    `json:"failure,omitempty"`
@@ -214,6 +218,7 @@ func (t *Task) Clone() *Task {
 	c.URLs = slices.Clone(t.URLs)
 	c.Spares = slices.Clone(t.Spares)
 	c.Images = slices.Clone(t.Images)
+	c.Salvaged = slices.Clone(t.Salvaged)
 	c.ImageURLs = slices.Clone(t.ImageURLs)
 	c.Target = clonePtr(t.Target)
 	c.Metadata = maps.Clone(t.Metadata)

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -40,6 +41,9 @@ func (t *Task) Wake(r Rules, now time.Time) (c Claim, ok bool, err error) {
 		t.LastWake = true
 		t.Deadline = now.Add(lastWakeWindow)
 	}
+	if t.Status == Storing {
+		t.Work = Ingest // which it may have given back: see Salvage
+	}
 	t.Tries++
 	t.due(now.Add(t.nextTry()))
 	if late {
@@ -76,10 +80,15 @@ func (t *Task) enough() int {
 	return min(len(t.URLs), t.NumImages)
 }
 
-// Whole says whether images, one for each of the URLs that could be had, are all
-// there is to have.
+// Whole reports whether images, one for each of the URLs that could be had, are
+// all there is to have. Damaged ones do not count.
 func (t *Task) Whole(images []Image) bool {
-	return len(images) >= len(t.URLs) || len(distinct(images)) >= t.enough()
+	sound := undamaged(images)
+	return len(sound) >= len(t.URLs) || len(distinct(sound)) >= t.enough()
+}
+
+func undamaged(images []Image) []Image {
+	return slices.DeleteFunc(slices.Clone(images), func(i Image) bool { return i.Damaged })
 }
 
 // distinct gives each picture but once.
@@ -92,22 +101,68 @@ func distinct(images []Image) (all []Image) {
 	return all
 }
 
+// Drop drops the links that turned out to lead to no picture, if they were
+// guesses and there is a picture without them.
+func (t *Task) Drop(none []string, images []Image) {
+	if t.Guessed && len(undamaged(images)) > 0 {
+		t.URLs = slices.DeleteFunc(slices.Clone(t.URLs), func(u string) bool { return slices.Contains(none, u) })
+	}
+}
+
+// Salvage keeps what is damaged of images, by the number of its link, until
+// the last wake: nothing better may come. The row then has no work, so that the
+// write does not hand it to ingest again; the sweep does, when it is due.
+func (t *Task) Salvage(images []Image) {
+	if t.Status != Storing || t.LastWake {
+		return
+	}
+	for _, i := range images {
+		if i.Damaged && !slices.ContainsFunc(t.Salvaged, func(x Image) bool { return x.N == i.N }) {
+			t.Salvaged = append(t.Salvaged, i)
+			t.Work = ""
+		}
+	}
+}
+
 // Stored ends the task with its pictures, one for each of its URLs that could be
-// had: if they are whole, or after the last wake.
+// had: if they are whole, or after the last wake. What is missing then is made
+// up for by damaged ones, of images or salvaged before.
 func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
 	now = stamp(now)
 	if t.Status != Storing {
 		return nil
 	}
-	if len(images) == 0 || !t.Whole(images) && !t.LastWake {
+	best := t.best(images)
+	if len(best) == 0 || !t.Whole(images) && !t.LastWake {
 		return fmt.Errorf("%w: %d of %d images are not all", errUnlawful, len(images), len(t.URLs))
 	}
 	if err := t.finish(r, byIngest, Succeeded, now); err != nil {
 		return err
 	}
-	t.Images = distinct(images)
+	t.Images = best
 	t.Missing = max(0, t.NumImages-len(t.Images))
 	return nil
+}
+
+// best returns the pictures to end with, in the order of their links and
+// numbered from 1.
+func (t *Task) best(images []Image) []Image {
+	best := distinct(undamaged(images))
+	if !t.Whole(images) {
+		got := func(n int) bool { return slices.ContainsFunc(best, func(i Image) bool { return i.N == n }) }
+		hurt := slices.DeleteFunc(slices.Concat(images, t.Salvaged), func(i Image) bool { return !i.Damaged || got(i.N) })
+		slices.SortStableFunc(hurt, func(a, b Image) int { return cmp.Compare(b.Bytes, a.Bytes) }) // more of it is better
+		for _, i := range hurt {
+			if len(best) < t.enough() && !got(i.N) {
+				best = distinct(append(best, i))
+			}
+		}
+	}
+	slices.SortStableFunc(best, func(a, b Image) int { return cmp.Compare(a.N, b.N) })
+	for i := range best {
+		best[i].N = i + 1
+	}
+	return best
 }
 
 // Told says that Preset has been told how the task ended.

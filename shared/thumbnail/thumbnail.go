@@ -4,10 +4,12 @@ package thumbnail
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/draw"
 	"image/jpeg"
+	"slices"
 )
 
 // qualities are those that JPEGs are tried with: the first is the usual one.
@@ -16,10 +18,36 @@ var qualities = []int{82, 60, 35}
 // maxPixels bounds what Reduce decodes: our own thumbnails have a quarter of it.
 const maxPixels = 1 << 20
 
-// Encode gives src as a JPEG whose longer side is at most longest pixels, never
+// A Look is what a picture's file says of how its pixels are to be shown.
+type Look struct {
+	Orientation int    // as in EXIF, 1 to 8; 0 means 1
+	Profile     []byte // ICC, at most 64 KB; nil means none
+}
+
+// Encode returns src as a JPEG whose longer side is at most longest pixels, never
 // larger than src.
 func Encode(src image.Image, longest int) ([]byte, error) {
-	return encode(shrink(src, longest), qualities[0])
+	return Make(src, longest, Look{})
+}
+
+// Make returns src as a JPEG like Encode, turned upright, and with the profile.
+func Make(src image.Image, longest int, l Look) ([]byte, error) {
+	thumb, err := encode(upright(shrink(src, longest), l.Orientation), qualities[0])
+	if err != nil || len(l.Profile) == 0 {
+		return thumb, err
+	}
+	return withProfile(thumb, l.Profile)
+}
+
+// withProfile puts an ICC profile into a JPEG, after its first marker.
+func withProfile(file, profile []byte) ([]byte, error) {
+	const head = "ICC_PROFILE\x00\x01\x01" // part 1 of 1
+	size := 2 + len(head) + len(profile)
+	if size > 0xffff {
+		return nil, fmt.Errorf("thumbnail: a profile of %d bytes is too long", len(profile))
+	}
+	segment := binary.BigEndian.AppendUint16([]byte{0xff, 0xe2}, uint16(size))
+	return slices.Concat(file[:2], segment, []byte(head), profile, file[2:]), nil
 }
 
 func encode(img image.Image, quality int) ([]byte, error) {

@@ -153,6 +153,7 @@ func (w *world) checkWrite(by *actor, old, new *task.Task) {
 	w.count("DELETE", new.Deleted() && !old.Deleted())
 	w.count("given up", old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero())
 	w.count("woken a last time", !old.LastWake && new.LastWake)
+	w.count("salvaged", len(new.Salvaged) > len(old.Salvaged))
 	if old.Status != new.Status {
 		w.checkTime(old, new)
 		w.checkCause(old, new)
@@ -245,6 +246,24 @@ func (w *world) checkCause(old, new *task.Task) {
 	}
 	if new.Status == task.Succeeded {
 		w.checkImages(new)
+		w.checkDamaged(old, new)
+	}
+}
+
+// checkDamaged holds a success's pictures against what was made: what is not all
+// of a picture is marked as damaged, and counts after the last wake alone.
+func (w *world) checkDamaged(old, new *task.Task) {
+	whole := map[string]bool{}
+	for _, o := range w.provider.orders {
+		for i := range o.urls() {
+			whole[hexDigest(picture(o.path(i+1)))] = true
+		}
+	}
+	for n, i := range new.Images {
+		w.count("damaged in the end", i.Damaged)
+		if i.N != n+1 || i.Damaged == whole[i.SHA256] || i.Damaged && !old.LastWake {
+			w.violate("I3", "%s has stored %+v", short(new.ID), i)
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func (p reply) write(w http.ResponseWriter) {
 // answer writes the proper answer, or what the fault makes of it.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, f Fault, proper reply) {
 	switch f.Kind {
-	case FaultStatus, FaultCode:
+	case FaultStatus, FaultCode, FaultRaw:
 		f.answer(w)
 	case FaultHTML:
 		reply{http.StatusOK, "text/html", []byte("<!DOCTYPE html><title>One moment</title><p>Checking your browser.")}.write(w)
@@ -86,14 +86,18 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f Fault, proper 
 	}
 }
 
-// answer writes the answer of FaultStatus and FaultCode.
+// answer writes the answer of FaultStatus, FaultCode and FaultRaw.
 func (f Fault) answer(w http.ResponseWriter) {
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(time.Duration(f.RetryAfter).Seconds())))
 	}
 	code, status := cmp.Or(f.Code, 500), http.StatusOK
-	if f.Kind == FaultStatus {
+	if f.Kind != FaultCode {
 		status = code
+	}
+	if f.Kind == FaultRaw {
+		reply{status, f.Type, []byte(f.Message)}.write(w)
+		return
 	}
 	refusal(status, code, cmp.Or(f.Message, "The server says no.")).write(w)
 }

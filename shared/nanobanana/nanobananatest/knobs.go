@@ -37,6 +37,12 @@ type Knobs struct {
 	Delivery        string   `json:"delivery"`             // several URLs as "array" (default), "jsonText", "commaText", or by a list's name, such as "images"
 	TextNumbers     bool     `json:"textNumbers"`          // the numbers of records, callbacks and the balance are texts
 
+	// Reshape makes of every record what is answered in its place, and ReshapeCallback of every
+	// callback what is sent: of the whole envelope, which it may change, any JSON value. [Shapes]
+	// has some ready.
+	Reshape         Shape `json:"-"`
+	ReshapeCallback Shape `json:"-"`
+
 	// Callbacks.
 	LoseCallbacks       bool       `json:"loseCallbacks"`
 	RepeatCallbacks     int        `json:"repeatCallbacks"`     // each is sent so many times at once; 0 and 1 are once
@@ -50,14 +56,25 @@ type Knobs struct {
 	PictureSide   int    `json:"pictureSide"`   // longest side in pixels at 1K; 2K is twice, 4K four times as long; at most 4096
 	PictureFormat string `json:"pictureFormat"` // "png", "jpg", "webp"; empty: the order's outputFormat, else jpg from generate-2 and png from the others
 	Mislabel      bool   `json:"mislabel"`      // the name and the Content-Type say JPEG, whatever the bytes are
+
+	Sending Sending `json:"sending"` // how pictures are sent
+}
+
+// Sending is how a picture is sent: its zero value as it is, with status 200.
+type Sending struct {
+	Status   int                 `json:"status,omitempty"`   // 206 with a Content-Range that covers the whole
+	Gzip     bool                `json:"gzip,omitempty"`     // packed, asked for or not
+	Encoding string              `json:"encoding,omitempty"` // the header of that name; empty: the truth
+	Change   func([]byte) []byte `json:"-"`                  // makes other bytes of them, such as [NoEnd]
 }
 
 // Fault is what happens to a request in place of its proper answer.
 type Fault struct {
 	Kind       FaultKind `json:"kind"`
-	Code       int       `json:"code,omitempty"`       // FaultStatus, FaultCode; 0 is 500
-	Message    string    `json:"message,omitempty"`    // FaultStatus, FaultCode
-	RetryAfter Duration  `json:"retryAfter,omitempty"` // FaultStatus, FaultCode; in whole seconds
+	Code       int       `json:"code,omitempty"`       // FaultStatus, FaultCode, FaultRaw; 0 is 500
+	Message    string    `json:"message,omitempty"`    // FaultStatus, FaultCode; FaultRaw: the whole body
+	Type       string    `json:"type,omitempty"`       // FaultRaw: the Content-Type
+	RetryAfter Duration  `json:"retryAfter,omitempty"` // FaultStatus, FaultCode, FaultRaw; in whole seconds
 	Target     string    `json:"target,omitempty"`     // FaultRedirect
 	Accepted   bool      `json:"accepted,omitempty"`   // a submit is carried out all the same
 	Times      int       `json:"times,omitempty"`      // how many requests it still happens to; 0 is all
@@ -71,6 +88,7 @@ const (
 	NoFault        FaultKind = ""
 	FaultStatus    FaultKind = "status"    // Code as HTTP status, 200 to 599, and in the envelope
 	FaultCode      FaultKind = "code"      // Code in the envelope, HTTP status 200
+	FaultRaw       FaultKind = "raw"       // Message as the body, without an envelope: what stands in front of the API answers
 	FaultHTML      FaultKind = "html"      // a page, HTTP status 200
 	FaultTruncated FaultKind = "truncated" // half the proper body, as if it were whole
 	FaultCut       FaultKind = "cut"       // the connection breaks half way through the proper body
@@ -86,7 +104,7 @@ const (
 )
 
 var faultKinds = []FaultKind{
-	FaultStatus, FaultCode, FaultHTML, FaultTruncated, FaultCut, FaultEmpty, FaultNoTaskID, FaultReset, FaultClose, FaultHang,
+	FaultStatus, FaultCode, FaultRaw, FaultHTML, FaultTruncated, FaultCut, FaultEmpty, FaultNoTaskID, FaultReset, FaultClose, FaultHang,
 	FaultRedirect, FaultSlow, FaultEndless, FaultGzipBomb,
 }
 
@@ -128,6 +146,7 @@ func (k Knobs) check() error {
 	for field, f := range map[string]Fault{"submit": k.Submit, "record": k.Record, "credit": k.Credit, "download": k.Download} {
 		require(f.lawful(), field, f)
 	}
+	require(k.Sending.Status == 0 || k.Sending.Status >= 200 && k.Sending.Status <= 599, "sending.status", k.Sending.Status)
 	for field, n := range map[string]int{
 		"outcome.times": k.Outcome.Times, "shortBy": k.ShortBy, "repeatCallbacks": k.RepeatCallbacks, "pictureSide": k.PictureSide,
 	} {
@@ -137,7 +156,7 @@ func (k Knobs) check() error {
 }
 
 func (f Fault) lawful() bool {
-	sendable := f.Kind != FaultStatus || f.Code == 0 || f.Code >= 200 && f.Code <= 599
+	sendable := f.Kind != FaultStatus && f.Kind != FaultRaw || f.Code == 0 || f.Code >= 200 && f.Code <= 599
 	return (f.Kind == NoFault || slices.Contains(faultKinds, f.Kind)) && f.Times >= 0 && sendable
 }
 

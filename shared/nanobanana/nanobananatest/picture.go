@@ -233,15 +233,53 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	fault := s.take(func(k *Knobs) *Fault { return &k.Download })
-	proper := notFound
+	proper, sending := notFound, s.Knobs().Sending
 	switch {
+	case strings.Contains(r.URL.RawQuery, "amp;"):
+		// As with a signed link: written otherwise it does not hold.
+		proper = reply{http.StatusForbidden, "text/plain", []byte("403 the signature does not match\n")}
 	case strings.HasPrefix(r.UserAgent(), "Go-http-client"):
 		// The vendor's host does so too: clients that say who they are are let in.
 		proper = reply{http.StatusForbidden, "text/plain", []byte("403 for the default User-Agent of a library\n")}
 	case n > 0:
 		proper = s.picture(t, n)
+		if proper.status == http.StatusOK && fault.Kind == NoFault {
+			proper = sending.send(w, proper)
+		}
 	}
 	s.answer(w, r, fault, proper)
+}
+
+// send makes of the proper answer with a picture what is sent, and sets its headers.
+func (d Sending) send(w http.ResponseWriter, proper reply) reply {
+	if d.Change != nil {
+		proper.body = d.Change(slices.Clone(proper.body))
+	}
+	if d.Gzip {
+		proper.body = pack(proper.body)
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	if d.Encoding != "" {
+		w.Header().Set("Content-Encoding", d.Encoding)
+	}
+	if d.Status != 0 {
+		proper.status = d.Status
+	}
+	if d.Status == http.StatusPartialContent {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(proper.body)-1, len(proper.body)))
+	}
+	return proper
+}
+
+// NoEnd takes the end marker off a JPEG, as a Change of [Sending].
+func NoEnd(body []byte) []byte { return bytes.TrimSuffix(body, []byte{0xff, 0xd9}) }
+
+// BadChecksum puts a chunk with a wrong checksum into a PNG, of a kind that need not be understood,
+// as a Change of [Sending].
+func BadChecksum(body []byte) []byte {
+	const header = 33 // the signature and IHDR
+	chunk := []byte("\x00\x00\x00\x04teXtabcd\x00\x00\x00\x00")
+	return slices.Concat(body[:header], chunk, body[header:])
 }
 
 func (s *Server) picture(t *task, n int) reply {

@@ -24,7 +24,7 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request, path string) {
 	case !visible:
 		proper = s.refuse(404, "the task does not exist")
 	default:
-		proper = success(knobs.spell(s.recordBody(t, knobs)))
+		proper = success(knobs.Reshape.apply(knobs.spell(s.recordBody(t, knobs))))
 	}
 	s.answer(w, r, fault, proper)
 }

@@ -109,6 +109,7 @@ func TestKnobsGoToJSONAndBack(t *testing.T) {
 		Delay: nanobananatest.Duration(1500 * time.Millisecond), RecordFlag: &seven, Delivery: "images", PictureSide: 32,
 		Submit:          nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 455, RetryAfter: nanobananatest.Duration(time.Minute), Times: 2},
 		Outcome:         nanobananatest.Outcome{ErrorCode: 501, Times: 1},
+		Sending:         nanobananatest.Sending{Status: 206, Gzip: true},
 		CallbackRetries: []nanobananatest.Duration{nanobananatest.Duration(time.Second)},
 	}
 	text, err := json.Marshal(knobs)
@@ -136,6 +137,7 @@ func TestUnknownKnobsPanic(t *testing.T) {
 		"download":        func(k *nanobananatest.Knobs) { k.Download.Times = -1 },
 		"shortBy":         func(k *nanobananatest.Knobs) { k.ShortBy = -1 },
 		"repeatCallbacks": func(k *nanobananatest.Knobs) { k.RepeatCallbacks = -1 },
+		"sending.status":  func(k *nanobananatest.Knobs) { k.Sending.Status = 100 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

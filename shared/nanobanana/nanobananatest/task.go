@@ -123,9 +123,9 @@ func (s *Server) live(t *task) {
 		return
 	}
 	if knobs := s.Knobs(); t.CallbackURL != "" && !knobs.LoseCallbacks {
-		s.deliver(t, knobs, knobs.spell(s.callbackBody(t, knobs, false)))
+		s.deliver(t, knobs, knobs.ReshapeCallback.apply(knobs.spell(s.callbackBody(t, knobs, false))))
 		if knobs.ContradictCallbacks && t.Flag == FlagSucceeded { // final: nobody writes it any more
-			s.deliver(t, knobs, knobs.spell(s.callbackBody(t, knobs, true)))
+			s.deliver(t, knobs, knobs.ReshapeCallback.apply(knobs.spell(s.callbackBody(t, knobs, true))))
 		}
 	}
 	s.mu.Lock()

@@ -1,0 +1,206 @@
+package media
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// A JPEGFrame is the frame header of a JPEG, and what its scans hold.
+type JPEGFrame struct {
+	Marker     byte // how it is coded: jpegSOF0 to 0xcf
+	Components []JPEGComponent
+	Adobe      bool // a segment of Adobe's tells how the colours are stored
+}
+
+// A JPEGComponent is one colour of a JPEG.
+type JPEGComponent struct {
+	H, V int // sampling factors
+
+	id byte
+	// missing has, for each of the 64 coefficients, how many of its lowest
+	// bits no scan holds: all, until one does.
+	missing [64]byte
+}
+
+const allBits = 0xff
+
+// Progressive reports whether the picture comes in several scans, each of
+// which makes all of it better.
+func (f JPEGFrame) Progressive() bool { return f.Marker == jpegSOF2 }
+
+// Complete reports whether there is a scan for every bit of every coefficient.
+func (f JPEGFrame) Complete() bool {
+	for _, c := range f.Components {
+		if c.missing != [64]byte{} {
+			return false
+		}
+	}
+	return len(f.Components) > 0
+}
+
+// Markers of a JPEG.
+const (
+	jpegSOF0, jpegSOF2        = 0xc0, 0xc2       // and SOF1 between: what all decoders read
+	jpegDHT, jpegJPG, jpegDAC = 0xc4, 0xc8, 0xcc // not frames, though among them
+	jpegSOI, jpegEOI, jpegSOS = 0xd8, 0xd9, 0xda
+	jpegAPP14                 = 0xee
+	jpegAPP1, jpegAPP2        = 0xe1, 0xe2
+	maxFrame                  = 6 + 3*255
+	exifHead, profileHead     = "Exif\x00\x00", "ICC_PROFILE\x00"
+)
+
+func isFrame(marker byte) bool {
+	return marker >= jpegSOF0 && marker <= 0xcf && marker != jpegDHT && marker != jpegJPG && marker != jpegDAC
+}
+
+// jpeg walks from marker to marker.
+func (w *walk) jpeg() error {
+	if err := w.skip(2); err != nil {
+		return err
+	}
+	for profiles := 0; ; {
+		marker, err := w.marker()
+		if err == io.EOF && w.Begun {
+			w.Flaw = "a JPEG without its end"
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if marker == jpegEOI {
+			if !w.Begun {
+				return errors.New("a JPEG without pixels")
+			}
+			return nil
+		}
+		head, err := w.take(2)
+		if err != nil {
+			return err
+		}
+		size := int64(binary.BigEndian.Uint16(head)) - 2
+		if size < 0 || marker == jpegSOI || marker == jpegSOS && w.JPEG.Marker == 0 {
+			return errors.New("a JPEG out of order")
+		}
+		switch {
+		case isFrame(marker) && w.JPEG.Marker == 0:
+			err = w.frame(marker, size)
+		case marker == jpegSOS:
+			err = w.scan(size)
+		case marker == jpegAPP1 && !w.Begun && w.Orientation == 0:
+			err = w.exif(size)
+		case marker == jpegAPP2 && !w.Begun:
+			profiles, err = w.profile(size, profiles)
+		case marker == jpegAPP14 && !w.JPEG.Adobe:
+			err = w.adobe(size)
+		default:
+			err = w.skip(size)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// frame reads the frame header.
+func (w *walk) frame(marker byte, size int64) error {
+	if size < 6 || size > maxFrame {
+		return errors.New("a JPEG without its head")
+	}
+	b, err := w.take(size)
+	if err != nil {
+		return err
+	}
+	if int64(b[5])*3+6 != size {
+		return errors.New("a JPEG whose head is broken")
+	}
+	w.JPEG.Marker = marker
+	for c := b[6:]; len(c) >= 3; c = c[3:] {
+		component := JPEGComponent{id: c[0], H: int(c[1] >> 4), V: int(c[1] & 0xf)}
+		for i := range component.missing {
+			component.missing[i] = allBits
+		}
+		w.JPEG.Components = append(w.JPEG.Components, component)
+	}
+	return w.sized(int64(binary.BigEndian.Uint16(b[3:])), int64(binary.BigEndian.Uint16(b[1:])))
+}
+
+// scan reads the head of a scan, and notes what the scan holds.
+func (w *walk) scan(size int64) error {
+	b, err := w.take(size)
+	if err != nil {
+		return err
+	}
+	if size < 4 || int64(b[0])*2+4 != size {
+		return errors.New("a JPEG whose scan has no head")
+	}
+	w.Begun = true
+	n := 2 * int(b[0])
+	from, to, low := int(b[n+1]), int(b[n+2]), b[n+3]&0xf
+	for i := 1; i < n; i += 2 {
+		for c := range w.JPEG.Components {
+			for k := from; w.JPEG.Components[c].id == b[i] && k <= min(to, 63); k++ {
+				w.JPEG.Components[c].missing[k] = low
+			}
+		}
+	}
+	return nil
+}
+
+// exif looks for the orientation in an application segment.
+func (w *walk) exif(size int64) error {
+	b, err := w.take(size)
+	if err == nil && len(b) > len(exifHead) && string(b[:len(exifHead)]) == exifHead {
+		w.Orientation = orientation(b[len(exifHead):])
+	}
+	return err
+}
+
+// adobe looks for Adobe's word on the colours in an application segment.
+func (w *walk) adobe(size int64) error {
+	b, err := w.take(size)
+	w.JPEG.Adobe = err == nil && len(b) >= 12 && string(b[:5]) == "Adobe"
+	return err
+}
+
+// profile collects the ICC profile's parts, which are numbered from 1; seen is
+// how many there were before. A profile that is too long, or whose parts are
+// out of order, is dropped.
+func (w *walk) profile(size int64, seen int) (int, error) {
+	b, err := w.take(size)
+	head := len(profileHead) + 2
+	if err != nil || len(b) < head || string(b[:len(profileHead)]) != profileHead {
+		return seen, err
+	}
+	if int(b[head-2]) != seen+1 || len(w.Profile)+len(b)-head > MaxProfile {
+		w.Profile = nil
+		return 255, nil // no part has the next number
+	}
+	w.Profile = append(w.Profile, b[head:]...)
+	return seen + 1, nil
+}
+
+// marker finds the next one that begins a segment or ends the picture. What is
+// before it is a scan, where a 0xff that is none of these is followed by 0 or
+// by a mark to restart at; or it is rubbish, which decoders pass over, too.
+func (w *walk) marker() (byte, error) {
+	for {
+		b := byte(0xff)
+		_, err := w.r.ReadSlice(0xff)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		for b == 0xff { // any number of them may stand before the marker
+			if b, err = w.r.ReadByte(); err != nil {
+				return 0, err
+			}
+		}
+		if b != 0 && b != 1 && (b < 0xd0 || b > 0xd7) {
+			return b, nil
+		}
+	}
+}

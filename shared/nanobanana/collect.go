@@ -1,0 +1,277 @@
+package nanobanana
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// resultNames are the names under which results stand, folded, in the order in which they are
+// read. originImageUrl is not among them: it is the upstream's own copy and lives for ten minutes.
+var resultNames = []string{"resultimageurl", "resultimageurls", "resulturls", "images"}
+
+// containers are what results stand in, folded, in the order in which they are read. Those of
+// results alone may name a result just url.
+var containers = []struct {
+	key     string
+	results bool
+}{
+	{"response", false}, {"info", false}, {"resultjson", true},
+	{"output", true}, {"outputs", true}, {"result", true}, {"results", true},
+}
+
+// hints are what a folded name mentions that may be a result, the surest first.
+var hints = [][]string{{"result", "output"}, {"image", "file"}, {"url", "link"}}
+
+// strangers are what a folded name mentions that is no result.
+var strangers = []string{
+	"input", "source", "reference", "origin", "mask", "thumb", "preview", "cover", "avatar", "callback", "hook", "doc", "help",
+}
+
+func isStranger(key string) bool {
+	return mentions(key, strangers) || isEcho(key)
+}
+
+// isEcho reports whether what the order supplied stands under a folded name.
+func isEcho(key string) bool {
+	return key == "imageurls" || mentions(key, []string{"param", "prompt"})
+}
+
+// isSupplied reports the same, and whether what stands there may repeat what the order supplied.
+func isSupplied(key string) bool {
+	return isEcho(key) || mentions(key, []string{"input", "callback", "hook"})
+}
+
+func mentions(key string, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(key, word) })
+}
+
+// collector gathers the links of one task.
+type collector struct {
+	origin string          // of the provider, for relative links; empty where nobody knows it
+	taskID string          // what names another task is passed over
+	echoed map[string]bool // what the order supplied, as target returns it
+	links
+	guesses []guess
+	inline  bool // a picture stands in the answer itself
+}
+
+// guess is a link under a name that is not known.
+type guess struct {
+	link string
+	rank int
+}
+
+// foreign reports whether n is about another task.
+func (c *collector) foreign(n *node) bool {
+	id := n.taskID()
+	return id != "" && c.taskID != "" && id != c.taskID
+}
+
+// known gathers the links under known names, wherever in n they stand.
+func (c *collector) known(n *node) {
+	n = n.open()
+	if n == nil || c.foreign(n) {
+		return
+	}
+	if n.kind == isList {
+		for _, m := range n.members {
+			c.known(m.value)
+		}
+		return
+	}
+	c.named(n)
+}
+
+// named gathers the links under known names in an object.
+func (c *collector) named(n *node) {
+	for _, container := range containers {
+		for _, value := range n.all(container.key) {
+			c.container(value.open(), container.results)
+		}
+	}
+	for _, name := range resultNames {
+		for _, value := range n.all(name) {
+			c.result(value)
+		}
+	}
+	for _, m := range n.members {
+		if !isContainer(m.key) && !slices.Contains(resultNames, m.key) && !isStranger(m.key) {
+			if value := m.value.open(); value.kind == isObject || value.kind == isList {
+				c.known(value)
+			}
+		}
+	}
+}
+
+func isContainer(key string) bool {
+	for _, container := range containers {
+		if container.key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// container gathers the links of a value that is a container: links themselves, known names in
+// it, what is numbered, and in one of results also what is just called url. A task that is named in
+// it, the upstream's say, does not make it another's.
+func (c *collector) container(n *node, results bool) {
+	switch n.kind {
+	case isText:
+		c.result(n)
+	case isList:
+		for _, m := range n.members {
+			c.container(m.value.open(), true)
+		}
+	case isObject:
+		c.named(n)
+		for _, m := range n.members {
+			if isIndex(m.key) || results && (m.key == "url" || m.key == "urls") {
+				c.result(m.value)
+			}
+		}
+	}
+}
+
+func isIndex(key string) bool { return key != "" && strings.Trim(key, "0123456789") == "" }
+
+// result gathers the links of the value of a known name: a text with one or several, a list, an
+// object with a url, or an object whose names are only keys.
+func (c *collector) result(n *node) {
+	n = n.open()
+	switch n.kind {
+	case isText:
+		for _, piece := range split(n.text, true) {
+			c.keep(c.link(piece, true))
+		}
+	case isList:
+		for _, m := range n.members {
+			c.result(m.value)
+		}
+	case isObject:
+		if named := n.get("url", "urls"); named != nil {
+			c.result(named)
+			return
+		}
+		for _, m := range n.members {
+			switch value := m.value.open(); {
+			case isStranger(m.key):
+			case value.kind != isText || isIndex(m.key) || mentions(m.key, slices.Concat(hints...)):
+				c.result(value)
+			default:
+				for _, piece := range split(value.text, false) {
+					c.keep(c.link(piece, plainPath(piece)))
+				}
+			}
+		}
+	}
+}
+
+// keep adds a link that is not the order's own.
+func (c *collector) keep(link string) {
+	if link != "" && !c.echoed[target(link)] {
+		c.add(link)
+	}
+}
+
+// guess gathers the links under names that mention a result, or that stand within such a name,
+// which is less sure. A guess is surer where it names a picture's file.
+func (c *collector) guess(n *node, key string, within int) {
+	if n = n.open(); n == nil {
+		return
+	}
+	rank := hint(key)
+	switch n.kind {
+	case isText:
+		rank = min(rank, within)
+		c.inline = c.inline || isInline(n.text, rank < unhinted)
+		if rank >= unhinted {
+			return
+		}
+		for _, piece := range split(n.text, false) {
+			if link := c.link(piece, plainPath(piece)); link != "" && !c.echoed[target(link)] {
+				if !isPicture(link) {
+					rank++
+				}
+				c.guesses = append(c.guesses, guess{link, rank})
+			}
+		}
+	case isList:
+		for _, m := range n.members {
+			c.guess(m.value, key, within)
+		}
+	case isObject:
+		if c.foreign(n) {
+			return
+		}
+		if rank < unhinted {
+			within = min(within, rank+len(hints)*2)
+		}
+		for _, m := range n.members {
+			switch {
+			case isStranger(m.key):
+			case isIndex(m.key): // as in a list
+				c.guess(m.value, key, within)
+			default:
+				c.guess(m.value, m.key, within)
+			}
+		}
+	}
+}
+
+// unhinted is the rank of a name that mentions nothing.
+const unhinted = 100
+
+// hint ranks a folded name: the less, the surer.
+func hint(key string) int {
+	for i, words := range hints {
+		if mentions(key, words) {
+			return i * 2 // between them those that name no picture's file
+		}
+	}
+	return unhinted
+}
+
+// guessed returns the guesses, the surest first.
+func (c *collector) guessed() links {
+	slices.SortStableFunc(c.guesses, func(a, b guess) int { return cmp.Compare(a.rank, b.rank) })
+	var l links
+	for _, g := range c.guesses {
+		if !slices.Contains(c.list, g.link) {
+			l.add(g.link)
+		}
+	}
+	return l
+}
+
+// supplied notes the links that stand in n under names of what the order supplied.
+func (c *collector) supplied(n *node) {
+	if n = n.open(); n == nil {
+		return
+	}
+	for _, m := range n.members {
+		if isSupplied(m.key) {
+			c.echo(m.value)
+		} else {
+			c.supplied(m.value)
+		}
+	}
+}
+
+// echo notes every link in n as supplied by the order.
+func (c *collector) echo(n *node) {
+	if n = n.open(); n == nil {
+		return
+	}
+	if n.kind == isText {
+		for _, piece := range split(n.text, true) {
+			if link := c.link(piece, false); link != "" {
+				c.echoed[target(link)] = true
+			}
+		}
+	}
+	for _, m := range n.members {
+		c.echo(m.value)
+	}
+}

@@ -1,0 +1,139 @@
+package nanobanana
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+const (
+	maxText  = 2000 // bytes of a text that are looked at
+	maxWords = 200  // characters of a text that go into the log
+)
+
+// texts refines a reason where the provider's text is plain; the first match wins. Policy comes
+// first: it is what most surely makes another generation a waste of money. A text that matches
+// unless is passed over. Texts are matched without underscores, hyphens and camel case.
+var texts = []struct {
+	pattern func() *regexp.Regexp
+	reason  Reason
+	unless  func() *regexp.Regexp
+}{
+	{anyOf(
+		// What the picture would show.
+		`nsfw|\bnud(e|ity)|sexual|porn|erotic|explicit(ly)? (content|material|image|picture)|adult content|violen(t|ce)|\bgore\b`,
+		`hate speech|\b(self )?harm|unsafe|danger|illegal|weapon|terroris`,
+		`\bminors?\b|underage|child(ren)?\b|\bcsam\b|inappropriate|offensive|objectionable|sensitive|\brisk`,
+		// Whose it is.
+		`copyright|trademark|intellectual property|infring|recitation|likeness|celebrit|(public|political) figure|(famous|prominent|real) (person|people)`,
+		// Who refused, and by which rule.
+		`flagged|blocked|block ?list|moderat(ed|ion|or)|safety|guard ?rails?|guidelines?|prohibited|disallowed|responsible ?ai|\brai\b`,
+		`filtered|content (policy|policies|filter|review|check|inspection|audit|moderation|violation)|data inspection`,
+		`(usage|use|community|acceptable|safety) (policy|policies|standards|rules)|violat|(goes|is|are|was) against (our|the)\b|pass [^.;]*(review|moderation|audit|inspection)|(banned|forbidden) words?`,
+		`(can'?t|cannot|unable to|not able to|won'?t) (help|assist)|(model|gemini|google|openai) (has )?refused|refus(ed|es) to (generate|create|draw|edit|make|produce)`,
+		`(can'?t|cannot|unable to|not able to|won'?t) (create|generate|edit|draw|make|produce) [^.;]*(depict|images? of)`,
+		`违规|违反|违禁|违法|敏感|安全|审核|色情|涉黄|低俗|暴力|血腥|恐怖|政治|涉政|裸露|不当|不雅|不良|未成年`,
+		`版权|侵权|商标|肖像|公众人物|名人|明星|真人|拦截|屏蔽|风控|风险|法律法规|不合规|合规(问题|原因)|(内容|使用)政策|社区(准则|规范)|禁止生成|禁用词`,
+	), Policy, nil},
+	{anyOf(`credits?\b.*\binsufficient|\binsufficient\b.*\b(credit|balance)|\btop.?up\b|(余额|积分|额度)不足|请充值`), NoCredits, nil},
+	{anyOf(`frequency is too high|too many requests|rate limit|过于频繁`), RateLimited, nil},
+	{anyOf(`must not be (blank|null|empty)|不能为空`), BadRequest, nil},
+	{anyOf(
+		`(fail(ed)? to|failed|unable|cannot|can'?t|could ?n[o']t|error|timed? ?out|timeout|not)\b[^.;]*\b(fetch|download|access|load|open|read|decod|process|retriev|pars|get|identify)`+toPicture,
+		picture+`(fetch|download|access|load|open|read|decod|process|retriev|pars)\w*\b[^.;]*\b(fail|error|denied|timed? ?out|timeout)`,
+		picture+`(can ?not|can'?t|could ?n[o']t|not|unable to|failed to) be [^.;]*\b(fetch|download|access|load|open|read|decod|process|retriev|pars|identif|found|used)`,
+		picture+`(not (be )?(accessible|reachable|readable|available|valid|supported|found|public)|inaccessible|unreachable|unreadable|invalid|unsupported|expired)`,
+		picture+`(corrupt|broken|damaged|malformed|truncated|empty\b|format\b|too (large|big|small|many|low)|exceed|(larger|bigger|smaller|more|less) than)`,
+		picture+`(dimension|resolution|width|height|pixel|size|ratio)\w*\b[^.;]*\b(must|should|exceed|too|at (least|most)|limit|minimum|maximum|between|invalid)`,
+		`\b(invalid|unsupported|corrupt(ed)?|broken|damaged|malformed|empty|missing|inaccessible)`+toPicture,
+		`\b(valid|smaller|different|another|supported) (image|picture|photo|file)\b`,
+		`(图片|图像|照片|参考图|原图|垫图|文件)[^，。；]*(无法|不能|失败|不符合|非法|不支持|无效|失效|过期|过大|太大|过小|太小|超过|超出|损坏|为空|不存在|不合法|过低|太低|超时|有误|错误)`,
+		`(无法|不能|未能)[^，。；]*(图片|图像|照片|参考图|原图|垫图|文件)`,
+	), InputImage, anyOf(
+		`\b(result|generated|output|final|rendered|returned) (image|picture|file|url)|upstream|storage|\bstore\b`,
+		`(image|picture) (generation|creation|service|model|queue|api|server|task|job)|parameter|value for|call ?back|(generate|create) (the |an? )?(image|picture)`,
+		`生成|结果|保存|上游|存储`,
+	)},
+	{anyOf(`\bapi ?key\b|unauthori[sz]ed`), Unauthorized, nil},
+}
+
+const (
+	picture   = `\b(image|picture|photo|file|url)s?\b[^.;]*\b`
+	toPicture = `\w*\b[^.;]*\b(image|picture|photo|file|url|mime)`
+)
+
+// harmless are phrases in which a word of policy's means something else.
+var harmless = anyOf(
+	`(type|thread) safety|illegal (argument|state|param|access|char\w*|format|value)\w*|case (in)?sensitive|sensitive (parameter|header|field)|minor (error|version|issue|update|release)`,
+	`\b(account|ip( address)?|api ?key|organi[sz]ation|project)\b[^.;]*\b(blocked|flagged|suspended|banned|violat\w*)[^.;]*`,
+	`blocked (by (the )?(firewall|waf|robots\S*|cloudflare|cors)|waiting|on\b|while)`,
+	`violat\w* [^.;]*constraint|(constraint|access|protocol|schema) violation`,
+	`(moderation|safety|review)( \w+)? (is |was )?(unavailable|timed out|timeout|down|busy|overloaded)`,
+	`敏感参数|大小写敏感|安全(连接|证书|密钥|令牌|传输)|审核服务(异常|不可用|超时|繁忙)|(账号|账户|帐号|帐户)[^，。；]*`,
+)
+
+// anyOf matches any of these expressions.
+func anyOf(exprs ...string) func() *regexp.Regexp { return pattern(strings.Join(exprs, "|")) }
+
+// pattern matches expr in any case. It is compiled when it is first used: to compile all of them
+// would take a twentieth of a cold start, and most functions that start see no failure.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?i)" + expr) })
+}
+
+func refine(reason Reason, said []string) Reason {
+	text := strings.Join(said, "; ")
+	text = spaced(text[:min(len(text), maxText)]) // a sentence, unless somebody wants to keep us busy
+	if text == "" {
+		return reason
+	}
+	text = harmless().ReplaceAllString(text, " ")
+	for _, t := range texts {
+		if t.pattern().MatchString(text) && (t.unless == nil || !t.unless().MatchString(text)) {
+			return t.reason
+		}
+	}
+	return reason
+}
+
+// spaced writes IMAGE_SAFETY and imageSafety as words.
+func spaced(text string) string {
+	var b strings.Builder
+	small := false
+	for _, r := range text {
+		switch {
+		case r == '_' || r == '-':
+			r = ' '
+		case r == '’':
+			r = '\''
+		case small && unicode.IsUpper(r):
+			b.WriteByte(' ')
+		}
+		small = unicode.IsLower(r)
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// addresses are what a text for the log must not hold: URLs with and without a scheme, data URLs,
+// and what is long enough to be a key.
+var addresses = pattern(`[a-z][a-z0-9+.-]*:(\\?/){2}[!-~]*|\bdata:[!-~]*|//[!-~]+|(\b[a-z0-9-]+\.)+[a-z]{2,}(:\d+)?/[!-~]*|[a-z0-9+/=_-]{48,}`)
+
+// words returns a text for the log: one line of at most 200 characters, without links, without
+// the prompt, and without characters that act on a terminal.
+func words(text, prompt string) string {
+	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
+	if prompt = strings.TrimSpace(prompt); prompt != "" {
+		text = strings.ReplaceAll(text, prompt, "...")
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	text = addresses().ReplaceAllString(text, "...")
+	runes := []rune(strings.Join(strings.Fields(text), " "))
+	return string(runes[:min(len(runes), maxWords)])
+}

@@ -1,0 +1,75 @@
+package picture
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+
+	"github.com/preset/nanobanana-functions/shared/media"
+)
+
+// maxTRNS is the longest tRNS chunk that has a meaning, in bytes.
+const maxTRNS = 256
+
+// A pngFilter reads a PNG without the chunks that its pixels do not need: a
+// decoder then does not stumble over a wrong checksum in them. Of a tRNS chunk,
+// which the pixels do need, that of a wrong checksum is left out.
+type pngFilter struct {
+	r       *bufio.Reader
+	started bool
+	head    bytes.Buffer // what is to be read before r
+	left    int64        // of the chunk in r
+}
+
+func (f *pngFilter) Read(b []byte) (int, error) {
+	for f.head.Len() == 0 && f.left == 0 {
+		if err := f.next(); err != nil {
+			return 0, err
+		}
+	}
+	if f.head.Len() > 0 {
+		return f.head.Read(b)
+	}
+	n, err := f.r.Read(b[:min(int64(len(b)), f.left)])
+	f.left -= int64(n)
+	return n, err
+}
+
+// next goes to the next chunk that is needed.
+func (f *pngFilter) next() error {
+	if !f.started {
+		f.started = true
+		return f.pass(8, 0)
+	}
+	head, err := f.r.Peek(8)
+	if err != nil {
+		// What is left of a file that is cut short.
+		return f.pass(int64(len(head)), 0, err)
+	}
+	size, kind := int64(binary.BigEndian.Uint32(head)), string(head[4:])
+	const around = 8 + 4 // its head and its checksum
+	switch {
+	case !media.PNGAncillary(kind):
+		return f.pass(8, size+4)
+	case kind == "tRNS" && size <= maxTRNS:
+		chunk, err := f.r.Peek(around + int(size))
+		if err == nil && crc32.ChecksumIEEE(chunk[4:8+size]) == binary.BigEndian.Uint32(chunk[8+size:]) {
+			return f.pass(around+size, 0)
+		}
+	}
+	_, err = io.CopyN(io.Discard, f.r, around+size)
+	return err
+}
+
+// pass has the next n bytes read, and then left more. It returns err if there
+// are none.
+func (f *pngFilter) pass(n, left int64, err ...error) error {
+	f.left = left
+	if n == 0 && len(err) > 0 {
+		return err[0]
+	}
+	_, copied := io.CopyN(&f.head, f.r, n)
+	return copied
+}
