@@ -215,7 +215,7 @@ func (p *prober) linkFinding() finding {
 }
 
 func (p *prober) severalFinding() finding {
-	const what, guess = "several pictures", "numImages 2 gives two URLs, in a field that is known (pictures in shared/nanobanana/reply.go)"
+	const what, guess = "several pictures", "numImages 2 gives two URLs, in a field that is known (resultNames in shared/nanobanana/collect.go)"
 	o := p.orders[severalOrder]
 	if !o.done() || o.record.State != nanobanana.Succeeded {
 		return unseen(what, guess, "the task did not succeed")
@@ -234,7 +234,7 @@ func (p *prober) severalFinding() finding {
 	seen := fmt.Sprintf("%d understood; %s", len(o.record.URLs), strings.Join(places, ", "))
 	change := "MaxImages in shared/task/model.go to 1, if this is always so"
 	if strange != "" {
-		change = "pictures in shared/nanobanana/reply.go: add " + strange
+		change = "resultNames in shared/nanobanana/collect.go: add " + strange
 	}
 	return found(what, guess, seen, len(o.record.URLs) == o.request.NumImages, change)
 }

@@ -112,14 +112,14 @@ func (p *prober) againFinding(guess string) finding {
 // refusalFinding says how a prompt against the policy fails: only the callback,
 // or also the record, may say why.
 func (p *prober) refusalFinding() finding {
-	const what, guess = "policy refusal", "the callback says code 400; the record may say a bare failure (codes, texts in shared/nanobanana/error.go)"
+	const what, guess = "policy refusal", "the callback says code 400; the record may say a bare failure (codes, texts in shared/nanobanana/words.go)"
 	o := p.orders[refusedOrder]
 	switch {
 	case o.submit == nil:
 		return unseen(what, guess, "it was not submitted")
 	case o.err != nil:
 		said, _ := readAnswer(o.submit.Body)
-		return found(what, guess, fmt.Sprintf("at the submit: HTTP %d, %s", o.submit.Status, said), refusedBy(o.err), "codes and texts in shared/nanobanana/error.go")
+		return found(what, guess, fmt.Sprintf("at the submit: HTTP %d, %s", o.submit.Status, said), refusedBy(o.err), "codes and texts in shared/nanobanana/words.go")
 	case !o.done():
 		return unseen(what, guess, "the task has not ended")
 	case o.record.State == nanobanana.Succeeded:
@@ -138,7 +138,7 @@ func (p *prober) refusalFinding() finding {
 		seen += fmt.Sprintf("; callback: %s, read as %s", said, told.Reason)
 		policy = policy || told.Reason == nanobanana.Policy
 	}
-	change := "texts in shared/nanobanana/error.go"
+	change := "texts in shared/nanobanana/words.go"
 	if calls == nil {
 		seen += "; no callback was seen"
 		change = "nothing, if the callback says it; else " + change

@@ -154,7 +154,7 @@ func (p *stackProber) refusalFinding() finding {
 		return unseen(what, guess, "the prompt was not refused; -refused takes another")
 	}
 	return found(what, guess, fmt.Sprintf("%s, credits %q", w.task.Error.Code, w.task.Credits.Outcome), w.task.Error.Code == task.CodeContentPolicy,
-		"run verify-live by API key: it says how record and callback put it; then texts in shared/nanobanana/error.go")
+		"run verify-live by API key: it says how record and callback put it; then texts in shared/nanobanana/words.go")
 }
 
 func (w *wish) priceFinding() finding {

@@ -157,7 +157,7 @@ func TestVerifyStackCallbacksLost(t *testing.T) {
 		t.Error(got.err)
 	}
 	got.row("callbacks", "inferred: ended later, so that either no callback came or it took that long: one picture (", "callback function")
-	got.row("policy refusal", "generation_failed", "texts in shared/nanobanana/error.go")
+	got.row("policy refusal", "generation_failed", "texts in shared/nanobanana/words.go")
 	got.row("price: one picture", "4 credits", "PRICES=nano-banana=4")
 	got.row("price: a refusal", "0 credits", setNothing)
 }
@@ -166,7 +166,7 @@ func TestVerifyStackCallbacksLost(t *testing.T) {
 func TestVerifyStackOtherwise(t *testing.T) {
 	r, base := deployed(t, nil)
 	r.studio.simulator.SetKnobs(func(k *nanobananatest.Knobs) {
-		k.Outcome = nanobananatest.Outcome{ErrorCode: 422, Message: "failed to fetch image url"}
+		k.Outcome = nanobananatest.Outcome{ErrorCode: 422, Message: "out of range"}
 	})
 	awsSays(t, outputs(base))
 	o := verifyOptions{pace: quick}
@@ -176,7 +176,7 @@ func TestVerifyStackOtherwise(t *testing.T) {
 	}
 	got.row("edit", "not seen", "-")
 	got.row("lasting link", "not seen", "-")
-	got.row("policy refusal", string(task.CodeInputImageUnusable), "verify-live by API key")
+	got.row("policy refusal", string(task.CodeProviderRejected), "verify-live by API key")
 	got.row("price: one picture", "4 credits", "MAX_GENERATIONS=1")
 }
 

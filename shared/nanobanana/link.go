@@ -50,7 +50,7 @@ func (c *collector) link(piece string, relative bool) string {
 	case hasScheme(piece):
 	case strings.HasPrefix(piece, "//"):
 		piece = "https:" + piece
-	case relative && isPath(piece):
+	case relative && (isPath(piece) || isPathWithSpaces(piece)):
 		if piece = c.absolute(piece); piece == "" {
 			return ""
 		}
@@ -108,6 +108,11 @@ func isPath(text string) bool {
 
 // plainPath reports whether a text is a path even where none is expected.
 func plainPath(text string) bool { return strings.HasPrefix(text, "/") || isPicture(text) }
+
+// isPathWithSpaces reports whether text is a path but for raw spaces, and surely no sentence.
+func isPathWithSpaces(text string) bool {
+	return (strings.HasPrefix(text, "/") || isPicture(text)) && isPath(strings.ReplaceAll(text, " ", "%20"))
+}
 
 func isMediaType(text string) bool {
 	family, rest, _ := strings.Cut(strings.ToLower(text), "/")
@@ -170,13 +175,16 @@ const (
 	separators = ",;，；、 \t\r\n"
 	openings   = "([{<\"'`"
 	closings   = ")]}>\"'`"
+
+	maxSplit = 2 * maxLinks * maxLink // bytes of a text that are looked at: all links that are kept, and as much between them
 )
 
 // split takes a text apart into the links that it holds. A separator is lawful inside a link: it
 // parts two only where another begins. Where words stand before the first link, a sentence say, it
 // ends at white space; without prose such a text holds none.
 func split(text string, prose bool) []string {
-	text = unwrap(strings.TrimSpace(strings.ReplaceAll(text, `\/`, "/")))
+	cut := len(text) > maxSplit
+	text = unwrap(strings.TrimSpace(strings.ReplaceAll(text[:min(len(text), maxSplit)], `\/`, "/")))
 	if text == "" {
 		return nil
 	}
@@ -198,6 +206,9 @@ func split(text string, prose bool) []string {
 			piece = strings.TrimRight(piece, separators+openings)
 		}
 		pieces = append(pieces, closed(text[:start], piece))
+	}
+	if cut {
+		pieces = pieces[:len(pieces)-1] // nobody knows where it ends
 	}
 	return pieces
 }

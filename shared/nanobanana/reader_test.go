@@ -145,6 +145,8 @@ func TestLinks(t *testing.T) {
 		`"https://h/100%.png"`:                       {"https://h/100%25.png"},
 		`"https://h/a b%2F.png?x=5%"`:                {"https://h/a%20b%2F.png?x=5%25"},
 		`"https:\\/\\/h\\/a.png"`:                    {"https://h/a.png"},
+		`"/files/a b 100%.png"`:                      {"ORIGIN/files/a%20b%20100%25.png"},
+		`"not ready / try later"`:                    nil,
 		`"HTTPS://h/a.png"`:                          {"HTTPS://h/a.png"},
 		`"http://h/a.png"`:                           {"http://h/a.png"},
 		quoted(token):                                {token},
