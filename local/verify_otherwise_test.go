@@ -142,6 +142,6 @@ func TestVerifyUnknownDelivery(t *testing.T) {
 	a := newAccount(t, func(k *nanobananatest.Knobs) { k.Delivery = "resultUrls" })
 	a.spell = strings.NewReplacer(`"resultUrls"`, `"pictureLinks"`)
 	got := a.verify(t.Context(), t, a.options(t, nil))
-	got.row("several pictures", "0 understood; 2 in data.response.pictureLinks[]", "reply.go: add data.response.pictureLinks[]")
+	got.row("several pictures", "0 understood; 2 in data.response.pictureLinks[]", "collect.go: add data.response.pictureLinks[]")
 	got.row("edit", "not seen", "-")
 }
