@@ -374,3 +374,38 @@ func TestEditRefused(t *testing.T) {
 	w.t = t
 	w.posted(posts)
 }
+
+// A balance that has just become too old is asked for beside the order, which does
+// not wait for it; one that is older, or is not enough, is asked for first.
+func TestBalanceIsRenewed(t *testing.T) {
+	for name, test := range map[string]struct {
+		before, after float64 // the balance
+		age           time.Duration
+		reads         int
+		passes        bool // the gate
+	}{
+		"young":                       {1000, 0, 30*time.Second - time.Millisecond, 0, true},
+		"a little too old":            {1000, 0, 30 * time.Second, 1, true},
+		"at the end of that":          {1000, 0, 35*time.Second - time.Millisecond, 1, true},
+		"too old":                     {1000, 0, 35 * time.Second, 1, false},
+		"not enough, a little old":    {6, 1000, 30 * time.Second, 1, true},
+		"not enough, and still is so": {6, 3, 30 * time.Second, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Sim.SetBalance(test.before)
+			w.submit()
+			posts, reads := w.Sim.Posts(), w.Sim.CreditReads()
+			w.Clock.Add(test.age)
+			w.Sim.SetBalance(test.after)
+			two := func(o *lifecycle.Order) { o.Request.NumImages = 2 } // 8 credits
+			_, _, err := w.Submit(t.Context(), order(two))
+			if passed := w.Sim.Posts() > posts; passed != test.passes || passed != (err == nil) {
+				t.Errorf("it was sent: %v, %v; want %v", passed, err, test.passes)
+			}
+			if n := w.Sim.CreditReads() - reads; n != test.reads {
+				t.Errorf("the balance was read %d times, want %d", n, test.reads)
+			}
+		})
+	}
+}
