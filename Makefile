@@ -21,6 +21,7 @@ proof: MUTANTS ?= 10000
 proof: ## hold many random histories of tasks, with all faults, against the invariants (CHECKS=20000), and read records in many shapes nobody documented (MUTANTS=10000); prints a seed for what breaks
 	go test -count=1 -timeout 2h -run '^TestProof$$' -v ./shared/lifecycle/prooftest -rapid.checks=$(CHECKS) $(ARGS)
 	go test -count=1 -run '^TestMutants$$' -v ./shared/nanobanana -mutants=$(MUTANTS)
+	BURST=full go test -count=1 -timeout 1h -run '^TestBurst$$' -v ./shared/lifecycle/bursttest
 
 # Of the whole module only what asks for the stand-in: the rest has no use for it.
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as they are deployed

@@ -25,7 +25,7 @@ var functions = map[string]rented{
 	"callback": {15, 256, "LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL RESULT_HOSTS SECRET_ARN TABLE"},
 	"images":   {5, 256, "BUCKET LOG_LEVEL SECRET_ARN"},
 	"uploads":  {10, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET LOG_LEVEL SECRET_ARN"},
-	"sweep":    {50, 256, "BUCKET LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
+	"sweep":    {90, 256, "BUCKET LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL POST_RATE PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
 	"ingest":   {900, 1024, "BUCKET LOG_LEVEL NOTIFY_URL TABLE"},
 	"mcp":      {28, 256, "ALLOWED_TERMS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET CORS_ORIGINS DAILY_QUOTA LOG_LEVEL LOW_CREDITS MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PRICES PUBLIC_URL REFUSED_TERMS RESULT_HOSTS SECRET_ARN TABLE WAIT_MAX"},
 	"notify":   {30, 256, "LOG_LEVEL NOTIFY_URL PUBLIC_URL SECRET_ARN TABLE"},
@@ -74,12 +74,13 @@ func TestTemplateFunctions(t *testing.T) {
 // so that "no retries" has to be said to Lambda, too.
 func TestTemplateSchedules(t *testing.T) {
 	s := template(t)
-	target := func(function, role, rest string) string {
-		return `{"Arn": {"Fn::GetAtt": ["` + function + `", "Arn"]}, "RoleArn": {"Fn::GetAtt": ["` + role + `", "Arn"]}` + rest + `, "RetryPolicy": {"MaximumRetryAttempts": 0}}`
+	target := func(function, role, rest, policy string) string {
+		return `{"Arn": {"Fn::GetAtt": ["` + function + `", "Arn"]}, "RoleArn": {"Fn::GetAtt": ["` + role + `", "Arn"]}` + rest + `, "RetryPolicy": {"MaximumRetryAttempts": 0` + policy + `}}`
 	}
+	const young = `, "MaximumEventAgeInSeconds": 60`
 	schedules := map[string]string{
-		"SweepDue":     `{"ScheduleExpression": "rate(1 minute)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": ` + target("Sweep", "SweepDueRole", "") + `}`,
-		"CreditsCheck": `{"ScheduleExpression": "rate(15 minutes)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": ` + target("Credits", "CreditsCheckRole", `, "Input": "{\"check\":\"credits\"}"`) + `}`,
+		"SweepDue":     `{"ScheduleExpression": "rate(1 minute)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": ` + target("Sweep", "SweepDueRole", "", young) + `}`,
+		"CreditsCheck": `{"ScheduleExpression": "rate(5 minutes)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": ` + target("Credits", "CreditsCheckRole", `, "Input": "{\"check\":\"credits\"}"`, "") + `}`,
 	}
 	found := s.of("AWS::Scheduler::Schedule")
 	if len(found) != len(schedules) {
@@ -91,6 +92,8 @@ func TestTemplateSchedules(t *testing.T) {
 	for _, id := range []string{"Sweep", "Credits"} {
 		equal(t, id+"'s retries", s.Resources[id+"EventInvokeConfig"].Properties["MaximumRetryAttempts"], "0")
 	}
+	// What Lambda itself has in hand and cannot start, it keeps for six hours otherwise.
+	equal(t, "a sweep's age", s.Resources["SweepEventInvokeConfig"].Properties["MaximumEventAgeInSeconds"], "60")
 }
 
 // needs are the variables that a function's main says it cannot start without.
@@ -206,6 +209,7 @@ func TestTemplateParameters(t *testing.T) {
 		"LowCredits":           {[]string{"0", "500"}, []string{"-1", ""}},
 		"DailyQuota":           {[]string{"0", "50"}, []string{"-1", "1000001"}},
 		"MaxGenerations":       {[]string{"1", "10"}, []string{"0", "11"}},
+		"PostRate":             {[]string{"0", "20/10s", "9999/1s", "1/60s"}, []string{"", "20", "20/10", "0/10s", "1/0s", "20/1h", "20/61s", "10000/10s"}},
 		"WaitMax":              {[]string{"0", "20"}, []string{"21"}},
 		"Prices":               {[]string{"", "nano-banana=4", "nano-banana=4.5,nano-banana-2/2K=12"}, []string{"nano-banana", "nano-banana=4,", "nano-banana=4, nano-banana-2=5", "=4"}},
 		"AuthAudience":         {[]string{"authenticated"}, []string{"", "a b"}},

@@ -270,7 +270,7 @@ func (s *server) run(log *slog.Logger) {
 	}
 }
 
-// checkEvery is how often the balance is looked at, which on AWS is every 15
+// checkEvery is how often the balance is looked at, which on AWS is every 5
 // minutes: here somebody watches what each picture costs.
 func (s *server) checkEvery() time.Duration {
 	if s.studio.simulator == nil {

@@ -20,7 +20,7 @@ func aws(ctx context.Context, args ...string) ([]byte, error) {
 	return b, nil
 }
 
-// check has the stack look at its balance now. By itself it does so every 15
+// check has the stack look at its balance now. By itself it does so every 5
 // minutes, and the API shows what was found then. Where this may not be asked
 // for, prices are not seen; all else is.
 func (p *stackProber) check(ctx context.Context) {

@@ -67,7 +67,7 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 		return httpapi.Answer{}, err
 	}
 	// What it finds out is everybody's: a caller's going away must not fail it.
-	balance, err := f.Service.Known(context.WithoutCancel(ctx))
+	balance, err := f.Service.Known(context.WithoutCancel(ctx), f.cheapest())
 	if err != nil && balance.AsOf.IsZero() {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 	}
@@ -84,7 +84,7 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 		Quota: quota, Prices: f.Service.Prices,
 	}
 	switch {
-	case balance.Shut || balance.Credits < f.cheapest():
+	case !balance.Covers(f.cheapest()):
 		c.Reason = task.CodeInsufficientCredits
 	case quota.Limit > 0 && quota.Used >= quota.Limit:
 		c.Reason = task.CodeQuotaExceeded

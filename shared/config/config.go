@@ -57,6 +57,7 @@ type Settings struct {
 	LowCredits     int           // LOW_CREDITS
 	DailyQuota     int           // DAILY_QUOTA, images per owner and UTC day; 0 is no quota
 	MaxGenerations int           // MAX_GENERATIONS
+	PostRate       Rate          // POST_RATE, of the POSTs that sweeps send
 	WaitMax        time.Duration // WAIT_MAX, given in whole seconds; 0 is no waiting
 	Prices         Prices        // PRICES over the defaults
 	NotifyURL      string        // NOTIFY_URL; empty: nobody is told
@@ -103,6 +104,7 @@ func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings,
 		LowCredits:     r.number("LOW_CREDITS", 100, 0, 1_000_000_000),
 		DailyQuota:     r.number("DAILY_QUOTA", 0, 0, 1_000_000),
 		MaxGenerations: r.number("MAX_GENERATIONS", 2, 1, 10),
+		PostRate:       r.rate("POST_RATE", Rate{Count: 20, Per: 10 * time.Second}),
 		WaitMax:        time.Duration(r.number("WAIT_MAX", 20, 0, 20)) * time.Second,
 		Prices:         r.prices("PRICES"),
 		NotifyURL:      r.url("NOTIFY_URL", r.value("NOTIFY_URL"), urlRule{query: true}),

@@ -34,6 +34,7 @@ func TestLoadDefaults(t *testing.T) {
 		AuthAudience:    "authenticated",
 		LowCredits:      100,
 		MaxGenerations:  2,
+		PostRate:        config.Rate{Count: 20, Per: 10 * time.Second},
 		WaitMax:         20 * time.Second,
 		PollEvery:       36 * time.Second,
 		SweepEvery:      30 * time.Second,
@@ -69,7 +70,7 @@ func TestLoadEverySetting(t *testing.T) {
 		"NOTIFY_URL=http://localhost:1/hook?a=b", "LOG_LEVEL=DEBUG", "POLL_EVERY=500ms", "SWEEP_EVERY=1s",
 		"UNREADABLE_AFTER=2s", "NANOBANANA_API_KEY=k", "CALLBACK_KEY=cccccccccccccccccccccccc",
 		"IMAGE_KEY=iiiiiiiiiiiiiiiiiiiiiiii", "NOTIFY_KEY=nnnnnnnnnnnnnnnnnnnnnnnn", "AWS_SAM_LOCAL=true",
-		"REFUSED_TERMS=acme, Straße 7,ヌード", "ALLOWED_TERMS=nude,bust study",
+		"REFUSED_TERMS=acme, Straße 7,ヌード", "ALLOWED_TERMS=nude,bust study", "POST_RATE=3/1m30s",
 	), config.Lambda, all...)
 	want := config.Settings{
 		Table: "t", Bucket: "b", SecretARN: "arn:aws:secretsmanager:x",
@@ -86,6 +87,7 @@ func TestLoadEverySetting(t *testing.T) {
 		PollEvery: 500 * time.Millisecond, SweepEvery: time.Second, UnreadableAfter: 2 * time.Second,
 		APIKey: "k", CallbackKey: "cccccccccccccccccccccccc", ImageKey: "iiiiiiiiiiiiiiiiiiiiiiii", NotifyKey: "nnnnnnnnnnnnnnnnnnnnnnnn",
 		RefusedTerms: []string{"acme", "Straße 7", "ヌード"}, AllowedTerms: []string{"nude", "bust study"},
+		PostRate: config.Rate{Count: 3, Per: 90 * time.Second},
 		StandIns: true,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -135,6 +137,9 @@ func TestLoadFaults(t *testing.T) {
 		"REFUSED_TERMS=a,,b", "REFUSED_TERMS=--", "REFUSED_TERMS=a\xffb", "REFUSED_TERMS=hunter2hunter2\nb", "ALLOWED_TERMS=hunter2hunter2 " + strings.Repeat("n", 60),
 		"ALLOWED_TERMS=a" + strings.Repeat(",a", 500), "ALLOWED_TERMS= nude", "ALLOWED_TERMS=a\x00b",
 		"POLL_EVERY=10", "POLL_EVERY=35s", "POLL_EVERY=0s", "POLL_EVERY=-1m", "POLL_EVERY=1h", "SWEEP_EVERY=1ms", "UNREADABLE_AFTER=forever",
+		"POST_RATE=20", "POST_RATE=20/", "POST_RATE=/10s", "POST_RATE=20/10", "POST_RATE=0/10s", "POST_RATE=-1/10s", "POST_RATE=+20/10s", "POST_RATE=20/0s",
+		"POST_RATE=20/-10s", "POST_RATE=2.5/1s", "POST_RATE=20 / 10s", "POST_RATE=20/10s/1", "POST_RATE=10000/10s", "POST_RATE=99999999999/1s",
+		"POST_RATE=1000/2h", "POST_RATE=1/61s", "POST_RATE=none",
 	} {
 		t.Run(pair, func(t *testing.T) {
 			name, value, _ := strings.Cut(pair, "=")
@@ -149,6 +154,21 @@ func TestLoadFaults(t *testing.T) {
 				t.Errorf("the value is quoted: %v", err)
 			}
 		})
+	}
+}
+
+func TestLoadPostRate(t *testing.T) {
+	for text, want := range map[string]config.Rate{
+		"0": {}, "1/1m": {Count: 1, Per: time.Minute}, "9999/1s": {Count: 9999, Per: time.Second}, "60/1h": {Count: 60, Per: time.Hour}, "5/500ms": {Count: 5, Per: 500 * time.Millisecond},
+	} {
+		got, err := config.Load(env("POST_RATE="+text), config.Lambda)
+		if err != nil || got.PostRate != want {
+			t.Errorf("POST_RATE=%s is %+v, %v; want %+v", text, got.PostRate, err, want)
+		}
+		again, err := config.Load(env("POST_RATE="+got.PostRate.String()), config.Lambda)
+		if err != nil || again.PostRate != want {
+			t.Errorf("%s is printed as %s", text, got.PostRate)
+		}
 	}
 }
 

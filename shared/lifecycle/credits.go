@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -12,33 +13,32 @@ import (
 
 const (
 	balanceLife = 30 * time.Second // how long a balance is taken from memory
+	balanceMore = 5 * time.Second  // for how much longer one that was asked for here is, if it is enough: a submit asks anew meanwhile
 	balanceTime = 2 * time.Second  // how long a submit waits for it
 	balanceRest = 5 * time.Second  // how long nobody asks after the provider could not say
 	checkTime   = 2 * time.Second  // of one look at what the last check found, or write of it
-	checkLife   = 20 * time.Minute // how long that is shown: checks are 15 minutes apart
+	checkLife   = 7 * time.Minute  // how long that is shown: checks are 5 minutes apart
 	shutFor     = time.Minute      // how long one 402 closes the gate
 )
 
 // balance is this process's memory of the account.
 type balance struct {
-	mu      sync.Mutex // guards all below, and is held while the provider is asked
+	once   sync.Once     // makes asking
+	asking chan struct{} // holds the one who asks the provider
+
+	mu      sync.Mutex // guards what follows; nobody waits while he holds it
 	credits float64
 	asOf    time.Time
+	toldAt  time.Time // when the provider last told this process; a check may have been told since
 	stale   bool      // it is to be asked for anew, whatever its age
 	err     error     // of the last time of asking,
-	errAt   time.Time // and when that was
+	askedAt time.Time // and when that was
 	shutTil time.Time
+	shutAt  float64 // the least balance known since the gate was shut
 
-	checked  task.Balance // what the last check found, and stands in the store,
-	lookedAt time.Time    // when it was looked for
-}
-
-// shut closes the gate: the provider has just said that there are no credits.
-func (b *balance) shut(now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.shutTil = now.Add(shutFor)
-	b.stale = true
+	looking  sync.Mutex   // held while what follows is read from the store
+	checked  task.Balance // what the last check found,
+	lookedAt time.Time    // and when it was looked for
 }
 
 // Balance is what the provider's account holds, for everybody together.
@@ -48,53 +48,157 @@ type Balance struct {
 	Shut    bool // the provider refused for want of credits within the last minute
 }
 
-// Balance gives the account's balance, at most 30 s old. While the provider
-// cannot say, it gives the last one known with the error of asking; AsOf is
-// zero where there was none.
+// Covers reports whether an order of so many credits can be paid, as far as is known.
+func (b Balance) Covers(credits float64) bool { return !b.Shut && b.Credits >= credits }
+
+// shut closes the gate: the provider has just said that there are no credits.
+func (b *balance) shut(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shutTil, b.stale = now.Add(shutFor), true
+	if b.shutAt = b.credits; b.asOf.IsZero() {
+		b.shutAt = math.Inf(1)
+	}
+}
+
+// learn keeps what the provider has just said. While the gate is shut, a balance
+// that has grown opens it: somebody topped up. One that is merely enough does not,
+// since the provider refused in spite of it.
+func (b *balance) learn(credits float64, err error, begun, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.askedAt = now
+	if b.err = err; err != nil {
+		return
+	}
+	if credits > b.shutAt {
+		b.shutTil = time.Time{}
+	}
+	b.shutAt = min(b.shutAt, credits)
+	b.credits, b.asOf, b.toldAt, b.stale = credits, begun, begun, false
+}
+
+// known returns what is in memory. The caller holds mu.
+func (b *balance) known(now time.Time) Balance {
+	return Balance{Credits: b.credits, AsOf: b.asOf, Shut: now.Before(b.shutTil)}
+}
+
+// old reports whether what is in memory is older than life. The caller holds mu.
+func (b *balance) old(now time.Time, life time.Duration) bool {
+	return b.stale || now.Sub(b.asOf) >= life
+}
+
+// spare reports whether what is in memory is too old by so little that an order need
+// not wait for another. The caller holds mu.
+func (b *balance) spare(now time.Time) bool {
+	return !b.stale && now.Sub(b.toldAt) < balanceLife+balanceMore
+}
+
+// ask asks the provider if that is due: for which it looks at the memory, holding mu.
+// Who finds somebody asking waits for his answer. While the provider cannot say, ask
+// returns the last balance known with the error of asking; AsOf is zero where there
+// was none.
+func (s *Service) ask(ctx context.Context, due func(now time.Time) bool) (Balance, error) {
+	b := &s.balance
+	recall := func() (known Balance, err error, enough bool) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		now := s.Now()
+		resting := b.err != nil && now.Sub(b.askedAt) < balanceRest
+		return b.known(now), b.err, resting || !due(now)
+	}
+	if known, err, enough := recall(); enough {
+		return known, err
+	}
+	b.once.Do(func() { b.asking = make(chan struct{}, 1) })
+	select {
+	case b.asking <- struct{}{}:
+		defer func() { <-b.asking }()
+	case <-ctx.Done():
+		known, _, _ := recall()
+		return known, ctx.Err()
+	}
+	if known, err, enough := recall(); enough {
+		return known, err // the one before has asked
+	}
+	begun := s.Now()
+	credits, err := s.credits(ctx)
+	b.learn(credits, err, begun, s.Now())
+	known, err, _ := recall()
+	return known, err
+}
+
+// Balance returns the account's balance, at most 30 s old, or as ask does where the
+// provider cannot say.
 func (s *Service) Balance(ctx context.Context) (Balance, error) {
+	return s.ask(ctx, func(now time.Time) bool { return s.balance.old(now, balanceLife) })
+}
+
+// renew asks for a balance that has just become too old, while the caller goes on;
+// wait waits for the answer. So in a busy process no order is late because of that.
+func (s *Service) renew(ctx context.Context) (wait func()) {
 	b := &s.balance
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return s.ask(ctx, balanceLife)
+	if now := s.Now(); !b.old(now, balanceLife) || !b.spare(now) {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = s.Balance(ctx) // its error is kept for those who need the balance
+	}()
+	return func() { <-done }
 }
 
-// Known gives the account's balance for people to look at: from memory, at most
-// 30 s old, or as the last check found it. Only where no check has come for 20
-// minutes it asks the provider, as Balance does.
-func (s *Service) Known(ctx context.Context) (Balance, error) {
+// Known returns the account's balance for people to look at: from memory, at most
+// 30 s old, or as the last check found it. It asks the provider, as Balance does,
+// where no check has come for 7 minutes, and once in 30 s where what is known does
+// not cover the least that an order costs: a top-up is to show soon.
+func (s *Service) Known(ctx context.Context, least float64) (Balance, error) {
 	b := &s.balance
+	checked := s.look(ctx)
+	return s.ask(ctx, func(now time.Time) bool {
+		unchecked := now.Sub(checked.AsOf) >= checkLife && b.old(now, balanceLife)
+		poor := !b.known(now).Covers(least) && now.Sub(b.askedAt) >= balanceLife
+		return unchecked || poor
+	})
+}
+
+// look returns what the last check found, read once in 30 s, and remembers it if it
+// is news. With its age: the gate, which shares this memory, takes only what is young.
+func (s *Service) look(ctx context.Context) task.Balance {
+	b := &s.balance
+	b.looking.Lock()
+	defer b.looking.Unlock()
+	if now := s.Now(); now.Sub(b.lookedAt) >= balanceLife && !b.young(now) {
+		ctx, cancel := context.WithTimeout(ctx, checkTime)
+		defer cancel()
+		checked, err := s.Store.Balance(ctx)
+		if err != nil {
+			s.Log.WarnContext(ctx, "what the last check of the credits found cannot be read", "error", err)
+			return b.checked
+		}
+		b.checked, b.lookedAt = checked, now
+		b.adopt(checked)
+	}
+	return b.checked
+}
+
+// young reports whether the memory is as good as what a check could have found.
+func (b *balance) young(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := s.Now()
-	if now.Sub(b.asOf) < balanceLife {
-		return b.known(now), nil
-	}
-	s.look(ctx)
-	if b.checked.AsOf.After(b.asOf) {
-		// With its age: the gate, which shares this memory, takes only what is young.
-		b.credits, b.asOf = b.checked.Credits, b.checked.AsOf
-	}
-	if now.Sub(b.checked.AsOf) >= checkLife {
-		return s.ask(ctx, balanceLife)
-	}
-	return b.known(now), nil
+	return now.Sub(b.asOf) < balanceLife
 }
 
-// look reads what the last check found, once in 30 s. The caller holds the lock.
-func (s *Service) look(ctx context.Context) {
-	b := &s.balance
-	now := s.Now()
-	if now.Sub(b.lookedAt) < balanceLife {
-		return
+// adopt remembers what a check found, unless what is remembered is newer.
+func (b *balance) adopt(checked task.Balance) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if checked.AsOf.After(b.asOf) {
+		b.credits, b.asOf = checked.Credits, checked.AsOf
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
-	checked, err := s.Store.Balance(ctx)
-	if err != nil {
-		s.Log.WarnContext(ctx, "what the last check of the credits found cannot be read", "error", err)
-		return
-	}
-	b.checked, b.lookedAt = checked, now
 }
 
 // Check asks the provider for the balance, and gives what is to be kept of it, with
@@ -102,10 +206,7 @@ func (s *Service) look(ctx context.Context) {
 // check's balance cannot be read, there is no news, and the error says so beside a
 // balance that holds. Credits are low below lowBelow and empty below cheapest.
 func (s *Service) Check(ctx context.Context, lowBelow, cheapest float64) (task.Balance, task.News, error) {
-	b := &s.balance
-	b.mu.Lock()
-	asked, err := s.ask(ctx, 0)
-	b.mu.Unlock()
+	asked, err := s.ask(ctx, func(time.Time) bool { return true })
 	if err != nil {
 		return task.Balance{}, "", err
 	}
@@ -125,27 +226,6 @@ func (s *Service) Keep(ctx context.Context, checked task.Balance) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	return s.Store.SetBalance(ctx, checked)
-}
-
-// known gives what is in memory. The caller holds the lock.
-func (b *balance) known(now time.Time) Balance {
-	return Balance{Credits: b.credits, AsOf: b.asOf, Shut: now.Before(b.shutTil)}
-}
-
-// ask asks the provider unless what is in memory is younger than life. The
-// caller holds the lock.
-func (s *Service) ask(ctx context.Context, life time.Duration) (Balance, error) {
-	b := &s.balance
-	now := s.Now()
-	if (b.stale || now.Sub(b.asOf) >= life) && now.Sub(b.errAt) >= balanceRest {
-		credits, err := s.credits(ctx)
-		if b.err = err; err == nil {
-			b.credits, b.asOf, b.stale, b.errAt = credits, now, false, time.Time{}
-		} else {
-			b.errAt = s.Now() // what waits for the lock does not ask in turn
-		}
-	}
-	return b.known(now), b.err
 }
 
 func (s *Service) credits(ctx context.Context) (float64, error) {
@@ -176,8 +256,11 @@ func (s *Service) affordable(ctx context.Context, estimate float64) error {
 	case secret.APIKey == "":
 		return unavailable(errors.New("the secret holds no API key yet: make set-api-key STACK=name puts it in, and submits are accepted"))
 	}
-	b, err := s.Balance(ctx)
-	if b.Shut || err == nil && b.Credits < estimate {
+	b, err := s.ask(ctx, func(now time.Time) bool {
+		enough := s.balance.spare(now) && s.balance.known(now).Covers(estimate) // Submit renews it
+		return s.balance.old(now, balanceLife) && !enough
+	})
+	if b.Shut || err == nil && !b.Covers(estimate) {
 		return &task.Error{Code: task.CodeInsufficientCredits}
 	}
 	return nil

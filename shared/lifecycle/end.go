@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -32,6 +33,8 @@ type word struct {
 	code  int    // its numeric code; 0: none
 	text  string // its words, without links
 	shape string // of its record, without values
+
+	rest time.Duration // for how long it wants no more POSTs
 }
 
 // wordOf is what a failed call's answer said.
@@ -40,7 +43,11 @@ func wordOf(err error) *word {
 	if !errors.As(err, &e) {
 		return &word{}
 	}
-	return &word{code: e.Code, text: e.Words, shape: e.Shape}
+	w := &word{code: e.Code, text: e.Words, shape: e.Shape}
+	if e.Reason == nanobanana.RateLimited || e.Reason == nanobanana.Maintenance {
+		w.rest = cmp.Or(e.RetryAfter, postRest)
+	}
+	return w
 }
 
 // journal writes rows, and says aloud how they end.

@@ -42,8 +42,11 @@ type Service struct {
 	Prices config.Prices
 	Quota  int // images per owner and UTC day; 0: no quota
 
-	// Rate bounds how fast a sweep calls the provider.
-	Rate *rate.Limiter
+	// Rate bounds how fast a sweep reads records, and Posts how fast it sends
+	// what waits. Nil: as fast as it can.
+	Rate, Posts *rate.Limiter
+	// Sleep waits while POSTs are paused. Nil: by a timer.
+	Sleep func(context.Context, time.Duration) error
 
 	balance balance
 }

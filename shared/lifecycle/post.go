@@ -19,7 +19,11 @@ func (s *Service) post(ctx context.Context, t *task.Task, ins inputs) (*task.Tas
 	if !ok {
 		answer = func(x *task.Task) error { return x.NotPosted(s.Now(), attempt) }
 	}
-	return s.keep(ctx, t, said, answer)
+	t, err := s.keep(ctx, t, said, answer)
+	if said != nil && said.rest > 0 {
+		s.pause(ctx, task.Posts, said.rest) // after the answer, which nobody will say again
+	}
+	return t, err
 }
 
 // submit makes the POST, and returns what to write of its answer, with what

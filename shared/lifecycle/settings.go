@@ -20,8 +20,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// sweepRate is how many calls a sweep makes to the provider in a second. Its
-// limit is unpublished; a sibling's is 20 submits in 10 s.
+// sweepRate is how many records a sweep reads in a second. The provider's limit is
+// unpublished.
 const sweepRate = 10
 
 // New gives a Service by the settings. Links is for functions that submit.
@@ -33,6 +33,7 @@ func New(c config.Settings, store task.Store, secrets *config.Secrets, links med
 		PublicURL: c.PublicURL, Links: links, HTTP: client, Prices: c.Prices, Quota: c.DailyQuota,
 		Filter: moderation.New(c.RefusedTerms, c.AllowedTerms),
 		Rate:   rate.NewLimiter(sweepRate, sweepRate),
+		Posts:  postPace(c.PostRate),
 	}
 }
 

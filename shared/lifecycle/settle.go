@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -157,8 +158,8 @@ func (s *Service) record(ctx context.Context, t *task.Task, c task.Claim, wait t
 // the next read comes by itself.
 const keyRest = 5 * time.Second
 
-// maxPause bounds how long one 429 keeps sweeps from reading records.
-const maxPause = 5 * time.Minute
+// readRest is for how long a 429 without Retry-After pauses the reading of records.
+const readRest = time.Minute
 
 // unreadable does what a failed read asks for beside the task. An answer that
 // was none of the provider's is as good as no answer; one that was, and is no
@@ -171,13 +172,7 @@ func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) (task
 	}
 	switch e.Reason {
 	case nanobanana.RateLimited:
-		pause := e.RetryAfter
-		if pause <= 0 {
-			pause = time.Minute
-		}
-		if err := s.Store.Pause(ctx, s.Now().Add(min(pause, maxPause))); err != nil {
-			s.Log.ErrorContext(ctx, "the pause could not be written", "error", err)
-		}
+		s.pause(ctx, task.Reads, cmp.Or(e.RetryAfter, readRest))
 	case nanobanana.Unauthorized:
 		// The next read uses what this finds; two reads of one record stay apart.
 		if _, err := s.Secrets.Reload(ctx, s.Now().Add(-keyRest)); err != nil {

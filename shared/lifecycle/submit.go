@@ -47,6 +47,7 @@ func (s *Service) Submit(ctx context.Context, o Order) (t *task.Task, replayed b
 	case err != nil:
 		return nil, false, unavailable(err)
 	}
+	defer s.renew(ctx)()
 	t, err = s.post(ctx, stands, inputs)
 	if err != nil {
 		// The row stands and the sweep knows it: this is no refusal.

@@ -195,50 +195,6 @@ func always(err error) func(string, *task.Task) error {
 	return func(string, *task.Task) error { return err }
 }
 
-// A balance that cannot be read lets the submit through; one 402 closes the
-// gate for a minute.
-func TestBalanceGate(t *testing.T) {
-	w := newWorld(t)
-	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} })
-	w.submit()
-	w.posted(1)
-
-	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = true })
-	if got := w.submit(); got.Status != task.Failed || got.Failure != task.CodeInsufficientCredits || got.Charges[0] != task.ChargeNone {
-		t.Errorf("after a 402 the task is %s %s %v", got.Status, got.Failure, got.Charges)
-	}
-	w.posted(2)
-	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.OutOfCredits = false })
-	w.Clock.Add(59 * time.Second)
-	if e := w.refused(); e.Code != task.CodeInsufficientCredits {
-		t.Errorf("within the minute: %v", e)
-	}
-	w.posted(2)
-	w.Clock.Add(time.Second)
-	if got := w.submit(); got.Status != task.Generating {
-		t.Errorf("after the minute the task is %s", got.Status)
-	}
-	w.posted(3)
-}
-
-// The balance is asked for once in 30 s, by however many submits.
-func TestBalanceIsRemembered(t *testing.T) {
-	w := newWorld(t)
-	for range 5 {
-		w.submit()
-	}
-	w.Clock.Add(29 * time.Second)
-	w.submit()
-	if got := w.Sim.CreditReads(); got != 1 {
-		t.Errorf("the balance was read %d times within 30 s, want once", got)
-	}
-	w.Clock.Add(time.Second)
-	w.submit()
-	if got := w.Sim.CreditReads(); got != 2 {
-		t.Errorf("the balance was read %d times in all, want twice", got)
-	}
-}
-
 // What the filter refuses costs nothing, says why, and is quoted nowhere; the
 // operator's terms come from the settings.
 func TestPromptFilter(t *testing.T) {

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -12,7 +13,8 @@ import (
 )
 
 const (
-	sweepTime    = 40 * time.Second // after which a sweep takes no more work
+	sweepTime    = 40 * time.Second // after which a sweep takes no more work,
+	postTime     = time.Minute      // and starts no more POSTs: then the next sweep does
 	sweepWorkers = 8
 )
 
@@ -46,59 +48,115 @@ func (o *oldest) see(t *task.Task) {
 	}
 }
 
-// Sweep does what is due, the oldest first, until nothing is or 40 s are over.
-// Sweeps may overlap. One task's fault stops neither the sweep nor the others.
-// The error is that of reading the index.
+// sweep is a sweep under way.
+type sweep struct {
+	*Service
+	begun   time.Time
+	reading func() bool // no 429 has paused the reading of records
+	posts   *queue      // of tasks that wait for another attempt, by the age of the order
+	others  *queue      // of all other tasks, by the time they are due
+
+	done, failed atomic.Int64
+	oldest       oldest
+}
+
+// Sweep does what is due, the oldest first, until nothing is or 40 s are over. For
+// 60 s it starts the POSTs of what waits. Sweeps may overlap. One task's fault stops
+// neither the sweep nor the others. The error is that of reading the index.
 func (s *Service) Sweep(ctx context.Context) (Swept, error) {
-	begun := s.Now()
+	w := &sweep{Service: s, begun: s.Now(), posts: newQueue(), others: newQueue()}
 	// The pause row is read only if there is a record to read.
-	reading := sync.OnceValue(func() bool { return s.reading(ctx) })
-	var done, failed atomic.Int64
-	var seen oldest
+	w.reading = sync.OnceValue(func() bool { return !s.Now().Before(s.paused(ctx).Reads) })
 	var wg sync.WaitGroup
+	for range sweepWorkers {
+		wg.Go(func() { w.work(ctx) })
+	}
+	err := w.look(ctx)
+	w.others.close()
+	w.send(ctx)
+	wg.Wait()
+	return Swept{Done: int(w.done.Load()), Failed: int(w.failed.Load()), Oldest: w.oldest.at}, err
+}
+
+// over reports whether so much time has passed since the sweep began.
+func (w *sweep) over(d time.Duration) bool { return w.Now().Sub(w.begun) >= d }
+
+// look looks at every task that is due, and queues it: POSTs and reads of records
+// keep to paces of their own, and neither is to hold up the other.
+func (w *sweep) look(ctx context.Context) (err error) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	ids := make(chan string)
+	defer close(ids)
 	for range sweepWorkers {
 		wg.Go(func() {
 			for id := range ids {
-				done.Add(1)
-				if err := s.safely(ctx, id, reading, seen.see); err != nil {
-					failed.Add(1)
-					s.Log.ErrorContext(ctx, "a due task failed", "task", id, "error", err)
-					s.postpone(ctx, id)
-				}
+				w.done.Add(1)
+				w.safely(ctx, id, w.sort)
 			}
 		})
 	}
-	var err error
-	for id, e := range s.Store.Due(ctx, begun) {
-		if err = e; err != nil || s.Now().Sub(begun) >= sweepTime || ctx.Err() != nil {
+	for id, e := range w.Store.Due(ctx, w.begun) {
+		if err = e; err != nil || w.over(sweepTime) || ctx.Err() != nil {
 			break
 		}
 		ids <- id
 	}
-	close(ids)
-	wg.Wait()
-	return Swept{Done: int(done.Load()), Failed: int(failed.Load()), Oldest: seen.at}, err
+	return err
 }
 
-// reading says whether records may be read: no 429 has paused that.
-func (s *Service) reading(ctx context.Context) bool {
-	until, err := s.Store.Paused(ctx)
+func (w *sweep) sort(t *task.Task) error {
+	w.oldest.see(t)
+	switch t.Next(w.Now()) {
+	case task.NextNothing: // another sweep was faster, or it is a newer release's row
+	case task.NextResubmit:
+		w.posts.add(t.ID, t.CreatedAt)
+	default:
+		w.others.add(t.ID, t.DueAt)
+	}
+	return nil
+}
+
+// work does what is no POST, until there is nothing left or the time is over.
+func (w *sweep) work(ctx context.Context) {
+	for w.others.wait() && !w.over(sweepTime) {
+		if id, ok := w.others.take(); ok {
+			w.safely(ctx, id, func(t *task.Task) error { return w.refresh(ctx, t, w.reading) })
+		}
+	}
+}
+
+// paused returns until when the provider has asked for no calls.
+func (s *Service) paused(ctx context.Context) task.Pauses {
+	p, err := s.Store.Paused(ctx)
 	if err != nil {
 		s.Log.ErrorContext(ctx, "the pause row could not be read", "error", err)
-		return true // each read is claimed anyway
+		return task.Pauses{} // each call is claimed anyway
 	}
-	return !s.Now().Before(until)
+	return p
 }
 
-// safely makes a panic of one task that task's error.
-func (s *Service) safely(ctx context.Context, id string, reading func() bool, seen func(*task.Task)) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+// safely reads a task's row and does something for the task, whatever became of it
+// since the index named it. A fault, or a panic, is logged and counted, and the task
+// comes again a minute later.
+func (w *sweep) safely(ctx context.Context, id string, do func(*task.Task) error) {
+	err := func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
+		t, err := w.Store.Task(ctx, id)
+		if err == nil {
+			err = do(t)
 		}
+		return err
 	}()
-	return s.Refresh(ctx, id, reading, seen)
+	if err != nil && !errors.Is(err, task.ErrNotFound) {
+		w.failed.Add(1)
+		w.Log.ErrorContext(ctx, "a due task failed", "task", id, "error", err)
+		w.postpone(ctx, id)
+	}
 }
 
 func (s *Service) postpone(ctx context.Context, id string) {

@@ -1,7 +1,7 @@
 package lifecycle_test
 
 import (
-	"slices"
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -83,32 +83,6 @@ func TestPace(t *testing.T) {
 	if n := len(reads); n < 15+22+2 || n > 45 {
 		t.Errorf("%d reads in three hours", n)
 	}
-}
-
-// The oldest first, and with as little patience as the rate allows.
-func TestSweepOrder(t *testing.T) {
-	w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455}))
-	var ids []string
-	for range 30 {
-		ids = append(ids, w.submit().ID)
-		w.Clock.Add(time.Second)
-	}
-	var due []string
-	for id, err := range w.Rows.Due(t.Context(), w.Now().Add(time.Hour)) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		due = append(due, id)
-	}
-	if !slices.Equal(due, ids) {
-		t.Errorf("due %v, want %v", due, ids)
-	}
-	w.Sim.SetKnobs(fault(nanobananatest.Fault{}))
-	w.sweep(time.Hour)
-	for _, id := range ids {
-		w.expect(id, task.Generating, "")
-	}
-	w.posted(60)
 }
 
 // One bad row stops neither the sweep nor the others, and comes again later.
@@ -243,6 +217,116 @@ func TestPause(t *testing.T) {
 	w.sweep(time.Minute) // Retry-After counts for five minutes at most
 	if reads() == paused {
 		t.Error("no reads after the pause")
+	}
+}
+
+// A 429 or 455 to any POST, a submit's or a sweep's, pauses the POSTs of all
+// sweeps: for Retry-After, else 10 s, at most 5 min. Reads go on.
+func TestPostsPause(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault nanobananatest.Fault
+		rest  time.Duration
+	}{
+		"429":                         {nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429}, 10 * time.Second},
+		"455 in the body":             {nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 455}, 10 * time.Second},
+		"429 with Retry-After":        {nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, RetryAfter: nanobananatest.Duration(37 * time.Second)}, 37 * time.Second},
+		"429 with a long Retry-After": {nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, RetryAfter: nanobananatest.Duration(time.Hour)}, 5 * time.Minute},
+		"401":                         {nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 401}, 0},
+		"500":                         {nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 500}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.fault.Times = 1
+			w := newWorld(t, fault(test.fault))
+			w.submit()
+			paused := func(want time.Duration) {
+				t.Helper()
+				p, err := w.Rows.Paused(t.Context())
+				if got := p.Posts.Sub(w.Now()); err != nil || want == 0 && !p.Posts.IsZero() || want > 0 && got != want || !p.Reads.IsZero() {
+					t.Errorf("paused until %v, %v; want in %v", p, err, want)
+				}
+			}
+			paused(test.rest)
+			if test.rest == 0 {
+				return
+			}
+			w.Clock.Add(time.Hour)
+			w.Sim.SetKnobs(fault(test.fault))
+			w.sweep(0) // sends it, is refused, and pauses
+			w.posted(2)
+			paused(test.rest)
+		})
+	}
+}
+
+// A sweep waits while POSTs are paused, and sends then, if that is within its minute.
+func TestSweepWaitsWhilePostsArePaused(t *testing.T) {
+	for rest, sends := range map[time.Duration]bool{0: true, 30 * time.Second: true, 59 * time.Second: true, time.Minute: false, 5 * time.Minute: false} {
+		w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}))
+		var slept time.Duration
+		w.Sleep = func(_ context.Context, d time.Duration) error {
+			slept += d
+			w.Clock.Add(d)
+			return nil
+		}
+		waits := w.submit()
+		w.Clock.Add(2 * time.Minute)
+		if err := w.Rows.Pause(t.Context(), task.Posts, w.Now().Add(rest)); err != nil {
+			t.Fatal(err)
+		}
+		w.sweep(0)
+		status, wait := task.Waiting, time.Duration(0)
+		if sends {
+			status, wait = task.Generating, rest
+		}
+		w.expect(waits.ID, status, "")
+		if slept != wait {
+			t.Errorf("POSTs being paused for %v, the sweep waited for %v, want %v", rest, slept, wait)
+		}
+	}
+}
+
+// The two pauses know nothing of each other.
+func TestPausesAreApart(t *testing.T) {
+	for _, kind := range []task.Calls{task.Reads, task.Posts} {
+		w := newWorld(t)
+		runs := w.submit()
+		w.generated(0)
+		w.Sim.SetKnobs(fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}))
+		waits := w.submit()
+		w.Clock.Add(2 * time.Minute)
+		if err := w.Rows.Pause(t.Context(), kind, w.Now().Add(5*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		w.sweep(0)
+		if kind == task.Reads {
+			w.expect(runs.ID, task.Generating, "")
+			w.expect(waits.ID, task.Generating, "")
+		} else {
+			w.expect(runs.ID, task.Storing, "")
+			w.expect(waits.ID, task.Waiting, "")
+		}
+	}
+}
+
+// A wake reads no record while a 429 pauses that, and has not claimed it then: the
+// next wake may.
+func TestWakeWhileReadsArePaused(t *testing.T) {
+	w := newWorld(t)
+	got, _ := w.storing()
+	before := w.task(got.ID)
+	reads := w.reads(0)
+	w.Clock.Add(before.DueAt.Sub(w.Now()))
+	if err := w.Rows.Pause(t.Context(), task.Reads, w.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	w.sweep(0)
+	after := w.task(got.ID)
+	if w.reads(0) != reads || !after.ReadAt.Equal(before.ReadAt) || after.Tries != before.Tries+1 {
+		t.Errorf("%d reads; read at %v, before %v; %d tries", w.reads(0)-reads, after.ReadAt, before.ReadAt, after.Tries)
+	}
+	w.sweep(after.DueAt.Sub(w.Now()))
+	if after := w.task(got.ID); w.reads(0) != reads+1 || !after.ReadAt.Equal(w.Now()) {
+		t.Errorf("after the pause: %d reads, read at %v", w.reads(0)-reads, after.ReadAt)
 	}
 }
 

@@ -1,6 +1,10 @@
 package task
 
-import "time"
+import (
+	"fmt"
+	"hash/fnv"
+	"time"
+)
 
 // Accepted is the attempt's own answer: the provider took it, under this id.
 // An answer for an attempt that is not the current one changes nothing.
@@ -71,6 +75,10 @@ type Refusal struct {
 	RetryAfter time.Duration // the provider's wish; 0: none
 }
 
+// passing are the refusals that time alone ends: the task waits for as long as it
+// may, however often it is refused. Of all others it bears maxRefusals.
+var passing = map[Code]bool{CodeRateLimited: true, CodePaused: true, CodeProviderUnavailable: true}
+
 // Refused is the attempt's own answer: it was certainly not accepted.
 func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) error {
 	now = stamp(now)
@@ -78,7 +86,9 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 		return nil
 	}
 	t.setCharge(ChargeNone)
-	t.Refusals++
+	if !passing[refusal.Code] {
+		t.Refusals++
+	}
 	if t.FirstRefusal.IsZero() {
 		t.FirstRefusal = now
 	}
@@ -97,9 +107,30 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 	case refusal.RetryAfter > 0:
 		t.due(now.Add(refusal.RetryAfter))
 	default:
-		t.due(now.Add(backoff(time.Minute, time.Hour, t.Refusals)))
+		t.due(now.Add(t.backOff(now)))
 	}
 	return nil
+}
+
+// backOff returns how long a refused attempt waits for the next: anything up to as
+// long as the task has been refused already, so that a thousand tasks which were
+// refused together do not come back together.
+func (t *Task) backOff(now time.Time) time.Duration {
+	most := min(max(now.Sub(t.FirstRefusal), leastBackOff), mostBackOff)
+	return time.Duration(t.chance() * float64(most)).Truncate(time.Millisecond) // as rows keep times
+}
+
+// chance returns a number in [0, 1) that looks random, and is the same each time
+// for one attempt of one task.
+func (t *Task) chance() float64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s#%d", t.ID, t.Attempt)
+	// The last letters hashed hardly reach the high bits of FNV. This spreads them.
+	x := h.Sum64()
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	return float64(x>>11) / (1 << 53)
 }
 
 // backoff doubles from least with each try, from 1, up to most.

@@ -2,6 +2,7 @@ package task
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -99,7 +100,6 @@ func TestRefusedForNow(t *testing.T) {
 	}{
 		"a new key":                    {Refusal{Code: CodeProviderUnauthorized, Again: Now}, 0},
 		"a new key, Retry-After apart": {Refusal{Code: CodeProviderUnauthorized, Again: Now, RetryAfter: time.Hour}, 0},
-		"never connected":              {Refusal{Code: CodeProviderUnavailable, Again: Later}, time.Minute},
 		"Retry-After":                  {Refusal{Code: CodeRateLimited, Again: Later, RetryAfter: 3600 * time.Second}, time.Hour},
 		"Retry-After past the end":     {Refusal{Code: CodePaused, Again: Later, RetryAfter: 7 * 24 * time.Hour}, 6 * time.Hour},
 	} {
@@ -115,15 +115,78 @@ func TestRefusedForNow(t *testing.T) {
 	}
 }
 
+// Full jitter: of tasks that are refused together, as many come back in each part of
+// the time. That grows with the time they have been refused for, up to two minutes.
 func TestRefusalsWithoutRetryAfterBackOff(t *testing.T) {
-	h := begin(t)
-	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-		h.refused(Refusal{Code: CodeRateLimited, Again: Later})
-		equal(t, "pause", h.DueAt.Sub(h.now), want*time.Minute)
-		equal(t, "refusals", h.Refusals, i+1)
-		equal(t, "deadline", h.Deadline, start.Add(6*time.Hour))
-		h.now = h.DueAt
-		h.resubmit()
+	for refusedFor, most := range map[time.Duration]time.Duration{
+		0: 10 * time.Second, 9 * time.Second: 10 * time.Second, 70 * time.Second: 70 * time.Second,
+		2 * time.Minute: 2 * time.Minute, 5 * time.Hour: 2 * time.Minute,
+	} {
+		const tasks = 4000
+		var parts [4]int
+		for n := range tasks {
+			h := begin(t, func(d *Draft) { d.IdempotencyKey = fmt.Sprint("key ", n) })
+			if refusedFor > 0 {
+				h.refused(Refusal{Code: CodeRateLimited, Again: Later}).after(refusedFor).resubmit()
+			}
+			h.refused(Refusal{Code: CodeRateLimited, Again: Later})
+			wait := h.DueAt.Sub(h.now)
+			if wait < 0 || wait >= most {
+				t.Fatalf("refused for %v: it waits %v, want less than %v", refusedFor, wait, most)
+			}
+			parts[4*wait/most]++
+			if n < 10 {
+				again := begin(t, func(d *Draft) { d.IdempotencyKey = fmt.Sprint("key ", n) })
+				if refusedFor > 0 {
+					again.refused(Refusal{Code: CodeRateLimited, Again: Later}).after(refusedFor).resubmit()
+				}
+				equal(t, "the same refusal once more: due", again.refused(Refusal{Code: CodeRateLimited, Again: Later}).DueAt, h.DueAt)
+			}
+		}
+		for part, n := range parts {
+			if n < tasks/4*9/10 || n > tasks/4*11/10 {
+				t.Errorf("refused for %v: %d of %d wait in quarter %d of %v", refusedFor, n, tasks, part+1, most)
+			}
+		}
+	}
+}
+
+// Each refusal of one task waits by a chance of its own.
+func TestBackOffDiffersByAttempt(t *testing.T) {
+	h := begin(t).refused(Refusal{Code: CodePaused, Again: Later}).after(time.Hour)
+	seen := map[time.Duration]bool{}
+	for range 20 {
+		h.resubmit().refused(Refusal{Code: CodePaused, Again: Later})
+		seen[h.DueAt.Sub(h.now)] = true
+	}
+	if len(seen) < 20 {
+		t.Errorf("%d different waits in 20 refusals", len(seen))
+	}
+}
+
+// What passes ends by time, never by count.
+func TestPassingRefusalsAreNotCounted(t *testing.T) {
+	for code, passes := range map[Code]bool{
+		CodeRateLimited: true, CodePaused: true, CodeProviderUnavailable: true,
+		CodeProviderUnauthorized: false, CodeProviderRejected: false,
+	} {
+		h := begin(t)
+		for n := 0; n < 300 && h.Status == Submitting; n++ {
+			h.refused(Refusal{Code: code, Again: Later})
+			if h.after(time.Minute); h.Status == Waiting {
+				h.resubmit()
+			}
+		}
+		if passes {
+			equal(t, string(code)+": attempts in 5 hours", h.Attempt, 301)
+			equal(t, string(code)+": counted", h.Refusals, 0)
+			h.at(6 * time.Hour).refused(Refusal{Code: code, Again: Later})
+		}
+		equal(t, string(code)+": status", h.Status, Failed)
+		equal(t, string(code)+": failure", h.Failure, code)
+		if !passes {
+			equal(t, string(code)+": attempts", h.Attempt, 10)
+		}
 	}
 }
 
@@ -133,11 +196,15 @@ func TestTheTenthRefusalInARowIsTheLast(t *testing.T) {
 		h.refused(Refusal{Code: CodeProviderUnauthorized, Again: Now})
 		equal(t, "status", h.Status, Waiting)
 		h.after(time.Second).resubmit()
+		h.refused(Refusal{Code: CodeRateLimited, Again: Later}) // does not count
+		equal(t, "status", h.Status, Waiting)
+		h.after(time.Second).resubmit()
 	}
-	h.refused(Refusal{Code: CodeProviderUnavailable, Again: Later})
+	equal(t, "refusals", h.Refusals, 9)
+	h.refused(Refusal{Code: CodeProviderUnauthorized, Again: Now})
 	equal(t, "status", h.Status, Failed)
-	equal(t, "failure", h.Failure, CodeProviderUnavailable)
-	equal(t, "attempts", h.Attempt, 10)
+	equal(t, "failure", h.Failure, CodeProviderUnauthorized)
+	equal(t, "attempts", h.Attempt, 19)
 	equal(t, "refund", h.Refund, 1)
 }
 
@@ -159,11 +226,11 @@ func TestRefusalsEnd6HoursAfterTheFirstInARow(t *testing.T) {
 }
 
 func TestAnAcceptedAttemptEndsTheRowOfRefusals(t *testing.T) {
-	h := in(t, Waiting).after(time.Minute).resubmit().after(time.Second).accepted("p1")
+	h := begin(t).refused(Refusal{Code: CodeProviderUnauthorized, Again: Now}).resubmit().after(time.Second).accepted("p1")
 	equal(t, "refusals", h.Refusals, 0)
 	equal(t, "first refusal", h.FirstRefusal, time.Time{})
 	h.after(5 * time.Hour).read(broken)
-	h.after(time.Minute).resubmit().refused(Refusal{Code: CodePaused, Again: Later})
+	h.after(time.Minute).resubmit().refused(Refusal{Code: CodeProviderUnauthorized, Again: Now})
 	equal(t, "refusals", h.Refusals, 1)
 	equal(t, "deadline", h.Deadline, h.now.Add(6*time.Hour))
 }
@@ -205,7 +272,7 @@ func TestNotPostedLeavesARowOfRefusalsItsDeadline(t *testing.T) {
 	h := in(t, Waiting)
 	first := h.now
 	h.after(time.Hour).resubmit().notPosted()
-	equal(t, "refusals", h.Refusals, 1)
+	equal(t, "first refusal", h.FirstRefusal, first)
 	equal(t, "deadline", h.Deadline, first.Add(6*time.Hour))
 	h.now = h.Deadline
 	h.expire()

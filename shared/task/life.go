@@ -18,7 +18,9 @@ const (
 	lastWakeWindow    = 6 * time.Minute  // longer than a consumer's run
 	eraseAfter        = 16 * time.Minute // longer than any function lives
 	retryGeneration   = 60 * time.Second // before another generation, and before a short record is read again
-	maxRefusals       = 10
+	maxRefusals       = 10               // of those in a row that are not passing
+	leastBackOff      = 10 * time.Second // back-off reaches so far at first,
+	mostBackOff       = 2 * time.Minute  // and so far at most
 )
 
 // Rules are the settings that a task's life depends on.

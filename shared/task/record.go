@@ -181,6 +181,9 @@ func (t *Task) claim(now time.Time) Claim {
 	return Claim{Attempt: t.Attempt, ProviderID: t.recordID(), At: now}
 }
 
+// Waive takes back a claim by which nothing is read: before is what ReadAt was.
+func (t *Task) Waive(before time.Time) { t.ReadAt = before }
+
 // State says what a record says. The zero State is a record that could not
 // be read.
 type State int

@@ -56,17 +56,38 @@ type Store interface {
 	// Balance gives what stands, consistently, or a zero one.
 	Balance(ctx context.Context) (Balance, error)
 
-	// Pause asks all sweeps to read no records before until.
-	Pause(ctx context.Context, until time.Time) error
+	// Pause asks all sweeps to make no calls of a kind before until. The last
+	// time counts; the other kind keeps its own.
+	Pause(ctx context.Context, kind Calls, until time.Time) error
 
-	// Paused gives the time that Pause was last called with, or zero.
-	Paused(ctx context.Context) (time.Time, error)
+	// Paused returns for each kind the time that Pause was last called with, or zero.
+	Paused(ctx context.Context) (Pauses, error)
 
 	// Time keeps a timing, in the place of what was in its slot.
 	Time(ctx context.Context, x Timing) error
 
 	// Timings gives the seconds that Time has kept, by kind, in no order.
 	Timings(ctx context.Context) (map[string][]int, error)
+}
+
+// Calls is a kind of calls to the provider, which has its own limit for each.
+type Calls string
+
+// The kinds of calls that sweeps pause.
+const (
+	Reads Calls = "reads" // of records
+	Posts Calls = "posts" // of orders that wait
+)
+
+// Pauses are the times before which sweeps make no calls. Zero: no pause.
+type Pauses struct{ Reads, Posts time.Time }
+
+// Of returns the time of one kind, to be read or set.
+func (p *Pauses) Of(kind Calls) *time.Time {
+	if kind == Posts {
+		return &p.Posts
+	}
+	return &p.Reads
 }
 
 // updateTries bounds how often Update starts again from a fresh copy. Each

@@ -91,7 +91,7 @@ type Task struct {
 	SubmitBy    time.Time `json:"submitBy,omitzero"`
 	ProviderID  string    `json:"providerId,omitempty"` // of the current attempt
 
-	Refusals     int       `json:"refusals,omitempty"` // in a row
+	Refusals     int       `json:"refusals,omitempty"` // in a row, without those that time alone ends
 	FirstRefusal time.Time `json:"firstRefusal,omitzero"`
 	Setback      Code      `json:"setback,omitempty"` // why it is, or was last, Waiting
 

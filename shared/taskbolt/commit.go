@@ -37,21 +37,29 @@ func (c *committer) commit(do func(*bbolt.Tx) error) error {
 	return <-w.done
 }
 
-// run commits until nothing is waiting.
+// run commits until nothing is waiting. It has ended, as far as others can see,
+// before it answers the last: a write that comes after that answer begins a run
+// of its own, in its own goroutine's world (a bubble of testing/synctest, say).
 func (c *committer) run() {
-	for {
-		c.mu.Lock()
-		group := c.waiting
-		c.waiting, c.running = nil, len(group) > 0
-		c.mu.Unlock()
-		if len(group) == 0 {
-			return
-		}
-		c.together(group)
+	group, more := c.next()
+	for more {
+		answer := c.together(group)
+		group, more = c.next()
+		answer()
 	}
 }
 
-func (c *committer) together(group []write) {
+// next takes the writes that wait. If there are none the run has ended.
+func (c *committer) next() (group []write, more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	group, c.waiting = c.waiting, nil
+	c.running = len(group) > 0
+	return group, c.running
+}
+
+// together commits a group, and returns what tells each of it how that went.
+func (c *committer) together(group []write) (answer func()) {
 	var fault error // of one of the group, not of the disk
 	err := c.update(func(tx *bbolt.Tx) error {
 		for _, w := range group {
@@ -61,10 +69,15 @@ func (c *committer) together(group []write) {
 		}
 		return nil
 	})
-	for _, w := range group {
-		if fault != nil { // the others are not to suffer from it: each on its own
-			err = c.update(w.do)
+	results := make([]error, len(group))
+	for i, w := range group {
+		if results[i] = err; fault != nil { // the others are not to suffer from it: each on its own
+			results[i] = c.update(w.do)
 		}
-		w.done <- err
+	}
+	return func() {
+		for i, w := range group {
+			w.done <- results[i]
+		}
 	}
 }

@@ -36,7 +36,7 @@ func soundFile(t *testing.T) []byte {
 	for n := range 12 {
 		working(t, s, fmt.Sprint("working ", n), 3)
 	}
-	if err := errors.Join(s.Pause(t.Context(), start), s.Close()); err != nil {
+	if err := errors.Join(s.Pause(t.Context(), task.Reads, start), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(path)

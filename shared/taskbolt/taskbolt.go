@@ -28,7 +28,7 @@ var (
 	bucketDue     = []byte("due")     // time, id -> nothing
 	bucketUsed    = []byte("used")    // owner and day -> images
 	bucketStream  = []byte("stream")  // work -> bucket of sequence -> id
-	bucketPause   = []byte("pause")   // until
+	bucketPause   = []byte("pause")   // kind of calls -> until
 	bucketBalance = []byte("balance") // the last
 	bucketTimings = []byte("timings") // kind#slot -> seconds
 )
@@ -165,24 +165,27 @@ func (s *Store) Used(ctx context.Context, owner, day string) (used int, err erro
 	return used, err
 }
 
-var pauseKey = []byte("until")
+// pauseKeys are where the pauses stand.
+var pauseKeys = map[task.Calls][]byte{task.Reads: []byte("until"), task.Posts: []byte("postsUntil")}
 
 // Pause implements task.Store.
-func (s *Store) Pause(ctx context.Context, until time.Time) error {
+func (s *Store) Pause(ctx context.Context, kind task.Calls, until time.Time) error {
 	return s.write(ctx, func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketPause).Put(pauseKey, big(until.UnixMilli()))
+		return tx.Bucket(bucketPause).Put(pauseKeys[kind], big(until.UnixMilli()))
 	})
 }
 
 // Paused implements task.Store.
-func (s *Store) Paused(ctx context.Context) (until time.Time, err error) {
+func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
-		if b := tx.Bucket(bucketPause).Get(pauseKey); b != nil {
-			until = time.UnixMilli(number(b)).UTC()
+		for kind, key := range pauseKeys {
+			if b := tx.Bucket(bucketPause).Get(key); b != nil {
+				*p.Of(kind) = time.UnixMilli(number(b)).UTC()
+			}
 		}
 		return nil
 	})
-	return until, err
+	return p, err
 }
 
 // get reads a row; nil if there is none.

@@ -25,16 +25,17 @@ const (
 	attrDueAt     = "dueAt"
 	attrCreatedAt = "createdAt"
 
-	attrDue     = "due"       // isDue, or absent
-	attrList    = "list"      // owner and target, or absent
-	attrExpires = "expiresAt" // seconds since 1970
-	attrUsed    = "used"
-	attrUntil   = "until" // milliseconds since 1970
-	attrCredits = "credits"
-	attrAsOf    = "asOf" // milliseconds since 1970
-	attrLevel   = "level"
-	attrSince   = "since" // milliseconds since 1970
-	attrUnsure  = "unsure"
+	attrDue        = "due"       // isDue, or absent
+	attrList       = "list"      // owner and target, or absent
+	attrExpires    = "expiresAt" // seconds since 1970
+	attrUsed       = "used"
+	attrUntil      = "until"      // milliseconds since 1970
+	attrPostsUntil = "postsUntil" // milliseconds since 1970
+	attrCredits    = "credits"
+	attrAsOf       = "asOf" // milliseconds since 1970
+	attrLevel      = "level"
+	attrSince      = "since" // milliseconds since 1970
+	attrUnsure     = "unsure"
 
 	isDue = "due" // the index's one partition
 )

@@ -6,7 +6,7 @@
 //	             list       owner and target: the index of lists, by createdAt
 //	             due        while dueAt is set: the index of due tasks, by dueAt
 //	QUOTA#…      used       images of an owner's day
-//	PAUSE        until
+//	PAUSE        until, postsUntil: of reads, of POSTs
 //	TIMINGS      kind#slot  seconds that a task of the kind took
 //	BALANCE      credits, asOf, level: what the last check found
 //
@@ -17,6 +17,7 @@ package taskdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strconv"
@@ -188,21 +189,38 @@ func (s *Store) Used(ctx context.Context, owner, day string) (int, error) {
 
 const pauseID = "PAUSE"
 
+// pauseAttrs are the attributes of the pauses.
+var pauseAttrs = map[task.Calls]string{task.Reads: attrUntil, task.Posts: attrPostsUntil}
+
 // Pause implements task.Store.
-func (s *Store) Pause(ctx context.Context, until time.Time) error {
-	row := key(pauseID)
-	row[attrUntil] = number(until.UnixMilli())
-	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: s.table, Item: row})
+func (s *Store) Pause(ctx context.Context, kind task.Calls, until time.Time) error {
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: s.table, Key: key(pauseID),
+		UpdateExpression:          aws.String("SET #until = :until"),
+		ExpressionAttributeNames:  map[string]string{"#until": pauseAttrs[kind]},
+		ExpressionAttributeValues: item{":until": number(until.UnixMilli())},
+	})
 	return translate("pause", err)
 }
 
 // Paused implements task.Store.
-func (s *Store) Paused(ctx context.Context) (time.Time, error) {
-	until, err := s.number(ctx, pauseID, attrUntil)
-	if err != nil || until == 0 {
-		return time.Time{}, err
+func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
+	row, err := s.read(ctx, pauseID)
+	if err != nil {
+		return task.Pauses{}, err
 	}
-	return time.UnixMilli(until).UTC(), nil
+	for kind, name := range pauseAttrs {
+		text := numberOf(row, name)
+		if text == "" {
+			continue
+		}
+		until, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return task.Pauses{}, fmt.Errorf("taskdb: row %s: %w", pauseID, err)
+		}
+		*p.Of(kind) = time.UnixMilli(until).UTC()
+	}
+	return p, nil
 }
 
 // number reads one number of a row; 0 if there is none.

@@ -123,8 +123,8 @@ func (s *Store) Used(ctx context.Context, owner, day string) (int, error) {
 	return around(s, "used", nil, func() (int, error) { return s.Store.Used(ctx, owner, day) })
 }
 
-func (s *Store) Paused(ctx context.Context) (time.Time, error) {
-	return around(s, "paused", nil, func() (time.Time, error) { return s.Store.Paused(ctx) })
+func (s *Store) Paused(ctx context.Context) (task.Pauses, error) {
+	return around(s, "paused", nil, func() (task.Pauses, error) { return s.Store.Paused(ctx) })
 }
 
 func (s *Store) Balance(ctx context.Context) (task.Balance, error) {

@@ -6,6 +6,7 @@ package lifecycletest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -79,7 +80,8 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *World {
 	log := slog.New(slog.NewJSONHandler(w.Logged, nil))
 	w.Service = lifecycle.New(w.Settings, w.Rows, config.NewSecrets(w.Secret.read, w.Clock.Now), w.Bucket, nanobanana.NewHTTPClient(), log)
 	w.Service.Now = w.Clock.Now
-	w.Service.Rate = nil
+	w.Service.Rate, w.Service.Posts = nil, nil
+	w.Service.Sleep = func(context.Context, time.Duration) error { return errTestsClock }
 	w.Ingester = lifecycle.NewIngester(w.Settings, w.Rows, w.Bucket, picture.Open, log)
 	w.Ingester.Now = w.Clock.Now
 	w.Ingester.Dir = t.TempDir()
@@ -129,6 +131,9 @@ func (w *World) Generated(t testing.TB, n int) (got nanobananatest.Task) {
 	})
 	return got
 }
+
+// errTestsClock ends a wait: a test's clock stands still until the test moves it.
+var errTestsClock = errors.New("the clock stands still")
 
 // Prompt is what Ordered asks for.
 const Prompt = "a lighthouse"

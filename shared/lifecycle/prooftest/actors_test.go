@@ -77,7 +77,7 @@ func (w *world) checkAnswers(a *actor) {
 
 // sweep is functions/sweep.
 func (w *world) sweep() {
-	w.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) {
+	w.start("sweep", 90*time.Second, func(ctx context.Context, a *actor) {
 		_, _ = a.process.service.Sweep(ctx) // its error is the index's, which the weather made
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -160,6 +160,11 @@ func (w *world) checkWrite(by *actor, old, new *task.Task) {
 	if new.Refusals > 10 {
 		w.violate("bounded tries", "%s was refused %d times in a row", id, new.Refusals)
 	}
+	refused := new.Status == task.Waiting && !new.FirstRefusal.IsZero()
+	if left := new.Deadline.Sub(new.FirstRefusal); refused && left > 6*time.Hour {
+		w.violate("bounded tries", "%s may wait %v from its first refusal on", id, left)
+	}
+	w.count("waited in vain", old.Status == task.Waiting && new.Status == task.Failed && new.Failure == old.Setback)
 	w.count("DELETE", new.Deleted() && !old.Deleted())
 	w.count("given up", old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero())
 	w.count("woken a last time", !old.LastWake && new.LastWake)

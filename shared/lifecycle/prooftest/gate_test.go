@@ -122,13 +122,13 @@ func (g gate) atOnce(do func() error) error {
 	return do()
 }
 
-func (g gate) Pause(ctx context.Context, until time.Time) error {
-	return g.atOnce(func() error { return g.Store.Pause(ctx, until) })
+func (g gate) Pause(ctx context.Context, kind task.Calls, until time.Time) error {
+	return g.atOnce(func() error { return g.Store.Pause(ctx, kind, until) })
 }
 
-func (g gate) Paused(ctx context.Context) (until time.Time, err error) {
-	err = g.atOnce(func() (err error) { until, err = g.Store.Paused(ctx); return err })
-	return until, err
+func (g gate) Paused(ctx context.Context) (p task.Pauses, err error) {
+	err = g.atOnce(func() (err error) { p, err = g.Store.Paused(ctx); return err })
+	return p, err
 }
 
 func (g gate) Time(ctx context.Context, x task.Timing) error {

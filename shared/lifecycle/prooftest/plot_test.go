@@ -235,10 +235,11 @@ func (w *world) overtake(s step) {
 // besiege has every POST refused for as long as a task bears it.
 func (w *world) besiege(s step) {
 	w.place(s.A, 0)
-	for range 12 {
+	for range 7 {
 		w.weather.answer = []string{"455", "429", "not connected"}[s.B%3]
 		w.runAll()
-		w.nextSweeps(1)
+		w.later(time.Hour)
+		w.sweep()
 	}
 	w.weather.answer = ""
 }

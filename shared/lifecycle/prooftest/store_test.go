@@ -24,7 +24,7 @@ type memory struct {
 	mu      sync.Mutex // guards what follows
 	rows    map[string]row
 	used    map[[2]string]int // by owner and day
-	until   time.Time
+	pauses  task.Pauses
 	balance task.Balance
 	timings map[string]map[int]int
 }
@@ -243,23 +243,23 @@ func (s *memory) Balance(ctx context.Context) (task.Balance, error) {
 	return s.balance, nil
 }
 
-func (s *memory) Pause(ctx context.Context, until time.Time) error {
+func (s *memory) Pause(ctx context.Context, kind task.Calls, until time.Time) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	s.until = until
+	*s.pauses.Of(kind) = until
 	return nil
 }
 
-func (s *memory) Paused(ctx context.Context) (time.Time, error) {
+func (s *memory) Paused(ctx context.Context) (task.Pauses, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
-		return time.Time{}, err
+		return task.Pauses{}, err
 	}
 	defer leave()
-	return s.until, nil
+	return s.pauses, nil
 }
 
 func (s *memory) Time(ctx context.Context, x task.Timing) error {

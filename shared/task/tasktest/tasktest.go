@@ -154,16 +154,25 @@ func used(t *testing.T, s task.Store, owner string, want int) {
 	}
 }
 
+// testPause pauses reads and POSTs: neither knows of the other, and the last word counts.
 func testPause(t *testing.T, h Harness) {
-	if until, err := h.Store.Paused(t.Context()); !until.IsZero() || err != nil {
-		t.Errorf("at first: %v, %v", until, err)
-	}
-	for _, until := range []time.Time{start, start.Add(time.Minute), start.Add(time.Second)} {
-		if err := h.Store.Pause(t.Context(), until); err != nil {
-			t.Fatal(err)
+	var want task.Pauses
+	paused := func() {
+		t.Helper()
+		got, err := h.Store.Paused(t.Context())
+		if !got.Reads.Equal(want.Reads) || !got.Posts.Equal(want.Posts) || err != nil {
+			t.Errorf("paused until %v, %v; want %v", got, err, want)
 		}
-		if got, err := h.Store.Paused(t.Context()); !got.Equal(until) || err != nil {
-			t.Errorf("paused until %v, %v; want %v", got, err, until)
+	}
+	paused()
+	for _, until := range []time.Time{start, start.Add(time.Minute), start.Add(time.Second)} {
+		for n, kind := range []task.Calls{task.Posts, task.Reads} {
+			until := until.Add(time.Duration(n) * time.Hour)
+			if err := h.Store.Pause(t.Context(), kind, until); err != nil {
+				t.Fatal(err)
+			}
+			*want.Of(kind) = until
+			paused()
 		}
 	}
 	for id, err := range h.Store.Due(t.Context(), start.Add(1000*time.Hour)) {
@@ -228,7 +237,7 @@ func testCanceled(t *testing.T, h Harness) {
 	}
 	for name, err := range map[string]error{
 		"create": createErr, "put": putErr, "task": taskErr, "tasks": tasksErr, "list": listErr,
-		"used": usedErr, "paused": pausedErr, "due": dueErr, "pause": h.Store.Pause(ctx, start),
+		"used": usedErr, "paused": pausedErr, "due": dueErr, "pause": h.Store.Pause(ctx, task.Posts, start),
 		"balance": balanceErr, "setBalance": h.Store.SetBalance(ctx, task.Balance{AsOf: start}),
 	} {
 		if !errors.Is(err, context.Canceled) {

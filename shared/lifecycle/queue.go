@@ -1,0 +1,78 @@
+package lifecycle
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// queue holds ids of tasks, sorted by time. It keeps no rows, which may be large and
+// change meanwhile.
+type queue struct {
+	mu     sync.Mutex // guards what follows
+	change *sync.Cond
+	all    []queued
+	closed bool
+}
+
+type queued struct {
+	id string
+	at time.Time
+}
+
+func newQueue() *queue {
+	q := &queue{}
+	q.change = sync.NewCond(&q.mu)
+	return q
+}
+
+// add puts an id behind those of its time and earlier.
+func (q *queue) add(id string, at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(q.all, at, func(x queued, at time.Time) int {
+		if x.at.After(at) {
+			return 1
+		}
+		return -1
+	})
+	q.all = slices.Insert(q.all, i, queued{id, at})
+	q.change.Signal()
+}
+
+// close tells those who wait that no more ids come.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.change.Broadcast()
+}
+
+// wait waits for an id. It returns false if there is none and no more come.
+func (q *queue) wait() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.all) == 0 && !q.closed {
+		q.change.Wait()
+	}
+	return len(q.all) > 0
+}
+
+// some reports whether there is an id.
+func (q *queue) some() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.all) > 0
+}
+
+// take takes the first id. It returns false if there is none at the moment.
+func (q *queue) take() (id string, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.all) == 0 {
+		return "", false
+	}
+	id = q.all[0].id
+	q.all = q.all[1:]
+	return id, true
+}
