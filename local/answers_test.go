@@ -60,6 +60,9 @@ var world = map[string]answers{
 		record: `{"taskId":"ID","successFlag":1,"paramJson":"{\"prompt\":\"a respelt ? prompt\",\"callBackUrl\":\"ADDRESS\"}","response":{"resultImageUrl":"LINK"}}`,
 		ends:   task.Succeeded, stored: 1},
 
+	"a prompt rewritten": {record: `{"taskId":"ID","successFlag":1,"paramJson":"{\"prompt\":\"a much better prompt\"}","response":{"resultImageUrl":"LINK"}}`,
+		ends: task.Succeeded, stored: 1},
+
 	"no link in the record": {callback: tellsLink, record: `{"successFlag":1,"response":null}`, ends: task.Succeeded, stored: 1, error: unusable},
 	"no link at all":        {record: `{"successFlag":1,"response":null}`, error: unusable},
 	"a link without scheme": {record: `{"successFlag":1,"response":{"resultImageUrl":"//HOST/pictures/ID.png"}}`, ends: task.Succeeded, stored: 1},
