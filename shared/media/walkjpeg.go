@@ -62,45 +62,46 @@ func (w *walk) jpeg() error {
 	}
 	for profiles := 0; ; {
 		marker, err := w.marker()
-		if err == io.EOF && w.Begun {
+		switch {
+		case err == io.EOF && w.Begun:
 			w.Flaw = "a JPEG without its end"
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
-		}
-		if marker == jpegEOI {
-			if !w.Begun {
-				return errors.New("a JPEG without pixels")
-			}
+		case marker == jpegEOI && !w.Begun:
+			return errors.New("a JPEG without pixels")
+		case marker == jpegEOI:
 			return nil
 		}
-		head, err := w.take(2)
-		if err != nil {
-			return err
-		}
-		size := int64(binary.BigEndian.Uint16(head)) - 2
-		if size < 0 || marker == jpegSOI || marker == jpegSOS && w.JPEG.Marker == 0 {
-			return errors.New("a JPEG out of order")
-		}
-		switch {
-		case isFrame(marker) && w.JPEG.Marker == 0:
-			err = w.frame(marker, size)
-		case marker == jpegSOS:
-			err = w.scan(size)
-		case marker == jpegAPP1 && !w.Begun && w.Orientation == 0:
-			err = w.exif(size)
-		case marker == jpegAPP2 && !w.Begun:
-			profiles, err = w.profile(size, profiles)
-		case marker == jpegAPP14 && !w.JPEG.Adobe:
-			err = w.adobe(size)
-		default:
-			err = w.skip(size)
-		}
-		if err != nil {
+		if profiles, err = w.segment(marker, profiles); err != nil {
 			return err
 		}
 	}
+}
+
+// segment walks through the segment after a marker. It returns how many parts of
+// a profile have been seen by then.
+func (w *walk) segment(marker byte, profiles int) (int, error) {
+	head, err := w.take(2)
+	if err != nil {
+		return profiles, err
+	}
+	size := int64(binary.BigEndian.Uint16(head)) - 2
+	switch {
+	case size < 0, marker == jpegSOI, marker == jpegSOS && w.JPEG.Marker == 0:
+		return profiles, errors.New("a JPEG out of order")
+	case isFrame(marker) && w.JPEG.Marker == 0:
+		return profiles, w.frame(marker, size)
+	case marker == jpegSOS:
+		return profiles, w.scan(size)
+	case marker == jpegAPP1 && !w.Begun && w.Orientation == 0:
+		return profiles, w.exif(size)
+	case marker == jpegAPP2 && !w.Begun:
+		return w.profile(size, profiles)
+	case marker == jpegAPP14 && !w.JPEG.Adobe:
+		return profiles, w.adobe(size)
+	}
+	return profiles, w.skip(size)
 }
 
 // frame reads the frame header.

@@ -176,35 +176,19 @@ func (c *collector) keep(link string) {
 }
 
 // guess gathers the links under names that mention a result, or that stand within such a name,
-// which is less sure. A guess is surer where it names a picture's file.
+// which is less sure.
 func (c *collector) guess(n *node, key string, within int) {
-	if n = n.open(); n == nil {
-		return
-	}
+	n = n.open()
 	rank := hint(key)
-	switch n.kind {
-	case isText:
-		rank = min(rank, within)
-		c.inline = c.inline || isInline(n.text, rank < unhinted)
-		if rank >= unhinted {
-			return
-		}
-		for _, piece := range split(n.text, false) {
-			if link := c.link(piece, plainPath(piece)); link != "" && !c.echoed[target(link)] {
-				if !isPicture(link) {
-					rank++
-				}
-				c.guesses = append(c.guesses, guess{link, rank})
-			}
-		}
-	case isList:
+	switch {
+	case n == nil, c.foreign(n):
+	case n.kind == isText:
+		c.guessText(n.text, min(rank, within))
+	case n.kind == isList:
 		for _, m := range n.members {
 			c.guess(m.value, key, within)
 		}
-	case isObject:
-		if c.foreign(n) {
-			return
-		}
+	case n.kind == isObject:
 		if rank < unhinted {
 			within = min(within, rank+len(hints)*2)
 		}
@@ -216,6 +200,24 @@ func (c *collector) guess(n *node, key string, within int) {
 			default:
 				c.guess(m.value, m.key, within)
 			}
+		}
+	}
+}
+
+// guessText gathers the links in a text. A guess is surer if it names a picture's file.
+func (c *collector) guessText(text string, rank int) {
+	c.inline = c.inline || isInline(text, rank < unhinted)
+	if rank >= unhinted {
+		return
+	}
+	for _, piece := range split(text, false) {
+		link := c.link(piece, plainPath(piece))
+		switch {
+		case link == "" || c.echoed[target(link)]:
+		case isPicture(link):
+			c.guesses = append(c.guesses, guess{link, rank})
+		default:
+			c.guesses = append(c.guesses, guess{link, rank + 1})
 		}
 	}
 }

@@ -5,121 +5,6 @@ import (
 	"time"
 )
 
-// Hint is what callbacks said of the current attempt: a wake-up, which counts
-// alone only while the record cannot be read.
-type Hint struct {
-	ProviderID string   `json:"providerId,omitempty"` // the id it named, if any
-	Success    bool     `json:"success,omitempty"`
-	URLs       []string `json:"urls,omitempty"`    // of a success
-	Failure    Code     `json:"failure,omitempty"` // of a failure
-	// Bars says that the callback's code was 400, or its text a policy
-	// refusal: no other generation follows.
-	Bars bool `json:"-"`
-}
-
-// Heard keeps what a callback of an attempt said, and makes the task due at
-// the earliest time its record may be read: woken says that there is such a
-// record, for Claim. A callback for an attempt that is not the current one, or
-// that names another id than the known one, changes nothing.
-func (t *Task) Heard(r Rules, now time.Time, attempt int, h Hint) (woken bool, err error) {
-	now = stamp(now)
-	foreign := t.ProviderID != "" && h.ProviderID != "" && h.ProviderID != t.ProviderID
-	if attempt != t.Attempt || foreign {
-		return false, nil
-	}
-	switch t.Status {
-	case Waiting:
-		if h.Bars && t.ProviderID != "" { // it waits after a failed generation
-			return false, t.fail(r, byPolicy, CodeContentPolicy, now)
-		}
-		return false, nil
-	case Submitting, Unconfirmed:
-		if h.ProviderID == "" && t.Hint == nil {
-			return false, nil // nothing to find its record by
-		}
-	case Generating:
-	case Storing:
-		t.spare(r, &h, t.URLs)
-		return false, nil
-	default:
-		return false, nil
-	}
-	if h.Bars {
-		t.Barred = attempt
-	}
-	if h.Success || h.Failure != "" || h.ProviderID != "" {
-		t.Hint = r.merge(t.Hint, h)
-	}
-	if t.recordID() == "" {
-		return false, nil
-	}
-	t.due(t.earliestRead(r, now))
-	return true, nil
-}
-
-// merge decides between an old hint and a new one.
-func (r Rules) merge(old *Hint, h Hint) *Hint {
-	h.Bars = false // kept in Barred
-	says := func(h *Hint) int {
-		switch {
-		case h.Success && r.trusted(h.URLs):
-			return 3
-		case h.Success:
-			return 2
-		case h.Failure != "":
-			return 1
-		}
-		return 0
-	}
-	if old == nil || says(&h) >= says(old) {
-		if old != nil && h.ProviderID == "" {
-			h.ProviderID = old.ProviderID
-		}
-		return &h
-	}
-	return old
-}
-
-// trusted says whether a result may be fetched on a callback's word alone.
-func (r Rules) trusted(urls []string) bool {
-	return len(urls) > 0 && !slices.ContainsFunc(urls, func(u string) bool { return !r.ResultHosts(u) })
-}
-
-// maxSpares bounds how many links of callbacks a row keeps.
-const maxSpares = 8
-
-// spare keeps the links of a callback that named the task's own provider id,
-// as far as a callback's word is trusted, besides those that are there already:
-// see Standins.
-func (t *Task) spare(r Rules, h *Hint, there []string) {
-	if h == nil || !h.Success || t.ProviderID == "" || h.ProviderID != t.ProviderID {
-		return
-	}
-	for _, u := range h.URLs {
-		if r.ResultHosts(u) && !slices.Contains(there, u) && !slices.Contains(t.Spares, u) {
-			t.Spares = append(t.Spares, u)
-		}
-	}
-	t.Spares = t.Spares[max(0, len(t.Spares)-maxSpares):] // the older a link, the likelier it is dead
-}
-
-// Standins are links that may stand in for one of URLs that still fails after
-// the record was asked for fresh ones.
-func (t *Task) Standins() []string {
-	if t.Reread.IsZero() && !t.LastWake {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(t.Spares), func(u string) bool { return slices.Contains(t.URLs, u) })
-}
-
-// Findable says whether the record that tells of the task can be found: false
-// while only a callback could name its provider id
-// and none has.
-func (t *Task) Findable() bool {
-	return t.Status != Submitting && t.Status != Unconfirmed ||
-		t.Hint != nil && t.Hint.ProviderID != ""
-}
-
 // recordID is the provider id whose record tells of the current attempt.
 func (t *Task) recordID() string {
 	switch {
@@ -261,15 +146,8 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 		return nil
 	}
 	late := !c.At.Before(t.Deadline)
-	// A read claimed before the short record came is not the one after it.
-	last := late || !t.ShortAt.IsZero() && !c.At.Before(t.ShortAt.Add(retryGeneration))
 	if t.ProviderID == "" && rec.Match == Contradicts && rec.State != Unreadable {
-		t.Hint, t.UnreadableSince, t.Doubt = nil, time.Time{}, ""
-		t.due(t.Deadline)
-		if late {
-			return t.expire(r, now)
-		}
-		return nil
+		return t.dropHint(r, now, late)
 	}
 	if rec.Match == Names {
 		t.setCharge(ChargeSure)
@@ -277,22 +155,26 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 	if rec.State == Unstated && rec.doubt() == t.Doubt && t.blind(r, now) {
 		rec.State = Made // it says so again, and nothing else
 	}
-	if doubt := rec.doubt(); rec.State == Unreadable || doubt != "" {
-		if t.Status == Unconfirmed && rec.Match == Names {
-			t.attach(c.ProviderID) // whatever else it says, it is ours
-			t.Generations++
-			if err := t.confirm(r, now); err != nil {
-				return err
-			}
-			late, last = false, false
+	// A read claimed before the short record came is not the one after it.
+	last := late || !t.ShortAt.IsZero() && !c.At.Before(t.ShortAt.Add(retryGeneration))
+	doubt := rec.doubt()
+	switch {
+	case rec.State != Unreadable && doubt == "":
+		return t.learn(r, now, c, rec, late, last)
+	case t.Status == Unconfirmed && rec.Match == Names: // whatever else it says, it is ours
+		t.attachNamed(c.ProviderID)
+		if err := t.confirm(r, now); err != nil {
+			return err
 		}
-		return t.learnNothing(r, now, doubt, late, last)
+		return t.learnNothing(r, now, doubt, false, false)
 	}
+	return t.learnNothing(r, now, doubt, late, last)
+}
+
+// learn applies a record that can be used.
+func (t *Task) learn(r Rules, now time.Time, c Claim, rec Record, late, last bool) error {
 	t.UnreadableSince, t.Doubt = time.Time{}, ""
-	if t.ProviderID == "" {
-		t.attach(c.ProviderID)
-		t.Generations++
-	}
+	t.attachNamed(c.ProviderID)
 	if rec.State == Made {
 		t.see(rec.URLs, rec.Guessed)
 	}
@@ -304,6 +186,24 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 		return t.broke(r, now, rec)
 	}
 	return t.keepReading(r, now, late)
+}
+
+// attachNamed makes id, which a callback named, the task's own if it has none.
+func (t *Task) attachNamed(id string) {
+	if t.ProviderID == "" {
+		t.attach(id)
+		t.Generations++
+	}
+}
+
+// dropHint drops what a callback said of a record that is another task's.
+func (t *Task) dropHint(r Rules, now time.Time, late bool) error {
+	t.Hint, t.UnreadableSince, t.Doubt = nil, time.Time{}, ""
+	t.due(t.Deadline)
+	if late {
+		return t.expire(r, now)
+	}
+	return nil
 }
 
 // relearn applies a wake's read, which looks for fresh links.
@@ -383,23 +283,16 @@ func (t *Task) learnNothing(r Rules, now time.Time, doubt Doubt, late, last bool
 	case !t.blind(r, now) || h == nil && !late:
 		return nil
 	case h != nil && h.Success && r.trusted(h.URLs):
-		t.attachDoubtful()
+		t.attachNamed(h.ProviderID)
 		t.see(h.URLs, false)
 		return t.store(r, byHint, now)
 	case h != nil && h.Failure != "":
-		t.attachDoubtful()
+		t.attachNamed(h.ProviderID)
 		return t.fail(r, byHint, t.cause(h.Failure), now)
 	case late:
 		return t.expire(r, now)
 	}
 	return nil
-}
-
-func (t *Task) attachDoubtful() {
-	if t.ProviderID == "" {
-		t.attach(t.Hint.ProviderID)
-		t.Generations++
-	}
 }
 
 // see adds result URLs, in order and without repeats. Guesses make room for
