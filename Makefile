@@ -10,8 +10,9 @@ local: bin/local ## run everything here, with a simulated provider: http://127.0
 demo: bin/local ## against a running `make local`: make a picture, edit it, print the files (ARGS as given there)
 	bin/local demo $(ARGS)
 
+# Four packages at a time, on two cores too: many wait for sockets and the disk.
 test: ## run every test, with the race detector
-	go test -race -timeout 30m ./...
+	go test -race -p 4 -timeout 30m ./...
 	@test -n "$$AWS_ENDPOINT_URL" || echo "skipped: what needs a stand-in of AWS (DynamoDB, S3, Secrets Manager); make test-aws runs it"
 
 # Without the race detector, under which make test runs a few hundred.
