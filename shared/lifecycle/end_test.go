@@ -71,9 +71,13 @@ func TestNothingEndsInSilence(t *testing.T) {
 		level string
 		says  line
 	}{
-		"a success":          {func(*nanobananatest.Knobs) {}, "", "INFO", line{}},
-		"hours of 429":       {status(429, "slow down"), task.CodeRateLimited, "ERROR", line{}},
-		"a wrong key":        {status(401, "no"), task.CodeProviderUnauthorized, "ERROR", line{ProviderCode: 401}},
+		"a success":    {func(*nanobananatest.Knobs) {}, "", "INFO", line{}},
+		"hours of 429": {status(429, "slow down"), task.CodeRateLimited, "ERROR", line{}},
+		"a wrong key":  {status(401, "no"), task.CodeProviderUnauthorized, "ERROR", line{ProviderCode: 401}},
+		"a wrong key, repeated": {status(401, "no such key: "+nanobananatest.DefaultKey), task.CodeProviderUnauthorized, "ERROR",
+			line{ProviderCode: 401, ProviderWords: "no such key: ..."}},
+		"a failure that repeats the key": {outcome(501, "upstream refused "+nanobananatest.DefaultKey), task.CodeGenerationFailed, "WARN",
+			line{ProviderCode: 501, ProviderWords: "upstream refused ..."}},
 		"a rejected request": {status(422, "a lighthouse is invalid"), task.CodeProviderRejected, "ERROR", line{ProviderCode: 422, ProviderWords: "… is invalid"}},
 		"no credits":         {status(402, "credits insufficient"), task.CodeInsufficientCredits, "INFO", line{ProviderCode: 402}},
 		"an unknown outcome": {fault(nanobananatest.Fault{Kind: nanobananatest.FaultReset}), task.CodeOutcomeUnknown, "ERROR", line{}},

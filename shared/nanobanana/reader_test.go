@@ -313,6 +313,13 @@ func TestWords(t *testing.T) {
 		`key sk-` + strings.Repeat("a1", 30) + ` is bad`:         "key ... is bad",
 		strings.Repeat("多", 300):                                 strings.Repeat("多", 200),
 		`data:image/png;base64,AAAA is no image`:                 "... is no image",
+		`no answer from /v1/callbacks/ch536g9l62h6ainvcjbtij3g2o/1/local.be4s63QoegZB13W9-FwHm7VO07Hlo`: "no answer from ...",
+		`no answer from https%3A%2F%2Fapi.example.com%2Fv1%2Fcallbacks%2Fid`:                            "no answer from ...",
+		`be4s63QoegZB13W9SFwHm7VO07Hlo2GsJRTuh062mSg is no token`:                                       "... is no token",
+		`X-Amz-Signature=4f1c0a9b7d2e expired`:                                                          "... expired",
+		`key sk-1234567890abcd is wrong`:                                                                "key ... is wrong",
+		`gemini-2.5-flash-image-preview is overloaded since 2026-11-28T23:05:35.962Z`:                   "gemini-2.5-flash-image-preview is overloaded since 2026-11-28T23:05:35.962Z",
+		`GENERATE_CONTENT_REQUEST_FAILED in generateContent`:                                            "GENERATE_CONTENT_REQUEST_FAILED in generateContent",
 	} {
 		r := record(t, `{"code":200,"data":{"taskId":"task1","successFlag":3,"errorCode":501,"errorMessage":"`+text+
 			`","paramJson":"{\"prompt\":\"a quiet harbour\"}"}}`)

@@ -9,7 +9,8 @@ import (
 
 // reply is an answer of the provider, or of something in front of it.
 type reply struct {
-	root       *node // nil where the body holds no object
+	root       *node  // nil where the body holds no object
+	key        string // that it was asked with, which it may repeat
 	status     int
 	retryAfter time.Duration
 	read       bool   // the whole body was read
@@ -100,6 +101,7 @@ func (r reply) record(asked, origin string) (Record, error) {
 	if !ok || inline {
 		return Record{}, r.err(OpRecord)
 	}
+	record.Words = words(record.Words, r.key)
 	return record, nil
 }
 
@@ -108,7 +110,7 @@ func (r reply) err(op Op) *Error {
 	texts := r.root.said()
 	e := &Error{
 		Op: op, Code: r.code(), HTTPStatus: r.status, RetryAfter: r.retryAfter, Detail: r.detail,
-		Words: words(strings.Join(texts, " "), ""), Shape: r.shape,
+		Words: words(strings.Join(texts, " "), r.key), Shape: r.shape,
 	}
 	front, known := fronts[r.status]
 	switch {

@@ -59,6 +59,9 @@ func (c *Client) call(ctx context.Context, op Op, key, path string, body []byte)
 	}
 	defer resp.Body.Close()
 	r := reply{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	if len(key) >= leastKey {
+		r.key = key
+	}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
 	var broken net.Error
 	switch {

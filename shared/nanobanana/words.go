@@ -2,6 +2,7 @@ package nanobanana
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -10,6 +11,7 @@ import (
 const (
 	maxText  = 2000 // bytes of a text that are looked at
 	maxWords = 200  // characters of a text that go into the log
+	leastKey = 8    // characters of an API key; less is a word
 )
 
 // texts refines a reason where the provider's text is plain; the first match wins. Policy comes
@@ -117,15 +119,34 @@ func spaced(text string) string {
 }
 
 // addresses are what a text for the log must not hold: URLs with and without a scheme, data URLs,
-// and what is long enough to be a key.
-var addresses = pattern(`[a-z][a-z0-9+.-]*:(\\?/){2}[!-~]*|\bdata:[!-~]*|//[!-~]+|(\b[a-z0-9-]+\.)+[a-z]{2,}(:\d+)?/[!-~]*|[a-z0-9+/=_-]{48,}`)
+// and paths with a callback's token.
+var addresses = pattern(`[a-z][a-z0-9+.-]*:(\\?/){2}[!-~]*|\bdata:[!-~]*|//[!-~]+|(\b[a-z0-9-]+\.)+[a-z]{2,}(:\d+)?/[!-~]*|/v1/(callbacks|images)/[!-~]*`)
+
+// Runs of characters that keys, tokens and signatures are made of, and stretches of them.
+var (
+	keyRuns = pattern(`[a-z0-9+/=_.~%-]{16,}`)
+	mixed   = pattern(`[a-z]+[0-9][a-z0-9]*|[0-9]+[a-z0-9]+`)
+)
+
+// keyLike reports whether a run of such characters may be a key, a token or a signature. A name
+// such as gemini-2.5-flash-image is none: its parts are short, and it is written in one case.
+func keyLike(run string) bool {
+	digits := strings.ContainsAny(run, "0123456789")
+	cases := strings.ToUpper(run) != run && strings.ToLower(run) != run
+	switch {
+	case len(run) >= 48, len(run) >= 32 && cases, digits && cases:
+		return true
+	}
+	return slices.ContainsFunc(mixed().FindAllString(run, -1), func(s string) bool { return len(s) >= 12 })
+}
 
 // words returns a text for the log: one line of at most 200 characters, without links, without
-// the prompt, and without characters that act on a terminal.
-func words(text, prompt string) string {
+// what must stay out of the log (the prompt, or the API key), without anything that looks like a
+// key, and without characters that act on a terminal.
+func words(text, secret string) string {
 	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
-	if prompt = strings.TrimSpace(prompt); prompt != "" {
-		text = strings.ReplaceAll(text, prompt, "...")
+	if secret = strings.TrimSpace(secret); secret != "" {
+		text = strings.ReplaceAll(text, secret, "...")
 	}
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
@@ -134,6 +155,12 @@ func words(text, prompt string) string {
 		return r
 	}, text)
 	text = addresses().ReplaceAllString(text, "...")
+	text = keyRuns().ReplaceAllStringFunc(text, func(run string) string {
+		if keyLike(run) {
+			return "..."
+		}
+		return run
+	})
 	runes := []rune(strings.Join(strings.Fields(text), " "))
 	return string(runes[:min(len(runes), maxWords)])
 }
