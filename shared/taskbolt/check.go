@@ -253,11 +253,11 @@ func (c *checker) freelist(id uint64) error {
 func checkEntry(bucket, key, value []byte) error {
 	sound := true
 	switch string(bucket) {
-	case string(bucketTasks):
+	case string(bucketTasks), string(bucketBalance):
 		sound = json.Valid(value)
 	case string(bucketList), string(bucketDue):
 		sound = len(key) > stampLength
-	case string(bucketUsed), string(bucketTimings):
+	case string(bucketUsed), string(bucketTimings), string(bucketPause):
 		sound = len(value) == numberLength
 	}
 	if !sound {

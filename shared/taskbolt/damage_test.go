@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -251,5 +253,28 @@ func TestDamagedWhileOpen(t *testing.T) {
 				t.Errorf("it was written to, or %v", err)
 			}
 		})
+	}
+}
+
+// A value that the code could not read later is found at the start.
+func TestDamagedValues(t *testing.T) {
+	for _, c := range []struct {
+		bucket     []byte
+		key, value string
+	}{
+		{bucketTasks, "a", `{"id":`}, {bucketUsed, "a", "four"}, {bucketTimings, "a#1", "four"},
+		{bucketPause, "until", "four"}, {bucketPause, "postsUntil", ""}, {bucketBalance, "last", `{"credits":`},
+	} {
+		path := filepath.Join(t.TempDir(), "tasks.db")
+		s := open(t, path)
+		err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(c.bucket).Put([]byte(c.key), []byte(c.value)) })
+		if err := errors.Join(err, s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		var damaged *DamageError
+		if again, err := Open(path); !errors.As(err, &damaged) {
+			t.Errorf("%s of %s is %q: %v", c.key, c.bucket, c.value, err)
+			_ = again.Close()
+		}
 	}
 }
