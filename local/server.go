@@ -180,6 +180,7 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	}
 	s.service = lifecycle.New(c, s.store, secrets, s.bucket, client, log)
 	s.service.Rules.Callbacks = !s.live || c.PublicURL != s.URL
+	s.service.PostTime = min(s.settings.SweepEvery, time.Minute)
 	if s.studio.simulator != nil {
 		s.service.Rate = nil // it is ours
 	}

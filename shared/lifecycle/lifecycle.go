@@ -45,6 +45,9 @@ type Service struct {
 	// Rate bounds how fast a sweep reads records, and Posts how fast it sends
 	// what waits. Nil: as fast as it can.
 	Rate, Posts *rate.Limiter
+	// PostTime is how long a sweep starts POSTs, and waits to do so. 0: a minute, after
+	// which the next sweep does. Where sweeps come sooner, it is the time between them.
+	PostTime time.Duration
 	// Sleep waits while POSTs are paused. Nil: by a timer.
 	Sleep func(context.Context, time.Duration) error
 

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -51,7 +52,7 @@ func (w *sweep) send(ctx context.Context) {
 // sweep's time.
 func (w *sweep) turn(ctx context.Context) bool {
 	for {
-		left := postTime - w.Now().Sub(w.begun)
+		left := w.postTime() - w.Now().Sub(w.begun)
 		if left <= 0 || !timeLeft(ctx, submitTime) || ctx.Err() != nil || !w.paced(ctx, left) {
 			return false
 		}
@@ -60,11 +61,13 @@ func (w *sweep) turn(ctx context.Context) bool {
 		if wait <= 0 {
 			return true
 		}
-		if wait >= postTime-w.Now().Sub(w.begun) || w.sleep(ctx, wait) != nil {
+		if wait >= w.postTime()-w.Now().Sub(w.begun) || w.sleep(ctx, wait) != nil {
 			return false
 		}
 	}
 }
+
+func (s *Service) postTime() time.Duration { return cmp.Or(s.PostTime, postTime) }
 
 // paced waits until the pace allows another POST, if that is within a time.
 func (w *sweep) paced(ctx context.Context, within time.Duration) bool {

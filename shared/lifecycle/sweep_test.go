@@ -285,6 +285,34 @@ func TestSweepWaitsWhilePostsArePaused(t *testing.T) {
 	}
 }
 
+// A sweep does not wait for longer than until the next one begins: where only so many
+// may run at once, those that wait would hold up everything else that is due.
+func TestSweepWaitsUntilTheNext(t *testing.T) {
+	for rest, sends := range map[time.Duration]bool{4 * time.Second: true, 5 * time.Second: false, 30 * time.Second: false} {
+		w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}))
+		w.PostTime = 5 * time.Second
+		w.Sleep = func(_ context.Context, d time.Duration) error {
+			w.Clock.Add(d)
+			return nil
+		}
+		waits := w.submit()
+		w.Clock.Add(2 * time.Minute)
+		if err := w.Rows.Pause(t.Context(), task.Posts, w.Now().Add(rest)); err != nil {
+			t.Fatal(err)
+		}
+		begun := w.Now()
+		w.sweep(0)
+		status, wait := task.Waiting, time.Duration(0)
+		if sends {
+			status, wait = task.Generating, rest
+		}
+		w.expect(waits.ID, status, "")
+		if took := w.Now().Sub(begun); took != wait {
+			t.Errorf("POSTs being paused for %v, the sweep waited for %v, want %v", rest, took, wait)
+		}
+	}
+}
+
 // The two pauses know nothing of each other.
 func TestPausesAreApart(t *testing.T) {
 	for _, kind := range []task.Calls{task.Reads, task.Posts} {
