@@ -14,7 +14,7 @@ func (s *Service) refresh(ctx context.Context, t *task.Task, reading func() bool
 	case task.NextNothing:
 		return nil // another sweep was faster, or it is a newer release's row
 	case task.NextRead:
-		if !reading() || s.Rate != nil && s.Rate.Wait(ctx) != nil || !timeLeft(ctx, readTime) {
+		if !s.mayRead(ctx, reading) {
 			return nil // the next sweep finds it
 		}
 		_, err = s.read(ctx, t)
@@ -34,15 +34,21 @@ func (s *Service) refresh(ctx context.Context, t *task.Task, reading func() bool
 	return err
 }
 
+// mayRead waits for a turn to read a record, and reports whether that came in time.
+func (s *Service) mayRead(ctx context.Context, reading func() bool) bool {
+	return reading() && (s.Rate == nil || s.Rate.Wait(ctx) == nil) && timeLeft(ctx, readTime)
+}
+
 // wake hands a task's work to the stream again, and looks for fresh result
 // links where it may.
 func (s *Service) wake(ctx context.Context, t *task.Task, reading func() bool) (*task.Task, error) {
 	var givenUp bool
+	fresh := t.Status == task.Storing && s.mayRead(ctx, reading)
 	t, err := s.claimed(ctx, t, sweepRead, func(x *task.Task) (task.Claim, bool, error) {
 		notice, before := x.Work == task.Notify, x.ReadAt
 		c, ok, err := x.Wake(s.Rules, s.Now())
 		givenUp = notice && x.Work == ""
-		if ok && (!reading() || !timeLeft(ctx, readTime)) {
+		if ok && !fresh {
 			x.Waive(before)
 			ok = false
 		}

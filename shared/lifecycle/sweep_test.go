@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -355,6 +357,47 @@ func TestWakeWhileReadsArePaused(t *testing.T) {
 	w.sweep(after.DueAt.Sub(w.Now()))
 	if after := w.task(got.ID); w.reads(0) != reads+1 || !after.ReadAt.Equal(w.Now()) {
 		t.Errorf("after the pause: %d reads, read at %v", w.reads(0)-reads, after.ReadAt)
+	}
+}
+
+// Wakes read records at the sweep's rate. One whose turn does not come wakes its task
+// all the same, and has claimed no read.
+func TestWakesKeepToTheRate(t *testing.T) {
+	w := newWorld(t)
+	var ids []string
+	for range 3 {
+		got, _ := w.storing()
+		ids = append(ids, got.ID)
+	}
+	reads := func() (n int) {
+		for i := range ids {
+			n += w.reads(i)
+		}
+		return n
+	}
+	before := reads()
+	w.Rate = rate.NewLimiter(rate.Every(time.Hour), 2) // two turns, and no more in the sweep's time
+	w.Clock.Add(2 * time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := w.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := reads() - before; n != 2 {
+		t.Errorf("%d reads, want 2", n)
+	}
+	claimed := 0
+	for _, id := range ids {
+		x := w.task(id)
+		if x.Tries != 2 || x.Work != task.Ingest {
+			t.Errorf("not woken: %d tries, work %q", x.Tries, x.Work)
+		}
+		if x.ReadAt.Equal(w.Now()) {
+			claimed++
+		}
+	}
+	if claimed != 2 {
+		t.Errorf("%d reads claimed, want 2", claimed)
 	}
 }
 
