@@ -104,6 +104,9 @@ type walk struct {
 	err    error
 
 	inFrame bool // of an animation
+
+	profileParts map[byte][]byte // of a JPEG's ICC profile, by their numbers
+	profileSize  int             // of all of them
 }
 
 func (w *walk) Read(b []byte) (int, error) {
