@@ -20,6 +20,7 @@ import (
 type haul struct {
 	slots []task.Image // what each of the links led to; no File: nothing yet
 	none  []string     // links that lead to something other than a picture
+	tried []string     // all links, stand-ins too
 }
 
 // images are those that were got, damaged ones included.
@@ -27,12 +28,14 @@ func (h *haul) images() []task.Image {
 	return slices.DeleteFunc(slices.Clone(h.slots), func(i task.Image) bool { return i.File == "" })
 }
 
-// ends reports whether the task can end with what was got. It drops the links
-// of x that were wrong guesses.
-func (h *haul) ends(x *task.Task) bool {
-	images := h.images()
+// ends reports whether t can end with what was got. After the last wake a part of it
+// is enough, if every link there is by now was tried.
+func (h *haul) ends(t *task.Task) bool {
+	x, images := t.Clone(), h.images()
 	x.Drop(h.none, images)
-	return x.Whole(images) || x.LastWake && len(images)+len(x.Salvaged) > 0
+	fresh := func(url string) bool { return !slices.Contains(h.tried, url) }
+	return x.Whole(images) ||
+		x.LastWake && len(images)+len(x.Salvaged) > 0 && !slices.ContainsFunc(slices.Concat(x.URLs, x.Standins()), fresh)
 }
 
 // short says how many pictures of t are not copied. Why, the log has for each.
@@ -52,7 +55,7 @@ func (h *haul) take(i int, image task.Image) {
 // haul copies what the task's links lead to. For links that fail after the
 // record was asked for fresh ones, those of trusted callbacks stand in.
 func (g *Ingester) haul(ctx context.Context, t *task.Task) *haul {
-	got := &haul{slots: make([]task.Image, len(t.URLs))}
+	got := &haul{slots: make([]task.Image, len(t.URLs)), tried: slices.Clone(t.URLs)}
 	for i, url := range t.URLs {
 		image, err := g.copy(ctx, t, i+1, url)
 		if err != nil {
@@ -68,6 +71,7 @@ func (g *Ingester) haul(ctx context.Context, t *task.Task) *haul {
 		if i < 0 || t.Whole(got.images()) {
 			break
 		}
+		got.tried = append(got.tried, url)
 		image, err := g.copy(ctx, t, i+1, url)
 		if err != nil {
 			g.logCopy(ctx, t, i+1, err)

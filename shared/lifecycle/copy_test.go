@@ -137,6 +137,66 @@ func TestDamaged(t *testing.T) {
 	})
 }
 
+// The last wake's run does not give up links that came while it was under way.
+func TestLastWakeWaitsForWhatIsNew(t *testing.T) {
+	half := square(60)[:len(square(60))/2]
+	for name, change := range map[string]func(x *task.Task, fresh string){
+		"fresh links": func(x *task.Task, fresh string) { x.URLs = []string{fresh} },
+		"a stand-in":  func(x *task.Task, fresh string) { x.Spares = []string{fresh} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			old, fresh := w.host("/a.png"), w.host("/b.png")
+			old.file(half)
+			fresh.file(square(60))
+			id := w.linked(func(x *task.Task) { x.LastWake = true }, old.link)
+			old.do(func(rw http.ResponseWriter, r *http.Request) {
+				_, err := task.Update(t.Context(), w.Rows, w.task(id), func(x *task.Task) error {
+					change(x, fresh.link)
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				_, _ = rw.Write(half)
+			})
+			w.work(id)
+			if x := w.expect(id, task.Storing, ""); x.Work != task.Ingest {
+				t.Fatalf("work %q", x.Work)
+			}
+			w.work(id)
+			end := w.expect(id, task.Succeeded, "")
+			if len(end.Images) != 1 || end.Images[0].Damaged {
+				t.Errorf("%+v", end.Images)
+			}
+		})
+	}
+}
+
+// A run that does not end the task leaves the row's links, which it may not write.
+func TestWrongGuessAndFreshLinks(t *testing.T) {
+	w := newWorld(t)
+	page, pic, more := w.host("/page"), w.host("/a.png"), w.host("/b.png")
+	page.file([]byte("<!doctype html><title>a page</title>"))
+	id := w.linked(func(x *task.Task) { x.Guessed = true }, page.link, pic.link)
+	pic.do(func(rw http.ResponseWriter, r *http.Request) {
+		_, err := task.Update(t.Context(), w.Rows, w.task(id), func(x *task.Task) error {
+			x.URLs = []string{page.link, pic.link, more.link}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = rw.Write(square(9))
+	})
+	before := w.task(id).Version
+	w.work(id)
+	if x := w.expect(id, task.Storing, ""); x.Version != before+1 || len(x.URLs) != 3 {
+		t.Errorf("version %d after %d, %d links", x.Version, before, len(x.URLs))
+	}
+}
+
 // finished sweeps and works until the task has ended.
 func (w *world) finished(id string) *task.Task {
 	w.t.Helper()

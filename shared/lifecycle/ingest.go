@@ -48,13 +48,14 @@ func (g *Ingester) Ingest(ctx context.Context, id string) error {
 // last wake has come.
 func (g *Ingester) store(ctx context.Context, t *task.Task) error {
 	got := g.haul(ctx, t)
-	if !got.ends(t.Clone()) {
+	if !got.ends(t) {
 		return errors.Join(got.short(t), g.salvage(ctx, t, got))
 	}
 	stored, err := journal{g.Store, g.Log}.update(ctx, t, nil, func(x *task.Task) error {
 		if !got.ends(x) {
 			return nil // it has learned of more since: that write's stream record does them
 		}
+		x.Drop(got.none, got.images())
 		return x.Stored(g.Rules, g.Now(), got.images())
 	})
 	if err == nil {
