@@ -137,12 +137,14 @@ func TestDamaged(t *testing.T) {
 	})
 }
 
-// The last wake's run does not give up links that came while it was under way.
-func TestLastWakeWaitsForWhatIsNew(t *testing.T) {
+// A run does not put off links that came while it was under way, nor does that of
+// the last wake give them up.
+func TestLinksThatComeMeanwhile(t *testing.T) {
 	half := square(60)[:len(square(60))/2]
 	for name, change := range map[string]func(x *task.Task, fresh string){
-		"fresh links": func(x *task.Task, fresh string) { x.URLs = []string{fresh} },
-		"a stand-in":  func(x *task.Task, fresh string) { x.Spares = []string{fresh} },
+		"at the last wake, fresh links": func(x *task.Task, fresh string) { x.URLs = []string{fresh} },
+		"at the last wake, a stand-in":  func(x *task.Task, fresh string) { x.Spares = []string{fresh} },
+		"fresh links":                   func(x *task.Task, fresh string) { x.URLs = []string{fresh} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -150,7 +152,7 @@ func TestLastWakeWaitsForWhatIsNew(t *testing.T) {
 			old, fresh := w.host("/a.png"), w.host("/b.png")
 			old.file(half)
 			fresh.file(square(60))
-			id := w.linked(func(x *task.Task) { x.LastWake = true }, old.link)
+			id := w.linked(func(x *task.Task) { x.LastWake = name != "fresh links" }, old.link)
 			old.do(func(rw http.ResponseWriter, r *http.Request) {
 				_, err := task.Update(t.Context(), w.Rows, w.task(id), func(x *task.Task) error {
 					change(x, fresh.link)
@@ -171,6 +173,63 @@ func TestLastWakeWaitsForWhatIsNew(t *testing.T) {
 				t.Errorf("%+v", end.Images)
 			}
 		})
+	}
+}
+
+// A picture that was got once is not lost because its link dies before the others
+// have led to theirs.
+func TestLinksThatDieInTurn(t *testing.T) {
+	gone := func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusGone) }
+	begin := func(t *testing.T) (w *world, second *host, id string) {
+		w = newWorld(t)
+		first, second := w.host("/1.png"), w.host("/2.png")
+		first.file(square(9))
+		id = w.linked(asItIs, first.link, second.link)
+		w.work(id)
+		first.do(gone)
+		version := w.expect(id, task.Storing, "").Version
+		w.work(id) // the put's stream record, if there were one
+		if x := w.task(id); x.Version != version || x.Work != "" {
+			t.Errorf("version %d after %d, work %q", x.Version, version, x.Work)
+		}
+		return w, second, id
+	}
+	t.Run("the other comes", func(t *testing.T) {
+		t.Parallel()
+		w, second, id := begin(t)
+		second.file(square(10))
+		end := w.until(id, task.Succeeded, 10*time.Minute)
+		if len(end.Images) != 2 || end.Images[0].Width != 9 || end.Images[1].Width != 10 || end.Missing != 0 {
+			t.Errorf("%+v, missing %d", end.Images, end.Missing)
+		}
+	})
+	t.Run("the other leads to the same", func(t *testing.T) {
+		t.Parallel()
+		w, second, id := begin(t)
+		second.file(square(9))
+		w.sweep(2 * time.Minute)
+		w.work(id)
+		w.expect(id, task.Storing, "")
+	})
+	t.Run("the other never comes", func(t *testing.T) {
+		t.Parallel()
+		w, _, id := begin(t)
+		end := w.finished(id)
+		if end.Status != task.Succeeded || len(end.Images) != 1 || end.Images[0].Width != 9 || end.Images[0].Damaged || end.Missing != 1 {
+			t.Errorf("%s %s, %+v, missing %d", end.Status, end.Failure, end.Images, end.Missing)
+		}
+	})
+}
+
+// A stand-in that fails does not take the place of what there is.
+func TestDamagedBesideADeadSpare(t *testing.T) {
+	w := newWorld(t)
+	h, spare := w.host("/a.png"), w.host("/b.png")
+	id := w.linked(func(x *task.Task) { x.Spares, x.Reread = []string{spare.link}, w.Now() }, h.link)
+	h.file(square(60)[:len(square(60))/2])
+	w.work(id)
+	if x := w.expect(id, task.Storing, ""); len(x.Salvaged) != 1 {
+		t.Errorf("salvaged %+v", x.Salvaged)
 	}
 }
 

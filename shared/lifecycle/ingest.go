@@ -64,11 +64,14 @@ func (g *Ingester) store(ctx context.Context, t *task.Task) error {
 	return err
 }
 
-// salvage keeps on the row what damaged pictures there are in the bucket, for
-// the last wake.
+// salvage keeps on the row what pictures there are in the bucket, until all are. It
+// takes the row's work, which it may not if there are links by now that were not
+// tried: that write's stream record does them.
 func (g *Ingester) salvage(ctx context.Context, t *task.Task, got *haul) error {
 	_, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
-		x.Salvage(got.images())
+		if got.all(x) {
+			x.Salvage(got.images())
+		}
 		return nil
 	})
 	return err
