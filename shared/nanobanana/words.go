@@ -117,11 +117,20 @@ func spaced(text string) string {
 }
 
 // addresses are what a text for the log must not hold: URLs with and without a scheme, data URLs,
-// and what is long enough to be a key.
-var addresses = pattern(`[a-z][a-z0-9+.-]*:(\\?/){2}[!-~]*|\bdata:[!-~]*|//[!-~]+|(\b[a-z0-9-]+\.)+[a-z]{2,}(:\d+)?/[!-~]*|[a-z0-9+/=_-]{48,}`)
+// what has a query or escapes as URLs have them, and what is long enough to be a key.
+var addresses = anyOf(
+	`(?:[a-z][a-z0-9+.-]*:(?:\\?/){2}|\bdata:|//|(?:\b[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/)`+rest,
+	`[!-~]*[/?&][!-~]*=`+rest, `[!-~]*%[0-9a-f]{2}`+rest, `[a-z0-9+/=_-]{48,}`,
+)
 
-// words returns a text for the log: one line of at most 200 characters, without links, without
-// the prompt, and without characters that act on a terminal.
+// rest is how a URL goes on: past what is not ASCII only if more of a URL follows.
+const rest = `[!-~]*(?:[^\s!-~]+[!-~]*[/?&=%#][!-~]*)*`
+
+// keys are what may be a key or a token if there is a digit in it.
+var keys = pattern(`[a-z0-9+/=_.~-]{20,}`)
+
+// words returns a text for the log: one line of at most 200 characters, without links and
+// keys, without the prompt, and without characters that act on a terminal.
 func words(text, prompt string) string {
 	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 	if prompt = strings.TrimSpace(prompt); prompt != "" {
@@ -134,6 +143,12 @@ func words(text, prompt string) string {
 		return r
 	}, text)
 	text = addresses().ReplaceAllString(text, "...")
+	text = keys().ReplaceAllStringFunc(text, func(run string) string {
+		if strings.ContainsAny(run, "0123456789") {
+			return "..."
+		}
+		return run
+	})
 	runes := []rune(strings.Join(strings.Fields(text), " "))
 	return string(runes[:min(len(runes), maxWords)])
 }
