@@ -169,10 +169,13 @@ var stateWords = map[string]State{
 }
 
 // state returns what the likeliest place says, and whether another generation may be paid for on
-// that: status alone is too common a word.
+// that: status alone is too common a word, and one that is not known may be of anything but the
+// task itself.
 func (a answer) state(places []*node) (state State, firm bool) {
 	for _, place := range places {
-		if state, firm = place.state(); state != Unstated {
+		state, firm = place.state()
+		aside := place != a.about && state == Unclear && place.get("successflag", "state") == nil
+		if state != Unstated && !aside {
 			return state, firm
 		}
 	}
@@ -306,10 +309,14 @@ func (a answer) links(origin string) (known, guessed links, inline bool) {
 	c := collector{origin: origin, taskID: a.about.taskID(), echoed: map[string]bool{}}
 	c.supplied(a.root)
 	around := []*node{a.about, a.data, a.root}
+	if c.taskID != "" {
+		c.knownOfTask(a.data)
+	}
 	for _, n := range around {
-		if c.known(n); len(c.list)+c.dropped > 0 {
+		if len(c.list)+c.dropped > 0 {
 			break
 		}
+		c.known(n)
 	}
 	for _, n := range around {
 		if c.guess(n, "", unhinted); len(c.guesses) > 0 {
