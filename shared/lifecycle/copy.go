@@ -20,6 +20,7 @@ import (
 type haul struct {
 	slots []task.Image // what each of the links led to; no File: nothing yet
 	none  []string     // links that lead to something other than a picture
+	tried []string     // all links, stand-ins too
 }
 
 // images are those that were got, damaged ones included.
@@ -27,12 +28,17 @@ func (h *haul) images() []task.Image {
 	return slices.DeleteFunc(slices.Clone(h.slots), func(i task.Image) bool { return i.File == "" })
 }
 
-// ends reports whether the task can end with what was got. It drops the links
-// of x that were wrong guesses.
-func (h *haul) ends(x *task.Task) bool {
-	images := h.images()
+// ends reports whether t can end with what was got. After the last wake a part of it
+// is enough, if every link there is by now was tried.
+func (h *haul) ends(t *task.Task) bool {
+	x, images := t.Clone(), h.images()
 	x.Drop(h.none, images)
-	return x.Whole(images) || x.LastWake && len(images)+len(x.Salvaged) > 0
+	return x.Whole(images) || x.LastWake && len(images)+len(x.Salvaged) > 0 && h.all(x)
+}
+
+// all reports whether every link that t has by now was tried.
+func (h *haul) all(t *task.Task) bool {
+	return !slices.ContainsFunc(slices.Concat(t.URLs, t.Standins()), func(url string) bool { return !slices.Contains(h.tried, url) })
 }
 
 // short says how many pictures of t are not copied. Why, the log has for each.
@@ -41,18 +47,25 @@ func (h *haul) short(t *task.Task) error {
 	return fmt.Errorf("%d of %d pictures of %s are not copied", len(h.slots)-len(whole), len(h.slots), t.ID)
 }
 
-// take keeps an image for the link in slot i, if that is better than what was
-// got from it before.
+// has reports whether a link has led to the same picture, which then is not to
+// stand in for another one.
+func (h *haul) has(image task.Image) bool {
+	return slices.ContainsFunc(h.slots, func(x task.Image) bool { return x.SHA256 == image.SHA256 })
+}
+
+// take keeps an image for the link in slot i, if it is one, and better than what
+// was got from it before.
 func (h *haul) take(i int, image task.Image) {
-	if h.slots[i].File == "" || h.slots[i].Damaged && !image.Damaged {
+	if image.File != "" && (h.slots[i].File == "" || h.slots[i].Damaged && !image.Damaged) {
 		h.slots[i] = image
 	}
 }
 
-// haul copies what the task's links lead to. For links that fail after the
-// record was asked for fresh ones, those of trusted callbacks stand in.
+// haul copies what the task's links lead to. For links that fail, what an earlier
+// run has put into the bucket counts; then, after the record was asked for fresh
+// links, those of trusted callbacks stand in.
 func (g *Ingester) haul(ctx context.Context, t *task.Task) *haul {
-	got := &haul{slots: make([]task.Image, len(t.URLs))}
+	got := &haul{slots: make([]task.Image, len(t.URLs)), tried: slices.Clone(t.URLs)}
 	for i, url := range t.URLs {
 		image, err := g.copy(ctx, t, i+1, url)
 		if err != nil {
@@ -63,16 +76,22 @@ func (g *Ingester) haul(ctx context.Context, t *task.Task) *haul {
 		}
 		got.take(i, image)
 	}
+	for i := range got.slots {
+		if kept, ok := t.Kept(i + 1); ok && !got.has(kept) {
+			got.take(i, kept)
+		}
+	}
 	for _, url := range t.Standins() {
 		i := slices.IndexFunc(got.slots, func(i task.Image) bool { return i.File == "" || i.Damaged })
 		if i < 0 || t.Whole(got.images()) {
 			break
 		}
+		got.tried = append(got.tried, url)
 		image, err := g.copy(ctx, t, i+1, url)
 		if err != nil {
 			g.logCopy(ctx, t, i+1, err)
 		}
-		if !slices.ContainsFunc(got.slots, func(x task.Image) bool { return x.SHA256 == image.SHA256 }) {
+		if !got.has(image) {
 			got.take(i, image)
 		}
 	}

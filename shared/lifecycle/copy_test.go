@@ -137,6 +137,125 @@ func TestDamaged(t *testing.T) {
 	})
 }
 
+// A run does not put off links that came while it was under way, nor does that of
+// the last wake give them up.
+func TestLinksThatComeMeanwhile(t *testing.T) {
+	half := square(60)[:len(square(60))/2]
+	for name, change := range map[string]func(x *task.Task, fresh string){
+		"at the last wake, fresh links": func(x *task.Task, fresh string) { x.URLs = []string{fresh} },
+		"at the last wake, a stand-in":  func(x *task.Task, fresh string) { x.Spares = []string{fresh} },
+		"fresh links":                   func(x *task.Task, fresh string) { x.URLs = []string{fresh} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			old, fresh := w.host("/a.png"), w.host("/b.png")
+			old.file(half)
+			fresh.file(square(60))
+			id := w.linked(func(x *task.Task) { x.LastWake = name != "fresh links" }, old.link)
+			old.do(func(rw http.ResponseWriter, r *http.Request) {
+				_, err := task.Update(t.Context(), w.Rows, w.task(id), func(x *task.Task) error {
+					change(x, fresh.link)
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				_, _ = rw.Write(half)
+			})
+			w.work(id)
+			if x := w.expect(id, task.Storing, ""); x.Work != task.Ingest {
+				t.Fatalf("work %q", x.Work)
+			}
+			w.work(id)
+			end := w.expect(id, task.Succeeded, "")
+			if len(end.Images) != 1 || end.Images[0].Damaged {
+				t.Errorf("%+v", end.Images)
+			}
+		})
+	}
+}
+
+// A picture that was got once is not lost because its link dies before the others
+// have led to theirs.
+func TestLinksThatDieInTurn(t *testing.T) {
+	gone := func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusGone) }
+	begin := func(t *testing.T) (w *world, second *host, id string) {
+		w = newWorld(t)
+		first, second := w.host("/1.png"), w.host("/2.png")
+		first.file(square(9))
+		id = w.linked(asItIs, first.link, second.link)
+		w.work(id)
+		first.do(gone)
+		version := w.expect(id, task.Storing, "").Version
+		w.work(id) // the put's stream record, if there were one
+		if x := w.task(id); x.Version != version || x.Work != "" {
+			t.Errorf("version %d after %d, work %q", x.Version, version, x.Work)
+		}
+		return w, second, id
+	}
+	t.Run("the other comes", func(t *testing.T) {
+		t.Parallel()
+		w, second, id := begin(t)
+		second.file(square(10))
+		end := w.until(id, task.Succeeded, 10*time.Minute)
+		if len(end.Images) != 2 || end.Images[0].Width != 9 || end.Images[1].Width != 10 || end.Missing != 0 {
+			t.Errorf("%+v, missing %d", end.Images, end.Missing)
+		}
+	})
+	t.Run("the other leads to the same", func(t *testing.T) {
+		t.Parallel()
+		w, second, id := begin(t)
+		second.file(square(9))
+		w.sweep(2 * time.Minute)
+		w.work(id)
+		w.expect(id, task.Storing, "")
+	})
+	t.Run("the other never comes", func(t *testing.T) {
+		t.Parallel()
+		w, _, id := begin(t)
+		end := w.finished(id)
+		if end.Status != task.Succeeded || len(end.Images) != 1 || end.Images[0].Width != 9 || end.Images[0].Damaged || end.Missing != 1 {
+			t.Errorf("%s %s, %+v, missing %d", end.Status, end.Failure, end.Images, end.Missing)
+		}
+	})
+}
+
+// A stand-in that fails does not take the place of what there is.
+func TestDamagedBesideADeadSpare(t *testing.T) {
+	w := newWorld(t)
+	h, spare := w.host("/a.png"), w.host("/b.png")
+	id := w.linked(func(x *task.Task) { x.Spares, x.Reread = []string{spare.link}, w.Now() }, h.link)
+	h.file(square(60)[:len(square(60))/2])
+	w.work(id)
+	if x := w.expect(id, task.Storing, ""); len(x.Salvaged) != 1 {
+		t.Errorf("salvaged %+v", x.Salvaged)
+	}
+}
+
+// A run that does not end the task leaves the row's links, which it may not write.
+func TestWrongGuessAndFreshLinks(t *testing.T) {
+	w := newWorld(t)
+	page, pic, more := w.host("/page"), w.host("/a.png"), w.host("/b.png")
+	page.file([]byte("<!doctype html><title>a page</title>"))
+	id := w.linked(func(x *task.Task) { x.Guessed = true }, page.link, pic.link)
+	pic.do(func(rw http.ResponseWriter, r *http.Request) {
+		_, err := task.Update(t.Context(), w.Rows, w.task(id), func(x *task.Task) error {
+			x.URLs = []string{page.link, pic.link, more.link}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = rw.Write(square(9))
+	})
+	before := w.task(id).Version
+	w.work(id)
+	if x := w.expect(id, task.Storing, ""); x.Version != before+1 || len(x.URLs) != 3 {
+		t.Errorf("version %d after %d, %d links", x.Version, before, len(x.URLs))
+	}
+}
+
 // finished sweeps and works until the task has ended.
 func (w *world) finished(id string) *task.Task {
 	w.t.Helper()

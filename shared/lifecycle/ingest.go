@@ -48,13 +48,14 @@ func (g *Ingester) Ingest(ctx context.Context, id string) error {
 // last wake has come.
 func (g *Ingester) store(ctx context.Context, t *task.Task) error {
 	got := g.haul(ctx, t)
-	if !got.ends(t.Clone()) {
+	if !got.ends(t) {
 		return errors.Join(got.short(t), g.salvage(ctx, t, got))
 	}
 	stored, err := journal{g.Store, g.Log}.update(ctx, t, nil, func(x *task.Task) error {
 		if !got.ends(x) {
 			return nil // it has learned of more since: that write's stream record does them
 		}
+		x.Drop(got.none, got.images())
 		return x.Stored(g.Rules, g.Now(), got.images())
 	})
 	if err == nil {
@@ -63,11 +64,14 @@ func (g *Ingester) store(ctx context.Context, t *task.Task) error {
 	return err
 }
 
-// salvage keeps on the row what damaged pictures there are in the bucket, for
-// the last wake.
+// salvage keeps on the row what pictures there are in the bucket, until all are. It
+// takes the row's work, which it may not if there are links by now that were not
+// tried: that write's stream record does them.
 func (g *Ingester) salvage(ctx context.Context, t *task.Task, got *haul) error {
 	_, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
-		x.Salvage(got.images())
+		if got.all(x) {
+			x.Salvage(got.images())
+		}
 		return nil
 	})
 	return err

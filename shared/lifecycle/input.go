@@ -95,12 +95,8 @@ func ownLink(entry, base string) (task.Source, bool) {
 	if len(part) != 3 || !task.ValidID(part[0]) {
 		return task.Source{}, false
 	}
-	number, _, _ := strings.Cut(part[2], "-")
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 1 {
-		return task.Source{}, false
-	}
-	return task.Source{TaskID: part[0], N: n}, true
+	_, known := media.KeyOfFile(part[0], part[2])
+	return task.Source{TaskID: part[0], File: part[2]}, known
 }
 
 // parents reads the owner's tasks that sources name.
@@ -146,9 +142,14 @@ func place(src task.Source, owner string, parents map[string]*task.Task) (input,
 	case parent.Status != task.Succeeded:
 		return input{}, &fault{"not_ready", "This task has no pictures to edit: only one that has succeeded does."}
 	}
-	i := slices.IndexFunc(parent.Images, func(image task.Image) bool { return image.N == src.N })
+	i := slices.IndexFunc(parent.Images, func(image task.Image) bool {
+		if src.File != "" { // whose number is that of the provider's link, not of the picture
+			return image.File == src.File || image.Thumbnail == src.File
+		}
+		return image.N == src.N
+	})
 	if i < 0 {
-		return input{}, &fault{"not_found", "This task has no picture of that number."}
+		return input{}, &fault{"not_found", "This task has no such picture."}
 	}
 	return input{key: media.Prefix(src.TaskID) + parent.Images[i].File, task: src.TaskID}, nil
 }

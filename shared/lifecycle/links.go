@@ -24,18 +24,18 @@ func (s *Service) links(t *task.Task, r nanobanana.Record) (urls []string, guess
 // notOurs leaves out what cannot be a result: a picture that the task was
 // ordered with, and whatever leads to our own API or bucket.
 func (s *Service) notOurs(t *task.Task, links []string) []string {
-	api := s.base(t.PublicURL) + "/v1/"
+	api := location(s.base(t.PublicURL) + "/v1/")
 	sent := make([]string, len(t.ImageURLs))
 	for i, link := range t.ImageURLs {
 		sent[i] = location(link)
 	}
 	return slices.DeleteFunc(slices.Clone(links), func(link string) bool {
 		at := location(link)
-		return strings.HasPrefix(link, api) || ownPath().MatchString(at) || slices.Contains(sent, at)
+		return strings.HasPrefix(at, api) || ownPath().MatchString(at) || slices.Contains(sent, at)
 	})
 }
 
-// location is where a link leads, its query aside.
+// location is where a link leads, its scheme and query aside.
 func location(link string) string {
 	u, err := url.Parse(link)
 	if err != nil {

@@ -55,14 +55,13 @@ func (s *Service) readHint(t *task.Task, body []byte) task.Hint {
 	if err != nil {
 		return task.Hint{}
 	}
-	h := task.Hint{ProviderID: cb.TaskID}
+	h := task.Hint{ProviderID: cb.TaskID, Bars: cb.Code == 400 || cb.Reason == nanobanana.Policy}
 	switch {
 	case cb.Success:
 		h.URLs = s.notOurs(t, cb.URLs)
 		h.Success = len(h.URLs) > 0
 	case cb.Final:
 		h.Failure = failureCode(t, cb.Reason)
-		h.Bars = cb.Code == 400 || cb.Reason == nanobanana.Policy
 	}
 	return h
 }

@@ -297,6 +297,36 @@ func testEdit(t *testing.T, w *world) {
 	}
 }
 
+// A picture's file has the number of the link that it came by, which may be another
+// than the picture's own: our links lead to the file all the same.
+func TestEditByLinkOfARenumberedPicture(t *testing.T) {
+	w := newWorld(t)
+	parent := w.made(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
+	first, second := "2-0123456789abcdef.png", "3-89abcdef01234567"
+	_, err := task.Update(t.Context(), w.Rows, parent, func(x *task.Task) error {
+		x.Images[0].File = first
+		x.Images[1].File, x.Images[1].Thumbnail = second+".png", second+"-512.jpg"
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := w.Settings.PublicURL + "/v1/images/" + parent.ID + "/token/"
+	w.submit(func(o *lifecycle.Order) {
+		o.Request.ImageURLs = []string{link + first, link + second + ".png", link + second + "-512.jpg?x", "task:" + parent.ID + "/2"}
+	})
+	urls, _ := w.generated(1).Params["imageUrls"].([]any)
+	for i, file := range []string{first, second + ".png", second + ".png", second + ".png"} {
+		if len(urls) != 4 || !strings.Contains(fmt.Sprint(urls[i]), media.Prefix(parent.ID)+file) {
+			t.Fatalf("input %d of %v, want %s", i, urls, file)
+		}
+	}
+	e := w.refused(func(o *lifecycle.Order) { o.Request.ImageURLs = []string{link + "1-0123456789abcdef.png"} })
+	if len(e.Fields) != 1 || e.Fields[0].Code != "not_found" {
+		t.Errorf("a file that is none: %v", e)
+	}
+}
+
 func TestEditRefused(t *testing.T) {
 	w := newWorld(t)
 	mine, running := w.made(), w.submit()

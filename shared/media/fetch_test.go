@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -57,10 +56,13 @@ func TestFetch(t *testing.T) {
 	server := httptest.NewServer(hostile())
 	defer server.Close()
 	fetcher := media.NewFetcher(trusting(server))
+	all := len(pngOf(64, 64))
 	for _, path := range []string{
 		"/ok.png", "/lies.png", "/to?url=/ok.png",
-		"/gzip", "/gzip?says=gzip", "/gzip?says=br", "/gzip/rubbish", "/gzip/claimed",
-		"/as/201", "/as/203", "/range?range=" + url.QueryEscape(fmt.Sprintf("bytes 0-%[1]d/%[2]d", len(pngOf(64, 64))-1, len(pngOf(64, 64)))),
+		"/gzip", "/gzip?says=gzip", "/gzip?says=br", "/gzip/claimed", "/gzip/members",
+		"/gzip/rubbish?bytes=1", "/gzip/rubbish?bytes=9", "/gzip/rubbish?bytes=10", "/gzip/rubbish?bytes=32",
+		"/as/201", "/as/203",
+		fmt.Sprintf("/range?range=bytes+0-%d/%d", all-1, all), fmt.Sprintf("/range?length=none&range=Bytes+0-%d/%d", all-1, all),
 		"/signed?a=1&amp;signature=x", "/signed?a=1&#38;signature=x",
 	} {
 		file := mediatest.TempFile(t)
@@ -102,6 +104,10 @@ func TestFetchFaults(t *testing.T) {
 		{"/range?range=bytes+1-99/100", media.KindStatus},
 		{"/range?range=bytes+0-99/100", media.KindStatus},
 		{"/range?range=bytes+0-99/*", media.KindStatus},
+		{"/range?length=none&range=bytes+0-999/1000", media.KindCut},
+		{"/range?length=none&range=bytes+0--1/0", media.KindStatus},
+		{"/range?length=none&range=bytes+0-99/100x", media.KindStatus},
+		{"/range?length=none&range=bytes+0-99999999/100000000", media.KindTooBig},
 		{"/range", media.KindStatus},
 		{"/signed?a=1&amp;b=2", media.KindStatus},
 		{"/silent", media.KindTimeout},

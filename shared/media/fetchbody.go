@@ -1,26 +1,30 @@
 package media
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"strconv"
+	"sync"
 	"time"
 )
 
 // save copies the body of resp to w. cancel ends the download.
 func (f *Fetcher) save(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response, w io.Writer) (int64, error) {
 	host := resp.Request.URL.Hostname()
+	size, ok := whole(resp)
 	switch {
-	case !complete(resp):
+	case !ok:
 		return 0, &FetchError{Kind: KindStatus, Host: host, Status: resp.StatusCode}
-	case resp.ContentLength > f.o.MaxBytes:
+	case size > f.o.MaxBytes:
 		return 0, &FetchError{Kind: KindTooBig, Host: host}
 	}
-	body := &pacedReader{r: resp.Body, window: f.o.FloorWindow, floor: f.o.FloorBytes, left: f.o.MaxBytes + 1}
+	body := &pacedReader{r: resp.Body, window: f.o.FloorWindow, floor: f.o.FloorBytes, left: f.o.MaxBytes + 1, due: size}
 	body.timer = time.AfterFunc(f.o.FloorWindow, func() { cancel(errStalled) })
 	defer body.timer.Stop()
 
@@ -41,23 +45,33 @@ func (f *Fetcher) save(ctx context.Context, cancel context.CancelCauseFunc, resp
 		return written, out.err
 	case written > f.o.MaxBytes || body.left == 0:
 		return written, &FetchError{Kind: KindTooBig, Host: host}
-	case err != nil && !errors.Is(err, gzip.ErrHeader): // which is rubbish after the end of it
+	case err != nil:
 		return written, &FetchError{Kind: KindCut, Host: host, Err: errGzip}
 	}
 	return written, nil
 }
 
-// complete reports whether resp carries all of what is behind its link.
-func complete(resp *http.Response) bool {
+// rangeOfAll matches a Content-Range from the first byte on.
+var rangeOfAll = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^bytes +0-([0-9]{1,18})/([0-9]{1,18})$`)
+})
+
+// whole reports whether resp carries all of what is behind its link, and how long
+// that is: -1 if resp does not say.
+func whole(resp *http.Response) (size int64, ok bool) {
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusCreated, http.StatusNonAuthoritativeInfo:
-		return true
+		return resp.ContentLength, true
 	case http.StatusPartialContent:
-		var last, size int64
-		n, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes 0-%d/%d", &last, &size)
-		return n == 2 && err == nil && last == size-1 && (resp.ContentLength < 0 || resp.ContentLength == size)
+		found := rangeOfAll().FindStringSubmatch(resp.Header.Get("Content-Range"))
+		if found == nil {
+			return 0, false
+		}
+		last, _ := strconv.ParseInt(found[1], 10, 64) // so few digits are a number
+		size, _ = strconv.ParseInt(found[2], 10, 64)
+		return size, last == size-1 && (resp.ContentLength < 0 || resp.ContentLength == size)
 	}
-	return false
+	return 0, false
 }
 
 // decoded returns the picture in body, which may be compressed by gzip, once.
@@ -68,12 +82,38 @@ func decoded(body *pacedReader) (io.Reader, error) {
 	if err == nil || len(head) < 2 || head[0] != 0x1f || head[1] != 0x8b {
 		return r, err
 	}
-	unzipped, err := gzip.NewReader(r)
+	file := bufio.NewReader(r)
+	member, err := gzip.NewReader(file)
 	if err != nil {
 		return nil, err
 	}
-	_, r, err = peek(unzipped)
+	member.Multistream(false)
+	_, r, err = peek(&gunzip{file: file, member: member})
 	return r, err
+}
+
+// A gunzip reads the members of a gzip file, one after the other. What follows
+// the last of them may be anything, and is not looked at. (A gzip.Reader alone
+// takes less than ten bytes of it for a member that is cut short.)
+type gunzip struct {
+	file   *bufio.Reader
+	member *gzip.Reader
+	ended  bool
+}
+
+func (g *gunzip) Read(b []byte) (int, error) {
+	for !g.ended {
+		n, err := g.member.Read(b)
+		if !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if n > 0 {
+			return n, nil // its end comes again with the next read
+		}
+		g.ended = g.member.Reset(g.file) != nil
+		g.member.Multistream(false)
+	}
+	return 0, io.EOF
 }
 
 // peek returns the first bytes of r, and a reader of all of it. The error
@@ -89,14 +129,15 @@ func peek(r io.Reader) (head []byte, all io.Reader, err error) {
 }
 
 // A pacedReader lets timer fire unless floor bytes come in every window, and
-// ends when none are left. It remembers why r failed, to tell that from a
-// failure of the writer.
+// ends when none are left. That fewer come than are due is a failure of r. It
+// remembers why r failed, to tell that from a failure of the writer.
 type pacedReader struct {
 	r      io.Reader
 	timer  *time.Timer
 	window time.Duration
 	floor  int64
 	left   int64
+	due    int64 // negative: nobody knows
 	got    int64 // in this window
 	err    error // of r, other than its end
 }
@@ -107,6 +148,10 @@ func (p *pacedReader) Read(b []byte) (int, error) {
 	}
 	n, err := p.r.Read(b[:min(int64(len(b)), p.left)])
 	p.left -= int64(n)
+	p.due -= int64(n)
+	if errors.Is(err, io.EOF) && p.due > 0 {
+		err = io.ErrUnexpectedEOF
+	}
 	if p.got += int64(n); p.got >= p.floor {
 		p.got = 0
 		p.timer.Reset(p.window)

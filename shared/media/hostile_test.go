@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -41,7 +42,11 @@ func hostile() http.Handler {
 		w.Write(zipped(png))
 	})
 	mux.HandleFunc("/gzip/rubbish", func(w http.ResponseWriter, r *http.Request) {
-		w.Write(append(zipped(png), make([]byte, 32)...))
+		rubbish, _ := strconv.Atoi(r.FormValue("bytes"))
+		w.Write(append(zipped(png), make([]byte, rubbish)...))
+	})
+	mux.HandleFunc("/gzip/members", func(w http.ResponseWriter, r *http.Request) {
+		w.Write(slices.Concat(zipped(png[:5]), zipped(png[5:50]), zipped(nil), zipped(png[50:])))
 	})
 	mux.HandleFunc("/gzip/claimed", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip") // and it is none
@@ -70,6 +75,9 @@ func hostile() http.Handler {
 	mux.HandleFunc("/range", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Range", r.FormValue("range"))
 		w.WriteHeader(http.StatusPartialContent)
+		if r.FormValue("length") == "none" {
+			w.(http.Flusher).Flush()
+		}
 		w.Write(png)
 	})
 	mux.HandleFunc("/as/{status}", func(w http.ResponseWriter, r *http.Request) {

@@ -31,7 +31,7 @@ type Layout struct {
 	JPEG       JPEGFrame
 	Interlaced bool   // of a PNG
 	Chunk      string // the kind of a WebP's first chunk
-	Alpha      bool   // a WebP has a chunk of alpha before its pixels
+	Alpha      bool   // a WebP or PNG has a chunk of alpha before its pixels
 }
 
 // MaxProfile is how long an ICC profile may be, in bytes, to be noticed.
@@ -104,6 +104,9 @@ type walk struct {
 	err    error
 
 	inFrame bool // of an animation
+
+	profileParts map[byte][]byte // of a JPEG's ICC profile, by their numbers
+	profileSize  int             // of all of them
 }
 
 func (w *walk) Read(b []byte) (int, error) {

@@ -60,7 +60,7 @@ func (w *walk) jpeg() error {
 	if err := w.skip(2); err != nil {
 		return err
 	}
-	for profiles := 0; ; {
+	for {
 		marker, err := w.marker()
 		switch {
 		case err == io.EOF && w.Begun:
@@ -73,35 +73,34 @@ func (w *walk) jpeg() error {
 		case marker == jpegEOI:
 			return nil
 		}
-		if profiles, err = w.segment(marker, profiles); err != nil {
+		if err := w.segment(marker); err != nil {
 			return err
 		}
 	}
 }
 
-// segment walks through the segment after a marker. It returns how many parts of
-// a profile have been seen by then.
-func (w *walk) segment(marker byte, profiles int) (int, error) {
+// segment walks through the segment after a marker.
+func (w *walk) segment(marker byte) error {
 	head, err := w.take(2)
 	if err != nil {
-		return profiles, err
+		return err
 	}
 	size := int64(binary.BigEndian.Uint16(head)) - 2
 	switch {
 	case size < 0, marker == jpegSOI, marker == jpegSOS && w.JPEG.Marker == 0:
-		return profiles, errors.New("a JPEG out of order")
+		return errors.New("a JPEG out of order")
 	case isFrame(marker) && w.JPEG.Marker == 0:
-		return profiles, w.frame(marker, size)
+		return w.frame(marker, size)
 	case marker == jpegSOS:
-		return profiles, w.scan(size)
+		return w.scan(size)
 	case marker == jpegAPP1 && !w.Begun && w.Orientation == 0:
-		return profiles, w.exif(size)
+		return w.exif(size)
 	case marker == jpegAPP2 && !w.Begun:
-		return w.profile(size, profiles)
+		return w.profilePart(size)
 	case marker == jpegAPP14 && !w.JPEG.Adobe:
-		return profiles, w.adobe(size)
+		return w.adobe(size)
 	}
-	return profiles, w.skip(size)
+	return w.skip(size)
 }
 
 // frame reads the frame header.
@@ -136,7 +135,9 @@ func (w *walk) scan(size int64) error {
 	if size < 4 || int64(b[0])*2+4 != size {
 		return errors.New("a JPEG whose scan has no head")
 	}
-	w.Begun = true
+	if !w.Begun {
+		w.Begun, w.Profile = true, w.profile()
+	}
 	n := 2 * int(b[0])
 	from, to, low := int(b[n+1]), int(b[n+2]), b[n+3]&0xf
 	for i := 1; i < n; i += 2 {
@@ -165,21 +166,33 @@ func (w *walk) adobe(size int64) error {
 	return err
 }
 
-// profile collects the ICC profile's parts, which are numbered from 1; seen is
-// how many there were before. A profile that is too long, or whose parts are
-// out of order, is dropped.
-func (w *walk) profile(size int64, seen int) (int, error) {
+// profilePart keeps a part of the ICC profile. One that is too long is dropped.
+func (w *walk) profilePart(size int64) error {
 	b, err := w.take(size)
 	head := len(profileHead) + 2
 	if err != nil || len(b) < head || string(b[:len(profileHead)]) != profileHead {
-		return seen, err
+		return err
 	}
-	if int(b[head-2]) != seen+1 || len(w.Profile)+len(b)-head > MaxProfile {
-		w.Profile = nil
-		return 255, nil // no part has the next number
+	if w.profileParts == nil {
+		w.profileParts = map[byte][]byte{}
 	}
-	w.Profile = append(w.Profile, b[head:]...)
-	return seen + 1, nil
+	part := b[head:]
+	if w.profileSize += len(part); w.profileSize <= MaxProfile {
+		w.profileParts[b[head-2]] = part
+	}
+	return nil
+}
+
+// profile puts the ICC profile together. Its parts are numbered from 1, and may
+// come in any order.
+func (w *walk) profile() (icc []byte) {
+	if w.profileSize > MaxProfile {
+		return nil
+	}
+	for n := 1; n <= 255 && w.profileParts[byte(n)] != nil; n++ {
+		icc = append(icc, w.profileParts[byte(n)]...)
+	}
+	return icc
 }
 
 // marker finds the next one that begins a segment or ends the picture. What is

@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,8 +13,9 @@ import (
 // pngKept is how many bytes of a chunk, by its kind, are kept to be looked at.
 var pngKept = map[string]int64{"IHDR": 13, "eXIf": 64 << 10, "iCCP": MaxProfile + 1<<10}
 
-// png walks from chunk to chunk, and compares each with its checksum.
-func (w *walk) png() error {
+// png walks from chunk to chunk, and compares each with its checksum. It goes on
+// after a wrong one: what follows shows whether there is anything to see.
+func (w *walk) png() (broken error) {
 	if err := w.skip(8); err != nil {
 		return err
 	}
@@ -34,14 +36,16 @@ func (w *walk) png() error {
 		case !ok && PNGAncillary(kind):
 			w.Flaw = "a wrong checksum beside the pixels"
 			continue // what it holds is not to be trusted
+		case !ok && first:
+			return errors.New("a PNG whose head is broken")
 		case !ok:
-			return fmt.Errorf("a wrong checksum in chunk %q", kind)
+			broken = cmp.Or(broken, fmt.Errorf("a wrong checksum in chunk %q", kind))
 		}
 		if err := w.pngFound(kind, content); err != nil {
 			return err
 		}
 		if kind == "IEND" {
-			return nil
+			return broken
 		}
 	}
 }
@@ -75,6 +79,8 @@ func (w *walk) pngFound(kind string, content []byte) error {
 		return w.sized(int64(binary.BigEndian.Uint32(content)), int64(binary.BigEndian.Uint32(content[4:])))
 	case kind == "eXIf" && !w.Begun && w.Orientation == 0:
 		w.Orientation = orientation(content)
+	case kind == "tRNS" && !w.Begun:
+		w.Alpha = true
 	case kind == "iCCP" && !w.Begun && w.Profile == nil:
 		w.Profile = content
 	case kind == "IEND" && !w.Begun:

@@ -13,8 +13,8 @@ type Callback struct {
 	Success bool
 	URLs    []string // as in Record
 	Words   string   // as in Record
-	Reason  Reason   // why it failed
-	Code    int      // the failure's code; 0 where none was given
+	Reason  Reason   // why it failed, or may have
+	Code    int      // the failure's code, also where it is not final; 0 where none was given
 }
 
 // ParseCallback reads the body of a callback, of either family: generate reports by the
@@ -40,9 +40,9 @@ func ParseCallback(body []byte) (Callback, error) {
 		cb.settle(r.State, code, texts, r.Params.Prompt)
 	case said == 200:
 		cb.settle(Succeeded, 0, nil, "")
-	case hasCode:
+	case hasCode && said != 0: // as an errorCode of 0 is none
 		cb.settle(Failed, said, texts, r.Params.Prompt)
-	case cb.TaskID == "":
+	case cb.TaskID == "" && !hasCode:
 		return Callback{}, &Error{Op: OpCallback, Reason: Unreadable, Shape: r.Shape}
 	}
 	return cb, nil
@@ -53,8 +53,10 @@ func (cb *Callback) settle(state State, code int, texts []string, prompt string)
 	case Succeeded:
 		cb.Success = len(cb.URLs) > 0
 		cb.Final = cb.Success
-	case Failed:
-		cb.Final, cb.Code, cb.Reason = true, code, outcomeReason(code, texts)
-		cb.Words = words(cmp.Or(texts...), prompt)
+	case Failed, Unclear:
+		cb.Final, cb.Code = state == Failed, code
+		if cb.Final || code != 0 {
+			cb.Reason, cb.Words = outcomeReason(code, texts), words(cmp.Or(texts...), prompt)
+		}
 	}
 }

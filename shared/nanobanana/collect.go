@@ -68,6 +68,23 @@ func (c *collector) foreign(n *node) bool {
 	return id != "" && c.taskID != "" && id != c.taskID
 }
 
+// knownOfTask gathers the links under known names of every object in n that names the task: each
+// of its pictures may have one.
+func (c *collector) knownOfTask(n *node) {
+	if n = n.open(); n == nil {
+		return
+	}
+	if n.taskID() == c.taskID {
+		c.known(n)
+		return
+	}
+	for _, m := range n.members {
+		if !isSupplied(m.key) {
+			c.knownOfTask(m.value)
+		}
+	}
+}
+
 // known gathers the links under known names, wherever in n they stand.
 func (c *collector) known(n *node) {
 	n = n.open()

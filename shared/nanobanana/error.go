@@ -119,25 +119,25 @@ var codes = map[int]struct {
 }
 
 // fronts are the statuses with which something in front of the API refuses, without the vendor's
-// envelope, what it did not let through: a reason where it answers with an object, and one where
-// it answers with a page.
+// envelope, what it did not let through: a reason where it answers with JSON, and one where it
+// answers with a page.
 var fronts = map[int]struct {
-	object, page Reason
-	firm         bool // no text says it better
+	json, page Reason
+	firm       bool // no text says it better
 }{
-	400: {object: BadRequest, page: BadRequest},
-	401: {object: Unauthorized, page: Unauthorized, firm: true},
-	403: {object: Unauthorized, page: Blocked, firm: true},
-	404: {object: NoSuchPath, page: NoSuchPath, firm: true},
-	405: {object: NoSuchPath, page: NoSuchPath, firm: true},
-	406: {object: BadRequest, page: BadRequest, firm: true},
-	411: {object: BadRequest, page: BadRequest, firm: true},
-	413: {object: TooLarge, page: TooLarge},
-	414: {object: TooLarge, page: TooLarge, firm: true},
-	415: {object: BadRequest, page: BadRequest, firm: true},
-	422: {object: Invalid, page: Invalid},
-	429: {object: RateLimited, page: RateLimited},
-	431: {object: TooLarge, page: TooLarge, firm: true},
+	400: {json: BadRequest, page: BadRequest},
+	401: {json: Unauthorized, page: Unauthorized, firm: true},
+	403: {json: Unauthorized, page: Blocked, firm: true},
+	404: {json: NoSuchPath, page: NoSuchPath, firm: true},
+	405: {json: NoSuchPath, page: NoSuchPath, firm: true},
+	406: {json: BadRequest, page: BadRequest, firm: true},
+	411: {json: BadRequest, page: BadRequest, firm: true},
+	413: {json: TooLarge, page: TooLarge},
+	414: {json: TooLarge, page: TooLarge, firm: true},
+	415: {json: BadRequest, page: BadRequest, firm: true},
+	422: {json: Invalid, page: Invalid},
+	429: {json: RateLimited, page: RateLimited, firm: true},
+	431: {json: TooLarge, page: TooLarge, firm: true},
 }
 
 // answerReason classifies an answer to a call: by the body's code, else by the HTTP status (an
@@ -149,6 +149,11 @@ func answerReason(code, status int, texts []string) Reason {
 	row, known := codes[code]
 	switch {
 	case known && row.firm:
+		return row.answer
+	case code == 429: // what it mentions besides, a policy say, is why there is a limit
+		if reason := refine(row.answer, texts); reason == NoCredits {
+			return reason
+		}
 		return row.answer
 	case known:
 		return refine(row.answer, texts)

@@ -179,12 +179,15 @@ const (
 	maxSplit = 2 * maxLinks * maxLink // bytes of a text that are looked at: all links that are kept, and as much between them
 )
 
+// unquoted takes off the backslashes of JSON that was quoted once more than it should be.
+var unquoted = strings.NewReplacer(`\/`, "/", `\"`, `"`)
+
 // split takes a text apart into the links that it holds. A separator is lawful inside a link: it
 // parts two only where another begins. Where words stand before the first link, a sentence say, it
 // ends at white space; without prose such a text holds none.
 func split(text string, prose bool) []string {
 	cut := len(text) > maxSplit
-	text = unwrap(strings.TrimSpace(strings.ReplaceAll(text[:min(len(text), maxSplit)], `\/`, "/")))
+	text = unwrap(strings.TrimSpace(unquoted.Replace(text[:min(len(text), maxSplit)])))
 	if text == "" {
 		return nil
 	}
@@ -241,14 +244,18 @@ func closed(before, piece string) string {
 	if kind < 0 {
 		return piece
 	}
-	if end := strings.LastIndexByte(piece, closings[kind]); end >= 0 {
+	end := strings.LastIndexByte(piece, closings[kind])
+	if closings[kind] == openings[kind] { // a quote holds no other
+		end = strings.IndexByte(piece, closings[kind])
+	}
+	if end >= 0 {
 		return piece[:end]
 	}
 	return piece
 }
 
 // beginnings returns where in text links begin. A text that begins with a path holds more paths
-// where they begin alike.
+// where they begin alike. Where it begins with a link, a bracket or quote within one is part of it.
 func beginnings(text string) (starts []int) {
 	alike := ""
 	if !hasScheme(text) && !strings.HasPrefix(text, "//") && isPath(text[:indexFunc(text, unicode.IsSpace)]) {
@@ -256,7 +263,9 @@ func beginnings(text string) (starts []int) {
 	}
 	for i := range text {
 		before, _ := utf8.DecodeLastRuneInString(text[:i])
-		if i > 0 && !strings.ContainsRune(separators+openings, before) {
+		switch {
+		case i == 0 || strings.ContainsRune(separators, before):
+		case !strings.ContainsRune(openings, before), len(starts) > 0 && starts[0] == 0 && !parted(text[:i-1]):
 			continue
 		}
 		rest := text[i:]
@@ -265,4 +274,10 @@ func beginnings(text string) (starts []int) {
 		}
 	}
 	return starts
+}
+
+// parted reports whether another link may begin after text.
+func parted(text string) bool {
+	last, _ := utf8.DecodeLastRuneInString(text)
+	return strings.ContainsRune(separators+openings+closings, last)
 }

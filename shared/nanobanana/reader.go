@@ -17,18 +17,29 @@ var noIDs = []string{"null", "undefined", "none", "nil", "nan", "false", "true",
 // taskID returns the lawful provider id that stands in an object, or nothing.
 func (n *node) taskID() string {
 	id := n.get("taskid").scalar()
-	if len(id) > maxTaskID || strings.Trim(id, taskIDs) != "" || strings.Trim(id, "0_-") == "" || slices.Contains(noIDs, strings.ToLower(id)) {
+	if len(id) > maxTaskID || strings.Trim(id, taskIDs) != "" || isNoID(id) {
 		return ""
 	}
 	return id
 }
 
-// namesTask reports whether a lawful provider id stands anywhere in n.
+// isNoID reports whether a text where an id belongs names nothing.
+func isNoID(text string) bool {
+	return strings.Trim(text, "0_-") == "" || slices.Contains(noIDs, strings.ToLower(text))
+}
+
+// namesTask reports whether something that may be a task's id, lawful or not, stands anywhere in n.
 func (n *node) namesTask() bool {
-	if n = n.open(); n == nil {
-		return false
-	}
-	return n.taskID() != "" || slices.ContainsFunc(n.members, func(m member) bool { return m.value.namesTask() })
+	return n.any(func(m member) bool {
+		return isTaskID(m) && m.value.identifies() || m.key == "task" && m.value.get("id").identifies()
+	})
+}
+
+func isTaskID(m member) bool { return strings.Contains(m.key, "taskid") }
+
+// identifies reports whether any value in n is more than the want of an id.
+func (n *node) identifies() bool {
+	return !isNoID(n.scalar()) || n.any(func(m member) bool { return !isNoID(m.value.scalar()) })
 }
 
 // answer is an envelope with what it is about. It has one structure for all that the provider
@@ -80,6 +91,15 @@ func (a answer) taskID() string {
 		return id
 	}
 	return a.root.taskID()
+}
+
+// submittedID returns the id that a submit was answered with, or nothing: where it belongs and
+// names no task, an id further in is another task's.
+func (a answer) submittedID() string {
+	if a.data.get("taskid") != nil {
+		return a.data.taskID()
+	}
+	return a.taskID()
 }
 
 // search finds the object that names the task asked for, else the first of those that name one
@@ -149,10 +169,13 @@ var stateWords = map[string]State{
 }
 
 // state returns what the likeliest place says, and whether another generation may be paid for on
-// that: status alone is too common a word.
+// that: status alone is too common a word, and one that is not known may be of anything but the
+// task itself.
 func (a answer) state(places []*node) (state State, firm bool) {
 	for _, place := range places {
-		if state, firm = place.state(); state != Unstated {
+		state, firm = place.state()
+		aside := place != a.about && state == Unclear && place.get("successflag", "state") == nil
+		if state != Unstated && !aside {
 			return state, firm
 		}
 	}
@@ -286,10 +309,14 @@ func (a answer) links(origin string) (known, guessed links, inline bool) {
 	c := collector{origin: origin, taskID: a.about.taskID(), echoed: map[string]bool{}}
 	c.supplied(a.root)
 	around := []*node{a.about, a.data, a.root}
+	if c.taskID != "" {
+		c.knownOfTask(a.data)
+	}
 	for _, n := range around {
-		if c.known(n); len(c.list)+c.dropped > 0 {
+		if len(c.list)+c.dropped > 0 {
 			break
 		}
+		c.known(n)
 	}
 	for _, n := range around {
 		if c.guess(n, "", unhinted); len(c.guesses) > 0 {

@@ -318,7 +318,6 @@ func TestWords(t *testing.T) {
 		`be4s63QoegZB13W9SFwHm7VO07Hlo2GsJRTuh062mSg is no token`:                                       "... is no token",
 		`X-Amz-Signature=4f1c0a9b7d2e expired`:                                                          "... expired",
 		`key sk-1234567890abcd is wrong`:                                                                "key ... is wrong",
-		`gemini-2.5-flash-image-preview is overloaded since 2026-11-28T23:05:35.962Z`:                   "gemini-2.5-flash-image-preview is overloaded since 2026-11-28T23:05:35.962Z",
 		`GENERATE_CONTENT_REQUEST_FAILED in generateContent`:                                            "GENERATE_CONTENT_REQUEST_FAILED in generateContent",
 	} {
 		r := record(t, `{"code":200,"data":{"taskId":"task1","successFlag":3,"errorCode":501,"errorMessage":"`+text+

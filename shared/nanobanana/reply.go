@@ -15,6 +15,7 @@ type reply struct {
 	retryAfter time.Duration
 	read       bool   // the whole body was read
 	mentions   bool   // the body mentions a task's id, in whatever form
+	page       bool   // the body is no JSON
 	detail     string // what is wrong with the body
 	shape      string
 }
@@ -29,23 +30,18 @@ func (r *reply) body(raw []byte, read bool) {
 			r.root = object
 		}
 	}
-	r.mentions = r.root.namesTask() || bytes.Contains([]byte(fold(string(raw))), []byte("taskid")) && (r.root == nil || r.root.writesOfTask())
+	r.mentions = r.root.namesTask() || r.root.writesOfTask()
+	if !r.mentions && bytes.Contains([]byte(fold(string(raw))), []byte("taskid")) {
+		r.mentions = !r.root.any(isTaskID) // it stands where the tree does not reach
+	}
+	r.page = !whole || root.kind == isNumber || root.kind == isNull // "403" alone is a page, too
 }
 
 // writesOfTask reports whether a text in n mentions a task's id.
 func (n *node) writesOfTask() bool {
-	if n == nil {
-		return false
-	}
-	if n.kind == isText && n.holds == nil && strings.Contains(fold(n.text), "taskid") {
-		return true
-	}
-	for _, m := range n.open().members {
-		if m.value.writesOfTask() {
-			return true
-		}
-	}
-	return false
+	return n.any(func(m member) bool {
+		return m.value.kind == isText && m.value.holds == nil && strings.Contains(fold(m.value.text), "taskid")
+	})
 }
 
 // code is the envelope's code, 0 where there is none.
@@ -77,7 +73,7 @@ func (r reply) noSuchPath() bool { return r.status == http.StatusNotFound && !r.
 // submitted reads the answer to a submit: the id of the task it became, or why it may be none.
 func (r reply) submitted() (taskID string, err error) {
 	if r.root != nil {
-		taskID = find(r.root, "").taskID()
+		taskID = find(r.root, "").submittedID()
 	}
 	switch {
 	case r.ok() && taskID != "":
@@ -116,13 +112,12 @@ func (r reply) err(op Op) *Error {
 	switch {
 	case r.enveloped() || !known:
 		e.Reason = answerReason(e.Code, r.status, texts)
-	case r.root != nil:
-		e.Reason = refine(front.object, texts)
-		if front.firm {
-			e.Reason = front.object
-		}
-	default:
+	case r.page:
 		e.Reason = front.page
+	case front.firm:
+		e.Reason = front.json
+	default:
+		e.Reason = refine(front.json, texts)
 	}
 	e.notExecuted = known && r.read && !r.enveloped() && !r.mentions
 	return e

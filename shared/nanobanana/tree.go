@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -189,6 +190,12 @@ func (n *node) all(key string) (values []*node) {
 		}
 	}
 	return values
+}
+
+// any reports whether f holds for any member in n, however deep.
+func (n *node) any(f func(member) bool) bool {
+	n = n.open()
+	return n != nil && slices.ContainsFunc(n.members, func(m member) bool { return f(m) || m.value.any(f) })
 }
 
 // get returns the value under the first of these folded names that has one, the last where it is

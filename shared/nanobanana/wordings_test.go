@@ -65,20 +65,24 @@ func tally(t *testing.T, name string, wrong func(wording, string)) map[string]fl
 	return rates
 }
 
-// The table is made by the training list. The hold-out list, which nobody looks at while changing
-// the table, tells how well it does on what it has not seen; its misses are not printed.
+// The table is made by the training list. The other two, which nobody looks at while changing the
+// table, tell how well it does on what it has not seen; their misses are not printed. The vendors'
+// list is the harder one: its wordings are of services that nobody had in mind.
 func TestWordings(t *testing.T) {
 	tally(t, "wordings-training.txt", func(w wording, got string) {
 		t.Errorf("%q is understood as %s, want %s", w.text, got, w.means)
 	})
-	mistaken := map[string]int{}
-	rates := tally(t, "wordings-holdout.txt", func(w wording, got string) { mistaken[fmt.Sprintf("%s %s for %s", w.means, w.language, got)]++ })
-	t.Log("hold-out, mistaken: ", mistaken)
-	for kind, least := range map[string]float64{
-		"policy en": 0.9, "policy zh": 0.9, "input en": 0.9, "input zh": 0.9, "other en": 0.95, "other zh": 0.95,
+	for name, least := range map[string]map[string]float64{
+		"wordings-holdout.txt": {"policy en": 0.9, "policy zh": 0.9, "input en": 0.9, "input zh": 0.9, "other en": 0.95, "other zh": 0.95},
+		"wordings-vendors.txt": {"policy en": 0.8, "policy zh": 0.8, "input en": 0.7, "input zh": 0.7, "other en": 0.95, "other zh": 0.9},
 	} {
-		if rates[kind] < least {
-			t.Errorf("%s: %.2f of the hold-out is right, want %.2f", kind, rates[kind], least)
+		mistaken := map[string]int{}
+		rates := tally(t, name, func(w wording, got string) { mistaken[fmt.Sprintf("%s %s for %s", w.means, w.language, got)]++ })
+		t.Log(name, "mistaken: ", mistaken)
+		for kind, least := range least {
+			if rates[kind] < least {
+				t.Errorf("%s, %s: %.2f is right, want %.2f", name, kind, rates[kind], least)
+			}
 		}
 	}
 }

@@ -94,7 +94,7 @@ func clamp(v float64) uint8 { return uint8(max(0, min(255, v+0.5))) }
 func (s *source) filtered(l media.Layout) io.Reader {
 	switch {
 	case l.Ext == "png":
-		return &pngFilter{r: s.rewound()}
+		return &pngFilter{r: s.rewound(), alpha: l.Alpha}
 	case l.Ext == "jpg" && l.Flaw != "" && l.JPEG.Complete():
 		// The end alone is not there, unless decoding shows otherwise.
 		return io.MultiReader(s.rewound(), bytes.NewReader([]byte{0xff, 0xd9}))

@@ -19,6 +19,7 @@ func TestOpenOverlooks(t *testing.T) {
 	whole := testdata("progressive.jpg")
 	paletted := image.NewPaletted(image.Rect(0, 0, 9, 9), color.Palette{color.NRGBA{255, 0, 0, 0}, color.Black})
 	transparent := encoded(func(b *bytes.Buffer) error { return png.Encode(b, paletted) })
+	alpha := pngChunk("tRNS", []byte{0})
 	for name, test := range map[string]struct {
 		file []byte
 		flaw bool
@@ -28,6 +29,10 @@ func TestOpenOverlooks(t *testing.T) {
 		"PNG, a long chunk, wrong checksum":     {insertPNG(pngOf(9, 9), broken(pngChunk("zTXt", make([]byte, 1<<20)))), true},
 		"PNG, transparency and text":            {insertPNG(transparent, broken(pngChunk("tIME", make([]byte, 7)))), true},
 		"PNG, transparency, wrong checksum":     {insertPNG(pngOf(9, 9), broken(pngChunk("tRNS", make([]byte, 6)))), true},
+		"PNG, transparency of a wrong length":   {insertPNG(rawPNG(9, 9, 8, 0, 0, 90), pngChunk("tRNS", make([]byte, 6))), false},
+		"PNG, transparency beside an alpha":     {insertPNG(rawPNG(9, 9, 8, 6, 0, 333), pngChunk("tRNS", make([]byte, 6))), false},
+		"PNG, transparency before its palette":  {insertPNG(pngOfPalette(), alpha), false},
+		"PNG, transparency twice":               {bytes.Replace(transparent, alpha, slices.Concat(alpha, alpha), 1), false},
 		"JPEG without its end":                  {jpegOf(100, 100)[:len(jpegOf(100, 100))-2], true},
 		"JPEG without its last byte":            {jpegOf(100, 100)[:len(jpegOf(100, 100))-1], true},
 		"progressive JPEG without its end":      {whole[:len(whole)-2], true},
@@ -66,6 +71,12 @@ func TestOpenWantsAllScans(t *testing.T) {
 	}
 }
 
+// pngOfPalette has nothing that is transparent.
+func pngOfPalette() []byte {
+	img := image.NewPaletted(image.Rect(0, 0, 9, 9), color.Palette{color.White, color.Black})
+	return encoded(func(b *bytes.Buffer) error { return png.Encode(b, img) })
+}
+
 func wantDamaged(t *testing.T, name string, file []byte) {
 	t.Helper()
 	p, err := picture.Open(t.Context(), bytes.NewReader(file))
@@ -83,6 +94,7 @@ func TestOpenDamaged(t *testing.T) {
 		"PNG, broken pixels":          noise,
 		"PNG without its end":         pngOf(100, 100)[:len(pngOf(100, 100))-12],
 		"PNG of an unlawful kind":     rawPNG(8, 8, 3, 5, 0, 100),
+		"PNG, a broken palette":       bytes.Replace(pngOfPalette(), []byte("PLTE\xff"), []byte("PLTE\xfe"), 1),
 		"half a JPEG":                 jpegOf(300, 200)[:3000],
 		"half a progressive JPEG":     testdata("progressive.jpg")[:400],
 		"half a WebP":                 webpOf(300, 200)[:3000],

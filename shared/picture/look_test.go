@@ -221,13 +221,15 @@ func carried(t *testing.T, thumb []byte) []byte {
 
 func TestOpenKeepsTheProfile(t *testing.T) {
 	icc, long := rgbProfile(3000), rgbProfile(media.MaxProfile)
+	part := func(n byte, b []byte) []byte { return append([]byte("ICC_PROFILE\x00"+string([]byte{n, 2})), b...) }
 	for name, test := range map[string]struct{ file, want []byte }{
-		"JPEG":              {withProfile(quartersJPEG(), icc), icc},
-		"JPEG in two parts": {withProfile(quartersJPEG(), icc[:1000], icc[1000:]), icc},
-		"JPEG, 16 KiB":      {withProfile(quartersJPEG(), long), long},
-		"PNG":               {insertPNG(quartersPNG(), pngChunk("iCCP", zippedProfile(icc))), icc},
-		"PNG, 16 KiB":       {insertPNG(quartersPNG(), pngChunk("iCCP", zippedProfile(long))), long},
-		"WebP":              {webpChunks(32, 64, 32, webpChunk("ICCP", icc), webpOf(64, 32)[12:]), icc},
+		"JPEG":                     {withProfile(quartersJPEG(), icc), icc},
+		"JPEG in two parts":        {withProfile(quartersJPEG(), icc[:1000], icc[1000:]), icc},
+		"JPEG, parts in any order": {insertJPEG(quartersJPEG(), 0xe2, part(2, icc[1000:]), part(1, icc[:1000])), icc},
+		"JPEG, 16 KiB":             {withProfile(quartersJPEG(), long), long},
+		"PNG":                      {insertPNG(quartersPNG(), pngChunk("iCCP", zippedProfile(icc))), icc},
+		"PNG, 16 KiB":              {insertPNG(quartersPNG(), pngChunk("iCCP", zippedProfile(long))), long},
+		"WebP":                     {webpChunks(32, 64, 32, webpChunk("ICCP", icc), webpOf(64, 32)[12:]), icc},
 	} {
 		p, _ := opened(t, test.file)
 		if got := carried(t, p.Thumbnail); !bytes.Equal(got, test.want) {

@@ -88,6 +88,11 @@ func inspect(src *source) (media.Picture, error) {
 		p.Width, p.Height = p.Height, p.Width
 	}
 	p.Thumbnail, err = shrunk(src, layout)
+	if err != nil && broken == nil && layout.Ext == "png" && layout.Alpha {
+		// Its chunk of alpha may be unlawful: other programs then do without.
+		layout.Alpha = false
+		p.Thumbnail, err = shrunk(src, layout)
+	}
 	var rare *unsupported
 	switch {
 	case src.err != nil:

@@ -14,10 +14,11 @@ import (
 const maxTRNS = 256
 
 // A pngFilter reads a PNG without the chunks that its pixels do not need: a
-// decoder then does not stumble over a wrong checksum in them. Of a tRNS chunk,
-// which the pixels do need, that of a wrong checksum is left out.
+// decoder then does not stumble over a wrong checksum in them. A tRNS chunk, which
+// the pixels do need, is left out if its checksum is wrong.
 type pngFilter struct {
 	r       *bufio.Reader
+	alpha   bool // tRNS chunks are read
 	started bool
 	head    bytes.Buffer // what is to be read before r
 	left    int64        // of the chunk in r
@@ -53,7 +54,7 @@ func (f *pngFilter) next() error {
 	switch {
 	case !media.PNGAncillary(kind):
 		return f.pass(8, size+4)
-	case kind == "tRNS" && size <= maxTRNS:
+	case f.alpha && kind == "tRNS" && size <= maxTRNS:
 		chunk, err := f.r.Peek(around + int(size))
 		if err == nil && crc32.ChecksumIEEE(chunk[4:8+size]) == binary.BigEndian.Uint32(chunk[8+size:]) {
 			return f.pass(around+size, 0)

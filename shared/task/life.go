@@ -15,8 +15,8 @@ const (
 	generatingWindow  = 24 * time.Hour
 	storingWindow     = 72 * time.Hour
 	noticeWindow      = 72 * time.Hour
-	lastWakeWindow    = 6 * time.Minute  // longer than a consumer's run
 	eraseAfter        = 16 * time.Minute // longer than any function lives
+	lastWakeWindow    = eraseAfter       // or a task would end under the run that is to save it
 	retryGeneration   = 60 * time.Second // before another generation, and before a short record is read again
 	maxRefusals       = 10               // of those in a row that are not passing
 	leastBackOff      = 10 * time.Second // back-off reaches so far at first,

@@ -241,6 +241,8 @@ func endSteps() []step {
 		{"storing, all images stored: succeeded", two, func(h *history) { h.stored(pictures(2)...) }, Succeeded, ""},
 		{"storing, deadline of 72 h with one of two: succeeded", two,
 			func(h *history) { lastWake(h).stored(pictures(1)...) }, Succeeded, ""},
+		{"storing, deadline of 72 h, the last wake's run may be under way: the same", two,
+			func(h *history) { lastWake(h).after(15 * time.Minute).wake() }, Storing, ""},
 		{"storing, deadline of 72 h with none: failed", two,
 			func(h *history) { lastWake(h).after(lastWakeWindow).wake() }, Failed, CodeImageUnavailable},
 		{"succeeded, DELETE: the same, emptied", entered(Succeeded), func(h *history) { h.deleted() }, Succeeded, ""},

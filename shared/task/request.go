@@ -191,7 +191,8 @@ func (r *Request) Fingerprint() string {
 type Source struct {
 	Link     string
 	TaskID   string
-	N        int // which picture of TaskID, from 1
+	N        int    // which picture of TaskID, from 1
+	File     string // or what its link, or its thumbnail's, calls it
 	UploadID string
 }
 

@@ -107,8 +107,8 @@ type Task struct {
 	Reread          time.Time `json:"reread,omitzero"`   // when the record was asked for fresh links
 	ShortAt         time.Time `json:"shortAt,omitzero"`  // a record had fewer URLs than asked for
 
-	// Salvaged are damaged pictures in the bucket, for the case that nothing
-	// better comes: N is the number of the link, from 1.
+	// Salvaged are pictures in the bucket, by the number of their link, sound
+	// ones and damaged ones, while not all are there.
 	Salvaged []Image `json:"salvaged,omitempty"`
 
 	Images  []Image `json:"images,omitempty"`

@@ -112,24 +112,41 @@ func (t *Task) Drop(none []string, images []Image) {
 	}
 }
 
-// Salvage keeps what is damaged of images, by the number of its link, until
-// the last wake: nothing better may come. The row then has no work, so that the
-// write does not hand it to ingest again; the sweep does, when it is due.
+// Kept returns the sound picture that was salvaged from link n, from 1, if there is
+// one.
+func (t *Task) Kept(n int) (i Image, ok bool) {
+	at := slices.IndexFunc(t.Salvaged, func(i Image) bool { return i.N == n && !i.Damaged })
+	if at < 0 {
+		return Image{}, false
+	}
+	return t.Salvaged[at], true
+}
+
+// Salvage keeps images, by the number of their link, until the last wake: a link may
+// die before the others have led to theirs, and for a damaged picture nothing better
+// may come. The row then has no work, so that the write does not hand it to ingest
+// again; the sweep does, when it is due.
 func (t *Task) Salvage(images []Image) {
 	if t.Status != Storing || t.LastWake {
 		return
 	}
 	for _, i := range images {
-		if i.Damaged && !slices.ContainsFunc(t.Salvaged, func(x Image) bool { return x.N == i.N }) {
+		there := slices.IndexFunc(t.Salvaged, func(x Image) bool { return x.N == i.N })
+		switch {
+		case there < 0:
 			t.Salvaged = append(t.Salvaged, i)
-			t.Work = ""
+		case t.Salvaged[there].Damaged && !i.Damaged:
+			t.Salvaged[there] = i
+		default:
+			continue
 		}
+		t.Work = ""
 	}
 }
 
 // Stored ends the task with its pictures, one for each of its URLs that could be
 // had: if they are whole, or after the last wake. What is missing then is made
-// up for by damaged ones, of images or salvaged before.
+// up for by those salvaged before, and by damaged ones.
 func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
 	now = stamp(now)
 	if t.Status != Storing {
@@ -158,9 +175,9 @@ func (t *Task) best(images []Image) []Image {
 	best := distinct(undamaged(images))
 	if !t.Whole(images) {
 		got := func(n int) bool { return slices.ContainsFunc(best, func(i Image) bool { return i.N == n }) }
-		hurt := slices.DeleteFunc(slices.Concat(images, t.Salvaged), func(i Image) bool { return !i.Damaged || got(i.N) })
+		hurt := slices.DeleteFunc(slices.Concat(images, t.Salvaged), func(i Image) bool { return !i.Damaged })
 		slices.SortStableFunc(hurt, func(a, b Image) int { return cmp.Compare(b.Bytes, a.Bytes) }) // more of it is better
-		for _, i := range hurt {
+		for _, i := range slices.Concat(undamaged(t.Salvaged), hurt) {
 			if len(best) < t.enough() && !got(i.N) {
 				best = distinct(append(best, i))
 			}

@@ -188,17 +188,24 @@ func damaged(n int, bytes int64) Image {
 	return Image{N: n, File: "damaged.png", SHA256: fmt.Sprint("damaged ", n, " ", bytes), Bytes: bytes, Damaged: true}
 }
 
-// What is damaged is kept for the last wake, and its put is not work for ingest
-// again, P4: the sweep brings it back.
-func TestSalvageKeepsWhatIsDamaged(t *testing.T) {
-	h := in(t, Storing, images(2))
+// What was got is kept until all is there, and its put is not work for ingest again,
+// P4: the sweep brings it back.
+func TestSalvageKeepsWhatThereIs(t *testing.T) {
+	sound := pictures(3)
+	h := in(t, Storing, images(3))
 	due, tries := h.DueAt, h.Tries
-	h.after(time.Second).Salvage([]Image{pictures(1)[0], damaged(2, 5)})
+	h.after(time.Second).Salvage([]Image{sound[0], damaged(2, 5)})
 	h.must(nil)
-	equal(t, "salvaged", h.Salvaged, []Image{damaged(2, 5)})
+	equal(t, "salvaged", h.Salvaged, []Image{sound[0], damaged(2, 5)})
+	for n, want := range []Image{sound[0], {}, {}} {
+		got, ok := h.Kept(n + 1)
+		equal(t, "kept", got, want)
+		equal(t, "is kept", ok, n == 0)
+	}
 	equal(t, "work, P4", h.Work, "")
 	equal(t, "due", h.DueAt, due)
-	unchanged(t, h, func() { h.Salvage([]Image{damaged(2, 7)}) })
+	unchanged(t, h, func() { h.Salvage([]Image{sound[0], damaged(2, 7)}) })
+	unchanged(t, h, func() { h.Salvage([]Image{damaged(1, 7), damaged(2, 7)}) })
 	unchanged(t, h, func() { h.wake() })
 	equal(t, "next", h.Next(due), NextWake)
 	h.now = due
@@ -207,19 +214,20 @@ func TestSalvageKeepsWhatIsDamaged(t *testing.T) {
 	equal(t, "work after a wake", h.Work, Ingest)
 	equal(t, "tries after a wake", h.Tries, tries+1)
 
-	h.Salvage([]Image{damaged(1, 5)})
+	h.Salvage([]Image{sound[1]})
+	equal(t, "a sound one in its place", h.Salvaged, []Image{sound[0], sound[1]})
 	equal(t, "work", h.Work, "")
 	if !ok {
 		t.Fatal("the wake claimed no read")
 	}
-	h.learn(c, Record{State: Made, URLs: []string{good + "?fresh", good2 + "?fresh"}})
+	h.learn(c, Record{State: Made, URLs: []string{good + "?fresh", good2 + "?fresh", good}})
 	equal(t, "work with fresh links", h.Work, Ingest)
 
 	for name, h := range map[string]*history{"ended": in(t, Succeeded), "after the last wake": in(t, Storing).after(72 * time.Hour).wake()} {
 		unchanged(t, h, func() { h.Salvage([]Image{damaged(1, 5)}) })
 		equal(t, name, h.Salvaged, nil)
 	}
-	equal(t, "in the end", h.stored(pictures(2)...).Salvaged, nil)
+	equal(t, "in the end", h.stored(sound...).Salvaged, nil)
 }
 
 // The last wake's consumer may die, and what was salvaged is in the bucket.
@@ -270,6 +278,8 @@ func TestStoredTakesWhatIsDamagedAtTheLastWake(t *testing.T) {
 	equal(t, "more of it now", last(salvaged(1, damaged(1, 5)), damaged(1, 9)), []string{d(1, 9)})
 	equal(t, "less of it now", last(salvaged(1, damaged(1, 5)), damaged(1, 2)), []string{d(1, 5)})
 	equal(t, "one of three", last(salvaged(3, damaged(2, 5))), []string{d(2, 5)})
+	equal(t, "sound ones that were", last(salvaged(3, damaged(2, 5), sound[0]), damaged(1, 9)), []string{sound[0].SHA256, d(2, 5)})
+	equal(t, "the same one", last(salvaged(2, sound[0]), Image{N: 2, SHA256: sound[0].SHA256}), []string{sound[0].SHA256})
 
 	h = in(t, Generating, images(2)).after(90 * time.Second).read(made).after(time.Minute)
 	h.read(Record{State: Made, URLs: []string{good + "?fresh", good2 + "?fresh"}})
