@@ -13,8 +13,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// EventEnded is the attribute "event" of the log line that every task ends
-// with. Alarms go by it.
+// EventEnded is the attribute "event" of the log line that a task ends with:
+// every one but those that their owner cancels. Alarms go by it.
 const EventEnded = "task_ended"
 
 // endLevels are the levels of ends that are not the operator's to look at.

@@ -142,17 +142,19 @@ func backoff(least, most time.Duration, try int) time.Duration {
 	return min(d, most)
 }
 
-// NotPosted says that the attempt's process started no POST, for want of time.
+// NotPosted records that the attempt's process started no POST: it had too
+// little time, or could not read the secret. It is no refusal, but the time
+// that a task may wait counts from it too.
 func (t *Task) NotPosted(now time.Time, attempt int) error {
 	now = stamp(now)
 	if attempt != t.Attempt || t.Status != Submitting && t.Status != Unconfirmed {
 		return nil
 	}
 	t.setCharge(ChargeNone)
-	deadline := now.Add(waitingWindow)
-	if !t.FirstRefusal.IsZero() {
-		deadline = t.FirstRefusal.Add(waitingWindow)
+	if t.FirstRefusal.IsZero() {
+		t.FirstRefusal = now
 	}
+	deadline := t.FirstRefusal.Add(waitingWindow)
 	if err := t.move(byNoPost, Waiting, now, deadline.Sub(now)); err != nil {
 		return err
 	}

@@ -260,11 +260,25 @@ func TestNotPostedIsNoRefusal(t *testing.T) {
 		h := in(t, s).after(time.Second).notPosted()
 		equal(t, "charges", h.Charges, []Charge{ChargeNone})
 		equal(t, "refusals", h.Refusals, 0)
-		equal(t, "first refusal", h.FirstRefusal, time.Time{})
+		equal(t, "waiting since", h.FirstRefusal, h.now)
 		equal(t, "due", h.DueAt, h.now)
 		equal(t, "deadline", h.Deadline, h.now.Add(6*time.Hour))
 		h.after(6 * time.Hour).expire()
 		equal(t, "failure", h.Failure, CodeProviderUnavailable)
+	}
+}
+
+// While the secret cannot be read, no attempt is posted: that ends, too.
+func TestNotPostedForHoursIsGivenUp(t *testing.T) {
+	h := begin(t).after(time.Second).notPosted()
+	since := h.now
+	for h.Next(h.after(time.Minute).now) == NextResubmit {
+		h.resubmit().after(time.Second).notPosted()
+	}
+	h.expire()
+	equal(t, "failure", h.Failure, CodeProviderUnavailable)
+	if lasted := h.now.Sub(since); lasted < 6*time.Hour || lasted > 6*time.Hour+2*time.Minute {
+		t.Errorf("given up after %v, want 6 h", lasted)
 	}
 }
 

@@ -91,9 +91,9 @@ type Task struct {
 	SubmitBy    time.Time `json:"submitBy,omitzero"`
 	ProviderID  string    `json:"providerId,omitempty"` // of the current attempt
 
-	Refusals     int       `json:"refusals,omitempty"` // in a row, without those that time alone ends
-	FirstRefusal time.Time `json:"firstRefusal,omitzero"`
-	Setback      Code      `json:"setback,omitempty"` // why it is, or was last, Waiting
+	Refusals     int       `json:"refusals,omitempty"`    // in a row, without those that time alone ends
+	FirstRefusal time.Time `json:"firstRefusal,omitzero"` // since when no attempt was accepted, or none was posted
+	Setback      Code      `json:"setback,omitempty"`     // why it is, or was last, Waiting
 
 	AcceptedAt      time.Time `json:"acceptedAt,omitzero"`
 	ReadAt          time.Time `json:"readAt,omitzero"`          // when a read of the record was last claimed
