@@ -41,7 +41,8 @@ func (h *haul) all(t *task.Task) bool {
 	return !slices.ContainsFunc(slices.Concat(t.URLs, t.Standins()), func(url string) bool { return !slices.Contains(h.tried, url) })
 }
 
-// short says how many pictures of t are not copied. Why, the log has for each.
+// short returns an error that counts the pictures of t that are not copied. The
+// log has the reason for each.
 func (h *haul) short(t *task.Task) error {
 	whole := slices.DeleteFunc(h.images(), func(i task.Image) bool { return i.Damaged })
 	return fmt.Errorf("%d of %d pictures of %s are not copied", len(h.slots)-len(whole), len(h.slots), t.ID)
@@ -102,7 +103,7 @@ func (g *Ingester) haul(ctx context.Context, t *task.Task) *haul {
 // other than a picture.
 func noPicture(err error) bool { return reason(err) == string(media.KindNotPicture) }
 
-// reason says in a word why a copy failed.
+// reason returns in a word why a copy failed.
 func reason(err error) string {
 	fetch, ok := errors.AsType[*media.FetchError](err)
 	switch {

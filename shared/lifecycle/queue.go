@@ -40,7 +40,7 @@ func (q *queue) add(id string, at time.Time) {
 	q.change.Signal()
 }
 
-// close tells those who wait that no more ids come.
+// close ends every wait for an id once the queue is empty: no more ids come.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -132,7 +132,7 @@ func (f *Fetcher) follow(ctx context.Context, rawURL string, w io.Writer) (int64
 	return 0, &FetchError{Kind: KindRefused, Host: u.Hostname(), Err: errRedirects}
 }
 
-// secure makes an http link an https one, but for stand-ins.
+// secure makes an http link an https one, unless it leads to a stand-in.
 func (f *Fetcher) secure(u *url.URL) {
 	if u.Scheme != "http" || f.trusted[authority(u)] {
 		return

@@ -109,7 +109,7 @@ func isPath(text string) bool {
 // plainPath reports whether a text is a path even where none is expected.
 func plainPath(text string) bool { return strings.HasPrefix(text, "/") || isPicture(text) }
 
-// isPathWithSpaces reports whether text is a path but for raw spaces, and surely no sentence.
+// isPathWithSpaces reports whether text is a path with raw spaces, and certainly no sentence.
 func isPathWithSpaces(text string) bool {
 	return (strings.HasPrefix(text, "/") || isPicture(text)) && isPath(strings.ReplaceAll(text, " ", "%20"))
 }

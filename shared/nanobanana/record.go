@@ -33,7 +33,7 @@ type Record struct {
 	Reason    Reason // why it failed
 	ErrorCode int    // the failure's code; 0 where none was given
 
-	// Retryable tells that another generation may help: successFlag or state says failed, the code
+	// Retryable reports whether another generation may help: successFlag or state says failed, the code
 	// is 500 or 501, and the text does not blame the prompt, a parameter, an input image, the
 	// account or the key.
 	Retryable bool

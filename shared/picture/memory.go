@@ -22,8 +22,7 @@ func pngMemory(l media.Layout, m color.Model) int64 {
 	return n * pixels(l)
 }
 
-// webpMemory tells from the kind of the first chunk what package webp
-// allocates: lossy pictures are 4:2:0 in whole blocks; a lossless one may be
+// webpMemory is what package webp allocates, by the kind of the first chunk: lossy pictures are 4:2:0 in whole blocks; a lossless one may be
 // unpacked from a second one; an extended file may hold a lossy picture and
 // its alpha, the latter as a lossless picture of its own.
 func webpMemory(l media.Layout, _ color.Model) int64 {

@@ -12,7 +12,7 @@ type Hint struct {
 	Success    bool     `json:"success,omitempty"`
 	URLs       []string `json:"urls,omitempty"`    // of a success
 	Failure    Code     `json:"failure,omitempty"` // of a failure
-	// Bars says that the callback's code was 400, or its text a policy
+	// Bars reports whether the callback's code was 400, or its text a policy
 	// refusal: no other generation follows.
 	Bars bool `json:"-"`
 }
@@ -80,7 +80,7 @@ func (r Rules) merge(old *Hint, h Hint) *Hint {
 	return old
 }
 
-// trusted says whether a result may be fetched on a callback's word alone.
+// trusted reports whether a result may be fetched on a callback's word alone.
 func (r Rules) trusted(urls []string) bool {
 	return len(urls) > 0 && !slices.ContainsFunc(urls, func(u string) bool { return !r.ResultHosts(u) })
 }
@@ -112,7 +112,7 @@ func (t *Task) Standins() []string {
 	return slices.DeleteFunc(slices.Clone(t.Spares), func(u string) bool { return slices.Contains(t.URLs, u) })
 }
 
-// Findable says whether the record that tells of the task can be found: false
+// Findable reports whether the record that tells of the task can be found: false
 // while only a callback could name its provider id
 // and none has.
 func (t *Task) Findable() bool {

@@ -83,7 +83,7 @@ const (
 	Broken
 )
 
-// Match says whether a record is the attempt's.
+// Match is whether a record is the attempt's.
 type Match int
 
 // The kinds of Match.
@@ -105,7 +105,7 @@ type Record struct {
 	Retry bool
 }
 
-// Doubt says why the last records that came could not be used. It is a stored
+// Doubt is why the last records that came could not be used. It is a stored
 // word.
 type Doubt string
 
@@ -116,7 +116,7 @@ const (
 	DoubtForeign  Doubt = "foreign"  // it contradicts
 )
 
-// doubt says why a record cannot be used, or nothing.
+// doubt returns why a record cannot be used; empty if it can.
 func (rec Record) doubt() Doubt {
 	switch {
 	case rec.State == Unreadable:
