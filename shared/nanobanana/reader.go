@@ -161,11 +161,13 @@ var flags = map[string]State{"0": Running, "1": Succeeded, "2": Failed, "3": Fai
 
 // stateWords are what the words of state, status and successFlag mean, folded.
 var stateWords = map[string]State{
-	"success": Succeeded, "succeeded": Succeeded, "successful": Succeeded, "completed": Succeeded, "complete": Succeeded,
+	"success": Succeeded, "succeed": Succeeded, "succeeded": Succeeded, "successful": Succeeded, "completed": Succeeded, "complete": Succeeded,
 	"done": Succeeded, "finished": Succeeded,
 	"fail": Failed, "failed": Failed, "failure": Failed, "error": Failed, "cancelled": Failed, "canceled": Failed,
 	"waiting": Running, "queuing": Running, "queueing": Running, "queued": Running, "pending": Running,
 	"processing": Running, "inprogress": Running, "running": Running, "generating": Running,
+	"created": Running, "submitted": Running, "accepted": Running, "scheduled": Running, "inqueue": Running,
+	"starting": Running, "started": Running, "working": Running,
 }
 
 // state returns what the likeliest place says, and whether another generation may be paid for on

@@ -78,6 +78,8 @@ func TestStatesInOtherWords(t *testing.T) {
 		`"state":"queuing"`:                                    nanobanana.Running,
 		`"status":"IN_PROGRESS"`:                               nanobanana.Running,
 		`"status":"generating","successFlag":0`:                nanobanana.Running,
+		`"status":"SUBMITTED","successFlag":0`:                 nanobanana.Running,
+		`"state":"in_queue"`:                                   nanobanana.Running,
 		`"state":"fail"`:                                       nanobanana.Failed,
 		`"status":"CANCELLED"`:                                 nanobanana.Failed,
 		`"status":"error","state":"failed"`:                    nanobanana.Failed,
