@@ -47,8 +47,12 @@ func (t *Task) Heard(r Rules, now time.Time, attempt int, h Hint) (woken bool, e
 	if h.Bars {
 		t.Barred = attempt
 	}
+	before := t.recordID()
 	if h.Success || h.Failure != "" || h.ProviderID != "" {
 		t.Hint = r.merge(t.Hint, h)
+	}
+	if t.recordID() != before { // what was read, or could not be, was another's record
+		t.UnreadableSince, t.Doubt = time.Time{}, ""
 	}
 	if t.recordID() == "" {
 		return false, nil

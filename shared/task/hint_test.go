@@ -244,3 +244,14 @@ func TestTheRecordDecidesTheCallbackMayAddWhy(t *testing.T) {
 	h := in(t, Generating).after(time.Second).heard(saysPolicy).read(made)
 	equal(t, "a 400 against a record that is a success", h.Status, Storing)
 }
+
+// How long a record could not be read says nothing of another id's record.
+func TestACallbackThatNamesAnotherIDBeginsAnew(t *testing.T) {
+	h := in(t, Unconfirmed).heard(saysSuccess).read(unread)
+	h.after(2 * time.Minute).heard(Hint{ProviderID: "p2", Success: true, URLs: []string{good2}}).after(36 * time.Second).read(unread)
+	equal(t, "status at the first failed read of p2", h.Status, Unconfirmed)
+	equal(t, "unreadable since", h.UnreadableSince, h.now)
+	h.after(2 * time.Minute).read(unread)
+	equal(t, "status", h.Status, Storing)
+	equal(t, "provider id", h.ProviderID, "p2")
+}

@@ -77,8 +77,8 @@ type doubt struct {
 // remember notes since when a task's record has not been readable, by what was
 // read of it and came into its row.
 func (w *world) remember(by *actor, old, new *task.Task) {
-	if o := w.provider.byID(recordID(old)); o != nil && recordID(new) == "" {
-		o.doubt = doubt{} // the hint is dropped, and everything that came of it
+	if o := w.provider.byID(recordID(old)); o != nil && recordID(new) != recordID(old) {
+		o.doubt = doubt{} // the hint is dropped or names another, and what came of it is forgotten
 		delete(by.read, o.id)
 	}
 	o := w.provider.byID(recordID(new))
