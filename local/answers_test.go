@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -221,23 +222,9 @@ func (p *strange) record(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"code":200,"msg":"success","data":%s}`, p.fill(data, id))
 }
 
-// shout is the log of a process, of which a test waits for lines.
-type shout struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *shout) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(b)
-}
-
-// errors returns the lines at ERROR that name a task.
-func (s *shout) errors(id string) (all []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for line := range strings.Lines(s.text.String()) {
+// errorLines returns the lines at ERROR that name a task.
+func errorLines(log *lifecycletest.Log, id string) (all []string) {
+	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, `"level":"ERROR"`) && strings.Contains(line, id) {
 			all = append(all, line)
 		}
@@ -253,7 +240,7 @@ func TestAnswersOfTheWorld(t *testing.T) {
 	if err := os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	data, addr, log := t.TempDir(), freeAddress(t), &shout{}
+	data, addr, log := t.TempDir(), freeAddress(t), &lifecycletest.Log{}
 	cmd := exec.Command(build(t), "-addr", addr, "-data", data)
 	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+authority, "NANOBANANA_BASE_URL="+p.URL, "NANOBANANA_API_KEY=k",
 		"RESULT_HOSTS="+strings.TrimPrefix(p.URL, "https://"), "SWEEP_EVERY=100ms", "POLL_EVERY=100ms", "UNREADABLE_AFTER=1s")
@@ -296,7 +283,7 @@ func (c client) healthy(t testing.TB) {
 }
 
 // expect waits for what has to become of an order.
-func (p *strange) expect(t *testing.T, ada client, id, name string, log *shout, end time.Time) {
+func (p *strange) expect(t *testing.T, ada client, id, name string, log *lifecycletest.Log, end time.Time) {
 	o := world[name]
 	var got httpapi.Task
 	var missed string
@@ -310,7 +297,7 @@ func (p *strange) expect(t *testing.T, ada client, id, name string, log *shout, 
 			t.Fatalf("it is %s %+v, want %s %s", got.Status, got.Error, o.ends, o.code)
 		}
 		missed = ""
-		if !slices.ContainsFunc(log.errors(id), func(line string) bool { return o.error != "" && strings.Contains(line, o.error) }) && o.error != "" {
+		if !slices.ContainsFunc(errorLines(log, id), func(line string) bool { return o.error != "" && strings.Contains(line, o.error) }) && o.error != "" {
 			missed = "an ERROR with " + o.error
 		}
 		if missed == "" && got.Done == (o.ends != "") {
@@ -318,7 +305,7 @@ func (p *strange) expect(t *testing.T, ada client, id, name string, log *shout, 
 		}
 	}
 	if missed != "" || got.Done != (o.ends != "") {
-		t.Fatalf("it is %s, and the log lacks %q: %q", got.Status, missed, log.errors(id))
+		t.Fatalf("it is %s, and the log lacks %q: %q", got.Status, missed, errorLines(log, id))
 	}
 	if len(got.Images) != o.stored {
 		t.Errorf("%d pictures are stored, want %d", len(got.Images), o.stored)
@@ -331,7 +318,7 @@ func (p *strange) expect(t *testing.T, ada client, id, name string, log *shout, 
 		}
 	}
 	if o.error == "" {
-		if lines := log.errors(id); lines != nil {
+		if lines := errorLines(log, id); lines != nil {
 			t.Errorf("the log has errors: %q", lines)
 		}
 	}

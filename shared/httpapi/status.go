@@ -12,8 +12,8 @@ type phase struct {
 	After time.Duration
 	// Text is for people, shown as it is.
 	Text string
-	// Claude tells a model that calls our tools what to do now. It is empty
-	// where there is nothing to do but to wait, or to read the result.
+	// Claude is what a model that calls our tools has to do now. It is empty
+	// if all it can do is to wait, or to read the result.
 	Claude string
 }
 

@@ -52,7 +52,7 @@ func square(side int) []byte {
 	return b.Bytes()
 }
 
-// linked gives a task in Storing with these links, of which no fresh ones come.
+// linked returns a task in Storing that has these links. Its record brings no fresh ones.
 func (w *world) linked(change func(*task.Task), links ...string) string {
 	w.t.Helper()
 	got, _ := w.storing(func(o *lifecycle.Order) { o.Request.NumImages = len(links) })

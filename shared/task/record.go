@@ -153,7 +153,7 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 		t.setCharge(ChargeSure)
 	}
 	if rec.State == Unstated && rec.doubt() == t.Doubt && t.blind(r, now) {
-		rec.State = Made // it says so again, and nothing else
+		rec.State = Made // the second such record in a row
 	}
 	// A read claimed before the short record came is not the one after it.
 	last := late || !t.ShortAt.IsZero() && !c.At.Before(t.ShortAt.Add(retryGeneration))

@@ -209,7 +209,14 @@ func (l *Log) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
-// Take gives what was logged since it was last asked.
+// String returns what was logged since it was last taken, and leaves it there.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Take returns what was logged since it was last asked.
 func (l *Log) Take() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
