@@ -26,7 +26,7 @@ proof: ## hold many random histories of tasks, with all faults, against the inva
 
 # Of the whole module only what asks for the stand-in: the rest has no use for it.
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as they are deployed
-	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/taskdb/... ./shared/s3bucket/... ./shared/s3link/... ./shared/secret/... ./shared/lambdatest/... ./functions
+	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/aws/... ./functions/...
 
 .PHONY: test-web
 test-web: export REDOCLY_TELEMETRY = off

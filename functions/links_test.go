@@ -21,8 +21,8 @@ const (
 // layers are our packages from the bottom up: each imports from layers below
 // its own alone. "*test" packages may be imported by tests and local.
 var layers = [][]string{
-	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/thumbnail", "shared/config", "shared/awsenv", "shared/stream"},
-	{"shared/taskbolt", "shared/picture", "shared/taskdb", "shared/s3bucket", "shared/s3link", "shared/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
+	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/media/thumbnail", "shared/config", "shared/aws/env", "shared/aws/stream"},
+	{"shared/taskbolt", "shared/media/picture", "shared/media/dir", "shared/aws/taskdb", "shared/aws/s3bucket", "shared/aws/s3link", "shared/aws/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify", "functions/mcp"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
 		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "functions/mcp/bootstrap", "local", "local/aws/standins"},

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/task"
-	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
 // finished writes the row of a task of ada's that has all its pictures, and

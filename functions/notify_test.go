@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/task"
-	"github.com/preset/nanobanana-functions/shared/taskdb"
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
-	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
 // asked fails the test unless these are all requests that a function has made

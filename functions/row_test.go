@@ -7,9 +7,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/preset/nanobanana-functions/shared/lambdatest"
+	"github.com/preset/nanobanana-functions/functions/deployed/lambdatest"
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/task"
-	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
 // stored is a task as its row has it.

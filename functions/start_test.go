@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/preset/nanobanana-functions/shared/lambdatest"
+	"github.com/preset/nanobanana-functions/functions/deployed/lambdatest"
 )
 
 // needed is what each function cannot start without.

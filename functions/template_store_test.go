@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb/taskdbtest"
 	"github.com/preset/nanobanana-functions/shared/config"
-	"github.com/preset/nanobanana-functions/shared/taskdb/taskdbtest"
 )
 
 // The tests' table and the template's are one.

@@ -25,14 +25,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
+	"github.com/preset/nanobanana-functions/functions/deployed/lambdatest"
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
-	"github.com/preset/nanobanana-functions/shared/awsenv/awsenvtest"
+	"github.com/preset/nanobanana-functions/shared/aws/env/envtest"
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb/taskdbtest"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
-	"github.com/preset/nanobanana-functions/shared/lambdatest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
-	"github.com/preset/nanobanana-functions/shared/taskdb/taskdbtest"
 )
 
 // binaries are built once for all tests, each when it is first asked for.
@@ -83,7 +83,7 @@ type world struct {
 	issuer   string
 	env      map[string]string
 	function map[string]*lambdatest.Function
-	proxy    map[string]*awsenvtest.Proxy
+	proxy    map[string]*envtest.Proxy
 	source   map[string]*lambdatest.Stream // the table's, by who gets its records
 	client   *http.Client
 
@@ -114,7 +114,7 @@ func keys(apiKey string, callbackKeys ...string) string {
 func newWorld(t testing.TB, env map[string]string, knobs ...func(*nanobananatest.Knobs)) *world {
 	t.Helper()
 	w := &world{
-		t: t, aws: awsenvtest.Config(t), function: map[string]*lambdatest.Function{}, proxy: map[string]*awsenvtest.Proxy{},
+		t: t, aws: envtest.Config(t), function: map[string]*lambdatest.Function{}, proxy: map[string]*envtest.Proxy{},
 		hidden: []string{nanobananatest.DefaultKey, callbackKey, imageKey, notifyKey, "X-Amz-Signature", "Bearer "},
 	}
 	w.sim = nanobananatest.NewServer(append([]func(*nanobananatest.Knobs){func(k *nanobananatest.Knobs) { k.PictureSide = 64 }}, knobs...)...)
@@ -200,7 +200,7 @@ func (w *world) makeMint() {
 // provider reachable.
 func (w *world) deploy(gateway *lambdatest.Gateway, name string, d function) {
 	w.t.Helper()
-	p := awsenvtest.NewProxy(w.t, w.aws)
+	p := envtest.NewProxy(w.t, w.aws)
 	env := map[string]string{
 		"AWS_ENDPOINT_URL": p.URL, "AWS_SAM_LOCAL": "true", "AWS_REGION": w.aws.Region,
 		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",

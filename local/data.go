@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/media"
-	"github.com/preset/nanobanana-functions/shared/picture"
+	"github.com/preset/nanobanana-functions/shared/media/dir"
+	"github.com/preset/nanobanana-functions/shared/media/picture"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
@@ -60,7 +60,7 @@ func (s *server) open(data string, log *slog.Logger) (err error) {
 	if s.lost {
 		log.Warn(lostTasks, "data", data)
 	}
-	s.bucket, err = media.OpenDir(filepath.Join(data, picturesFolder), func() string { return s.URL }, []byte(k.Bucket))
+	s.bucket, err = dir.Open(filepath.Join(data, picturesFolder), func() string { return s.URL }, []byte(k.Bucket))
 	if err != nil {
 		return err
 	}

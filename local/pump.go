@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
@@ -88,7 +89,7 @@ const uploadAge = 48 * time.Hour
 
 // expire does in process what the bucket's lifecycle rule does: it deletes old
 // uploads, now and each hour.
-func expire(ctx context.Context, bucket *media.DirBucket, log *slog.Logger) {
+func expire(ctx context.Context, bucket *dir.Bucket, log *slog.Logger) {
 	ticker := time.NewTicker(time.Hour)
 	defer ticker.Stop()
 	for {

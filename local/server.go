@@ -27,7 +27,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
@@ -54,7 +54,7 @@ type server struct {
 	account  credits.Function
 	notify   notify.Function
 	store    *taskbolt.Store
-	bucket   *media.DirBucket
+	bucket   *dir.Bucket
 	ingester *lifecycle.Ingester
 	studio   *studio // and the stand-ins behind it
 	http     *http.Server
@@ -203,7 +203,7 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	mux.Handle("DELETE /mcp", claude)
 	mux.Handle("GET /.well-known/oauth-protected-resource", claude)
 	mux.Handle("GET /.well-known/oauth-protected-resource/mcp", claude)
-	mux.Handle(media.LinkPath, s.bucket)
+	mux.Handle(dir.LinkPath, s.bucket)
 	s.studio.register(mux)
 	return split(s.studio.own(log, s.troubles), cors(c.CORSOrigins, httpapi.Mux(log, mux))), nil
 }

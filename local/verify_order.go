@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/picture"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/picture"
 )
 
 // run makes an order, waits for its end and looks at everything.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/preset/nanobanana-functions/shared/aws/stream"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/stream"
 )
 
 // Function is what ingest needs.

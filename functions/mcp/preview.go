@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/thumbnail"
+	"github.com/preset/nanobanana-functions/shared/media/thumbnail"
 )
 
 const (

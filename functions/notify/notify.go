@@ -11,9 +11,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/preset/nanobanana-functions/shared/aws/stream"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/stream"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/webhook"
 )

@@ -8,6 +8,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -166,7 +167,7 @@ func TestPictureAccepted(t *testing.T) {
 			t.Errorf("%+v", shown)
 		}
 		sent := fmt.Sprint(s.Sim.Tasks()[n].Params["imageUrls"])
-		if !strings.Contains(sent, media.LinkPath+media.Prefix(own.ID)+own.Images[0].File+"?") || strings.Contains(sent, "/v1/images/") {
+		if !strings.Contains(sent, dir.LinkPath+media.Prefix(own.ID)+own.Images[0].File+"?") || strings.Contains(sent, "/v1/images/") {
 			t.Errorf("the provider was sent %s", sent)
 		}
 		row, err := s.Rows.Task(t.Context(), shown.ID)
@@ -175,7 +176,7 @@ func TestPictureAccepted(t *testing.T) {
 		}
 		stored, err := json.Marshal(row)
 		for name, text := range map[string]string{"answer": got.Body, "log": s.Logged.Take(), "row": string(stored)} {
-			if err != nil || strings.Contains(text, "signature=") || strings.Contains(text, media.LinkPath) {
+			if err != nil || strings.Contains(text, "signature=") || strings.Contains(text, dir.LinkPath) {
 				t.Errorf("the %s has the presigned link: %s", name, text)
 			}
 		}

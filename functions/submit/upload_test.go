@@ -20,6 +20,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -88,7 +89,7 @@ func TestUploadAccepted(t *testing.T) {
 		}
 		stored, err := json.Marshal(row)
 		for name, text := range map[string]string{"answer": got.Body, "log": s.Logged.Take(), "row": string(stored)} {
-			if err != nil || strings.Contains(text, "signature=") || strings.Contains(text, media.LinkPath) {
+			if err != nil || strings.Contains(text, "signature=") || strings.Contains(text, dir.LinkPath) {
 				t.Errorf("the %s has the presigned link: %s", name, text)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -19,7 +20,7 @@ var errKilled = errors.New("the process is gone")
 // dyingBucket is a bucket whose user is killed in the middle of an Erase: when
 // the first of the objects is gone.
 type dyingBucket struct {
-	*media.DirBucket
+	*dir.Bucket
 	kill func() // deletes an object
 	left int    // kills
 }
@@ -30,7 +31,7 @@ func (b *dyingBucket) Erase(ctx context.Context, prefix string) error {
 		b.kill()
 		return errKilled
 	}
-	return b.DirBucket.Erase(ctx, prefix)
+	return b.Bucket.Erase(ctx, prefix)
 }
 
 // gone says whether nothing is behind an object's link.
@@ -108,7 +109,7 @@ func TestDeleteKilled(t *testing.T) {
 			end := w.made()
 			file, thumbnail := media.Prefix(end.ID)+end.Images[0].File, media.Prefix(end.ID)+end.Images[0].Thumbnail
 			small := w.stored(thumbnail)
-			b := &dyingBucket{DirBucket: w.Bucket}
+			b := &dyingBucket{Bucket: w.Bucket}
 			b.kill = func() { _ = w.Bucket.Erase(context.Background(), media.Prefix(end.ID)); w.put(thumbnail, small) }
 			w.Ingester.Bucket = b
 			w.delete(end.ID)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/moderation"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -291,7 +292,7 @@ func testEdit(t *testing.T, w *world) {
 		}
 	}
 	for i, entry := range w.task(edit.ID).ImageURLs {
-		if strings.Contains(entry, media.LinkPath) {
+		if strings.Contains(entry, dir.LinkPath) {
 			t.Errorf("entry %d was stored as the link %s", i, entry)
 		}
 	}

@@ -1,8 +1,7 @@
 // Package media takes pictures in and keeps them: it downloads them from
 // addresses nobody vouches for (Fetcher), tells their kind (Sniff), names them
 // (Key), and defines where they are kept (Bucket), how they are read (Linker)
-// and how others bring some (Uploader), with a directory (DirBucket) as one
-// implementation. That they are pictures package picture proves; Inspect, which
+// and how others bring some (Uploader). That they are pictures package picture proves; Inspect, which
 // needs no decoder, tells most of those that are none.
 //
 // It knows nothing of tasks, of the provider or of AWS.

@@ -6,11 +6,11 @@ import (
 
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/aws/secret"
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/secret"
-	"github.com/preset/nanobanana-functions/shared/taskdb"
 	"github.com/preset/nanobanana-functions/shared/webhook"
 )
 

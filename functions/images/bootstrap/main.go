@@ -5,10 +5,10 @@ import (
 	"log/slog"
 
 	"github.com/preset/nanobanana-functions/functions/images"
+	"github.com/preset/nanobanana-functions/shared/aws/s3link"
+	"github.com/preset/nanobanana-functions/shared/aws/secret"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/s3link"
-	"github.com/preset/nanobanana-functions/shared/secret"
 )
 
 func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN) }

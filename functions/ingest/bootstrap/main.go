@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 
 	"github.com/preset/nanobanana-functions/functions/ingest"
+	"github.com/preset/nanobanana-functions/shared/aws/s3bucket"
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/picture"
-	"github.com/preset/nanobanana-functions/shared/s3bucket"
-	"github.com/preset/nanobanana-functions/shared/taskdb"
+	"github.com/preset/nanobanana-functions/shared/media/picture"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedBucket) }

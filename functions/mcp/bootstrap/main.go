@@ -13,13 +13,13 @@ import (
 	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/functions/uploads"
 	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/aws/s3link"
+	"github.com/preset/nanobanana-functions/shared/aws/secret"
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/s3link"
-	"github.com/preset/nanobanana-functions/shared/secret"
-	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
 func main() {

@@ -5,9 +5,9 @@ import (
 	"log/slog"
 
 	"github.com/preset/nanobanana-functions/functions/notify"
+	"github.com/preset/nanobanana-functions/shared/aws/secret"
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
-	"github.com/preset/nanobanana-functions/shared/secret"
-	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }

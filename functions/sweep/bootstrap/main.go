@@ -5,12 +5,12 @@ import (
 	"log/slog"
 
 	"github.com/preset/nanobanana-functions/functions/sweep"
+	"github.com/preset/nanobanana-functions/shared/aws/s3link"
+	"github.com/preset/nanobanana-functions/shared/aws/secret"
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/s3link"
-	"github.com/preset/nanobanana-functions/shared/secret"
-	"github.com/preset/nanobanana-functions/shared/taskdb"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedBucket, config.NeedSecretARN) }

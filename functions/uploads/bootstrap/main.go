@@ -7,11 +7,11 @@ import (
 
 	"github.com/preset/nanobanana-functions/functions/uploads"
 	"github.com/preset/nanobanana-functions/shared/auth"
+	"github.com/preset/nanobanana-functions/shared/aws/s3link"
+	"github.com/preset/nanobanana-functions/shared/aws/secret"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/s3link"
-	"github.com/preset/nanobanana-functions/shared/secret"
 )
 
 func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN, config.NeedAuthIssuer) }

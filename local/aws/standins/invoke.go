@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/preset/nanobanana-functions/shared/lambdatest"
+	"github.com/preset/nanobanana-functions/functions/deployed/lambdatest"
 )
 
 // invoke does what `sam local invoke` does, without its container: what SAM has

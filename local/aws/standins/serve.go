@@ -21,9 +21,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"github.com/preset/nanobanana-functions/shared/awsenv"
+	"github.com/preset/nanobanana-functions/shared/aws/env"
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb/taskdbtest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
-	"github.com/preset/nanobanana-functions/shared/taskdb/taskdbtest"
 )
 
 const (
@@ -128,7 +128,7 @@ type environment struct{ Parameters map[string]string }
 
 // create makes what the template does, and gives the secret's ARN.
 func create(ctx context.Context) (secret string, err error) {
-	c := awsenv.Config(10 * time.Second)
+	c := env.Config(10 * time.Second)
 	if _, err := dynamodb.NewFromConfig(c).CreateTable(ctx, taskdbtest.Table(table)); err != nil {
 		return "", fmt.Errorf("the table: %w", err)
 	}

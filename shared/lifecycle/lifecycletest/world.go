@@ -22,10 +22,10 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/media/dir"
+	"github.com/preset/nanobanana-functions/shared/media/picture"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
-	"github.com/preset/nanobanana-functions/shared/picture"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
@@ -35,7 +35,7 @@ type World struct {
 	*lifecycle.Service
 	Sim      *nanobananatest.Server
 	Rows     *Store // what Service.Store is
-	Bucket   *media.DirBucket
+	Bucket   *dir.Bucket
 	Ingester *lifecycle.Ingester
 	Clock    *Clock
 	Settings config.Settings
@@ -66,11 +66,11 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *World {
 
 	site := httptest.NewServer(w.Site)
 	t.Cleanup(site.Close)
-	w.Bucket, err = media.OpenDir(t.TempDir(), func() string { return site.URL }, []byte("the key of the bucket's links"))
+	w.Bucket, err = dir.Open(t.TempDir(), func() string { return site.URL }, []byte("the key of the bucket's links"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Site.Handle(media.LinkPath, w.Bucket)
+	w.Site.Handle(dir.LinkPath, w.Bucket)
 	w.Site.HandleFunc("POST /v1/callbacks/{id}/{attempt}/{token}", w.callback)
 
 	w.Settings = settings(t, map[string]string{

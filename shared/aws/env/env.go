@@ -1,0 +1,52 @@
+// Package env is the SDK's configuration as Lambda's own environment gives
+// it. The SDK's config package, which also looks everywhere else, is a quarter
+// of a cold start.
+package env
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+)
+
+const (
+	attempts   = 4 // of one request, whose answer may have been lost
+	maxBackoff = 500 * time.Millisecond
+)
+
+// Config gives the configuration of clients whose requests take at most
+// timeout each. AWS_ENDPOINT_URL leads them to a stand-in.
+func Config(timeout time.Duration) aws.Config {
+	c := aws.Config{
+		Region:      os.Getenv("AWS_REGION"),
+		Credentials: aws.CredentialsProviderFunc(credentials),
+		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(timeout),
+		Retryer: func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, maxBackoff })
+		},
+	}
+	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" {
+		c.BaseEndpoint = &endpoint
+	}
+	return c
+}
+
+// credentials are those of the function's role: Lambda sets them once for the
+// life of the process.
+func credentials(context.Context) (aws.Credentials, error) {
+	c := aws.Credentials{
+		AccessKeyID:     os.Getenv("AWS_ACCESS_KEY_ID"),
+		SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"),
+		SessionToken:    os.Getenv("AWS_SESSION_TOKEN"),
+		Source:          "environment",
+	}
+	if !c.HasKeys() {
+		return c, errors.New("env: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set")
+	}
+	return c, nil
+}

@@ -1,0 +1,111 @@
+package envtest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Proxy stands between one function and the stand-in of AWS: it counts what the
+// function asks for, and makes it fail where a test wants that.
+type Proxy struct {
+	URL string // the function's AWS_ENDPOINT_URL
+
+	engine http.Handler
+
+	mu            sync.Mutex // guards what follows
+	calls         []string
+	before, after func(call string) (status int)
+	wrote         func()
+}
+
+// NewProxy gives a proxy to the stand-in that c reaches, until the test has ended.
+func NewProxy(t testing.TB, c aws.Config) *Proxy {
+	t.Helper()
+	engine, err := url.Parse(aws.ToString(c.BaseEndpoint))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := httputil.NewSingleHostReverseProxy(engine)
+	forward.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	p := &Proxy{engine: forward}
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	p.URL = server.URL
+	return p
+}
+
+// Fail makes calls fail with a status, before they have their effect or after;
+// 0 lets one through, and nil all. The functions may also do what a test wants
+// done just then.
+func (p *Proxy) Fail(before, after func(call string) (status int)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before, p.after = before, after
+}
+
+// OnWrite has f called after each write of a table.
+func (p *Proxy) OnWrite(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wrote = f
+}
+
+// Take gives the calls since it was last asked, such as PutItem, or of S3 the
+// method.
+func (p *Proxy) Take() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	calls := p.calls
+	p.calls = nil
+	return calls
+}
+
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	call := r.Method
+	if _, operation, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
+		call = operation
+	}
+	p.mu.Lock()
+	p.calls = append(p.calls, call)
+	before, after, wrote := p.before, p.after, p.wrote
+	p.mu.Unlock()
+
+	if before != nil {
+		if status := before(call); status != 0 {
+			w.WriteHeader(status)
+			return
+		}
+	}
+	answer := httptest.NewRecorder()
+	p.engine.ServeHTTP(answer, r)
+	if Writes(call) && wrote != nil {
+		wrote()
+	}
+	if after != nil {
+		if status := after(call); status != 0 {
+			w.WriteHeader(status)
+			return
+		}
+	}
+	for name, values := range answer.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+}
+
+// Writes says whether a call writes a table.
+func Writes(call string) bool {
+	switch call {
+	case "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems":
+		return true
+	}
+	return false
+}

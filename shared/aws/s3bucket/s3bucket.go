@@ -1,0 +1,117 @@
+// Package s3bucket is the S3 Bucket. Functions that only link to pictures use
+// s3link: the S3 client is the largest of the SDK's.
+package s3bucket
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/preset/nanobanana-functions/shared/aws/env"
+	"github.com/preset/nanobanana-functions/shared/media"
+)
+
+// requestTime is how long one request may take: the largest picture is 25 MiB.
+const requestTime = time.Minute
+
+// Bucket is a media.Bucket in S3. It may be used by many goroutines.
+type Bucket struct {
+	client *s3.Client
+	name   *string
+}
+
+var _ media.Bucket = (*Bucket)(nil)
+
+// Open gives the bucket of this name.
+func Open(name string) *Bucket { return New(env.Config(requestTime), name) }
+
+// New gives the bucket of this name that a client of this configuration reaches.
+func New(c aws.Config, name string) *Bucket {
+	client := s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = c.BaseEndpoint != nil })
+	return &Bucket{client: client, name: &name}
+}
+
+// Put implements media.Bucket. The bytes are held against the sum before they
+// are sent, and by S3 when they have come.
+func (b *Bucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, sum [32]byte) error {
+	if err := check(body, size, sum); err != nil {
+		return fmt.Errorf("s3bucket: put %s: %w", key, err)
+	}
+	ctx = v4.SetPayloadHash(ctx, hex.EncodeToString(sum[:])) // or the signer would read the body once more
+	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: b.name, Key: &key, Body: body, ContentLength: &size,
+		ContentType: &contentType, CacheControl: aws.String(media.CacheControl),
+		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+	})
+	if err != nil {
+		return fmt.Errorf("s3bucket: put %s: %w", key, err)
+	}
+	return nil
+}
+
+// check rewinds body, and holds all of it against what is said of it.
+func check(body io.ReadSeeker, size int64, sum [32]byte) error {
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	hash := sha256.New()
+	n, err := io.Copy(hash, io.LimitReader(body, size+1))
+	if err != nil {
+		return err
+	}
+	if n != size || [32]byte(hash.Sum(nil)) != sum {
+		return media.ErrDigest
+	}
+	_, err = body.Seek(0, io.SeekStart)
+	return err
+}
+
+// Erase implements media.Bucket.
+func (b *Bucket) Erase(ctx context.Context, prefix string) error {
+	if len(prefix) < 2 || !strings.HasSuffix(prefix, "/") {
+		return fmt.Errorf("s3bucket: erase: %q is no prefix", prefix)
+	}
+	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: b.name, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err == nil {
+			err = b.delete(ctx, page.Contents)
+		}
+		if err != nil {
+			return fmt.Errorf("s3bucket: erase %s: %w", prefix, err)
+		}
+	}
+	return nil
+}
+
+func (b *Bucket) delete(ctx context.Context, objects []types.Object) error {
+	if len(objects) == 0 {
+		return nil
+	}
+	ids := make([]types.ObjectIdentifier, len(objects))
+	for i, object := range objects {
+		ids[i].Key = object.Key
+	}
+	done, err := b.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
+		Bucket: b.name, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)},
+	})
+	if err != nil {
+		return err
+	}
+	var faults error
+	for _, fault := range done.Errors {
+		faults = errors.Join(faults, fmt.Errorf("%s: %s", aws.ToString(fault.Key), aws.ToString(fault.Code)))
+	}
+	return faults
+}

@@ -1,0 +1,237 @@
+// Package taskdb is the DynamoDB Store: the only package that writes the table.
+//
+// Every row stands under its id, in one table:
+//
+//	task         id, and the Task's own attributes
+//	             list       owner and target: the index of lists, by createdAt
+//	             due        while dueAt is set: the index of due tasks, by dueAt
+//	QUOTA#…      used       images of an owner's day
+//	PAUSE        until, postsUntil: of reads, of POSTs
+//	TIMINGS      kind#slot  seconds that a task of the kind took
+//	BALANCE      credits, asOf, level: what the last check found
+//
+// expiresAt is DynamoDB's time to live: quota rows go after 8 days, failed
+// tasks after 400. Nothing here reads it.
+package taskdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/preset/nanobanana-functions/shared/aws/env"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// requestTime is how long one request to DynamoDB may take.
+const requestTime = 5 * time.Second
+
+// Store is a task.Store. It may be used by many goroutines.
+type Store struct {
+	client *dynamodb.Client
+	table  *string
+}
+
+var _ task.Store = (*Store)(nil)
+
+// Open gives the Store in a table, whose form template.yaml holds.
+func Open(table string) *Store { return New(env.Config(requestTime), table) }
+
+// New gives the Store in a table that a client of this configuration reaches.
+func New(c aws.Config, table string) *Store {
+	return &Store{client: dynamodb.NewFromConfig(c), table: &table}
+}
+
+type item = map[string]types.AttributeValue
+
+// Task implements task.Store.
+func (s *Store) Task(ctx context.Context, id string) (*task.Task, error) {
+	row, err := s.read(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case row == nil:
+		return nil, task.ErrNotFound
+	}
+	return fromItem(row)
+}
+
+// read reads a row, consistently; nil if there is none.
+func (s *Store) read(ctx context.Context, id string) (item, error) {
+	got, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: s.table, Key: key(id), ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return nil, translate("read", err)
+	}
+	return got.Item, nil
+}
+
+// batchTries is how often what a batch left unread is asked for.
+const batchTries = 5
+
+// Tasks implements task.Store.
+func (s *Store) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
+	var keys []item
+	for i, id := range ids {
+		if !slices.Contains(ids[:i], id) {
+			keys = append(keys, key(id))
+		}
+	}
+	found := map[string]*task.Task{}
+	for try := 1; len(keys) > 0; try++ {
+		if try > batchTries {
+			return nil, translate("read many", errThrottled)
+		}
+		if err := pause(ctx, try-1); err != nil {
+			return nil, err
+		}
+		got, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+			RequestItems: map[string]types.KeysAndAttributes{*s.table: {Keys: keys, ConsistentRead: aws.Bool(true)}},
+		})
+		if err != nil {
+			return nil, translate("read many", err)
+		}
+		for _, row := range got.Responses[*s.table] {
+			t, err := fromItem(row)
+			if err != nil {
+				return nil, err
+			}
+			found[t.ID] = t
+		}
+		keys = got.UnprocessedKeys[*s.table].Keys
+	}
+	var tasks []*task.Task
+	for _, id := range ids {
+		if t := found[id]; t != nil {
+			tasks = append(tasks, t)
+			delete(found, id)
+		}
+	}
+	return tasks, nil
+}
+
+// List implements task.Store.
+func (s *Store) List(ctx context.Context, owner string, target task.Target, limit int, cursor string) (ids []string, next string, err error) {
+	list := listKey(owner, target)
+	var after item
+	if cursor != "" {
+		if after, err = readCursor(list, cursor); err != nil {
+			return nil, "", err
+		}
+	}
+	page, err := s.client.Query(ctx, &dynamodb.QueryInput{
+		TableName: s.table, IndexName: aws.String(indexList),
+		KeyConditionExpression:    aws.String("#list = :list"),
+		ExpressionAttributeNames:  map[string]string{"#list": attrList},
+		ExpressionAttributeValues: item{":list": text(list)},
+		ScanIndexForward:          aws.Bool(false),
+		Limit:                     aws.Int32(int32(max(limit, 1))), // a page of nothing would lead nowhere
+		ExclusiveStartKey:         after,
+	})
+	if err != nil {
+		return nil, "", translate("list", err)
+	}
+	for _, row := range page.Items {
+		ids = append(ids, textOf(row, attrID))
+	}
+	if len(page.LastEvaluatedKey) > 0 {
+		next = newCursor(list, page.LastEvaluatedKey)
+	}
+	return ids, next, nil
+}
+
+// duePage is how many ids one query gives.
+const duePage = 100
+
+// Due implements task.Store.
+func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		seen := map[string]bool{} // a row that is written meanwhile may be due again
+		for after := item(nil); ; {
+			page, err := s.client.Query(ctx, &dynamodb.QueryInput{
+				TableName: s.table, IndexName: aws.String(indexDue),
+				KeyConditionExpression:    aws.String("#due = :due AND #dueAt <= :now"),
+				ExpressionAttributeNames:  map[string]string{"#due": attrDue, "#dueAt": attrDueAt},
+				ExpressionAttributeValues: item{":due": text(isDue), ":now": text(instant(now))},
+				Limit:                     aws.Int32(duePage),
+				ExclusiveStartKey:         after,
+			})
+			if err != nil {
+				yield("", translate("read what is due", err))
+				return
+			}
+			for _, row := range page.Items {
+				id := textOf(row, attrID)
+				if !seen[id] && !yield(id, nil) {
+					return
+				}
+				seen[id] = true
+			}
+			if after = page.LastEvaluatedKey; len(after) == 0 {
+				return
+			}
+		}
+	}
+}
+
+// Used implements task.Store.
+func (s *Store) Used(ctx context.Context, owner, day string) (int, error) {
+	used, err := s.number(ctx, quotaID(owner, day), attrUsed)
+	return max(0, int(used)), err
+}
+
+const pauseID = "PAUSE"
+
+// pauseAttrs are the attributes of the pauses.
+var pauseAttrs = map[task.Calls]string{task.Reads: attrUntil, task.Posts: attrPostsUntil}
+
+// Pause implements task.Store.
+func (s *Store) Pause(ctx context.Context, kind task.Calls, until time.Time) error {
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: s.table, Key: key(pauseID),
+		UpdateExpression:          aws.String("SET #until = :until"),
+		ExpressionAttributeNames:  map[string]string{"#until": pauseAttrs[kind]},
+		ExpressionAttributeValues: item{":until": number(until.UnixMilli())},
+	})
+	return translate("pause", err)
+}
+
+// Paused implements task.Store.
+func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
+	row, err := s.read(ctx, pauseID)
+	if err != nil {
+		return task.Pauses{}, err
+	}
+	for kind, name := range pauseAttrs {
+		text := numberOf(row, name)
+		if text == "" {
+			continue
+		}
+		until, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return task.Pauses{}, fmt.Errorf("taskdb: row %s: %w", pauseID, err)
+		}
+		*p.Of(kind) = time.UnixMilli(until).UTC()
+	}
+	return p, nil
+}
+
+// number reads one number of a row; 0 if there is none.
+func (s *Store) number(ctx context.Context, id, name string) (int64, error) {
+	row, err := s.read(ctx, id)
+	n, ok := row[name].(*types.AttributeValueMemberN)
+	if err != nil || !ok {
+		return 0, err
+	}
+	return strconv.ParseInt(n.Value, 10, 64)
+}
+
+// errThrottled is a batch of which a part stays unread.
+var errThrottled = errors.New("throttled")
