@@ -37,7 +37,7 @@ test-web: bin/local ## lint openapi.yaml, compile the example client in local/we
 .PHONY: test-mcp
 test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp: of bin/local, then of the binaries as they are deployed; needs npm and curl
 	cd local/mcp && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error && ./run
-	MCP_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestMCPClients$$' ./functions
+	MCP_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestMCPClients$$' ./functions/deployed
 
 check: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }

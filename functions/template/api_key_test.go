@@ -1,4 +1,4 @@
-package functions_test
+package template_test
 
 import (
 	"os"
@@ -36,7 +36,7 @@ func script(t *testing.T, dir, standIn, name string, args ...string) *exec.Cmd {
 	if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(standIn), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(strings.TrimSpace(string(python)), append([]string{"../local/aws/" + name}, args...)...)
+	cmd := exec.Command(strings.TrimSpace(string(python)), append([]string{"../../local/aws/" + name}, args...)...)
 	cmd.Env = append(os.Environ(), "KEPT="+dir, "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	return cmd
 }

@@ -1,4 +1,4 @@
-package functions_test
+package deployed_test
 
 import (
 	"encoding/json"
@@ -61,7 +61,7 @@ func TestEvents(t *testing.T) {
 // event reads an event, and puts into it what only this world can sign.
 func (w *world) event(name string) []byte {
 	w.t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "events", name+".json"))
+	b, err := os.ReadFile(filepath.Join("..", "..", "events", name+".json"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func (w *world) event(name string) []byte {
 // about has succeeded and was deleted in the end.
 func (w *world) fed() {
 	w.t.Helper()
-	files, err := filepath.Glob("../events/*.json")
+	files, err := filepath.Glob("../../events/*.json")
 	if err != nil || len(files) != len(feedings) {
 		w.t.Errorf("%d events, of which %d are fed: %v", len(files), len(feedings), err)
 	}

@@ -1,4 +1,4 @@
-package functions_test
+package template_test
 
 import (
 	"fmt"
@@ -99,7 +99,7 @@ func TestTemplateSchedules(t *testing.T) {
 // needs are the variables that a function's main says it cannot start without.
 func needs(t testing.TB, name string) (found []config.Need) {
 	t.Helper()
-	source, err := os.ReadFile(name + "/bootstrap/main.go")
+	source, err := os.ReadFile("../" + name + "/bootstrap/main.go")
 	if err != nil {
 		t.Fatal(err)
 	}

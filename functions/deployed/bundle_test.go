@@ -1,4 +1,4 @@
-package functions_test
+package deployed_test
 
 import (
 	"fmt"
@@ -46,7 +46,7 @@ func deployed(t testing.TB) bundle {
 		} `yaml:"Globals"`
 		Resources map[string]templateResource `yaml:"Resources"`
 	}
-	text, err := os.ReadFile("../template.yaml")
+	text, err := os.ReadFile("../../template.yaml")
 	if err == nil {
 		err = yaml.Unmarshal(text, &template)
 	}

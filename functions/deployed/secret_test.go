@@ -1,4 +1,4 @@
-package functions_test
+package deployed_test
 
 import (
 	"net/http"

@@ -1,4 +1,4 @@
-package functions_test
+package template_test
 
 import (
 	"encoding/json"
@@ -335,7 +335,7 @@ func holds(t *testing.T, condition string, v any) bool {
 
 // The README has each alarm, and what they cost together.
 func TestAlarmsInREADME(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package functions_test
+package deployed_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 // what they make is paid for once, and no log holds a token. Where they are not
 // installed the test is skipped; with MCP_TESTS=required, as in CI, it fails.
 func TestMCPClients(t *testing.T) {
-	const clients = "../local/mcp"
+	const clients = "../../local/mcp"
 	_, err := os.Stat(clients + "/node_modules")
 	switch {
 	case err != nil && os.Getenv("MCP_TESTS") == "required":

@@ -1,4 +1,6 @@
-package functions_test
+// Package deployed_test runs the functions' real binaries on loopback, as
+// template.yaml deploys them, against stand-ins of AWS and the provider.
+package deployed_test
 
 import (
 	"bytes"
@@ -60,7 +62,7 @@ func bootstrap(t testing.TB, name string) string {
 	if path, ok := binaries[name]; ok {
 		return path
 	}
-	path, err := lambdatest.Build(context.Background(), filepath.Join(binariesDir, name), "./"+name+"/bootstrap")
+	path, err := lambdatest.Build(context.Background(), filepath.Join(binariesDir, name), "../"+name+"/bootstrap")
 	if err != nil {
 		t.Fatal(err)
 	}

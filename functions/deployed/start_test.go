@@ -1,4 +1,4 @@
-package functions_test
+package deployed_test
 
 import (
 	"encoding/json"
@@ -33,7 +33,7 @@ func TestColdStartStops(t *testing.T) {
 		"NOTIFY_URL": "https://user:" + hidden + "@example.com", "RESULT_HOSTS": "https://" + hidden, "PRICES": hidden,
 		"LOG_LEVEL": hidden, "AUTH_JWKS_URL": "ftp://" + hidden, "CORS_ORIGINS": "https://a.example/" + hidden,
 	}
-	for _, name := range folders(t) {
+	for name := range deployed(t).functions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			needs := needed[name]

@@ -1,4 +1,4 @@
-package functions_test
+package template_test
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ import (
 // readEvents reads events/, by the files' names.
 func readEvents(t testing.TB) map[string][]byte {
 	t.Helper()
-	files, err := filepath.Glob("../events/*.json")
+	files, err := filepath.Glob("../../events/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no events: %v", err)
 	}
@@ -115,7 +115,7 @@ func TestEventsOfRoutes(t *testing.T) {
 			continue // of the schedules and the stream; TestEventsDecode sees to it
 		}
 		function, _, _ := strings.Cut(name, "-")
-		if !slices.Contains(patterns(t, function+"/*.go"), e.RouteKey) {
+		if !slices.Contains(patterns(t, "../"+function+"/*.go"), e.RouteKey) {
 			t.Errorf("%s: %s has no route %s", name, function, e.RouteKey)
 		}
 		c := e.RequestContext

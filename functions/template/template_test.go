@@ -1,4 +1,7 @@
-package functions_test
+// Package template_test checks template.yaml as CloudFormation gets it, the
+// events in events/, and the scripts in local/aws that an operator runs against
+// a stack.
+package template_test
 
 import (
 	"cmp"
@@ -62,7 +65,7 @@ var findPython = sync.OnceValues(func() (string, error) {
 // output runs a program at the module's root. Its error has what it said.
 func output(name string, args ...string) ([]byte, error) {
 	cmd := exec.Command(name, args...)
-	cmd.Dir = ".."
+	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = fmt.Errorf("%s: %w\n%s%s", name, err, out, exit.Stderr)
@@ -161,12 +164,12 @@ func TestTemplateLint(t *testing.T) {
 // folders are the functions that there are.
 func folders(t testing.TB) (names []string) {
 	t.Helper()
-	mains, err := filepath.Glob("*/bootstrap/main.go")
+	mains, err := filepath.Glob("../*/bootstrap/main.go")
 	if err != nil || len(mains) == 0 {
 		t.Fatalf("no function: %v", err)
 	}
 	for _, main := range mains {
-		names = append(names, filepath.Dir(filepath.Dir(main)))
+		names = append(names, filepath.Base(filepath.Dir(filepath.Dir(main))))
 	}
 	return names
 }
@@ -223,7 +226,7 @@ func TestTemplateRoutes(t *testing.T) {
 	routes := template(t).routes(t)
 	got := slices.Sorted(maps.Keys(routes))
 
-	doc, err := openapi3.NewLoader().LoadFromFile("../openapi.yaml")
+	doc, err := openapi3.NewLoader().LoadFromFile("../../openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +240,7 @@ func TestTemplateRoutes(t *testing.T) {
 	if !slices.Equal(got, contract) {
 		t.Errorf("the template has %q, openapi.yaml %q", got, contract)
 	}
-	if local := patterns(t, "../local/server.go"); !slices.Equal(got, local) {
+	if local := patterns(t, "../../local/server.go"); !slices.Equal(got, local) {
 		t.Errorf("the template has %q, local/server.go %q", got, local)
 	}
 	for _, name := range folders(t) {
@@ -247,7 +250,7 @@ func TestTemplateRoutes(t *testing.T) {
 				led = append(led, route)
 			}
 		}
-		if own := patterns(t, name+"/*.go"); !slices.Equal(led, own) {
+		if own := patterns(t, "../"+name+"/*.go"); !slices.Equal(led, own) {
 			t.Errorf("to %s lead %q, and it has %q", name, led, own)
 		}
 	}
@@ -282,7 +285,7 @@ func cors(t *testing.T, configured any) {
 		"allowOrigins": {"Fn::Split": [",", "*"]}, "allowMethods": ["GET", "POST", "PUT", "DELETE"], "maxAge": 600,
 		"allowHeaders": ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
 		"exposeHeaders": ["Location", "ETag", "Retry-After", "Idempotency-Replayed"]}, {"Ref": "AWS::NoValue"}]}`)
-	local, err := os.ReadFile("../local/cors.go")
+	local, err := os.ReadFile("../../local/cors.go")
 	if err != nil {
 		t.Fatal(err)
 	}

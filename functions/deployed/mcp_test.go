@@ -1,8 +1,7 @@
-package functions_test
+package deployed_test
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -90,11 +89,15 @@ func (w *world) giveTokens(kept ...config.PersonalToken) {
 	if err := json.Unmarshal([]byte(keys(nanobananatest.DefaultKey, callbackKey)), &secret); err != nil {
 		w.t.Fatal(err)
 	}
-	maps.Copy(secret, map[string]any{"personalTokens": kept})
+	secret["personalTokens"] = kept
 	for _, k := range kept {
 		w.hide(k.Hash)
 	}
-	w.setSecret(text(secret))
+	value, err := json.Marshal(secret)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.setSecret(string(value))
 }
 
 // toolsRefuse fails the test unless /mcp says by itself who may not, and how to
