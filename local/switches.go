@@ -89,7 +89,7 @@ func (b *switchboard) write(r *http.Request) (httpapi.Answer, error) {
 		faults = append(faults, task.Field{Pointer: "/refuse", Code: "not_allowed", Message: "Give an empty text, or one of: " + strings.Join(words, ", ") + "."})
 	}
 	if faults != nil {
-		return httpapi.Answer{}, &task.Error{Code: task.CodeInvalidRequest, Status: http.StatusUnprocessableEntity, Fields: faults}
+		return httpapi.Answer{}, task.Invalid(faults...)
 	}
 	b.set(s)
 	return httpapi.Answer{Body: s}, nil

@@ -73,7 +73,7 @@ func refusalIn(a httpapi.Answer, body []byte) error {
 	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
 		return fmt.Errorf("our API answered %d without a problem", a.Status)
 	}
-	e := &task.Error{Code: p.Code, Status: p.Status}
+	e := &task.Error{Code: p.Code}
 	for _, f := range p.Errors {
 		e.Fields = append(e.Fields, task.Field(f))
 	}
@@ -126,5 +126,5 @@ func (c call) refused(err error) *sdk.CallToolResult {
 }
 
 func invalid(pointer, code, message string) error {
-	return &task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{Pointer: pointer, Code: code, Message: message}}}
+	return task.Invalid(task.Field{Pointer: pointer, Code: code, Message: message})
 }

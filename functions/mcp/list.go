@@ -38,7 +38,7 @@ func (c call) list(arguments []byte) (result, error) {
 		for i := range faults {
 			faults[i].Pointer = "/target" + faults[i].Pointer
 		}
-		return result{}, &task.Error{Code: task.CodeInvalidRequest, Fields: faults}
+		return result{}, task.Invalid(faults...)
 	}
 	limit := maxListed
 	if a.Limit != nil {

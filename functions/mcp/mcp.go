@@ -80,7 +80,7 @@ func (s *server) serve(r *http.Request) (httpapi.Answer, error) {
 		if a.Status == http.StatusMethodNotAllowed {
 			header["Allow"] = a.Header["Allow"]
 		}
-		return httpapi.Answer{Header: header}, protocolError(a.Status)
+		return httpapi.Answer{Status: a.Status, Header: header}, protocolError(a.Status)
 	}
 	a.Header.Del("Cache-Control") // the SDK would let it be kept
 	return a, nil
@@ -95,7 +95,7 @@ func protocolError(status int) error {
 	case http.StatusUnsupportedMediaType:
 		return &task.Error{Code: task.CodeUnsupportedMediaType}
 	}
-	return &task.Error{Code: task.CodeInvalidRequest, Status: status, Fields: []task.Field{{Code: "not_mcp", Message: notMCP}}}
+	return task.Malformed(task.Field{Code: "not_mcp", Message: notMCP})
 }
 
 var notMCP = "This address takes the Model Context Protocol: a POST of JSON-RPC 2.0 with a method it has, with Accept: application/json, text/event-stream " +

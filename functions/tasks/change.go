@@ -26,7 +26,7 @@ func (f Function) retarget(r *http.Request) (httpapi.Answer, error) {
 		return httpapi.Answer{}, err
 	}
 	if fields := to.Faults(); len(fields) > 0 {
-		return httpapi.Answer{}, &task.Error{Code: task.CodeInvalidRequest, Status: http.StatusUnprocessableEntity, Fields: fields}
+		return httpapi.Answer{}, task.Invalid(fields...)
 	}
 	t, err := f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.SetTarget(to, f.Now()) })
 	if err != nil {

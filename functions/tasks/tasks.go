@@ -198,7 +198,7 @@ func (s sight) etag() (string, error) {
 }
 
 func badQuery(message string) error {
-	return &task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{Code: "invalid", Message: message}}}
+	return task.Malformed(task.Field{Code: "invalid", Message: message})
 }
 
 // show reads those of ids that are the owner's.

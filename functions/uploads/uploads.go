@@ -69,7 +69,7 @@ func (f Function) upload(r *http.Request) (httpapi.Answer, error) {
 	}
 	id, key, ok := media.NewUpload(owner, b.ContentType)
 	if fields := b.faults(ok); len(fields) > 0 {
-		return httpapi.Answer{}, &task.Error{Code: task.CodeInvalidRequest, Status: http.StatusUnprocessableEntity, Fields: fields}
+		return httpapi.Answer{}, task.Invalid(fields...)
 	}
 	expires := f.Now().Add(linkLife).UTC().Truncate(time.Second) // never later than the link itself
 	link, header, err := f.Links.PutLink(r.Context(), key, *b.Bytes, linkLife)

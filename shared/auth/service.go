@@ -34,8 +34,8 @@ func (v *Verifier) onBehalf(ctx context.Context, h http.Header, token string) (s
 	if owners := h.Values(onBehalfOf); len(owners) == 1 && config.IsOwner(owners[0]) && !strings.Contains(owners[0], ",") {
 		return owners[0], nil
 	}
-	return "", &task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{
+	return "", task.Malformed(task.Field{
 		Code:    "invalid_on_behalf_of",
 		Message: "A service token needs one On-Behalf-Of header with the user's id: 1 to 128 visible ASCII characters, without a comma.",
-	}}}
+	})
 }

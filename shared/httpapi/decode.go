@@ -59,7 +59,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, r.Context().Err()
 	}
 	if err != nil {
-		return nil, refusal("", "incomplete_body", "The body broke off before its end.")
+		return nil, task.Malformed(task.Field{Code: "incomplete_body", Message: "The body broke off before its end."})
 	}
 	if int64(len(body)) > limit {
 		return nil, &task.Error{Code: task.CodeBodyTooLarge}
@@ -93,13 +93,13 @@ func checkForm(body []byte) error {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	switch {
 	case len(trimmed) == 0:
-		return refusal("", "required", "The body is empty; it must be a JSON object.")
+		return task.Malformed(task.Field{Code: "required", Message: "The body is empty; it must be a JSON object."})
 	case bytes.HasPrefix(body, []byte("\uFEFF")):
-		return refusal("", "byte_order_mark", "The body must not begin with a byte order mark.")
+		return task.Malformed(task.Field{Code: "byte_order_mark", Message: "The body must not begin with a byte order mark."})
 	case trimmed[0] != '{':
-		return refusal("", "wrong_type", "The body must be a JSON object.")
+		return task.Malformed(task.Field{Code: "wrong_type", Message: "The body must be a JSON object."})
 	case hasNUL(body):
-		return refusal("", "invalid_character", `Text must not contain the character \u0000.`)
+		return task.Malformed(task.Field{Code: "invalid_character", Message: `Text must not contain the character \u0000.`})
 	}
 	return nil
 }
@@ -150,25 +150,23 @@ func explainFault(err error, body []byte, teach map[string]string) error {
 		if !ok {
 			message = "This field is not known here. Names are in lowerCamelCase."
 		}
-		return refusal(pointer, "unknown_field", message)
+		return task.Malformed(task.Field{Pointer: pointer, Code: "unknown_field", Message: message})
 	case errors.Is(err, errNull):
-		return refusal(pointer, "null", "This field must not be null; leave it out instead.")
+		return task.Malformed(task.Field{Pointer: pointer, Code: "null", Message: "This field must not be null; leave it out instead."})
 	}
 	var raw jsontext.Value
 	if errors.As(json.Unmarshal(body, &raw), &syntactic) {
 		return malformed(syntactic)
 	}
-	fault := refusal(pointer, "wrong_type", "Expected "+expected(semantic.GoType)+".")
-	fault.Status = http.StatusUnprocessableEntity
-	return fault
+	return task.Invalid(task.Field{Pointer: pointer, Code: "wrong_type", Message: "Expected " + expected(semantic.GoType) + "."})
 }
 
 func malformed(err *jsontext.SyntacticError) error {
 	pointer := shorten(err.JSONPointer)
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return refusal(pointer, "duplicate_field", "This field is given twice.")
+		return task.Malformed(task.Field{Pointer: pointer, Code: "duplicate_field", Message: "This field is given twice."})
 	}
-	return refusal(pointer, "malformed_json", "The body is not one well-formed JSON object in UTF-8.")
+	return task.Malformed(task.Field{Pointer: pointer, Code: "malformed_json", Message: "The body is not one well-formed JSON object in UTF-8."})
 }
 
 // shorten keeps what a client made up, and we send back, within reason: a

@@ -10,6 +10,9 @@ import (
 type Explanation struct {
 	// Status is the HTTP status of a request refused with the code.
 	Status int
+	// Malformed is the status instead of that for a request that could not be
+	// understood; see task.Malformed.
+	Malformed int
 	// Title says what happened, and Hint what to do now: sentences for
 	// people, shown as they are.
 	Title string
@@ -34,10 +37,11 @@ func Explain(code task.Code) Explanation {
 var explanations = map[task.Code]Explanation{
 	// Refused requests.
 	task.CodeInvalidRequest: {
-		Status: http.StatusBadRequest,
-		Title:  "Something in this request is not right.",
-		Hint:   "Correct what is named and send it again.",
-		Claude: "Correct the arguments named in errors and call again. If the right value is not clear from the conversation, ask the user.",
+		Status:    http.StatusUnprocessableEntity,
+		Malformed: http.StatusBadRequest,
+		Title:     "Something in this request is not right.",
+		Hint:      "Correct what is named and send it again.",
+		Claude:    "Correct the arguments named in errors and call again. If the right value is not clear from the conversation, ask the user.",
 	},
 	task.CodeUnsupportedMediaType: {
 		Status: http.StatusUnsupportedMediaType,

@@ -30,7 +30,7 @@ func echo(r *http.Request) (Answer, error) {
 		return Answer{}, err
 	}
 	if r.URL.Query().Has("teapot") {
-		return Answer{Header: http.Header{"X-Kettle": {"1"}}}, &task.Error{Code: task.CodeConflict, Status: 418}
+		return Answer{Status: 418, Header: http.Header{"X-Kettle": {"1"}}}, &task.Error{Code: task.CodeConflict}
 	}
 	return Answer{
 		Header: http.Header{"Set-Cookie": {"a=1", "b=2"}, "Vary": {"Origin", "Accept"}},

@@ -25,7 +25,8 @@ import (
 
 // Answer is what an endpoint has to say.
 type Answer struct {
-	// Status is the HTTP status; 0 means 200.
+	// Status is the HTTP status; 0 means 200. With an error it counts only from
+	// 400 on: otherwise the table that Explain reads decides.
 	Status int
 	// Header is sent beside the headers that Handler sets itself, and wins
 	// over Content-Type, Cache-Control, Retry-After and WWW-Authenticate.
@@ -53,7 +54,7 @@ func Handler(log *slog.Logger, e Endpoint) http.Handler {
 		if err != nil {
 			fault := ErrorOf(err)
 			code = fault.Code
-			a, body = refuse(fault, a.Header, id)
+			a, body = refuse(fault, a, id)
 		}
 		write(w, a, body, id)
 		logRequest(log, r, start, a.Status, code, err)

@@ -106,7 +106,8 @@ func TestHandlerRefuses(t *testing.T) {
 	}{
 		{"an error with a code", &task.Error{Code: task.CodeInsufficientCredits}, 402, task.CodeInsufficientCredits},
 		{"one that was wrapped", wrapped(&task.Error{Code: task.CodeConflict}), 409, task.CodeConflict},
-		{"one with a status of its own", &task.Error{Code: task.CodeInvalidRequest, Status: 422}, 422, task.CodeInvalidRequest},
+		{"an invalid request", task.Invalid(), 422, task.CodeInvalidRequest},
+		{"a malformed request", wrapped(task.Malformed()), 400, task.CodeInvalidRequest},
 		{"one whose cause has another meaning", &task.Error{Code: task.CodePaused, Err: task.ErrNotFound}, 503, task.CodePaused},
 		{"one whose code nobody knows", &task.Error{Code: "surprise"}, 500, task.CodeInternal},
 		{"a missing row", wrapped(task.ErrNotFound), 404, task.CodeNotFound},
@@ -142,10 +143,10 @@ func TestHandlerRefuses(t *testing.T) {
 }
 
 func TestHandlerFields(t *testing.T) {
-	s := serve(t, post(`{}`), failing(&task.Error{Code: task.CodeInvalidRequest, Status: 422, Fields: []task.Field{
-		{Pointer: "/prompt", Code: "required", Message: "Say what to draw."},
-		{Pointer: "/numImages", Code: "out_of_range", Message: "From 1 to 4."},
-	}}))
+	s := serve(t, post(`{}`), failing(task.Invalid(
+		task.Field{Pointer: "/prompt", Code: "required", Message: "Say what to draw."},
+		task.Field{Pointer: "/numImages", Code: "out_of_range", Message: "From 1 to 4."},
+	)))
 	p := s.problem(t)
 	want := ProblemField{"/numImages", "out_of_range", "From 1 to 4."}
 	if len(p.Errors) != 2 || p.Errors[1] != want || p.Detail != "Say what to draw. From 1 to 4." {

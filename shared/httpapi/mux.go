@@ -32,9 +32,8 @@ func unmatched(allowed []string) Endpoint {
 		if allowed == nil {
 			return Answer{}, &task.Error{Code: task.CodeNotFound}
 		}
-		err := refusal("", "method_not_allowed", "This address does not take this method; see the header Allow.")
-		err.Status = http.StatusMethodNotAllowed
-		return Answer{Header: http.Header{"Allow": allowed}}, err
+		return Answer{Status: http.StatusMethodNotAllowed, Header: http.Header{"Allow": allowed}},
+			task.Malformed(task.Field{Code: "method_not_allowed", Message: "This address does not take this method; see the header Allow."})
 	}
 }
 

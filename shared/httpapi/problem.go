@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -40,8 +39,8 @@ var plainErrors = []struct {
 	shown task.Error
 }{
 	{task.ErrNotFound, task.Error{Code: task.CodeNotFound}},
-	{task.ErrCursor, task.Error{Code: task.CodeInvalidRequest, Fields: []task.Field{{
-		Code: "invalid_cursor", Message: "The cursor is not one that we gave. Start again without it."}}}},
+	{task.ErrCursor, *task.Malformed(task.Field{
+		Code: "invalid_cursor", Message: "The cursor is not one that we gave. Start again without it."})},
 	{task.ErrQuota, task.Error{Code: task.CodeQuotaExceeded}},
 	{task.ErrBusy, task.Error{Code: task.CodeUnavailable}},
 	{task.ErrConflict, task.Error{Code: task.CodeUnavailable}},
@@ -65,10 +64,17 @@ func ErrorOf(err error) *task.Error {
 	return &task.Error{Code: task.CodeInternal}
 }
 
-// refuse gives the answer for e; what the endpoint put into h is kept.
-func refuse(e *task.Error, h http.Header, requestID string) (Answer, []byte) {
+// refuse returns the answer for e. The headers of a, and its status if that is
+// one of an error, are kept.
+func refuse(e *task.Error, a Answer, requestID string) (Answer, []byte) {
 	x := Explain(e.Code)
-	status := cmp.Or(e.Status, x.Status)
+	status := x.Status
+	switch {
+	case a.Status >= http.StatusBadRequest:
+		status = a.Status
+	case e.Malformed:
+		status = x.Malformed
+	}
 	header := http.Header{"Content-Type": {"application/problem+json"}}
 	if status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", "Bearer")
@@ -76,7 +82,7 @@ func refuse(e *task.Error, h http.Header, requestID string) (Answer, []byte) {
 	if wait := retryAfter(status, e.RetryAfter); wait > 0 {
 		header.Set("Retry-After", strconv.Itoa(wait))
 	}
-	maps.Copy(header, h)
+	maps.Copy(header, a.Header)
 	// A Problem is made of strings and numbers: encoding it cannot fail.
 	body, _ := Encode(problem(e, x, status, requestID))
 	return Answer{Status: status, Header: header}, body

@@ -26,8 +26,8 @@ func IdempotencyKey(r *http.Request) (string, error) {
 	key := keys[0]
 	invisible := func(c rune) bool { return c <= ' ' || c > '~' || c == ',' }
 	if len(keys) > 1 || key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, invisible) {
-		return "", refusal("", "invalid_idempotency_key",
-			"An Idempotency-Key is one header of 1 to 255 visible ASCII characters, without a comma.")
+		return "", task.Malformed(task.Field{Code: "invalid_idempotency_key",
+			Message: "An Idempotency-Key is one header of 1 to 255 visible ASCII characters, without a comma."})
 	}
 	return key, nil
 }
@@ -38,15 +38,15 @@ func IdempotencyKey(r *http.Request) (string, error) {
 func Query(r *http.Request, names ...string) (url.Values, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, refusal("", "malformed_query", "The query is not well formed.")
+		return nil, task.Malformed(task.Field{Code: "malformed_query", Message: "The query is not well formed."})
 	}
 	for name, values := range q {
 		if !slices.Contains(names, name) {
-			return nil, refusal("", "unknown_parameter",
-				"The query has a parameter that is not known here. Known are: "+strings.Join(names, ", ")+".")
+			return nil, task.Malformed(task.Field{Code: "unknown_parameter",
+				Message: "The query has a parameter that is not known here. Known are: " + strings.Join(names, ", ") + "."})
 		}
 		if len(values) > 1 {
-			return nil, refusal("", "repeated_parameter", fmt.Sprintf("The parameter %s may be given only once.", name))
+			return nil, task.Malformed(task.Field{Code: "repeated_parameter", Message: fmt.Sprintf("The parameter %s may be given only once.", name)})
 		}
 	}
 	return q, nil
@@ -61,8 +61,8 @@ func QueryInt(q url.Values, name string, fallback, low, high int) (int, error) {
 	}
 	n, err := strconv.Atoi(q.Get(name))
 	if err != nil || n < low || n > high {
-		return 0, refusal("", "out_of_range",
-			fmt.Sprintf("The parameter %s takes a whole number from %d to %d.", name, low, high))
+		return 0, task.Malformed(task.Field{Code: "out_of_range",
+			Message: fmt.Sprintf("The parameter %s takes a whole number from %d to %d.", name, low, high)})
 	}
 	return n, nil
 }
@@ -73,12 +73,4 @@ func OnLoopback(host string) bool {
 	name := (&url.URL{Host: host}).Hostname()
 	ip := net.ParseIP(name)
 	return name == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// refusal is task.CodeInvalidRequest for one fault.
-func refusal(pointer, code, message string) *task.Error {
-	return &task.Error{
-		Code:   task.CodeInvalidRequest,
-		Fields: []task.Field{{Pointer: pointer, Code: code, Message: message}},
-	}
 }

@@ -55,7 +55,7 @@ func (s *Service) inputs(ctx context.Context, owner, publicURL string, entries [
 			return ins, nil
 		}
 	}
-	return nil, &task.Error{Code: task.CodeInvalidRequest, Status: 422, Fields: fields}
+	return nil, task.Invalid(fields...)
 }
 
 type fault struct{ code, message string }

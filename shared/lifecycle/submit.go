@@ -26,7 +26,7 @@ func (s *Service) Submit(ctx context.Context, o Order) (t *task.Task, replayed b
 
 	o.Request.Normalize()
 	if fields := o.Request.Faults(); len(fields) > 0 {
-		return s.refuse(ctx, o, &task.Error{Code: task.CodeInvalidRequest, Status: 422, Fields: fields})
+		return s.refuse(ctx, o, task.Invalid(fields...))
 	}
 	inputs, err := s.admit(ctx, o)
 	if err != nil {

@@ -156,10 +156,9 @@ func TestReplayOfSomethingElse(t *testing.T) {
 // What the gates refuse is neither stored nor sent.
 func TestGates(t *testing.T) {
 	tests := map[string]struct {
-		world  func(*world)
-		order  func(*lifecycle.Order)
-		want   task.Code
-		status int
+		world func(*world)
+		order func(*lifecycle.Order)
+		want  task.Code
 	}{
 		"balance too low":   {world: func(w *world) { w.Sim.SetBalance(3) }, want: task.CodeInsufficientCredits},
 		"quota used up":     {world: func(w *world) { w.Quota = 1 }, order: func(o *lifecycle.Order) { o.Request.NumImages = 2 }, want: task.CodeQuotaExceeded},
@@ -167,7 +166,7 @@ func TestGates(t *testing.T) {
 		"no key yet":        {world: func(w *world) { w.Secret.Set("", nil) }, want: task.CodeUnavailable},
 		"secret unreadable": {world: func(w *world) { w.Secret.Set("", errors.New("down")) }, want: task.CodeUnavailable},
 		"store away":        {world: func(w *world) { w.Rows.Fail(always(errStore), nil) }, want: task.CodeUnavailable},
-		"faulty request":    {order: func(o *lifecycle.Order) { o.Request.NumImages = 9 }, want: task.CodeInvalidRequest, status: 422},
+		"faulty request":    {order: func(o *lifecycle.Order) { o.Request.NumImages = 9 }, want: task.CodeInvalidRequest},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +178,7 @@ func TestGates(t *testing.T) {
 				test.order = func(*lifecycle.Order) {}
 			}
 			for _, k := range []string{"", "k"} {
-				if e := w.refused(test.order, key(k)); e.Code != test.want || e.Status != test.status {
+				if e := w.refused(test.order, key(k)); e.Code != test.want || e.Malformed {
 					t.Errorf("key %q: got %v, want %s", k, e, test.want)
 				}
 			}
@@ -353,7 +352,7 @@ func TestEditRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w.t = t
 			e := w.refused(func(o *lifecycle.Order) { o.Request.ImageURLs = []string{"https://example.com/a.png", entry} })
-			if e.Code != task.CodeInvalidRequest || e.Status != 422 || len(e.Fields) != 1 || e.Fields[0].Pointer != "/imageUrls/1" {
+			if e.Code != task.CodeInvalidRequest || e.Malformed || len(e.Fields) != 1 || e.Fields[0].Pointer != "/imageUrls/1" {
 				t.Errorf("got %v, want one fault at /imageUrls/1", e)
 			}
 		})

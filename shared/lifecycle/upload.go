@@ -51,7 +51,7 @@ func (s *Service) inspect(ctx context.Context, ins inputs) error {
 		}
 	}
 	if len(fields) > 0 {
-		return &task.Error{Code: task.CodeInvalidRequest, Status: 422, Fields: fields}
+		return task.Invalid(fields...)
 	}
 	return nil
 }

@@ -47,11 +47,10 @@ const (
 // people. Every other error is shown as CodeInternal, without its text.
 type Error struct {
 	Code Code
-	// Status is the HTTP status where it differs from the one that
-	// httpapi's table holds for Code: 422 for a body that is well formed
-	// but asks for what cannot be had. 0 means the table's.
-	Status int
-	// Fields says which parts of the request are at fault, if any.
+	// Malformed reports that the request could not be understood at all; see
+	// [Malformed]. Only CodeInvalidRequest has it.
+	Malformed bool
+	// Fields names the parts of the request that are at fault, if any.
 	Fields []Field
 	// RetryAfter is how long to wait before the same request is worth
 	// repeating. 0 means that nothing is promised.
@@ -65,6 +64,15 @@ type Field struct {
 	Pointer string // RFC 6901, such as /imageUrls/2; empty for the whole body
 	Code    string // a word such as "required", "too_long", "unknown_field"
 	Message string // a sentence for people
+}
+
+// Invalid returns the error of a request that is well formed but asks for
+// something that is not available.
+func Invalid(fields ...Field) *Error { return &Error{Code: CodeInvalidRequest, Fields: fields} }
+
+// Malformed returns the error of a request that could not be understood.
+func Malformed(fields ...Field) *Error {
+	return &Error{Code: CodeInvalidRequest, Malformed: true, Fields: fields}
 }
 
 // Error gives the code, the fields' pointers and the cause, for the log.

@@ -107,7 +107,7 @@ func TestErrorsTextIsForTheLog(t *testing.T) {
 	for want, e := range map[string]*Error{
 		"conflict":                {Code: CodeConflict},
 		"unavailable: no network": {Code: CodeUnavailable, Err: errors.New("no network")},
-		"invalid_request [/prompt required] [ null]: odd": {Code: CodeInvalidRequest, Status: 422, Err: errors.New("odd"),
+		"invalid_request [/prompt required] [ null]: odd": {Code: CodeInvalidRequest, Err: errors.New("odd"),
 			Fields: []Field{{Pointer: "/prompt", Code: "required", Message: "Describe it."}, {Code: "null"}}},
 	} {
 		equal(t, "text", e.Error(), want)
