@@ -62,3 +62,24 @@ func TestLists(t *testing.T) {
 		t.Logf("%s: %d of %d judged as it says, %.1f %%", name, right, len(list), 100*float64(right)/float64(len(list)))
 	}
 }
+
+// The list keeps at least these rates on prompts that it was not made with.
+func TestHoldOut(t *testing.T) {
+	f := New(nil, nil)
+	for name, least := range map[string]int{"holdout-pass.txt": 44, "holdout-refuse.txt": 7} {
+		list := samples(t, name)
+		right := 0
+		for _, s := range list {
+			got, refused := f.Check(s.prompt)
+			if refused != (s.Category != "") || got != s.Category {
+				t.Logf("%s: %q is judged %q, should be %q", name, s.prompt, got, s.Category)
+			}
+			if refused == (s.Category != "") {
+				right++
+			}
+		}
+		if t.Logf("%s: %d of %d right", name, right, len(list)); right < least {
+			t.Errorf("%s: %d of %d are judged right, want at least %d", name, right, len(list), least)
+		}
+	}
+}
