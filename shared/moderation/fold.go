@@ -1,26 +1,37 @@
 package moderation
 
 import (
+	_ "embed"
+	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
-// A run is seven bytes: the first code point (three), how many follow it, in the low
-// seven bits (one; the high bit: the target counts up with them), and what the first
-// folds to (three): a character, or beyond Unicode the place in foldRuns of a text that
-// has its length before it. After their number stand the runs' first bytes, then their
-// second ones and so on, which deflates better.
-//
-// The table is our own since x/text/unicode/norm would add 100 KB to the functions; a
-// test holds it against that, code point by code point.
-const runSize = 7
+//go:embed lookalikes.txt
+var lookalikesText string
 
-// three reads three bytes that are step apart.
-func three(s string, step int) rune { return rune(s[0])<<16 | rune(s[step])<<8 | rune(s[2*step]) }
+// lookalikes maps a character to the Latin letter that a reader takes it for. Only text
+// beyond ASCII needs it.
+var lookalikes = sync.OnceValue(func() map[rune]string {
+	m := make(map[rune]string, 512)
+	for line := range strings.Lines(lookalikesText) {
+		letter, alike, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if letter == "#" {
+			continue
+		}
+		for _, c := range alike {
+			m[c] = letter
+		}
+	}
+	return m
+})
 
-// appendFold appends what a reader sees in c, as plain small letters where it is any:
-// its compatibility decomposition without marks, in lower case, and instead of a
-// look-alike the Latin letter. Characters that show nothing give nothing.
+// appendFold appends what a reader sees in c, in small Latin letters where possible: its
+// compatibility decomposition in lower case, with look-alikes replaced and without marks.
+// It appends nothing for a character that shows nothing.
 func appendFold(b []byte, c rune) []byte {
 	if c < utf8.RuneSelf {
 		if 'A' <= c && c <= 'Z' {
@@ -28,40 +39,37 @@ func appendFold(b []byte, c rune) []byte {
 		}
 		return append(b, byte(c))
 	}
-	table := foldRuns()
-	count := int(three(table, 1))
-	low, high := 0, count // the run is in [low, high), or there is none
-	for low < high {
-		middle := (low + high) / 2
-		run := table[3+middle:]
-		d := c - three(run, count)
-		switch {
-		case d < 0:
-			high = middle
-		case d > rune(run[3*count]&0x7f):
-			low = middle + 1
-		default:
-			target := three(run[4*count:], count)
-			if target > unicode.MaxRune {
-				text := table[target-unicode.MaxRune-1:]
-				return append(b, text[1:1+text[0]]...)
+	alike := lookalikes()
+	if letter, ok := alike[c]; ok {
+		return append(b, letter...)
+	}
+	var encoded [utf8.UTFMax]byte
+	parts := utf8.AppendRune(encoded[:0], c)
+	if d := norm.NFKD.Properties(parts).Decomposition(); d != nil {
+		parts = d
+	}
+	for len(parts) > 0 {
+		c, size := utf8.DecodeRune(parts)
+		parts = parts[size:]
+		if alike[c] == "" {
+			if unseen(c) {
+				continue
 			}
-			if run[3*count] >= 0x80 {
-				target += d
-			}
-			return utf8.AppendRune(b, target)
+			c = lower(c)
+		}
+		if letter, ok := alike[c]; ok {
+			b = append(b, letter...)
+		} else {
+			b = utf8.AppendRune(b, c)
 		}
 	}
-	if unseen(c) {
-		return b
-	}
-	return utf8.AppendRune(b, lower(c))
+	return b
 }
 
-// unseen says whether nobody sees c by itself: marks, and what has no width.
+// unseen reports whether c shows nothing by itself: a mark, or a character without width.
 func unseen(c rune) bool {
 	return unicode.In(c, unicode.Mn, unicode.Me, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point)
 }
 
-// lower goes by way of upper case, since some letters have two lower ones (ſ, ς).
+// lower maps c to upper case first, since some letters have two small forms (ſ, ς).
 func lower(c rune) rune { return unicode.ToLower(unicode.ToUpper(c)) }

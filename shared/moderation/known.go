@@ -49,8 +49,6 @@ func (l *list) known(t []byte) (uint16, bool) {
 
 // unleet replaces the signs that stand for letters; one is what a 1 does. Like the
 // functions below it writes into room, so that a token costs no memory.
-//
-//go:noinline
 func unleet(room, t []byte, one byte) []byte {
 	plain := append(room[:0], t...)
 	for i, c := range plain {
@@ -126,8 +124,6 @@ func row(t []byte) int {
 }
 
 // single gives t with each letter but once in a row, but for two rows, counted from 1.
-//
-//go:noinline
 func single(room, t []byte, first, second int) []byte {
 	w, row := room[:0], 0
 	for i, c := range t {

@@ -126,10 +126,7 @@ func (l *list) use(u use, line string) {
 	}
 }
 
-// id gives a word's number. The functions marked like it would be inlined several times,
-// which is 4 KB of the submit function.
-//
-//go:noinline
+// id returns a word's number.
 func (l *list) id(w string) uint16 {
 	id, ok := l.ids[w]
 	if !ok {
@@ -167,7 +164,6 @@ func (l *list) elements(places []string) []element {
 	return found
 }
 
-//go:noinline
 func (l *list) add(k kind, elements []element) {
 	if len(elements) == 0 {
 		return

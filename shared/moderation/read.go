@@ -104,7 +104,6 @@ func (r *reader) of(i int) []byte { return r.text[r.tokens[i].start:r.tokens[i].
 // between gives the separators before token i.
 func (r *reader) between(i int) []byte { return r.text[r.tokens[i-1].end:r.tokens[i].start] }
 
-//go:noinline
 func (r *reader) put(id uint16, i int) {
 	r.words = append(r.words, word{id, i < len(r.tokens) && r.tokens[i].stop})
 }
