@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
@@ -55,12 +56,12 @@ func openKeys(data string) (keys, error) {
 // fill puts the keys in the settings where the environment has none.
 func (k keys) fill(c *config.Settings) {
 	if c.CallbackKey == "" {
-		c.CallbackKey = config.Hidden(k.Callback)
+		c.CallbackKey = token.Hidden(k.Callback)
 	}
 	if c.ImageKey == "" {
-		c.ImageKey = config.Hidden(k.Image)
+		c.ImageKey = token.Hidden(k.Image)
 	}
 	if c.NotifyKey == "" {
-		c.NotifyKey = config.Hidden(k.Notify)
+		c.NotifyKey = token.Hidden(k.Notify)
 	}
 }

@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, er
 	}
 	switch {
 	case command == "token" && flags.NArg() == 1:
-		return token(o, flags.Arg(0), out)
+		return printToken(o, flags.Arg(0), out)
 	case command == "token":
 		return fmt.Errorf("usage: local token [-addr HOST:PORT] [-data FOLDER] OWNER")
 	case flags.NArg() > 0:

@@ -9,14 +9,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
 // tokenLife is how long a token of the mint is good for.
 const tokenLife = 30 * 24 * time.Hour
 
-// token prints a token that a server at this address, with this data, accepts.
-func token(o options, owner string, out io.Writer) error {
+// printToken prints a token that a server at this address, with this data, accepts.
+func printToken(o options, owner string, out io.Writer) error {
 	mint, err := openMint(o.Data, origin(o.Addr, ""))
 	if err != nil {
 		return err
@@ -39,12 +39,12 @@ func serviceToken(args []string, out io.Writer) error {
 	if len(args) > 1 || slices.ContainsFunc(args, isFlag) {
 		return usage
 	}
-	token, kept := config.NewServiceToken(args[0])
-	if err := kept.Check(); err != nil {
+	secret, kept := token.NewServiceToken(args[0])
+	if err := (token.ServiceTokens{kept}).Check("serviceTokens"); err != nil {
 		return errors.Join(usage, err)
 	}
 	return show(out, made{
-		token: token, to: "the server that is to use it", member: "serviceTokens", kept: []any{kept},
+		token: secret, to: "the server that is to use it", member: "serviceTokens", kept: []any{kept},
 		then: "To replace a token, have both in the list for a while.",
 	})
 }
@@ -59,12 +59,12 @@ func personalToken(args []string, out io.Writer) error {
 	if len(args) != 2 || slices.ContainsFunc(args, isFlag) {
 		return usage
 	}
-	token, kept := config.NewPersonalToken(args[0], args[1])
-	if err := kept.Check(); err != nil {
+	secret, kept := token.NewPersonalToken(args[0], args[1])
+	if err := (token.PersonalTokens{kept}).Check("personalTokens"); err != nil {
 		return errors.Join(usage, err)
 	}
 	return show(out, made{
-		token: token, to: "the user it stands for, for Claude Code or a script", member: "personalTokens", kept: []any{kept},
+		token: secret, to: "the user it stands for, for Claude Code or a script", member: "personalTokens", kept: []any{kept},
 		then: `It is good for /mcp alone. To revoke it, take its entry out.
 No two entries may have one id: where this is taken, make the token with another ID.
 A local run knows no such tokens: bin/local token OWNER prints one that it accepts.`,

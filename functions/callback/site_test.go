@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/preset/nanobanana-functions/functions/callback"
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
@@ -19,8 +19,8 @@ import (
 
 // The keys that callback URLs are signed with.
 var (
-	first  = config.Key{ID: "k1", Key: "a key of twenty-four bytes"}
-	second = config.Key{ID: "k2", Key: "another of twenty-four bytes"}
+	first  = token.Key{ID: "k1", Key: "a key of twenty-four bytes"}
+	second = token.Key{ID: "k2", Key: "another of twenty-four bytes"}
 )
 
 const (
@@ -41,7 +41,7 @@ func serve(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *site {
 	t.Helper()
 	s := &site{World: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
 	s.Secret.SetCallbackKeys(first)
-	s.Secret.SetImageKeys(config.Key{ID: "k1", Key: "a key for image links alone"})
+	s.Secret.SetImageKeys(token.Key{ID: "k1", Key: "a key for image links alone"})
 	s.handler = callback.New(callback.Function{Secrets: s.Secrets, Service: s.Service, Log: s.Log})
 	server := httptest.NewServer(s.handler)
 	t.Cleanup(server.Close)
@@ -92,9 +92,9 @@ func (s *site) row(id string) *task.Task {
 func (s *site) reads(n int) int { return len(s.Sim.Tasks()[n].Reads) }
 
 // path is where an attempt calls back, signed by a key.
-func path(key config.Key, id string, attempt int) string {
-	token := config.Keys{key}.Sign(lifecycle.CallbackMessage(id, attempt))
-	return fmt.Sprintf("/v1/callbacks/%s/%d/%s", id, attempt, token)
+func path(key token.Key, id string, attempt int) string {
+	signed := token.Keys{key}.Sign(lifecycle.CallbackMessage(id, attempt))
+	return fmt.Sprintf("/v1/callbacks/%s/%d/%s", id, attempt, signed)
 }
 
 // said is a callback's body, of the family that generate has.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
@@ -23,10 +23,10 @@ func TestForgedToken(t *testing.T) {
 	x, y := s.submit(), s.submit()
 	made := s.Generated(t, 0)
 	genuine := path(first, x.ID, 1)
-	before, token := genuine[:strings.LastIndexByte(genuine, '/')+1], genuine[strings.LastIndexByte(genuine, '/')+1:]
-	attempt := func(text string) string { return "/v1/callbacks/" + x.ID + "/" + text + "/" + token }
+	before, signature := genuine[:strings.LastIndexByte(genuine, '/')+1], genuine[strings.LastIndexByte(genuine, '/')+1:]
+	attempt := func(text string) string { return "/v1/callbacks/" + x.ID + "/" + text + "/" + signature }
 	signed := func(id string) string {
-		return "/v1/callbacks/" + url.PathEscape(id) + "/1/" + config.Keys{first}.Sign(lifecycle.CallbackMessage(id, 1))
+		return "/v1/callbacks/" + url.PathEscape(id) + "/1/" + token.Keys{first}.Sign(lifecycle.CallbackMessage(id, 1))
 	}
 	forged := map[string]string{
 		"nonsense":                before + "nonsense",
@@ -38,9 +38,9 @@ func TestForgedToken(t *testing.T) {
 		"a part more":             genuine + "/x",
 		"a slash more":            genuine + "/",
 		"no token":                strings.TrimSuffix(before, "/"),
-		"without its key":         before + token[3:],
-		"of another key id":       before + "k2" + token[2:],
-		"of another task":         "/v1/callbacks/" + y.ID + "/1/" + token,
+		"without its key":         before + signature[3:],
+		"of another key id":       before + "k2" + signature[2:],
+		"of another task":         "/v1/callbacks/" + y.ID + "/1/" + signature,
 		"of another attempt":      attempt("2"),
 		"attempt 01":              attempt("01"),
 		"attempt +1":              attempt("+1"),
@@ -52,8 +52,8 @@ func TestForgedToken(t *testing.T) {
 		"attempt in other script": attempt("%EF%BC%91"),
 		"attempt of 20 digits":    attempt("99999999999999999999"),
 		"a retired key's":         path(second, x.ID, 1),
-		"a key's of that id":      path(config.Key{ID: first.ID, Key: second.Key}, x.ID, 1),
-		"an image link's":         before + config.Keys{first}.Sign(httpapi.ImageMessage(x.ID, "1")),
+		"a key's of that id":      path(token.Key{ID: first.ID, Key: second.Key}, x.ID, 1),
+		"an image link's":         before + token.Keys{first}.Sign(httpapi.ImageMessage(x.ID, "1")),
 		"of no id":                signed("QUOTA#ada"),
 		"of an id that climbs":    signed("../" + x.ID),
 		"of an id in capitals":    signed(strings.ToUpper(x.ID)),
@@ -61,10 +61,10 @@ func TestForgedToken(t *testing.T) {
 		"of an id of 10 kB":       signed(strings.Repeat("a", 10<<10)),
 		"of an id with NUL":       signed(x.ID + "\x00"),
 	}
-	for i := range token {
+	for i := range signature {
 		for bit := byte(1); bit < 1<<7; bit <<= 1 { // the first that a path can have
-			if off := string(token[i] ^ bit); url.PathEscape(off) == off {
-				forged[fmt.Sprint("one bit off at ", i)] = before + token[:i] + off + token[i+1:]
+			if off := string(signature[i] ^ bit); url.PathEscape(off) == off {
+				forged[fmt.Sprint("one bit off at ", i)] = before + signature[:i] + off + signature[i+1:]
 				break
 			}
 		}
@@ -100,12 +100,12 @@ func TestKeysRoll(t *testing.T) {
 	x := s.submit()
 	for _, step := range []struct {
 		name       string
-		keys       config.Keys
+		keys       token.Keys
 		old, fresh int
 	}{
-		{"the first alone", config.Keys{first}, 200, 404},
-		{"the second signs, both verify", config.Keys{second, first}, 200, 200},
-		{"the first is retired", config.Keys{second}, 404, 200},
+		{"the first alone", token.Keys{first}, 200, 404},
+		{"the second signs, both verify", token.Keys{second, first}, 200, 200},
+		{"the first is retired", token.Keys{second}, 404, 200},
 	} {
 		s.Secret.SetCallbackKeys(step.keys...)
 		s.Clock.Add(5 * time.Minute) // until it is read again

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -40,7 +40,7 @@ func tells(t *testing.T) *told {
 func unchecked(t *testing.T) *told {
 	t.Helper()
 	s := &told{site: serve(t), receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, nanobananatest.DefaultKey}}
-	var spelt config.Key
+	var spelt token.Key
 	s.key, spelt = webhooktest.KeyOf("a")
 	s.keys(spelt)
 	c := s.Settings
@@ -53,7 +53,7 @@ func unchecked(t *testing.T) *told {
 
 // keys makes these the keys that sign. Who has read others already keeps them
 // for five minutes.
-func (s *told) keys(keys ...config.Key) {
+func (s *told) keys(keys ...token.Key) {
 	s.Secret.SetNotifyKeys(keys...)
 	for _, k := range keys {
 		s.hidden = append(s.hidden, strings.TrimPrefix(string(k.Key), "whsec_"))

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -74,10 +74,10 @@ func (w *world) event(name string) []byte {
 	text := strings.ReplaceAll(string(b), "put-a-token-here", w.token(whoseEvents))
 	switch p := e.PathParameters; {
 	case strings.HasPrefix(name, "callback-") && name != "callback-forged":
-		signer := config.Keys{{ID: "c1", Key: callbackKey}}
+		signer := token.Keys{{ID: "c1", Key: callbackKey}}
 		text = strings.ReplaceAll(text, p.Token, signer.Sign(lifecycle.CallbackMessage(p.ID, 1)))
 	case strings.HasPrefix(name, "images-"):
-		signer := config.Keys{{ID: "i1", Key: imageKey}}
+		signer := token.Keys{{ID: "i1", Key: imageKey}}
 		text = strings.ReplaceAll(text, p.Token, signer.Sign(httpapi.ImageMessage(p.ID, p.File)))
 	}
 	return []byte(text)

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -42,32 +42,32 @@ func (w *world) tool(token, name string, arguments map[string]any) (said toolSai
 func TestMCP(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, map[string]string{"DAILY_QUOTA": "2"})
-	token, kept := config.NewPersonalToken("ada", "claude")
-	w.hide(token)
+	personal, kept := token.NewPersonalToken("ada", "claude")
+	w.hide(personal)
 	w.giveTokens(kept)
 
 	lighthouse := map[string]any{"requestKey": "lighthouse", "prompt": "a lighthouse", "target": map[string]string{"kind": "moodboard", "id": "m1"}}
-	begun := w.tool(token, "generate_image", lighthouse)
-	again := w.tool(token, "generate_image", lighthouse)
+	begun := w.tool(personal, "generate_image", lighthouse)
+	again := w.tool(personal, "generate_image", lighthouse)
 	if again.Data.TaskID != begun.Data.TaskID || w.sim.Posts() != 1 {
 		t.Fatalf("tasks %q and %q, %d POSTs", begun.Data.TaskID, again.Data.TaskID, w.sim.Posts())
 	}
-	made := w.pictured(token, begun.Data.TaskID)
+	made := w.pictured(personal, begun.Data.TaskID)
 	w.same(w.ended("ada", made.Data.TaskID), 0)
 	if len(made.Content) != 3 || made.Content[1].URI != made.Data.Images[0].URL || made.Content[2].Type != "image" {
 		t.Errorf("it shows %+v", made.Content)
 	}
 
-	edit := w.tool(token, "generate_image", map[string]any{"requestKey": "night", "prompt": "at night", "imageUrls": []string{made.Data.Images[0].ImageURL}})
-	w.pictured(token, edit.Data.TaskID)
-	over := w.tool(token, "generate_image", map[string]any{"requestKey": "more", "prompt": "one more"})
+	edit := w.tool(personal, "generate_image", map[string]any{"requestKey": "night", "prompt": "at night", "imageUrls": []string{made.Data.Images[0].ImageURL}})
+	w.pictured(personal, edit.Data.TaskID)
+	over := w.tool(personal, "generate_image", map[string]any{"requestKey": "more", "prompt": "one more"})
 	if !over.IsError || !strings.HasPrefix(over.Content[0].Text, string(task.CodeQuotaExceeded)) || w.sim.Posts() != 2 {
 		t.Errorf("beyond the quota, after %d POSTs: %+v", w.sim.Posts(), over)
 	}
 	if other := w.tool(w.token("bob"), "get_image", map[string]any{"taskId": made.Data.TaskID}); !other.IsError || !strings.HasPrefix(other.Content[0].Text, "not_found") {
 		t.Errorf("bob sees %+v", other)
 	}
-	w.toolsRefuse(token)
+	w.toolsRefuse(personal)
 }
 
 // pictured waits for a picture, as the tool says it is done.
@@ -83,7 +83,7 @@ func (w *world) pictured(token, id string) (said toolSaid) {
 }
 
 // giveTokens puts personal tokens into the secret.
-func (w *world) giveTokens(kept ...config.PersonalToken) {
+func (w *world) giveTokens(kept ...token.PersonalToken) {
 	w.t.Helper()
 	var secret map[string]any
 	if err := json.Unmarshal([]byte(keys(nanobananatest.DefaultKey, callbackKey)), &secret); err != nil {

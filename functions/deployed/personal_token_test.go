@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -14,9 +14,9 @@ import (
 func TestPersonalToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	token, kept := config.NewPersonalToken("ada", "claude")
-	stranger, _ := config.NewPersonalToken("ada", "claude")
-	w.hide(token)
+	personal, kept := token.NewPersonalToken("ada", "claude")
+	stranger, _ := token.NewPersonalToken("ada", "claude")
+	w.hide(personal)
 	w.hide(stranger)
 	w.giveTokens(kept)
 
@@ -34,7 +34,7 @@ func TestPersonalToken(t *testing.T) {
 		{http.MethodPost, "/v1/uploads", map[string]any{"contentType": "image/png", "bytes": 100}},
 		{http.MethodGet, "/v1/credits", nil},
 	} {
-		bearer := []string{"Authorization", "Bearer " + token}
+		bearer := []string{"Authorization", "Bearer " + personal}
 		refused(t, w.call("", route.method, route.path, route.body, bearer...), http.StatusForbidden, task.CodeForbidden)
 		refused(t, w.call("", route.method, route.path, route.body, append(bearer, "On-Behalf-Of", "ada")...), http.StatusForbidden, task.CodeForbidden)
 		refused(t, w.call("", route.method, route.path, route.body, "Authorization", "Bearer "+stranger), http.StatusUnauthorized, task.CodeUnauthorized)

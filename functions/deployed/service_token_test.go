@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -17,21 +17,21 @@ import (
 func TestServerToServer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, map[string]string{"DAILY_QUOTA": "5"})
-	token, kept := config.NewServiceToken("preset")
-	w.hide(token)
+	service, kept := token.NewServiceToken("preset")
+	w.hide(service)
 	w.hide(kept.Hash)
 	var secret map[string]any
 	if err := json.Unmarshal([]byte(keys(nanobananatest.DefaultKey, callbackKey)), &secret); err != nil {
 		t.Fatal(err)
 	}
-	secret["serviceTokens"] = []config.ServiceToken{kept}
+	secret["serviceTokens"] = []token.ServiceToken{kept}
 	value, err := json.Marshal(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.setSecret(string(value))
 
-	bearer := []string{"Authorization", "Bearer " + token}
+	bearer := []string{"Authorization", "Bearer " + service}
 	forAda := append(bearer, "On-Behalf-Of", "ada")
 	order := map[string]any{"prompt": "a lighthouse"}
 	var made httpapi.Task

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -115,38 +115,38 @@ func TestForgedToken(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	x, y := s.picture(), s.picture()
-	before, token, file := parts(x.Images[0].URL)
+	before, signed, file := parts(x.Images[0].URL)
 	_, thumbnails, thumbnail := parts(x.Images[0].ThumbnailURL)
 	_, others, otherFile := parts(y.Images[0].URL)
 	same := s.get(before+"nonsense/"+file).Problem(t, 404, task.CodeNotFound)
 
 	forged := map[string]string{
-		"cut":               before + token[:len(token)-1] + "/" + file,
-		"longer":            before + token + "A/" + file,
-		"padded":            before + token + "=/" + file,
+		"cut":               before + signed[:len(signed)-1] + "/" + file,
+		"longer":            before + signed + "A/" + file,
+		"padded":            before + signed + "=/" + file,
 		"10 kB":             before + strings.Repeat("A", 10<<10) + "/" + file,
-		"without its key":   before + token[3:] + "/" + file,
-		"of another key id": before + "k2" + token[2:] + "/" + file,
+		"without its key":   before + signed[3:] + "/" + file,
+		"of another key id": before + "k2" + signed[2:] + "/" + file,
 		"of another file":   before + thumbnails + "/" + file,
-		"for another file":  before + token + "/" + thumbnail,
+		"for another file":  before + signed + "/" + thumbnail,
 		"of another task":   before + others + "/" + otherFile,
 		"another task's":    before + others + "/" + file,
 		"NUL":               before + "%00/" + file,
-		"file in capitals":  before + token + "/" + strings.ToUpper(file),
-		"file cut":          before + token + "/" + file[1:],
-		"file with a slash": before + token + "/" + file + "%2F",
+		"file in capitals":  before + signed + "/" + strings.ToUpper(file),
+		"file cut":          before + signed + "/" + file[1:],
+		"file with a slash": before + signed + "/" + file + "%2F",
 		"id in capitals":    strings.Replace(x.Images[0].URL, x.ID, strings.ToUpper(x.ID), 1),
 		"id with NUL":       strings.Replace(x.Images[0].URL, x.ID, x.ID+"%00", 1),
 		"id of 10 kB":       strings.Replace(x.Images[0].URL, x.ID, strings.Repeat("a", 10<<10), 1),
-		"a callback's":      before + config.Keys{first}.Sign("callback|"+x.ID+"|1") + "/" + file,
+		"a callback's":      before + token.Keys{first}.Sign("callback|"+x.ID+"|1") + "/" + file,
 		"no token":          before + file,
 		"one part more":     x.Images[0].URL + "/x",
 		"a slash more":      x.Images[0].URL + "/",
 	}
-	for i := range token {
+	for i := range signed {
 		for bit := byte(1); bit < 1<<7; bit <<= 1 { // the first that a path can have
-			if off := string(token[i] ^ bit); url.PathEscape(off) == off {
-				forged[fmt.Sprint("one bit off at ", i)] = before + token[:i] + off + token[i+1:] + "/" + file
+			if off := string(signed[i] ^ bit); url.PathEscape(off) == off {
+				forged[fmt.Sprint("one bit off at ", i)] = before + signed[:i] + off + signed[i+1:] + "/" + file
 				break
 			}
 		}
@@ -161,7 +161,7 @@ func TestForgedToken(t *testing.T) {
 	if len(forged) < 21+46 {
 		t.Errorf("only %d", len(forged))
 	}
-	if got := s.get(before + token + "/" + file); got.Status != http.StatusFound {
+	if got := s.get(before + signed + "/" + file); got.Status != http.StatusFound {
 		t.Errorf("the genuine one: %d", got.Status)
 	}
 }
@@ -172,7 +172,7 @@ func TestTraversal(t *testing.T) {
 	s := serve(t)
 	id := s.picture().ID
 	const file = "1-0123456789abcdef.png"
-	keys := config.Keys{first}
+	keys := token.Keys{first}
 	same := s.get(s.view.PublicURL+"/v1/images/"+id+"/nonsense/"+file).Problem(t, 404, task.CodeNotFound)
 	for _, x := range []struct{ id, file string }{
 		{"..", file}, {"../..", file}, {id + "/../" + id, file}, {"", file}, {id[1:], file}, {id + "\x00", file}, {strings.ToUpper(id), file},
@@ -198,16 +198,16 @@ func TestKeysRoll(t *testing.T) {
 	x := s.picture()
 	old := x.Images[0].URL
 	_, _, file := parts(old)
-	fresh := s.link(config.Keys{second}, x.ID, file)
+	fresh := s.link(token.Keys{second}, x.ID, file)
 	for _, step := range []struct {
 		name       string
-		keys       config.Keys
+		keys       token.Keys
 		old, fresh int
 	}{
-		{"the first alone", config.Keys{first}, 302, 404},
-		{"the second signs, both verify", config.Keys{second, first}, 302, 302},
-		{"the first is retired", config.Keys{second}, 404, 302},
-		{"another under its id", config.Keys{second, {ID: first.ID, Key: "a third one of twenty-four bytes"}}, 404, 302},
+		{"the first alone", token.Keys{first}, 302, 404},
+		{"the second signs, both verify", token.Keys{second, first}, 302, 302},
+		{"the first is retired", token.Keys{second}, 404, 302},
+		{"another under its id", token.Keys{second, {ID: first.ID, Key: "a third one of twenty-four bytes"}}, 404, 302},
 	} {
 		s.Secret.SetImageKeys(step.keys...)
 		s.Clock.Add(5 * time.Minute) // until it is read again

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/preset/nanobanana-functions/functions/images"
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
@@ -16,8 +16,8 @@ import (
 
 // The keys that image links are signed with.
 var (
-	first  = config.Key{ID: "k1", Key: "a key of twenty-four bytes"}
-	second = config.Key{ID: "k2", Key: "another of twenty-four bytes"}
+	first  = token.Key{ID: "k1", Key: "a key of twenty-four bytes"}
+	second = token.Key{ID: "k2", Key: "another of twenty-four bytes"}
 )
 
 // site is the function, served over HTTP, and what stands behind it.
@@ -32,7 +32,7 @@ func serve(t testing.TB) *site {
 	t.Helper()
 	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
 	s.Secret.SetImageKeys(first)
-	s.Secret.SetCallbackKeys(config.Key{ID: "k1", Key: "a key for callbacks alone"})
+	s.Secret.SetCallbackKeys(token.Key{ID: "k1", Key: "a key for callbacks alone"})
 	s.Bucket.Now = s.Clock.Now
 	server := httptest.NewServer(images.New(images.Function{Secrets: s.Secrets, Links: s.Bucket, Log: s.Log}))
 	t.Cleanup(server.Close)
@@ -73,7 +73,7 @@ func (s *site) follow(link string) httpapitest.Answer {
 }
 
 // link is the link that keys would sign for a file.
-func (s *site) link(keys config.Keys, id, file string) string {
+func (s *site) link(keys token.Keys, id, file string) string {
 	token := keys.Sign(httpapi.ImageMessage(id, file))
 	return s.view.PublicURL + "/v1/images/" + url.PathEscape(id) + "/" + token + "/" + url.PathEscape(file)
 }

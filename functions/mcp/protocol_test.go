@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/functions/mcp"
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -18,10 +18,10 @@ const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
 
 func TestWho(t *testing.T) {
 	s := serve(t)
-	personal, kept := config.NewPersonalToken("ada", "claude")
-	stranger, _ := config.NewPersonalToken("ada", "claude")
+	personal, kept := token.NewPersonalToken("ada", "claude")
+	stranger, _ := token.NewPersonalToken("ada", "claude")
 	s.Secret.SetPersonalTokens(kept)
-	service, of := config.NewServiceToken("preset")
+	service, of := token.NewServiceToken("preset")
 	s.Secret.SetServiceTokens(of)
 	mine := s.Ordered(t, "ada", 1).ID
 	for _, tt := range []struct {

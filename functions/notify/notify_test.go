@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/preset/nanobanana-functions/functions/notify"
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
@@ -169,7 +169,7 @@ func TestTwoKeys(t *testing.T) {
 	w := newWorld(t)
 	oldKey, spelt := webhooktest.KeyOf("o")
 	newKey, rolled := webhooktest.KeyOf("n")
-	rolled.Key = config.Hidden(strings.TrimPrefix(string(rolled.Key), "whsec_")) // as the template generates it
+	rolled.Key = token.Hidden(strings.TrimPrefix(string(rolled.Key), "whsec_")) // as the template generates it
 	other, _ := webhooktest.KeyOf("x")
 	w.keys(rolled, spelt)
 	x := w.Succeeded(t, "ada")

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/preset/nanobanana-functions/functions/notify"
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
@@ -32,7 +32,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{World: lifecycletest.New(t), t: t, receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, lifecycletest.Prompt, "/v1/images/", nanobananatest.DefaultKey}}
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
-	var spelt config.Key
+	var spelt token.Key
 	w.key, spelt = webhooktest.KeyOf("a")
 	w.keys(spelt)
 
@@ -46,7 +46,7 @@ func newWorld(t *testing.T) *world {
 
 // keys makes these the keys that sign. Who has read others already keeps them
 // for five minutes.
-func (w *world) keys(keys ...config.Key) {
+func (w *world) keys(keys ...token.Key) {
 	w.Secret.SetNotifyKeys(keys...)
 	for _, k := range keys {
 		w.hidden = append(w.hidden, strings.TrimPrefix(string(k.Key), "whsec_"))

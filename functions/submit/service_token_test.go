@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -13,10 +13,10 @@ import (
 // repetition under the same key is a replay of it, and bob's is not.
 func TestOnBehalfOf(t *testing.T) {
 	s := serve(t)
-	token, kept := config.NewServiceToken("preset")
+	service, kept := token.NewServiceToken("preset")
 	s.Secret.SetServiceTokens(kept)
 	const body = `{"prompt":"a lighthouse"}`
-	server := []string{"Authorization", "Bearer " + token, "Idempotency-Key", "k"}
+	server := []string{"Authorization", "Bearer " + service, "Idempotency-Key", "k"}
 	made := s.accepted(body, append(server, "On-Behalf-Of", "ada")...)
 	if stands, err := s.Store.Task(t.Context(), made.ID); err != nil || stands.Owner != "ada" {
 		t.Errorf("%+v, %v", stands, err)
@@ -27,7 +27,7 @@ func TestOnBehalfOf(t *testing.T) {
 	if other := s.accepted(body, append(server, "On-Behalf-Of", "bob")...); other.ID == made.ID {
 		t.Error("bob's request found ada's task")
 	}
-	if logged := s.Logged.Take(); strings.Contains(logged, token) || strings.Contains(logged, kept.Hash) {
+	if logged := s.Logged.Take(); strings.Contains(logged, service) || strings.Contains(logged, kept.Hash) {
 		t.Errorf("logged %s", logged)
 	}
 }
@@ -36,17 +36,17 @@ func TestOnBehalfOf(t *testing.T) {
 // does a person's that names somebody.
 func TestOnBehalfOfRefused(t *testing.T) {
 	s := serve(t)
-	token, kept := config.NewServiceToken("preset")
+	service, kept := token.NewServiceToken("preset")
 	s.Secret.SetServiceTokens(kept)
-	stranger, _ := config.NewServiceToken("preset")
+	stranger, _ := token.NewServiceToken("preset")
 	for name, test := range map[string]struct {
 		status int
 		code   task.Code
 		header []string
 	}{
-		"for nobody":                    {http.StatusBadRequest, task.CodeInvalidRequest, []string{"Authorization", "Bearer " + token}},
-		"for two, joined by a gateway":  {http.StatusBadRequest, task.CodeInvalidRequest, []string{"Authorization", "Bearer " + token, "On-Behalf-Of", "ada,bob"}},
-		"in a browser":                  {http.StatusForbidden, task.CodeForbidden, []string{"Authorization", "Bearer " + token, "On-Behalf-Of", "ada", "Origin", "https://app.example.com"}},
+		"for nobody":                    {http.StatusBadRequest, task.CodeInvalidRequest, []string{"Authorization", "Bearer " + service}},
+		"for two, joined by a gateway":  {http.StatusBadRequest, task.CodeInvalidRequest, []string{"Authorization", "Bearer " + service, "On-Behalf-Of", "ada,bob"}},
+		"in a browser":                  {http.StatusForbidden, task.CodeForbidden, []string{"Authorization", "Bearer " + service, "On-Behalf-Of", "ada", "Origin", "https://app.example.com"}},
 		"a token that is not ours":      {http.StatusUnauthorized, task.CodeUnauthorized, []string{"Authorization", "Bearer " + stranger, "On-Behalf-Of", "ada"}},
 		"ada's own, for bob":            {http.StatusForbidden, task.CodeForbidden, []string{"On-Behalf-Of", "bob"}},
 		"ada's own, though for herself": {http.StatusForbidden, task.CodeForbidden, []string{"On-Behalf-Of", "ada"}},
@@ -56,7 +56,7 @@ func TestOnBehalfOfRefused(t *testing.T) {
 			if test.status == http.StatusBadRequest && (len(p.Errors) != 1 || !strings.Contains(p.Detail, "On-Behalf-Of")) {
 				t.Errorf("%+v", p)
 			}
-			for _, text := range []string{token, "bob", "app.example.com"} {
+			for _, text := range []string{service, "bob", "app.example.com"} {
 				if strings.Contains(p.Detail+p.Hint+s.Logged.Take(), text) {
 					t.Errorf("it says %q", text)
 				}

@@ -17,7 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -49,10 +49,10 @@ type Config struct {
 	JWTSecret func(context.Context) (string, error)
 
 	// ServiceTokens gives the tokens of our own servers. Nil: they are refused.
-	ServiceTokens func(context.Context) (config.ServiceTokens, error)
+	ServiceTokens func(context.Context) (token.ServiceTokens, error)
 
 	// PersonalTokens gives the tokens of which each is one user's. Nil: they are refused.
-	PersonalTokens func(context.Context) (config.PersonalTokens, error)
+	PersonalTokens func(context.Context) (token.PersonalTokens, error)
 
 	// AllowClients accepts tokens given to clients of the user's: to third-party
 	// OAuth clients (claim client_id), such as Claude's, and personal ones. Only
@@ -118,7 +118,7 @@ func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if strings.HasPrefix(text, config.ServiceTokenPrefix) {
+	if strings.HasPrefix(text, token.ServicePrefix) {
 		return v.onBehalf(ctx, r.Header, text)
 	}
 	owner, err := v.person(ctx, text)
@@ -134,7 +134,7 @@ func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
 
 // person gives the person whose own token this is, a JWT or a personal one.
 func (v *Verifier) person(ctx context.Context, text string) (string, error) {
-	if strings.HasPrefix(text, config.PersonalTokenPrefix) {
+	if strings.HasPrefix(text, token.PersonalPrefix) {
 		return v.personal(ctx, text)
 	}
 	c, err := v.claims(ctx, text)
@@ -227,7 +227,7 @@ func (v *Verifier) judge(c claims) error {
 	if err := c.ValidateWithLeeway(expected, leeway); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
 	}
-	if !config.IsOwner(c.Subject) {
+	if !token.IsOwner(c.Subject) {
 		return unauthorized("sub is not 1 to 128 visible characters")
 	}
 	if c.ClientID != nil {

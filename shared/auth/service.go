@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -15,7 +15,7 @@ import (
 const onBehalfOf = "On-Behalf-Of"
 
 // onBehalf gives the owner for whom a request asks that bears a service token.
-func (v *Verifier) onBehalf(ctx context.Context, h http.Header, token string) (string, error) {
+func (v *Verifier) onBehalf(ctx context.Context, h http.Header, bearer string) (string, error) {
 	if v.config.ServiceTokens == nil {
 		return "", unauthorized("no service tokens here")
 	}
@@ -23,7 +23,7 @@ func (v *Verifier) onBehalf(ctx context.Context, h http.Header, token string) (s
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%w: the service tokens: %w", ErrUnavailable, err)
-	case !tokens.Verify(token):
+	case !tokens.Verify(bearer):
 		return "", unauthorized("not a service token of ours")
 	case len(h.Values("Origin")) > 0:
 		// A token that may act for everybody has been given to a page, where
@@ -31,7 +31,7 @@ func (v *Verifier) onBehalf(ctx context.Context, h http.Header, token string) (s
 		return "", fmt.Errorf("%w: a service token in a browser", ErrForbidden)
 	}
 	// Without a comma: the gateway joins two headers with one.
-	if owners := h.Values(onBehalfOf); len(owners) == 1 && config.IsOwner(owners[0]) && !strings.Contains(owners[0], ",") {
+	if owners := h.Values(onBehalfOf); len(owners) == 1 && token.IsOwner(owners[0]) && !strings.Contains(owners[0], ",") {
 		return owners[0], nil
 	}
 	return "", task.Malformed(task.Field{

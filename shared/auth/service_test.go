@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/auth"
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -17,10 +17,10 @@ func TestOwnerOnBehalfOf(t *testing.T) {
 	c := newClock()
 	mint := newMint(t, c)
 	p := newProvider(t, mint)
-	token, kept := config.NewServiceToken("preset")
-	rolled, keptToo := config.NewServiceToken("old")
-	stranger, _ := config.NewServiceToken("preset")
-	v := newVerifier(t, p, c, withTokens(config.ServiceTokens{kept, keptToo}, nil))
+	service, kept := token.NewServiceToken("preset")
+	rolled, keptToo := token.NewServiceToken("old")
+	stranger, _ := token.NewServiceToken("preset")
+	v := newVerifier(t, p, c, withTokens(token.ServiceTokens{kept, keptToo}, nil))
 	person := must(mint.Token("ada", time.Hour))
 	invalid := &task.Error{Code: task.CodeInvalidRequest}
 	for name, test := range map[string]struct {
@@ -30,24 +30,24 @@ func TestOwnerOnBehalfOf(t *testing.T) {
 		want   error
 		owner  string
 	}{
-		"for ada":                         {token: token, behalf: []string{"ada"}, owner: "ada"},
+		"for ada":                         {token: service, behalf: []string{"ada"}, owner: "ada"},
 		"with the token that goes":        {token: rolled, behalf: []string{"ada"}, owner: "ada"},
-		"for the longest owner":           {token: token, behalf: []string{strings.Repeat("x", 128)}, owner: strings.Repeat("x", 128)},
-		"for nobody":                      {token: token, want: invalid},
-		"for an empty owner":              {token: token, behalf: []string{""}, want: invalid},
-		"for two":                         {token: token, behalf: []string{"ada", "bob"}, want: invalid},
-		"for one twice":                   {token: token, behalf: []string{"ada", "ada"}, want: invalid},
-		"for two, joined by the gateway":  {token: token, behalf: []string{"ada,bob"}, want: invalid},
-		"for a longer owner":              {token: token, behalf: []string{strings.Repeat("x", 129)}, want: invalid},
-		"for an owner with a space":       {token: token, behalf: []string{"a b"}, want: invalid},
-		"for an owner beyond ASCII":       {token: token, behalf: []string{"ädä"}, want: invalid},
-		"for an owner with a newline":     {token: token, behalf: []string{"ada\n"}, want: invalid},
-		"from a page":                     {token: token, behalf: []string{"ada"}, origin: "https://app.example.com", want: auth.ErrForbidden},
-		"from a page without an origin":   {token: token, behalf: []string{"ada"}, origin: "null", want: auth.ErrForbidden},
-		"from a page, for nobody":         {token: token, origin: "https://app.example.com", want: auth.ErrForbidden},
+		"for the longest owner":           {token: service, behalf: []string{strings.Repeat("x", 128)}, owner: strings.Repeat("x", 128)},
+		"for nobody":                      {token: service, want: invalid},
+		"for an empty owner":              {token: service, behalf: []string{""}, want: invalid},
+		"for two":                         {token: service, behalf: []string{"ada", "bob"}, want: invalid},
+		"for one twice":                   {token: service, behalf: []string{"ada", "ada"}, want: invalid},
+		"for two, joined by the gateway":  {token: service, behalf: []string{"ada,bob"}, want: invalid},
+		"for a longer owner":              {token: service, behalf: []string{strings.Repeat("x", 129)}, want: invalid},
+		"for an owner with a space":       {token: service, behalf: []string{"a b"}, want: invalid},
+		"for an owner beyond ASCII":       {token: service, behalf: []string{"ädä"}, want: invalid},
+		"for an owner with a newline":     {token: service, behalf: []string{"ada\n"}, want: invalid},
+		"from a page":                     {token: service, behalf: []string{"ada"}, origin: "https://app.example.com", want: auth.ErrForbidden},
+		"from a page without an origin":   {token: service, behalf: []string{"ada"}, origin: "null", want: auth.ErrForbidden},
+		"from a page, for nobody":         {token: service, origin: "https://app.example.com", want: auth.ErrForbidden},
 		"a stranger's":                    {token: stranger, behalf: []string{"ada"}, want: auth.ErrUnauthorized},
 		"a stranger's, for nobody":        {token: stranger, want: auth.ErrUnauthorized},
-		"cut":                             {token: token[:40], behalf: []string{"ada"}, want: auth.ErrUnauthorized},
+		"cut":                             {token: service[:40], behalf: []string{"ada"}, want: auth.ErrUnauthorized},
 		"the prefix alone":                {token: "nbs_", behalf: []string{"ada"}, want: auth.ErrUnauthorized},
 		"what the secret keeps of it":     {token: kept.Hash, behalf: []string{"ada"}, want: auth.ErrUnauthorized},
 		"a person's, for another":         {token: person, behalf: []string{"bob"}, want: auth.ErrForbidden},
@@ -82,9 +82,9 @@ func TestOwnerOnBehalfOf(t *testing.T) {
 	}
 }
 
-func withTokens(tokens config.ServiceTokens, err error) func(*auth.Config) {
+func withTokens(tokens token.ServiceTokens, err error) func(*auth.Config) {
 	return func(c *auth.Config) {
-		c.ServiceTokens = func(context.Context) (config.ServiceTokens, error) { return tokens, err }
+		c.ServiceTokens = func(context.Context) (token.ServiceTokens, error) { return tokens, err }
 	}
 }
 
@@ -94,7 +94,7 @@ func TestOwnerServiceTokens(t *testing.T) {
 	c := newClock()
 	mint := newMint(t, c)
 	p := newProvider(t, mint)
-	token, _ := config.NewServiceToken("preset")
+	service, _ := token.NewServiceToken("preset")
 	for name, test := range map[string]struct {
 		options []func(*auth.Config)
 		want    error
@@ -105,10 +105,10 @@ func TestOwnerServiceTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVerifier(t, p, c, test.options...)
-			r := request("Bearer " + token)
+			r := request("Bearer " + service)
 			r.Header.Set("On-Behalf-Of", "ada")
 			owner, err := v.Owner(t.Context(), r)
-			check(t, owner, err, test.want, token)
+			check(t, owner, err, test.want, service)
 			person := must(mint.Token("ada", time.Hour))
 			owner, err = v.Owner(t.Context(), request("Bearer "+person))
 			check(t, owner, err, nil, person)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
@@ -29,11 +30,11 @@ func fromSettings(c config.Settings, secrets *config.Secrets, client *http.Clien
 			secret, err := secrets.Current(ctx)
 			return string(secret.JWTSecret), err
 		},
-		ServiceTokens: func(ctx context.Context) (config.ServiceTokens, error) {
+		ServiceTokens: func(ctx context.Context) (token.ServiceTokens, error) {
 			secret, err := secrets.Current(ctx)
 			return secret.ServiceTokens, err
 		},
-		PersonalTokens: func(ctx context.Context) (config.PersonalTokens, error) {
+		PersonalTokens: func(ctx context.Context) (token.PersonalTokens, error) {
 			secret, err := secrets.Current(ctx)
 			return secret.PersonalTokens, err
 		},

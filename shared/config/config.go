@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
 // DefaultBaseURL is the provider's own address.
@@ -70,10 +72,10 @@ type Settings struct {
 	UnreadableAfter time.Duration // UNREADABLE_AFTER
 
 	// The keys of the local run, empty where StandIns is false: there the secret alone has keys.
-	APIKey      Hidden // NANOBANANA_API_KEY
-	CallbackKey Hidden // CALLBACK_KEY
-	ImageKey    Hidden // IMAGE_KEY
-	NotifyKey   Hidden // NOTIFY_KEY
+	APIKey      token.Hidden // NANOBANANA_API_KEY
+	CallbackKey token.Hidden // CALLBACK_KEY
+	ImageKey    token.Hidden // IMAGE_KEY
+	NotifyKey   token.Hidden // NOTIFY_KEY
 
 	// StandIns says that provider, result hosts and identity provider may be
 	// private addresses over plain http: the local run and sam local, nowhere else.
@@ -120,7 +122,7 @@ func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings,
 	r.provider(&s, profile)
 	r.identity(&s)
 	if r.standIns {
-		s.APIKey = Hidden(r.word("NANOBANANA_API_KEY", ""))
+		s.APIKey = token.Hidden(r.word("NANOBANANA_API_KEY", ""))
 		s.CallbackKey = r.key("CALLBACK_KEY")
 		s.ImageKey = r.key("IMAGE_KEY")
 		s.NotifyKey = r.key("NOTIFY_KEY")

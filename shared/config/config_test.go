@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
@@ -253,7 +254,7 @@ func TestCredits(t *testing.T) {
 
 func TestHidden(t *testing.T) {
 	s := config.Settings{APIKey: "hunter2"}
-	secret := config.Secret{CallbackKeys: config.Keys{{ID: "a", Key: "hunter2"}}, JWTSecret: "hunter2"}
+	secret := config.Secret{CallbackKeys: token.Keys{{ID: "a", Key: "hunter2"}}, JWTSecret: "hunter2"}
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "settings", s, "secret", &secret, "key", s.APIKey)
 	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "settings", s, "secret", &secret, "key", s.APIKey)

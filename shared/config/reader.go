@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
 // A reader takes single settings from the environment and collects their faults.
@@ -46,12 +48,12 @@ func (r *reader) word(name, fallback string) string {
 	return v
 }
 
-func (r *reader) key(name string) Hidden {
+func (r *reader) key(name string) token.Hidden {
 	v := r.word(name, "")
-	if v != "" && len(v) < minKey {
-		r.fault(name, fmt.Sprintf("is too short: use at least %d random bytes", minKey))
+	if v != "" && len(v) < token.MinKey {
+		r.fault(name, fmt.Sprintf("is too short: use at least %d random bytes", token.MinKey))
 	}
-	return Hidden(v)
+	return token.Hidden(v)
 }
 
 func (r *reader) number(name string, fallback, low, high int) int {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
 const (
@@ -21,16 +23,14 @@ const (
 
 // Secret is the service's one secret value.
 type Secret struct {
-	APIKey       Hidden // the provider's key; may be empty, then nothing can be submitted
-	CallbackKeys Keys   // at least one
-	ImageKeys    Keys   // at least one
-	NotifyKeys   Keys   // may be empty
-	JWTSecret    Hidden // for HS256 tokens; empty: they are refused
-	// ServiceTokens are those of our own servers; may be empty.
-	ServiceTokens ServiceTokens
-	// PersonalTokens are those that users gave to programs of theirs, each for
-	// its one owner; may be empty.
-	PersonalTokens PersonalTokens
+	APIKey       token.Hidden // the provider's key; without it nothing can be submitted
+	CallbackKeys token.Keys   // at least one
+	ImageKeys    token.Keys   // at least one
+	NotifyKeys   token.Keys   // may be empty
+	JWTSecret    token.Hidden // verifies HS256 tokens; if empty they are refused
+
+	ServiceTokens  token.ServiceTokens  // may be empty
+	PersonalTokens token.PersonalTokens // may be empty
 }
 
 // ParseSecret reads the JSON value of the secret. Members it does not know are
@@ -49,8 +49,8 @@ func ParseSecret(value []byte) (Secret, error) {
 		NotifyKeys:   m.keys("notifyKeys", 0),
 		JWTSecret:    m.text("jwtSecret"),
 
-		ServiceTokens:  tokens[ServiceTokens](&m, "serviceTokens", `{"id":"...","hash":"..."}`, "make service-token"),
-		PersonalTokens: tokens[PersonalTokens](&m, "personalTokens", `{"id":"...","owner":"...","hash":"..."}`, "make token"),
+		ServiceTokens:  tokens[token.ServiceTokens](&m, "serviceTokens", `{"id":"...","hash":"..."}`, "make service-token"),
+		PersonalTokens: tokens[token.PersonalTokens](&m, "personalTokens", `{"id":"...","owner":"...","hash":"..."}`, "make token"),
 	}
 	if !visible(string(s.APIKey)) {
 		m.fault("apiKey has white space or characters that are not visible ASCII: paste it again")
@@ -58,8 +58,8 @@ func ParseSecret(value []byte) (Secret, error) {
 	if s.JWTSecret != "" && len(s.JWTSecret) < minJWTSecret {
 		m.fault("jwtSecret is too short: HS256 needs at least %d bytes", minJWTSecret)
 	}
-	if len(m.faults) > 0 {
-		return Secret{}, fmt.Errorf("the secret: %w", errors.Join(m.faults...))
+	if err := errors.Join(m.faults...); err != nil {
+		return Secret{}, fmt.Errorf("the secret: %w", err)
 	}
 	return s, nil
 }
@@ -74,16 +74,16 @@ func (m *members) fault(format string, args ...any) {
 	m.faults = append(m.faults, fmt.Errorf(format, args...))
 }
 
-func (m *members) text(name string) Hidden {
-	var text Hidden
+func (m *members) text(name string) token.Hidden {
+	var text token.Hidden
 	if v, ok := m.values[name]; ok && json.Unmarshal(v, &text) != nil {
 		m.fault("%s is not text: put it in quotes", name)
 	}
 	return text
 }
 
-func (m *members) keys(name string, atLeast int) Keys {
-	var keys Keys
+func (m *members) keys(name string, atLeast int) token.Keys {
+	var keys token.Keys
 	if v, ok := m.values[name]; ok && json.Unmarshal(v, &keys) != nil {
 		m.fault(`%s is not a list of keys: write [{"id":"...","key":"..."}]`, name)
 		return nil
@@ -91,23 +91,23 @@ func (m *members) keys(name string, atLeast int) Keys {
 	if len(keys) < atLeast {
 		m.fault("%s is missing or empty: add a key", name)
 	}
-	m.faults = append(m.faults, keys.faults(name)...)
+	m.faults = append(m.faults, keys.Check(name))
 	return keys
 }
 
 // tokens reads a list of entries of this form, as maker prints them.
-func tokens[L interface{ faults(name string) []error }](m *members, name, form, maker string) (list L) {
+func tokens[L interface{ Check(name string) error }](m *members, name, form, maker string) (list L) {
 	if v, ok := m.values[name]; ok && json.Unmarshal(v, &list) != nil {
 		m.fault("%s is not a list of tokens' hashes: write [%s], as %s prints them", name, form, maker)
 		return *new(L)
 	}
-	m.faults = append(m.faults, list.faults(name)...)
+	m.faults = append(m.faults, list.Check(name))
 	return list
 }
 
 // LocalSecret reads the secret of the local run: its keys, each under the id "local".
 func (s Settings) LocalSecret(context.Context) ([]byte, error) {
-	keys := func(k Hidden) []map[string]string {
+	keys := func(k token.Hidden) []map[string]string {
 		if k == "" {
 			return nil
 		}
@@ -136,7 +136,7 @@ type Secrets struct {
 
 // Format prints "[hidden]": fmt would look through what is not exported, where
 // Hidden cannot hide.
-func (Secrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+func (Secrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, token.Redacted) }
 
 // NewSecrets gives a Secrets that takes the JSON value from read, which runs
 // apart from its caller's cancellation with 5 s of its own.

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -124,7 +125,7 @@ func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
 	return shown, nil
 }
 
-func (v View) image(t *task.Task, image task.Image, keys config.Keys) Image {
+func (v View) image(t *task.Task, image task.Image, keys token.Keys) Image {
 	shown := Image{
 		N: image.N, Width: image.Width, Height: image.Height, Bytes: image.Bytes,
 		ContentType: image.ContentType, SHA256: image.SHA256, Damaged: image.Damaged,
@@ -154,7 +155,7 @@ func (v View) progress(ctx context.Context, t *task.Task) *Progress {
 	}
 }
 
-func (v View) imageURL(t *task.Task, file string, keys config.Keys) string {
+func (v View) imageURL(t *task.Task, file string, keys token.Keys) string {
 	base := v.PublicURL
 	if base == "" {
 		base = t.PublicURL

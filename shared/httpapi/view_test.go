@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -39,7 +40,7 @@ func TestViewShows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := config.Keys{{ID: "local", Key: viewKey}}
+	key := token.Keys{{ID: "local", Key: viewKey}}
 	link := func(file string) string {
 		return "https://own.example/v1/images/t1/" + key.Sign("image|t1|"+file) + "/" + file
 	}

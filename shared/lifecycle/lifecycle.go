@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/moderation"
@@ -101,7 +102,7 @@ func (s *Service) base(publicURL string) string {
 }
 
 // callbackURL is where the provider reports the task's current attempt.
-func (s *Service) callbackURL(t *task.Task, keys config.Keys) string {
+func (s *Service) callbackURL(t *task.Task, keys token.Keys) string {
 	base := s.base(t.PublicURL)
 	if !s.Rules.Callbacks {
 		base = nowhere

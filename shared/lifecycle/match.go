@@ -11,14 +11,14 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // match reports whether a record, asked for by id, is of the task's current
 // attempt. The callback address that it repeats decides, if it repeats one.
-func match(t *task.Task, id string, r nanobanana.Record, keys config.Keys) task.Match {
+func match(t *task.Task, id string, r nanobanana.Record, keys token.Keys) task.Match {
 	switch names, whole := addressed(t, r.Params.CallbackURL, keys); {
 	case names && whole:
 		return task.Names
@@ -40,7 +40,7 @@ func match(t *task.Task, id string, r nanobanana.Record, keys config.Keys) task.
 // attempt, and whether its word counts: an address that is cut or masked, or
 // signed by a key that is gone, is as good as none. The host does not matter:
 // PUBLIC_URL may have changed, and relays have hosts of their own.
-func addressed(t *task.Task, address string, keys config.Keys) (names, counts bool) {
+func addressed(t *task.Task, address string, keys token.Keys) (names, counts bool) {
 	path, ok := callbackPart(address)
 	if !ok {
 		return false, false

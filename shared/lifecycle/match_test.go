@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 var (
-	oldKey = config.Key{ID: "old", Key: "0123456789abcdef0123456789abcdef"}
-	newKey = config.Key{ID: "new", Key: "fedcba9876543210fedcba9876543210"}
-	keys   = config.Keys{newKey, oldKey}
+	oldKey = token.Key{ID: "old", Key: "0123456789abcdef0123456789abcdef"}
+	newKey = token.Key{ID: "new", Key: "fedcba9876543210fedcba9876543210"}
+	keys   = token.Keys{newKey, oldKey}
 )
 
 const ourPrompt = "a red bicycle 🚲 by the sea"
@@ -47,9 +47,9 @@ func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
 	other := task.NewID("eve", "k")
 	for _, proved := range []bool{true, false} {
 		x := ours(t, proved)
-		path := func(id string, attempt int, token string) string { return callbackPath(id, attempt) + token }
-		token := config.Keys{oldKey}.Sign(CallbackMessage(x.ID, 2))
-		good := path(x.ID, 2, token)
+		path := func(id string, attempt int, signed string) string { return callbackPath(id, attempt) + signed }
+		signed := token.Keys{oldKey}.Sign(CallbackMessage(x.ID, 2))
+		good := path(x.ID, 2, signed)
 		unlessProved := task.Contradicts // what a masked address leaves to the prompt, another's here
 		if proved {
 			unlessProved = task.Silent
@@ -64,14 +64,14 @@ func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
 			"escaped":                     {"https://relay.example/to?u=" + url.QueryEscape("https://api.example"+good), task.Names},
 			"escaped twice":               {"https://r.example/?u=" + url.QueryEscape(url.QueryEscape("https://api.example"+good)), task.Names},
 			"in HTML's escapes":           {"https:&#x2F;&#x2F;api.example" + strings.ReplaceAll(good, "/", "&#x2F;"), task.Names},
-			"of another task":             {"https://api.example" + path(other, 2, token), task.Contradicts},
-			"of another attempt":          {"https://api.example" + path(x.ID, 1, config.Keys{oldKey}.Sign(CallbackMessage(x.ID, 1))), task.Contradicts},
+			"of another task":             {"https://api.example" + path(other, 2, signed), task.Contradicts},
+			"of another attempt":          {"https://api.example" + path(x.ID, 1, token.Keys{oldKey}.Sign(CallbackMessage(x.ID, 1))), task.Contradicts},
 			"cut in its token":            {"https://api.example" + good[:len(good)-9], unlessProved},
 			"cut before its token":        {"https://api.example/v1/callbacks/" + x.ID + "/2", unlessProved},
 			"cut in its id":               {"https://api.example/v1/callbacks/" + x.ID[:9], unlessProved},
 			"masked":                      {"https://api.example/v1/callbacks/***", unlessProved},
 			"masked in its token":         {"https://api.example" + path(x.ID, 2, "***"), unlessProved},
-			"of a key that is gone":       {"https://api.example" + path(x.ID, 2, config.Keys{{ID: "gone", Key: "01234567890123456789012345678901"}}.Sign(CallbackMessage(x.ID, 2))), unlessProved},
+			"of a key that is gone":       {"https://api.example" + path(x.ID, 2, token.Keys{{ID: "gone", Key: "01234567890123456789012345678901"}}.Sign(CallbackMessage(x.ID, 2))), unlessProved},
 			"none of ours":                {"https://other.example/hook", unlessProved},
 			"none":                        {"", unlessProved},
 			"with a bare per cent before": {"https://r.example/100%?u=https://api.example" + good, task.Names},

@@ -10,7 +10,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
 // ErrKeys is the error of keys that are missing or faulty: it fails whatever
@@ -28,7 +28,7 @@ func LogLevel(err error) slog.Level {
 
 // sign gives the value of webhook-signature: a signature by each key, so that
 // the receiver may know the old one or the new one while one rolls.
-func sign(keys config.Keys, id string, at time.Time, body []byte) (string, error) {
+func sign(keys token.Keys, id string, at time.Time, body []byte) (string, error) {
 	if len(keys) == 0 {
 		return "", fmt.Errorf("%w are missing: add a key", ErrKeys)
 	}

@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -24,8 +24,8 @@ const (
 	imageKey    = "image-key-of-the-stand-in"
 )
 
-func sign(key config.Hidden, message string) string {
-	return config.Keys{{ID: keyID, Key: key}}.Sign(message)
+func sign(key token.Hidden, message string) string {
+	return token.Keys{{ID: keyID, Key: key}}.Sign(message)
 }
 
 // subject is the task that an event is about.

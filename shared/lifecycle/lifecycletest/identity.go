@@ -11,7 +11,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
 // Identity is an identity provider; those it signs in are known to Verifier.
@@ -46,11 +46,11 @@ func (w *World) Identity(t testing.TB) *Identity {
 			secret, err := w.Secrets.Current(ctx)
 			return string(secret.JWTSecret), err
 		},
-		ServiceTokens: func(ctx context.Context) (config.ServiceTokens, error) {
+		ServiceTokens: func(ctx context.Context) (token.ServiceTokens, error) {
 			secret, err := w.Secrets.Current(ctx)
 			return secret.ServiceTokens, err
 		},
-		PersonalTokens: func(ctx context.Context) (config.PersonalTokens, error) {
+		PersonalTokens: func(ctx context.Context) (token.PersonalTokens, error) {
 			secret, err := w.Secrets.Current(ctx)
 			return secret.PersonalTokens, err
 		},

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"sync"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
@@ -13,16 +13,16 @@ import (
 type Secret struct {
 	mu       sync.Mutex
 	apiKey   string
-	callback config.Keys
-	image    config.Keys
-	service  config.ServiceTokens
-	personal config.PersonalTokens
-	notify   config.Keys
+	callback token.Keys
+	image    token.Keys
+	service  token.ServiceTokens
+	personal token.PersonalTokens
+	notify   token.Keys
 	err      error
 }
 
 func newSecret() *Secret {
-	keys := config.Keys{{ID: "k", Key: "0123456789abcdef0123456789abcdef"}}
+	keys := token.Keys{{ID: "k", Key: "0123456789abcdef0123456789abcdef"}}
 	return &Secret{apiKey: nanobananatest.DefaultKey, callback: keys, image: keys}
 }
 
@@ -32,27 +32,27 @@ func (s *Secret) Set(key string, err error) {
 }
 
 // SetCallbackKeys makes keys those that callback URLs are signed with.
-func (s *Secret) SetCallbackKeys(keys ...config.Key) {
+func (s *Secret) SetCallbackKeys(keys ...token.Key) {
 	s.change(func() { s.callback = keys })
 }
 
 // SetImageKeys makes keys those that image links are signed with.
-func (s *Secret) SetImageKeys(keys ...config.Key) {
+func (s *Secret) SetImageKeys(keys ...token.Key) {
 	s.change(func() { s.image = keys })
 }
 
 // SetNotifyKeys makes keys those that notices are signed with.
-func (s *Secret) SetNotifyKeys(keys ...config.Key) {
+func (s *Secret) SetNotifyKeys(keys ...token.Key) {
 	s.change(func() { s.notify = keys })
 }
 
 // SetServiceTokens makes these the tokens of our own servers.
-func (s *Secret) SetServiceTokens(kept ...config.ServiceToken) {
+func (s *Secret) SetServiceTokens(kept ...token.ServiceToken) {
 	s.change(func() { s.service = kept })
 }
 
 // SetPersonalTokens makes these the tokens that are users' own.
-func (s *Secret) SetPersonalTokens(kept ...config.PersonalToken) {
+func (s *Secret) SetPersonalTokens(kept ...token.PersonalToken) {
 	s.change(func() { s.personal = kept })
 }
 
@@ -76,7 +76,7 @@ func (s *Secret) read(context.Context) ([]byte, error) {
 }
 
 // spelt gives keys as the secret has them: a key itself prints "[hidden]".
-func spelt(keys config.Keys) (list []map[string]string) {
+func spelt(keys token.Keys) (list []map[string]string) {
 	for _, k := range keys {
 		list = append(list, map[string]string{"id": k.ID, "key": string(k.Key)})
 	}

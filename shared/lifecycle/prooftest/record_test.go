@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -110,7 +110,7 @@ var echoes = map[string]struct {
 	})},
 	"key gone": {mute, func(o *order, sent map[string]any) {
 		own := sent["callBackUrl"].(string)
-		gone := config.Keys{{ID: "k", Key: "a key that is gone for long, it is"}}
+		gone := token.Keys{{ID: "k", Key: "a key that is gone for long, it is"}}
 		sent["callBackUrl"] = own[:strings.LastIndex(own, "/")+1] + gone.Sign(lifecycle.CallbackMessage(o.task, o.attempt))
 	}},
 	"rewritten": {contradicts, func(_ *order, sent map[string]any) { delete(sent, "callBackUrl"); sent["prompt"] = rewritten }},

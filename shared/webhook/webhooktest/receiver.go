@@ -14,7 +14,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
 // Query stands in the URL of a receiver: no log may hold it.
@@ -41,24 +41,24 @@ func (d Delivery) SignedBy(key []byte) bool {
 }
 
 // KeyOf gives a key, and as the secret has it.
-func KeyOf(letter string) ([]byte, config.Key) {
+func KeyOf(letter string) ([]byte, token.Key) {
 	key := []byte(strings.Repeat(letter, 36))
-	return key, config.Key{ID: letter, Key: config.Hidden("whsec_" + base64.StdEncoding.EncodeToString(key))}
+	return key, token.Key{ID: letter, Key: token.Hidden("whsec_" + base64.StdEncoding.EncodeToString(key))}
 }
 
 // FaultyKeys are lists of keys that receivers' libraries would not take, by
 // what is wrong with them.
-func FaultyKeys() map[string][]config.Key {
+func FaultyKeys() map[string][]token.Key {
 	short := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", 23)))
 	_, good := KeyOf("g")
-	return map[string][]config.Key{
+	return map[string][]token.Key{
 		"none":               nil,
-		"23 bytes":           {{ID: "s", Key: config.Hidden(short)}},
-		"23 bytes, whsec_":   {{ID: "s", Key: config.Hidden("whsec_" + short)}},
-		"the prefix alone":   {{ID: "s", Key: config.Hidden("whsec_whsec_whsec_whsec_whsec_")}},
+		"23 bytes":           {{ID: "s", Key: token.Hidden(short)}},
+		"23 bytes, whsec_":   {{ID: "s", Key: token.Hidden("whsec_" + short)}},
+		"the prefix alone":   {{ID: "s", Key: token.Hidden("whsec_whsec_whsec_whsec_whsec_")}},
 		"no base64":          {{ID: "s", Key: "a passphrase of more than 24 bytes"}},
-		"one good, one not":  {good, {ID: "s", Key: config.Hidden(short)}},
-		"base64url, not std": {{ID: "s", Key: config.Hidden("whsec_" + strings.Repeat("-_", 20))}},
+		"one good, one not":  {good, {ID: "s", Key: token.Hidden(short)}},
+		"base64url, not std": {{ID: "s", Key: token.Hidden("whsec_" + strings.Repeat("-_", 20))}},
 	}
 }
 
