@@ -190,19 +190,14 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	}
 
 	mux := s.api(verifier, secrets, log)
-	mux.Handle("POST /v1/callbacks/{id}/{attempt}/{token}", limited(callback.New(callback.Function{Secrets: secrets, Service: s.service, Log: log}), 15*time.Second))
+	callback.Register(limited(mux, 15*time.Second), callback.Function{Secrets: secrets, Service: s.service, Log: log})
 	public, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return nil, err
 	}
-	claude := limited(mcp.New(mcp.Function{
+	mcp.Register(limited(mux, 28*time.Second), mcp.Function{
 		Auth: forClients, API: s.api(forClients, secrets, log), HTTP: client, Hosts: []string{public.Host}, Settings: c, Log: log,
-	}), 28*time.Second)
-	mux.Handle("POST /mcp", claude)
-	mux.Handle("GET /mcp", claude)
-	mux.Handle("DELETE /mcp", claude)
-	mux.Handle("GET /.well-known/oauth-protected-resource", claude)
-	mux.Handle("GET /.well-known/oauth-protected-resource/mcp", claude)
+	})
 	mux.Handle(dir.LinkPath, s.bucket)
 	s.studio.register(mux)
 	return split(s.studio.own(log, s.troubles), cors(c.CORSOrigins, httpapi.Mux(log, mux))), nil
@@ -213,33 +208,27 @@ func (s *server) api(verifier *auth.Verifier, secrets *config.Secrets, log *slog
 	c := s.settings
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 	mux := http.NewServeMux()
-	mux.Handle("POST /v1/tasks", limited(submit.New(submit.Function{Auth: verifier, Service: s.service, View: view, Log: log}), 28*time.Second))
-	own := tasks.New(tasks.Function{
+	submit.Register(limited(mux, 28*time.Second), submit.Function{Auth: verifier, Service: s.service, View: view, Log: log})
+	tasks.Register(mux.Handle, tasks.Function{
 		Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Rules: s.service.Rules, Now: s.service.Now, Log: log,
 	})
-	mux.Handle("GET /v1/tasks", own)
-	mux.Handle("GET /v1/tasks/{id}", own)
-	mux.Handle("PUT /v1/tasks/{id}/target", own)
-	mux.Handle("DELETE /v1/tasks/{id}", own)
-	mux.Handle("GET /v1/images/{id}/{token}/{file}", images.New(images.Function{Secrets: secrets, Links: s.bucket, Log: log}))
+	images.Register(mux.Handle, images.Function{Secrets: secrets, Links: s.bucket, Log: log})
 	account := s.account
 	account.Auth = verifier
-	of := credits.New(account)
-	mux.Handle("GET /v1/credits", of)
-	mux.Handle("GET /v1/models", of)
-	mux.Handle("GET /openapi.yaml", of)
-	mux.Handle("GET /v1/health", of)
-	mux.Handle("POST /v1/uploads", uploads.New(uploads.Function{Auth: verifier, Links: s.bucket, Now: time.Now, Log: log}))
+	credits.Register(mux.Handle, account)
+	uploads.Register(mux.Handle, uploads.Function{Auth: verifier, Links: s.bucket, Now: time.Now, Log: log})
 	return mux
 }
 
-// limited gives a function the time that it has on Lambda.
-func limited(h http.Handler, d time.Duration) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), d)
-		defer cancel()
-		h.ServeHTTP(w, r.WithContext(ctx))
-	})
+// limited is mux.Handle for a function that has d for a request, as on Lambda.
+func limited(mux *http.ServeMux, d time.Duration) func(string, http.Handler) {
+	return func(pattern string, h http.Handler) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), d)
+			defer cancel()
+			h.ServeHTTP(w, r.WithContext(ctx))
+		})
+	}
 }
 
 // run starts what AWS would: the schedule and the stream.

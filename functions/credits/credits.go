@@ -28,14 +28,19 @@ type Function struct {
 	Log      *slog.Logger
 }
 
-// New gives the function's handler.
+// New returns the function's handler.
 func New(f Function) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /v1/credits", httpapi.Handler(f.Log, f.credits))
-	mux.Handle("GET /v1/models", httpapi.Handler(f.Log, f.models))
-	mux.Handle("GET /openapi.yaml", httpapi.Handler(f.Log, f.contract))
-	mux.Handle("GET /v1/health", httpapi.Handler(f.Log, f.health))
+	Register(mux.Handle, f)
 	return httpapi.Mux(f.Log, mux)
+}
+
+// Register adds the function's routes to a mux, whose Handle method is handle.
+func Register(handle func(pattern string, h http.Handler), f Function) {
+	handle("GET /v1/credits", httpapi.Handler(f.Log, f.credits))
+	handle("GET /v1/models", httpapi.Handler(f.Log, f.models))
+	handle("GET /openapi.yaml", httpapi.Handler(f.Log, f.contract))
+	handle("GET /v1/health", httpapi.Handler(f.Log, f.health))
 }
 
 // Credits is what is left to spend.

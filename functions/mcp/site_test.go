@@ -54,13 +54,11 @@ func (s *site) api() http.Handler {
 	clients := s.identity.Clients
 	view := httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets, Now: s.Clock.Now}
 	mux := http.NewServeMux()
-	mux.Handle("POST /v1/tasks", submit.New(submit.Function{Auth: clients, Service: s.Service, View: view, Log: s.Log}))
-	own := tasks.New(tasks.Function{Auth: clients, Store: s.Rows, View: view, WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Now, Log: s.Log})
-	mux.Handle("GET /v1/tasks", own)
-	mux.Handle("GET /v1/tasks/{id}", own)
-	mux.Handle("GET /v1/credits", credits.New(credits.Function{Auth: clients, Service: s.Service, LowBelow: 100, Log: s.Log}))
-	mux.Handle("POST /v1/uploads", uploads.New(uploads.Function{Auth: clients, Links: s.Bucket, Now: time.Now, Log: s.Log}))
-	mux.Handle("GET /v1/images/{id}/{token}/{file}", images.New(images.Function{Secrets: s.Secrets, Links: s.Bucket, Log: s.Log}))
+	submit.Register(mux.Handle, submit.Function{Auth: clients, Service: s.Service, View: view, Log: s.Log})
+	tasks.Register(mux.Handle, tasks.Function{Auth: clients, Store: s.Rows, View: view, WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Now, Log: s.Log})
+	credits.Register(mux.Handle, credits.Function{Auth: clients, Service: s.Service, LowBelow: 100, Log: s.Log})
+	uploads.Register(mux.Handle, uploads.Function{Auth: clients, Links: s.Bucket, Now: time.Now, Log: s.Log})
+	images.Register(mux.Handle, images.Function{Secrets: s.Secrets, Links: s.Bucket, Log: s.Log})
 	return mux
 }
 
