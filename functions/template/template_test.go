@@ -247,7 +247,7 @@ func TestTemplateRoutes(t *testing.T) {
 	if !slices.Equal(got, contract) {
 		t.Errorf("the template has %q, openapi.yaml %q", got, contract)
 	}
-	local, err := os.ReadFile("../../local/server.go")
+	local, err := os.ReadFile("../../local/serve/server.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func cors(t *testing.T, configured any) {
 		"allowOrigins": {"Fn::Split": [",", "*"]}, "allowMethods": ["GET", "POST", "PUT", "DELETE"], "maxAge": 600,
 		"allowHeaders": ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
 		"exposeHeaders": ["Location", "ETag", "Retry-After", "Idempotency-Replayed"]}, {"Ref": "AWS::NoValue"}]}`)
-	local, err := os.ReadFile("../../local/cors.go")
+	local, err := os.ReadFile("../../local/serve/cors.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +310,7 @@ func cors(t *testing.T, configured any) {
 			names = append(names, name.(string))
 		}
 		if !strings.Contains(string(local), `"`+strings.Join(names, ", ")+`"`) {
-			t.Errorf("local/cors.go has other %s", list)
+			t.Errorf("local/serve/cors.go has other %s", list)
 		}
 	}
 }
