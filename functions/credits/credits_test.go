@@ -46,7 +46,7 @@ func TestCanGenerate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t)
-			s.Quota = test.limit
+			s.limit(test.limit)
 			s.Ordered(t, "bob", 1) // his are not ada's
 			used := 0
 			for _, n := range test.used {
@@ -76,7 +76,7 @@ func TestCanGenerate(t *testing.T) {
 func TestQuota(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	s.Quota = 3
+	s.limit(3)
 	s.Ordered(t, "ada", 2)
 	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 422, Times: 1}
@@ -207,7 +207,7 @@ func TestStoreAway(t *testing.T) {
 	s := serve(t)
 	s.Rows.Fail(lifecycletest.On("used", lifecycletest.ErrStore), nil)
 	s.credits() // without a quota nobody asks
-	s.Quota = 3
+	s.limit(3)
 	if body := s.get("/v1/credits", s.bearer).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, lifecycletest.ErrStore.Error()) {
 		t.Errorf("%s", body)
 	}
@@ -321,6 +321,7 @@ func TestPrices(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.Prices = maps.Clone(s.Prices)
+	s.function.Prices = s.Prices
 	for name := range s.Prices {
 		s.Prices[name] = 50
 	}

@@ -25,14 +25,17 @@ func serve(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *site {
 	t.Helper()
 	s := &site{World: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
 	s.identity = s.Identity(t)
-	s.function = credits.Function{Auth: s.identity.Verifier, Service: s.Service, LowBelow: 100, Log: s.Log}
-	s.handler = credits.New(s.function)
+	s.function = credits.Function{Auth: s.identity.Verifier, Account: s.Account, Prices: s.Prices, LowBelow: 100, Log: s.Log}
+	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { credits.New(s.function).ServeHTTP(w, r) })
 	s.Site.Handle("/v1/credits", s.handler)
 	s.Site.Handle("/v1/models", s.handler)
 	s.Site.Handle("/v1/health", s.handler)
 	s.bearer = "Bearer " + s.identity.Token("ada")
 	return s
 }
+
+// limit sets the daily quota.
+func (s *site) limit(images int) { s.Quota, s.function.Quota = images, images }
 
 // request asks, with an Authorization if it is not empty.
 func (s *site) request(path, authorization string) *http.Request {

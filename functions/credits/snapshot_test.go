@@ -201,7 +201,7 @@ func TestSnapshotAway(t *testing.T) {
 	if c := s.credits(); c.Balance != 1000 || s.Sim.CreditReads() != 1 {
 		t.Errorf("%+v", c)
 	}
-	if line := s.Logged.Take(); !strings.Contains(line, "cannot be read") {
+	if line := s.Logged.Take(); !strings.Contains(line, "last check of the credits could not be read") {
 		t.Errorf("logged %s", line)
 	}
 }

@@ -54,9 +54,12 @@ func (s *site) api() http.Handler {
 	clients := s.identity.Clients
 	view := httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets, Now: s.Clock.Now}
 	mux := http.NewServeMux()
-	submit.Register(mux.Handle, submit.Function{Auth: clients, Service: s.Service, View: view, Log: s.Log})
+	submit.Register(mux.Handle, submit.Function{Auth: clients, Submitter: s.Submitter, View: view, Log: s.Log})
 	tasks.Register(mux.Handle, tasks.Function{Auth: clients, Store: s.Rows, View: view, WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Now, Log: s.Log})
-	credits.Register(mux.Handle, credits.Function{Auth: clients, Service: s.Service, LowBelow: 100, Log: s.Log})
+	mux.HandleFunc("GET /v1/credits", func(w http.ResponseWriter, r *http.Request) {
+		f := credits.Function{Auth: clients, Account: s.Account, Prices: s.Prices, Quota: s.Quota, LowBelow: 100, Log: s.Log}
+		credits.New(f).ServeHTTP(w, r)
+	})
 	uploads.Register(mux.Handle, uploads.Function{Auth: clients, Links: s.Bucket, Now: time.Now, Log: s.Log})
 	images.Register(mux.Handle, images.Function{Secrets: s.Secrets, Links: s.Bucket, Log: s.Log})
 	return mux

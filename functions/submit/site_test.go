@@ -37,7 +37,7 @@ func serve(t testing.TB) *site {
 
 func (s *site) function() http.Handler {
 	view := httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets, Now: s.Clock.Now}
-	return submit.New(submit.Function{Auth: s.identity.Verifier, Log: s.Log, Service: s.Service, View: view})
+	return submit.New(submit.Function{Auth: s.identity.Verifier, Log: s.Log, Submitter: s.Submitter, View: view})
 }
 
 // in gives the site to a subtest.

@@ -17,10 +17,10 @@ const maxBody = 256 << 10
 
 // Function is what the endpoint needs.
 type Function struct {
-	Auth    *auth.Verifier
-	Service *lifecycle.Service
-	View    httpapi.View
-	Log     *slog.Logger
+	Auth      *auth.Verifier
+	Submitter *lifecycle.Submitter
+	View      httpapi.View
+	Log       *slog.Logger
 }
 
 // New returns the function's handler.
@@ -68,7 +68,7 @@ func (f Function) submit(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	t, replayed, err := f.Service.Submit(r.Context(), lifecycle.Order{
+	t, replayed, err := f.Submitter.Submit(r.Context(), lifecycle.Order{
 		Owner: owner, IdempotencyKey: key, Request: b.request(), PublicURL: "https://" + r.Host,
 	})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 func TestSweep(t *testing.T) {
 	w := lifecycletest.New(t)
-	run := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})
+	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
 	got, _, err := w.Submit(t.Context(), lifecycle.Order{Owner: "ada", Request: task.Request{Prompt: "a lighthouse", NumImages: 1}})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func last(t *testing.T, w *lifecycletest.World) (line swept) {
 func TestOldest(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
-	run := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})
+	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
 	w.Succeeded(t, "ada") // is to be told
 	w.Clock.Add(3 * time.Hour)
 	var created []time.Time
@@ -83,7 +83,7 @@ func TestOldest(t *testing.T) {
 func TestSweepFails(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rows.Fail(func(string, *task.Task) error { return lifecycletest.ErrStore }, nil)
-	if _, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context(), sweep.Event{}); err == nil {
+	if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context(), sweep.Event{}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -111,7 +111,7 @@ func TestOneFails(t *testing.T) {
 		return nil
 	}, nil)
 	w.Logged.Take()
-	if swept, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context(), sweep.Event{}); err != nil || swept.Done != 2 || swept.Failed != 1 {
+	if swept, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context(), sweep.Event{}); err != nil || swept.Done != 2 || swept.Failed != 1 {
 		t.Errorf("%+v, %v", swept, err)
 	}
 	for id, want := range map[string]task.Status{ids[0]: task.Generating, ids[1]: task.Storing} {
@@ -129,7 +129,7 @@ func TestOneFails(t *testing.T) {
 func TestRedrive(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
-	run := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})
+	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
 	x := w.Succeeded(t, "ada")
 	for range 50 { // nobody is there to tell it
 		if x.Work == "" {

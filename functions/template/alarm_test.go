@@ -226,7 +226,7 @@ func checked(balance float64) func(*testing.T) string {
 	return func(t *testing.T) string {
 		w := lifecycletest.New(t)
 		w.Sim.SetBalance(balance)
-		if _, err := (credits.Function{Service: w.Service, LowBelow: 100, Log: w.Log}).Check(t.Context()); err != nil {
+		if _, err := (credits.Function{Account: w.Account, Prices: w.Prices, LowBelow: 100, Log: w.Log}).Check(t.Context()); err != nil {
 			t.Error(err)
 		}
 		return w.Logged.Take()
@@ -236,7 +236,7 @@ func checked(balance float64) func(*testing.T) string {
 func unchecked(t *testing.T) string {
 	w := lifecycletest.New(t)
 	w.Sim.Close()
-	if _, err := (credits.Function{Service: w.Service, LowBelow: 100, Log: w.Log}).Check(t.Context()); err == nil {
+	if _, err := (credits.Function{Account: w.Account, Prices: w.Prices, LowBelow: 100, Log: w.Log}).Check(t.Context()); err == nil {
 		t.Error("there is a balance")
 	}
 	return w.Logged.Take()
@@ -249,7 +249,7 @@ func swept(t *testing.T) string {
 	w.Generated(t, 0)
 	w.Clock.Add(2 * time.Hour)
 	w.Logged.Take()
-	if _, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context(), sweep.Event{}); err != nil {
+	if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context(), sweep.Event{}); err != nil {
 		t.Error(err)
 	}
 	lines := w.Logged.Take()

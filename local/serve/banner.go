@@ -24,7 +24,7 @@ func (s *Server) banner(ctx context.Context, out io.Writer) {
 	default:
 		fmt.Fprintf(out, "  provider    %s\n", s.settings.BaseURL)
 	}
-	if !s.service.Rules.Callbacks {
+	if !s.submitter.Rules.Callbacks {
 		fmt.Fprintln(out, "  callbacks   cannot reach this machine: records are polled (PUBLIC_URL changes that)")
 	}
 	if to, err := url.Parse(s.settings.NotifyURL); err == nil && to.Host != "" {
@@ -62,7 +62,7 @@ func (s *Server) flags() (flags string) {
 func (s *Server) balance(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	b, err := s.service.Balance(ctx)
+	b, err := s.submitter.Account.Balance(ctx)
 	if err != nil {
 		return fmt.Sprintf("the balance cannot be read (%v)", err)
 	}

@@ -125,8 +125,8 @@ func TestRecordHangs(t *testing.T) {
 // A sweep that has POSTs to send ends when the next begins: two at once are enough.
 func TestSweepsEndBeforeTheNext(t *testing.T) {
 	for every, want := range map[string]time.Duration{"": 30 * time.Second, "1s": time.Second, "10m": time.Minute} {
-		if r := runLocal(t, map[string]string{"SWEEP_EVERY": every}); r.service.PostTime != want {
-			t.Errorf("with sweeps every %q they send for %v, want %v", every, r.service.PostTime, want)
+		if r := runLocal(t, map[string]string{"SWEEP_EVERY": every}); r.sweeper.PostTime != want {
+			t.Errorf("with sweeps every %q they send for %v, want %v", every, r.sweeper.PostTime, want)
 		}
 	}
 }

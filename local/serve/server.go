@@ -58,20 +58,21 @@ type Options struct {
 type Server struct {
 	URL string // where it listens, such as http://127.0.0.1:8787
 
-	data     string // the folder, as given
-	live     bool
-	settings config.Settings
-	service  *lifecycle.Service
-	account  credits.Function
-	notify   notify.Function
-	store    *taskbolt.Store
-	bucket   *dir.Bucket
-	ingester *lifecycle.Ingester
-	studio   *studio // and the stand-ins behind it
-	http     *http.Server
-	failed   chan error // the HTTP server has ended by itself
-	lost     bool       // tasks, of stored pictures
-	troubles *troubles
+	data      string // the folder, as given
+	live      bool
+	settings  config.Settings
+	submitter *lifecycle.Submitter
+	sweeper   *lifecycle.Sweeper
+	account   credits.Function
+	notify    notify.Function
+	store     *taskbolt.Store
+	bucket    *dir.Bucket
+	ingester  *lifecycle.Ingester
+	studio    *studio // and the stand-ins behind it
+	http      *http.Server
+	failed    chan error // the HTTP server has ended by itself
+	lost      bool       // tasks, of stored pictures
+	troubles  *troubles
 
 	stop context.CancelFunc // ends the pumps
 	pump sync.WaitGroup
@@ -206,19 +207,22 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.service = lifecycle.New(c, s.store, secrets, s.bucket, client, log)
-	s.service.Rules.Callbacks = !s.live || c.PublicURL != s.URL
-	s.service.PostTime = min(s.settings.SweepEvery, time.Minute)
+	poster := lifecycle.NewPoster(c, s.store, secrets, s.bucket, client, log)
+	poster.Rules.Callbacks = !s.live || c.PublicURL != s.URL
+	s.submitter = lifecycle.NewSubmitter(c, poster, client)
+	s.sweeper = lifecycle.NewSweeper(c, poster)
+	s.sweeper.PostTime = min(s.settings.SweepEvery, time.Minute)
 	if s.studio.simulator != nil {
-		s.service.Rate = nil // it is ours
+		s.sweeper.Rate = nil // it is ours
 	}
 	s.notify = notify.FromSettings(c, s.store, secrets, log)
 	s.account = credits.Function{
-		Auth: verifier, Service: s.service, LowBelow: c.LowCredits, Sender: webhook.FromSettings(c, secrets), Log: log,
+		Auth: verifier, Account: poster.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits,
+		Sender: webhook.FromSettings(c, secrets), Log: log,
 	}
 
 	mux := s.api(verifier, secrets, log)
-	callback.Register(limited(mux, 15*time.Second), callback.Function{Secrets: secrets, Service: s.service, Log: log})
+	callback.Register(limited(mux, 15*time.Second), callback.Function{Secrets: secrets, Service: poster.Service, Log: log})
 	public, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return nil, err
@@ -236,9 +240,9 @@ func (s *Server) api(verifier *auth.Verifier, secrets *config.Secrets, log *slog
 	c := s.settings
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 	mux := http.NewServeMux()
-	submit.Register(limited(mux, 28*time.Second), submit.Function{Auth: verifier, Service: s.service, View: view, Log: log})
+	submit.Register(limited(mux, 28*time.Second), submit.Function{Auth: verifier, Submitter: s.submitter, View: view, Log: log})
 	tasks.Register(mux.Handle, tasks.Function{
-		Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Rules: s.service.Rules, Now: s.service.Now, Log: log,
+		Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Rules: s.submitter.Rules, Now: s.submitter.Now, Log: log,
 	})
 	images.Register(mux.Handle, images.Function{Secrets: secrets, Links: s.bucket, Log: log})
 	account := s.account
@@ -266,7 +270,7 @@ func (s *Server) run(log *slog.Logger) {
 	if s.studio.simulator != nil {
 		s.studio.simulator.Resume() // it may owe callbacks from before a restart
 	}
-	sweeper := sweep.New(sweep.Function{Service: s.service, Log: log})
+	sweeper := sweep.New(sweep.Function{Sweeper: s.sweeper, Log: log})
 	s.pump.Go(func() {
 		schedule(ctx, s.settings.SweepEvery, sweepsAtOnce, func(run context.Context) {
 			if _, err := sweeper(run, sweep.Event{}); err != nil && ctx.Err() == nil {
@@ -280,7 +284,7 @@ func (s *Server) run(log *slog.Logger) {
 	s.pump.Go(func() { expire(ctx, s.bucket, log) })
 
 	ingester := ingest.Function{Ingester: s.ingester, Log: log}
-	ingester.Ingester.Rules = s.service.Rules
+	ingester.Ingester.Rules = s.submitter.Rules
 	for work, do := range map[task.Work]func(context.Context, string){
 		task.Ingest: ingester.Task, task.Erase: ingester.Task, task.Notify: s.notify.Task,
 	} {

@@ -274,7 +274,7 @@ func (w *world) finished(id string) *task.Task {
 // What the decoders do not know is kept without a thumbnail, a picture that comes
 // compressed is kept as the picture.
 func TestUnusualForms(t *testing.T) {
-	arithmetic, err := os.ReadFile("../picture/testdata/arithmetic.jpg")
+	arithmetic, err := os.ReadFile("../media/picture/testdata/arithmetic.jpg")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,13 +35,15 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	service := lifecycle.New(c, store, secrets, links, client, log)
+	submitter := lifecycle.NewSubmitter(c, lifecycle.NewPoster(c, store, secrets, links, client, log), client)
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 
 	api := http.NewServeMux()
-	submit.Register(api.Handle, submit.Function{Auth: verifier, Service: service, View: view, Log: log})
+	submit.Register(api.Handle, submit.Function{Auth: verifier, Submitter: submitter, View: view, Log: log})
 	tasks.Register(api.Handle, tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Now: time.Now, Log: log})
-	credits.Register(api.Handle, credits.Function{Auth: verifier, Service: service, LowBelow: c.LowCredits, Log: log})
+	credits.Register(api.Handle, credits.Function{
+		Auth: verifier, Account: submitter.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits, Log: log,
+	})
 	uploads.Register(api.Handle, uploads.Function{Auth: verifier, Links: links, Now: time.Now, Log: log})
 	images.Register(api.Handle, images.Function{Secrets: secrets, Links: links, Log: log})
 	return httpapi.Gateway(mcp.New(mcp.Function{Auth: verifier, API: api, HTTP: client, Settings: c, Log: log})), nil

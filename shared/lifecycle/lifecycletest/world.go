@@ -30,11 +30,13 @@ import (
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
-// World is a service and all that it works with.
+// World is what the functions share of a task's life, and all that it works with.
 type World struct {
-	*lifecycle.Service
+	*lifecycle.Poster // first, so that Store, Now and the like are found in it
+	*lifecycle.Submitter
+	*lifecycle.Sweeper
 	Sim      *nanobananatest.Server
-	Rows     *Store // what Service.Store is
+	Rows     *Store // what Store is
 	Bucket   *dir.Bucket
 	Ingester *lifecycle.Ingester
 	Clock    *Clock
@@ -78,10 +80,13 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *World {
 	})
 	w.Secret = newSecret()
 	log := slog.New(slog.NewJSONHandler(w.Logged, nil))
-	w.Service = lifecycle.New(w.Settings, w.Rows, config.NewSecrets(w.Secret.read, w.Clock.Now), w.Bucket, nanobanana.NewHTTPClient(), log)
-	w.Service.Now = w.Clock.Now
-	w.Service.Rate, w.Service.Posts = nil, nil
-	w.Service.Sleep = func(context.Context, time.Duration) error { return errTestsClock }
+	client := nanobanana.NewHTTPClient()
+	w.Poster = lifecycle.NewPoster(w.Settings, w.Rows, config.NewSecrets(w.Secret.read, w.Clock.Now), w.Bucket, client, log)
+	w.Now, w.Account.Now = w.Clock.Now, w.Clock.Now
+	w.Submitter = lifecycle.NewSubmitter(w.Settings, w.Poster, client)
+	w.Sweeper = lifecycle.NewSweeper(w.Settings, w.Poster)
+	w.Rate, w.Posts = nil, nil
+	w.Sleep = func(context.Context, time.Duration) error { return errTestsClock }
 	w.Ingester = lifecycle.NewIngester(w.Settings, w.Rows, w.Bucket, picture.Open, log)
 	w.Ingester.Now = w.Clock.Now
 	w.Ingester.Dir = t.TempDir()
