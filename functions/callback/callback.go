@@ -1,5 +1,6 @@
-// Package callback is POST /v1/callbacks/{id}/{attempt}/{token}: the provider
-// says that a task has ended. It is taken as a wake-up; the record decides.
+// Package callback is POST /v1/callbacks/{id}/{attempt}/{token}, by which the
+// provider says that a task has ended. The callback is only a wake-up: the record
+// decides (docs/decisions/record-decides.md).
 package callback
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// maxBody is the longest body that is read, in bytes: a record repeats the
+// maxBody is the longest body that is read, in bytes: a callback repeats the
 // prompt, escaped twice.
 const maxBody = 1 << 20
 
@@ -37,7 +38,7 @@ func Register(handle func(pattern string, h http.Handler), f Function) {
 	handle("POST /v1/callbacks/{id}/{attempt}/{token}", httpapi.Handler(f.Log, f.callback))
 }
 
-// received is the answer to every callback that is true to its token.
+// received is the answer to every callback with a valid token.
 type received struct {
 	Status string `json:"status"`
 }
@@ -49,12 +50,12 @@ func (f Function) callback(r *http.Request) (httpapi.Answer, error) {
 	if secretErr != nil {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: secretErr}
 	}
-	// One answer for every fault, before anything is read.
+	// Every fault has the same answer, before anything is read.
 	genuine := secret.CallbackKeys.Verify(lifecycle.CallbackMessage(id, attempt), r.PathValue("token"))
 	if !genuine || err != nil || strconv.Itoa(attempt) != r.PathValue("attempt") || !task.ValidID(id) {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeNotFound}
 	}
-	// A body that is too large or breaks off is a wake-up all the same.
+	// A body that is too large or incomplete still wakes the task.
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil || len(body) > maxBody {
 		body = nil

@@ -11,25 +11,25 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Checked is what a check found, for the schedule's log.
+// Checked is what a check found: the answer to the schedule.
 type Checked struct {
 	Balance float64   `json:"balance"`
 	Low     bool      `json:"low"`
 	News    task.News `json:"news,omitempty"` // since the last check
 }
 
-// Check asks for the balance, whether or not anybody looks at it, says in the
-// log what it is, tells Preset if there is news, and keeps it for those who
-// look. The template's alarms go by the event of these lines, which stand there
-// even if it cannot be kept. Where nobody could be told, the next check tells.
+// Check asks the provider for the balance, logs it, notifies Preset if there is
+// news, and stores the balance for GET /v1/credits. The template's alarms match the
+// event field of the log lines, which are written even if the balance cannot be
+// stored. If the notice cannot be delivered, the next check sends it.
 func (f Function) Check(ctx context.Context) (Checked, error) {
 	balance, news, err := f.Account.Check(ctx, float64(f.LowBelow), f.cheapest())
 	if balance.AsOf.IsZero() {
-		f.Log.ErrorContext(ctx, "credits are not known", "error", err)
+		f.Log.ErrorContext(ctx, "credits check failed", "error", err)
 		return Checked{}, err
 	}
 	checked := Checked{Balance: balance.Credits, Low: balance.Credits < float64(f.LowBelow), News: news}
-	level, text, event := slog.LevelInfo, "credits", "credits_checked"
+	level, text, event := slog.LevelInfo, "credits checked", "credits_checked"
 	if checked.Low {
 		level, text, event = slog.LevelWarn, "credits are low", "credits_low"
 	}
@@ -39,18 +39,18 @@ func (f Function) Check(ctx context.Context) (Checked, error) {
 	}
 	f.Log.Log(ctx, level, text, args...)
 	if news != "" {
-		balance = f.tell(ctx, balance, news)
+		balance = f.notify(ctx, balance, news)
 	}
 	if err == nil {
 		err = f.Account.Keep(ctx, balance)
 	}
 	if err != nil {
-		f.Log.ErrorContext(ctx, "the balance is not kept", "error", err)
+		f.Log.ErrorContext(ctx, "balance not stored; the next check retries", "error", err)
 	}
 	return checked, err
 }
 
-// OnLambda gives the function for both who call it: the gateway, and the
+// OnLambda returns the function for both of its callers: the gateway, and the
 // schedule, whose event is {"check":"credits"}.
 func OnLambda(f Function) func(context.Context, json.RawMessage) (any, error) {
 	serve := httpapi.Gateway(New(f))

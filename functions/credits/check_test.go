@@ -23,7 +23,7 @@ func TestCheck(t *testing.T) {
 		level, is string
 		news      task.News
 	}{
-		"enough":  {100, false, "INFO", `"msg":"credits",`, ""},
+		"enough":  {100, false, "INFO", `"msg":"credits checked",`, ""},
 		"low":     {99.5, true, "WARN", `"msg":"credits are low",`, task.NewsCreditsLow},
 		"nothing": {0, true, "WARN", `"msg":"credits are low",`, task.NewsCreditsEmpty},
 	} {
@@ -83,7 +83,7 @@ func TestCheckStoreAway(t *testing.T) {
 			if got, err := s.function.Check(t.Context()); !errors.Is(err, lifecycletest.ErrStore) || got != (credits.Checked{Balance: 50, Low: true, News: news}) {
 				t.Errorf("got %+v, %v", got, err)
 			}
-			if line := s.Logged.Take(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"msg":"the balance is not kept"`) {
+			if line := s.Logged.Take(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"msg":"balance not stored`) {
 				t.Errorf("logged %s", line)
 			}
 			s.Rows.Fail(nil, nil)
@@ -101,7 +101,7 @@ func TestCheckFails(t *testing.T) {
 	if got, err := s.function.Check(t.Context()); err == nil {
 		t.Errorf("got %+v", got)
 	}
-	if line := s.Logged.Take(); !strings.Contains(line, "credits are not known") {
+	if line := s.Logged.Take(); !strings.Contains(line, "credits check failed") {
 		t.Errorf("logged %s", line)
 	}
 	if kept, err := s.Store.Balance(t.Context()); kept != (task.Balance{}) || err != nil {

@@ -1,7 +1,6 @@
-// Package credits is GET /v1/credits, what is left to spend, GET /v1/models,
-// what there is to ask for, GET /openapi.yaml, how to ask, and GET /v1/health,
-// whether anybody answers. A scheduled check
-// keeps the balance, and tells Preset when people want to know of it.
+// Package credits is GET /v1/credits, GET /v1/models, GET /openapi.yaml and GET
+// /v1/health. A scheduled check stores the balance, and notifies Preset when the
+// credits are low, empty or restored.
 package credits
 
 import (
@@ -26,7 +25,7 @@ type Function struct {
 	Prices   config.Prices
 	Quota    int            // images per owner and UTC day; 0: no quota
 	LowBelow int            // credits
-	Sender   webhook.Sender // tells the news that a check finds; without a URL the log alone has it
+	Sender   webhook.Sender // sends the news of a check; without a URL the news is only logged
 	Log      *slog.Logger
 }
 
@@ -47,7 +46,7 @@ func Register(handle func(pattern string, h http.Handler), f Function) {
 
 // Credits is what is left to spend.
 type Credits struct {
-	Balance     float64       `json:"balance"` // the service's, for everybody together
+	Balance     float64       `json:"balance"` // of the provider's account, shared by all callers
 	Low         bool          `json:"low"`
 	LowBelow    int           `json:"lowBelow"`
 	AsOf        time.Time     `json:"asOf"`
@@ -57,7 +56,7 @@ type Credits struct {
 	Prices      config.Prices `json:"prices"` // credits for one image
 }
 
-// Quota is the caller's own limit of images a day. A limit of 0 is none.
+// Quota is the caller's own limit of images a day. A limit of 0 means no limit.
 type Quota struct {
 	Limit    int       `json:"limit"`
 	Used     int       `json:"used"`
@@ -73,7 +72,7 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 	if _, err := httpapi.Query(r); err != nil {
 		return httpapi.Answer{}, err
 	}
-	// What it finds out is everybody's: a caller's going away must not fail it.
+	// The balance is shared by all callers, so a canceled request must not stop its read.
 	balance, err := f.Account.Known(context.WithoutCancel(ctx), f.cheapest())
 	if err != nil && balance.AsOf.IsZero() {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
@@ -100,7 +99,7 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 	return httpapi.Answer{Body: c}, nil
 }
 
-// cheapest is what the cheapest picture costs.
+// cheapest returns the price of the cheapest picture.
 func (f Function) cheapest() float64 {
 	least := -1.0
 	for _, price := range f.Prices {
@@ -111,7 +110,7 @@ func (f Function) cheapest() float64 {
 	return max(least, 0)
 }
 
-// Model is one model from outside.
+// Model is one model as clients see it.
 type Model struct {
 	ID             string             `json:"id"`
 	Title          string             `json:"title"`
@@ -120,7 +119,7 @@ type Model struct {
 	MaxImages      int                `json:"maxImages"`
 	MaxInputs      int                `json:"maxInputs"`
 	MaxPrompt      int                `json:"maxPrompt"`
-	Credits        map[string]float64 `json:"credits"` // for one image, by resolution; "" where there is none to choose
+	Credits        map[string]float64 `json:"credits"` // for one image, by resolution; "" if the model has no resolutions
 	TypicalSeconds int                `json:"typicalSeconds"`
 }
 
@@ -132,11 +131,12 @@ func (f Function) models(r *http.Request) (httpapi.Answer, error) {
 			MaxImages: m.MaxImages, MaxInputs: m.MaxInputs, MaxPrompt: m.MaxPrompt,
 			Credits: map[string]float64{}, TypicalSeconds: m.TypicalSeconds,
 		}
-		for _, resolution := range append([]string{}, m.Resolutions...) {
-			shown.Credits[resolution] = f.Prices.Credits(m.ID, resolution, 1)
+		resolutions := m.Resolutions
+		if len(resolutions) == 0 {
+			resolutions = []string{""}
 		}
-		if len(m.Resolutions) == 0 {
-			shown.Credits[""] = f.Prices.Credits(m.ID, "", 1)
+		for _, resolution := range resolutions {
+			shown.Credits[resolution] = f.Prices.Credits(m.ID, resolution, 1)
 		}
 		models = append(models, shown)
 	}
@@ -148,7 +148,7 @@ func (f Function) contract(*http.Request) (httpapi.Answer, error) {
 	return httpapi.Answer{Body: contract.YAML, Header: header}, nil
 }
 
-// health reads nothing: it tells that a function is reached, and starts.
+// health reads nothing: an answer shows that a function can be reached and starts.
 func (f Function) health(*http.Request) (httpapi.Answer, error) {
 	return httpapi.Answer{Body: map[string]string{"status": "ok"}}, nil
 }

@@ -9,40 +9,40 @@ import (
 	"github.com/preset/nanobanana-functions/shared/webhook"
 )
 
-// newsTime is what a receiver has for its answer: the function's time is 10 s,
-// and the provider and the table want theirs of it. Should it not suffice, the
-// balance is not kept, and the next check tells the same once more.
-const newsTime = 5 * time.Second
+// newsTimeout limits the wait for the receiver's answer: the function has 10 s,
+// which also have to suffice for the provider and the table. If they do not, the
+// balance is not stored, and the next check sends the same news again.
+const newsTimeout = 5 * time.Second
 
-// News is what Preset is told of the credits.
+// News is the body of a notice about credits.
 type News struct {
 	Type      task.News `json:"type"`
-	Timestamp time.Time `json:"timestamp"` // when they were so
+	Timestamp time.Time `json:"timestamp"` // when the balance was read
 	Data      NewsData  `json:"data"`
 }
 
 // NewsData is what the check found.
 type NewsData struct {
-	Balance  float64   `json:"balance"` // the service's, for everybody together
+	Balance  float64   `json:"balance"` // of the provider's account, shared by all callers
 	LowBelow int       `json:"lowBelow"`
 	AsOf     time.Time `json:"asOf"`
 }
 
-// tell tells the news of a balance, and gives the balance to keep. It fails
-// for the log alone: people still look at what the credits are.
-func (f Function) tell(ctx context.Context, b task.Balance, news task.News) task.Balance {
+// notify sends the news of a balance and returns the balance to store. It only
+// logs failures: the balance must be stored in any case, since clients read it.
+func (f Function) notify(ctx context.Context, b task.Balance, news task.News) task.Balance {
 	if f.Sender.URL == "" {
-		return b.Told(news) // by the log, and never again
+		return b.Told(news) // the log has it, once
 	}
 	if err := f.send(ctx, b, news); err != nil {
-		f.Log.Log(ctx, webhook.LogLevel(err), "not told yet; the next check tells it", "news", news, "error", err)
+		f.Log.Log(ctx, webhook.LogLevel(err), "credits notice not delivered; the next check retries", "news", news, "error", err)
 		return b.Untold()
 	}
 	return b.Told(news)
 }
 
 func (f Function) send(ctx context.Context, b task.Balance, news task.News) error {
-	ctx, cancel := context.WithTimeout(ctx, newsTime)
+	ctx, cancel := context.WithTimeout(ctx, newsTimeout)
 	defer cancel()
 	asOf := b.AsOf.UTC()
 	body, err := httpapi.Encode(News{

@@ -148,7 +148,7 @@ func TestNewsTold(t *testing.T) {
 		}
 		names[d.ID()] = true
 	}
-	if logged := s.log(); strings.Contains(logged, "not told") || strings.Contains(logged, "ERROR") {
+	if logged := s.log(); strings.Contains(logged, "not delivered") || strings.Contains(logged, "ERROR") {
 		t.Errorf("logged %s", logged)
 	}
 }
@@ -189,7 +189,7 @@ func TestReceiverAway(t *testing.T) {
 				if want := (task.Balance{Credits: balance, AsOf: s.Now(), Level: task.LevelFine, Since: since, Unsure: true}); s.kept() != want {
 					t.Errorf("kept %+v, want %+v", s.kept(), want)
 				}
-				if line := s.log(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"level":"WARN","msg":"not told yet`) || strings.Contains(line, "ERROR") {
+				if line := s.log(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"level":"WARN","msg":"credits notice not delivered`) || strings.Contains(line, "ERROR") {
 					t.Errorf("logged %s", line)
 				}
 				if answer != nil {
@@ -261,7 +261,7 @@ func TestReceiverHangs(t *testing.T) {
 	if left := <-has.left; left <= 0 || left > 5*time.Second {
 		t.Errorf("the receiver has %v for its answer", left)
 	}
-	if line := s.log(); !strings.Contains(line, "not told yet") {
+	if line := s.log(); !strings.Contains(line, "not delivered") {
 		t.Errorf("logged %s", line)
 	}
 }
@@ -359,7 +359,7 @@ func TestNobodyIsTold(t *testing.T) {
 	if first, second := s.check(50), s.check(40); first != task.NewsCreditsLow || second != "" {
 		t.Errorf("news %q, then %q", first, second)
 	}
-	if line := s.log(); strings.Count(line, string(task.NewsCreditsLow)) != 1 || strings.Contains(line, "not told") {
+	if line := s.log(); strings.Count(line, string(task.NewsCreditsLow)) != 1 || strings.Contains(line, "not delivered") {
 		t.Errorf("logged %s", line)
 	}
 	s.function.Sender.URL = url
@@ -386,7 +386,7 @@ func TestFaultyKeys(t *testing.T) {
 			if all := s.receiver.Take(); len(all) > 0 {
 				t.Errorf("sent with %v", all[0].Header)
 			}
-			if line := s.log(); !strings.Contains(line, `"level":"ERROR","msg":"not told yet`) || !strings.Contains(line, "notifyKeys") || !strings.Contains(line, `"msg":"credits are low"`) {
+			if line := s.log(); !strings.Contains(line, `"level":"ERROR","msg":"credits notice not delivered`) || !strings.Contains(line, "notifyKeys") || !strings.Contains(line, `"msg":"credits are low"`) {
 				t.Errorf("logged %s", line)
 			}
 			_, good := webhooktest.KeyOf("a")

@@ -1,5 +1,5 @@
-// Package images is GET /v1/images/{id}/{token}/{file}: the lasting link of a
-// picture. It redirects to a short-lived one, and reads nothing.
+// Package images is GET /v1/images/{id}/{token}/{file}, the lasting link of a
+// picture. It redirects to a short-lived link without reading the table.
 package images
 
 import (
@@ -14,9 +14,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// linkLife is how long the redirect's target can be fetched: longer than
+// linkTTL is how long the redirect's target can be fetched: longer than
 // caches keep the redirect.
-const linkLife = 15 * time.Minute
+const linkTTL = 15 * time.Minute
 
 // Function is what the endpoint needs.
 type Function struct {
@@ -59,7 +59,7 @@ func (f Function) image(r *http.Request) (httpapi.Answer, error) {
 	if download == 1 {
 		name = fileName(id, file)
 	}
-	link, err := f.Links.Link(r.Context(), key, linkLife, name)
+	link, err := f.Links.Link(r.Context(), key, linkTTL, name)
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
@@ -67,14 +67,14 @@ func (f Function) image(r *http.Request) (httpapi.Answer, error) {
 		"Location":                    {link},
 		"Cache-Control":               {"public, max-age=600"},
 		"Access-Control-Allow-Origin": {"*"},
-		// The gateway's CORS answers a request that names an origin otherwise: a
-		// page must not draw with what it has cached for a plain <img>.
+		// The gateway's CORS answers differently when a request names an origin: a
+		// canvas must not get the response that was cached for a plain <img>.
 		"Vary": {"Origin"},
 	}}, nil
 }
 
-// fileName is what a saved picture is called, such as
-// preset-0a1b2c3d-1.png: the task's beginning and the picture's number.
+// fileName returns the name of a saved picture, such as preset-0a1b2c3d-1.png:
+// the start of the task's id and the picture's number.
 func fileName(id, file string) string {
 	number, _, _ := strings.Cut(file, "-")
 	return "preset-" + id[:8] + "-" + number + file[strings.LastIndexByte(file, '.'):]

@@ -1,5 +1,5 @@
-// Package ingest is the stream's function: it copies the pictures of tasks
-// that are being stored to the bucket, and empties it for deleted ones.
+// Package ingest is the function that the table's stream calls for pictures: it
+// copies a task's pictures to the bucket, and removes those of deleted tasks.
 package ingest
 
 import (
@@ -18,16 +18,16 @@ type Function struct {
 	Log      *slog.Logger
 }
 
-// New gives the function for DynamoDB's stream.
+// New returns the function for DynamoDB's stream.
 func New(f Function) func(context.Context, events.DynamoDBEvent) error {
 	return stream.Each(f.Log, f.Task)
 }
 
-// Task does one task's work. It fails for the log alone, and so does a panic:
-// a picture that breaks a decoder must not stop the stream.
+// Task does one task's work. It only logs errors and panics: a picture that breaks
+// a decoder must not stop the stream.
 func (f Function) Task(ctx context.Context, id string) {
 	defer stream.Recover(ctx, f.Log, id)
 	if err := f.Ingester.Ingest(ctx, id); err != nil {
-		f.Log.WarnContext(ctx, "not stored yet; the sweep brings it back", "task", id, "error", err)
+		f.Log.WarnContext(ctx, "pictures not stored; will retry", "task", id, "error", err)
 	}
 }

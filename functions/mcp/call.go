@@ -23,11 +23,11 @@ import (
 type call struct {
 	*server
 	tool    string        // its name
-	request *http.Request // that it came by
+	request *http.Request // that called it
 }
 
-// run keeps a panic from ending the process: a tool runs on a goroutine of the
-// SDK's, where nobody else would catch it.
+// run turns a panic into an error. A tool runs on a goroutine of the SDK, where an
+// uncaught panic would end the process.
 func (c call) run(do tool, arguments []byte) (res result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -37,8 +37,8 @@ func (c call) run(do tool, arguments []byte) (res result, err error) {
 	return do(c, arguments)
 }
 
-// api sends a request to our own API, as the caller, and reads its answer into
-// out. A refusal is the *task.Error that the API has made a problem of.
+// api sends a request to our own API as the caller and decodes the answer into out.
+// For a refusal it returns the *task.Error behind the API's problem.
 func (c call) api(method, path string, header http.Header, body, out any) (httpapi.Answer, error) {
 	content, err := httpapi.Encode(body)
 	if err != nil {
@@ -48,9 +48,9 @@ func (c call) api(method, path string, header http.Header, body, out any) (httpa
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	r.Host = c.request.Host // image links and callbacks may lead there
+	r.Host = c.request.Host // image links and callbacks may use it
 	r.Header.Set("Content-Type", "application/json")
-	for _, name := range []string{"Authorization", "On-Behalf-Of"} { // the caller's
+	for _, name := range []string{"Authorization", "On-Behalf-Of"} {
 		if values := c.request.Header.Values(name); len(values) > 0 {
 			r.Header[name] = values
 		}
@@ -59,7 +59,7 @@ func (c call) api(method, path string, header http.Header, body, out any) (httpa
 	a := httpapi.Record(c.API, r)
 	answer, _ := a.Body.([]byte)
 	if a.Status >= http.StatusBadRequest {
-		return a, refusalIn(a, answer)
+		return a, problemError(a, answer)
 	}
 	if out != nil {
 		err = json.Unmarshal(answer, out)
@@ -67,8 +67,8 @@ func (c call) api(method, path string, header http.Header, body, out any) (httpa
 	return a, err
 }
 
-// refusalIn reads back the error behind a problem.
-func refusalIn(a httpapi.Answer, body []byte) error {
+// problemError returns the error behind a problem.
+func problemError(a httpapi.Answer, body []byte) error {
 	var p httpapi.Problem
 	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
 		return fmt.Errorf("our API answered %d without a problem", a.Status)
@@ -83,11 +83,11 @@ func refusalIn(a httpapi.Answer, body []byte) error {
 	return e
 }
 
-// parse reads a tool's arguments as strictly as the API reads a body.
-func parse[T any](arguments []byte) (T, error) { return httpapi.Parse[T](arguments, teach) }
+// parse decodes a tool's arguments as strictly as the API decodes a body.
+func parse[T any](arguments []byte) (T, error) { return httpapi.Parse[T](arguments, fieldHints) }
 
-// teach says what to do about arguments that models make up.
-var teach = map[string]string{
+// fieldHints say what to do about arguments that models make up.
+var fieldHints = map[string]string{
 	"/n":            "Use numImages.",
 	"/count":        "Use numImages.",
 	"/size":         "Use aspectRatio, and resolution where the model has it.",
@@ -101,9 +101,9 @@ var teach = map[string]string{
 	"/request_key":  "Use requestKey.",
 }
 
-// refused says what went wrong: the code, a sentence, and what to do now. What has
-// no code of its own is ours to look into; our API has logged what comes from there.
-func (c call) refused(err error) *sdk.CallToolResult {
+// errorResult says what went wrong: the code, a sentence, and what to do now. It logs
+// errors without a code of their own; the API has logged its errors already.
+func (c call) errorResult(err error) *sdk.CallToolResult {
 	ctx := c.request.Context()
 	if _, known := errors.AsType[*task.Error](err); !known {
 		c.Log.ErrorContext(ctx, "a tool failed", "tool", c.tool, "requestId", httpapi.RequestID(ctx), "error", err)

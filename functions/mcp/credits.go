@@ -9,8 +9,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// account is GET /v1/credits, and what follows from it.
-type account struct {
+// creditsResult is the answer of GET /v1/credits and what follows from it.
+type creditsResult struct {
 	Balance     float64            `json:"balance"`
 	ImagesLeft  int                `json:"imagesLeft"`
 	Low         bool               `json:"low"`
@@ -32,15 +32,15 @@ func (c call) credits(arguments []byte) (result, error) {
 	if _, err := parse[struct{}](arguments); err != nil {
 		return result{}, err
 	}
-	var a account
+	var a creditsResult
 	if _, err := c.api(http.MethodGet, "/v1/credits", nil, nil, &a); err != nil {
 		return result{}, err
 	}
-	a.ImagesLeft = a.left()
-	text := fmt.Sprintf("%g credits as of %s, good for %d pictures of the cheapest kind. What was spent after that is not counted yet.",
+	a.ImagesLeft = a.countImages()
+	text := fmt.Sprintf("%g credits as of %s, enough for %d pictures of the cheapest kind. Credits spent after that are not counted yet.",
 		a.Balance, a.AsOf.Format(time.RFC3339), a.ImagesLeft)
 	if a.Quota.Limit > 0 {
-		text += fmt.Sprintf(" The user has asked for %d of %d pictures today; the quota starts anew at %s.", a.Quota.Used, a.Quota.Limit, a.Quota.ResetsAt.Format(time.RFC3339))
+		text += fmt.Sprintf(" The user has asked for %d of %d pictures today; the quota resets at %s.", a.Quota.Used, a.Quota.Limit, a.Quota.ResetsAt.Format(time.RFC3339))
 	}
 	switch {
 	case !a.CanGenerate:
@@ -53,8 +53,8 @@ func (c call) credits(arguments []byte) (result, error) {
 	return result{text: text + "\nWhat to do: " + a.NextStep, data: a}, nil
 }
 
-// left is how many pictures of the cheapest kind balance and quota allow.
-func (a account) left() int {
+// countImages returns how many pictures of the cheapest kind balance and quota allow.
+func (a creditsResult) countImages() int {
 	if !a.CanGenerate {
 		return 0
 	}

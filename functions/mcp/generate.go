@@ -9,7 +9,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// order is the body of POST /v1/tasks, as far as the tool has it.
+// order is the body of POST /v1/tasks, with the fields that the tool has.
 type order struct {
 	Prompt      string       `json:"prompt"`
 	ImageURLs   []string     `json:"imageUrls,omitzero"`
@@ -20,7 +20,7 @@ type order struct {
 	Target      *task.Target `json:"target,omitzero"`
 }
 
-// generateArguments are an order, and its Idempotency-Key.
+// generateArguments are an order and its Idempotency-Key.
 type generateArguments struct {
 	RequestKey string `json:"requestKey"`
 	order
@@ -39,7 +39,7 @@ func (c call) generate(arguments []byte) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	r := pictureOf(t).result(fmt.Sprintf("Call get_image with taskId %s and waitSeconds 20. Tell the user that the picture is being made.", t.ID))
+	r := newPicture(t).result(fmt.Sprintf("Call get_image with taskId %s and waitSeconds 20. Tell the user that the picture is being made.", t.ID))
 	if answer.Header.Get("Idempotency-Replayed") != "" {
 		r.text = "This requestKey was used before: this is the same task, and nothing was charged again.\n" + r.text
 	}
@@ -47,6 +47,6 @@ func (c call) generate(arguments []byte) (result, error) {
 }
 
 func isRequestKey(key string) bool {
-	const lawful = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-	return key != "" && len(key) <= 64 && strings.Trim(key, lawful) == ""
+	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+	return key != "" && len(key) <= 64 && strings.Trim(key, allowed) == ""
 }

@@ -20,7 +20,7 @@ type imageArguments struct {
 const (
 	maxWait = 20 // seconds, as ?wait= takes them
 
-	waitAgain = "It is still being made. Call get_image again with waitSeconds 20; after three waits give the user the taskId, say that it can be asked for later, and stop."
+	waitAgain = "It is still being made. Call get_image again with waitSeconds 20; after three waits give the user the taskId, say that they can ask for it later, and stop."
 )
 
 func (c call) image(arguments []byte) (result, error) {
@@ -29,23 +29,24 @@ func (c call) image(arguments []byte) (result, error) {
 		return result{}, err
 	}
 	if !task.ValidID(a.TaskID) {
-		return result{}, invalid("/taskId", "invalid", "A taskId has 26 letters and digits, as generate_image or list_images gave it.")
+		return result{}, invalid("/taskId", "invalid", "A taskId has 26 letters and digits, as generate_image or list_images returned it.")
 	}
 	if a.WaitSeconds < 0 || a.WaitSeconds > maxWait {
-		return result{}, invalid("/waitSeconds", "out_of_range", fmt.Sprintf("It takes a whole number from 0 to %d.", maxWait))
+		return result{}, invalid("/waitSeconds", "out_of_range", fmt.Sprintf("Use a whole number from 0 to %d.", maxWait))
 	}
-	t, err := c.await(a.TaskID, time.Duration(a.WaitSeconds)*time.Second)
+	t, err := c.awaitTask(a.TaskID, time.Duration(a.WaitSeconds)*time.Second)
 	if err != nil {
 		return result{}, err
 	}
-	r := pictureOf(t).result(waitAgain)
-	r.extra = c.show(t)
+	r := newPicture(t).result(waitAgain)
+	r.extra = c.showImages(t)
 	return r, nil
 }
 
-// await gives a task once it has ended, or as it is when time is up. The API
-// answers a wait when anything of the task changes, so it may take several.
-func (c call) await(id string, patience time.Duration) (t httpapi.Task, err error) {
+// awaitTask returns a task once it has ended, or as it is when patience is over. The
+// API answers a wait as soon as anything about the task changes, so awaitTask may
+// wait several times.
+func (c call) awaitTask(id string, patience time.Duration) (t httpapi.Task, err error) {
 	end := time.Now().Add(min(patience, c.Settings.WaitMax))
 	for {
 		path := "/v1/tasks/" + id
@@ -62,9 +63,9 @@ func (c call) await(id string, patience time.Duration) (t httpapi.Task, err erro
 
 func secondsUntil(end time.Time) int { return int(time.Until(end).Round(time.Second) / time.Second) }
 
-// show returns the link of each image for clients that draw it themselves, and
+// showImages returns the link of each image for clients that draw it themselves, and
 // a small picture of each that has a thumbnail for the model to look at.
-func (c call) show(t httpapi.Task) (shown []sdk.Content) {
+func (c call) showImages(t httpapi.Task) (shown []sdk.Content) {
 	for _, i := range t.Images {
 		shown = append(shown, &sdk.ResourceLink{
 			URI: i.URL, Name: fmt.Sprintf("%s-%d", t.ID, i.N), Title: fmt.Sprintf("Image %d of task %s", i.N, t.ID),
@@ -73,12 +74,12 @@ func (c call) show(t httpapi.Task) (shown []sdk.Content) {
 	}
 	for _, i := range t.Images {
 		if i.ThumbnailURL == "" {
-			continue // none could be made: text and link are all there is
+			continue // no thumbnail could be made: there are only text and link
 		}
 		if small, err := c.preview(i); err == nil {
 			shown = append(shown, &sdk.ImageContent{Data: small, MIMEType: "image/jpeg"})
 		} else {
-			c.Log.WarnContext(c.request.Context(), "a preview could not be made", "task", t.ID, "image", i.N, "error", err)
+			c.Log.WarnContext(c.request.Context(), "preview not made; the picture is shown without it", "task", t.ID, "image", i.N, "error", err)
 		}
 	}
 	return shown

@@ -17,7 +17,7 @@ type listArguments struct {
 	Cursor string       `json:"cursor"`
 }
 
-// maxListed is how many tasks a list has: each may have four links.
+// maxListed limits the tasks of a list, since each may have four links.
 const maxListed = 10
 
 type listed struct {
@@ -32,7 +32,7 @@ func (c call) list(arguments []byte) (result, error) {
 		return result{}, err
 	}
 	if a.Target == nil {
-		return result{}, invalid("/target", "required", "Say whose pictures: a moodboard's or Showcase's kind and id. Ask the user if it is not clear.")
+		return result{}, invalid("/target", "required", "Set target to the kind and id of a moodboard or Showcase. Ask the user if it is not clear.")
 	}
 	if faults := a.Target.Faults(); len(faults) > 0 {
 		for i := range faults {
@@ -45,7 +45,7 @@ func (c call) list(arguments []byte) (result, error) {
 		limit = *a.Limit
 	}
 	if limit < 1 || limit > maxListed {
-		return result{}, invalid("/limit", "out_of_range", fmt.Sprintf("It takes a whole number from 1 to %d.", maxListed))
+		return result{}, invalid("/limit", "out_of_range", fmt.Sprintf("Use a whole number from 1 to %d.", maxListed))
 	}
 	query := url.Values{"target": {a.Target.Kind + ":" + a.Target.ID}, "limit": {strconv.Itoa(limit)}}
 	if a.Cursor != "" {
@@ -61,7 +61,7 @@ func (c call) list(arguments []byte) (result, error) {
 	found := listed{Tasks: []picture{}, Cursor: page.Cursor, NextStep: "That is all. get_image shows one of them."}
 	var b strings.Builder
 	for _, t := range page.Tasks {
-		p := pictureOf(t)
+		p := newPicture(t)
 		p.NextStep = p.hint
 		found.Tasks = append(found.Tasks, p)
 		fmt.Fprintf(&b, "%s\nPrompt: %s\n", p.line(), p.Prompt)

@@ -1,8 +1,8 @@
-// Package mcp is POST /mcp: Claude's tools, by the Model Context Protocol,
-// without sessions and in plain JSON. A tool is a request to our own HTTP API, in
-// process, with the caller's own token: what an owner may do, what it costs and
-// how it is refused is decided there, and nowhere twice. It also says, at the
-// well-known addresses of RFC 9728, who signs users in.
+// Package mcp is POST /mcp: Claude's tools over the Model Context Protocol,
+// without sessions and in plain JSON. Each tool sends a request to our own HTTP
+// API, in process and with the caller's token, so the API alone decides what an
+// owner may do, what it costs and how it is refused. The well-known addresses of
+// RFC 9728 name the identity provider that signs users in.
 package mcp
 
 import (
@@ -27,13 +27,13 @@ const maxBody = 256 << 10
 
 // Function is what the endpoint needs.
 type Function struct {
-	Auth *auth.Verifier // of tokens that were given to the users' clients, too
+	Auth *auth.Verifier // also accepts tokens that users gave to their clients
 	// API is our HTTP API: tasks, uploads, credits and images. It must accept
-	// whom Auth accepts.
+	// the same callers as Auth.
 	API  http.Handler
-	HTTP *http.Client // fetches thumbnails, by our own links
-	// Hosts are the names that requests may come to beside loopback's. Nil is any:
-	// a gateway in front hands over what came to its own alone.
+	HTTP *http.Client // fetches thumbnails by our own links
+	// Hosts are the names, besides loopback's, that requests may be sent to. Nil
+	// allows any name, for use behind a gateway that only accepts its own names.
 	Hosts    []string
 	Settings config.Settings
 	Log      *slog.Logger
@@ -49,9 +49,9 @@ func New(f Function) http.Handler {
 // Register adds the function's routes to a mux, whose Handle method is handle.
 func Register(handle func(pattern string, h http.Handler), f Function) {
 	s := &server{Function: f}
-	s.mcp = sdk.NewStreamableHTTPHandler(s.tools(), &sdk.StreamableHTTPOptions{
+	s.mcp = sdk.NewStreamableHTTPHandler(s.newServer(), &sdk.StreamableHTTPOptions{
 		Stateless: true, JSONResponse: true, MaxRequestBodyBytes: maxBody, Logger: f.Log,
-		DisableLocalhostProtection: true, // guard does that, and knows of tunnels
+		DisableLocalhostProtection: true, // guard does that, and also allows tunnels
 	})
 	handle("POST /mcp", httpapi.Handler(f.Log, s.serve))
 	handle("GET /mcp", httpapi.Handler(f.Log, s.serve))    // 405: there is no stream to listen to,
@@ -65,11 +65,11 @@ type server struct {
 	mcp http.Handler
 }
 
-// calledBy is where a tool finds the HTTP request that it was called by.
-type calledBy struct{}
+// httpRequest is the context key of the HTTP request that a tool was called by.
+type httpRequest struct{}
 
-// serve answers one message of the protocol. The SDK hands a tool a context
-// without the request's deadline; the request itself has it.
+// serve answers one message of the protocol. The context that the SDK passes to a
+// tool lacks the request's deadline, so tools use the request itself.
 func (s *server) serve(r *http.Request) (httpapi.Answer, error) {
 	if err := s.guard(r); err != nil {
 		return httpapi.Answer{}, err
@@ -79,7 +79,7 @@ func (s *server) serve(r *http.Request) (httpapi.Answer, error) {
 	} else if err != nil {
 		return httpapi.Answer{}, err
 	}
-	a := httpapi.Record(s.mcp, r.WithContext(context.WithValue(r.Context(), calledBy{}, r)))
+	a := httpapi.Record(s.mcp, r.WithContext(context.WithValue(r.Context(), httpRequest{}, r)))
 	if a.Status >= http.StatusBadRequest && a.Header.Get("Content-Type") != "application/json" {
 		header := http.Header{}
 		if a.Status == http.StatusMethodNotAllowed {
@@ -87,12 +87,12 @@ func (s *server) serve(r *http.Request) (httpapi.Answer, error) {
 		}
 		return httpapi.Answer{Status: a.Status, Header: header}, protocolError(a.Status)
 	}
-	a.Header.Del("Cache-Control") // the SDK would let it be kept
+	a.Header.Del("Cache-Control") // the SDK's would allow caching
 	return a, nil
 }
 
-// protocolError is for what is no message of the protocol. The SDK says in plain
-// text, and in terms of its own code, what is wrong with it.
+// protocolError replaces the SDK's answer to something that is no message of the
+// protocol: the SDK answers in plain text and in terms of its own code.
 func protocolError(status int) error {
 	switch status {
 	case http.StatusRequestEntityTooLarge:
@@ -103,27 +103,27 @@ func protocolError(status int) error {
 	return task.Malformed(task.Field{Code: "not_mcp", Message: notMCP})
 }
 
-var notMCP = "This address takes the Model Context Protocol: a POST of JSON-RPC 2.0 with a method it has, with Accept: application/json, text/event-stream " +
-	"and, if any, an MCP-Protocol-Version of " + strings.Join(sdk.SupportedProtocolVersions(), ", ") + "."
+var notMCP = "This address speaks the Model Context Protocol: POST a JSON-RPC 2.0 message with a known method, with Accept: application/json, text/event-stream " +
+	"and, if you send one, an MCP-Protocol-Version of " + strings.Join(sdk.SupportedProtocolVersions(), ", ") + "."
 
-// guard refuses what a page of somebody else's makes a browser send: to a machine
-// that this browser alone can reach, or under a name that was made to lead there.
+// guard refuses requests that another site's page makes a browser send, either
+// directly to this machine or under a name that resolves to it (DNS rebinding).
 // Programs send no Origin.
 func (s *server) guard(r *http.Request) error {
 	if s.Hosts != nil && !s.local(r.Host) {
-		return forbidden("host_not_allowed", "This service does not go by this name.")
+		return forbidden("host_not_allowed", "This service is not reached under this name.")
 	}
 	for _, origin := range r.Header.Values("Origin") {
 		u, err := url.Parse(origin)
-		own := err == nil && (u.Host == r.Host || s.Hosts != nil && s.local(u.Host))
-		if !own && !slices.Contains(s.Settings.CORSOrigins, origin) && !slices.Contains(s.Settings.CORSOrigins, "*") {
+		ours := err == nil && (u.Host == r.Host || s.Hosts != nil && s.local(u.Host))
+		if !ours && !slices.Contains(s.Settings.CORSOrigins, origin) && !slices.Contains(s.Settings.CORSOrigins, "*") {
 			return forbidden("origin_not_allowed", "Pages of this origin may not call this service.")
 		}
 	}
 	return nil
 }
 
-// local tells whether host, with its port, is this machine or one of Hosts.
+// local reports whether host, with its port, is this machine or one of Hosts.
 func (s *server) local(host string) bool {
 	return httpapi.OnLoopback(host) || slices.Contains(s.Hosts, host)
 }
@@ -132,30 +132,30 @@ func forbidden(code, message string) error {
 	return &task.Error{Code: task.CodeForbidden, Fields: []task.Field{{Code: code, Message: message}}}
 }
 
-// base is the address that clients know us by.
-func (s *server) base(r *http.Request) string {
+// baseURL returns the address that clients use for this service.
+func (s *server) baseURL(r *http.Request) string {
 	if s.Settings.PublicURL != "" {
 		return s.Settings.PublicURL
 	}
 	return "https://" + r.Host
 }
 
-// challenge says where to learn how to sign in. The gateway may rename the
-// header; clients then look at the well-known addresses by themselves.
+// challenge returns the header that says where to learn how to sign in. The gateway
+// may rename it; clients then try the well-known addresses.
 func (s *server) challenge(r *http.Request) http.Header {
 	header := "Bearer "
 	if r.Header.Get("Authorization") != "" {
 		header += `error="invalid_token", `
 	}
-	return http.Header{"Www-Authenticate": {header + `resource_metadata="` + s.base(r) + `/.well-known/oauth-protected-resource/mcp"`}}
+	return http.Header{"Www-Authenticate": {header + `resource_metadata="` + s.baseURL(r) + `/.well-known/oauth-protected-resource/mcp"`}}
 }
 
-// metadata is RFC 9728's: who signs in the users of this resource.
+// metadata is RFC 9728's: it names the identity provider of this resource's users.
 func (s *server) metadata(r *http.Request) (httpapi.Answer, error) {
 	return httpapi.Answer{
 		Header: http.Header{"Cache-Control": {"public, max-age=300"}, "Access-Control-Allow-Origin": {"*"}},
 		Body: map[string]any{
-			"resource":                 s.base(r) + "/mcp",
+			"resource":                 s.baseURL(r) + "/mcp",
 			"resource_name":            title,
 			"authorization_servers":    []string{s.Settings.AuthIssuer},
 			"bearer_methods_supported": []string{"header"},

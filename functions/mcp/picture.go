@@ -10,8 +10,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// promptPreview is how many characters of a prompt are given back: the model has
-// most of them in its context already.
+// promptPreview is how many characters of a prompt are returned: the model has
+// most prompts in its context already.
 const promptPreview = 100
 
 // picture is a task as clients of the tools see it; task.json is its schema.
@@ -30,7 +30,7 @@ type picture struct {
 	Error           *failure            `json:"error,omitempty"`
 	NextStep        string              `json:"nextStep,omitempty"`
 
-	hint string // what to do about it while it runs, if not only to wait
+	hint string // what to do while it runs, if not just wait
 }
 
 type image struct {
@@ -50,10 +50,10 @@ type failure struct {
 	WhatToDo string    `json:"whatToDo"`
 }
 
-// pictureOf shows a task of our API's.
-func pictureOf(t httpapi.Task) picture {
+// newPicture converts a task of our API.
+func newPicture(t httpapi.Task) picture {
 	p := picture{
-		TaskID: t.ID, Status: t.Status, StatusText: t.StatusText, Done: t.Done, Prompt: begin(t.Prompt), Model: t.Model,
+		TaskID: t.ID, Status: t.Status, StatusText: t.StatusText, Done: t.Done, Prompt: shorten(t.Prompt), Model: t.Model,
 		Images: []image{}, Missing: t.Missing, Credits: t.Credits, hint: httpapi.StatusHint(t),
 	}
 	if t.Progress != nil {
@@ -71,17 +71,17 @@ func pictureOf(t httpapi.Task) picture {
 	return p
 }
 
-func begin(prompt string) string {
+func shorten(prompt string) string {
 	if utf8.RuneCountInString(prompt) <= promptPreview {
 		return prompt
 	}
 	return string([]rune(prompt)[:promptPreview]) + "…"
 }
 
-// damaged is what there is to say of an image that is.
+// damaged is the sentence about an image whose file is incomplete.
 const damaged = "Its file came damaged: a part of it may not show. Tell the user."
 
-// line says how a picture is, in a line, and each of its images in one more.
+// line returns one line about the picture, and one more for each image.
 func (p picture) line() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Task %s: %s", p.TaskID, p.Status)
@@ -103,13 +103,14 @@ func (p picture) line() string {
 	return b.String()
 }
 
-// result gives the picture as what a tool has to say, with what to do next.
+// result returns the picture as a tool's result, with what to do next. While the
+// task runs, that is running.
 func (p picture) result(running string) result {
 	switch {
 	case p.Error != nil:
 		p.NextStep = p.Error.WhatToDo
 	case p.Done:
-		p.NextStep = "Show the user each image's link; it is for good. To change one, call generate_image with its task:ID/N in imageUrls and a new requestKey."
+		p.NextStep = "Show the user each image's link; it stays valid. To change one, call generate_image with its task:ID/N in imageUrls and a new requestKey."
 	default:
 		p.NextStep = cmp.Or(p.hint, running)
 	}

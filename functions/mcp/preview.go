@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	previewBytes = 9 << 10 // of the JPEG: four in base64, and all text, stay under 60 KB
-	maxThumbnail = 1 << 20 // bytes of a stored one that are read
-	previewTime  = 4 * time.Second
+	previewBytes   = 9 << 10 // of the JPEG: four of them in base64 and all text stay below 60 KB
+	maxThumbnail   = 1 << 20 // bytes that are read of a stored thumbnail
+	previewTimeout = 4 * time.Second
 )
 
-// previewSides are the longer sides, in pixels, that previews are tried with: a
-// picture that is hard to compress becomes a smaller one.
+// previewSides are the lengths of the longer side, in pixels, that are tried for a
+// preview: pictures that are hard to compress get a smaller one.
 var previewSides = []int{256, 192, 128}
 
-// preview gives a small JPEG of an image, made from its stored thumbnail, which
-// the image's own link leads to.
+// preview returns a small JPEG of an image, made from its stored thumbnail, which
+// it reads by the thumbnail's lasting link.
 func (c call) preview(i httpapi.Image) ([]byte, error) {
 	lasting, err := url.Parse(i.ThumbnailURL)
 	if err != nil {
@@ -41,7 +41,7 @@ func (c call) preview(i httpapi.Image) ([]byte, error) {
 	return reduce(thumb)
 }
 
-// reduce makes a preview of a thumbnail: the largest that fits.
+// reduce returns the largest preview of a thumbnail that fits.
 func reduce(thumb []byte) (small []byte, err error) {
 	for _, side := range previewSides {
 		if small, err = thumbnail.Reduce(thumb, side, previewBytes); err == nil {
@@ -51,9 +51,9 @@ func reduce(thumb []byte) (small []byte, err error) {
 	return nil, err
 }
 
-// fetch reads a thumbnail from the bucket. Its link is signed, so no error holds it.
+// fetch reads a thumbnail from the bucket. Its link is signed, so no error contains it.
 func (c call) fetch(ctx context.Context, link string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, previewTime)
+	ctx, cancel := context.WithTimeout(ctx, previewTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {

@@ -20,11 +20,11 @@ const (
 	title = "Preset pictures" // of this server, for people
 
 	instructions = "Makes and edits pictures for Preset. generate_image answers at once; then get_image with waitSeconds 20, at most three times. " +
-		"Give the user each picture's link. Never call generate_image twice for one wish, but with the same requestKey, or when the user, asked first, wants it."
+		"Give the user each picture's link. Never call generate_image twice for one request, except with the same requestKey, or after asking the user."
 )
 
-// definitions are the tools as clients see them: names, descriptions, schemas.
-// TASK in it stands for the schema of a task.
+// definitions are the tools as clients see them: names, descriptions and schemas.
+// Each "TASK" in it is replaced by the schema of a task.
 //
 //go:embed tools.json
 var definitions []byte
@@ -32,13 +32,13 @@ var definitions []byte
 //go:embed task.json
 var taskSchema []byte
 
-// Definitions gives the tools as clients see them, to be read alone.
+// Definitions returns the tools as clients see them. Callers must not change them.
 func Definitions() ([]*sdk.Tool, error) { return readDefinitions() }
 
 var readDefinitions = sync.OnceValues(func() (tools []*sdk.Tool, _ error) {
 	var read []struct {
 		sdk.Tool
-		InputSchema  json.RawMessage `json:"inputSchema"` // which pass through, unread
+		InputSchema  json.RawMessage `json:"inputSchema"` // passed through, not parsed
 		OutputSchema json.RawMessage `json:"outputSchema"`
 	}
 	if err := json.Unmarshal(bytes.ReplaceAll(definitions, []byte(`"TASK"`), taskSchema), &read); err != nil {
@@ -52,22 +52,22 @@ var readDefinitions = sync.OnceValues(func() (tools []*sdk.Tool, _ error) {
 	return tools, nil
 })
 
-// A tool does what a client calls it for. Its arguments are to be one JSON object.
-// An error is shown to the client by its code.
+// A tool does what a client calls it for. Its arguments are one JSON object. The
+// client sees an error by its code.
 type tool func(c call, arguments []byte) (result, error)
 
-// result is what a tool has to say: in words for the model, and the same as data,
-// which some clients show it instead.
+// result is a tool's answer: as text for the model, and the same as data, which
+// some clients show to the model instead.
 type result struct {
 	text   string
 	extra  []sdk.Content // links and pictures
 	data   any
-	failed bool // it is no success, though nothing went wrong in asking
+	failed bool // the task failed, although the call itself worked
 }
 
-// tools gives the protocol's server, which is one for all requests: it keeps
-// nothing between them.
-func (s *server) tools() func(*http.Request) *sdk.Server {
+// newServer returns the protocol's server, one for all requests: it keeps no state
+// between them.
+func (s *server) newServer() func(*http.Request) *sdk.Server {
 	server := sdk.NewServer(&sdk.Implementation{Name: "preset-nanobanana", Title: title, Version: "1.0.0"}, &sdk.ServerOptions{
 		Instructions: instructions,
 		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}}, // no logging, and the list never changes
@@ -78,30 +78,30 @@ func (s *server) tools() func(*http.Request) *sdk.Server {
 	} {
 		server.AddTool(&sdk.Tool{Name: name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(name, do))
 	}
-	server.AddReceivingMiddleware(only, defined)
+	server.AddReceivingMiddleware(onlyTools, withDefinitions)
 	return func(*http.Request) *sdk.Server { return server }
 }
 
-// only lets pass what a server of tools has. For the rest the SDK has answers of
-// its own: empty lists, and a stream of news that never come, which would keep a
-// function running until its time is up.
-func only(next sdk.MethodHandler) sdk.MethodHandler {
+// onlyTools refuses every method that a server of tools does not need. The SDK
+// would answer the others with empty lists, or with a stream of events that never
+// come, which would keep the function running until its timeout.
+func onlyTools(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
 		switch method {
 		case "initialize", "ping", "server/discover", "tools/list", "tools/call":
 		default:
 			if !strings.HasPrefix(method, "notifications/") {
-				return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "There are tools here, and nothing else."}
+				return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "This server has only tools."}
 			}
 		}
 		return next(ctx, method, request)
 	}
 }
 
-// defined puts the definitions into the answer to tools/list. The SDK is not given
-// them, since it would read each schema several times at every start, and a call
-// has no use for it: arguments are parsed in our own way, which names every fault.
-func defined(next sdk.MethodHandler) sdk.MethodHandler {
+// withDefinitions puts the definitions into the answer to tools/list. The SDK does
+// not get them, because it would parse each schema several times at every cold
+// start, and calls do not need it: our own parsing names every fault.
+func withDefinitions(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
 		answer, err := next(ctx, method, request)
 		if list, ok := answer.(*sdk.ListToolsResult); ok && err == nil {
@@ -111,18 +111,18 @@ func defined(next sdk.MethodHandler) sdk.MethodHandler {
 	}
 }
 
-// handler calls a tool. What it refuses is a result, since a model is to read
-// and to mind it; only what is wrong with the protocol is the protocol's error.
+// handler calls a tool. A refusal is a result, so that the model reads it; only a
+// fault in the protocol is the protocol's error.
 func (s *server) handler(name string, do tool) sdk.ToolHandler {
 	return func(ctx context.Context, request *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
-		c := call{server: s, tool: name, request: ctx.Value(calledBy{}).(*http.Request)}
+		c := call{server: s, tool: name, request: ctx.Value(httpRequest{}).(*http.Request)}
 		arguments := []byte(request.Params.Arguments)
 		if len(arguments) == 0 || string(arguments) == "null" {
-			arguments = []byte("{}") // the protocol lets them be left out
+			arguments = []byte("{}") // the protocol allows leaving them out
 		}
 		res, err := c.run(do, arguments)
 		if err != nil {
-			return c.refused(err), nil
+			return c.errorResult(err), nil
 		}
 		data, err := httpapi.Encode(res.data)
 		if err != nil {

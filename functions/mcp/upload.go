@@ -15,7 +15,7 @@ type uploadArguments struct {
 	Bytes       *int64 `json:"bytes,omitzero"`
 }
 
-// upload is the answer of POST /v1/uploads, as a command to be run.
+// upload is the answer of POST /v1/uploads as a command to run.
 type upload struct {
 	ImageURL  string    `json:"imageUrl"`
 	Command   string    `json:"command"`
@@ -38,23 +38,23 @@ func (c call) upload(arguments []byte) (result, error) {
 		return result{}, err
 	}
 	u := upload{
-		ImageURL: "upload:" + place.ID, Command: curl(place.UploadURL, place.Headers), ExpiresAt: place.ExpiresAt,
+		ImageURL: "upload:" + place.ID, Command: curlCommand(place.UploadURL, place.Headers), ExpiresAt: place.ExpiresAt,
 		NextStep: fmt.Sprintf("Run the command, or have the user run it, with the file's path for FILE. Then call generate_image with upload:%s in imageUrls.", place.ID),
 	}
 	return result{text: fmt.Sprintf("%s\n\nBy %s. What to do: %s", u.Command, u.ExpiresAt.Format(time.RFC3339), u.NextStep), data: u}, nil
 }
 
-// curl is the command that puts a file there.
-func curl(link string, headers map[string]string) string {
+// curlCommand returns the command that uploads a file.
+func curlCommand(link string, headers map[string]string) string {
 	var b strings.Builder
 	b.WriteString("curl --fail --upload-file FILE")
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		if name != "Content-Length" { // it counts by itself
-			fmt.Fprintf(&b, " -H %s", quoted(name+": "+headers[name]))
+		if name != "Content-Length" { // curl sets it
+			fmt.Fprintf(&b, " -H %s", shellQuote(name+": "+headers[name]))
 		}
 	}
-	return b.String() + " " + quoted(link)
+	return b.String() + " " + shellQuote(link)
 }
 
-// quoted is s as one word to a shell.
-func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// shellQuote returns s as one word for a shell.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -8,22 +8,22 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Notice is what Preset is told.
+// Notice is the body of a notice.
 type Notice struct {
 	Type      string    `json:"type"`      // "task.succeeded" or "task.failed"
 	Timestamp time.Time `json:"timestamp"` // when the task ended
 	Data      Data      `json:"data"`
 }
 
-// Data is the task that has ended, and whose it is. One that was deleted
-// before it was told is empty but for its end.
+// Data is the ended task and its owner. Of a task that was deleted before the
+// notice was sent, only how it ended is left.
 type Data struct {
 	Owner   string `json:"owner"`
 	Deleted bool   `json:"deleted,omitzero"`
 	httpapi.Task
 }
 
-func notice(ctx context.Context, view httpapi.View, t *task.Task) ([]byte, error) {
+func encodeNotice(ctx context.Context, view httpapi.View, t *task.Task) ([]byte, error) {
 	shown, err := view.Task(ctx, t)
 	if err != nil {
 		return nil, err
@@ -34,6 +34,6 @@ func notice(ctx context.Context, view httpapi.View, t *task.Task) ([]byte, error
 	})
 }
 
-// messageID is the one name of what there is to tell of a task. It has no dot:
-// what is signed has dots between its parts.
+// messageID returns the webhook-id of a task's notice, always the same. It has no
+// dot, because dots separate the parts of what is signed.
 func messageID(t *task.Task) string { return t.ID + "-" + string(t.Status) }

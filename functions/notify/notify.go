@@ -1,7 +1,8 @@
-// Package notify is the stream's other function: it tells Preset by a signed
-// webhook how a task has ended, in the form that Standard Webhooks describes
-// (https://www.standardwebhooks.com). A notice comes at least once, and again
-// until the receiver has answered 2xx; its webhook-id stays the same.
+// Package notify is the function that the table's stream calls for notices: a
+// notice tells Preset by a signed webhook how a task has ended, in the form of
+// Standard Webhooks (https://www.standardwebhooks.com). It is sent until the
+// receiver has answered 2xx, always with the same webhook-id, so the receiver may
+// get it more than once.
 package notify
 
 import (
@@ -22,11 +23,11 @@ import (
 type Function struct {
 	webhook.Sender
 	Store task.Store
-	View  httpapi.View // what is told
+	View  httpapi.View // how a notice shows the task
 	Log   *slog.Logger
 }
 
-// FromSettings gives a Function by the settings.
+// FromSettings returns the Function that the settings describe.
 func FromSettings(c config.Settings, store task.Store, secrets *config.Secrets, log *slog.Logger) Function {
 	return Function{
 		Sender: webhook.FromSettings(c, secrets), Store: store,
@@ -34,36 +35,36 @@ func FromSettings(c config.Settings, store task.Store, secrets *config.Secrets, 
 	}
 }
 
-// New gives the function for DynamoDB's stream.
+// New returns the function for DynamoDB's stream.
 func New(f Function) func(context.Context, events.DynamoDBEvent) error {
 	return stream.Each(f.Log, f.Task)
 }
 
-// Task tells how one task has ended. It fails for the log alone, and so does a
-// panic. Faulty keys are an error, since they fail every notice; a receiver
-// that is away is a warning until a notice is given up.
+// Task delivers one task's notice. It only logs errors and panics. Faulty keys are
+// logged as an error, since they fail every notice; an unreachable receiver is a
+// warning until the notice is given up.
 func (f Function) Task(ctx context.Context, id string) {
 	defer stream.Recover(ctx, f.Log, id)
-	if err := f.tell(ctx, id); err != nil {
-		f.Log.Log(ctx, webhook.LogLevel(err), "not told yet; the sweep brings it back", "task", id, "error", err)
+	if err := f.deliver(ctx, id); err != nil {
+		f.Log.Log(ctx, webhook.LogLevel(err), "notice not delivered; will retry", "task", id, "error", err)
 	}
 }
 
-var errNobody = errors.New("NOTIFY_URL is not set any more")
+var errNoURL = errors.New("NOTIFY_URL is no longer set")
 
-// tell tells how a task has ended, if that is still to be told. On failure it
-// writes nothing, and the sweep wakes the task again.
-func (f Function) tell(ctx context.Context, id string) error {
+// deliver sends a task's notice if it is still due. On failure it writes nothing,
+// and the sweep wakes the task again.
+func (f Function) deliver(ctx context.Context, id string) error {
 	t, err := f.Store.Task(ctx, id)
 	switch {
 	case err != nil:
 		return err
 	case t.Work != task.Notify || !t.Known():
-		return nil // told already, or somebody else's
+		return nil // delivered already, or a row of a newer release
 	case f.URL == "":
-		return errNobody
+		return errNoURL
 	}
-	body, err := notice(ctx, f.View, t)
+	body, err := encodeNotice(ctx, f.View, t)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
-// Package submit is POST /v1/tasks: it makes a task of a request for pictures
-// and submits it to the provider, once.
+// Package submit is POST /v1/tasks: it stores a request for pictures as a task
+// and submits that task to the provider once.
 package submit
 
 import (
@@ -35,7 +35,7 @@ func Register(handle func(pattern string, h http.Handler), f Function) {
 	handle("POST /v1/tasks", httpapi.Handler(f.Log, f.submit))
 }
 
-// body is the request. NumImages tells none from 0.
+// body is the request's. NumImages is a pointer to distinguish a missing value from 0.
 type body struct {
 	Prompt      string            `json:"prompt"`
 	ImageURLs   []string          `json:"imageUrls"`
@@ -48,8 +48,8 @@ type body struct {
 	Metadata    map[string]string `json:"metadata"`
 }
 
-// teach says what to do about fields that the provider's own API has.
-var teach = map[string]string{
+// fieldHints say what to do about fields of the provider's own API.
+var fieldHints = map[string]string{
 	"/type":        "Not needed: imageUrls makes it an edit.",
 	"/callBackUrl": "Not needed: the service sets it.",
 	"/image_size":  "Use aspectRatio.",
@@ -64,7 +64,7 @@ func (f Function) submit(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	b, err := httpapi.Decode[body](r, maxBody, teach)
+	b, err := httpapi.Decode[body](r, maxBody, fieldHints)
 	if err != nil {
 		return httpapi.Answer{}, err
 	}

@@ -1,6 +1,6 @@
-// Package sweep is the schedule's function: it does what is due. It polls the
-// tasks whose callback did not come, rescues the ones that are stuck, and
-// tries again what was refused.
+// Package sweep is the schedule's function. It does the work that is due: it
+// polls tasks whose callback did not come, rescues stuck ones, and tries again
+// what the provider refused.
 package sweep
 
 import (
@@ -17,16 +17,16 @@ type Function struct {
 	Log     *slog.Logger
 }
 
-// Event is what the function is called with. The schedule's tells it nothing.
+// Event is the function's input. The schedule's event sets none of its fields.
 type Event struct {
-	// Redrive are tasks whose notices were given up, and are to be taken up
-	// again. With these nothing else is done.
+	// Redrive are the ids of tasks whose notices were given up and shall be sent
+	// again. If it is set, the function does nothing else.
 	Redrive []string `json:"redrive"`
 }
 
-// New returns the function. Each sweep logs one line, of which the template makes
-// a metric: the age of the oldest unfinished task, as far as [lifecycle.Swept]
-// knows it.
+// New returns the function. Each sweep logs one line with the age of the oldest
+// unfinished task, as far as [lifecycle.Swept] knows it; template.yaml makes a
+// metric of it.
 func New(f Function) func(context.Context, Event) (lifecycle.Swept, error) {
 	return func(ctx context.Context, e Event) (lifecycle.Swept, error) {
 		if len(e.Redrive) > 0 {
@@ -38,7 +38,7 @@ func New(f Function) func(context.Context, Event) (lifecycle.Swept, error) {
 	}
 }
 
-// age returns the whole seconds since created; 0 if that is zero.
+// age returns the whole seconds since created, or 0 if created is zero.
 func (f Function) age(created time.Time) int {
 	if created.IsZero() {
 		return 0

@@ -12,8 +12,8 @@ import (
 // maxBody is the longest body in bytes, as everywhere in the API.
 const maxBody = 256 << 10
 
-// teach is for who sends the target as a task holds it.
-var teach = map[string]string{"/target": "Give kind and id by themselves."}
+// fieldHints help a client that sends the target as a task has it.
+var fieldHints = map[string]string{"/target": "Give kind and id by themselves."}
 
 // retarget is PUT /v1/tasks/{id}/target.
 func (f Function) retarget(r *http.Request) (httpapi.Answer, error) {
@@ -21,7 +21,7 @@ func (f Function) retarget(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	to, err := httpapi.Decode[task.Target](r, maxBody, teach)
+	to, err := httpapi.Decode[task.Target](r, maxBody, fieldHints)
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
@@ -43,8 +43,8 @@ func (f Function) retarget(r *http.Request) (httpapi.Answer, error) {
 	return httpapi.Answer{Header: header, Body: shown}, nil
 }
 
-// remove is DELETE /v1/tasks/{id}. Again it is 204 too, and writes nothing: who
-// lost the first answer wants to know that the task is gone, and it is.
+// remove is DELETE /v1/tasks/{id}. A repeated DELETE is 204 too and writes
+// nothing: a client that lost the first answer learns that the task is gone.
 func (f Function) remove(r *http.Request) (httpapi.Answer, error) {
 	owner, err := f.Auth.Owner(r.Context(), r)
 	if err != nil {
@@ -54,13 +54,13 @@ func (f Function) remove(r *http.Request) (httpapi.Answer, error) {
 	return httpapi.Answer{Status: http.StatusNoContent}, err
 }
 
-// change changes a task of the owner's, and gives it as it stands then.
+// change applies change to a task of owner's and returns the changed task.
 func (f Function) change(ctx context.Context, owner, id string, change func(*task.Task) error) (*task.Task, error) {
-	t, err := f.mine(ctx, owner, id)
+	t, err := f.ownedRow(ctx, owner, id)
 	if err != nil {
 		return nil, err
 	}
-	var refused error // by the row as it is, which is an answer
+	var refused error // the row does not allow the change: an answer, no store error
 	t, err = task.Update(ctx, f.Store, t, func(x *task.Task) error {
 		refused = change(x)
 		return refused
@@ -68,5 +68,5 @@ func (f Function) change(ctx context.Context, owner, id string, change func(*tas
 	if errors.Is(err, task.ErrStuck) || refused != nil {
 		return nil, err
 	}
-	return t, away(err)
+	return t, storeError(err)
 }

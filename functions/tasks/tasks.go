@@ -1,6 +1,6 @@
-// Package tasks is GET /v1/tasks/{id} and GET /v1/tasks: how one's tasks are,
-// now or as soon as something about them changes; and what can be changed of
-// them: PUT /v1/tasks/{id}/target, and DELETE /v1/tasks/{id}.
+// Package tasks is GET /v1/tasks/{id} and GET /v1/tasks, which show an owner's
+// tasks now or as soon as something about them changes, and the two ways to
+// change one: PUT /v1/tasks/{id}/target and DELETE /v1/tasks/{id}.
 package tasks
 
 import (
@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	maxIDs   = 50
-	maxWait  = 20          // seconds a client may wish for
-	lookEach = time.Second // a waiting client costs the store one read a second
+	maxIDs    = 50
+	maxWait   = 20          // seconds a client may ask to wait
+	pollEvery = time.Second // a waiting client costs the store one read a second
 
-	// maxPage is how long a page may be that has more than maxIDs tasks, which at
-	// their longest make 5 MB. Lambda hands over 6 MiB, and packs the body into JSON
-	// once more, where it may grow to twice its size.
+	// maxPage limits the body of a page with more than maxIDs tasks, which can
+	// reach 5 MB. Lambda returns at most 6 MiB, and encodes the body as a JSON
+	// string, which can double its size.
 	maxPage = 3 << 20
 )
 
@@ -35,7 +35,7 @@ type Function struct {
 	Store   task.Store
 	View    httpapi.View
 	WaitMax time.Duration // caps ?wait=
-	Rules   task.Rules    // a task that is cancelled ends by them
+	Rules   task.Rules    // decide what follows when a task is canceled
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -52,13 +52,13 @@ func Register(handle func(pattern string, h http.Handler), f Function) {
 	if f.View.Expect == nil {
 		f.View.Expect = (&task.Pace{Store: f.Store, Now: f.View.Now}).Seconds
 	}
-	handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.one))
-	handle("GET /v1/tasks", httpapi.Handler(f.Log, f.many))
+	handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.get))
+	handle("GET /v1/tasks", httpapi.Handler(f.Log, f.list))
 	handle("PUT /v1/tasks/{id}/target", httpapi.Handler(f.Log, f.retarget))
 	handle("DELETE /v1/tasks/{id}", httpapi.Handler(f.Log, f.remove))
 }
 
-func (f Function) one(r *http.Request) (httpapi.Answer, error) {
+func (f Function) get(r *http.Request) (httpapi.Answer, error) {
 	owner, err := f.Auth.Owner(r.Context(), r)
 	if err != nil {
 		return httpapi.Answer{}, err
@@ -71,28 +71,28 @@ func (f Function) one(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	id := r.PathValue("id")
-	return f.watch(r, wait, func(ctx context.Context) (sight, error) {
-		t, err := f.own(ctx, owner, id)
+	return f.watch(r, wait, func(ctx context.Context) (snapshot, error) {
+		t, err := f.ownedTask(ctx, owner, r.PathValue("id"))
 		if err != nil {
-			return sight{}, err
+			return snapshot{}, err
 		}
 		shown, err := f.View.Task(ctx, t)
-		return sight{one: true, rows: []*task.Task{t}, page: list{Tasks: []httpapi.Task{shown}}}, err
+		return snapshot{single: true, page: taskPage{Tasks: []httpapi.Task{shown}}, rows: []*task.Task{t}}, err
 	})
 }
 
-// own reads a task. Another owner's, a deleted and an unknown one look alike.
-func (f Function) own(ctx context.Context, owner, id string) (*task.Task, error) {
-	t, err := f.mine(ctx, owner, id)
+// ownedTask reads a task of owner's. A task of somebody else, a deleted and an
+// unknown one are all not found.
+func (f Function) ownedTask(ctx context.Context, owner, id string) (*task.Task, error) {
+	t, err := f.ownedRow(ctx, owner, id)
 	if err == nil && t.Deleted() {
 		return nil, task.ErrNotFound
 	}
 	return t, err
 }
 
-// mine is own, but for a deleted task, which it gives.
-func (f Function) mine(ctx context.Context, owner, id string) (*task.Task, error) {
+// ownedRow is like ownedTask but also returns deleted tasks.
+func (f Function) ownedRow(ctx context.Context, owner, id string) (*task.Task, error) {
 	if !task.ValidID(id) {
 		return nil, task.ErrNotFound
 	}
@@ -100,25 +100,25 @@ func (f Function) mine(ctx context.Context, owner, id string) (*task.Task, error
 	if err == nil && t.Owner != owner {
 		return nil, task.ErrNotFound
 	}
-	return t, away(err)
+	return t, storeError(err)
 }
 
-// away is what an error of the store is from outside: unless it is an answer,
-// the store's failing, which passes.
-func away(err error) error {
+// storeError maps a store error for the client: not-found and bad-cursor pass
+// through; anything else is temporary unavailability.
+func storeError(err error) error {
 	if err == nil || errors.Is(err, task.ErrNotFound) || errors.Is(err, task.ErrCursor) {
 		return err
 	}
 	return &task.Error{Code: task.CodeUnavailable, Err: err}
 }
 
-// list is a page of tasks.
-type list struct {
+// taskPage is the body of GET /v1/tasks.
+type taskPage struct {
 	Tasks  []httpapi.Task `json:"tasks"`
 	Cursor string         `json:"cursor,omitempty"`
 }
 
-func (f Function) many(r *http.Request) (httpapi.Answer, error) {
+func (f Function) list(r *http.Request) (httpapi.Answer, error) {
 	owner, err := f.Auth.Owner(r.Context(), r)
 	if err != nil {
 		return httpapi.Answer{}, err
@@ -143,8 +143,8 @@ func (f Function) many(r *http.Request) (httpapi.Answer, error) {
 		if len(ids) > maxIDs {
 			return httpapi.Answer{}, badQuery("At most 50 ids at a time.")
 		}
-		return f.watch(r, wait, func(ctx context.Context) (sight, error) {
-			return f.show(ctx, owner, ids, "")
+		return f.watch(r, wait, func(ctx context.Context) (snapshot, error) {
+			return f.listIDs(ctx, owner, ids, "")
 		})
 	case wait > 0:
 		return httpapi.Answer{}, badQuery("Waiting needs ids.")
@@ -153,61 +153,61 @@ func (f Function) many(r *http.Request) (httpapi.Answer, error) {
 	if !ok {
 		return httpapi.Answer{}, badQuery("Give target=KIND:ID, such as moodboard:42, or ids=A,B.")
 	}
-	return f.watch(r, 0, func(ctx context.Context) (sight, error) {
-		return f.page(ctx, owner, target, limit, q.Get("cursor"))
+	return f.watch(r, 0, func(ctx context.Context) (snapshot, error) {
+		return f.listTarget(ctx, owner, target, limit, q.Get("cursor"))
 	})
 }
 
-// page reads a page of a target's tasks: shorter than it may be where its tasks are
-// so long that Lambda would not hand over more.
-func (f Function) page(ctx context.Context, owner string, target task.Target, limit int, cursor string) (sight, error) {
+// listTarget reads a page of a target's tasks. If the page would be too long for
+// Lambda, it halves the limit and reads again.
+func (f Function) listTarget(ctx context.Context, owner string, target task.Target, limit int, cursor string) (snapshot, error) {
 	for ; ; limit /= 2 {
 		ids, next, err := f.Store.List(ctx, owner, target, limit, cursor)
 		if err != nil {
-			return sight{}, away(err)
+			return snapshot{}, storeError(err)
 		}
-		seen, err := f.show(ctx, owner, ids, next)
+		s, err := f.listIDs(ctx, owner, ids, next)
 		if err != nil || limit <= maxIDs {
-			return seen, err
+			return s, err
 		}
-		if body, err := httpapi.Encode(seen.body()); err != nil || len(body) <= maxPage {
-			return seen, err
+		if body, err := httpapi.Encode(s.body()); err != nil || len(body) <= maxPage {
+			return s, err
 		}
 	}
 }
 
-// sight is what a look at tasks sees.
-type sight struct {
-	one  bool // a task, not a list
-	page list
-	rows []*task.Task // of what is on the page
+// snapshot is one read of the tasks that a request asks for.
+type snapshot struct {
+	single bool // one task, not a list
+	page   taskPage
+	rows   []*task.Task // of the tasks on the page
 }
 
-// body is what is answered.
-func (s sight) body() any {
-	if s.one {
+// body returns the answer's body.
+func (s snapshot) body() any {
+	if s.single {
 		return s.page.Tasks[0]
 	}
 	return s.page
 }
 
-// etag is the tag of all that is seen but progress: that time passes is no
-// news, to be sent again or to be woken by.
-func (s sight) etag() (string, error) {
+// etag returns the entity tag of everything except progress: passing time alone
+// is no reason to send the answer again or to end a wait.
+func (s snapshot) etag() (string, error) {
 	s.page.Tasks = slices.Clone(s.page.Tasks)
 	for i := range s.page.Tasks {
 		s.page.Tasks[i].Progress = nil
 	}
-	still, err := httpapi.Encode(s.body())
-	return httpapi.ETagOf(still), err
+	body, err := httpapi.Encode(s.body())
+	return httpapi.ETagOf(body), err
 }
 
 func badQuery(message string) error {
 	return task.Malformed(task.Field{Code: "invalid", Message: message})
 }
 
-// show reads those of ids that are the owner's.
-func (f Function) show(ctx context.Context, owner string, ids []string, cursor string) (sight, error) {
+// listIDs reads the tasks among ids that belong to owner.
+func (f Function) listIDs(ctx context.Context, owner string, ids []string, cursor string) (snapshot, error) {
 	valid := make([]string, 0, len(ids))
 	for _, id := range ids {
 		if task.ValidID(id) {
@@ -216,65 +216,65 @@ func (f Function) show(ctx context.Context, owner string, ids []string, cursor s
 	}
 	found, err := f.Store.Tasks(ctx, valid)
 	if err != nil {
-		return sight{}, away(err)
+		return snapshot{}, storeError(err)
 	}
-	page := list{Tasks: []httpapi.Task{}, Cursor: cursor}
-	own := found[:0]
+	page := taskPage{Tasks: []httpapi.Task{}, Cursor: cursor}
+	rows := found[:0]
 	for _, t := range found {
 		if t.Owner != owner || t.Deleted() {
 			continue
 		}
 		shown, err := f.View.Listed(ctx, t)
 		if err != nil {
-			return sight{}, err
+			return snapshot{}, err
 		}
-		own = append(own, t)
+		rows = append(rows, t)
 		page.Tasks = append(page.Tasks, shown)
 	}
-	return sight{page: page, rows: own}, nil
+	return snapshot{page: page, rows: rows}, nil
 }
 
-// watch answers what look sees, at once or, where the client wishes to wait,
-// as soon as that is not what it was: what the client has, by If-None-Match,
-// or else what it was at first.
-func (f Function) watch(r *http.Request, wait int, look func(context.Context) (sight, error)) (httpapi.Answer, error) {
-	begun, patience := time.Now(), min(time.Duration(wait)*time.Second, f.WaitMax)
-	looks := time.NewTicker(lookEach)
-	defer looks.Stop()
+// watch answers with what read returns: at once or, if the client waits, as soon
+// as that changes. It compares with what the client has (If-None-Match), or else
+// with the first read.
+func (f Function) watch(r *http.Request, wait int, read func(context.Context) (snapshot, error)) (httpapi.Answer, error) {
+	start, timeout := time.Now(), min(time.Duration(wait)*time.Second, f.WaitMax)
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
 	first := ""
 	for {
-		seen, err := look(r.Context())
+		s, err := read(r.Context())
 		if err != nil {
 			return httpapi.Answer{}, err
 		}
-		etag, err := seen.etag()
+		etag, err := s.etag()
 		if err != nil {
 			return httpapi.Answer{}, err
 		}
 		header := http.Header{"Etag": {etag}, "Cache-Control": {"private, no-cache"}}
-		after := httpapi.RetryAfter(seen.rows...)
+		after := httpapi.RetryAfter(s.rows...)
 		if after != "" {
 			header.Set("Retry-After", after)
 		}
-		has := httpapi.NotModified(r, etag)
+		unchanged := httpapi.NotModified(r, etag)
 		first = cmp.Or(first, etag)
-		news := etag != first || r.Header.Get("If-None-Match") != "" && !has
-		if after != "" && !news && time.Since(begun) < patience && pause(r.Context(), looks.C) {
+		changed := etag != first || r.Header.Get("If-None-Match") != "" && !unchanged
+		if after != "" && !changed && time.Since(start) < timeout && waitTick(r.Context(), ticker.C) {
 			continue
 		}
-		if has {
+		if unchanged {
 			return httpapi.Answer{Status: http.StatusNotModified, Header: header}, nil
 		}
-		return httpapi.Answer{Header: header, Body: seen.body()}, nil
+		return httpapi.Answer{Header: header, Body: s.body()}, nil
 	}
 }
 
-// pause waits for the next look, and says whether there is time for one.
-func pause(ctx context.Context, look <-chan time.Time) bool {
+// waitTick waits for the next tick and reports whether ctx is still live then.
+func waitTick(ctx context.Context, tick <-chan time.Time) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-look:
+	case <-tick:
 		return ctx.Err() == nil
 	}
 }

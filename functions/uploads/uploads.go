@@ -1,6 +1,6 @@
-// Package uploads is POST /v1/uploads: it gives a link by which a picture is
-// put into the bucket, to be edited afterwards as upload:ID. It stores nothing:
-// type and length are in the link's signature, the owner is in the key.
+// Package uploads is POST /v1/uploads: it returns a link for putting a picture
+// into the bucket, which can then be edited as upload:ID. It stores nothing: the
+// link's signature covers type and length, and the key contains the owner.
 package uploads
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// linkLife is how long the picture can be put.
-const linkLife = 15 * time.Minute
+// linkTTL is how long the picture can be put.
+const linkTTL = 15 * time.Minute
 
-// maxBody is the longest body in bytes: it announces a picture and holds none.
+// maxBody is the longest body in bytes: it announces a picture but has none.
 const maxBody = 4 << 10
 
 // Function is what the endpoint needs.
@@ -41,21 +41,21 @@ func Register(handle func(pattern string, h http.Handler), f Function) {
 	handle("POST /v1/uploads", httpapi.Handler(f.Log, f.upload))
 }
 
-// body announces a picture. Bytes tells none from 0.
+// body announces a picture. Bytes is a pointer to distinguish a missing value from 0.
 type body struct {
 	ContentType string `json:"contentType"`
 	Bytes       *int64 `json:"bytes"`
 }
 
-// teach says what to do about what people try to send here.
-var teach = map[string]string{
+// fieldHints say what to do about fields that people try to send here.
+var fieldHints = map[string]string{
 	"/data":     "Not here: PUT the picture's bytes to the uploadUrl of the answer.",
 	"/file":     "Not here: PUT the picture's bytes to the uploadUrl of the answer.",
 	"/fileName": "Not needed: a picture has no name here.",
 	"/size":     "Use bytes.",
 }
 
-// Upload is the answer: where to put the picture, and how.
+// Upload is the answer: where and how to put the picture.
 type Upload struct {
 	ID        string            `json:"id"`
 	UploadURL string            `json:"uploadUrl"`
@@ -68,7 +68,7 @@ func (f Function) upload(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	b, err := httpapi.Decode[body](r, maxBody, teach)
+	b, err := httpapi.Decode[body](r, maxBody, fieldHints)
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
@@ -76,8 +76,8 @@ func (f Function) upload(r *http.Request) (httpapi.Answer, error) {
 	if fields := b.faults(ok); len(fields) > 0 {
 		return httpapi.Answer{}, task.Invalid(fields...)
 	}
-	expires := f.Now().Add(linkLife).UTC().Truncate(time.Second) // never later than the link itself
-	link, header, err := f.Links.PutLink(r.Context(), key, *b.Bytes, linkLife)
+	expires := f.Now().Add(linkTTL).UTC().Truncate(time.Second) // never later than the link itself
+	link, header, err := f.Links.PutLink(r.Context(), key, *b.Bytes, linkTTL)
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
@@ -88,7 +88,7 @@ func (f Function) upload(r *http.Request) (httpapi.Answer, error) {
 	return httpapi.Answer{Status: http.StatusCreated, Body: Upload{ID: id, UploadURL: link, Headers: headers, ExpiresAt: expires}}, nil
 }
 
-// faults are what is wrong with the picture as it is announced.
+// faults returns what is wrong with the announced picture.
 func (b body) faults(known bool) (fields []task.Field) {
 	if !known {
 		fields = append(fields, task.Field{Pointer: "/contentType", Code: "not_available", Message: "A picture is image/png, image/jpeg or image/webp."})
