@@ -32,13 +32,13 @@ type NewsData struct {
 // for the log alone: people still look at what the credits are.
 func (f Function) tell(ctx context.Context, b task.Balance, news task.News) task.Balance {
 	if f.Sender.URL == "" {
-		return b.Told(news) // by the log, and never again
+		return b.Delivered(news) // by the log, and never again
 	}
 	if err := f.send(ctx, b, news); err != nil {
 		f.Log.Log(ctx, webhook.LogLevel(err), "not told yet; the next check tells it", "news", news, "error", err)
-		return b.Untold()
+		return b.Undelivered()
 	}
-	return b.Told(news)
+	return b.Delivered(news)
 }
 
 func (f Function) send(ctx context.Context, b task.Balance, news task.News) error {

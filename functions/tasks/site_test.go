@@ -152,11 +152,11 @@ func (s *site) change(id string, change func(*task.Task) error) {
 
 func (s *site) accepted(x *task.Task) error { return x.Accepted(s.Rules, s.Now(), 1, providerID) }
 
-func (s *site) silence(x *task.Task) error { return x.Silence(s.Rules, s.Now(), 1) }
+func (s *site) silence(x *task.Task) error { return x.Unanswered(s.Rules, s.Now(), 1) }
 
-func (s *site) refused(code task.Code, again task.Again) func(*task.Task) error {
+func (s *site) refused(code task.Code, again task.Retry) func(*task.Task) error {
 	return func(x *task.Task) error {
-		return x.Refused(s.Rules, s.Now(), 1, task.Refusal{Code: code, Again: again})
+		return x.Refused(s.Rules, s.Now(), 1, task.Refusal{Code: code, Retry: again})
 	}
 }
 
@@ -168,7 +168,7 @@ func (s *site) made(x *task.Task) error {
 	if !ok {
 		return fmt.Errorf("the record of a task that is %s cannot be read", x.Status)
 	}
-	return x.Learn(s.Rules, s.Now(), claim, task.Record{State: task.Made, Match: task.Names, URLs: []string{resultURL}})
+	return x.ApplyRecord(s.Rules, s.Now(), claim, task.Record{State: task.RecordMade, Match: task.MatchOwn, URLs: []string{resultURL}})
 }
 
 func (s *site) succeeded(x *task.Task) error {

@@ -42,8 +42,8 @@ type Function struct {
 
 // New gives the function's handler.
 func New(f Function) http.Handler {
-	if f.View.Expect == nil {
-		f.View.Expect = (&task.Pace{Store: f.Store, Now: f.View.Now}).Seconds
+	if f.View.ExpectedSeconds == nil {
+		f.View.ExpectedSeconds = (&task.Durations{Store: f.Store, Now: f.View.Now}).Expected
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.one))
@@ -219,7 +219,7 @@ func (f Function) show(ctx context.Context, owner string, ids []string, cursor s
 		if t.Owner != owner || t.Deleted() {
 			continue
 		}
-		shown, err := f.View.Listed(ctx, t)
+		shown, err := f.View.ListItem(ctx, t)
 		if err != nil {
 			return sight{}, err
 		}

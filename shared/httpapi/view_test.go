@@ -177,12 +177,12 @@ func TestViewProgress(t *testing.T) {
 	v := View{Now: func() time.Time { return created.Add(7999 * time.Millisecond) }}
 	want := func(progress Progress) {
 		t.Helper()
-		if shown, err := v.Listed(t.Context(), x); err != nil || shown.Progress == nil || *shown.Progress != progress {
+		if shown, err := v.ListItem(t.Context(), x); err != nil || shown.Progress == nil || *shown.Progress != progress {
 			t.Errorf("got %+v, %v; want %+v", shown.Progress, err, progress)
 		}
 	}
 	want(Progress{ElapsedSeconds: 7, ExpectedSeconds: 40})
-	v.Expect = func(_ context.Context, model, resolution string) int { return len(model + resolution) }
+	v.ExpectedSeconds = func(_ context.Context, model, resolution string) int { return len(model + resolution) }
 	want(Progress{ElapsedSeconds: 7, ExpectedSeconds: 15})
 	x.Status = task.Failed
 	if shown, err := v.Task(t.Context(), x); err != nil || shown.Progress != nil {
@@ -205,7 +205,7 @@ func TestViewListed(t *testing.T) {
 		strings.Repeat("🍌", 300): strings.Repeat("🍌", 300),
 		strings.Repeat("🍌", 301): strings.Repeat("🍌", 300),
 	} {
-		shown, err := View{}.Listed(t.Context(), &task.Task{Status: task.Storing, Request: task.Request{Prompt: given}})
+		shown, err := View{}.ListItem(t.Context(), &task.Task{Status: task.Storing, Request: task.Request{Prompt: given}})
 		if err != nil || shown.Prompt != want {
 			t.Errorf("%d bytes became %d, %v", len(given), len(shown.Prompt), err)
 		}

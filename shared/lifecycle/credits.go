@@ -221,7 +221,7 @@ func (s *Service) Check(ctx context.Context, lowBelow, cheapest float64) (task.B
 }
 
 // Keep keeps what a check gave. It comes last, since it keeps whether its news
-// was told ([task.Balance.Told]): news that was not is found again by the next.
+// was told ([task.Balance.Delivered]): news that was not is found again by the next.
 func (s *Service) Keep(ctx context.Context, checked task.Balance) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()

@@ -119,8 +119,8 @@ func (s *Store) List(ctx context.Context, owner string, target task.Target, limi
 	return ids, next, nil
 }
 
-func (s *Store) Used(ctx context.Context, owner, day string) (int, error) {
-	return around(s, "used", nil, func() (int, error) { return s.Store.Used(ctx, owner, day) })
+func (s *Store) UsedImages(ctx context.Context, owner, day string) (int, error) {
+	return around(s, "used", nil, func() (int, error) { return s.Store.UsedImages(ctx, owner, day) })
 }
 
 func (s *Store) Paused(ctx context.Context) (task.Pauses, error) {
