@@ -333,20 +333,20 @@ func holds(t *testing.T, condition string, v any) bool {
 	return got == m[2]+m[6]
 }
 
-// The README has each alarm, and what they cost together.
-func TestAlarmsInREADME(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// docs/deploy.md has each alarm, and how many metrics they read together.
+func TestAlarmsInDeployPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/deploy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	metrics := 0
 	for id, w := range watched {
 		metrics += len(w.metrics)
-		if !strings.Contains(string(readme), "`"+id+"`") {
-			t.Errorf("the README does not have %s", id)
+		if !strings.Contains(string(page), "`"+id+"`") {
+			t.Errorf("docs/deploy.md does not have %s", id)
 		}
 	}
-	if want := fmt.Sprintf("%d alarms, which read %d metrics", len(watched), metrics); !strings.Contains(string(readme), want) {
-		t.Errorf("the README does not say %q", want)
+	if want := fmt.Sprintf("%d alarms, which read %d metrics", len(watched), metrics); !strings.Contains(string(page), want) {
+		t.Errorf("docs/deploy.md does not say %q", want)
 	}
 }
