@@ -245,7 +245,7 @@ func unchecked(t *testing.T) string {
 // swept is what a sweep logs that finds a task of two hours.
 func swept(t *testing.T) string {
 	w := lifecycletest.New(t)
-	w.Ordered(t, "ada", 1)
+	w.Submitted(t, "ada", 1)
 	w.Generated(t, 0)
 	w.Clock.Add(2 * time.Hour)
 	w.Logged.Take()
@@ -279,7 +279,7 @@ func failed(code task.Code, knobs func(*nanobananatest.Knobs)) func(*testing.T) 
 	return func(t *testing.T) string {
 		w := lifecycletest.New(t, knobs)
 		w.Rules.MaxGenerations = 1
-		x := w.Ordered(t, "ada", 1)
+		x := w.Submitted(t, "ada", 1)
 		if x.Status == task.Generating {
 			w.Generated(t, 0)
 		}
