@@ -24,9 +24,11 @@ var layers = [][]string{
 	{"shared/auth/token"},
 	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/media/thumbnail", "shared/config", "shared/aws/env", "shared/aws/stream"},
 	{"shared/taskbolt", "shared/media/picture", "shared/media/dir", "shared/aws/taskdb", "shared/aws/s3bucket", "shared/aws/s3link", "shared/aws/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
-	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify", "functions/mcp"},
+	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify", "functions/mcp",
+		"local/signin", "local/client", "local/page"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
-		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "functions/mcp/bootstrap", "local", "local/aws/standins"},
+		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "functions/mcp/bootstrap", "local/serve", "local/verify", "local/aws/standins"},
+	{"local"},
 }
 
 // linked are the modules of others that a function links, beside Lambda's own

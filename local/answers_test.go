@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/local/client/clienttest"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -240,7 +241,7 @@ func TestAnswersOfTheWorld(t *testing.T) {
 	if err := os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	data, addr, log := t.TempDir(), freeAddress(t), &lifecycletest.Log{}
+	data, addr, log := t.TempDir(), clienttest.FreeAddress(t), &lifecycletest.Log{}
 	cmd := exec.Command(build(t), "-addr", addr, "-data", data)
 	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+authority, "NANOBANANA_BASE_URL="+p.URL, "NANOBANANA_API_KEY=k",
 		"RESULT_HOSTS="+strings.TrimPrefix(p.URL, "https://"), "SWEEP_EVERY=100ms", "POLL_EVERY=100ms", "UNREADABLE_AFTER=1s")
@@ -249,8 +250,8 @@ func TestAnswersOfTheWorld(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	ada := user(t, "http://"+addr, data, "ada")
-	ada.healthy(t)
+	ada := user(t, "http://"+addr, data)
+	ada.AwaitServer(t)
 	tasks := map[string]string{}
 	for _, name := range p.ids {
 		o := world[name]
@@ -258,7 +259,7 @@ func TestAnswersOfTheWorld(t *testing.T) {
 		if o.input != "" {
 			order["imageUrls"] = []string{o.input}
 		}
-		tasks[name] = ada.submit(t, order, p.id(name)).ID
+		tasks[name] = ada.Submit(t, order, p.id(name)).ID
 	}
 	end := time.Now().Add(2 * time.Minute) // for all of them, which go on side by side
 	for _, name := range p.ids {
@@ -266,31 +267,15 @@ func TestAnswersOfTheWorld(t *testing.T) {
 	}
 }
 
-// healthy waits until the server answers.
-func (c client) healthy(t testing.TB) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
-		resp, err := http.Get(c.base + "/v1/health")
-		if err == nil {
-			_ = resp.Body.Close()
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
 // expect waits for what has to become of an order.
-func (p *strange) expect(t *testing.T, ada client, id, name string, log *lifecycletest.Log, end time.Time) {
+func (p *strange) expect(t *testing.T, ada clienttest.User, id, name string, log *lifecycletest.Log, end time.Time) {
 	o := world[name]
 	var got httpapi.Task
 	var missed string
 	for first := true; first || time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		first = false
 		var err error
-		if got, err = ada.call(t.Context(), http.MethodGet, "/v1/tasks/"+id, nil, ""); err != nil {
+		if got, err = ada.Call(t.Context(), http.MethodGet, "/v1/tasks/"+id, nil, ""); err != nil {
 			t.Fatal(err)
 		}
 		if got.Done && (got.Status != o.ends || got.Error != nil && got.Error.Code != o.code) {
@@ -311,7 +296,7 @@ func (p *strange) expect(t *testing.T, ada client, id, name string, log *lifecyc
 		t.Errorf("%d pictures are stored, want %d", len(got.Images), o.stored)
 	}
 	for _, picture := range got.Images {
-		b, err := visitor.get(t.Context(), picture.URL)
+		b, err := clienttest.Visitor.Get(t.Context(), picture.URL)
 		own := bytes.Equal(b, portrait(p.id(name)+".png")) || bytes.Equal(b, portrait(p.id(name)+"-2.png")) || bytes.Equal(b, portrait(p.id(name)+" 100%.png"))
 		if err != nil || !own {
 			t.Errorf("picture %d is not the order's own, %v", picture.N, err)

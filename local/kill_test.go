@@ -3,8 +3,6 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/local/client/clienttest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
@@ -59,22 +58,6 @@ func launch(t *testing.T, path, addr, data string, env ...string) process {
 	return process{cmd, url}
 }
 
-// freeAddress is one that stays free until it is listened on, though other
-// programs run: it is none that the system gives to whoever asks for any.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	var err error
-	for range 100 {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
-			defer func() { _ = l.Close() }()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal(err)
-	return ""
-}
-
 // Killed between submit and callback, and started again, it loses nothing and
 // posts nothing twice: with a provider that lives on and calls back, with one
 // whose callbacks are lost, and with the simulator that dies with it.
@@ -109,12 +92,12 @@ const killTasks = 4
 
 func killAndRestart(t *testing.T, path string, env []string) {
 	t.Helper()
-	addr, data := freeAddress(t), t.TempDir()
+	addr, data := clienttest.FreeAddress(t), t.TempDir()
 	p := launch(t, path, addr, data, env...)
-	c := user(t, p.url, data, "ada")
+	c := user(t, p.url, data)
 	var ids []string
 	for n := range killTasks {
-		ids = append(ids, c.submit(t, map[string]any{"prompt": fmt.Sprint("picture ", n)}, fmt.Sprint("key-", n)).ID)
+		ids = append(ids, c.Submit(t, map[string]any{"prompt": fmt.Sprint("picture ", n)}, fmt.Sprint("key-", n)).ID)
 	}
 	if err := p.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -124,11 +107,11 @@ func killAndRestart(t *testing.T, path string, env []string) {
 
 	p = launch(t, path, addr, data, env...)
 	for n, id := range ids {
-		got := c.ended(t, id)
-		if len(got.Images) != 1 || len(pictures(t, data, id)) != 1 {
+		got := c.AwaitSuccess(t, id)
+		if len(got.Images) != 1 || len(clienttest.Pictures(t, data, id)) != 1 {
 			t.Errorf("task %s has %d images", id, len(got.Images))
 		}
-		if again := c.submit(t, map[string]any{"prompt": fmt.Sprint("picture ", n)}, fmt.Sprint("key-", n)); again.ID != id {
+		if again := c.Submit(t, map[string]any{"prompt": fmt.Sprint("picture ", n)}, fmt.Sprint("key-", n)); again.ID != id {
 			t.Errorf("its key gives another task, %s", again.ID)
 		}
 	}

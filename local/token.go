@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/preset/nanobanana-functions/local/signin"
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
@@ -16,8 +17,8 @@ import (
 const tokenLife = 30 * 24 * time.Hour
 
 // printToken prints a token that a server at this address, with this data, accepts.
-func printToken(o options, owner string, out io.Writer) error {
-	mint, err := openMint(o.Data, origin(o.Addr, ""))
+func printToken(addr, data, owner string, out io.Writer) error {
+	mint, err := signin.Open(data, signin.Origin(addr, ""))
 	if err != nil {
 		return err
 	}

@@ -25,11 +25,16 @@ type Function struct {
 	Log     *slog.Logger
 }
 
-// New gives the function's handler.
+// New returns the function's handler.
 func New(f Function) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /v1/callbacks/{id}/{attempt}/{token}", httpapi.Handler(f.Log, f.callback))
+	Register(mux.Handle, f)
 	return httpapi.Mux(f.Log, mux)
+}
+
+// Register adds the function's route to a mux, whose Handle method is handle.
+func Register(handle func(pattern string, h http.Handler), f Function) {
+	handle("POST /v1/callbacks/{id}/{attempt}/{token}", httpapi.Handler(f.Log, f.callback))
 }
 
 // received is the answer to every callback that is true to its token.

@@ -23,7 +23,7 @@ type Checked struct {
 // look. The template's alarms go by the event of these lines, which stand there
 // even if it cannot be kept. Where nobody could be told, the next check tells.
 func (f Function) Check(ctx context.Context) (Checked, error) {
-	balance, news, err := f.Service.Check(ctx, float64(f.LowBelow), f.cheapest())
+	balance, news, err := f.Account.Check(ctx, float64(f.LowBelow), f.cheapest())
 	if balance.AsOf.IsZero() {
 		f.Log.ErrorContext(ctx, "credits are not known", "error", err)
 		return Checked{}, err
@@ -42,7 +42,7 @@ func (f Function) Check(ctx context.Context) (Checked, error) {
 		balance = f.tell(ctx, balance, news)
 	}
 	if err == nil {
-		err = f.Service.Keep(ctx, balance)
+		err = f.Account.Keep(ctx, balance)
 	}
 	if err != nil {
 		f.Log.ErrorContext(ctx, "the balance is not kept", "error", err)

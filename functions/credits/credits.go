@@ -22,20 +22,27 @@ import (
 // Function is what the endpoints need.
 type Function struct {
 	Auth     *auth.Verifier
-	Service  *lifecycle.Service
+	Account  *lifecycle.Account
+	Prices   config.Prices
+	Quota    int            // images per owner and UTC day; 0: no quota
 	LowBelow int            // credits
 	Sender   webhook.Sender // tells the news that a check finds; without a URL the log alone has it
 	Log      *slog.Logger
 }
 
-// New gives the function's handler.
+// New returns the function's handler.
 func New(f Function) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /v1/credits", httpapi.Handler(f.Log, f.credits))
-	mux.Handle("GET /v1/models", httpapi.Handler(f.Log, f.models))
-	mux.Handle("GET /openapi.yaml", httpapi.Handler(f.Log, f.contract))
-	mux.Handle("GET /v1/health", httpapi.Handler(f.Log, f.health))
+	Register(mux.Handle, f)
 	return httpapi.Mux(f.Log, mux)
+}
+
+// Register adds the function's routes to a mux, whose Handle method is handle.
+func Register(handle func(pattern string, h http.Handler), f Function) {
+	handle("GET /v1/credits", httpapi.Handler(f.Log, f.credits))
+	handle("GET /v1/models", httpapi.Handler(f.Log, f.models))
+	handle("GET /openapi.yaml", httpapi.Handler(f.Log, f.contract))
+	handle("GET /v1/health", httpapi.Handler(f.Log, f.health))
 }
 
 // Credits is what is left to spend.
@@ -67,21 +74,21 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 		return httpapi.Answer{}, err
 	}
 	// What it finds out is everybody's: a caller's going away must not fail it.
-	balance, err := f.Service.Known(context.WithoutCancel(ctx), f.cheapest())
+	balance, err := f.Account.Known(context.WithoutCancel(ctx), f.cheapest())
 	if err != nil && balance.AsOf.IsZero() {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 	}
-	now := f.Service.Now().UTC()
-	quota := Quota{Limit: f.Service.Quota, ResetsAt: now.Truncate(24 * time.Hour).Add(24 * time.Hour)}
+	now := f.Account.Now().UTC()
+	quota := Quota{Limit: f.Quota, ResetsAt: now.Truncate(24 * time.Hour).Add(24 * time.Hour)}
 	if quota.Limit > 0 {
-		if quota.Used, err = f.Service.Store.UsedImages(ctx, owner, task.Day(now)); err != nil {
+		if quota.Used, err = f.Account.Store.UsedImages(ctx, owner, task.Day(now)); err != nil {
 			return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 		}
 	}
 	c := Credits{
 		Balance: balance.Credits, AsOf: balance.AsOf.UTC(),
 		Low: balance.Credits < float64(f.LowBelow), LowBelow: f.LowBelow,
-		Quota: quota, Prices: f.Service.Prices,
+		Quota: quota, Prices: f.Prices,
 	}
 	switch {
 	case !balance.Covers(f.cheapest()):
@@ -96,7 +103,7 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 // cheapest is what the cheapest picture costs.
 func (f Function) cheapest() float64 {
 	least := -1.0
-	for _, price := range f.Service.Prices {
+	for _, price := range f.Prices {
 		if least < 0 || price < least {
 			least = price
 		}
@@ -126,10 +133,10 @@ func (f Function) models(r *http.Request) (httpapi.Answer, error) {
 			Credits: map[string]float64{}, TypicalSeconds: m.TypicalSeconds,
 		}
 		for _, resolution := range append([]string{}, m.Resolutions...) {
-			shown.Credits[resolution] = f.Service.Prices.Credits(m.ID, resolution, 1)
+			shown.Credits[resolution] = f.Prices.Credits(m.ID, resolution, 1)
 		}
 		if len(m.Resolutions) == 0 {
-			shown.Credits[""] = f.Service.Prices.Credits(m.ID, "", 1)
+			shown.Credits[""] = f.Prices.Credits(m.ID, "", 1)
 		}
 		models = append(models, shown)
 	}

@@ -12,7 +12,7 @@ import (
 
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
 	function credits.Function
@@ -23,16 +23,19 @@ type site struct {
 
 func serve(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
+	s := &site{Harness: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
 	s.identity = s.Identity(t)
-	s.function = credits.Function{Auth: s.identity.Verifier, Service: s.Service, LowBelow: 100, Log: s.Log}
-	s.handler = credits.New(s.function)
-	s.Site.Handle("/v1/credits", s.handler)
-	s.Site.Handle("/v1/models", s.handler)
-	s.Site.Handle("/v1/health", s.handler)
+	s.function = credits.Function{Auth: s.identity.Verifier, Account: s.Account, Prices: s.Prices, LowBelow: 100, Log: s.Log}
+	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { credits.New(s.function).ServeHTTP(w, r) })
+	s.Mux.Handle("/v1/credits", s.handler)
+	s.Mux.Handle("/v1/models", s.handler)
+	s.Mux.Handle("/v1/health", s.handler)
 	s.bearer = "Bearer " + s.identity.Token("ada")
 	return s
 }
+
+// limit sets the daily quota.
+func (s *site) limit(images int) { s.Quota, s.function.Quota = images, images }
 
 // request asks, with an Authorization if it is not empty.
 func (s *site) request(path, authorization string) *http.Request {

@@ -25,11 +25,16 @@ type Function struct {
 	Log     *slog.Logger
 }
 
-// New gives the function's handler.
+// New returns the function's handler.
 func New(f Function) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /v1/images/{id}/{token}/{file}", httpapi.Handler(f.Log, f.image))
+	Register(mux.Handle, f)
 	return httpapi.Mux(f.Log, mux)
+}
+
+// Register adds the function's route to a mux, whose Handle method is handle.
+func Register(handle func(pattern string, h http.Handler), f Function) {
+	handle("GET /v1/images/{id}/{token}/{file}", httpapi.Handler(f.Log, f.image))
 }
 
 func (f Function) image(r *http.Request) (httpapi.Answer, error) {

@@ -39,20 +39,25 @@ type Function struct {
 	Log      *slog.Logger
 }
 
-// New gives the function's handler.
+// New returns the function's handler.
 func New(f Function) http.Handler {
+	mux := http.NewServeMux()
+	Register(mux.Handle, f)
+	return httpapi.Mux(f.Log, mux)
+}
+
+// Register adds the function's routes to a mux, whose Handle method is handle.
+func Register(handle func(pattern string, h http.Handler), f Function) {
 	s := &server{Function: f}
 	s.mcp = sdk.NewStreamableHTTPHandler(s.tools(), &sdk.StreamableHTTPOptions{
 		Stateless: true, JSONResponse: true, MaxRequestBodyBytes: maxBody, Logger: f.Log,
 		DisableLocalhostProtection: true, // guard does that, and knows of tunnels
 	})
-	mux := http.NewServeMux()
-	mux.Handle("POST /mcp", httpapi.Handler(f.Log, s.serve))
-	mux.Handle("GET /mcp", httpapi.Handler(f.Log, s.serve))    // 405: there is no stream to listen to,
-	mux.Handle("DELETE /mcp", httpapi.Handler(f.Log, s.serve)) // and no session to end
-	mux.Handle("GET /.well-known/oauth-protected-resource", httpapi.Handler(f.Log, s.metadata))
-	mux.Handle("GET /.well-known/oauth-protected-resource/mcp", httpapi.Handler(f.Log, s.metadata))
-	return httpapi.Mux(f.Log, mux)
+	handle("POST /mcp", httpapi.Handler(f.Log, s.serve))
+	handle("GET /mcp", httpapi.Handler(f.Log, s.serve))    // 405: there is no stream to listen to,
+	handle("DELETE /mcp", httpapi.Handler(f.Log, s.serve)) // and no session to end
+	handle("GET /.well-known/oauth-protected-resource", httpapi.Handler(f.Log, s.metadata))
+	handle("GET /.well-known/oauth-protected-resource/mcp", httpapi.Handler(f.Log, s.metadata))
 }
 
 type server struct {

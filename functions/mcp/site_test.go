@@ -28,7 +28,7 @@ import (
 
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
 	function mcp.Function
@@ -39,13 +39,13 @@ type site struct {
 
 func serve(t testing.TB) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t), outputs: outputs(t)}
+	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t), outputs: outputs(t)}
 	s.identity = s.Identity(t)
 	s.token = s.identity.Token("ada")
 	s.Settings.AuthIssuer = s.Settings.PublicURL // where the identity provider stands
 	s.function = mcp.Function{Auth: s.identity.Clients, API: s.api(), HTTP: nanobanana.NewHTTPClient(), Settings: s.Settings, Log: s.Log}
-	s.Site.Handle("/v1/", s.api())
-	s.Site.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { mcp.New(s.function).ServeHTTP(w, r) })
+	s.Mux.Handle("/v1/", s.api())
+	s.Mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { mcp.New(s.function).ServeHTTP(w, r) })
 	return s
 }
 
@@ -54,13 +54,14 @@ func (s *site) api() http.Handler {
 	clients := s.identity.Clients
 	view := httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets, Now: s.Clock.Now}
 	mux := http.NewServeMux()
-	mux.Handle("POST /v1/tasks", submit.New(submit.Function{Auth: clients, Service: s.Service, View: view, Log: s.Log}))
-	own := tasks.New(tasks.Function{Auth: clients, Store: s.Rows, View: view, WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Now, Log: s.Log})
-	mux.Handle("GET /v1/tasks", own)
-	mux.Handle("GET /v1/tasks/{id}", own)
-	mux.Handle("GET /v1/credits", credits.New(credits.Function{Auth: clients, Service: s.Service, LowBelow: 100, Log: s.Log}))
-	mux.Handle("POST /v1/uploads", uploads.New(uploads.Function{Auth: clients, Links: s.Bucket, Now: time.Now, Log: s.Log}))
-	mux.Handle("GET /v1/images/{id}/{token}/{file}", images.New(images.Function{Secrets: s.Secrets, Links: s.Bucket, Log: s.Log}))
+	submit.Register(mux.Handle, submit.Function{Auth: clients, Submitter: s.Submitter, View: view, Log: s.Log})
+	tasks.Register(mux.Handle, tasks.Function{Auth: clients, Store: s.Rows, View: view, WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Now, Log: s.Log})
+	mux.HandleFunc("GET /v1/credits", func(w http.ResponseWriter, r *http.Request) {
+		f := credits.Function{Auth: clients, Account: s.Account, Prices: s.Prices, Quota: s.Quota, LowBelow: 100, Log: s.Log}
+		credits.New(f).ServeHTTP(w, r)
+	})
+	uploads.Register(mux.Handle, uploads.Function{Auth: clients, Links: s.Bucket, Now: time.Now, Log: s.Log})
+	images.Register(mux.Handle, images.Function{Secrets: s.Secrets, Links: s.Bucket, Log: s.Log})
 	return mux
 }
 

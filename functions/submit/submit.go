@@ -17,17 +17,22 @@ const maxBody = 256 << 10
 
 // Function is what the endpoint needs.
 type Function struct {
-	Auth    *auth.Verifier
-	Service *lifecycle.Service
-	View    httpapi.View
-	Log     *slog.Logger
+	Auth      *auth.Verifier
+	Submitter *lifecycle.Submitter
+	View      httpapi.View
+	Log       *slog.Logger
 }
 
-// New gives the function's handler.
+// New returns the function's handler.
 func New(f Function) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /v1/tasks", httpapi.Handler(f.Log, f.submit))
+	Register(mux.Handle, f)
 	return httpapi.Mux(f.Log, mux)
+}
+
+// Register adds the function's route to a mux, whose Handle method is handle.
+func Register(handle func(pattern string, h http.Handler), f Function) {
+	handle("POST /v1/tasks", httpapi.Handler(f.Log, f.submit))
 }
 
 // body is the request. NumImages tells none from 0.
@@ -63,7 +68,7 @@ func (f Function) submit(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	t, replayed, err := f.Service.Submit(r.Context(), lifecycle.Order{
+	t, replayed, err := f.Submitter.Submit(r.Context(), lifecycle.Order{
 		Owner: owner, IdempotencyKey: key, Request: b.request(), PublicURL: "https://" + r.Host,
 	})
 	if err != nil {

@@ -183,7 +183,7 @@ func TestUploadUnreadable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bucket := httptest.NewServer(answer)
 			defer bucket.Close()
-			s.Service.HTTP = through(bucket)
+			s.HTTP = through(bucket)
 			s.Logged.Take()
 			s.in(t).refused(503, task.CodeUnavailable, edit("upload:"+id))
 			if log := s.Logged.Take(); strings.Contains(log, "signature=") || strings.Contains(log, media.UploadPrefix) {
@@ -198,7 +198,7 @@ func TestUploadForbidden(t *testing.T) {
 	s := serve(t)
 	bucket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	defer bucket.Close()
-	s.Service.HTTP = through(bucket)
+	s.HTTP = through(bucket)
 	never, _, _ := s.announced("ada", "image/png", 10)
 	if p := s.refused(422, task.CodeInvalidRequest, edit("upload:"+never)); len(p.Errors) != 1 || p.Errors[0].Code != "not_found" {
 		t.Errorf("errors: %+v", p.Errors)
@@ -234,7 +234,7 @@ func TestUploadSlow(t *testing.T) {
 		<-r.Context().Done() // the reader has had enough
 	}))
 	defer bucket.Close()
-	s.Service.HTTP = through(bucket)
+	s.HTTP = through(bucket)
 	if s.accepted(edit("upload:" + id)); s.Sim.Posts() != 1 {
 		t.Errorf("%d POSTs", s.Sim.Posts())
 	}

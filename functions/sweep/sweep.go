@@ -13,7 +13,7 @@ import (
 
 // Function is what the sweep needs.
 type Function struct {
-	Service *lifecycle.Service
+	Sweeper *lifecycle.Sweeper
 	Log     *slog.Logger
 }
 
@@ -30,9 +30,9 @@ type Event struct {
 func New(f Function) func(context.Context, Event) (lifecycle.Swept, error) {
 	return func(ctx context.Context, e Event) (lifecycle.Swept, error) {
 		if len(e.Redrive) > 0 {
-			return f.Service.Redrive(ctx, e.Redrive), nil
+			return f.Sweeper.Redrive(ctx, e.Redrive), nil
 		}
-		swept, err := f.Service.Sweep(ctx)
+		swept, err := f.Sweeper.Sweep(ctx)
 		f.Log.InfoContext(ctx, "swept", "event", "swept", "oldestSeconds", f.age(swept.Oldest), "done", swept.Done, "failed", swept.Failed)
 		return swept, err
 	}
@@ -43,5 +43,5 @@ func (f Function) age(created time.Time) int {
 	if created.IsZero() {
 		return 0
 	}
-	return max(0, int(f.Service.Now().Sub(created)/time.Second))
+	return max(0, int(f.Sweeper.Now().Sub(created)/time.Second))
 }

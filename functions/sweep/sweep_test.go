@@ -14,7 +14,7 @@ import (
 
 func TestSweep(t *testing.T) {
 	w := lifecycletest.New(t)
-	run := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})
+	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
 	got, _, err := w.Submit(t.Context(), lifecycle.Order{Owner: "ada", Request: task.Request{Prompt: "a lighthouse", NumImages: 1}})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ type swept struct {
 }
 
 // last reads the last line of the log.
-func last(t *testing.T, w *lifecycletest.World) (line swept) {
+func last(t *testing.T, w *lifecycletest.Harness) (line swept) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(w.Logged.Take()), "\n")
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &line); err != nil {
@@ -61,12 +61,12 @@ func last(t *testing.T, w *lifecycletest.World) (line swept) {
 func TestOldest(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
-	run := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})
+	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
 	w.Succeeded(t, "ada") // is to be told
 	w.Clock.Add(3 * time.Hour)
 	var created []time.Time
 	for i := range 3 {
-		created = append(created, w.Ordered(t, "ada", 1).CreatedAt)
+		created = append(created, w.Submitted(t, "ada", 1).CreatedAt)
 		w.Generated(t, i+1)
 		w.Clock.Add(10 * time.Minute)
 	}
@@ -83,7 +83,7 @@ func TestOldest(t *testing.T) {
 func TestSweepFails(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rows.Fail(func(string, *task.Task) error { return lifecycletest.ErrStore }, nil)
-	if _, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context(), sweep.Event{}); err == nil {
+	if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context(), sweep.Event{}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -111,7 +111,7 @@ func TestOneFails(t *testing.T) {
 		return nil
 	}, nil)
 	w.Logged.Take()
-	if swept, err := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})(t.Context(), sweep.Event{}); err != nil || swept.Done != 2 || swept.Failed != 1 {
+	if swept, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context(), sweep.Event{}); err != nil || swept.Done != 2 || swept.Failed != 1 {
 		t.Errorf("%+v, %v", swept, err)
 	}
 	for id, want := range map[string]task.Status{ids[0]: task.Generating, ids[1]: task.Storing} {
@@ -129,7 +129,7 @@ func TestOneFails(t *testing.T) {
 func TestRedrive(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
-	run := sweep.New(sweep.Function{Service: w.Service, Log: w.Log})
+	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
 	x := w.Succeeded(t, "ada")
 	for range 50 { // nobody is there to tell it
 		if x.Work == "" {
@@ -144,7 +144,7 @@ func TestRedrive(t *testing.T) {
 	if x.NoticeGivenUpAt.IsZero() {
 		t.Fatalf("it is not given up: %+v", x)
 	}
-	due := w.Ordered(t, "ada", 1)
+	due := w.Submitted(t, "ada", 1)
 	w.Clock.Add(time.Hour)
 	if done, err := run(t.Context(), sweep.Event{Redrive: []string{x.ID}}); err != nil || done != (lifecycle.Swept{Done: 1}) {
 		t.Errorf("%+v, %v", done, err)
@@ -157,7 +157,7 @@ func TestRedrive(t *testing.T) {
 	}
 }
 
-func row(t *testing.T, w *lifecycletest.World, id string) *task.Task {
+func row(t *testing.T, w *lifecycletest.Harness, id string) *task.Task {
 	t.Helper()
 	x, err := w.Rows.Task(t.Context(), id)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 // site is the function, over HTTP and by itself, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
 	function tasks.Function
@@ -28,15 +28,15 @@ type site struct {
 
 func serve(t testing.TB) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
+	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
 	s.identity = s.Identity(t)
 	s.function = tasks.Function{
 		Auth: s.identity.Verifier, Store: s.Rows, View: httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets, Now: s.Clock.Now},
 		WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Clock.Now, Log: s.Log,
 	}
 	s.handler = tasks.New(s.function)
-	s.Site.Handle("/v1/tasks", s.handler)
-	s.Site.Handle("/v1/tasks/", s.handler)
+	s.Mux.Handle("/v1/tasks", s.handler)
+	s.Mux.Handle("/v1/tasks/", s.handler)
 	s.token = s.identity.Token("ada")
 	return s
 }

@@ -40,17 +40,22 @@ type Function struct {
 	Log     *slog.Logger
 }
 
-// New gives the function's handler.
+// New returns the function's handler.
 func New(f Function) http.Handler {
+	mux := http.NewServeMux()
+	Register(mux.Handle, f)
+	return httpapi.Mux(f.Log, mux)
+}
+
+// Register adds the function's routes to a mux, whose Handle method is handle.
+func Register(handle func(pattern string, h http.Handler), f Function) {
 	if f.View.ExpectedSeconds == nil {
 		f.View.ExpectedSeconds = (&task.Durations{Store: f.Store, Now: f.View.Now}).Expected
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.one))
-	mux.Handle("GET /v1/tasks", httpapi.Handler(f.Log, f.many))
-	mux.Handle("PUT /v1/tasks/{id}/target", httpapi.Handler(f.Log, f.retarget))
-	mux.Handle("DELETE /v1/tasks/{id}", httpapi.Handler(f.Log, f.remove))
-	return httpapi.Mux(f.Log, mux)
+	handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.one))
+	handle("GET /v1/tasks", httpapi.Handler(f.Log, f.many))
+	handle("PUT /v1/tasks/{id}/target", httpapi.Handler(f.Log, f.retarget))
+	handle("DELETE /v1/tasks/{id}", httpapi.Handler(f.Log, f.remove))
 }
 
 func (f Function) one(r *http.Request) (httpapi.Answer, error) {

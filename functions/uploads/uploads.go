@@ -29,11 +29,16 @@ type Function struct {
 	Log   *slog.Logger
 }
 
-// New gives the function's handler.
+// New returns the function's handler.
 func New(f Function) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /v1/uploads", httpapi.Handler(f.Log, f.upload))
+	Register(mux.Handle, f)
 	return httpapi.Mux(f.Log, mux)
+}
+
+// Register adds the function's route to a mux, whose Handle method is handle.
+func Register(handle func(pattern string, h http.Handler), f Function) {
+	handle("POST /v1/uploads", httpapi.Handler(f.Log, f.upload))
 }
 
 // body announces a picture. Bytes tells none from 0.

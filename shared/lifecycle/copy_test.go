@@ -30,7 +30,7 @@ type host struct {
 func (w *world) host(path string) *host {
 	h := &host{link: w.Settings.PublicURL + path + "?X-Amz-Signature=c0ffee"}
 	h.do(func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusNotFound) })
-	w.Site.HandleFunc(path, func(rw http.ResponseWriter, r *http.Request) { (*h.serve.Load())(rw, r) })
+	w.Mux.HandleFunc(path, func(rw http.ResponseWriter, r *http.Request) { (*h.serve.Load())(rw, r) })
 	return h
 }
 
@@ -274,7 +274,7 @@ func (w *world) finished(id string) *task.Task {
 // What the decoders do not know is kept without a thumbnail, a picture that comes
 // compressed is kept as the picture.
 func TestUnusualForms(t *testing.T) {
-	arithmetic, err := os.ReadFile("../picture/testdata/arithmetic.jpg")
+	arithmetic, err := os.ReadFile("../media/picture/testdata/arithmetic.jpg")
 	if err != nil {
 		t.Fatal(err)
 	}

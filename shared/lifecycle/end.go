@@ -45,7 +45,7 @@ func wordOf(err error) *word {
 	}
 	w := &word{code: e.Code, text: e.Words, shape: e.Shape}
 	if e.Reason == nanobanana.RateLimited || e.Reason == nanobanana.Maintenance {
-		w.rest = cmp.Or(e.RetryAfter, postRest)
+		w.rest = cmp.Or(e.RetryAfter, postsBackoff)
 	}
 	return w
 }

@@ -160,7 +160,8 @@ func TestACallbackIsAnsweredInTimeThoughItsRecordHangs(t *testing.T) {
 		secrets := config.NewSecrets(func(context.Context) ([]byte, error) {
 			return []byte(`{"apiKey":"` + key + `","callbackKeys":[{"id":"1","key":"` + key + `"}],"imageKeys":[{"id":"1","key":"` + key + `"}]}`), nil
 		}, time.Now)
-		s := lifecycle.New(c, store, secrets, nil, &http.Client{Transport: hanging{}}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		client := &http.Client{Transport: hanging{}}
+		s := lifecycle.NewSubmitter(c, lifecycle.NewPoster(c, store, secrets, nil, client, slog.New(slog.DiscardHandler)), client)
 		x, _, err := s.Submit(t.Context(), order())
 		if err != nil {
 			t.Fatal(err)

@@ -28,7 +28,7 @@ const inputLife = time.Hour
 // inputs resolves the entries of imageUrls, of a task of owner that was
 // submitted at publicURL. Those that cannot be used are a
 // *task.Error with a field each.
-func (s *Service) inputs(ctx context.Context, owner, publicURL string, entries []string) (inputs, error) {
+func (s *Poster) inputs(ctx context.Context, owner, publicURL string, entries []string) (inputs, error) {
 	sources := make([]task.Source, len(entries))
 	var fields []task.Field
 	for i, entry := range entries {
@@ -100,7 +100,7 @@ func ownLink(entry, base string) (task.Source, bool) {
 }
 
 // parents reads the owner's tasks that sources name.
-func (s *Service) parents(ctx context.Context, owner string, sources []task.Source) (map[string]*task.Task, error) {
+func (s *Poster) parents(ctx context.Context, owner string, sources []task.Source) (map[string]*task.Task, error) {
 	parents := map[string]*task.Task{}
 	var ids []string
 	for _, src := range sources {
@@ -165,7 +165,7 @@ func (ins inputs) parent() string {
 }
 
 // urls gives what the provider is sent: links fresh from now, never stored.
-func (s *Service) urls(ctx context.Context, ins inputs) ([]string, error) {
+func (s *Poster) urls(ctx context.Context, ins inputs) ([]string, error) {
 	urls := make([]string, 0, len(ins))
 	for _, in := range ins {
 		link := in.link

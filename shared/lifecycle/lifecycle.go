@@ -8,21 +8,18 @@ package lifecycle
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/media"
-	"github.com/preset/nanobanana-functions/shared/moderation"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
-	"golang.org/x/time/rate"
 )
 
-// Service is everything a task's life needs but its pictures. Its fields are
-// set before use; its methods may be called from many goroutines.
+// Service reads what the provider says of tasks, and writes it down. Its fields
+// are set before use; its methods may be called from many goroutines.
 type Service struct {
 	Store    task.Store
 	Provider *nanobanana.Client
@@ -34,25 +31,13 @@ type Service struct {
 	// PublicURL is where callbacks and image links go, such as
 	// https://api.example.com. Empty: what the task was submitted with.
 	PublicURL string
+}
 
-	// For Submit, and for the sweep's later attempts.
-	Links media.Linker
-	// For Submit alone.
-	HTTP   *http.Client // reads uploads, by our own links
-	Filter *moderation.Filter
-	Prices config.Prices
-	Quota  int // images per owner and UTC day; 0: no quota
-
-	// Rate bounds how fast a sweep reads records, and Posts how fast it sends
-	// what waits. Nil: as fast as it can.
-	Rate, Posts *rate.Limiter
-	// PostTime is how long a sweep starts POSTs, and waits to do so. 0: a minute, after
-	// which the next sweep does. Where sweeps come sooner, it is the time between them.
-	PostTime time.Duration
-	// Sleep waits while POSTs are paused. Nil: by a timer.
-	Sleep func(context.Context, time.Duration) error
-
-	balance balance
+// Poster makes the POST of an attempt, with links to the pictures it edits.
+type Poster struct {
+	*Service
+	Account *Account // which a 402 tells that the credits are used up
+	Links   media.Linker
 }
 
 // submitTime is what a function must have left of its time when it starts a
@@ -102,7 +87,7 @@ func (s *Service) base(publicURL string) string {
 }
 
 // callbackURL is where the provider reports the task's current attempt.
-func (s *Service) callbackURL(t *task.Task, keys token.Keys) string {
+func (s *Poster) callbackURL(t *task.Task, keys token.Keys) string {
 	base := s.base(t.PublicURL)
 	if !s.Rules.Callbacks {
 		base = nowhere

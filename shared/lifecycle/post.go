@@ -13,7 +13,7 @@ import (
 // post makes the POST of t's current attempt, which belongs to the caller, and
 // writes down its answer. It returns the task as it stands, with an error if
 // the answer could not be written.
-func (s *Service) post(ctx context.Context, t *task.Task, ins inputs) (*task.Task, error) {
+func (s *Poster) post(ctx context.Context, t *task.Task, ins inputs) (*task.Task, error) {
 	attempt := t.Attempt
 	answer, said, ok := s.submit(ctx, t, ins)
 	if !ok {
@@ -28,7 +28,7 @@ func (s *Service) post(ctx context.Context, t *task.Task, ins inputs) (*task.Tas
 
 // submit makes the POST, and returns what to write of its answer, with what
 // the provider said. ok is false if none was started.
-func (s *Service) submit(ctx context.Context, t *task.Task, ins inputs) (answer func(*task.Task) error, said *word, ok bool) {
+func (s *Poster) submit(ctx context.Context, t *task.Task, ins inputs) (answer func(*task.Task) error, said *word, ok bool) {
 	attempt := t.Attempt
 	secret, err := s.Secrets.Current(ctx)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Service) submit(ctx context.Context, t *task.Task, ins inputs) (answer 
 
 // refusal reads a failed POST. It is certain only where the provider certainly
 // did not accept it.
-func (s *Service) refusal(ctx context.Context, t *task.Task, err error, key string) (r task.Refusal, certain bool) {
+func (s *Poster) refusal(ctx context.Context, t *task.Task, err error, key string) (r task.Refusal, certain bool) {
 	var e *nanobanana.Error
 	if !errors.As(err, &e) || !e.Certain() {
 		return task.Refusal{}, false
@@ -86,7 +86,7 @@ func (s *Service) refusal(ctx context.Context, t *task.Task, err error, key stri
 			r.Retry = task.RetryNow
 		}
 	case nanobanana.NoCredits:
-		s.balance.shut(s.Now())
+		s.Account.memory.shut(s.Now())
 	}
 	return r, true
 }
@@ -127,7 +127,7 @@ func failureCode(t *task.Task, r nanobanana.Reason) task.Code {
 const keepFor = 5 * time.Second
 
 // keep writes what the provider answered, which nobody will say again.
-func (s *Service) keep(ctx context.Context, t *task.Task, said *word, answer func(*task.Task) error) (*task.Task, error) {
+func (s *Poster) keep(ctx context.Context, t *task.Task, said *word, answer func(*task.Task) error) (*task.Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, keepFor)
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait *= 2 {

@@ -9,7 +9,7 @@ import (
 
 // refresh does for one task what is due, except another POST. reading, which is asked
 // only where a record is to be read, reports whether that is allowed.
-func (s *Service) refresh(ctx context.Context, t *task.Task, reading func() bool) (err error) {
+func (s *Sweeper) refresh(ctx context.Context, t *task.Task, reading func() bool) (err error) {
 	switch next := t.Next(s.Now()); next {
 	case task.NextNothing:
 		return nil // another sweep was faster, or it is a newer release's row
@@ -35,13 +35,13 @@ func (s *Service) refresh(ctx context.Context, t *task.Task, reading func() bool
 }
 
 // mayRead waits for a turn to read a record, and reports whether that came in time.
-func (s *Service) mayRead(ctx context.Context, reading func() bool) bool {
+func (s *Sweeper) mayRead(ctx context.Context, reading func() bool) bool {
 	return reading() && (s.Rate == nil || s.Rate.Wait(ctx) == nil) && timeLeft(ctx, readTime)
 }
 
 // wake hands a task's work to the stream again, and looks for fresh result
 // links where it may.
-func (s *Service) wake(ctx context.Context, t *task.Task, reading func() bool) (*task.Task, error) {
+func (s *Sweeper) wake(ctx context.Context, t *task.Task, reading func() bool) (*task.Task, error) {
 	var givenUp bool
 	fresh := t.Status == task.Storing && s.mayRead(ctx, reading)
 	t, err := s.claimed(ctx, t, sweepRead, func(x *task.Task) (task.Claim, bool, error) {
@@ -66,7 +66,7 @@ const NoticeGivenUp = "a notice was given up"
 
 // Redrive takes up the notices of these tasks again that were given up. One
 // task's fault does not stop the others.
-func (s *Service) Redrive(ctx context.Context, ids []string) (done Swept) {
+func (s *Sweeper) Redrive(ctx context.Context, ids []string) (done Swept) {
 	for _, id := range ids {
 		done.Done++
 		t, err := s.Store.Task(ctx, id)

@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	postsAtOnce = 32               // POSTs that a sweep has on their way at most
-	postRest    = 10 * time.Second // for how long a refusal without Retry-After pauses POSTs
-	pauseTime   = 2 * time.Second  // of one write of the pause row
+	postsAtOnce  = 32               // POSTs that a sweep has on their way at most
+	postsBackoff = 10 * time.Second // for how long a refusal without Retry-After pauses POSTs
 )
 
 // postPace returns the limiter that spreads a sweep's POSTs evenly: a provider that
@@ -67,7 +66,7 @@ func (w *sweep) turn(ctx context.Context) bool {
 	}
 }
 
-func (s *Service) postTime() time.Duration { return cmp.Or(s.PostTime, postTime) }
+func (s *Sweeper) postTime() time.Duration { return cmp.Or(s.PostTime, postTime) }
 
 // paced waits until the pace allows another POST, if that is within a time.
 func (w *sweep) paced(ctx context.Context, within time.Duration) bool {
@@ -97,7 +96,7 @@ func (w *sweep) sendOne(ctx context.Context) {
 }
 
 // sleep waits for d, or as long as ctx lives.
-func (s *Service) sleep(ctx context.Context, d time.Duration) error {
+func (s *Sweeper) sleep(ctx context.Context, d time.Duration) error {
 	if s.Sleep != nil {
 		return s.Sleep(ctx, d)
 	}
@@ -113,7 +112,7 @@ func (s *Service) sleep(ctx context.Context, d time.Duration) error {
 
 // resubmit begins another attempt and makes its POST, if it is this process
 // whose write began it.
-func (s *Service) resubmit(ctx context.Context, t *task.Task) (*task.Task, error) {
+func (s *Sweeper) resubmit(ctx context.Context, t *task.Task) (*task.Task, error) {
 	ins, err := s.inputs(ctx, t.Owner, t.PublicURL, t.ImageURLs)
 	var unusable *task.Error
 	if gone := errors.As(err, &unusable) && unusable.Code == task.CodeInvalidRequest; err != nil && !gone {
@@ -142,16 +141,4 @@ func (s *Service) resubmit(ctx context.Context, t *task.Task) (*task.Task, error
 		})
 	}
 	return s.post(ctx, begun, ins)
-}
-
-// maxPause bounds how long one refusal keeps sweeps from calling the provider.
-const maxPause = 5 * time.Minute
-
-// pause keeps all sweeps from making calls of a kind for a while.
-func (s *Service) pause(ctx context.Context, kind task.Calls, d time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, pauseTime)
-	defer cancel()
-	if err := s.Store.Pause(ctx, kind, s.Now().Add(min(d, maxPause))); err != nil {
-		s.Log.ErrorContext(ctx, "the pause could not be written", "calls", kind, "error", err)
-	}
 }

@@ -24,17 +24,41 @@ import (
 // unpublished.
 const sweepRate = 10
 
-// New gives a Service by the settings. Links is for functions that submit.
-func New(c config.Settings, store task.Store, secrets *config.Secrets, links media.Linker, client *http.Client, log *slog.Logger) *Service {
+// New returns a Service by the settings.
+func New(c config.Settings, store task.Store, secrets *config.Secrets, client *http.Client, log *slog.Logger) *Service {
 	return &Service{
-		Store:    store,
-		Provider: &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client},
-		Secrets:  secrets, Rules: Rules(c), Now: wallClock, Log: log,
-		PublicURL: c.PublicURL, Links: links, HTTP: client, Prices: c.Prices, Quota: c.DailyQuota,
-		Filter: moderation.New(c.RefusedTerms, c.AllowedTerms),
-		Rate:   rate.NewLimiter(sweepRate, sweepRate),
-		Posts:  postPace(c.PostRate),
+		Store: store, Provider: provider(c, client), Secrets: secrets,
+		Rules: Rules(c), Now: wallClock, Log: log, PublicURL: c.PublicURL,
 	}
+}
+
+// NewAccount returns an Account by the settings.
+func NewAccount(c config.Settings, store task.Store, secrets *config.Secrets, client *http.Client, log *slog.Logger) *Account {
+	return &Account{Store: store, Provider: provider(c, client), Secrets: secrets, Now: wallClock, Log: log}
+}
+
+// NewPoster returns a Poster by the settings, with a Service and an Account of its own.
+func NewPoster(c config.Settings, store task.Store, secrets *config.Secrets, links media.Linker, client *http.Client, log *slog.Logger) *Poster {
+	return &Poster{
+		Service: New(c, store, secrets, client, log), Account: NewAccount(c, store, secrets, client, log), Links: links,
+	}
+}
+
+// NewSubmitter returns a Submitter by the settings.
+func NewSubmitter(c config.Settings, poster *Poster, client *http.Client) *Submitter {
+	return &Submitter{
+		Poster: poster, HTTP: client, Filter: moderation.New(c.RefusedTerms, c.AllowedTerms),
+		Prices: c.Prices, Quota: c.DailyQuota,
+	}
+}
+
+// NewSweeper returns a Sweeper by the settings.
+func NewSweeper(c config.Settings, poster *Poster) *Sweeper {
+	return &Sweeper{Poster: poster, Rate: rate.NewLimiter(sweepRate, sweepRate), Posts: postPace(c.PostRate)}
+}
+
+func provider(c config.Settings, client *http.Client) *nanobanana.Client {
+	return &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client}
 }
 
 // wallClock is time.Now without the monotonic clock, which stands still while

@@ -153,12 +153,12 @@ func (s *Service) record(ctx context.Context, t *task.Task, c task.Claim, wait t
 	return record, &word{code: r.ErrorCode, text: r.Words, shape: r.Shape}
 }
 
-// keyRest is how old a secret may be that was read after a refused key, where
+// keyTTL is how old a secret may be that was read after a refused key, where
 // the next read comes by itself.
-const keyRest = 5 * time.Second
+const keyTTL = 5 * time.Second
 
-// readRest is for how long a 429 without Retry-After pauses the reading of records.
-const readRest = time.Minute
+// readsBackoff is for how long a 429 without Retry-After pauses the reading of records.
+const readsBackoff = time.Minute
 
 // unreadable does what a failed read asks for beside the task. An answer that
 // was none of the provider's is as good as no answer; one that was, and is no
@@ -171,10 +171,10 @@ func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) (task
 	}
 	switch e.Reason {
 	case nanobanana.RateLimited:
-		s.pause(ctx, task.Reads, cmp.Or(e.RetryAfter, readRest))
+		s.pause(ctx, task.Reads, cmp.Or(e.RetryAfter, readsBackoff))
 	case nanobanana.Unauthorized:
 		// The next read uses what this finds; two reads of one record stay apart.
-		if _, err := s.Secrets.Reload(ctx, s.Now().Add(-keyRest)); err != nil {
+		if _, err := s.Secrets.Reload(ctx, s.Now().Add(-keyTTL)); err != nil {
 			s.Log.ErrorContext(ctx, "the secret could not be read again", "error", err)
 		}
 	}
@@ -182,4 +182,18 @@ func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) (task
 		return task.Record{State: task.RecordUnclear}, wordOf(err)
 	}
 	return task.Record{}, wordOf(err)
+}
+
+const (
+	maxPause     = 5 * time.Minute // for so long one refusal keeps sweeps from calling the provider, at most
+	pauseTimeout = 2 * time.Second // of one write of the pause row
+)
+
+// pause keeps all sweeps from making calls of a kind for a while.
+func (s *Service) pause(ctx context.Context, kind task.Calls, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, pauseTimeout)
+	defer cancel()
+	if err := s.Store.Pause(ctx, kind, s.Now().Add(min(d, maxPause))); err != nil {
+		s.Log.ErrorContext(ctx, "the pause could not be written", "calls", kind, "error", err)
+	}
 }

@@ -3,8 +3,11 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/moderation"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -16,11 +19,21 @@ type Order struct {
 	PublicURL      string // the address the order came to; used where the Service has none
 }
 
+// Submitter turns orders into tasks. Its fields are set before use; its methods
+// may be called from many goroutines.
+type Submitter struct {
+	*Poster
+	HTTP   *http.Client // reads uploads, by our own links
+	Filter *moderation.Filter
+	Prices config.Prices
+	Quota  int // images per owner and UTC day; 0: no quota
+}
+
 // Submit makes a task of an order and submits it to the provider, once. The
 // same order again, by owner and idempotency key, is the same task: replayed.
 // An error is a *task.Error, and means that no task stands under this key,
 // but for CodeUnavailable: then the same order may be repeated.
-func (s *Service) Submit(ctx context.Context, o Order) (t *task.Task, replayed bool, err error) {
+func (s *Submitter) Submit(ctx context.Context, o Order) (t *task.Task, replayed bool, err error) {
 	ctx, cancel := detached(ctx)
 	defer cancel()
 
@@ -47,7 +60,7 @@ func (s *Service) Submit(ctx context.Context, o Order) (t *task.Task, replayed b
 	case err != nil:
 		return nil, false, unavailable(err)
 	}
-	defer s.renew(ctx)()
+	defer s.Account.renew(ctx)()
 	t, err = s.post(ctx, stands, inputs)
 	if err != nil {
 		// The row stands and the sweep knows it: this is no refusal.
@@ -62,13 +75,13 @@ func (s *Service) Submit(ctx context.Context, o Order) (t *task.Task, replayed b
 	return t, false, nil
 }
 
-func (s *Service) estimate(r task.Request) float64 {
+func (s *Submitter) estimate(r task.Request) float64 {
 	return s.Prices.Credits(r.Model, r.Resolution, r.NumImages)
 }
 
 // refuse answers an order that may not become a task, unless it has become
 // one before: then that is the answer, whatever has changed since.
-func (s *Service) refuse(ctx context.Context, o Order, refusal error) (*task.Task, bool, error) {
+func (s *Submitter) refuse(ctx context.Context, o Order, refusal error) (*task.Task, bool, error) {
 	if o.IdempotencyKey == "" {
 		return nil, false, refusal
 	}
@@ -82,7 +95,7 @@ func (s *Service) refuse(ctx context.Context, o Order, refusal error) (*task.Tas
 	return s.replay(o, t)
 }
 
-func (s *Service) replay(o Order, t *task.Task) (*task.Task, bool, error) {
+func (s *Submitter) replay(o Order, t *task.Task) (*task.Task, bool, error) {
 	if t.Deleted() || t.Fingerprint != o.Request.Fingerprint() {
 		return nil, false, &task.Error{Code: task.CodeIdempotencyKeyReused}
 	}
@@ -92,7 +105,7 @@ func (s *Service) replay(o Order, t *task.Task) (*task.Task, bool, error) {
 // admit holds an order against everything but its form: the prompt filter first, since
 // what it refuses is to cost nothing, then the images it names, and the balance, which
 // is asked for meanwhile.
-func (s *Service) admit(ctx context.Context, o Order) (inputs, error) {
+func (s *Submitter) admit(ctx context.Context, o Order) (inputs, error) {
 	if err := s.judge(o.Request); err != nil {
 		return nil, err
 	}
@@ -113,8 +126,25 @@ func (s *Service) admit(ctx context.Context, o Order) (inputs, error) {
 	return inputs, nil
 }
 
+// affordable refuses what the account certainly cannot pay. If the balance cannot be
+// read, the order passes: the provider itself refuses what it is not paid for.
+func (s *Submitter) affordable(ctx context.Context, estimate float64) error {
+	secret, err := s.Secrets.Current(ctx)
+	switch {
+	case err != nil:
+		return unavailable(err)
+	case secret.APIKey == "":
+		return unavailable(errors.New("the secret holds no API key yet: make set-api-key STACK=name puts it in, and submits are accepted"))
+	}
+	b, err := s.Account.forOrder(ctx, estimate)
+	if b.Shut || err == nil && !b.Covers(estimate) {
+		return &task.Error{Code: task.CodeInsufficientCredits}
+	}
+	return nil
+}
+
 // judge has the filter see what people wrote that the provider gets.
-func (s *Service) judge(r task.Request) error {
+func (s *Submitter) judge(r task.Request) error {
 	for _, written := range [...]struct{ pointer, text string }{{"/prompt", r.Prompt}, {"/watermark", r.Watermark}} {
 		if category, refused := s.Filter.Check(written.text); refused {
 			return &task.Error{Code: task.CodePromptRejected, Fields: []task.Field{{

@@ -201,7 +201,7 @@ func TestPromptFilter(t *testing.T) {
 	w := newWorld(t)
 	settings := w.Settings
 	settings.RefusedTerms, settings.AllowedTerms = []string{"lighthouse"}, []string{"nude"}
-	w.Filter = lifecycle.New(settings, nil, nil, nil, nil, nil).Filter
+	w.Filter = lifecycle.NewSubmitter(settings, w.Poster, nil).Filter
 	prompt := func(text string) func(*lifecycle.Order) {
 		return func(o *lifecycle.Order) { o.Request.Prompt = text }
 	}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -17,6 +19,21 @@ const (
 	postTime     = time.Minute      // and starts no more POSTs: then the next sweep does
 	sweepWorkers = 8
 )
+
+// Sweeper does what is due. Its fields are set before use; its methods may be
+// called from many goroutines.
+type Sweeper struct {
+	*Poster
+
+	// Rate bounds how fast a sweep reads records, and Posts how fast it sends
+	// what waits. Nil: as fast as it can.
+	Rate, Posts *rate.Limiter
+	// PostTime is how long a sweep starts POSTs, and waits to do so. 0: a minute, after
+	// which the next sweep does. Where sweeps come sooner, it is the time between them.
+	PostTime time.Duration
+	// Sleep waits while POSTs are paused. Nil: by a timer.
+	Sleep func(context.Context, time.Duration) error
+}
 
 // Swept says what a sweep did.
 type Swept struct {
@@ -50,7 +67,7 @@ func (o *oldest) see(t *task.Task) {
 
 // sweep is a sweep under way.
 type sweep struct {
-	*Service
+	*Sweeper
 	begun   time.Time
 	reading func() bool // no 429 has paused the reading of records
 	posts   *queue      // of tasks that wait for another attempt, by the age of the order
@@ -63,8 +80,8 @@ type sweep struct {
 // Sweep does what is due, the oldest first, until nothing is or 40 s are over. For
 // 60 s it starts the POSTs of what waits. Sweeps may overlap. One task's fault stops
 // neither the sweep nor the others. The error is that of reading the index.
-func (s *Service) Sweep(ctx context.Context) (Swept, error) {
-	w := &sweep{Service: s, begun: s.Now(), posts: newQueue(), others: newQueue()}
+func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
+	w := &sweep{Sweeper: s, begun: s.Now(), posts: newQueue(), others: newQueue()}
 	// The pause row is read only if there is a record to read.
 	w.reading = sync.OnceValue(func() bool { return !s.Now().Before(s.paused(ctx).Reads) })
 	var wg sync.WaitGroup
@@ -127,7 +144,7 @@ func (w *sweep) work(ctx context.Context) {
 }
 
 // paused returns until when the provider has asked for no calls.
-func (s *Service) paused(ctx context.Context) task.Pauses {
+func (s *Sweeper) paused(ctx context.Context) task.Pauses {
 	p, err := s.Store.Paused(ctx)
 	if err != nil {
 		s.Log.ErrorContext(ctx, "the pause row could not be read", "error", err)
@@ -159,7 +176,7 @@ func (w *sweep) safely(ctx context.Context, id string, do func(*task.Task) error
 	}
 }
 
-func (s *Service) postpone(ctx context.Context, id string) {
+func (s *Sweeper) postpone(ctx context.Context, id string) {
 	t, err := s.Store.Task(ctx, id)
 	if err == nil && !t.DueAt.IsZero() {
 		_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {

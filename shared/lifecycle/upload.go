@@ -30,7 +30,7 @@ var (
 // No more, because the decoders would make every submit start later; what only
 // they would find the provider finds, and its refusal costs nothing. Uploads
 // that cannot be used are a *task.Error with a field each.
-func (s *Service) inspect(ctx context.Context, ins inputs) error {
+func (s *Submitter) inspect(ctx context.Context, ins inputs) error {
 	ctx, cancel := context.WithTimeout(ctx, inspectTime)
 	defer cancel()
 	faults, errs := make([]*fault, len(ins)), make([]error, len(ins))
@@ -56,7 +56,7 @@ func (s *Service) inspect(ctx context.Context, ins inputs) error {
 	return nil
 }
 
-func (s *Service) inspectUpload(ctx context.Context, key string) (*fault, error) {
+func (s *Submitter) inspectUpload(ctx context.Context, key string) (*fault, error) {
 	body, err := s.open(ctx, key)
 	switch {
 	case err != nil:
@@ -85,7 +85,7 @@ func (s *Service) inspectUpload(ctx context.Context, key string) (*fault, error)
 
 // open reads the object under a key by a link, since an S3 client would double
 // the function. The body is nil where there is no object.
-func (s *Service) open(ctx context.Context, key string) (io.ReadCloser, error) {
+func (s *Submitter) open(ctx context.Context, key string) (io.ReadCloser, error) {
 	link, err := s.Links.Link(ctx, key, time.Minute, "")
 	if err != nil {
 		return nil, err

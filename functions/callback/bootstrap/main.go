@@ -18,6 +18,6 @@ func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN)
-	service := lifecycle.New(c, store, secrets, nil, nanobanana.NewHTTPClient(), log)
+	service := lifecycle.New(c, store, secrets, nanobanana.NewHTTPClient(), log)
 	return httpapi.Gateway(callback.New(callback.Function{Secrets: secrets, Service: service, Log: log})), nil
 }

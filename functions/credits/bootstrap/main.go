@@ -23,8 +23,9 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	service := lifecycle.New(c, store, secrets, nil, nanobanana.NewHTTPClient(), log)
+	account := lifecycle.NewAccount(c, store, secrets, nanobanana.NewHTTPClient(), log)
 	return credits.OnLambda(credits.Function{
-		Auth: verifier, Service: service, LowBelow: c.LowCredits, Sender: webhook.FromSettings(c, secrets), Log: log,
+		Auth: verifier, Account: account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits,
+		Sender: webhook.FromSettings(c, secrets), Log: log,
 	}), nil
 }

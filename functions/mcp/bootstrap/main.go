@@ -35,16 +35,16 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	service := lifecycle.New(c, store, secrets, links, client, log)
+	submitter := lifecycle.NewSubmitter(c, lifecycle.NewPoster(c, store, secrets, links, client, log), client)
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 
 	api := http.NewServeMux()
-	api.Handle("POST /v1/tasks", submit.New(submit.Function{Auth: verifier, Service: service, View: view, Log: log}))
-	own := tasks.New(tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Now: time.Now, Log: log})
-	api.Handle("GET /v1/tasks", own)
-	api.Handle("GET /v1/tasks/{id}", own)
-	api.Handle("GET /v1/credits", credits.New(credits.Function{Auth: verifier, Service: service, LowBelow: c.LowCredits, Log: log}))
-	api.Handle("POST /v1/uploads", uploads.New(uploads.Function{Auth: verifier, Links: links, Now: time.Now, Log: log}))
-	api.Handle("GET /v1/images/{id}/{token}/{file}", images.New(images.Function{Secrets: secrets, Links: links, Log: log}))
+	submit.Register(api.Handle, submit.Function{Auth: verifier, Submitter: submitter, View: view, Log: log})
+	tasks.Register(api.Handle, tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Now: time.Now, Log: log})
+	credits.Register(api.Handle, credits.Function{
+		Auth: verifier, Account: submitter.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits, Log: log,
+	})
+	uploads.Register(api.Handle, uploads.Function{Auth: verifier, Links: links, Now: time.Now, Log: log})
+	images.Register(api.Handle, images.Function{Secrets: secrets, Links: links, Log: log})
 	return httpapi.Gateway(mcp.New(mcp.Function{Auth: verifier, API: api, HTTP: client, Settings: c, Log: log})), nil
 }

@@ -23,11 +23,12 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	links := s3link.Open(c.Bucket)
 	secrets := secret.Open(c.SecretARN)
-	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient())
+	client := nanobanana.NewHTTPClient()
+	verifier, err := auth.FromSettings(c, secrets, client)
 	if err != nil {
 		return nil, err
 	}
-	service := lifecycle.New(c, store, secrets, links, nanobanana.NewHTTPClient(), log)
+	submitter := lifecycle.NewSubmitter(c, lifecycle.NewPoster(c, store, secrets, links, client, log), client)
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
-	return httpapi.Gateway(submit.New(submit.Function{Auth: verifier, Service: service, View: view, Log: log})), nil
+	return httpapi.Gateway(submit.New(submit.Function{Auth: verifier, Submitter: submitter, View: view, Log: log})), nil
 }

@@ -19,6 +19,6 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	links := s3link.Open(c.Bucket)
 	secrets := secret.Open(c.SecretARN)
-	service := lifecycle.New(c, store, secrets, links, nanobanana.NewHTTPClient(), log)
-	return sweep.New(sweep.Function{Service: service, Log: log}), nil
+	sweeper := lifecycle.NewSweeper(c, lifecycle.NewPoster(c, store, secrets, links, nanobanana.NewHTTPClient(), log))
+	return sweep.New(sweep.Function{Sweeper: sweeper, Log: log}), nil
 }

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -104,7 +103,7 @@ type order struct {
 // order places one.
 func (w *world) order(t *testing.T) order {
 	o := order{at: time.Now()}
-	x, _, err := w.service.Submit(context.Background(), lifecycle.Order{Owner: "ada", Request: task.Request{Prompt: "a lighthouse", NumImages: 1}})
+	x, _, err := w.submitter.Submit(context.Background(), lifecycle.Order{Owner: "ada", Request: task.Request{Prompt: "a lighthouse", NumImages: 1}})
 	if err != nil {
 		t.Errorf("an order is refused: %v", err)
 		return o
@@ -150,9 +149,10 @@ func (w *world) judge(t *testing.T, l load, begun time.Time, placed []order) {
 
 // world is the service with all that it works with.
 type world struct {
-	service  *lifecycle.Service
-	store    *taskbolt.Store
-	provider *provider
+	submitter *lifecycle.Submitter
+	sweeper   *lifecycle.Sweeper
+	store     *taskbolt.Store
+	provider  *provider
 }
 
 const key = "0123456789abcdef0123456789abcdef"
@@ -177,8 +177,9 @@ func newWorld(t *testing.T, dir string, retryAfter time.Duration) *world {
 		return []byte(`{"apiKey":"` + key + `","callbackKeys":` + keys + `,"imageKeys":` + keys + `}`), nil
 	}, time.Now)
 	p := &provider{retryAfter: retryAfter, accepted: map[string]time.Time{}}
-	s := lifecycle.New(c, store, secrets, nil, &http.Client{Transport: p}, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	return &world{service: s, store: store, provider: p}
+	client := &http.Client{Transport: p}
+	poster := lifecycle.NewPoster(c, store, secrets, nil, client, slog.New(slog.DiscardHandler))
+	return &world{submitter: lifecycle.NewSubmitter(c, poster, client), sweeper: lifecycle.NewSweeper(c, poster), store: store, provider: p}
 }
 
 // sweepEach sweeps as the schedule does: whether or not the sweep before has ended,
@@ -205,7 +206,7 @@ func (w *world) sweepEach(every, phase time.Duration) (stop func()) {
 func (w *world) sweep() {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
-	_, _ = w.service.Sweep(ctx) // its error is the store's: what was not sent shows it
+	_, _ = w.sweeper.Sweep(ctx) // its error is the store's: what was not sent shows it
 }
 
 // ramDir returns a folder in memory where there is one: the store waits for the disk

@@ -24,7 +24,7 @@ func (w *world) submit(o lifecycle.Order) {
 		w.mu.Lock()
 		before := w.book.row(id)
 		w.mu.Unlock()
-		t, replayed, err := w.mutant.submit(a.process.service)(ctx, o)
+		t, replayed, err := w.mutant.submit(a.process.submitter)(ctx, o)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if !a.lives() {
@@ -78,7 +78,7 @@ func (w *world) checkAnswers(a *actor) {
 // sweep is functions/sweep.
 func (w *world) sweep() {
 	w.start("sweep", 90*time.Second, func(ctx context.Context, a *actor) {
-		_, _ = a.process.service.Sweep(ctx) // its error is the index's, which the weather made
+		_, _ = a.process.sweeper.Sweep(ctx) // its error is the index's, which the weather made
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if a.lives() {
@@ -100,7 +100,7 @@ func (w *world) consume(kind, id string) {
 
 // tell does what functions/notify does, which this package may not import.
 func (w *world) tell(ctx context.Context, a *actor, id string) error {
-	s := a.process.service
+	s := a.process.submitter.Service
 	t, err := s.Store.Task(ctx, id)
 	if err != nil || t.Work != task.Notify || !t.Known() {
 		return err
@@ -125,7 +125,7 @@ func (w *world) tell(ctx context.Context, a *actor, id string) error {
 // change is a change by the owner, as functions/tasks makes it.
 func (w *world) change(kind, id string, change func(*lifecycle.Service, *task.Task) error, done func(*task.Task) bool) {
 	w.start(kind, 25*time.Second, func(ctx context.Context, a *actor) {
-		s := a.process.service
+		s := a.process.submitter.Service
 		t, err := s.Store.Task(ctx, id)
 		if err != nil {
 			return
@@ -157,7 +157,7 @@ func (w *world) callback(id string, n int, body []byte, said said) {
 		}
 		a.said = body
 		w.mu.Unlock()
-		err := a.process.service.Settle(ctx, id, n, body)
+		err := a.process.submitter.Settle(ctx, id, n, body)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if !a.lives() || err != nil {

@@ -55,12 +55,12 @@ func (m mutant) erase(b *bucket, key string) {
 	}
 }
 
-// submit gives Service.Submit.
-func (m mutant) submit(s *lifecycle.Service) func(context.Context, lifecycle.Order) (*task.Task, bool, error) {
+// submit returns Submitter.Submit.
+func (m mutant) submit(s *lifecycle.Submitter) func(context.Context, lifecycle.Order) (*task.Task, bool, error) {
 	return func(ctx context.Context, o lifecycle.Order) (*task.Task, bool, error) {
 		t, replayed, err := s.Submit(ctx, o)
 		if err == nil && replayed && m.replay != nil {
-			m.replay(ctx, s, t)
+			m.replay(ctx, s.Service, t)
 		}
 		return t, replayed, err
 	}

@@ -28,13 +28,14 @@ const (
 // process is an instance of a function, warm between its actors: what it keeps
 // in memory (the secret, the balance) is its own, and so is its clock.
 type process struct {
-	n        int
-	kind     string
-	world    *world
-	dead     bool   // guarded by world.mu
-	actor    *actor // the one at work; there is one at a time, as on Lambda
-	service  *lifecycle.Service
-	ingester *lifecycle.Ingester
+	n         int
+	kind      string
+	world     *world
+	dead      bool                 // guarded by world.mu
+	actor     *actor               // the one at work; there is one at a time, as on Lambda
+	submitter *lifecycle.Submitter // its Service settles, too
+	sweeper   *lifecycle.Sweeper
+	ingester  *lifecycle.Ingester
 }
 
 // skews are by how much clocks are off: those of any two processes agree within a second.
@@ -63,12 +64,18 @@ func (w *world) process(kind string) *process {
 	client.Transport = w.mutant.line(p, line{p})
 	log := slog.New(slog.NewJSONHandler(journal{p}, nil))
 	var store task.Store = gate{Store: w.rows, p: p}
-	p.service = &lifecycle.Service{
-		Store: store, Provider: &nanobanana.Client{BaseURL: providerURL, HTTP: client},
-		Secrets: config.NewSecrets(w.secret, p.now), Rules: w.rules, Now: p.now, Log: log,
-		PublicURL: publicURL, Links: links{}, HTTP: client, Filter: filter,
-		Prices: config.Prices{task.DefaultModel: 4}, Quota: w.quota,
+	provider, secrets := &nanobanana.Client{BaseURL: providerURL, HTTP: client}, config.NewSecrets(w.secret, p.now)
+	poster := &lifecycle.Poster{
+		Service: &lifecycle.Service{
+			Store: store, Provider: provider, Secrets: secrets, Rules: w.rules, Now: p.now, Log: log, PublicURL: publicURL,
+		},
+		Account: &lifecycle.Account{Store: store, Provider: provider, Secrets: secrets, Now: p.now, Log: log},
+		Links:   links{},
 	}
+	p.submitter = &lifecycle.Submitter{
+		Poster: poster, HTTP: client, Filter: filter, Prices: config.Prices{task.DefaultModel: 4}, Quota: w.quota,
+	}
+	p.sweeper = &lifecycle.Sweeper{Poster: poster}
 	p.ingester = &lifecycle.Ingester{
 		Store: store, Bucket: shelf{p}, Open: open, Rules: w.rules, Now: p.now, Log: log, Dir: w.dir,
 		Fetcher: media.NewFetcher(media.FetchOptions{Trusted: []string{pictureHost}, Dial: p.dial}),

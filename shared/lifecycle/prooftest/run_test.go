@@ -144,7 +144,7 @@ func (w *world) redrive() {
 			ids = append(ids, id)
 		}
 	}
-	w.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) { a.process.service.Redrive(ctx, ids) })
+	w.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) { a.process.sweeper.Redrive(ctx, ids) })
 	w.runAll()
 }
 

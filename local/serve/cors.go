@@ -1,0 +1,32 @@
+package serve
+
+import (
+	"net/http"
+	"slices"
+)
+
+// cors answers browsers of other origins as the gateway does on AWS.
+func cors(origins []string, h http.Handler) http.Handler {
+	if len(origins) == 0 {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		origin := r.Header.Get("Origin")
+		header := w.Header()
+		header.Add("Vary", "Origin")
+		if origin == "" || !slices.Contains(origins, origin) && !slices.Contains(origins, "*") {
+			h.ServeHTTP(w, r)
+			return
+		}
+		header.Set("Access-Control-Allow-Origin", origin)
+		header.Set("Access-Control-Expose-Headers", "Location, ETag, Retry-After, Idempotency-Replayed")
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			header.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+			header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-None-Match")
+			header.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}

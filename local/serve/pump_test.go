@@ -1,0 +1,132 @@
+package serve
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+)
+
+// A run that hangs does not hold up the next ones; there are no more than two
+// at once, and each has its limit.
+func TestScheduleOverlaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		var mu sync.Mutex
+		var starts []time.Duration // of runs, since begun
+		hang := func(n int) bool { return n == 0 || n == 3 }
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			schedule(ctx, 30*time.Second, 2, func(ctx context.Context) {
+				mu.Lock()
+				n := len(starts)
+				starts = append(starts, time.Since(begun))
+				mu.Unlock()
+				if hang(n) {
+					<-ctx.Done()
+				}
+			})
+		}()
+		time.Sleep(200 * time.Second)
+		synctest.Wait()
+		// The first hangs until 90 s; the fourth, at 90 s, until 180 s.
+		var want []time.Duration
+		for n := range 7 {
+			want = append(want, time.Duration(n)*30*time.Second)
+		}
+		if !slices.Equal(starts, want) {
+			t.Errorf("runs start at %v, want %v", starts, want)
+		}
+		stop()
+		<-ended
+	})
+}
+
+// With two that hang a tick is left out, and not made up for.
+func TestScheduleIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		var mu sync.Mutex
+		var starts, ends []time.Duration
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			schedule(ctx, 20*time.Second, 2, func(ctx context.Context) {
+				note := func(list *[]time.Duration) {
+					mu.Lock()
+					defer mu.Unlock()
+					*list = append(*list, time.Since(begun))
+				}
+				note(&starts)
+				<-ctx.Done()
+				note(&ends)
+			})
+		}()
+		time.Sleep(119 * time.Second)
+		synctest.Wait()
+		if want := []time.Duration{0, 20 * time.Second, 100 * time.Second}; !slices.Equal(starts, want) {
+			t.Errorf("runs start at %v, want %v", starts, want)
+		}
+		if want := []time.Duration{90 * time.Second, 110 * time.Second}; !slices.Equal(ends, want) {
+			t.Errorf("runs end at %v, want %v", ends, want)
+		}
+		stop()
+		<-ended
+		if len(ends) != len(starts) {
+			t.Errorf("it returned with %d of %d runs under way", len(starts)-len(ends), len(starts))
+		}
+	})
+}
+
+// While one task's record hangs the others are polled.
+func TestRecordHangs(t *testing.T) {
+	sim := nanobananatest.NewServer(func(k *nanobananatest.Knobs) { k.LoseCallbacks, k.PictureSide = true, 64 })
+	t.Cleanup(sim.Close)
+	hanging, ended := make(chan struct{}), make(chan struct{})
+	var first sync.Once
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hang := false
+		if strings.HasSuffix(r.URL.Path, "/record-info") {
+			first.Do(func() { hang = true })
+		}
+		if !hang {
+			sim.ServeHTTP(w, r)
+			return
+		}
+		close(hanging)
+		<-r.Context().Done() // the reader gives up
+		close(ended)
+	}))
+	t.Cleanup(provider.Close)
+	r := runLocal(t, map[string]string{
+		"NANOBANANA_BASE_URL": provider.URL, "NANOBANANA_API_KEY": nanobananatest.DefaultKey, "RESULT_HOSTS": strings.TrimPrefix(sim.URL, "http://"),
+		"SWEEP_EVERY": "20ms", "POLL_EVERY": "100ms",
+	})
+	r.Submit(t, map[string]any{"prompt": "hangs"}, "a")
+	<-hanging
+	r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "goes on"}, "b").ID)
+	select {
+	case <-ended:
+		t.Error("the other task waited until the hanging read was given up")
+	default:
+	}
+}
+
+// A sweep that has POSTs to send ends when the next begins: two at once are enough.
+func TestSweepsEndBeforeTheNext(t *testing.T) {
+	for every, want := range map[string]time.Duration{"": 30 * time.Second, "1s": time.Second, "10m": time.Minute} {
+		if r := runLocal(t, map[string]string{"SWEEP_EVERY": every}); r.sweeper.PostTime != want {
+			t.Errorf("with sweeps every %q they send for %v, want %v", every, r.sweeper.PostTime, want)
+		}
+	}
+}

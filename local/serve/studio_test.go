@@ -1,0 +1,121 @@
+package serve
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+)
+
+// ask asks the studio, with headers by name and value.
+func (r *running) ask(method, path, body string, header ...string) (*http.Response, string) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.URL+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return resp, string(b)
+}
+
+func TestPage(t *testing.T) {
+	r := runLocal(t, nil)
+	for path, want := range map[string]string{"/": "text/html", "/studio.css": "text/css", "/studio.js": "text/javascript"} {
+		resp, body := r.ask("GET", path, "")
+		if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Type"), want) || body == "" {
+			t.Errorf("%s: %s %s, %d bytes", path, resp.Status, resp.Header.Get("Content-Type"), len(body))
+		}
+		policy := resp.Header.Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'self'") || !strings.Contains(policy, "connect-src 'self' "+r.URL+";") {
+			t.Errorf("%s has no policy", path)
+		}
+	}
+	if resp, _ := r.ask("GET", "/nothing", ""); resp.StatusCode != 404 {
+		t.Errorf("/nothing: %s", resp.Status)
+	}
+}
+
+// The page gets a token that the API accepts.
+func TestSession(t *testing.T) {
+	r := runLocal(t, nil)
+	resp, body := r.ask("GET", "/local/session", "")
+	var session struct {
+		Token, Owner string
+		Simulator    bool
+		Target       struct{ Kind, ID string }
+	}
+	if err := json.Unmarshal([]byte(body), &session); err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%s %s", resp.Status, body)
+	}
+	if !session.Simulator || session.Target.Kind != "moodboard" || session.Target.ID != "studio" {
+		t.Errorf("session: %s", body)
+	}
+	if resp, body := r.ask("GET", "/v1/credits", "", "Authorization", "Bearer "+session.Token); resp.StatusCode != 200 {
+		t.Errorf("its token: %s %s", resp.Status, body)
+	}
+}
+
+func TestSwitches(t *testing.T) {
+	r := runLocal(t, nil)
+	_, usual := r.ask("GET", "/local/simulator", "")
+	if usual != `{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"","slow":false}` {
+		t.Errorf("at first: %s", usual)
+	}
+	set := func(body string) int {
+		resp, _ := r.ask("PUT", "/local/simulator", body, "Content-Type", "application/json")
+		return resp.StatusCode
+	}
+	changed := map[string]func(nanobananatest.Knobs) bool{
+		`{"loseCallbacks":true,"repeatCallbacks":1,"refuse":"","slow":false}`:             func(k nanobananatest.Knobs) bool { return k.LoseCallbacks },
+		`{"loseCallbacks":false,"repeatCallbacks":5,"refuse":"","slow":false}`:            func(k nanobananatest.Knobs) bool { return k.RepeatCallbacks == 5 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"","slow":true}`:             func(k nanobananatest.Knobs) bool { return k.Delay == slowDelay },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"credits","slow":false}`:     func(k nanobananatest.Knobs) bool { return k.OutOfCredits },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"rateLimit","slow":false}`:   func(k nanobananatest.Knobs) bool { return k.Submit.Code == 429 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"maintenance","slow":false}`: func(k nanobananatest.Knobs) bool { return k.Submit.Code == 455 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"policy","slow":false}`:      func(k nanobananatest.Knobs) bool { return k.Outcome.ErrorCode == 400 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"generation","slow":false}`:  func(k nanobananatest.Knobs) bool { return k.Outcome.ErrorCode == 501 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"unclear","slow":false}`:     func(k nanobananatest.Knobs) bool { return k.Submit.Accepted },
+	}
+	for body, is := range changed {
+		if status := set(body); status != 200 || !is(r.studio.simulator.Knobs()) {
+			t.Errorf("%s: %d, %+v", body, status, r.studio.simulator.Knobs())
+		}
+		if _, now := r.ask("GET", "/local/simulator", ""); now != body {
+			t.Errorf("now %s, want %s", now, body)
+		}
+		if set(usual) != 200 {
+			t.Error("it cannot be set back")
+		}
+		if k := r.studio.simulator.Knobs(); k.OutOfCredits || k.LoseCallbacks || k.Submit.Kind != "" || k.Outcome.ErrorCode != 0 {
+			t.Errorf("set back: %+v", k)
+		}
+	}
+	for body, want := range map[string]int{
+		`{"loseCallbacks":false,"repeatCallbacks":6,"refuse":"","slow":false}`:     422,
+		`{"loseCallbacks":false,"repeatCallbacks":0,"refuse":"","slow":false}`:     422,
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"such","slow":false}`: 422,
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"","fast":false}`:     400,
+		`[]`: 400,
+	} {
+		if status := set(body); status != want {
+			t.Errorf("%s: %d, want %d", body, status, want)
+		}
+	}
+}

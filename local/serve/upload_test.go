@@ -1,0 +1,210 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/uploads"
+	"github.com/preset/nanobanana-functions/local/client/clienttest"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/media"
+)
+
+// coloured is a PNG of one colour.
+func coloured(c color.Color) string {
+	img := image.NewNRGBA(image.Rect(0, 0, 20, 20))
+	draw.Draw(img, img.Rect, image.NewUniform(c), image.Point{}, draw.Src)
+	var b bytes.Buffer
+	_ = png.Encode(&b, img) // into memory
+	return b.String()
+}
+
+// announce asks for a place to put a PNG.
+func announce(t testing.TB, c clienttest.User, size int) (u uploads.Upload) {
+	t.Helper()
+	body, _ := json.Marshal(map[string]any{"contentType": "image/png", "bytes": size})
+	c.Do(t, http.StatusCreated, http.MethodPost, "/v1/uploads", string(body), &u)
+	return u
+}
+
+// put puts a file, with the headers as they were given but for those named
+// after it.
+func put(t testing.TB, u uploads.Upload, file string, header ...string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, u.UploadURL, strings.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range u.Headers {
+		r.Header.Set(name, value)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+// refused submits an edit that is refused for its one picture, and gives the fault's code.
+func refused(t testing.TB, c clienttest.User, entry string) string {
+	t.Helper()
+	body, _ := json.Marshal(map[string]any{"prompt": "x", "imageUrls": []string{entry}})
+	var p httpapi.Problem
+	c.Do(t, http.StatusUnprocessableEntity, http.MethodPost, "/v1/tasks", string(body), &p)
+	if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/0" {
+		t.Fatalf("%+v", p)
+	}
+	return p.Errors[0].Code
+}
+
+// A picture is uploaded and edited, and shows in what comes of it.
+func TestUpload(t *testing.T) {
+	r := runLocal(t, nil)
+	red := coloured(color.NRGBA{R: 255, A: 255})
+	u := announce(t, r.User, len(red))
+	if got := put(t, u, red); got != http.StatusOK {
+		t.Fatalf("PUT: %d", got)
+	}
+	got := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "at night", "imageUrls": []string{"upload:" + u.ID}}, "k").ID)
+	r.same(got, served(t, r.studio.simulator, 0))
+	b, err := clienttest.Visitor.Get(t.Context(), got.Images[0].URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, _, err := image.Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, g, b, _ := img.At(img.Bounds().Dx()/2, img.Bounds().Dy()/2).RGBA(); r < 2*g || r < 2*b {
+		t.Errorf("what edits red is %x %x %x in the middle", r, g, b)
+	}
+	again := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "by day", "imageUrls": []string{"upload:" + u.ID}}, "l").ID)
+	r.same(again, served(t, r.studio.simulator, 1))
+}
+
+// The bucket takes the announced file alone, and once.
+func TestUploadPutRefused(t *testing.T) {
+	r := runLocal(t, nil)
+	file := coloured(color.White)
+	u := announce(t, r.User, len(file))
+	for name, got := range map[string]int{
+		"of another type": put(t, u, file, "Content-Type", "image/jpeg"),
+		"too large":       put(t, u, file+"x"),
+		"too small":       put(t, u, file[1:]),
+		"over another":    put(t, u, file, "If-None-Match", `"x"`),
+	} {
+		if got != http.StatusForbidden {
+			t.Errorf("%s: %d, want 403", name, got)
+		}
+	}
+	if got := refused(t, r.User, "upload:"+u.ID); got != "not_found" {
+		t.Errorf("never finished: %s", got)
+	}
+	if got := put(t, u, file); got != http.StatusOK {
+		t.Errorf("the file: %d", got)
+	}
+	if got := put(t, u, file); got != http.StatusPreconditionFailed {
+		t.Errorf("the file again: %d, want 412", got)
+	}
+	_, key, _ := media.NewUpload("ada", "image/png")
+	link, _, err := r.bucket.PutLink(t.Context(), key, int64(len(file)), -time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := put(t, uploads.Upload{UploadURL: link, Headers: u.Headers}, file); got != http.StatusForbidden {
+		t.Errorf("by an expired link: %d, want 403", got)
+	}
+}
+
+// What is no picture of one's own is refused at the field.
+func TestUploadRefused(t *testing.T) {
+	r := runLocal(t, nil)
+	file := coloured(color.White)
+	own, text := announce(t, r.User, len(file)), announce(t, r.User, 5)
+	if put(t, own, file) != http.StatusOK || put(t, text, "hello") != http.StatusOK {
+		t.Fatal("the files cannot be put")
+	}
+	if got := refused(t, clienttest.SignIn(t, r.URL, r.data, "bob"), "upload:"+own.ID); got != "not_found" {
+		t.Errorf("another's: %s", got)
+	}
+	for entry, want := range map[string]string{
+		"upload:" + announce(t, r.User, 5).ID: "not_found", "upload:" + text.ID: "not_a_picture", "upload:x": "invalid",
+		"data:image/png;base64,AAAA": "upload_first", "blob:" + r.URL + "/3f6c": "upload_first",
+	} {
+		if got := refused(t, r.User, entry); got != want {
+			t.Errorf("%s: %s, want %s", entry, got, want)
+		}
+	}
+	var p httpapi.Problem
+	r.Do(t, http.StatusUnprocessableEntity, http.MethodPost, "/v1/uploads", `{"contentType":"image/gif","bytes":5}`, &p)
+	r.Do(t, http.StatusUnprocessableEntity, http.MethodPost, "/v1/uploads", `{"contentType":"image/png","bytes":10485761}`, &p)
+	if n := r.studio.simulator.Posts(); n != 0 {
+		t.Errorf("%d POSTs", n)
+	}
+}
+
+// Uploads of another origin's page are let through, with and without CORS_ORIGINS.
+func TestUploadCORS(t *testing.T) {
+	for _, origins := range []string{"", "*", "https://app.example.com", "https://other.example.com"} {
+		r := runLocal(t, map[string]string{"CORS_ORIGINS": origins})
+		u := announce(t, r.User, 5)
+		path := strings.TrimPrefix(u.UploadURL, r.URL)
+		resp, _ := r.ask(http.MethodOptions, path, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "PUT", "Access-Control-Request-Headers", "content-type,if-none-match")
+		allowed := resp.Header.Get("Access-Control-Allow-Origin")
+		if resp.StatusCode != http.StatusNoContent || allowed != "*" && allowed != "https://app.example.com" || !strings.Contains(resp.Header.Get("Access-Control-Allow-Methods"), "PUT") {
+			t.Errorf("%q: %s %v", origins, resp.Status, resp.Header)
+		}
+		for name := range u.Headers {
+			if !strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), name) {
+				t.Errorf("%q: %s is not allowed: %v", origins, name, resp.Header)
+			}
+		}
+	}
+}
+
+// Old uploads are deleted when the local run starts; the pictures of tasks are not.
+func TestOldUploadsGo(t *testing.T) {
+	data := t.TempDir()
+	old, kept := data+"/pictures/uploads/o/x.png", data+"/pictures/tasks/t/x.png"
+	for _, path := range []string{old, kept} {
+		if err := os.MkdirAll(path[:strings.LastIndexByte(path, '/')], 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-49*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Start(Options{Addr: "127.0.0.1:0", Data: data, Log: io.Discard, Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clienttest.Eventually(t, func() error {
+		if _, err := os.Stat(old); err == nil {
+			return os.ErrExist
+		}
+		return nil
+	})
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
