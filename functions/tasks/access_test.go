@@ -90,7 +90,7 @@ func TestSecretAway(t *testing.T) {
 	}
 	var err error
 	nowhere := auth.Config{
-		Issuer: s.Settings.PublicURL, Audience: "authenticated", JWKSURL: s.Settings.PublicURL + "/nowhere", HTTP: http.DefaultClient, Now: s.Clock.Now,
+		Issuer: s.Settings.PublicURL, Audience: "authenticated", JWKSURL: s.Settings.PublicURL + "/nowhere", HTTP: http.DefaultClient, Log: s.function.Log, Now: s.Clock.Now,
 	}
 	if s.function.Auth, err = auth.New(nowhere); err != nil {
 		t.Fatal(err)

@@ -198,13 +198,13 @@ func settings(o Options, origin string) (config.Settings, error) {
 // handler wires the functions behind one mux, with the stand-ins and the studio.
 func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	c := s.settings
-	secrets := config.NewSecrets(c.LocalSecret, time.Now)
+	secrets := config.NewSecrets(c.LocalSecret, time.Now, log)
 	client := nanobanana.NewHTTPClient()
-	verifier, err := auth.FromSettings(c, secrets, client)
+	verifier, err := auth.FromSettings(c, secrets, client, log)
 	if err != nil {
 		return nil, err
 	}
-	forClients, err := auth.ForClients(c, secrets, client)
+	forClients, err := auth.ForClients(c, secrets, client, log)
 	if err != nil {
 		return nil, err
 	}

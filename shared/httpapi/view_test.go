@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ import (
 const viewKey = "a key of at least 24 bytes"
 
 func newView(publicURL string) View {
-	return View{PublicURL: publicURL, Secrets: config.NewSecrets(config.Settings{CallbackKey: viewKey, ImageKey: viewKey}.LocalSecret, time.Now)}
+	return View{PublicURL: publicURL, Secrets: config.NewSecrets(config.Settings{CallbackKey: viewKey, ImageKey: viewKey}.LocalSecret, time.Now, slog.New(slog.DiscardHandler))}
 }
 
 // stored is a finished task with one picture, and everything set that must not leave.
@@ -192,7 +193,7 @@ func TestViewProgress(t *testing.T) {
 
 func TestViewWithoutSecret(t *testing.T) {
 	down := errors.New("down")
-	v := View{Secrets: config.NewSecrets(func(context.Context) ([]byte, error) { return nil, down }, time.Now)}
+	v := View{Secrets: config.NewSecrets(func(context.Context) ([]byte, error) { return nil, down }, time.Now, slog.New(slog.DiscardHandler))}
 	got, err := v.Task(t.Context(), stored())
 	if e := ErrorOf(err); e.Code != task.CodeUnavailable || !errors.Is(err, down) || !reflect.DeepEqual(got, Task{}) {
 		t.Errorf("got %+v, %v", got, err)

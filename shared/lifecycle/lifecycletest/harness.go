@@ -81,7 +81,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *Harness {
 	h.Secret = newSecret()
 	log := slog.New(slog.NewJSONHandler(h.Logged, nil))
 	client := nanobanana.NewHTTPClient()
-	h.Poster = lifecycle.NewPoster(h.Settings, h.Rows, config.NewSecrets(h.Secret.read, h.Clock.Now), h.Bucket, client, log)
+	h.Poster = lifecycle.NewPoster(h.Settings, h.Rows, config.NewSecrets(h.Secret.read, h.Clock.Now, log), h.Bucket, client, log)
 	h.Now, h.Account.Now = h.Clock.Now, h.Clock.Now
 	h.Submitter = lifecycle.NewSubmitter(h.Settings, h.Poster, client)
 	h.Sweeper = lifecycle.NewSweeper(h.Settings, h.Poster)

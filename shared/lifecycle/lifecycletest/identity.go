@@ -1,7 +1,6 @@
 package lifecycletest
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
-	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
 // Identity is an identity provider whose tokens Verifier accepts.
@@ -40,19 +38,8 @@ func (h *Harness) Identity(t testing.TB) *Identity {
 	mint.Now = h.Clock.Now
 	h.Mux.Handle("GET "+authtest.Path, mint)
 	c := auth.Config{
-		Issuer: issuer, Audience: authtest.Audience, JWKSURL: issuer + authtest.Path, HTTP: http.DefaultClient, Now: h.Clock.Now,
-		JWTSecret: func(ctx context.Context) (string, error) {
-			secret, err := h.Secrets.Current(ctx)
-			return string(secret.JWTSecret), err
-		},
-		ServiceTokens: func(ctx context.Context) (token.ServiceTokens, error) {
-			secret, err := h.Secrets.Current(ctx)
-			return secret.ServiceTokens, err
-		},
-		PersonalTokens: func(ctx context.Context) (token.PersonalTokens, error) {
-			secret, err := h.Secrets.Current(ctx)
-			return secret.PersonalTokens, err
-		},
+		Issuer: issuer, Audience: authtest.Audience, JWKSURL: issuer + authtest.Path,
+		Secret: h.Secrets.Current, HTTP: http.DefaultClient, Log: h.Log, Now: h.Clock.Now,
 	}
 	verifier, err := auth.New(c)
 	if err != nil {
