@@ -30,7 +30,7 @@ const (
 
 // site is the function, over HTTP and by itself, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	url      string
 	handler  http.Handler
@@ -39,7 +39,7 @@ type site struct {
 
 func serve(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
+	s := &site{Harness: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
 	s.Secret.SetCallbackKeys(first)
 	s.Secret.SetImageKeys(token.Key{ID: "k1", Key: "a key for image links alone"})
 	s.handler = callback.New(callback.Function{Secrets: s.Secrets, Service: s.Service, Log: s.Log})
@@ -75,7 +75,7 @@ func (a answer) received(t testing.TB) {
 // submit orders one picture.
 func (s *site) submit() *task.Task {
 	s.t.Helper()
-	return s.Ordered(s.t, "ada", 1)
+	return s.Submitted(s.t, "ada", 1)
 }
 
 // row reads the task as it stands, behind the back of what counts.

@@ -80,7 +80,7 @@ func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
 	now := f.Account.Now().UTC()
 	quota := Quota{Limit: f.Quota, ResetsAt: now.Truncate(24 * time.Hour).Add(24 * time.Hour)}
 	if quota.Limit > 0 {
-		if quota.Used, err = f.Account.Store.Used(ctx, owner, task.Day(now)); err != nil {
+		if quota.Used, err = f.Account.Store.UsedImages(ctx, owner, task.Day(now)); err != nil {
 			return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 		}
 	}

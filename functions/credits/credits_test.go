@@ -47,10 +47,10 @@ func TestCanGenerate(t *testing.T) {
 			t.Parallel()
 			s := serve(t)
 			s.limit(test.limit)
-			s.Ordered(t, "bob", 1) // his are not ada's
+			s.Submitted(t, "bob", 1) // his are not ada's
 			used := 0
 			for _, n := range test.used {
-				s.Ordered(t, "ada", n)
+				s.Submitted(t, "ada", n)
 				used += n
 			}
 			if test.limit == 0 {
@@ -77,11 +77,11 @@ func TestQuota(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	s.limit(3)
-	s.Ordered(t, "ada", 2)
+	s.Submitted(t, "ada", 2)
 	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 422, Times: 1}
 	})
-	if x := s.Ordered(t, "ada", 1); x.Status != task.Failed {
+	if x := s.Submitted(t, "ada", 1); x.Status != task.Failed {
 		t.Fatalf("it is %s", x.Status)
 	}
 	if q := s.credits().Quota; q.Used != 2 || q.Limit != 3 {
@@ -186,7 +186,7 @@ func TestAfter402(t *testing.T) {
 	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 402, Times: 1}
 	})
-	if x := s.Ordered(t, "ada", 1); x.Failure != task.CodeInsufficientCredits {
+	if x := s.Submitted(t, "ada", 1); x.Failure != task.CodeInsufficientCredits {
 		t.Fatalf("it failed with %q", x.Failure)
 	}
 	if c := s.credits(); c.CanGenerate || c.Reason != task.CodeInsufficientCredits || c.Balance != 1000 {
@@ -256,7 +256,7 @@ func TestCreditsRefused(t *testing.T) {
 func TestContract(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	s.Site.Handle("/openapi.yaml", s.handler)
+	s.Mux.Handle("/openapi.yaml", s.handler)
 	want, err := os.ReadFile("../../openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -329,7 +329,7 @@ func TestPrices(t *testing.T) {
 	if body := s.get("/v1/models", "").Body; !strings.Contains(body, `{"1K":50,"2K":50,"4K":0.5}`) || !strings.Contains(body, `{"":50}`) {
 		t.Errorf("%s", body)
 	}
-	if got := s.Ordered(t, "ada", 2).Estimate; got != 100 {
+	if got := s.Submitted(t, "ada", 2).Estimate; got != 100 {
 		t.Errorf("the estimate is %v", got)
 	}
 	for balance, can := range map[float64]bool{0.5: true, 0.4: false} {

@@ -32,13 +32,13 @@ type NewsData struct {
 // logs failures: the balance must be stored in any case, since clients read it.
 func (f Function) notify(ctx context.Context, b task.Balance, news task.News) task.Balance {
 	if f.Sender.URL == "" {
-		return b.Told(news) // the log has it, once
+		return b.Delivered(news) // the log has it, once
 	}
 	if err := f.send(ctx, b, news); err != nil {
 		f.Log.Log(ctx, webhook.LogLevel(err), "credits notice not delivered; the next check retries", "news", news, "error", err)
-		return b.Untold()
+		return b.Undelivered()
 	}
-	return b.Told(news)
+	return b.Delivered(news)
 }
 
 func (f Function) send(ctx context.Context, b task.Balance, news task.News) error {

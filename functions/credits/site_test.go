@@ -12,7 +12,7 @@ import (
 
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
 	function credits.Function
@@ -23,13 +23,13 @@ type site struct {
 
 func serve(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
+	s := &site{Harness: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
 	s.identity = s.Identity(t)
 	s.function = credits.Function{Auth: s.identity.Verifier, Account: s.Account, Prices: s.Prices, LowBelow: 100, Log: s.Log}
 	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { credits.New(s.function).ServeHTTP(w, r) })
-	s.Site.Handle("/v1/credits", s.handler)
-	s.Site.Handle("/v1/models", s.handler)
-	s.Site.Handle("/v1/health", s.handler)
+	s.Mux.Handle("/v1/credits", s.handler)
+	s.Mux.Handle("/v1/models", s.handler)
+	s.Mux.Handle("/v1/health", s.handler)
 	s.bearer = "Bearer " + s.identity.Token("ada")
 	return s
 }

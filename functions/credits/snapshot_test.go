@@ -103,7 +103,7 @@ func TestTopUpAfter402(t *testing.T) {
 		})
 	}
 	refuses()
-	if x := s.Ordered(t, "ada", 1); x.Failure != task.CodeInsufficientCredits {
+	if x := s.Submitted(t, "ada", 1); x.Failure != task.CodeInsufficientCredits {
 		t.Fatalf("it is %s %s", x.Status, x.Failure)
 	}
 	refused := func() {
@@ -123,7 +123,7 @@ func TestTopUpAfter402(t *testing.T) {
 	refused() // in the last second of the minute
 	s.Clock.Add(time.Second)
 	refuses()
-	if x := s.Ordered(t, "ada", 1); x.Failure != task.CodeInsufficientCredits {
+	if x := s.Submitted(t, "ada", 1); x.Failure != task.CodeInsufficientCredits {
 		t.Fatalf("it is %s %s", x.Status, x.Failure)
 	}
 	s.Sim.SetBalance(500)
@@ -131,7 +131,7 @@ func TestTopUpAfter402(t *testing.T) {
 	if c := s.credits(); c.Balance != 500 || !c.CanGenerate {
 		t.Errorf("after the top-up: %+v", c)
 	}
-	if x := s.Ordered(t, "ada", 1); x.Status != task.Generating {
+	if x := s.Submitted(t, "ada", 1); x.Status != task.Generating {
 		t.Errorf("after the top-up it is %s %s", x.Status, x.Failure)
 	}
 }
@@ -178,7 +178,7 @@ func TestSnapshotAndGate(t *testing.T) {
 	s := serve(t)
 	s.found(0, time.Minute)
 	s.credits()
-	if x := s.Ordered(t, "ada", 1); x.Status != task.Generating || s.Sim.CreditReads() != 1 {
+	if x := s.Submitted(t, "ada", 1); x.Status != task.Generating || s.Sim.CreditReads() != 1 {
 		t.Errorf("it is %s", x.Status)
 	}
 	s.Sim.SetBalance(0)

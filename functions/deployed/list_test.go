@@ -30,7 +30,7 @@ func (w *world) finished(order task.Request, now time.Time) string {
 	}
 	err := x.Accepted(rules, now, 1, "f00dfeedf00dfeedf00dfeedf00dfeed")
 	if claim, ok := x.Claim(rules, now); err == nil && ok {
-		err = x.Learn(rules, now, claim, task.Record{State: task.Made, Match: task.Names, URLs: urls})
+		err = x.ApplyRecord(rules, now, claim, task.Record{State: task.RecordMade, Match: task.MatchOwn, URLs: urls})
 	}
 	if err == nil {
 		err = x.Stored(rules, now, images)

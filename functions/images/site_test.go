@@ -22,7 +22,7 @@ var (
 
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	view     httpapi.View
 	contract *httpapitest.Contract
@@ -30,7 +30,7 @@ type site struct {
 
 func serve(t testing.TB) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
+	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
 	s.Secret.SetImageKeys(first)
 	s.Secret.SetCallbackKeys(token.Key{ID: "k1", Key: "a key for callbacks alone"})
 	s.Bucket.Now = s.Clock.Now

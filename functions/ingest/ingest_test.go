@@ -25,7 +25,7 @@ func record(id string) events.DynamoDBEventRecord {
 }
 
 // storing gives a task whose pictures are made and not yet copied.
-func storing(t *testing.T, w *lifecycletest.World) *task.Task {
+func storing(t *testing.T, w *lifecycletest.Harness) *task.Task {
 	t.Helper()
 	n := len(w.Sim.Tasks())
 	got, _, err := w.Submit(t.Context(), lifecycle.Order{Owner: "ada", Request: task.Request{Prompt: "a lighthouse", NumImages: 1}})
@@ -39,7 +39,7 @@ func storing(t *testing.T, w *lifecycletest.World) *task.Task {
 	return status(t, w, got.ID, task.Storing)
 }
 
-func status(t *testing.T, w *lifecycletest.World, id string, want task.Status) *task.Task {
+func status(t *testing.T, w *lifecycletest.Harness, id string, want task.Status) *task.Task {
 	t.Helper()
 	got, err := w.Rows.Task(t.Context(), id)
 	if err != nil || got.Status != want {

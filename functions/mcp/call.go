@@ -56,7 +56,7 @@ func (c call) api(method, path string, header http.Header, body, out any) (httpa
 		}
 	}
 	maps.Copy(r.Header, header)
-	a := httpapi.Record(c.API, r)
+	a := httpapi.Capture(c.API, r)
 	answer, _ := a.Body.([]byte)
 	if a.Status >= http.StatusBadRequest {
 		return a, problemError(a, answer)

@@ -18,7 +18,7 @@ func TestGetImage(t *testing.T) {
 	s := serve(t)
 	t.Run("a running one says what to do next", func(t *testing.T) {
 		s := s.in(t)
-		got := s.call("get_image", args("taskId", s.Ordered(t, "ada", 1).ID))
+		got := s.call("get_image", args("taskId", s.Submitted(t, "ada", 1).ID))
 		var p picture
 		got.into(&p)
 		if p.Done || len(p.Images) != 0 || !strings.Contains(p.NextStep, "after three waits") || !strings.Contains(got.text(), p.NextStep) {
@@ -86,7 +86,7 @@ func TestGetImage(t *testing.T) {
 		s := s.in(t)
 		s.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome = nanobananatest.Outcome{ErrorCode: 400} })
 		n := len(s.Sim.Tasks())
-		x := s.Ordered(t, "ada", 1)
+		x := s.Submitted(t, "ada", 1)
 		s.Generated(t, n)
 		s.Clock.Add(2 * time.Minute)
 		if _, err := s.Sweep(t.Context()); err != nil {
@@ -103,7 +103,7 @@ func TestGetImage(t *testing.T) {
 		}
 	})
 	for name, a := range map[string]map[string]any{
-		"another owner's": args("taskId", s.Ordered(t, "bob", 1).ID),
+		"another owner's": args("taskId", s.Submitted(t, "bob", 1).ID),
 		"an unknown one":  args("taskId", strings.Repeat("0", 26)),
 		"a deleted one":   args("taskId", s.deleted("ada")),
 	} {
@@ -186,7 +186,7 @@ func TestGetImageWaits(t *testing.T) {
 		asked <- r.URL.RawQuery
 		api.ServeHTTP(w, r)
 	})
-	x := s.Ordered(t, "ada", 1)
+	x := s.Submitted(t, "ada", 1)
 	var p picture
 	s.call("get_image", args("taskId", x.ID, "waitSeconds", 1)).into(&p)
 	if only := <-asked; p.Done || only != "wait=1" || len(asked) > 0 {
@@ -222,7 +222,7 @@ func TestGetImageWaits(t *testing.T) {
 	}
 
 	s.function.Settings.WaitMax = 0
-	s.call("get_image", args("taskId", s.Ordered(t, "ada", 1).ID, "waitSeconds", 20)).into(&p)
+	s.call("get_image", args("taskId", s.Submitted(t, "ada", 1).ID, "waitSeconds", 20)).into(&p)
 	if only := <-asked; only != "" || len(asked) > 0 {
 		t.Errorf("where nobody may wait it asked for %q, and %d times more", only, len(asked))
 	}
@@ -232,7 +232,7 @@ func TestGetImageWaits(t *testing.T) {
 func TestResultsAreSmall(t *testing.T) {
 	s := serve(t)
 	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 1024 })
-	x := s.Ordered(t, "ada", 4)
+	x := s.Submitted(t, "ada", 4)
 	made := s.Generated(t, 0)
 	s.Clock.Add(2 * time.Minute)
 	if _, err := s.Sweep(t.Context()); err != nil {
@@ -308,7 +308,7 @@ func TestGetCredits(t *testing.T) {
 		s.Clock.Add(time.Minute) // until it is asked for anew
 		owner := "o" + string(tt.reason) + tt.says + string(rune('0'+tt.quota))
 		if tt.quota > 0 {
-			s.Ordered(t, strings.ReplaceAll(owner, " ", "-"), 1)
+			s.Submitted(t, strings.ReplaceAll(owner, " ", "-"), 1)
 		}
 		s.Sim.SetBalance(tt.balance)
 		s.Quota = tt.quota

@@ -79,7 +79,7 @@ func (s *server) serve(r *http.Request) (httpapi.Answer, error) {
 	} else if err != nil {
 		return httpapi.Answer{}, err
 	}
-	a := httpapi.Record(s.mcp, r.WithContext(context.WithValue(r.Context(), httpRequest{}, r)))
+	a := httpapi.Capture(s.mcp, r.WithContext(context.WithValue(r.Context(), httpRequest{}, r)))
 	if a.Status >= http.StatusBadRequest && a.Header.Get("Content-Type") != "application/json" {
 		header := http.Header{}
 		if a.Status == http.StatusMethodNotAllowed {

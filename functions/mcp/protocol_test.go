@@ -23,7 +23,7 @@ func TestWho(t *testing.T) {
 	s.Secret.SetPersonalTokens(kept)
 	service, of := token.NewServiceToken("preset")
 	s.Secret.SetServiceTokens(of)
-	mine := s.Ordered(t, "ada", 1).ID
+	mine := s.Submitted(t, "ada", 1).ID
 	for _, tt := range []struct {
 		name   string
 		token  string
@@ -218,7 +218,7 @@ func TestModernProtocol(t *testing.T) {
 func TestAtOnce(t *testing.T) {
 	s := serve(t)
 	tokens := map[string]string{"ada": s.token, "bob": s.identity.Token("bob")}
-	ids := map[string]string{"ada": s.Ordered(t, "ada", 1).ID, "bob": s.Ordered(t, "bob", 1).ID}
+	ids := map[string]string{"ada": s.Submitted(t, "ada", 1).ID, "bob": s.Submitted(t, "bob", 1).ID}
 	t.Run("calls", func(t *testing.T) {
 		for i := range 40 {
 			asks, of := []string{"ada", "bob"}[i%2], []string{"ada", "bob"}[i/2%2]

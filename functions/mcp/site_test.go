@@ -28,7 +28,7 @@ import (
 
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
 	function mcp.Function
@@ -39,13 +39,13 @@ type site struct {
 
 func serve(t testing.TB) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t), outputs: outputs(t)}
+	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t), outputs: outputs(t)}
 	s.identity = s.Identity(t)
 	s.token = s.identity.Token("ada")
 	s.Settings.AuthIssuer = s.Settings.PublicURL // where the identity provider stands
 	s.function = mcp.Function{Auth: s.identity.Clients, API: s.api(), HTTP: nanobanana.NewHTTPClient(), Settings: s.Settings, Log: s.Log}
-	s.Site.Handle("/v1/", s.api())
-	s.Site.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { mcp.New(s.function).ServeHTTP(w, r) })
+	s.Mux.Handle("/v1/", s.api())
+	s.Mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { mcp.New(s.function).ServeHTTP(w, r) })
 	return s
 }
 

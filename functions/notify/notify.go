@@ -72,7 +72,7 @@ func (f Function) deliver(ctx context.Context, id string) error {
 		return err
 	}
 	_, err = task.Update(ctx, f.Store, t, func(x *task.Task) error {
-		x.Told(f.Now())
+		x.Notified(f.Now())
 		return nil
 	})
 	return err

@@ -97,7 +97,7 @@ func TestFailureTold(t *testing.T) {
 	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 422}
 	})
-	x := w.Ordered(t, "ada", 1)
+	x := w.Submitted(t, "ada", 1)
 	if x.Status != task.Failed {
 		t.Fatalf("it is %s", x.Status)
 	}
@@ -114,7 +114,7 @@ func TestFailureTold(t *testing.T) {
 // that is being erased, one of a newer release, one that never was.
 func TestNotToBeTold(t *testing.T) {
 	w := newWorld(t)
-	running, deleted, newer := w.Ordered(t, "ada", 1), w.Succeeded(t, "ada"), w.Succeeded(t, "ada")
+	running, deleted, newer := w.Submitted(t, "ada", 1), w.Succeeded(t, "ada"), w.Succeeded(t, "ada")
 	w.update(deleted.ID, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
 	w.update(newer.ID, func(x *task.Task) error { x.Schema = task.Schema + 1; return nil })
 	w.stream(running.ID, deleted.ID, newer.ID, "no such task")

@@ -20,7 +20,7 @@ import (
 
 // world is a world whose tasks' ends are told to a receiver.
 type world struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        *testing.T
 	function notify.Function
 	key      []byte // signs
@@ -30,7 +30,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{World: lifecycletest.New(t), t: t, receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, lifecycletest.Prompt, "/v1/images/", nanobananatest.DefaultKey}}
+	w := &world{Harness: lifecycletest.New(t), t: t, receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, lifecycletest.Prompt, "/v1/images/", nanobananatest.DefaultKey}}
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
 	var spelt token.Key
 	w.key, spelt = webhooktest.KeyOf("a")

@@ -107,7 +107,7 @@ func TestPictureRefused(t *testing.T) {
 	s.delete(deleted)
 	unknown := task.NewID("ada", "never")
 	running := s.accepted(`{"prompt":"a"}`).ID
-	failed, err := task.Update(t.Context(), s.Rows, s.Ordered(t, "ada", 1), func(x *task.Task) error {
+	failed, err := task.Update(t.Context(), s.Rows, s.Submitted(t, "ada", 1), func(x *task.Task) error {
 		x.Status = task.Unconfirmed
 		return x.Refused(s.Rules, s.Now(), 1, task.Refusal{Code: task.CodeProviderRejected})
 	})

@@ -16,7 +16,7 @@ import (
 
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
 	token    string // ada's
@@ -27,11 +27,11 @@ type site struct {
 
 func serve(t testing.TB) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
+	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
 	s.identity = s.Identity(t)
 	s.token = s.identity.Token("ada")
 	s.handler = s.function()
-	s.Site.Handle("/v1/tasks", s.handler)
+	s.Mux.Handle("/v1/tasks", s.handler)
 	return s
 }
 

@@ -47,7 +47,7 @@ type swept struct {
 }
 
 // last reads the last line of the log.
-func last(t *testing.T, w *lifecycletest.World) (line swept) {
+func last(t *testing.T, w *lifecycletest.Harness) (line swept) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(w.Logged.Take()), "\n")
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &line); err != nil {
@@ -66,7 +66,7 @@ func TestOldest(t *testing.T) {
 	w.Clock.Add(3 * time.Hour)
 	var created []time.Time
 	for i := range 3 {
-		created = append(created, w.Ordered(t, "ada", 1).CreatedAt)
+		created = append(created, w.Submitted(t, "ada", 1).CreatedAt)
 		w.Generated(t, i+1)
 		w.Clock.Add(10 * time.Minute)
 	}
@@ -144,7 +144,7 @@ func TestRedrive(t *testing.T) {
 	if x.NoticeGivenUpAt.IsZero() {
 		t.Fatalf("it is not given up: %+v", x)
 	}
-	due := w.Ordered(t, "ada", 1)
+	due := w.Submitted(t, "ada", 1)
 	w.Clock.Add(time.Hour)
 	if done, err := run(t.Context(), sweep.Event{Redrive: []string{x.ID}}); err != nil || done != (lifecycle.Swept{Done: 1}) {
 		t.Errorf("%+v, %v", done, err)
@@ -157,7 +157,7 @@ func TestRedrive(t *testing.T) {
 	}
 }
 
-func row(t *testing.T, w *lifecycletest.World, id string) *task.Task {
+func row(t *testing.T, w *lifecycletest.Harness, id string) *task.Task {
 	t.Helper()
 	x, err := w.Rows.Task(t.Context(), id)
 	if err != nil {

@@ -90,7 +90,7 @@ func TestSecretAway(t *testing.T) {
 	}
 	var err error
 	nowhere := auth.Config{
-		Issuer: s.Settings.PublicURL, Audience: "authenticated", JWKSURL: s.Settings.PublicURL + "/nowhere", HTTP: http.DefaultClient, Now: s.Clock.Now,
+		Issuer: s.Settings.PublicURL, Audience: "authenticated", JWKSURL: s.Settings.PublicURL + "/nowhere", HTTP: http.DefaultClient, Log: s.function.Log, Now: s.Clock.Now,
 	}
 	if s.function.Auth, err = auth.New(nowhere); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	var answers strings.Builder
-	for _, change := range []func(*task.Task) error{s.accepted, s.made, s.succeeded, s.refused(task.CodeContentPolicy, task.Never), s.silence} {
+	for _, change := range []func(*task.Task) error{s.accepted, s.made, s.succeeded, s.refused(task.CodeContentPolicy, task.RetryNever), s.silence} {
 		x := s.row("ada", change, func(x *task.Task) error {
 			x.Hint = &task.Hint{ProviderID: providerID, Success: true, URLs: []string{resultURL}}
 			x.Quota = &task.Quota{Day: "2026-03-14", Images: 77}

@@ -64,7 +64,7 @@ func (s *site) counted(n int) func(*task.Task) error {
 // used fails the test unless ada's tasks of the day have used n images.
 func (s *site) used(n int) {
 	s.t.Helper()
-	if got, err := s.Rows.Used(s.t.Context(), "ada", task.Day(s.Now())); got != n || err != nil {
+	if got, err := s.Rows.UsedImages(s.t.Context(), "ada", task.Day(s.Now())); got != n || err != nil {
 		s.t.Errorf("used %d, %v; want %d", got, err, n)
 	}
 }
@@ -77,7 +77,7 @@ func TestCancel(t *testing.T) {
 	s.function.Rules.Notify = true
 	s.handler = tasks.New(s.function)
 	s.row("ada", s.counted(2))
-	x := s.row("ada", s.counted(3), s.refused(task.CodePaused, task.Later))
+	x := s.row("ada", s.counted(3), s.refused(task.CodePaused, task.RetryLater))
 	s.used(5)
 	for range 2 {
 		if got := s.contract.Serve(t, s.handler, s.request("DELETE", "/v1/tasks/"+x.ID)); got.Status != 204 {
@@ -119,7 +119,7 @@ func TestDeleteMeanwhile(t *testing.T) {
 			return nil
 		}, nil)
 	}
-	waiting := func() string { return s.row("ada", s.counted(1), s.refused(task.CodePaused, task.Later)).ID }
+	waiting := func() string { return s.row("ada", s.counted(1), s.refused(task.CodePaused, task.RetryLater)).ID }
 
 	id := waiting()
 	first(id, func(x *task.Task) error { return x.Resubmit(x.DueAt) })

@@ -23,12 +23,12 @@ func TestStatus(t *testing.T) {
 		credit string
 	}{
 		task.Submitting:  {nil, "In the queue", "held"},
-		task.Waiting:     {s.refused(task.CodePaused, task.Later), "In the queue", "held"},
+		task.Waiting:     {s.refused(task.CodePaused, task.RetryLater), "In the queue", "held"},
 		task.Unconfirmed: {s.silence, "Checking with the image service; you are charged at most once", "held"},
 		task.Generating:  {s.accepted, "Making your picture", "held"},
 		task.Storing:     {s.made, "Saving", "held"},
 		task.Succeeded:   {s.succeeded, "Done", "spent"},
-		task.Failed:      {s.refused(task.CodeProviderRejected, task.Never), "Not made", "returned"},
+		task.Failed:      {s.refused(task.CodeProviderRejected, task.RetryNever), "Not made", "returned"},
 	}
 	for status, test := range tests {
 		t.Run(string(status), func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestFailure(t *testing.T) {
 	}
 	for code, again := range retryable {
 		t.Run(string(code), func(t *testing.T) {
-			x := s.row("ada", s.refused(code, task.Never))
+			x := s.row("ada", s.refused(code, task.RetryNever))
 			shown := s.get("/v1/tasks/" + x.ID).task(t)
 			explained := httpapi.Explain(code)
 			if want := (httpapi.TaskFailure{Code: code, Message: explained.Title, Hint: explained.Hint, Retryable: again}); shown.Error == nil || *shown.Error != want {
@@ -101,7 +101,7 @@ func TestWhatWasAskedFor(t *testing.T) {
 		return nil
 	}, s.made, func(x *task.Task) error {
 		x.URLs = append(x.URLs, resultURL+"?2")
-		return x.Learn(s.Rules, s.Now(), task.Claim{}, task.Record{})
+		return x.ApplyRecord(s.Rules, s.Now(), task.Claim{}, task.Record{})
 	})
 	shown := s.get("/v1/tasks/" + x.ID).task(t)
 	if shown.Prompt != prompt || shown.AspectRatio != "16:9" || shown.Watermark != "Preset" || shown.NumImages != 2 || shown.Model != task.DefaultModel ||
@@ -144,7 +144,7 @@ func TestExamples(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for name, change := range map[string]func(*task.Task) error{
-		"runningTask": s.accepted, "succeededTask": s.succeeded, "failedTask": s.refused(task.CodeContentPolicy, task.Never),
+		"runningTask": s.accepted, "succeededTask": s.succeeded, "failedTask": s.refused(task.CodeContentPolicy, task.RetryNever),
 	} {
 		shown := s.get("/v1/tasks/" + s.row("ada", change).ID).task(t)
 		var want httpapi.Task
@@ -228,7 +228,7 @@ func TestETag(t *testing.T) {
 		t.Error("a change that nobody sees made another tag")
 	}
 	s.Clock.Add(time.Minute)
-	s.change(x.ID, s.refused(task.CodePaused, task.Later)) // changes nothing: it is generating
+	s.change(x.ID, s.refused(task.CodePaused, task.RetryLater)) // changes nothing: it is generating
 	s.change(x.ID, func(x *task.Task) error { x.Status = task.Storing; return nil })
 	if now := s.get("/v1/tasks/" + x.ID).Header.Get("Etag"); now == tag {
 		t.Error("a change that people see kept the tag")

@@ -27,7 +27,7 @@ func TestProgress(t *testing.T) {
 	x := s.row("ada", s.accepted)
 	want(x, 0, 20)
 	for slot, seconds := range []int{44, 33, 600} {
-		if err := s.Rows.Time(t.Context(), task.Timing{Kind: x.Model, Slot: slot, Seconds: seconds}); err != nil {
+		if err := s.Rows.SetTiming(t.Context(), task.Timing{Kind: x.Model, Slot: slot, Seconds: seconds}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +37,7 @@ func TestProgress(t *testing.T) {
 	want(x, 60, 44) // more than expected, and still not done
 	s.change(x.ID, func(x *task.Task) error { x.CreatedAt = s.Now().Add(time.Hour); return nil })
 	want(x, 0, 44) // by another's clock
-	for _, done := range []*task.Task{s.row("ada", s.succeeded), s.row("ada", s.refused(task.CodeProviderRejected, task.Never))} {
+	for _, done := range []*task.Task{s.row("ada", s.succeeded), s.row("ada", s.refused(task.CodeProviderRejected, task.RetryNever))} {
 		if got := shown(done); got != nil {
 			t.Errorf("a task that is %s has the progress %+v", done.Status, got)
 		}

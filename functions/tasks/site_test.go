@@ -17,7 +17,7 @@ import (
 
 // site is the function, over HTTP and by itself, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
 	function tasks.Function
@@ -28,15 +28,15 @@ type site struct {
 
 func serve(t testing.TB) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
+	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
 	s.identity = s.Identity(t)
 	s.function = tasks.Function{
 		Auth: s.identity.Verifier, Store: s.Rows, View: httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets, Now: s.Clock.Now},
 		WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Clock.Now, Log: s.Log,
 	}
 	s.handler = tasks.New(s.function)
-	s.Site.Handle("/v1/tasks", s.handler)
-	s.Site.Handle("/v1/tasks/", s.handler)
+	s.Mux.Handle("/v1/tasks", s.handler)
+	s.Mux.Handle("/v1/tasks/", s.handler)
 	s.token = s.identity.Token("ada")
 	return s
 }
@@ -152,11 +152,11 @@ func (s *site) change(id string, change func(*task.Task) error) {
 
 func (s *site) accepted(x *task.Task) error { return x.Accepted(s.Rules, s.Now(), 1, providerID) }
 
-func (s *site) silence(x *task.Task) error { return x.Silence(s.Rules, s.Now(), 1) }
+func (s *site) silence(x *task.Task) error { return x.Unanswered(s.Rules, s.Now(), 1) }
 
-func (s *site) refused(code task.Code, again task.Again) func(*task.Task) error {
+func (s *site) refused(code task.Code, again task.Retry) func(*task.Task) error {
 	return func(x *task.Task) error {
-		return x.Refused(s.Rules, s.Now(), 1, task.Refusal{Code: code, Again: again})
+		return x.Refused(s.Rules, s.Now(), 1, task.Refusal{Code: code, Retry: again})
 	}
 }
 
@@ -168,7 +168,7 @@ func (s *site) made(x *task.Task) error {
 	if !ok {
 		return fmt.Errorf("the record of a task that is %s cannot be read", x.Status)
 	}
-	return x.Learn(s.Rules, s.Now(), claim, task.Record{State: task.Made, Match: task.Names, URLs: []string{resultURL}})
+	return x.ApplyRecord(s.Rules, s.Now(), claim, task.Record{State: task.RecordMade, Match: task.MatchOwn, URLs: []string{resultURL}})
 }
 
 func (s *site) succeeded(x *task.Task) error {

@@ -17,9 +17,9 @@ const showcase = `{"kind":"showcase","id":"7"}`
 // lives are all statuses, and how a task comes there.
 func (s *site) lives() map[task.Status]func(*task.Task) error {
 	return map[task.Status]func(*task.Task) error{
-		task.Submitting: func(*task.Task) error { return nil }, task.Waiting: s.refused(task.CodePaused, task.Later),
+		task.Submitting: func(*task.Task) error { return nil }, task.Waiting: s.refused(task.CodePaused, task.RetryLater),
 		task.Unconfirmed: s.silence, task.Generating: s.accepted, task.Storing: s.made,
-		task.Succeeded: s.succeeded, task.Failed: s.refused(task.CodeProviderRejected, task.Never),
+		task.Succeeded: s.succeeded, task.Failed: s.refused(task.CodeProviderRejected, task.RetryNever),
 	}
 }
 

@@ -49,8 +49,8 @@ func New(f Function) http.Handler {
 
 // Register adds the function's routes to a mux, whose Handle method is handle.
 func Register(handle func(pattern string, h http.Handler), f Function) {
-	if f.View.Expect == nil {
-		f.View.Expect = (&task.Pace{Store: f.Store, Now: f.View.Now}).Seconds
+	if f.View.ExpectedSeconds == nil {
+		f.View.ExpectedSeconds = (&task.Durations{Store: f.Store, Now: f.View.Now}).Expected
 	}
 	handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.get))
 	handle("GET /v1/tasks", httpapi.Handler(f.Log, f.list))
@@ -224,7 +224,7 @@ func (f Function) listIDs(ctx context.Context, owner string, ids []string, curso
 		if t.Owner != owner || t.Deleted() {
 			continue
 		}
-		shown, err := f.View.Listed(ctx, t)
+		shown, err := f.View.ListItem(ctx, t)
 		if err != nil {
 			return snapshot{}, err
 		}

@@ -146,9 +146,9 @@ func TestWaitForDoubt(t *testing.T) {
 func accepted(s *site) func(*task.Task) error  { return s.accepted }
 func succeeded(s *site) func(*task.Task) error { return s.succeeded }
 func failed(s *site) func(*task.Task) error {
-	return s.refused(task.CodeProviderRejected, task.Never)
+	return s.refused(task.CodeProviderRejected, task.RetryNever)
 }
-func waiting(s *site) func(*task.Task) error { return s.refused(task.CodePaused, task.Later) }
+func waiting(s *site) func(*task.Task) error { return s.refused(task.CodePaused, task.RetryLater) }
 func deletedNow(s *site) func(*task.Task) error {
 	return func(x *task.Task) error { return x.Delete(s.Rules, s.Now()) }
 }

@@ -245,7 +245,7 @@ func unchecked(t *testing.T) string {
 // swept is what a sweep logs that finds a task of two hours.
 func swept(t *testing.T) string {
 	w := lifecycletest.New(t)
-	w.Ordered(t, "ada", 1)
+	w.Submitted(t, "ada", 1)
 	w.Generated(t, 0)
 	w.Clock.Add(2 * time.Hour)
 	w.Logged.Take()
@@ -279,7 +279,7 @@ func failed(code task.Code, knobs func(*nanobananatest.Knobs)) func(*testing.T) 
 	return func(t *testing.T) string {
 		w := lifecycletest.New(t, knobs)
 		w.Rules.MaxGenerations = 1
-		x := w.Ordered(t, "ada", 1)
+		x := w.Submitted(t, "ada", 1)
 		if x.Status == task.Generating {
 			w.Generated(t, 0)
 		}
@@ -333,20 +333,20 @@ func holds(t *testing.T, condition string, v any) bool {
 	return got == m[2]+m[6]
 }
 
-// The README has each alarm, and what they cost together.
-func TestAlarmsInREADME(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// docs/deploy.md has each alarm, and how many metrics they read together.
+func TestAlarmsInDeployPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/deploy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	metrics := 0
 	for id, w := range watched {
 		metrics += len(w.metrics)
-		if !strings.Contains(string(readme), "`"+id+"`") {
-			t.Errorf("the README does not have %s", id)
+		if !strings.Contains(string(page), "`"+id+"`") {
+			t.Errorf("docs/deploy.md does not have %s", id)
 		}
 	}
-	if want := fmt.Sprintf("%d alarms, which read %d metrics", len(watched), metrics); !strings.Contains(string(readme), want) {
-		t.Errorf("the README does not say %q", want)
+	if want := fmt.Sprintf("%d alarms, which read %d metrics", len(watched), metrics); !strings.Contains(string(page), want) {
+		t.Errorf("docs/deploy.md does not say %q", want)
 	}
 }

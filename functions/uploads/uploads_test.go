@@ -17,7 +17,7 @@ import (
 
 // site is the function, served over HTTP, and what stands behind it.
 type site struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
 	contract *httpapitest.Contract
@@ -25,10 +25,10 @@ type site struct {
 
 func serve(t testing.TB) *site {
 	t.Helper()
-	s := &site{World: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
+	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
 	s.identity = s.Identity(t)
 	s.Bucket.Now = s.Clock.Now
-	s.Site.Handle("/v1/uploads", uploads.New(uploads.Function{Auth: s.identity.Verifier, Links: s.Bucket, Now: s.Clock.Now, Log: s.Log}))
+	s.Mux.Handle("/v1/uploads", uploads.New(uploads.Function{Auth: s.identity.Verifier, Links: s.Bucket, Now: s.Clock.Now, Log: s.Log}))
 	return s
 }
 

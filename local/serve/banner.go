@@ -10,61 +10,61 @@ import (
 	"time"
 )
 
-// banner prints what runs here, and what to try next.
+// banner prints what runs and what to try next.
 func (s *Server) banner(ctx context.Context, out io.Writer) {
 	fmt.Fprintf(out, "  studio      open %s in a browser\n", s.URL)
 	if s.studio.mint != nil && s.studio.paid {
-		fmt.Fprintf(out, "              it asks for a token, since its pictures are paid: %s\n", s.studio.tokenCommand)
+		fmt.Fprintf(out, "              pictures cost credits, so the page asks for a token; print one with: %s\n", s.studio.tokenCommand)
 	}
 	switch {
 	case s.live:
-		fmt.Fprintf(out, "  provider    %s, paid: %s\n", s.settings.BaseURL, s.balance(ctx))
+		fmt.Fprintf(out, "  provider    %s, which costs credits: %s\n", s.settings.BaseURL, s.balance(ctx))
 	case s.studio.simulator != nil:
-		fmt.Fprintln(out, "  provider    simulated: nothing is paid, the pictures are drawn here")
+		fmt.Fprintln(out, "  provider    simulated: costs nothing, pictures are drawn here")
 	default:
 		fmt.Fprintf(out, "  provider    %s\n", s.settings.BaseURL)
 	}
 	if !s.submitter.Rules.Callbacks {
-		fmt.Fprintln(out, "  callbacks   cannot reach this machine: records are polled (PUBLIC_URL changes that)")
+		fmt.Fprintln(out, "  callbacks   cannot reach this machine, so records are polled; to receive them, set PUBLIC_URL to a tunnel's address")
 	}
 	if to, err := url.Parse(s.settings.NotifyURL); err == nil && to.Host != "" {
-		fmt.Fprintf(out, "  notices     are sent to %s://%s, signed by NOTIFY_KEY or else the key \"notify\" of %s\n", to.Scheme, to.Host, filepath.Join(s.data, keysFile))
+		fmt.Fprintf(out, "  notices     go to %s://%s, signed with NOTIFY_KEY or, if that is not set, \"notify\" in %s\n", to.Scheme, to.Host, filepath.Join(s.data, keysFile))
 	}
 	fmt.Fprintf(out, "  data        %s\n", s.data)
-	if s.lost {
-		fmt.Fprintf(out, "  WARNING     %s\n", lostTasks)
+	if s.orphans {
+		fmt.Fprintf(out, "  WARNING     %s\n", orphansText)
 	}
 	fmt.Fprintln(out)
 	if s.studio.mint == nil {
-		fmt.Fprintf(out, "Tokens are those of %s.\n", s.settings.AuthIssuer)
+		fmt.Fprintf(out, "Sign in with a token of %s.\n", s.settings.AuthIssuer)
 		return
 	}
-	flags := s.flags()
-	fmt.Fprintf(out, `Try, in another shell:
+	fmt.Fprintf(out, `Try in another shell:
   bin/local demo%[2]s
   curl -s %[1]s/v1/tasks -H "Authorization: Bearer $(bin/local token%[2]s me)" -H 'Content-Type: application/json' -d '{"prompt":"a red bicycle"}'
   claude mcp add --transport http preset-local %[1]s/mcp --header "Authorization: Bearer $(bin/local token%[2]s me)"
-`, s.URL, flags)
+`, s.URL, commandFlags(s.URL, s.data))
 }
 
-// flags are those by which another command of bin/local finds this server.
-func (s *Server) flags() (flags string) {
-	if addr := strings.TrimPrefix(s.URL, "http://"); addr != DefaultAddr {
+// commandFlags returns the flags with which other commands of bin/local find the
+// server at url that keeps its data in this folder.
+func commandFlags(url, data string) (flags string) {
+	if addr := strings.TrimPrefix(url, "http://"); addr != DefaultAddr {
 		flags += " -addr " + addr
 	}
-	if s.data != DefaultData {
-		flags += " -data " + s.data
+	if data != DefaultData {
+		flags += " -data " + data
 	}
 	return flags
 }
 
-// balance says what the provider's account holds.
+// balance describes the balance of the provider's account.
 func (s *Server) balance(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	b, err := s.submitter.Account.Balance(ctx)
 	if err != nil {
-		return fmt.Sprintf("the balance cannot be read (%v)", err)
+		return fmt.Sprintf("cannot read the balance (%v)", err)
 	}
 	return fmt.Sprintf("%g credits left", b.Credits)
 }

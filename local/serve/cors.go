@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// cors answers browsers of other origins as the gateway does on AWS.
+// cors answers browsers on other origins as the gateway does on AWS.
 func cors(origins []string, h http.Handler) http.Handler {
 	if len(origins) == 0 {
 		return h

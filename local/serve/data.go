@@ -14,16 +14,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
-// What is kept in the data folder, besides keys.
+// What the data folder holds besides keys.
 const (
 	tasksFile       = "tasks.db"
 	picturesFolder  = "pictures"
-	downloadsFolder = "downloads" // pictures on their way; empty after a start
+	downloadsFolder = "downloads" // unfinished downloads; emptied at start
 )
 
-const lostTasks = "there are pictures of tasks, but " + tasksFile + " was empty or missing: nobody can see these pictures until its copy is back"
+const orphansText = "pictures are stored, but " + tasksFile + " with their tasks is empty or missing. Restore it from a copy to see these pictures again"
 
-// picturesWithoutTasks reports whether the tasks of stored pictures are gone.
+// picturesWithoutTasks reports whether pictures are stored although no task is.
 func (s *Server) picturesWithoutTasks(data string) (bool, error) {
 	empty, err := s.store.Empty()
 	if err != nil || !empty {
@@ -44,7 +44,7 @@ func (s *Server) picturesWithoutTasks(data string) (bool, error) {
 	return len(names) > 0, err
 }
 
-// open opens what is kept in the data folder.
+// open opens what the data folder holds.
 func (s *Server) open(data string, log *slog.Logger) (err error) {
 	k, err := openKeys(data)
 	if err != nil {
@@ -54,11 +54,11 @@ func (s *Server) open(data string, log *slog.Logger) (err error) {
 		return err
 	}
 	s.store.Log = log
-	if s.lost, err = s.picturesWithoutTasks(data); err != nil {
+	if s.orphans, err = s.picturesWithoutTasks(data); err != nil {
 		return err
 	}
-	if s.lost {
-		log.Warn(lostTasks, "data", data)
+	if s.orphans {
+		log.Warn(orphansText, "data", data)
 	}
 	s.bucket, err = dir.Open(filepath.Join(data, picturesFolder), func() string { return s.URL }, []byte(k.Bucket))
 	if err != nil {
@@ -68,6 +68,6 @@ func (s *Server) open(data string, log *slog.Logger) (err error) {
 	if err := s.ingester.DownloadTo(filepath.Join(data, downloadsFolder)); err != nil {
 		return err
 	}
-	s.studio, err = openStudio(s, data)
+	s.studio, err = openStudio(s.settings, s.URL, data)
 	return err
 }

@@ -15,38 +15,38 @@ import (
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
-// began runs the program until it has printed all it prints at start, or has
-// ended, and returns that, its log and its error.
-func began(t *testing.T, data string) (printed, logged string, err error) {
+// runUntilReady runs the server until its banner is complete or it has failed, and
+// returns what it printed, its log and its error.
+func runUntilReady(t *testing.T, data string) (printed, logged string, err error) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
-	var out endsWith
-	out.word, out.then = "claude mcp add", stop
+	var out triggerWriter
+	out.word, out.do = "claude mcp add", stop
 	var log bytes.Buffer
 	err = Run(ctx, Options{Addr: "127.0.0.1:0", Data: data, Getenv: func(string) string { return "" }, Log: &log}, &out)
 	return out.String(), log.String(), err
 }
 
-// endsWith calls then when word is written.
-type endsWith struct {
+// triggerWriter calls do when word is written.
+type triggerWriter struct {
 	bytes.Buffer
 	word string
-	then func()
+	do   func()
 }
 
-func (e *endsWith) Write(b []byte) (int, error) {
+func (e *triggerWriter) Write(b []byte) (int, error) {
 	n, err := e.Buffer.Write(b)
 	if bytes.Contains(b, []byte(e.word)) {
-		e.then()
+		e.do()
 	}
 	return n, err
 }
 
-// A damaged tasks.db is one sentence at start, and is not written to.
+// A damaged tasks.db makes the start fail with one sentence, and is not written to.
 func TestDamagedTasks(t *testing.T) {
 	data := t.TempDir()
-	if printed, _, err := began(t, data); err != nil || !strings.HasPrefix(printed, "listening on ") {
+	if printed, _, err := runUntilReady(t, data); err != nil || !strings.HasPrefix(printed, "listening on ") {
 		t.Fatalf("%v\n%s", err, printed)
 	}
 	path := filepath.Join(data, tasksFile)
@@ -60,21 +60,21 @@ func TestDamagedTasks(t *testing.T) {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		printed, _, err := began(t, data)
+		printed, _, err := runUntilReady(t, data)
 		if err == nil || printed != "" || !strings.Contains(err.Error(), path+" is damaged") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, printed %q", name, err, printed)
 		}
 		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, content) {
-			t.Errorf("%s: it was written to, or %v", name, err)
+			t.Errorf("%s: the file has changed, or %v", name, err)
 		}
 	}
 }
 
-// Damage that comes while it runs ends it in order, with the same sentence.
+// Damage while the server runs stops it cleanly, with the same sentence.
 func TestDamagedWhileServing(t *testing.T) {
 	data := t.TempDir()
-	var out endsWith
-	out.word, out.then = "claude mcp add", func() {
+	var out triggerWriter
+	out.word, out.do = "claude mcp add", func() {
 		file, err := os.OpenFile(filepath.Join(data, tasksFile), os.O_WRONLY, 0)
 		if err != nil {
 			t.Error(err)
@@ -94,10 +94,10 @@ func TestDamagedWhileServing(t *testing.T) {
 	}
 }
 
-// Pictures whose tasks are gone are reported at start, and it goes on.
+// Pictures whose tasks are lost are reported at start, and the server runs.
 func TestPicturesWithoutTasks(t *testing.T) {
 	data := t.TempDir()
-	if printed, logged, err := began(t, data); err != nil || strings.Contains(printed+logged, lostTasks) {
+	if printed, logged, err := runUntilReady(t, data); err != nil || strings.Contains(printed+logged, orphansText) {
 		t.Errorf("an empty folder: %v\n%s%s", err, printed, logged)
 	}
 	folder := filepath.Join(data, picturesFolder, "tasks", "abc")
@@ -112,8 +112,8 @@ func TestPicturesWithoutTasks(t *testing.T) {
 		if err := spoil(filepath.Join(data, tasksFile)); err != nil {
 			t.Fatal(err)
 		}
-		printed, logged, err := began(t, data)
-		if err != nil || !strings.HasPrefix(printed, "listening on ") || strings.Count(printed, lostTasks) != 1 || strings.Count(logged, lostTasks) != 1 {
+		printed, logged, err := runUntilReady(t, data)
+		if err != nil || !strings.HasPrefix(printed, "listening on ") || strings.Count(printed, orphansText) != 1 || strings.Count(logged, orphansText) != 1 {
 			t.Errorf("%s: %v\n%s%s", name, err, printed, logged)
 		}
 	}
@@ -127,14 +127,14 @@ func TestPicturesWithoutTasks(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if printed, logged, err := began(t, data); err != nil || strings.Contains(printed+logged, lostTasks) {
+	if printed, logged, err := runUntilReady(t, data); err != nil || strings.Contains(printed+logged, orphansText) {
 		t.Errorf("with a task: %v\n%s%s", err, printed, logged)
 	}
 }
 
-// What a killed process left half downloaded or half written is gone after the
+// Files that a killed process downloaded or wrote only in part are deleted at the
 // next start.
-func TestHalvesAreEmptied(t *testing.T) {
+func TestPartialFilesAreDeleted(t *testing.T) {
 	data := t.TempDir()
 	left := []string{filepath.Join(data, downloadsFolder, "nanobanana-1"), filepath.Join(data, picturesFolder, ".halves", "X")}
 	for _, name := range left {
@@ -145,7 +145,7 @@ func TestHalvesAreEmptied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, _, err := began(t, data); err != nil {
+	if _, _, err := runUntilReady(t, data); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range left {
@@ -153,14 +153,14 @@ func TestHalvesAreEmptied(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	r := runLocal(t, nil)
+	r := startHarness(t, nil)
 	if want := filepath.Join(r.data, downloadsFolder); r.ingester.Dir != want {
 		t.Errorf("downloads go to %q, want %q", r.ingester.Dir, want)
 	}
 }
 
-// A stream that breaks off is started again.
-func TestStreamStartsAgain(t *testing.T) {
+// A stream that stops is restarted.
+func TestStreamRestarts(t *testing.T) {
 	store, err := taskbolt.Open(filepath.Join(t.TempDir(), tasksFile))
 	if err != nil {
 		t.Fatal(err)
@@ -173,25 +173,25 @@ func TestStreamStartsAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A work can have one consumer: while another has it the stream breaks off.
+	// Only one consumer of a work is allowed: while there is another, the stream stops.
 	ctx, stop := context.WithCancel(t.Context())
 	other, handled := make(chan error, 1), make(chan struct{}, 1)
 	go func() {
 		other <- store.Consume(ctx, task.Ingest, 1, func(ctx context.Context, _ taskbolt.Change) error {
 			handled <- struct{}{}
 			<-ctx.Done()
-			return ctx.Err() // it comes again
+			return ctx.Err() // deliver it again
 		})
 	}()
 	<-handled
-	brokeOff := make(chan string, 100)
+	stopped := make(chan string, 100)
 	streaming, end := context.WithCancel(t.Context())
 	got, ended := make(chan string, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
-		stream(streaming, store, task.Ingest, func(_ context.Context, id string) { got <- id }, slog.New(slog.NewTextHandler(sender(brokeOff), nil)))
+		stream(streaming, store, task.Ingest, func(_ context.Context, id string) { got <- id }, slog.New(slog.NewTextHandler(lineWriter(stopped), nil)))
 	}()
-	if line := <-brokeOff; !strings.Contains(line, "level=ERROR") || !strings.Contains(line, "work=ingest") {
+	if line := <-stopped; !strings.Contains(line, "level=ERROR") || !strings.Contains(line, "work=ingest") {
 		t.Errorf("logged %s", line)
 	}
 	stop()
@@ -199,16 +199,16 @@ func TestStreamStartsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if id := <-got; id != x.ID {
-		t.Errorf("handed out %s, want %s", id, x.ID)
+		t.Errorf("the stream delivered %s, want %s", id, x.ID)
 	}
 	end()
 	<-ended
 }
 
-// sender is a log that can be waited for.
-type sender chan<- string
+// lineWriter sends each line of a log, so that a test can wait for it.
+type lineWriter chan<- string
 
-func (s sender) Write(line []byte) (int, error) {
+func (s lineWriter) Write(line []byte) (int, error) {
 	s <- string(line)
 	return len(line), nil
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// A task goes to another target, and then: its files are gone from the disk
-// once its owner has deleted it, and its links lead nowhere.
+// A task can move to another target. Once its owner has deleted it, its files are
+// gone from the disk and its links return 404.
 func TestMoveAndDelete(t *testing.T) {
-	r := runLocal(t, nil)
+	r := startHarness(t, nil)
 	const order, target = `{"prompt":"a lighthouse","numImages":2}`, `{"kind":"showcase","id":"7"}`
 	got := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "a lighthouse", "numImages": 2}, "k").ID)
 	if n := len(clienttest.Pictures(t, r.data, got.ID)); n != 2 {
@@ -33,7 +33,7 @@ func TestMoveAndDelete(t *testing.T) {
 	if len(list.Tasks) != 1 || list.Tasks[0].ID != got.ID {
 		t.Errorf("listed %+v", list.Tasks)
 	}
-	r.Do(t, 202, "POST", "/v1/tasks", order, nil, "Idempotency-Key", "k") // still the same order
+	r.Do(t, 202, "POST", "/v1/tasks", order, nil, "Idempotency-Key", "k") // a replay finds the same task
 
 	r.Do(t, 204, "DELETE", path, "", nil)
 	r.Do(t, 204, "DELETE", path, "", nil)
@@ -46,7 +46,7 @@ func TestMoveAndDelete(t *testing.T) {
 	})
 	for _, image := range got.Images {
 		if _, err := clienttest.Visitor.Get(t.Context(), image.URL); err == nil || !strings.Contains(err.Error(), "404") {
-			t.Errorf("its link: %v", err)
+			t.Errorf("the link of a deleted picture: %v, want 404", err)
 		}
 	}
 	r.Do(t, 404, "GET", path, "", nil)
@@ -57,17 +57,17 @@ func TestMoveAndDelete(t *testing.T) {
 	}
 }
 
-// What waits for a busy provider is cancelled: the quota is whole again, and
-// the provider is not asked when it is back.
+// A task that waits for a busy provider can be cancelled: the quota is given back,
+// and the task is not submitted later.
 func TestCancelWaiting(t *testing.T) {
-	r := runLocal(t, map[string]string{"DAILY_QUOTA": "2", "SWEEP_EVERY": "50ms"})
+	r := startHarness(t, map[string]string{"DAILY_QUOTA": "2", "SWEEP_EVERY": "50ms"})
 	sim := r.studio.simulator
 	sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455}
 	})
 	got := r.Submit(t, map[string]any{"prompt": "a lighthouse", "numImages": 2}, "k")
 	if got.Status != task.Waiting {
-		t.Fatalf("it is %s", got.Status)
+		t.Fatalf("the task is %s, want waiting", got.Status)
 	}
 	r.Do(t, 204, "DELETE", "/v1/tasks/"+got.ID, "", nil)
 	var left credits.Credits
@@ -78,6 +78,6 @@ func TestCancelWaiting(t *testing.T) {
 	sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Submit = nanobananatest.Fault{} })
 	r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "a ship", "numImages": 2}, "k2").ID)
 	if n := sim.Posts(); n != 2 {
-		t.Errorf("%d POSTs, want 2: the cancelled one's first, and the next's", n)
+		t.Errorf("%d POSTs, want 2: the first try of the cancelled task, and the next task", n)
 	}
 }

@@ -12,34 +12,34 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// localPath is where everything stands that is for the developer's own browser
-// on this machine, such as the page's token.
+// localPath is the prefix of routes that only a browser on this machine may use,
+// such as the one that returns the page's token.
 const localPath = "/local/"
 
-// split serves localPath by own, behind ours and outside CORS, and everything
-// else by rest. The mux of rest must have nothing under localPath.
-func split(own, rest http.Handler) http.Handler {
-	guarded := ours(own)
+// splitLocal serves paths under localPath with local, guarded by localOnly, and
+// all others with public. No CORS headers are set under localPath.
+func splitLocal(local, public http.Handler) http.Handler {
+	guarded := localOnly(local)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, localPath) {
 			guarded.ServeHTTP(w, r)
 			return
 		}
-		rest.ServeHTTP(w, r)
+		public.ServeHTTP(w, r)
 	})
 }
 
-// ours refuses requests that do not come straight from a program on this
-// machine, and those that another site's page has caused.
-func ours(h http.Handler) http.Handler {
+// localOnly passes on requests that come directly from a program on this machine,
+// and refuses all others, also those caused by another site's page.
+func localOnly(h http.Handler) http.Handler {
 	refuse := httpapi.Handler(slog.New(slog.DiscardHandler), func(*http.Request) (httpapi.Answer, error) {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeForbidden, Fields: []task.Field{{
-			Code: "not_local", Message: "This is only for a browser on the machine that runs bin/local. Open the address that bin/local prints, there and without a tunnel.",
+			Code: "not_local", Message: "This works only in a browser on the machine that runs bin/local. There, open the address that bin/local prints, without a tunnel.",
 		}}}
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		if !fromHere(r) || !sameSite(r) {
+		if !fromThisMachine(r) || !fromOwnPage(r) {
 			refuse.ServeHTTP(w, r)
 			return
 		}
@@ -47,28 +47,28 @@ func ours(h http.Handler) http.Handler {
 	})
 }
 
-// fromHere reports whether a request comes from this machine, under a name of
-// this machine, and without a proxy or tunnel in between. A name rebound to
-// this machine shows in Host; a tunnel that rewrites Host shows in the rest.
-func fromHere(r *http.Request) bool {
+// fromThisMachine reports whether a request comes from this machine, addressed to
+// this machine, without a proxy or tunnel in between. A DNS name rebound to this
+// machine shows in Host; a tunnel that rewrites Host shows in other headers.
+func fromThisMachine(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() || !isLoopback(r.Host) {
 		return false
 	}
 	for name, values := range r.Header {
 		switch {
-		case strings.HasPrefix(name, "Sec-"): // the browser's own
-		case speaksOfHops(name):
+		case strings.HasPrefix(name, "Sec-"): // set by the browser
+		case isForwardingHeader(name):
 			return false
-		case name == "Cookie" || name == "User-Agent": // may hold any numbers
-		case slices.ContainsFunc(values, namesStranger):
+		case name == "Cookie" || name == "User-Agent": // may contain anything
+		case slices.ContainsFunc(values, hasRemoteAddress):
 			return false
 		}
 	}
 	return true
 }
 
-// isLoopback reports whether host, with or without a port, is this machine.
+// isLoopback reports whether host, with or without a port, names this machine.
 func isLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -77,24 +77,24 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// hopWords are words in the names of the headers by which proxies, tunnels and
-// delivery networks pass on whose request it was: X-Forwarded-For, Via,
-// CF-Connecting-IP, True-Client-IP, X-Original-Host. Browsers send none.
-var hopWords = []string{
+// forwardingWords occur in the names of headers with which proxies, tunnels and
+// CDNs pass on who sent a request: X-Forwarded-For, Via, CF-Connecting-IP,
+// True-Client-IP, X-Original-Host. Browsers send none of them.
+var forwardingWords = []string{
 	"forward", "forwarded", "forwarder", "via", "hop", "hops", "proxy", "proxied", "tunnel", "gateway", "relay", "loop",
 	"ip", "addr", "client", "real", "original", "remote", "connecting", "peer", "cluster", "cdn", "cf", "envoy", "amzn", "azure", "ngrok", "tailscale",
 }
 
-// speaksOfHops reports whether a header's name has one of hopWords.
-func speaksOfHops(name string) bool {
+// isForwardingHeader reports whether a header's name contains one of forwardingWords.
+func isForwardingHeader(name string) bool {
 	return slices.ContainsFunc(strings.FieldsFunc(strings.ToLower(name), func(c rune) bool { return c == '-' || c == '_' }), func(word string) bool {
-		return slices.Contains(hopWords, word)
+		return slices.Contains(forwardingWords, word)
 	})
 }
 
-// namesStranger reports whether a header's value has the address of another
-// machine in it: whatever the header is called, somebody has passed it on.
-func namesStranger(value string) bool {
+// hasRemoteAddress reports whether a header's value contains the address of another
+// machine. Then a proxy has forwarded the request, whatever the header's name.
+func hasRemoteAddress(value string) bool {
 	return slices.ContainsFunc(strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(`,; ="`, c) }), func(word string) bool {
 		if at, err := netip.ParseAddrPort(word); err == nil {
 			return !at.Addr().Unmap().IsLoopback()
@@ -104,11 +104,11 @@ func namesStranger(value string) bool {
 	})
 }
 
-// sameSite reports whether a request is one of our own page, or of no page at
-// all. Another port of this machine is another site.
-func sameSite(r *http.Request) bool {
+// fromOwnPage reports whether a request comes from the studio page or from no page
+// at all. A page on another port of this machine is another site.
+func fromOwnPage(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "same-origin", "none": // none: typed by the user
+	case "", "same-origin", "none": // none: the user typed the address
 	default:
 		return false
 	}

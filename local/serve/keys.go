@@ -14,8 +14,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
-// keys are what the local run signs with. They are kept, so that image links,
-// callbacks on their way and the receiver of notices outlive a restart.
+// keys are the keys with which the local run signs. They are stored, so that image
+// links, callbacks under way and the receiver of notices survive a restart.
 type keys struct {
 	Callback string `json:"callback"`
 	Image    string `json:"image"`
@@ -23,10 +23,10 @@ type keys struct {
 	Notify   string `json:"notify"`
 }
 
-// keysFile is where the keys are, in the data folder.
+// keysFile holds the keys, in the data folder.
 const keysFile = "keys.json"
 
-// openKeys reads the keys from the data folder, or makes them.
+// openKeys reads the keys from the data folder, and creates those that are missing.
 func openKeys(data string) (keys, error) {
 	path := filepath.Join(data, keysFile)
 	b, err := os.ReadFile(path)
@@ -36,24 +36,24 @@ func openKeys(data string) (keys, error) {
 	var k keys
 	if err == nil {
 		if err := json.Unmarshal(b, &k); err != nil {
-			return keys{}, fmt.Errorf("%s is not what this program wrote; delete it to begin anew: %w", path, err)
+			return keys{}, fmt.Errorf("%s cannot be read; delete it to get new keys (existing image links then stop working): %w", path, err)
 		}
 	}
 	if k.Notify != "" {
 		return k, nil
 	}
-	// There are none yet, or those of a release that had no notices.
+	// There are no keys yet, or they are from a release without notices.
 	for _, key := range []*string{&k.Callback, &k.Image, &k.Bucket} {
 		*key = cmp.Or(*key, rand.Text()+rand.Text())
 	}
-	k.Notify = "whsec_" + rand.Text() + rand.Text() // whose letters are base64's, too
+	k.Notify = "whsec_" + rand.Text() + rand.Text() // valid base64, as the signer expects
 	if b, err = json.Marshal(k); err != nil {
 		return keys{}, err
 	}
 	return k, os.WriteFile(path, b, 0o600)
 }
 
-// fill puts the keys in the settings where the environment has none.
+// fill sets the keys that the environment does not set.
 func (k keys) fill(c *config.Settings) {
 	if c.CallbackKey == "" {
 		c.CallbackKey = token.Hidden(k.Callback)

@@ -14,19 +14,19 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// bearing sends a token with everything.
-type bearing struct{ token string }
+// tokenTransport adds a token to each request.
+type tokenTransport struct{ token string }
 
-func (b bearing) RoundTrip(r *http.Request) (*http.Response, error) {
+func (b tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+b.token)
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// connect gives a session of the SDK's own client, as ada.
-func (r *running) connect() *mcp.ClientSession {
+// connect returns an MCP session of the SDK's own client, as ada.
+func (r *harness) connect() *mcp.ClientSession {
 	r.t.Helper()
-	transport := &mcp.StreamableClientTransport{Endpoint: r.URL + "/mcp", HTTPClient: &http.Client{Transport: bearing{r.Token}}}
+	transport := &mcp.StreamableClientTransport{Endpoint: r.URL + "/mcp", HTTPClient: &http.Client{Transport: tokenTransport{r.Token}}}
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(r.t.Context(), transport, nil)
 	if err != nil {
 		r.t.Fatal(err)
@@ -35,9 +35,9 @@ func (r *running) connect() *mcp.ClientSession {
 	return session
 }
 
-// A picture from a conversation is the same that the API has.
+// A picture made through MCP is the same as the API's.
 func TestMCP(t *testing.T) {
-	r := runLocal(t, hurry)
+	r := startHarness(t, fastSweeps)
 	session := r.connect()
 	tools, err := session.ListTools(t.Context(), nil)
 	if err != nil || len(tools.Tools) != 5 {
@@ -67,13 +67,13 @@ func TestMCP(t *testing.T) {
 	if len(made.Images) != 1 || made.Images[0].URL != got.Images[0].URL {
 		t.Errorf("the tool shows %+v, the API %+v", made.Images, got.Images)
 	}
-	r.same(got, served(t, r.studio.simulator, 0))
+	r.checkPictures(got, providerPictures(t, r.studio.simulator, 0))
 }
 
-// Whoever is let in by /mcp alone is not let in elsewhere; and a page of
-// somebody else's gets nowhere.
-func TestMCPAlone(t *testing.T) {
-	r := runLocal(t, nil)
+// A token that only /mcp accepts is refused elsewhere, and /mcp refuses other sites'
+// pages.
+func TestMCPOnlyToken(t *testing.T) {
+	r := startHarness(t, nil)
 	mint, err := signin.Open(r.data, r.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +99,6 @@ func TestMCPAlone(t *testing.T) {
 	ask(http.MethodPost, "/mcp", "evil.example:8787", "").Problem(t, http.StatusForbidden, task.CodeForbidden)
 	ask(http.MethodPost, "/mcp", "", "https://evil.example").Problem(t, http.StatusForbidden, task.CodeForbidden)
 	if got := ask(http.MethodPost, "/mcp", "localhost:8787", "http://localhost:6274"); got.Status != http.StatusOK {
-		t.Errorf("the Inspector's page: %d %s", got.Status, got.Body)
+		t.Errorf("the Inspector's page gets %d %s", got.Status, got.Body)
 	}
 }

@@ -21,11 +21,11 @@ import (
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
-// With NOTIFY_URL a receiver on this machine is told, signed by NOTIFY_KEY or
-// by the key that was made.
+// With NOTIFY_URL set, a receiver on this machine gets notices signed with
+// NOTIFY_KEY or, if that is not set, with the generated key.
 func TestNotices(t *testing.T) {
 	given := "whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
-	for name, key := range map[string]string{"a key of one's own": given, "a key that is made": ""} {
+	for name, key := range map[string]string{"NOTIFY_KEY": given, "the generated key": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			type delivery struct {
@@ -38,15 +38,15 @@ func TestNotices(t *testing.T) {
 				got <- delivery{r.Header, body}
 			}))
 			defer receiver.Close()
-			env := maps.Clone(hurry)
+			env := maps.Clone(fastSweeps)
 			env["NOTIFY_URL"], env["NOTIFY_KEY"] = receiver.URL+"/hook?token=hunter2", key
-			r := runLocal(t, env)
+			r := startHarness(t, env)
 			x := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "a lighthouse"}, "k").ID)
 			var d delivery
 			select {
 			case d = <-got:
 			case <-time.After(time.Minute):
-				t.Fatal("nobody was told")
+				t.Fatal("no notice came")
 			}
 			httpapitest.Load(t).CheckJSON(t, "SucceededNotice", d.body)
 			if key == "" {
@@ -73,35 +73,35 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-// The receiver is told of the credits, too, as the simulator's balance falls
+// The receiver also gets notices of the credits, as the simulator's balance falls
 // and rises.
-func TestCreditsNews(t *testing.T) {
+func TestCreditsNotices(t *testing.T) {
 	t.Parallel()
 	key, spelt := webhooktest.KeyOf("k")
 	receiver := webhooktest.NewReceiver(t)
-	env := maps.Clone(hurry)
+	env := maps.Clone(fastSweeps)
 	env["NOTIFY_URL"], env["NOTIFY_KEY"] = receiver.URL, string(spelt.Key)
-	r := runLocal(t, env)
+	r := startHarness(t, env)
 	for _, step := range []struct {
 		balance float64
-		told    string
+		id      string // prefix of the notice's webhook-id
 	}{{50, "credits-low-"}, {0, "credits-empty-"}, {1000, "credits-restored-"}} {
 		r.studio.simulator.SetBalance(step.balance)
 		var all []webhooktest.Delivery
 		clienttest.Eventually(t, func() error {
 			if all = append(all, receiver.Take()...); len(all) == 0 {
-				return fmt.Errorf("nobody was told of %v", step.balance)
+				return fmt.Errorf("no notice of the balance %v", step.balance)
 			}
 			return nil
 		})
-		if len(all) != 1 || !strings.HasPrefix(all[0].ID(), step.told) || !all[0].SignedBy(key) {
-			t.Errorf("told %d times, with %v", len(all), all[0].Header)
+		if len(all) != 1 || !strings.HasPrefix(all[0].ID(), step.id) || !all[0].SignedBy(key) {
+			t.Errorf("%d notices, the first with %v", len(all), all[0].Header)
 		}
 		httpapitest.Load(t).CheckJSON(t, "CreditsNotice", all[0].Body)
 	}
 }
 
-// A key that no receiver would take keeps it from starting; it is not shown.
+// A key that no receiver would accept makes the start fail, and is not shown.
 func TestFaultyNotifyKey(t *testing.T) {
 	const key = "a passphrase of more than 24 bytes"
 	for _, faulty := range []string{strings.ReplaceAll(key, " ", "-"), base64.StdEncoding.EncodeToString(make([]byte, 23))} {
@@ -117,8 +117,8 @@ func TestFaultyNotifyKey(t *testing.T) {
 	}
 }
 
-// The keys of a release that had no notices stay as they are: links in pages
-// are signed with them.
+// Keys from a release without notices are kept: existing image links are signed
+// with them.
 func TestOlderKeysAreKept(t *testing.T) {
 	data := t.TempDir()
 	if err := os.WriteFile(filepath.Join(data, keysFile), []byte(`{"callback":"c","image":"i","bucket":"b"}`), 0o600); err != nil {

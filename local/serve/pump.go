@@ -12,18 +12,15 @@ import (
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
-// The time that a run of a schedule has, as on Lambda, and how many runs of the
-// sweep there may be at once: one that hangs must not hold up the next.
 const (
-	runTime       = 90 * time.Second
-	sweepsAtOnce  = 2
+	runTimeout    = 90 * time.Second // of a scheduled run, as on Lambda
+	sweepsAtOnce  = 2                // so that one that hangs does not hold up the next
 	balanceAtOnce = 1
 )
 
-// schedule does in process what EventBridge does: it starts run now and at
-// every tick. Runs may overlap, but no more than atOnce of them; a tick that
-// finds so many under way is left out. run logs its own errors. schedule
-// returns when ctx has ended and the runs have returned.
+// schedule stands in for EventBridge: it starts run now and at every tick. At most
+// atOnce runs overlap; a tick is skipped while that many are under way. run logs
+// its own errors. schedule returns when ctx has ended and all runs have returned.
 func schedule(ctx context.Context, every time.Duration, atOnce int, run func(context.Context)) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -35,7 +32,7 @@ func schedule(ctx context.Context, every time.Duration, atOnce int, run func(con
 		case slots <- struct{}{}:
 			runs.Go(func() {
 				defer func() { <-slots }()
-				limited, cancel := context.WithTimeout(ctx, runTime)
+				limited, cancel := context.WithTimeout(ctx, runTimeout)
 				defer cancel()
 				run(limited)
 			})
@@ -49,52 +46,52 @@ func schedule(ctx context.Context, every time.Duration, atOnce int, run func(con
 	}
 }
 
-// streamWorkers is how many tasks' work is done at once: mostly it waits for
-// downloads and the disk, but each has a decoded picture in memory.
+// streamWorkers is how many tasks a stream handles at once. Most of the time they
+// wait for downloads and the disk, but each holds a decoded picture in memory.
 const streamWorkers = 8
 
-// The pauses before a stream that broke off is started again double up to the
-// longest.
+// The back-off before a stream that stopped is restarted doubles from the first to
+// the longest.
 const (
-	firstRestart   = time.Second
-	longestRestart = time.Minute
+	firstBackoff   = time.Second
+	longestBackoff = time.Minute
 )
 
-// stream does in process what DynamoDB's stream does: it hands over what has
-// work to the function that does it. A stream that breaks off is started again.
+// stream stands in for DynamoDB's stream: it calls do with the id of each task that
+// has this work. A stream that stops with an error is restarted.
 func stream(ctx context.Context, store *taskbolt.Store, work task.Work, do func(ctx context.Context, id string), log *slog.Logger) {
-	for pause := firstRestart; ; pause = min(2*pause, longestRestart) {
-		begun := time.Now()
+	for backoff := firstBackoff; ; backoff = min(2*backoff, longestBackoff) {
+		started := time.Now()
 		err := store.Consume(ctx, work, streamWorkers, func(ctx context.Context, c taskbolt.Change) error {
 			do(ctx, c.ID)
-			return ctx.Err() // cut off by the end of the run: hand it over again
+			return ctx.Err() // interrupted by the end of the run: deliver it again
 		})
 		if ctx.Err() != nil || store.Damage() != nil {
 			return // the run is ending
 		}
-		if time.Since(begun) > longestRestart {
-			pause = firstRestart
+		if time.Since(started) > longestBackoff {
+			backoff = firstBackoff
 		}
-		log.ErrorContext(ctx, "a stream broke off", "work", work, "again", pause.String(), "error", err)
+		log.ErrorContext(ctx, "a stream stopped; it will be restarted", "work", work, "again", backoff.String(), "error", err)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause):
+		case <-time.After(backoff):
 		}
 	}
 }
 
-// uploadAge is how old uploads get, as the bucket's lifecycle rule has it.
-const uploadAge = 48 * time.Hour
+// uploadTTL is how long uploads are kept, as by the bucket's lifecycle rule.
+const uploadTTL = 48 * time.Hour
 
-// expire does in process what the bucket's lifecycle rule does: it deletes old
-// uploads, now and each hour.
+// expire stands in for the bucket's lifecycle rule: it deletes old uploads, now and
+// every hour.
 func expire(ctx context.Context, bucket *dir.Bucket, log *slog.Logger) {
 	ticker := time.NewTicker(time.Hour)
 	defer ticker.Stop()
 	for {
-		if err := bucket.Expire(ctx, media.UploadPrefix, uploadAge); err != nil && ctx.Err() == nil {
-			log.ErrorContext(ctx, "old uploads", "error", err)
+		if err := bucket.Expire(ctx, media.UploadPrefix, uploadTTL); err != nil && ctx.Err() == nil {
+			log.ErrorContext(ctx, "old uploads were not deleted; the next try is in an hour", "error", err)
 		}
 		select {
 		case <-ctx.Done():

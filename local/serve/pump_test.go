@@ -14,8 +14,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// A run that hangs does not hold up the next ones; there are no more than two
-// at once, and each has its limit.
+// A run that hangs does not hold up the next. At most two overlap, and each has a
+// timeout.
 func TestScheduleOverlaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
@@ -51,7 +51,7 @@ func TestScheduleOverlaps(t *testing.T) {
 	})
 }
 
-// With two that hang a tick is left out, and not made up for.
+// While two runs hang, ticks are skipped and not made up for.
 func TestScheduleIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
@@ -83,13 +83,13 @@ func TestScheduleIsBounded(t *testing.T) {
 		stop()
 		<-ended
 		if len(ends) != len(starts) {
-			t.Errorf("it returned with %d of %d runs under way", len(starts)-len(ends), len(starts))
+			t.Errorf("it returned while %d of %d runs were under way", len(starts)-len(ends), len(starts))
 		}
 	})
 }
 
-// While one task's record hangs the others are polled.
-func TestRecordHangs(t *testing.T) {
+// While the read of one record hangs, other tasks are polled.
+func TestHangingRecordRead(t *testing.T) {
 	sim := nanobananatest.NewServer(func(k *nanobananatest.Knobs) { k.LoseCallbacks, k.PictureSide = true, 64 })
 	t.Cleanup(sim.Close)
 	hanging, ended := make(chan struct{}), make(chan struct{})
@@ -108,7 +108,7 @@ func TestRecordHangs(t *testing.T) {
 		close(ended)
 	}))
 	t.Cleanup(provider.Close)
-	r := runLocal(t, map[string]string{
+	r := startHarness(t, map[string]string{
 		"NANOBANANA_BASE_URL": provider.URL, "NANOBANANA_API_KEY": nanobananatest.DefaultKey, "RESULT_HOSTS": strings.TrimPrefix(sim.URL, "http://"),
 		"SWEEP_EVERY": "20ms", "POLL_EVERY": "100ms",
 	})
@@ -117,16 +117,16 @@ func TestRecordHangs(t *testing.T) {
 	r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "goes on"}, "b").ID)
 	select {
 	case <-ended:
-		t.Error("the other task waited until the hanging read was given up")
+		t.Error("the other task waited for the hanging read")
 	default:
 	}
 }
 
-// A sweep that has POSTs to send ends when the next begins: two at once are enough.
+// A sweep stops sending POSTs when the next one begins, so two at once are enough.
 func TestSweepsEndBeforeTheNext(t *testing.T) {
 	for every, want := range map[string]time.Duration{"": 30 * time.Second, "1s": time.Second, "10m": time.Minute} {
-		if r := runLocal(t, map[string]string{"SWEEP_EVERY": every}); r.sweeper.PostTime != want {
-			t.Errorf("with sweeps every %q they send for %v, want %v", every, r.sweeper.PostTime, want)
+		if r := startHarness(t, map[string]string{"SWEEP_EVERY": every}); r.sweeper.PostTime != want {
+			t.Errorf("with SWEEP_EVERY=%q a sweep sends for %v, want %v", every, r.sweeper.PostTime, want)
 		}
 	}
 }

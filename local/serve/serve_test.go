@@ -18,18 +18,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// hurry lets the sweep find at once what the callbacks do not bring.
-var hurry = map[string]string{"SWEEP_EVERY": "50ms", "POLL_EVERY": "40ms"}
+// fastSweeps makes the sweep find quickly what callbacks do not report.
+var fastSweeps = map[string]string{"SWEEP_EVERY": "50ms", "POLL_EVERY": "40ms"}
 
-// running is a server that runs in this process, and a user of it, each of
-// whose exchanges is held against openapi.yaml.
-type running struct {
+// harness is a server in this process and a user of it, each of whose exchanges
+// is checked against openapi.yaml.
+type harness struct {
 	*Server
 	t testing.TB
 	clienttest.User
 }
 
-func runLocal(t testing.TB, env map[string]string) *running {
+func startHarness(t testing.TB, env map[string]string) *harness {
 	t.Helper()
 	s, err := Start(Options{
 		Addr: "127.0.0.1:0", Data: t.TempDir(), Log: io.Discard,
@@ -43,7 +43,7 @@ func runLocal(t testing.TB, env map[string]string) *running {
 			t.Errorf("close: %v", err)
 		}
 	})
-	r := &running{Server: s, t: t}
+	r := &harness{Server: s, t: t}
 	if r.studio.simulator != nil {
 		r.studio.simulator.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay, k.PictureSide = 0, 64 })
 	}
@@ -51,8 +51,8 @@ func runLocal(t testing.TB, env map[string]string) *running {
 	return r
 }
 
-// served is what the provider serves as the pictures of its nth task.
-func served(t testing.TB, sim *nanobananatest.Server, n int) [][]byte {
+// providerPictures returns the pictures that the simulator serves for its nth task.
+func providerPictures(t testing.TB, sim *nanobananatest.Server, n int) [][]byte {
 	t.Helper()
 	var all [][]byte
 	for _, link := range sim.Tasks()[n].URLs {
@@ -65,9 +65,9 @@ func served(t testing.TB, sim *nanobananatest.Server, n int) [][]byte {
 	return all
 }
 
-// same fails the test unless the task's stored files and its lasting links are,
-// byte for byte, what the provider served.
-func (r *running) same(got httpapi.Task, provider [][]byte) {
+// checkPictures checks that the task's stored files and its lasting links are, byte
+// for byte, what the provider served.
+func (r *harness) checkPictures(got httpapi.Task, provider [][]byte) {
 	r.t.Helper()
 	names := clienttest.Pictures(r.t, r.data, got.ID)
 	if len(names) != len(provider) || len(got.Images) != len(provider) {
@@ -88,37 +88,37 @@ func (r *running) same(got httpapi.Task, provider [][]byte) {
 	}
 }
 
-// What the provider makes is stored and linked, byte for byte; an edit starts
-// from the stored picture.
-func TestHappy(t *testing.T) {
-	r := runLocal(t, nil)
+// The provider's pictures are stored and linked, byte for byte; an edit starts from
+// the stored picture.
+func TestSubmitAndEdit(t *testing.T) {
+	r := startHarness(t, nil)
 	first := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "a lighthouse", "numImages": 3}, "k").ID)
-	r.same(first, served(t, r.studio.simulator, 0))
+	r.checkPictures(first, providerPictures(t, r.studio.simulator, 0))
 	edit := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "at night", "imageUrls": []string{"task:" + first.ID + "/2"}}, "e").ID)
-	r.same(edit, served(t, r.studio.simulator, 1))
+	r.checkPictures(edit, providerPictures(t, r.studio.simulator, 1))
 	if edit.Parent != first.ID {
-		t.Errorf("parent is %q", edit.Parent)
+		t.Errorf("the parent is %q, want the first task", edit.Parent)
 	}
 	if n := r.studio.simulator.Posts(); n != 2 {
 		t.Errorf("%d POSTs, want 2", n)
 	}
 }
 
-// With every callback lost, the sweep finds the pictures.
+// If every callback is lost, the sweep finds the pictures.
 func TestCallbacksLost(t *testing.T) {
-	r := runLocal(t, hurry)
+	r := startHarness(t, fastSweeps)
 	r.studio.simulator.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })
 	got := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "a lighthouse"}, "k").ID)
-	r.same(got, served(t, r.studio.simulator, 0))
+	r.checkPictures(got, providerPictures(t, r.studio.simulator, 0))
 	if n := len(r.studio.simulator.Tasks()[0].Callbacks); n != 0 {
-		t.Errorf("%d callbacks came", n)
+		t.Errorf("%d callbacks arrived, want none", n)
 	}
 }
 
-// With each callback sent five times, and forged ones among them, each picture
-// is recorded once.
+// If each callback is sent five times, and forged ones too, each picture is stored
+// once.
 func TestCallbacksRepeatedAndForged(t *testing.T) {
-	r := runLocal(t, nil)
+	r := startHarness(t, nil)
 	sim := r.studio.simulator
 	sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.RepeatCallbacks, k.Delay = 5, nanobananatest.Duration(200*time.Millisecond)
@@ -145,31 +145,31 @@ func TestCallbacksRepeatedAndForged(t *testing.T) {
 	})
 	for _, c := range sim.Tasks()[0].Callbacks {
 		if c.Status != http.StatusOK {
-			t.Errorf("a callback was answered %d", c.Status)
+			t.Errorf("a callback was answered with %d", c.Status)
 		}
 	}
-	r.same(got, served(t, sim, 0))
+	r.checkPictures(got, providerPictures(t, sim, 0))
 	if after := r.AwaitSuccess(t, first.ID); !slices.Equal(after.Images, got.Images) {
-		t.Errorf("images changed: %+v", after.Images)
+		t.Errorf("the images changed: %+v", after.Images)
 	}
 }
 
-// Any other provider, and any other identity provider, can stand behind it.
+// Another provider and another identity provider can be set.
 func TestOtherProviders(t *testing.T) {
-	other := runLocal(t, nil) // its mint and its simulator serve the next
-	r := runLocal(t, map[string]string{
+	other := startHarness(t, nil) // the next uses its mint and its simulator
+	r := startHarness(t, map[string]string{
 		"NANOBANANA_BASE_URL": other.settings.BaseURL, "NANOBANANA_API_KEY": nanobananatest.DefaultKey,
 		"AUTH_ISSUER": other.URL + signin.Path, "AUTH_AUDIENCE": "authenticated", "AUTH_JWKS_URL": other.URL + signin.Path + "/.well-known/jwks.json",
 	})
 	if r.studio.simulator != nil || r.studio.mint != nil {
-		t.Error("the stand-ins are on")
+		t.Error("the stand-ins are used")
 	}
 	if _, err := r.Call(t.Context(), http.MethodPost, "/v1/tasks", map[string]any{"prompt": "x"}, "k"); err == nil || !strings.Contains(err.Error(), "401") {
-		t.Errorf("a token of its own mint: %v, want 401", err)
+		t.Errorf("a token of the server's own mint: %v, want 401", err)
 	}
 	r.Token = other.Token
 	got := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "a lighthouse"}, "k").ID)
-	r.same(got, served(t, other.studio.simulator, 0))
+	r.checkPictures(got, providerPictures(t, other.studio.simulator, 0))
 }
 
 func TestLiveNeedsKey(t *testing.T) {
@@ -179,38 +179,38 @@ func TestLiveNeedsKey(t *testing.T) {
 	}
 }
 
-// A key alone spends nothing.
-func TestKeyAloneIsSimulated(t *testing.T) {
-	r := runLocal(t, map[string]string{"NANOBANANA_API_KEY": "a-real-key"})
+// A key without -live spends nothing.
+func TestKeyWithoutLiveIsSimulated(t *testing.T) {
+	r := startHarness(t, map[string]string{"NANOBANANA_API_KEY": "a-real-key"})
 	if r.studio.simulator == nil {
 		t.Fatal("the real provider is used without -live")
 	}
 	r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "a lighthouse"}, "k").ID)
 }
 
-func TestSettingsFaults(t *testing.T) {
+func TestInvalidSettings(t *testing.T) {
 	_, err := Start(Options{Addr: "127.0.0.1:0", Data: t.TempDir(), Log: io.Discard, Getenv: func(name string) string {
 		return map[string]string{"DAILY_QUOTA": "many", "WAIT_MAX": "-1"}[name]
 	}})
 	for _, name := range []string{"DAILY_QUOTA", "WAIT_MAX"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s is not named: %v", name, err)
+			t.Errorf("the error does not name %s: %v", name, err)
 		}
 	}
 }
 
 func TestAddressInUse(t *testing.T) {
-	r := runLocal(t, nil)
+	r := startHarness(t, nil)
 	_, err := Start(Options{Addr: strings.TrimPrefix(r.URL, "http://"), Data: t.TempDir(), Log: io.Discard, Getenv: func(string) string { return "" }})
 	if err == nil || !strings.Contains(err.Error(), "-addr") {
-		t.Errorf("got %v, want what to do next", err)
+		t.Errorf("got %v, want a hint to use -addr", err)
 	}
 }
 
-// BenchmarkLocal submits b.N tasks, 32 at a time, and waits until every picture
-// is called back and stored; the simulator answers at once.
+// BenchmarkLocal submits b.N tasks, 32 at a time, and waits until every picture is
+// stored. The simulator answers at once.
 func BenchmarkLocal(b *testing.B) {
-	r := runLocal(b, nil)
+	r := startHarness(b, nil)
 	r.studio.simulator.SetBalance(1e9)
 	r.studio.simulator.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 64 })
 	r.User.HTTP = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
@@ -221,7 +221,7 @@ func BenchmarkLocal(b *testing.B) {
 		go func() {
 			var ids []string
 			for n := range jobs {
-				ids = append(ids, r.Submit(b, map[string]any{"prompt": fmt.Sprint("picture ", n%50)}, fmt.Sprint(n)).ID) // drawn once: the simulator is not measured
+				ids = append(ids, r.Submit(b, map[string]any{"prompt": fmt.Sprint("picture ", n%50)}, fmt.Sprint(n)).ID) // few different prompts: drawing is not measured
 			}
 			done <- ids
 		}()

@@ -45,20 +45,20 @@ const (
 	DefaultData = ".local"
 )
 
-// Options say how to run.
+// Options says how to run.
 type Options struct {
-	Addr   string // to listen on
-	Data   string // folder
-	Live   bool   // the real provider
+	Addr   string // host:port to listen on
+	Data   string // folder for tasks, pictures and keys
+	Live   bool   // use the real provider, which costs credits
 	Getenv func(string) string
-	Log    io.Writer
+	Log    io.Writer // gets the log as JSON lines
 }
 
-// Server is the whole bundle, running.
+// Server is the running bundle.
 type Server struct {
 	URL string // where it listens, such as http://127.0.0.1:8787
 
-	data      string // the folder, as given
+	data      string // the data folder, as given in Options
 	live      bool
 	settings  config.Settings
 	submitter *lifecycle.Submitter
@@ -68,18 +68,18 @@ type Server struct {
 	store     *taskbolt.Store
 	bucket    *dir.Bucket
 	ingester  *lifecycle.Ingester
-	studio    *studio // and the stand-ins behind it
+	studio    *studio // with the stand-ins
 	http      *http.Server
-	failed    chan error // the HTTP server has ended by itself
-	lost      bool       // tasks, of stored pictures
+	failed    chan error // receives why the HTTP server stopped by itself
+	orphans   bool       // pictures are stored whose tasks are lost
 	troubles  *troubles
 
-	stop context.CancelFunc // ends the pumps
-	pump sync.WaitGroup
+	stop  context.CancelFunc // ends the pumps
+	pumps sync.WaitGroup     // the schedules and streams that run
 }
 
-// Run starts the bundle, prints where it listens and what to try, and serves
-// until ctx ends or it cannot go on.
+// Run starts the bundle, prints where it listens and what to try next, and
+// serves until ctx ends or the server fails.
 func Run(ctx context.Context, o Options, out io.Writer) error {
 	s, err := Start(o)
 	if err != nil {
@@ -115,7 +115,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 func Start(o Options) (_ *Server, err error) {
 	listener, err := net.Listen("tcp", o.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen: %w (is it running already? -addr takes another port)", err)
+		return nil, fmt.Errorf("cannot listen: %w (is bin/local already running? Choose another port with -addr)", err)
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	s := &Server{URL: signin.Origin(o.Addr, port), troubles: newTroubles(), data: o.Data, live: o.Live, failed: make(chan error, 1)}
@@ -127,7 +127,7 @@ func Start(o Options) (_ *Server, err error) {
 	if s.settings, err = settings(o, s.URL); err != nil {
 		return nil, err
 	}
-	log := slog.New(watch{Handler: slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}), troubles: s.troubles})
+	log := slog.New(troubleHandler{Handler: slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}), troubles: s.troubles})
 	slog.SetDefault(log)
 	if err := s.open(o.Data, log); err != nil {
 		return nil, err
@@ -150,7 +150,8 @@ func Start(o Options) (_ *Server, err error) {
 	return s, nil
 }
 
-// settings reads the environment, and fills in what the local run has itself.
+// settings reads the environment. What it leaves unset is filled in with the
+// local run's own keys and stand-ins.
 func settings(o Options, origin string) (config.Settings, error) {
 	getenv := o.Getenv
 	if o.Live {
@@ -166,7 +167,7 @@ func settings(o Options, origin string) (config.Settings, error) {
 		return c, err
 	}
 	if o.Live && c.APIKey == "" {
-		return c, errors.New("-live needs NANOBANANA_API_KEY: the real provider is paid with it")
+		return c, errors.New("-live uses the real provider: set NANOBANANA_API_KEY to the key of the account that pays")
 	}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return c, err
@@ -194,16 +195,16 @@ func settings(o Options, origin string) (config.Settings, error) {
 	return c, nil
 }
 
-// handler wires the functions behind one mux.
+// handler wires the functions behind one mux, with the stand-ins and the studio.
 func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	c := s.settings
-	secrets := config.NewSecrets(c.LocalSecret, time.Now)
+	secrets := config.NewSecrets(c.LocalSecret, time.Now, log)
 	client := nanobanana.NewHTTPClient()
-	verifier, err := auth.FromSettings(c, secrets, client)
+	verifier, err := auth.FromSettings(c, secrets, client, log)
 	if err != nil {
 		return nil, err
 	}
-	forClients, err := auth.ForClients(c, secrets, client)
+	forClients, err := auth.ForClients(c, secrets, client, log)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +214,7 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	s.sweeper = lifecycle.NewSweeper(c, poster)
 	s.sweeper.PostTime = min(s.settings.SweepEvery, time.Minute)
 	if s.studio.simulator != nil {
-		s.sweeper.Rate = nil // it is ours
+		s.sweeper.Rate = nil // the simulator has no rate limit
 	}
 	s.notify = notify.FromSettings(c, s.store, secrets, log)
 	s.account = credits.Function{
@@ -232,10 +233,11 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	})
 	mux.Handle(dir.LinkPath, s.bucket)
 	s.studio.register(mux)
-	return split(s.studio.own(log, s.troubles), cors(c.CORSOrigins, httpapi.Mux(log, mux))), nil
+	return splitLocal(s.studio.localHandler(log, s.troubles), cors(c.CORSOrigins, httpapi.Mux(log, mux))), nil
 }
 
-// api gives what people call, for those whom verifier knows.
+// api returns the routes that users call; verifier decides whose tokens are
+// accepted.
 func (s *Server) api(verifier *auth.Verifier, secrets *config.Secrets, log *slog.Logger) *http.ServeMux {
 	c := s.settings
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
@@ -252,7 +254,8 @@ func (s *Server) api(verifier *auth.Verifier, secrets *config.Secrets, log *slog
 	return mux
 }
 
-// limited is mux.Handle for a function that has d for a request, as on Lambda.
+// limited returns a mux.Handle that ends each request's context after d, as the
+// function's timeout on Lambda does.
 func limited(mux *http.ServeMux, d time.Duration) func(string, http.Handler) {
 	return func(pattern string, h http.Handler) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -263,37 +266,37 @@ func limited(mux *http.ServeMux, d time.Duration) func(string, http.Handler) {
 	}
 }
 
-// run starts what AWS would: the schedule and the stream.
+// run starts what AWS would run: the schedules and the streams.
 func (s *Server) run(log *slog.Logger) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	if s.studio.simulator != nil {
-		s.studio.simulator.Resume() // it may owe callbacks from before a restart
+		s.studio.simulator.Resume() // sends callbacks that a restart interrupted
 	}
 	sweeper := sweep.New(sweep.Function{Sweeper: s.sweeper, Log: log})
-	s.pump.Go(func() {
+	s.pumps.Go(func() {
 		schedule(ctx, s.settings.SweepEvery, sweepsAtOnce, func(run context.Context) {
 			if _, err := sweeper(run, sweep.Event{}); err != nil && ctx.Err() == nil {
-				log.ErrorContext(ctx, "sweep", "error", err)
+				log.ErrorContext(ctx, "the sweep failed; the next one tries again", "error", err)
 			}
 		})
 	})
-	s.pump.Go(func() {
+	s.pumps.Go(func() {
 		schedule(ctx, s.checkEvery(), balanceAtOnce, func(run context.Context) { _ = s.CheckBalance(run) })
 	})
-	s.pump.Go(func() { expire(ctx, s.bucket, log) })
+	s.pumps.Go(func() { expire(ctx, s.bucket, log) })
 
 	ingester := ingest.Function{Ingester: s.ingester, Log: log}
 	ingester.Ingester.Rules = s.submitter.Rules
 	for work, do := range map[task.Work]func(context.Context, string){
 		task.Ingest: ingester.Task, task.Erase: ingester.Task, task.Notify: s.notify.Task,
 	} {
-		s.pump.Go(func() { stream(ctx, s.store, work, do, log) })
+		s.pumps.Go(func() { stream(ctx, s.store, work, do, log) })
 	}
 }
 
-// CheckBalance does what the schedule does every few minutes: it reads the
-// balance and keeps it. It logs its own errors.
+// CheckBalance reads the provider's balance and keeps it, as the schedule does.
+// It logs its own errors.
 func (s *Server) CheckBalance(ctx context.Context) error {
 	_, err := s.account.Check(ctx)
 	return err
@@ -302,28 +305,28 @@ func (s *Server) CheckBalance(ctx context.Context) error {
 // Simulator is the stand-in for the provider, or nil if a provider is set.
 func (s *Server) Simulator() *nanobananatest.Server { return s.studio.simulator }
 
-// checkEvery is how often the balance is looked at, which on AWS is every 5
-// minutes: here somebody watches what each picture costs.
+// checkEvery returns how often the balance is checked. On AWS that is every 5
+// minutes; here a developer watches what each picture costs.
 func (s *Server) checkEvery() time.Duration {
 	if s.studio.simulator == nil {
-		return max(time.Minute, s.settings.SweepEvery) // it is somebody's service
+		return max(time.Minute, s.settings.SweepEvery) // a real service is not asked more often
 	}
 	return s.settings.SweepEvery
 }
 
-// Close ends everything: requests first, then the pumps, then the files.
+// Close ends requests first, then the pumps, then closes the files.
 func (s *Server) Close() error {
 	var errs []error
 	if s.http != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := s.http.Shutdown(ctx); err != nil {
-			errs = append(errs, s.http.Close()) // a client that waits does not hold us up
+			errs = append(errs, s.http.Close()) // does not wait longer for clients
 		}
 	}
 	if s.stop != nil {
 		s.stop()
-		s.pump.Wait()
+		s.pumps.Wait()
 	}
 	if s.studio != nil {
 		s.studio.close()

@@ -16,9 +16,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// pagePolicy keeps the page to its own files; pictures may be anybody's. Uploads
-// go to where the bucket is, which has another name where the page was opened
-// at localhost.
+// pagePolicy lets the page load only its own files, but pictures from anywhere.
+// Uploads go to the bucket's origin (%s), which differs from the page's if that
+// was opened as localhost.
 const pagePolicy = "default-src 'self'; connect-src 'self' %s; img-src 'self' http: https: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 const (
@@ -28,39 +28,37 @@ const (
 	simulatorKey  = nanobananatest.DefaultKey
 )
 
-// studio is the page at / and what exists for it alone: the stand-ins for the
-// provider and the identity provider, each absent where a real one is set.
+// studio is the page at / with the stand-ins for the provider and the identity
+// provider. Each stand-in is nil if the settings name a real one.
 type studio struct {
 	origin       string // of the bucket's links
-	paid         bool   // the provider is the real one
-	tokenCommand string // prints a token of the mint for the page
+	paid         bool   // the real provider is used
+	tokenCommand string // prints a token for the page
 	mint         *authtest.Mint
 	simulator    *nanobananatest.Server
 	switches     switchboard
 }
 
-// openStudio opens the stand-ins that the settings ask for.
-func openStudio(s *Server, data string) (*studio, error) {
-	studio := studio{origin: s.URL, paid: s.settings.BaseURL == config.DefaultBaseURL, tokenCommand: "bin/local token" + s.flags() + " " + studioOwner}
-	var err error
-	if s.settings.AuthIssuer == s.URL+signin.Path {
-		if studio.mint, err = signin.Open(data, s.URL); err != nil {
+// openStudio opens the studio of a server at url, and the stand-ins to which the
+// settings point.
+func openStudio(c config.Settings, url, data string) (s *studio, err error) {
+	s = &studio{origin: url, paid: c.BaseURL == config.DefaultBaseURL, tokenCommand: "bin/local token" + commandFlags(url, data) + " " + studioOwner}
+	if c.AuthIssuer == url+signin.Path {
+		if s.mint, err = signin.Open(data, url); err != nil {
 			return nil, err
 		}
 	}
-	if s.settings.BaseURL == s.URL+simulatorPath {
-		if studio.simulator, err = nanobananatest.Open(filepath.Join(data, "simulator.jsonl"), drawing); err != nil {
+	if c.BaseURL == url+simulatorPath {
+		largePictures := func(k *nanobananatest.Knobs) { k.PictureSide = 768 }
+		if s.simulator, err = nanobananatest.Open(filepath.Join(data, "simulator.jsonl"), largePictures); err != nil {
 			return nil, err
 		}
-		studio.simulator.URL = s.URL + simulatorPath
-		studio.switches.simulator = studio.simulator
-		studio.switches.set(switches{RepeatCallbacks: 1})
+		s.simulator.URL = url + simulatorPath
+		s.switches.simulator = s.simulator
+		s.switches.set(switches{RepeatCallbacks: 1})
 	}
-	return &studio, nil
+	return s, nil
 }
-
-// drawing makes the simulator's pictures worth a look.
-func drawing(k *nanobananatest.Knobs) { k.PictureSide = 768 }
 
 func (s *studio) close() {
 	if s.simulator != nil {
@@ -68,8 +66,8 @@ func (s *studio) close() {
 	}
 }
 
-// own serves what is for the page alone, under localPath.
-func (s *studio) own(log *slog.Logger, t *troubles) http.Handler {
+// localHandler serves the routes under localPath, which only the page uses.
+func (s *studio) localHandler(log *slog.Logger, t *troubles) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /local/troubles", httpapi.Handler(log, t.read))
 	mux.Handle("GET /local/session", httpapi.Handler(log, s.session))
@@ -82,11 +80,11 @@ func (s *studio) own(log *slog.Logger, t *troubles) http.Handler {
 
 // register adds the routes of the page's files and of the stand-ins.
 func (s *studio) register(mux *http.ServeMux) {
-	serve := servePage(http.FileServerFS(page.Files), fmt.Sprintf(pagePolicy, s.origin))
-	mux.Handle("GET /{$}", serve)
+	files := servePage(http.FileServerFS(page.Files), fmt.Sprintf(pagePolicy, s.origin))
+	mux.Handle("GET /{$}", files)
 	entries, _ := page.Files.ReadDir(".")
 	for _, e := range entries {
-		mux.Handle("GET /"+e.Name(), serve)
+		mux.Handle("GET /"+e.Name(), files)
 	}
 	if s.mint != nil {
 		mux.Handle("GET "+signin.Path+authtest.Path, http.StripPrefix(signin.Path, s.mint))
@@ -96,8 +94,8 @@ func (s *studio) register(mux *http.ServeMux) {
 	}
 }
 
-// servePage serves the page's files. They are compiled in and carry no date:
-// a browser that kept one would show the page of yesterday's build.
+// servePage serves the page's files and keeps browsers from caching them: they are
+// compiled in without a date, so a cached one would be from an older build.
 func servePage(files http.Handler, policy string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -109,11 +107,12 @@ func servePage(files http.Handler, policy string) http.Handler {
 	})
 }
 
-// sessionLife is how long the page's token is good for; it asks again after.
-const sessionLife = 12 * time.Hour
+// sessionTTL is how long the page's token is valid; then the page asks for a new one.
+const sessionTTL = 12 * time.Hour
 
-// session returns what the page needs to be a user. Where pictures cost money
-// that is no token: the user pastes one, which the command prints.
+// session answers GET /local/session: who the page's user is, with a token. If
+// pictures cost credits there is no token, only the command that prints one for
+// the user to paste.
 func (s *studio) session(*http.Request) (httpapi.Answer, error) {
 	var token, command string
 	switch {
@@ -121,7 +120,7 @@ func (s *studio) session(*http.Request) (httpapi.Answer, error) {
 		command = s.tokenCommand
 	case s.mint != nil:
 		var err error
-		if token, err = s.mint.Token(studioOwner, sessionLife); err != nil {
+		if token, err = s.mint.Token(studioOwner, sessionTTL); err != nil {
 			return httpapi.Answer{}, err
 		}
 	}

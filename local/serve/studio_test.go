@@ -10,8 +10,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// ask asks the studio, with headers by name and value.
-func (r *running) ask(method, path, body string, header ...string) (*http.Response, string) {
+// request makes a request of the server; header holds names and values in turn.
+func (r *harness) request(method, path, body string, header ...string) (*http.Response, string) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), method, r.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -36,26 +36,26 @@ func (r *running) ask(method, path, body string, header ...string) (*http.Respon
 }
 
 func TestPage(t *testing.T) {
-	r := runLocal(t, nil)
+	r := startHarness(t, nil)
 	for path, want := range map[string]string{"/": "text/html", "/studio.css": "text/css", "/studio.js": "text/javascript"} {
-		resp, body := r.ask("GET", path, "")
+		resp, body := r.request("GET", path, "")
 		if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Type"), want) || body == "" {
 			t.Errorf("%s: %s %s, %d bytes", path, resp.Status, resp.Header.Get("Content-Type"), len(body))
 		}
 		policy := resp.Header.Get("Content-Security-Policy")
 		if !strings.Contains(policy, "default-src 'self'") || !strings.Contains(policy, "connect-src 'self' "+r.URL+";") {
-			t.Errorf("%s has no policy", path)
+			t.Errorf("%s lacks a Content-Security-Policy", path)
 		}
 	}
-	if resp, _ := r.ask("GET", "/nothing", ""); resp.StatusCode != 404 {
+	if resp, _ := r.request("GET", "/nothing", ""); resp.StatusCode != 404 {
 		t.Errorf("/nothing: %s", resp.Status)
 	}
 }
 
 // The page gets a token that the API accepts.
 func TestSession(t *testing.T) {
-	r := runLocal(t, nil)
-	resp, body := r.ask("GET", "/local/session", "")
+	r := startHarness(t, nil)
+	resp, body := r.request("GET", "/local/session", "")
 	var session struct {
 		Token, Owner string
 		Simulator    bool
@@ -67,19 +67,19 @@ func TestSession(t *testing.T) {
 	if !session.Simulator || session.Target.Kind != "moodboard" || session.Target.ID != "studio" {
 		t.Errorf("session: %s", body)
 	}
-	if resp, body := r.ask("GET", "/v1/credits", "", "Authorization", "Bearer "+session.Token); resp.StatusCode != 200 {
-		t.Errorf("its token: %s %s", resp.Status, body)
+	if resp, body := r.request("GET", "/v1/credits", "", "Authorization", "Bearer "+session.Token); resp.StatusCode != 200 {
+		t.Errorf("the API answers its token with %s %s", resp.Status, body)
 	}
 }
 
 func TestSwitches(t *testing.T) {
-	r := runLocal(t, nil)
-	_, usual := r.ask("GET", "/local/simulator", "")
+	r := startHarness(t, nil)
+	_, usual := r.request("GET", "/local/simulator", "")
 	if usual != `{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"","slow":false}` {
-		t.Errorf("at first: %s", usual)
+		t.Errorf("at first the switches are %s", usual)
 	}
 	set := func(body string) int {
-		resp, _ := r.ask("PUT", "/local/simulator", body, "Content-Type", "application/json")
+		resp, _ := r.request("PUT", "/local/simulator", body, "Content-Type", "application/json")
 		return resp.StatusCode
 	}
 	changed := map[string]func(nanobananatest.Knobs) bool{
@@ -97,14 +97,14 @@ func TestSwitches(t *testing.T) {
 		if status := set(body); status != 200 || !is(r.studio.simulator.Knobs()) {
 			t.Errorf("%s: %d, %+v", body, status, r.studio.simulator.Knobs())
 		}
-		if _, now := r.ask("GET", "/local/simulator", ""); now != body {
-			t.Errorf("now %s, want %s", now, body)
+		if _, now := r.request("GET", "/local/simulator", ""); now != body {
+			t.Errorf("the switches are %s, want %s", now, body)
 		}
 		if set(usual) != 200 {
-			t.Error("it cannot be set back")
+			t.Error("the switches cannot be set back")
 		}
 		if k := r.studio.simulator.Knobs(); k.OutOfCredits || k.LoseCallbacks || k.Submit.Kind != "" || k.Outcome.ErrorCode != 0 {
-			t.Errorf("set back: %+v", k)
+			t.Errorf("after setting back: %+v", k)
 		}
 	}
 	for body, want := range map[string]int{

@@ -13,15 +13,15 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// switches are what the studio page lets one change about the simulator.
+// switches are what the studio page can change about the simulator.
 type switches struct {
 	LoseCallbacks   bool   `json:"loseCallbacks"`
-	RepeatCallbacks int    `json:"repeatCallbacks"` // 1 to 5: each is sent so often
+	RepeatCallbacks int    `json:"repeatCallbacks"` // how often each is sent, 1 to 5
 	Refuse          string `json:"refuse"`          // a key of refusals
 	Slow            bool   `json:"slow"`
 }
 
-// refusals are the ways in which the simulator can refuse, or spoil, requests.
+// refusals are the ways in which the simulator can refuse or fail requests.
 var refusals = map[string]func(*nanobananatest.Knobs){
 	"":        func(*nanobananatest.Knobs) {},
 	"credits": func(k *nanobananatest.Knobs) { k.OutOfCredits = true },
@@ -38,7 +38,7 @@ var refusals = map[string]func(*nanobananatest.Knobs){
 	},
 }
 
-// How long the simulator takes for a picture.
+// How long the simulator takes to make a picture.
 const (
 	usualDelay = nanobananatest.Duration(2 * time.Second)
 	slowDelay  = nanobananatest.Duration(25 * time.Second)
@@ -82,11 +82,11 @@ func (b *switchboard) write(r *http.Request) (httpapi.Answer, error) {
 	}
 	var faults []task.Field
 	if s.RepeatCallbacks < 1 || s.RepeatCallbacks > 5 {
-		faults = append(faults, task.Field{Pointer: "/repeatCallbacks", Code: "out_of_range", Message: "Give a number from 1 to 5."})
+		faults = append(faults, task.Field{Pointer: "/repeatCallbacks", Code: "out_of_range", Message: "Use a number from 1 to 5."})
 	}
 	if refusals[s.Refuse] == nil {
 		words := slices.DeleteFunc(slices.Sorted(maps.Keys(refusals)), func(word string) bool { return word == "" })
-		faults = append(faults, task.Field{Pointer: "/refuse", Code: "not_allowed", Message: "Give an empty text, or one of: " + strings.Join(words, ", ") + "."})
+		faults = append(faults, task.Field{Pointer: "/refuse", Code: "not_allowed", Message: "Use an empty text, or one of: " + strings.Join(words, ", ") + "."})
 	}
 	if faults != nil {
 		return httpapi.Answer{}, task.Invalid(faults...)

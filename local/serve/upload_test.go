@@ -20,25 +20,25 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-// coloured is a PNG of one colour.
-func coloured(c color.Color) string {
+// pngOf returns a PNG of one colour.
+func pngOf(c color.Color) string {
 	img := image.NewNRGBA(image.Rect(0, 0, 20, 20))
 	draw.Draw(img, img.Rect, image.NewUniform(c), image.Point{}, draw.Src)
 	var b bytes.Buffer
-	_ = png.Encode(&b, img) // into memory
+	_ = png.Encode(&b, img) // memory does not fail
 	return b.String()
 }
 
-// announce asks for a place to put a PNG.
-func announce(t testing.TB, c clienttest.User, size int) (u uploads.Upload) {
+// requestUpload asks for an upload link for a PNG.
+func requestUpload(t testing.TB, c clienttest.User, size int) (u uploads.Upload) {
 	t.Helper()
 	body, _ := json.Marshal(map[string]any{"contentType": "image/png", "bytes": size})
 	c.Do(t, http.StatusCreated, http.MethodPost, "/v1/uploads", string(body), &u)
 	return u
 }
 
-// put puts a file, with the headers as they were given but for those named
-// after it.
+// put uploads a file with the headers that the API returned; header overrides some
+// of them.
 func put(t testing.TB, u uploads.Upload, file string, header ...string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, u.UploadURL, strings.NewReader(file))
@@ -59,8 +59,9 @@ func put(t testing.TB, u uploads.Upload, file string, header ...string) int {
 	return resp.StatusCode
 }
 
-// refused submits an edit that is refused for its one picture, and gives the fault's code.
-func refused(t testing.TB, c clienttest.User, entry string) string {
+// submitRefused submits an edit whose one input must be refused, and returns the
+// error code of that input.
+func submitRefused(t testing.TB, c clienttest.User, entry string) string {
 	t.Helper()
 	body, _ := json.Marshal(map[string]any{"prompt": "x", "imageUrls": []string{entry}})
 	var p httpapi.Problem
@@ -71,16 +72,16 @@ func refused(t testing.TB, c clienttest.User, entry string) string {
 	return p.Errors[0].Code
 }
 
-// A picture is uploaded and edited, and shows in what comes of it.
+// An uploaded picture can be edited, and the result shows it.
 func TestUpload(t *testing.T) {
-	r := runLocal(t, nil)
-	red := coloured(color.NRGBA{R: 255, A: 255})
-	u := announce(t, r.User, len(red))
+	r := startHarness(t, nil)
+	red := pngOf(color.NRGBA{R: 255, A: 255})
+	u := requestUpload(t, r.User, len(red))
 	if got := put(t, u, red); got != http.StatusOK {
 		t.Fatalf("PUT: %d", got)
 	}
 	got := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "at night", "imageUrls": []string{"upload:" + u.ID}}, "k").ID)
-	r.same(got, served(t, r.studio.simulator, 0))
+	r.checkPictures(got, providerPictures(t, r.studio.simulator, 0))
 	b, err := clienttest.Visitor.Get(t.Context(), got.Images[0].URL)
 	if err != nil {
 		t.Fatal(err)
@@ -90,17 +91,17 @@ func TestUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r, g, b, _ := img.At(img.Bounds().Dx()/2, img.Bounds().Dy()/2).RGBA(); r < 2*g || r < 2*b {
-		t.Errorf("what edits red is %x %x %x in the middle", r, g, b)
+		t.Errorf("the edit of a red picture is %x %x %x in the middle", r, g, b)
 	}
 	again := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "by day", "imageUrls": []string{"upload:" + u.ID}}, "l").ID)
-	r.same(again, served(t, r.studio.simulator, 1))
+	r.checkPictures(again, providerPictures(t, r.studio.simulator, 1))
 }
 
-// The bucket takes the announced file alone, and once.
+// The bucket accepts only the announced file, and only once.
 func TestUploadPutRefused(t *testing.T) {
-	r := runLocal(t, nil)
-	file := coloured(color.White)
-	u := announce(t, r.User, len(file))
+	r := startHarness(t, nil)
+	file := pngOf(color.White)
+	u := requestUpload(t, r.User, len(file))
 	for name, got := range map[string]int{
 		"of another type": put(t, u, file, "Content-Type", "image/jpeg"),
 		"too large":       put(t, u, file+"x"),
@@ -111,8 +112,8 @@ func TestUploadPutRefused(t *testing.T) {
 			t.Errorf("%s: %d, want 403", name, got)
 		}
 	}
-	if got := refused(t, r.User, "upload:"+u.ID); got != "not_found" {
-		t.Errorf("never finished: %s", got)
+	if got := submitRefused(t, r.User, "upload:"+u.ID); got != "not_found" {
+		t.Errorf("an upload that was not finished: %s", got)
 	}
 	if got := put(t, u, file); got != http.StatusOK {
 		t.Errorf("the file: %d", got)
@@ -126,26 +127,26 @@ func TestUploadPutRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := put(t, uploads.Upload{UploadURL: link, Headers: u.Headers}, file); got != http.StatusForbidden {
-		t.Errorf("by an expired link: %d, want 403", got)
+		t.Errorf("with an expired link: %d, want 403", got)
 	}
 }
 
-// What is no picture of one's own is refused at the field.
-func TestUploadRefused(t *testing.T) {
-	r := runLocal(t, nil)
-	file := coloured(color.White)
-	own, text := announce(t, r.User, len(file)), announce(t, r.User, 5)
+// An input that is not the user's own picture is refused, with its field named.
+func TestInputRefused(t *testing.T) {
+	r := startHarness(t, nil)
+	file := pngOf(color.White)
+	own, text := requestUpload(t, r.User, len(file)), requestUpload(t, r.User, 5)
 	if put(t, own, file) != http.StatusOK || put(t, text, "hello") != http.StatusOK {
-		t.Fatal("the files cannot be put")
+		t.Fatal("the files cannot be uploaded")
 	}
-	if got := refused(t, clienttest.SignIn(t, r.URL, r.data, "bob"), "upload:"+own.ID); got != "not_found" {
-		t.Errorf("another's: %s", got)
+	if got := submitRefused(t, clienttest.SignIn(t, r.URL, r.data, "bob"), "upload:"+own.ID); got != "not_found" {
+		t.Errorf("another user's upload: %s", got)
 	}
 	for entry, want := range map[string]string{
-		"upload:" + announce(t, r.User, 5).ID: "not_found", "upload:" + text.ID: "not_a_picture", "upload:x": "invalid",
+		"upload:" + requestUpload(t, r.User, 5).ID: "not_found", "upload:" + text.ID: "not_a_picture", "upload:x": "invalid",
 		"data:image/png;base64,AAAA": "upload_first", "blob:" + r.URL + "/3f6c": "upload_first",
 	} {
-		if got := refused(t, r.User, entry); got != want {
+		if got := submitRefused(t, r.User, entry); got != want {
 			t.Errorf("%s: %s, want %s", entry, got, want)
 		}
 	}
@@ -157,13 +158,13 @@ func TestUploadRefused(t *testing.T) {
 	}
 }
 
-// Uploads of another origin's page are let through, with and without CORS_ORIGINS.
+// A page on another origin may upload, with and without CORS_ORIGINS.
 func TestUploadCORS(t *testing.T) {
 	for _, origins := range []string{"", "*", "https://app.example.com", "https://other.example.com"} {
-		r := runLocal(t, map[string]string{"CORS_ORIGINS": origins})
-		u := announce(t, r.User, 5)
+		r := startHarness(t, map[string]string{"CORS_ORIGINS": origins})
+		u := requestUpload(t, r.User, 5)
 		path := strings.TrimPrefix(u.UploadURL, r.URL)
-		resp, _ := r.ask(http.MethodOptions, path, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "PUT", "Access-Control-Request-Headers", "content-type,if-none-match")
+		resp, _ := r.request(http.MethodOptions, path, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "PUT", "Access-Control-Request-Headers", "content-type,if-none-match")
 		allowed := resp.Header.Get("Access-Control-Allow-Origin")
 		if resp.StatusCode != http.StatusNoContent || allowed != "*" && allowed != "https://app.example.com" || !strings.Contains(resp.Header.Get("Access-Control-Allow-Methods"), "PUT") {
 			t.Errorf("%q: %s %v", origins, resp.Status, resp.Header)
@@ -176,8 +177,8 @@ func TestUploadCORS(t *testing.T) {
 	}
 }
 
-// Old uploads are deleted when the local run starts; the pictures of tasks are not.
-func TestOldUploadsGo(t *testing.T) {
+// Old uploads are deleted when the server starts; the pictures of tasks are not.
+func TestOldUploadsAreDeleted(t *testing.T) {
 	data := t.TempDir()
 	old, kept := data+"/pictures/uploads/o/x.png", data+"/pictures/tasks/t/x.png"
 	for _, path := range []string{old, kept} {

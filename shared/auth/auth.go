@@ -1,84 +1,76 @@
-// Package auth tells the owner of a request from its bearer token: a JWT of the
-// identity provider (Supabase), verified in process against its published keys; a
-// personal token, which stands for one owner; or one of our own servers' tokens,
-// with which the owner is named that it asks for.
+// Package auth determines the owner of a request from its bearer token: a JWT of
+// the identity provider (Supabase), verified in process against its published
+// keys; a personal token, which stands for one owner; or a service token, with
+// which one of our own servers names the owner it acts for. See
+// docs/decisions/tokens.md.
 package auth
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"reflect"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/preset/nanobanana-functions/shared/auth/token"
+	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// The kinds of refusal, each a [task.Error] that says so from outside. What Owner
-// returns wraps one of them with the reason, for the log; it never holds anything
-// of the token.
+// The kinds of refusal, each a [task.Error] that the client sees. The errors of
+// Owner wrap one of them with the reason, for the log, and never quote the token.
 var (
-	// ErrUnauthorized: there is no token, or not one to trust.
+	// ErrUnauthorized: there is no token, or no valid one.
 	ErrUnauthorized error = &task.Error{Code: task.CodeUnauthorized}
-	// ErrForbidden: the token is genuine but is not a person's, was given to a
-	// client of his, or is used for what its kind may not do.
+	// ErrForbidden: the token is genuine but is not a person's, was given to one
+	// of the user's clients, or may not be used in this way.
 	ErrForbidden error = &task.Error{Code: task.CodeForbidden}
-	// ErrUnavailable: nobody can tell, since the keys to verify with could not be had.
+	// ErrUnavailable: the keys that verify the token could not be read.
 	ErrUnavailable error = &task.Error{Code: task.CodeUnavailable, RetryAfter: 5 * time.Second}
 )
 
-const (
-	maxToken = 8 << 10 // bytes; refused before anything is parsed
-	leeway   = 30 * time.Second
-)
+const maxToken = 8 << 10 // bytes; checked before anything is parsed
 
-// Config says whose tokens are accepted. Issuer, Audience, JWKSURL and HTTP are required.
+// Config says whose tokens are accepted. Issuer, Audience, JWKSURL, HTTP and Log are required.
 type Config struct {
 	Issuer   string
 	Audience string
 	JWKSURL  string
 
-	// JWTSecret gives the secret of HS256 tokens. Nil, or an empty secret: they are refused.
-	JWTSecret func(context.Context) (string, error)
+	// Secret returns the secret, which verifies HS256, service and personal
+	// tokens. If it is nil, they are refused.
+	Secret func(context.Context) (config.Secret, error)
 
-	// ServiceTokens gives the tokens of our own servers. Nil: they are refused.
-	ServiceTokens func(context.Context) (token.ServiceTokens, error)
-
-	// PersonalTokens gives the tokens of which each is one user's. Nil: they are refused.
-	PersonalTokens func(context.Context) (token.PersonalTokens, error)
-
-	// AllowClients accepts tokens given to clients of the user's: to third-party
-	// OAuth clients (claim client_id), such as Claude's, and personal ones. Only
-	// /mcp does.
+	// AllowClients accepts tokens given to the user's clients: to third-party
+	// OAuth clients such as Claude (claim client_id), and personal tokens. Only
+	// /mcp sets it.
 	AllowClients bool
 
-	HTTP *http.Client     // fetches the JWKS; redirects are not followed
+	HTTP *http.Client // fetches the JWKS; redirects are not followed
+	Log  *slog.Logger
 	Now  func() time.Time // nil: the wall clock
 }
 
-// A Verifier tells owners. It is safe for concurrent use.
+// A Verifier determines owners. It is safe for concurrent use.
 type Verifier struct {
 	config     Config
 	algorithms []jose.SignatureAlgorithm
 	keys       *keySet
-	proven     proven
+	verified   claimsCache
 }
 
-// New gives a Verifier. The error names every required field that is empty.
+// New returns a Verifier. The error names every required field that is empty.
 func New(c Config) (*Verifier, error) {
 	var faults []error
 	for _, field := range []struct {
 		name  string
 		empty bool
-	}{{"Issuer", c.Issuer == ""}, {"Audience", c.Audience == ""}, {"JWKSURL", c.JWKSURL == ""}, {"HTTP", c.HTTP == nil}} {
-		if field.empty { // an empty expectation would be no check at all
+	}{{"Issuer", c.Issuer == ""}, {"Audience", c.Audience == ""}, {"JWKSURL", c.JWKSURL == ""}, {"HTTP", c.HTTP == nil}, {"Log", c.Log == nil}} {
+		if field.empty { // an empty expectation would check nothing
 			faults = append(faults, fmt.Errorf("auth: Config.%s is empty", field.name))
 		}
 	}
@@ -86,33 +78,43 @@ func New(c Config) (*Verifier, error) {
 		return nil, errors.Join(faults...)
 	}
 	if c.Now == nil {
-		// By the wall clock: the monotonic one stands still while Lambda freezes
-		// the process, and a withdrawn key would be believed for days.
+		// The wall clock: the monotonic one stops while Lambda freezes the
+		// process, so a withdrawn key would stay valid for days.
 		c.Now = func() time.Time { return time.Now().Round(0) }
 	}
 	v := &Verifier{
 		config:     c,
 		algorithms: []jose.SignatureAlgorithm{jose.ES256, jose.RS256},
-		keys:       newKeySet(c.JWKSURL, c.HTTP, c.Now),
+		keys:       newKeySet(c),
 	}
-	if c.JWTSecret != nil {
+	if c.Secret != nil {
 		v.algorithms = append(v.algorithms, jose.HS256)
 	}
 	return v, nil
 }
 
-// claims are those of a Supabase token that we judge by.
-type claims struct {
-	jwt.Claims
-	Role     string `json:"role"`
-	ClientID any    `json:"client_id"`
+// FromSettings returns the Verifier of every function but mcp: it refuses tokens
+// given to the user's clients with ErrForbidden.
+func FromSettings(c config.Settings, secrets *config.Secrets, client *http.Client, log *slog.Logger) (*Verifier, error) {
+	return New(fromSettings(c, secrets, client, log))
 }
 
-// Owner gives the owner whose token the request bears: the token's sub, 1 to 128
-// visible ASCII characters; the one whose personal token it is; or the one on whose
-// behalf one of our own servers asks.
-// Its errors wrap ErrUnauthorized, ErrForbidden or ErrUnavailable, or are a
-// task.CodeInvalidRequest for a server that does not say whom it asks for.
+// ForClients returns the Verifier of mcp: it also accepts tokens given to the
+// user's clients.
+func ForClients(c config.Settings, secrets *config.Secrets, client *http.Client, log *slog.Logger) (*Verifier, error) {
+	clients := fromSettings(c, secrets, client, log)
+	clients.AllowClients = true
+	return New(clients)
+}
+
+func fromSettings(c config.Settings, secrets *config.Secrets, client *http.Client, log *slog.Logger) Config {
+	return Config{Issuer: c.AuthIssuer, Audience: c.AuthAudience, JWKSURL: c.AuthJWKSURL, Secret: secrets.Current, HTTP: client, Log: log}
+}
+
+// Owner returns the owner of a request, 1 to 128 visible ASCII characters: the
+// JWT's sub, the personal token's owner, or the user for whom one of our own
+// servers asks. Its errors wrap ErrUnauthorized, ErrForbidden or ErrUnavailable,
+// or are a task.CodeInvalidRequest if a server does not name one user.
 func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
 	text, err := bearer(r.Header)
 	if err != nil {
@@ -126,123 +128,78 @@ func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
 		return "", err
 	}
 	if len(r.Header.Values(onBehalfOf)) > 0 {
-		// Not passed over: who sends it believes to act for somebody else.
+		// Not ignored: the sender believes it acts for somebody else.
 		return "", fmt.Errorf("%w: a person's token with %s", ErrForbidden, onBehalfOf)
 	}
 	return owner, nil
 }
 
-// person gives the person whose own token this is, a JWT or a personal one.
-func (v *Verifier) person(ctx context.Context, text string) (string, error) {
-	if strings.HasPrefix(text, token.PersonalPrefix) {
-		return v.personal(ctx, text)
-	}
-	c, err := v.claims(ctx, text)
-	if err != nil {
-		return "", err
-	}
-	if err := v.judge(c); err != nil {
-		return "", err
-	}
-	return c.Subject, nil
-}
-
-// claims gives what a token says, once its signature is seen to hold.
-func (v *Verifier) claims(ctx context.Context, text string) (claims, error) {
-	sum := sha256.Sum256([]byte(text))
-	if p, ok := v.proven.get(sum); ok {
-		if key, err := v.key(ctx, p.id); err == nil && reflect.DeepEqual(key, p.key) {
-			return p.claims, nil
-		}
-	}
-	// Errors of go-jose are not wrapped here: some quote the token's header.
-	token, err := jwt.ParseSigned(text, v.algorithms)
-	if err != nil {
-		return claims{}, unauthorized("not a JWT signed by an accepted algorithm")
-	}
-	id := keyID{kid: token.Headers[0].KeyID, algorithm: token.Headers[0].Algorithm}
-	key, err := v.key(ctx, id)
-	if err != nil {
-		return claims{}, err
-	}
-	var c claims
-	if err := token.Claims(key, &c); errors.Is(err, jose.ErrCryptoFailure) {
-		return claims{}, unauthorized("the signature does not verify")
-	} else if err != nil {
-		return claims{}, unauthorized("the claims cannot be read")
-	}
-	v.proven.put(sum, proof{id: id, key: key, claims: c})
-	return c, nil
-}
-
-// bearer gives the one token of the one Authorization header.
+// bearer returns the one token of the one Authorization header.
 func bearer(h http.Header) (string, error) {
 	values := h.Values("Authorization")
 	if len(values) != 1 {
 		return "", unauthorized("not exactly one Authorization header")
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
+	scheme, text, _ := strings.Cut(values[0], " ")
 	switch {
 	case !strings.EqualFold(scheme, "Bearer"):
 		return "", unauthorized("not a bearer token")
-	case len(token) > maxToken:
+	case len(text) > maxToken:
 		return "", unauthorized("the token is too long")
 	}
-	return token, nil
+	return text, nil
 }
 
-// key gives the key that verifies a token with this header. Only alg and kid are
-// looked at, and kid only to find one of the issuer's own keys: jwk, jku, x5c and
-// x5u are the sender's word.
-func (v *Verifier) key(ctx context.Context, id keyID) (any, error) {
-	if id.algorithm != string(jose.HS256) {
-		return v.keys.key(ctx, id)
+// person returns the owner of a personal token or a JWT.
+func (v *Verifier) person(ctx context.Context, text string) (string, error) {
+	if strings.HasPrefix(text, token.PersonalPrefix) {
+		return v.personal(ctx, text)
 	}
-	secret, err := v.config.JWTSecret(ctx)
+	c, err := v.verify(ctx, text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the HS256 secret: %w", ErrUnavailable, err)
+		return "", err
 	}
-	if secret == "" {
-		return nil, unauthorized("HS256 without a secret set")
+	if err := v.checkClaims(c); err != nil {
+		return "", err
 	}
-	return []byte(secret), nil
+	return c.Subject, nil
 }
 
-// judge tells whether claims whose signature holds are a person's, of our issuer
-// and for us, now.
-func (v *Verifier) judge(c claims) error {
-	switch c.Role {
-	case "authenticated":
-	case "anon", "service_role":
-		// Ahead of the rest: Supabase's API keys are such tokens, of issuer
-		// "supabase", without audience or sub, and sending one is a common mistake.
-		return fmt.Errorf("%w: role %s is not a person", ErrForbidden, c.Role)
-	default:
-		return unauthorized("the role is not authenticated")
+// personal returns the owner of a personal token.
+func (v *Verifier) personal(ctx context.Context, text string) (string, error) {
+	secret, err := v.secret(ctx)
+	if err != nil {
+		return "", err
 	}
-	if c.Expiry == nil {
-		return unauthorized("no exp")
+	owner := secret.PersonalTokens.Owner(text)
+	if owner == "" {
+		return "", unauthorized("not one of our personal tokens")
 	}
-	expected := jwt.Expected{Issuer: v.config.Issuer, AnyAudience: jwt.Audience{v.config.Audience}, Time: v.config.Now()}
-	if err := c.ValidateWithLeeway(expected, leeway); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	if err := v.checkClient("one of the user's programs"); err != nil {
+		return "", err
 	}
-	if !token.IsOwner(c.Subject) {
-		return unauthorized("sub is not 1 to 128 visible characters")
-	}
-	if c.ClientID != nil {
-		return v.client("a third-party client")
-	}
-	return nil
+	return owner, nil
 }
 
-// client tells whether a token may be used that was given to such a client of
-// the user's.
-func (v *Verifier) client(kind string) error {
+// checkClient returns ErrForbidden unless tokens given to the user's clients,
+// such as this one, are accepted.
+func (v *Verifier) checkClient(client string) error {
 	if !v.config.AllowClients {
-		return fmt.Errorf("%w: the token was given to %s", ErrForbidden, kind)
+		return fmt.Errorf("%w: the token was given to %s", ErrForbidden, client)
 	}
 	return nil
+}
+
+// secret returns the secret, the zero one if Config has none.
+func (v *Verifier) secret(ctx context.Context) (config.Secret, error) {
+	if v.config.Secret == nil {
+		return config.Secret{}, nil
+	}
+	secret, err := v.config.Secret(ctx)
+	if err != nil {
+		return config.Secret{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return secret, nil
 }
 
 func unauthorized(reason string) error { return fmt.Errorf("%w: %s", ErrUnauthorized, reason) }

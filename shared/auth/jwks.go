@@ -19,19 +19,19 @@ import (
 )
 
 const (
-	jwksAge     = 10 * time.Minute // how long a set is used without another fetch
-	jwksGap     = time.Minute      // the least time between two fetches, failed ones too
-	jwksTimeout = 5 * time.Second  // of one fetch
-	maxJWKS     = 64 << 10         // bytes
-	minRSA      = 2048             // bits
+	jwksTTL      = 10 * time.Minute
+	jwksInterval = time.Minute     // the least time between two fetches, including failed ones
+	jwksTimeout  = 5 * time.Second // of one fetch
+	maxJWKS      = 64 << 10        // bytes
+	minRSA       = 2048            // bits
 )
 
-// A keyID names a key together with the one algorithm its type fits, so that a
-// token cannot have a key used under another.
+// A keyID names a key together with the one algorithm that fits its type, so
+// that no token can use the key with another algorithm.
 type keyID struct{ kid, algorithm string }
 
-// fetched is the issuer's keys as they stood at one time.
-type fetched struct {
+// A snapshot is the issuer's keys at one time.
+type snapshot struct {
 	keys map[keyID]any
 	at   time.Time
 }
@@ -40,75 +40,76 @@ type fetched struct {
 type keySet struct {
 	url    string
 	client *http.Client
+	log    *slog.Logger
 	now    func() time.Time
 
-	current atomic.Pointer[fetched] // nil: never had
+	current atomic.Pointer[snapshot] // nil until the first successful fetch
 
-	turn    chan struct{} // holding its one place guards what follows and the fetch; a channel, since waiting ends with ctx
+	lock    chan struct{} // holds one value while a caller fetches; guards what follows. A channel, so that waiting ends with ctx
 	triedAt time.Time
-	err     error // of the last try
+	lastErr error // of the last fetch
 }
 
-func newKeySet(url string, client *http.Client, now func() time.Time) *keySet {
-	direct := *client
+func newKeySet(c Config) *keySet {
+	direct := *c.HTTP
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &keySet{url: url, client: &direct, now: now, turn: make(chan struct{}, 1)}
+	return &keySet{url: c.JWKSURL, client: &direct, log: c.Log, now: c.Now, lock: make(chan struct{}, 1)}
 }
 
-// key gives the key of that id, fetching the set if it is old or lacks the key
-// and the last fetch was a minute ago. A set that cannot be renewed stays in
-// use; a key it lacks is then ErrUnavailable, since nobody can tell.
+// key returns the key of that id. It fetches the set if it is old or lacks the
+// key, at most once a minute. If a fetch fails, the last set stays in use; a key
+// that it lacks is then ErrUnavailable, since the new set may have it.
 func (s *keySet) key(ctx context.Context, id keyID) (any, error) {
-	if key, ok := s.fresh(id); ok {
+	if key, ok := s.cached(id); ok {
 		return key, nil
 	}
 	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
+	case s.lock <- struct{}{}:
+		defer func() { <-s.lock }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: waiting for the JWKS: %w", ErrUnavailable, context.Cause(ctx))
 	}
-	s.renew(ctx)
+	s.refresh(ctx)
 	if set := s.current.Load(); set != nil {
 		if key, ok := set.keys[id]; ok {
 			return key, nil
 		}
 	}
-	if s.err != nil { // the set that we could not have may hold the key
+	if s.lastErr != nil {
 		return nil, fmt.Errorf("%w: the JWKS could not be fetched", ErrUnavailable)
 	}
 	return nil, unauthorized("the JWKS has no such kid for this algorithm")
 }
 
-func (s *keySet) fresh(id keyID) (key any, ok bool) {
+func (s *keySet) cached(id keyID) (key any, ok bool) {
 	set := s.current.Load()
-	if set == nil || s.now().Sub(set.at) >= jwksAge {
+	if set == nil || s.now().Sub(set.at) >= jwksTTL {
 		return nil, false
 	}
 	key, ok = set.keys[id]
 	return key, ok
 }
 
-// renew fetches the set unless that was tried less than a minute ago, as by
-// whoever had the turn before: senders of invented kids must not make us a
-// nuisance to the issuer.
-func (s *keySet) renew(ctx context.Context) {
+// refresh fetches the set unless a fetch was tried less than a minute ago,
+// perhaps by the caller that held the lock before. Otherwise requests with
+// invented kids could make us flood the issuer.
+func (s *keySet) refresh(ctx context.Context) {
 	now := s.now()
-	if now.Sub(s.triedAt) < jwksGap {
+	if now.Sub(s.triedAt) < jwksInterval {
 		return
 	}
 	s.triedAt = now
 	keys, err := s.fetch(ctx)
-	s.err = err
+	s.lastErr = err
 	if err != nil {
-		slog.ErrorContext(ctx, "the JWKS was not fetched; the one fetched before, if any, stays in use", "error", err)
+		s.log.ErrorContext(ctx, "JWKS not fetched; the last one, if any, stays in use", "error", err)
 		return
 	}
-	s.current.Store(&fetched{keys: keys, at: now})
+	s.current.Store(&snapshot{keys: keys, at: now})
 }
 
 func (s *keySet) fetch(ctx context.Context) (map[keyID]any, error) {
-	// The fetch is everybody's: its caller's going away must not cost the minute.
+	// Other callers need this fetch too: it must not end with its caller's request.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jwksTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
@@ -134,9 +135,10 @@ func (s *keySet) fetch(ctx context.Context) (map[keyID]any, error) {
 	return parseKeys(body)
 }
 
-// parseKeys gives the set's keys that verify an accepted algorithm. Others are
-// passed over, as RFC 7517 asks: one of a new kind must not cost the rest. A set
-// may be empty; that is how an issuer of HS256 tokens alone looks.
+// parseKeys returns the keys of a set that fit an accepted algorithm. It ignores
+// the others, as RFC 7517 asks, so that a key of a new kind does not make the
+// rest unusable. The set may be empty: an issuer that signs only by HS256 has
+// no public key.
 func parseKeys(body []byte) (map[keyID]any, error) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -153,7 +155,7 @@ func parseKeys(body []byte) (map[keyID]any, error) {
 		if k.UnmarshalJSON(raw) != nil || k.KeyID == "" || k.Use != "" && k.Use != "sig" {
 			continue
 		}
-		algorithm := fitting(k.Key)
+		algorithm := algorithmFor(k.Key)
 		if algorithm == "" || k.Algorithm != "" && k.Algorithm != algorithm {
 			continue
 		}
@@ -162,9 +164,9 @@ func parseKeys(body []byte) (map[keyID]any, error) {
 	return keys, nil
 }
 
-// fitting gives the one algorithm a key is accepted for; "" is none, as for a
-// symmetric or private key, which no JWKS should hold.
-func fitting(key any) string {
+// algorithmFor returns the one algorithm that a key is accepted for. It is "" for
+// others, such as symmetric and private keys, which no JWKS should hold.
+func algorithmFor(key any) string {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
 		if key.Curve == elliptic.P256() {

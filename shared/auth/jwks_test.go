@@ -31,7 +31,7 @@ func status(code int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 }
 
-// jwks is the text of a set of these keys, each a JWK or the text of one.
+// jwks returns the JSON of a set of these keys, each a JWK or its JSON.
 func jwks(keys ...any) string {
 	var texts []string
 	for _, k := range keys {
@@ -49,18 +49,18 @@ func TestJWKSRotation(t *testing.T) {
 	old, next := newMint(t, c), newMint(t, c)
 	p := newProvider(t, old)
 	v := newVerifier(t, p, c)
-	expect := func(mint *authtest.Mint, want error, asked int32) {
+	expect := func(mint *authtest.Mint, want error, fetches int32) {
 		t.Helper()
 		token := must(mint.Token("alice", time.Hour))
 		owner, err := v.Owner(t.Context(), request("Bearer "+token))
 		check(t, owner, err, want, token)
-		if n := p.asked.Load(); n != asked {
-			t.Fatalf("asked %d times, want %d", n, asked)
+		if n := p.requests.Load(); n != fetches {
+			t.Fatalf("%d fetches, want %d", n, fetches)
 		}
 	}
 	expect(old, nil, 1)
 	expect(old, nil, 1)
-	expect(next, auth.ErrUnauthorized, 1) // unknown, and the last fetch was just now
+	expect(next, auth.ErrUnauthorized, 1) // unknown, but the last fetch was just now
 	p.set(text(jwks(old.JWKS().Keys[0], next.JWKS().Keys[0])))
 	c.advance(59 * time.Second)
 	expect(next, auth.ErrUnauthorized, 1)
@@ -70,7 +70,7 @@ func TestJWKSRotation(t *testing.T) {
 
 	p.set(next)
 	c.advance(10*time.Minute - time.Second)
-	expect(old, nil, 2) // retired there, still cached here
+	expect(old, nil, 2) // withdrawn, but still cached
 	c.advance(time.Second)
 	expect(old, auth.ErrUnauthorized, 3)
 	expect(next, nil, 3)
@@ -78,7 +78,7 @@ func TestJWKSRotation(t *testing.T) {
 	p.set(status(http.StatusInternalServerError))
 	c.advance(10 * time.Minute)
 	expect(next, nil, 4) // the old set stays
-	expect(next, nil, 4) // and a failure counts as the minute's fetch
+	expect(next, nil, 4) // a failed fetch counts too
 	c.advance(time.Minute)
 	expect(next, nil, 5)
 	p.set(next)
@@ -86,8 +86,8 @@ func TestJWKSRotation(t *testing.T) {
 	expect(next, nil, 6)
 }
 
-// A key that appeared while the set could not be fetched is nobody's fault: not
-// 401, by which a client would throw its good session away.
+// While the set cannot be fetched, an unknown key may be a new one: the answer is
+// not 401, because a client would end its valid session.
 func TestJWKSUnknownKeyWhileUnreachable(t *testing.T) {
 	c := newClock()
 	old, next := newMint(t, c), newMint(t, c)
@@ -126,12 +126,12 @@ func TestJWKSInventedKids(t *testing.T) {
 		}
 		c.advance(time.Second)
 	}
-	if n := p.asked.Load(); n != 10 {
-		t.Errorf("asked %d times in 10 minutes, want 10", n)
+	if n := p.requests.Load(); n != 10 {
+		t.Errorf("%d fetches in 10 minutes, want 10", n)
 	}
 }
 
-func TestJWKSNeverHad(t *testing.T) {
+func TestJWKSBeforeTheFirstFetch(t *testing.T) {
 	c := newClock()
 	mint := newMint(t, c)
 	elsewhere := newProvider(t, mint)
@@ -162,8 +162,8 @@ func TestJWKSNeverHad(t *testing.T) {
 				owner, err := v.Owner(t.Context(), request("Bearer "+token))
 				check(t, owner, err, tt.want, token)
 			}
-			if n := p.asked.Load(); n != 1 {
-				t.Errorf("asked %d times within a minute", n)
+			if n := p.requests.Load(); n != 1 {
+				t.Errorf("%d fetches within a minute", n)
 			}
 			p.set(mint)
 			c.advance(time.Minute)
@@ -171,10 +171,10 @@ func TestJWKSNeverHad(t *testing.T) {
 			check(t, owner, err, nil, token)
 		})
 	}
-	if n := elsewhere.asked.Load(); n != 0 {
+	if n := elsewhere.requests.Load(); n != 0 {
 		t.Errorf("a redirect was followed %d times", n)
 	}
-	t.Run("nobody listens", func(t *testing.T) {
+	t.Run("nothing listens", func(t *testing.T) {
 		p := newProvider(t, mint)
 		v := newVerifier(t, p, c)
 		p.Close()
@@ -209,7 +209,7 @@ func TestJWKSKeys(t *testing.T) {
 		{"a private key", rs256, jwks(jose.JSONWebKey{Key: rsaKey, KeyID: "r"}), auth.ErrUnauthorized},
 		{"one kid for an EC and an RSA key", es256, jwks(ec, changed(rsaJWK, func(k *jose.JSONWebKey) { k.KeyID = ec.KeyID })), nil},
 		{"a symmetric key", sign(jose.HS256, []byte(jwtSecret), map[string]any{"kid": "o"}, claims), jwks(jose.JSONWebKey{Key: []byte(jwtSecret), KeyID: "o"}), auth.ErrUnauthorized},
-		{"keys of unknown kinds beside", es256, jwks(`{"kty":"AKP","kid":"a"}`, `{"kty":"EC","crv":"P-256","kid":"broken"}`, `7`, `null`, ec), nil},
+		{"besides keys of unknown kinds", es256, jwks(`{"kty":"AKP","kid":"a"}`, `{"kty":"EC","crv":"P-256","kid":"broken"}`, `7`, `null`, ec), nil},
 		{"neither key nor token has a kid", sign(jose.RS256, rsaKey, nil, claims), jwks(changed(rsaJWK, func(k *jose.JSONWebKey) { k.KeyID = "" })), auth.ErrUnauthorized},
 		{"a key without kid", es256, jwks(changed(ec, func(k *jose.JSONWebKey) { k.KeyID = "" })), auth.ErrUnauthorized},
 	} {
@@ -221,7 +221,7 @@ func TestJWKSKeys(t *testing.T) {
 	}
 }
 
-// held answers like next, each time after release lets it.
+// held answers like next, but only after a receive from release.
 func held(next http.Handler, arrived chan<- struct{}, release <-chan struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
@@ -240,7 +240,7 @@ func TestJWKSFetchIsShared(t *testing.T) {
 
 	gone, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	wg.Go(func() { // its going away costs the others nothing
+	wg.Go(func() { // its cancellation does not end the fetch
 		owner, err := v.Owner(gone, request("Bearer "+token))
 		check(t, owner, err, nil, token)
 	})
@@ -259,8 +259,8 @@ func TestJWKSFetchIsShared(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
-	if n := p.asked.Load(); n != 1 {
-		t.Errorf("asked %d times", n)
+	if n := p.requests.Load(); n != 1 {
+		t.Errorf("%d fetches", n)
 	}
 }
 
@@ -279,7 +279,7 @@ func TestJWKSKnownKeysDoNotWait(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = v.Owner(t.Context(), request("Bearer "+forged)) })
 	<-arrived
-	owner, err = v.Owner(t.Context(), request("Bearer "+token)) // would hang, did it wait for the fetch
+	owner, err = v.Owner(t.Context(), request("Bearer "+token)) // would hang if it waited for the fetch
 	check(t, owner, err, nil, token)
 	close(release)
 	wg.Wait()
@@ -287,12 +287,12 @@ func TestJWKSKnownKeysDoNotWait(t *testing.T) {
 
 func TestJWKSNeverAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mute := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		silent := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 			here, there := net.Pipe()
 			go func() { _, _ = io.Copy(io.Discard, there) }()
 			return here, nil
 		}}}
-		v := must(auth.New(auth.Config{Issuer: issuer, Audience: authtest.Audience, JWKSURL: "http://issuer.test" + authtest.Path, HTTP: mute}))
+		v := must(auth.New(auth.Config{Issuer: issuer, Audience: authtest.Audience, JWKSURL: "http://issuer.test" + authtest.Path, HTTP: silent, Log: discard}))
 		mint := newMint(t, newClock())
 		start := time.Now()
 		_, err := v.Owner(t.Context(), request("Bearer "+must(mint.Token("alice", time.Hour))))

@@ -13,14 +13,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
-func withPersonal(tokens token.PersonalTokens, err error) func(*auth.Config) {
-	return func(c *auth.Config) {
-		c.PersonalTokens = func(context.Context) (token.PersonalTokens, error) { return tokens, err }
-	}
-}
-
-// Where clients are let in, a personal token is its owner's and can be no one
-// else's; elsewhere it is forbidden. What is none of ours is told so everywhere.
+// Where clients are allowed, a personal token signs in its owner and nobody
+// else; elsewhere it is forbidden. An unknown token is unauthorized everywhere.
 func TestOwnerPersonalToken(t *testing.T) {
 	c := newClock()
 	p := newProvider(t, newMint(t, c))
@@ -28,15 +22,15 @@ func TestOwnerPersonalToken(t *testing.T) {
 	laptop, keptToo := token.NewPersonalToken("ada", "laptop")
 	bobs, others := token.NewPersonalToken("bob", "bobs")
 	stranger, _ := token.NewPersonalToken("ada", "claude")
-	// Each put into the other kind's list, where it stands for nobody.
+	// Each is in the other kind's list, where it signs in nobody.
 	misfiled, astray := token.NewPersonalToken("ada", "astray")
 	servers, strayed := token.NewServiceToken("strayed")
-	options := []func(*auth.Config){
-		withPersonal(token.PersonalTokens{others, kept, keptToo, {ID: "strayed", Owner: "ada", Hash: strayed.Hash}}, nil),
-		withTokens(token.ServiceTokens{{ID: "astray", Hash: astray.Hash}}, nil),
-	}
-	elsewhere := newVerifier(t, p, c, options...)
-	mcp := newVerifier(t, p, c, append(options, allowClients)...)
+	secret := withSecret(config.Secret{
+		PersonalTokens: token.PersonalTokens{others, kept, keptToo, {ID: "strayed", Owner: "ada", Hash: strayed.Hash}},
+		ServiceTokens:  token.ServiceTokens{{ID: "astray", Hash: astray.Hash}},
+	}, nil)
+	elsewhere := newVerifier(t, p, c, secret)
+	mcp := newVerifier(t, p, c, secret, allowClients)
 	for name, test := range map[string]struct {
 		token  string
 		behalf []string
@@ -92,23 +86,23 @@ func TestOwnerPersonalToken(t *testing.T) {
 	})
 }
 
-// Without tokens set none is accepted; while nobody can tell, the answer is
-// neither yes nor no, and other tokens are as good as ever.
-func TestOwnerPersonalTokens(t *testing.T) {
+// With no tokens in the secret, none is accepted. While the secret cannot be
+// read, the answer is ErrUnavailable, and JWTs work as before.
+func TestOwnerWithoutPersonalTokens(t *testing.T) {
 	c := newClock()
 	mint := newMint(t, c)
 	p := newProvider(t, mint)
 	adas, _ := token.NewPersonalToken("ada", "claude")
 	for name, test := range map[string]struct {
-		options []func(*auth.Config)
-		want    error
+		change func(*auth.Config)
+		want   error
 	}{
-		"not wired":               {nil, auth.ErrUnauthorized},
-		"none set":                {[]func(*auth.Config){withPersonal(nil, nil)}, auth.ErrUnauthorized},
-		"the secret out of reach": {[]func(*auth.Config){withPersonal(nil, errors.New("down"))}, auth.ErrUnavailable},
+		"not wired":            {func(*auth.Config) {}, auth.ErrUnauthorized},
+		"none set":             {withSecret(config.Secret{}, nil), auth.ErrUnauthorized},
+		"an unreadable secret": {withSecret(config.Secret{}, errors.New("down")), auth.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := newVerifier(t, p, c, append(test.options, allowClients)...)
+			v := newVerifier(t, p, c, test.change, allowClients)
 			owner, err := v.Owner(t.Context(), request("Bearer "+adas))
 			check(t, owner, err, test.want, adas)
 			session := must(mint.Token("ada", time.Hour))
@@ -118,12 +112,12 @@ func TestOwnerPersonalTokens(t *testing.T) {
 	}
 }
 
-// By the settings, tokens given to clients are good on /mcp alone, for as long
-// as the secret has them: one that is taken out falls within 5 minutes.
+// Tokens given to clients work on /mcp alone, as long as the secret has them: a
+// removed one is refused within 5 minutes.
 func TestForClients(t *testing.T) {
 	c := newClock()
 	mint := newMint(t, c)
-	mint.Now = time.Now // as the verifiers do: the clock is the secret's
+	mint.Now = time.Now // the verifiers use the real clock, the secret uses c
 	p := newProvider(t, mint)
 	settings := config.Settings{AuthIssuer: issuer, AuthAudience: authtest.Audience, AuthJWKSURL: p.URL + authtest.Path}
 	adas, kept := token.NewPersonalToken("ada", "claude")
@@ -133,50 +127,50 @@ func TestForClients(t *testing.T) {
 	session := must(mint.Token("ada", time.Hour))
 
 	var tokens token.PersonalTokens
-	var down error
+	var readErr error
 	secrets := config.NewSecrets(func(context.Context) ([]byte, error) {
 		keys := []map[string]string{{"id": "k", "key": "0123456789abcdef0123456789abcdef"}}
 		return must(json.Marshal(map[string]any{
 			"callbackKeys": keys, "imageKeys": keys, "serviceTokens": token.ServiceTokens{servers}, "personalTokens": tokens,
-		})), down
-	}, c.now)
-	elsewhere := must(auth.FromSettings(settings, secrets, p.Client()))
-	mcp := must(auth.ForClients(settings, secrets, p.Client()))
-	asks := func(adas string, onMCP, otherwise error) {
+		})), readErr
+	}, c.now, discard)
+	elsewhere := must(auth.FromSettings(settings, secrets, p.Client(), discard))
+	mcp := must(auth.ForClients(settings, secrets, p.Client(), discard))
+	expect := func(text string, onMCP, otherwise error) {
 		t.Helper()
 		for v, want := range map[*auth.Verifier]error{mcp: onMCP, elsewhere: otherwise} {
-			r := request("Bearer " + adas)
-			if adas == service {
+			r := request("Bearer " + text)
+			if text == service {
 				r.Header.Set("On-Behalf-Of", "ada")
 			}
 			owner, err := v.Owner(t.Context(), r)
-			check(t, owner, err, want, adas)
+			check(t, owner, err, want, text)
 			if err == nil && owner != "ada" {
 				t.Errorf("owner %q", owner)
 			}
 		}
 	}
 
-	down = errors.New("down")
-	asks(adas, auth.ErrUnavailable, auth.ErrUnavailable)
-	asks(session, nil, nil)
-	down, tokens = nil, token.PersonalTokens{kept, keptToo}
+	readErr = errors.New("down")
+	expect(adas, auth.ErrUnavailable, auth.ErrUnavailable)
+	expect(session, nil, nil)
+	readErr, tokens = nil, token.PersonalTokens{kept, keptToo}
 	c.advance(5 * time.Second)
-	asks(adas, nil, auth.ErrForbidden)
-	asks(laptop, nil, auth.ErrForbidden)
-	asks(claudes, nil, auth.ErrForbidden)
-	asks(session, nil, nil)
-	asks(service, nil, nil)
+	expect(adas, nil, auth.ErrForbidden)
+	expect(laptop, nil, auth.ErrForbidden)
+	expect(claudes, nil, auth.ErrForbidden)
+	expect(session, nil, nil)
+	expect(service, nil, nil)
 
 	tokens = token.PersonalTokens{keptToo}
 	c.advance(5*time.Minute - time.Second)
-	asks(adas, nil, auth.ErrForbidden)
+	expect(adas, nil, auth.ErrForbidden)
 	c.advance(time.Second)
-	asks(adas, auth.ErrUnauthorized, auth.ErrUnauthorized)
-	asks(laptop, nil, auth.ErrForbidden)
+	expect(adas, auth.ErrUnauthorized, auth.ErrUnauthorized)
+	expect(laptop, nil, auth.ErrForbidden)
 
-	down = errors.New("down")
+	readErr = errors.New("down")
 	c.advance(time.Hour)
-	asks(laptop, nil, auth.ErrForbidden) // by the secret as it last was
-	asks(adas, auth.ErrUnauthorized, auth.ErrUnauthorized)
+	expect(laptop, nil, auth.ErrForbidden) // by the last secret read
+	expect(adas, auth.ErrUnauthorized, auth.ErrUnauthorized)
 }

@@ -10,24 +10,21 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// onBehalfOf is the header in which one of our own servers names the owner.
-// Browsers cannot send it from another origin's page: CORS does not allow it.
+// onBehalfOf is the header in which one of our own servers names the owner. CORS
+// keeps browsers from sending it from other origins' pages.
 const onBehalfOf = "On-Behalf-Of"
 
-// onBehalf gives the owner for whom a request asks that bears a service token.
-func (v *Verifier) onBehalf(ctx context.Context, h http.Header, bearer string) (string, error) {
-	if v.config.ServiceTokens == nil {
-		return "", unauthorized("no service tokens here")
-	}
-	tokens, err := v.config.ServiceTokens(ctx)
+// onBehalf returns the owner for whom a request with a service token asks.
+func (v *Verifier) onBehalf(ctx context.Context, h http.Header, text string) (string, error) {
+	secret, err := v.secret(ctx)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: the service tokens: %w", ErrUnavailable, err)
-	case !tokens.Verify(bearer):
-		return "", unauthorized("not a service token of ours")
+		return "", err
+	case !secret.ServiceTokens.Verify(text):
+		return "", unauthorized("not one of our service tokens")
 	case len(h.Values("Origin")) > 0:
-		// A token that may act for everybody has been given to a page, where
-		// everybody can read it. That is to fail on its first day.
+		// Somebody put a token that may act for every user into a page, where
+		// everybody can read it. This must fail from the first day.
 		return "", fmt.Errorf("%w: a service token in a browser", ErrForbidden)
 	}
 	// Without a comma: the gateway joins two headers with one.

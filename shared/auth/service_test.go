@@ -1,7 +1,6 @@
 package auth_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -9,10 +8,11 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/auth/token"
+	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Whose token it is, and whom it names, decides.
+// The token decides whether the request may name an owner at all.
 func TestOwnerOnBehalfOf(t *testing.T) {
 	c := newClock()
 	mint := newMint(t, c)
@@ -20,7 +20,7 @@ func TestOwnerOnBehalfOf(t *testing.T) {
 	service, kept := token.NewServiceToken("preset")
 	rolled, keptToo := token.NewServiceToken("old")
 	stranger, _ := token.NewServiceToken("preset")
-	v := newVerifier(t, p, c, withTokens(token.ServiceTokens{kept, keptToo}, nil))
+	v := newVerifier(t, p, c, withSecret(config.Secret{ServiceTokens: token.ServiceTokens{kept, keptToo}}, nil))
 	person := must(mint.Token("ada", time.Hour))
 	invalid := &task.Error{Code: task.CodeInvalidRequest}
 	for name, test := range map[string]struct {
@@ -31,7 +31,7 @@ func TestOwnerOnBehalfOf(t *testing.T) {
 		owner  string
 	}{
 		"for ada":                         {token: service, behalf: []string{"ada"}, owner: "ada"},
-		"with the token that goes":        {token: rolled, behalf: []string{"ada"}, owner: "ada"},
+		"with the token it replaces":      {token: rolled, behalf: []string{"ada"}, owner: "ada"},
 		"for the longest owner":           {token: service, behalf: []string{strings.Repeat("x", 128)}, owner: strings.Repeat("x", 128)},
 		"for nobody":                      {token: service, want: invalid},
 		"for an empty owner":              {token: service, behalf: []string{""}, want: invalid},
@@ -54,7 +54,7 @@ func TestOwnerOnBehalfOf(t *testing.T) {
 		"a person's, for himself":         {token: person, behalf: []string{"ada"}, want: auth.ErrForbidden},
 		"a person's, for an empty one":    {token: person, behalf: []string{""}, want: auth.ErrForbidden},
 		"a person's, from a page":         {token: person, origin: "https://app.example.com", owner: "ada"},
-		"no token of anybody's, for bob":  {token: "x", behalf: []string{"bob"}, want: auth.ErrUnauthorized},
+		"an unknown token, for bob":       {token: "x", behalf: []string{"bob"}, want: auth.ErrUnauthorized},
 		"a person's, expired, for bob":    {token: must(mint.Token("ada", -time.Hour)), behalf: []string{"bob"}, want: auth.ErrUnauthorized},
 		"a third-party client's, for bob": {token: must(mint.Sign(with(mint.Claims("ada", time.Hour), "client_id", "x"))), behalf: []string{"bob"}, want: auth.ErrForbidden},
 	} {
@@ -70,7 +70,7 @@ func TestOwnerOnBehalfOf(t *testing.T) {
 			if test.want == invalid {
 				e, ok := errors.AsType[*task.Error](err)
 				if owner != "" || !ok || e.Code != task.CodeInvalidRequest || len(e.Fields) != 1 || !strings.Contains(e.Fields[0].Message, "On-Behalf-Of") {
-					t.Errorf("%q, %v; want an invalid request that names the header", owner, err)
+					t.Errorf("%q, %v; want an invalid request whose field names the header", owner, err)
 				}
 				return
 			}
@@ -82,29 +82,23 @@ func TestOwnerOnBehalfOf(t *testing.T) {
 	}
 }
 
-func withTokens(tokens token.ServiceTokens, err error) func(*auth.Config) {
-	return func(c *auth.Config) {
-		c.ServiceTokens = func(context.Context) (token.ServiceTokens, error) { return tokens, err }
-	}
-}
-
-// Without tokens set none is accepted; while nobody can tell, the answer is
-// neither yes nor no, and people's tokens are as good as ever.
-func TestOwnerServiceTokens(t *testing.T) {
+// With no tokens in the secret, none is accepted. While the secret cannot be
+// read, the answer is ErrUnavailable, and JWTs work as before.
+func TestOwnerWithoutServiceTokens(t *testing.T) {
 	c := newClock()
 	mint := newMint(t, c)
 	p := newProvider(t, mint)
 	service, _ := token.NewServiceToken("preset")
 	for name, test := range map[string]struct {
-		options []func(*auth.Config)
-		want    error
+		change func(*auth.Config)
+		want   error
 	}{
-		"not wired":               {nil, auth.ErrUnauthorized},
-		"none set":                {[]func(*auth.Config){withTokens(nil, nil)}, auth.ErrUnauthorized},
-		"the secret out of reach": {[]func(*auth.Config){withTokens(nil, errors.New("down"))}, auth.ErrUnavailable},
+		"not wired":            {func(*auth.Config) {}, auth.ErrUnauthorized},
+		"none set":             {withSecret(config.Secret{}, nil), auth.ErrUnauthorized},
+		"an unreadable secret": {withSecret(config.Secret{}, errors.New("down")), auth.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := newVerifier(t, p, c, test.options...)
+			v := newVerifier(t, p, c, test.change)
 			r := request("Bearer " + service)
 			r.Header.Set("On-Behalf-Of", "ada")
 			owner, err := v.Owner(t.Context(), r)

@@ -262,7 +262,7 @@ func TestHidden(t *testing.T) {
 		fmt.Fprintf(&log, verb, s.APIKey)
 		fmt.Fprintf(&log, verb, []any{s, secret})
 	}
-	secrets := config.NewSecrets(func(context.Context) ([]byte, error) { return value("hunter2"), nil }, time.Now)
+	secrets := config.NewSecrets(func(context.Context) ([]byte, error) { return value("hunter2"), nil }, time.Now, slog.New(slog.DiscardHandler))
 	if read, err := secrets.Current(t.Context()); err != nil || string(read.APIKey) != "hunter2" {
 		t.Fatalf("Current = %v, %v", read, err)
 	}

@@ -126,6 +126,7 @@ func (s Settings) LocalSecret(context.Context) ([]byte, error) {
 type Secrets struct {
 	read func(context.Context) ([]byte, error)
 	now  func() time.Time
+	log  *slog.Logger
 
 	turn    chan struct{} // holding its one place guards what follows; a channel, since waiting ends with ctx
 	secret  Secret
@@ -140,8 +141,8 @@ func (Secrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, token.Reda
 
 // NewSecrets gives a Secrets that takes the JSON value from read, which runs
 // apart from its caller's cancellation with 5 s of its own.
-func NewSecrets(read func(context.Context) ([]byte, error), now func() time.Time) *Secrets {
-	return &Secrets{read: read, now: now, turn: make(chan struct{}, 1)}
+func NewSecrets(read func(context.Context) ([]byte, error), now func() time.Time, log *slog.Logger) *Secrets {
+	return &Secrets{read: read, now: now, log: log, turn: make(chan struct{}, 1)}
 }
 
 // Current gives the secret, at most 5 minutes old. While a newer one cannot be
@@ -202,7 +203,7 @@ func (s *Secrets) refresh(ctx context.Context, since time.Time) error {
 	if err == nil {
 		s.secret, s.readAt = secret, now
 	} else if !s.readAt.IsZero() {
-		slog.ErrorContext(ctx, "the secret was not refreshed; the one read before stays in use", "error", err)
+		s.log.ErrorContext(ctx, "secret not refreshed; the last one stays in use", "error", err)
 	}
 	return err
 }

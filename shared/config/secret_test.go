@@ -3,6 +3,7 @@ package config_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"reflect"
 	"strings"
 	"sync"
@@ -99,12 +100,12 @@ func FuzzParseSecret(f *testing.F) {
 
 func TestLocalSecret(t *testing.T) {
 	s := config.Settings{APIKey: "k", CallbackKey: keyA, ImageKey: keyB}
-	got, err := config.NewSecrets(s.LocalSecret, time.Now).Current(t.Context())
+	got, err := config.NewSecrets(s.LocalSecret, time.Now, slog.New(slog.DiscardHandler)).Current(t.Context())
 	want := config.Secret{APIKey: "k", CallbackKeys: token.Keys{{ID: "local", Key: keyA}}, ImageKeys: token.Keys{{ID: "local", Key: keyB}}, NotifyKeys: token.Keys{}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Current = %#v, %v", got, err)
 	}
-	if _, err := config.NewSecrets(config.Settings{}.LocalSecret, time.Now).Current(t.Context()); err == nil {
+	if _, err := config.NewSecrets(config.Settings{}.LocalSecret, time.Now, slog.New(slog.DiscardHandler)).Current(t.Context()); err == nil {
 		t.Error("a local run without keys has a secret")
 	}
 }
@@ -139,7 +140,7 @@ func (s *store) expect(t *testing.T, get func(context.Context) (config.Secret, e
 func TestSecretsCurrent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &store{err: errors.New("down")}
-		s := config.NewSecrets(st.read, time.Now)
+		s := config.NewSecrets(st.read, time.Now, slog.New(slog.DiscardHandler))
 		st.expect(t, s.Current, "", 1)
 		time.Sleep(4 * time.Second)
 		st.expect(t, s.Current, "", 1) // a storm at a cold start reads once in 5 s
@@ -168,7 +169,7 @@ func TestSecretsCurrent(t *testing.T) {
 func TestSecretsReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &store{value: value("one")}
-		s := config.NewSecrets(st.read, time.Now)
+		s := config.NewSecrets(st.read, time.Now, slog.New(slog.DiscardHandler))
 		since := func(at time.Time) func(context.Context) (config.Secret, error) {
 			return func(ctx context.Context) (config.Secret, error) { return s.Reload(ctx, at) }
 		}
@@ -198,7 +199,7 @@ func TestSecretsReload(t *testing.T) {
 func TestSecretsShareARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &store{value: value("one"), slow: time.Second}
-		s := config.NewSecrets(st.read, time.Now)
+		s := config.NewSecrets(st.read, time.Now, slog.New(slog.DiscardHandler))
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() { st.expect(t, s.Current, "one", 1) })
@@ -211,7 +212,7 @@ func TestSecretsShareARead(t *testing.T) {
 func TestSecretsHangingStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &store{value: value("one")}
-		s := config.NewSecrets(st.read, time.Now)
+		s := config.NewSecrets(st.read, time.Now, slog.New(slog.DiscardHandler))
 		st.expect(t, s.Current, "one", 1)
 		st.slow = time.Hour
 		time.Sleep(5 * time.Minute)
@@ -232,7 +233,7 @@ func TestSecretsHangingStore(t *testing.T) {
 func TestSecretsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &store{value: value("one"), slow: time.Hour}
-		s := config.NewSecrets(st.read, time.Now)
+		s := config.NewSecrets(st.read, time.Now, slog.New(slog.DiscardHandler))
 		start := time.Now()
 		var wg sync.WaitGroup
 		wg.Go(func() {

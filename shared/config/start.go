@@ -7,14 +7,14 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-// Start is the main of a function on Lambda: it loads the settings, has build
-// wire the handler (any that lambda.Start takes), and serves until Lambda ends
-// the process. What keeps it from starting is one line in the log, and the
-// process ends with status 1; Lambda then starts another.
+// Start is the main of a function on Lambda: it loads the settings, calls build
+// for the handler (any that lambda.Start takes), and serves until Lambda ends the
+// process. If it cannot start, it logs one line and exits with status 1; Lambda
+// then starts another process.
 func Start(build func(Settings, *slog.Logger) (handler any, err error), needs ...Need) {
 	var level slog.LevelVar
 	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: &level}))
-	slog.SetDefault(log)
+	slog.SetDefault(log) // so that what libraries print by package log is JSON too
 	c, err := Load(os.Getenv, Lambda, needs...)
 	var handler any
 	if err == nil {

@@ -42,9 +42,9 @@ func Gateway(h http.Handler) func(context.Context, events.APIGatewayV2HTTPReques
 	}
 }
 
-// Record has h answer r, and gives what it wrote, for an Endpoint that leaves
+// Capture has h answer r, and gives what it wrote, for an Endpoint that leaves
 // its answer to an http.Handler. Its Body is a []byte, or nil.
-func Record(h http.Handler, r *http.Request) Answer {
+func Capture(h http.Handler, r *http.Request) Answer {
 	w := response{header: http.Header{}}
 	h.ServeHTTP(&w, r)
 	w.WriteHeader(http.StatusOK)

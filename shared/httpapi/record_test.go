@@ -23,7 +23,7 @@ func TestRecord(t *testing.T) {
 		}, 400, "no"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := Record(tt.h, httptest.NewRequest(http.MethodGet, "/", nil))
+			a := Capture(tt.h, httptest.NewRequest(http.MethodGet, "/", nil))
 			var body any
 			if b, ok := a.Body.([]byte); ok {
 				body = string(b)

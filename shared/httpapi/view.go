@@ -21,9 +21,9 @@ type View struct {
 	Secrets   *config.Secrets // signs the image links
 
 	Now func() time.Time // for Progress and the status's text; nil: time.Now
-	// Expect gives the seconds a task is expected to take from its creation;
+	// ExpectedSeconds gives the seconds a task is expected to take from its creation;
 	// nil: what the model's table says.
-	Expect func(ctx context.Context, model, resolution string) int
+	ExpectedSeconds func(ctx context.Context, model, resolution string) int
 }
 
 // Task is a task from outside.
@@ -146,8 +146,8 @@ func (v View) now() time.Time {
 
 func (v View) progress(ctx context.Context, t *task.Task) *Progress {
 	expect := func(_ context.Context, model, _ string) int { return task.TypicalSeconds(model) }
-	if v.Expect != nil {
-		expect = v.Expect
+	if v.ExpectedSeconds != nil {
+		expect = v.ExpectedSeconds
 	}
 	return &Progress{
 		ElapsedSeconds:  max(0, int(v.now().Sub(t.CreatedAt)/time.Second)),
@@ -169,8 +169,8 @@ func ImageMessage(id, file string) string { return "image|" + id + "|" + file }
 // promptPreview is how many characters of a prompt a list shows.
 const promptPreview = 300
 
-// Listed shows t as an item of a list, with the beginning of its prompt.
-func (v View) Listed(ctx context.Context, t *task.Task) (Task, error) {
+// ListItem shows t as an item of a list, with the beginning of its prompt.
+func (v View) ListItem(ctx context.Context, t *task.Task) (Task, error) {
 	shown, err := v.Task(ctx, t)
 	if utf8.RuneCountInString(shown.Prompt) > promptPreview {
 		shown.Prompt = string([]rune(shown.Prompt)[:promptPreview])

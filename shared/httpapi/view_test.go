@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ import (
 const viewKey = "a key of at least 24 bytes"
 
 func newView(publicURL string) View {
-	return View{PublicURL: publicURL, Secrets: config.NewSecrets(config.Settings{CallbackKey: viewKey, ImageKey: viewKey}.LocalSecret, time.Now)}
+	return View{PublicURL: publicURL, Secrets: config.NewSecrets(config.Settings{CallbackKey: viewKey, ImageKey: viewKey}.LocalSecret, time.Now, slog.New(slog.DiscardHandler))}
 }
 
 // stored is a finished task with one picture, and everything set that must not leave.
@@ -177,12 +178,12 @@ func TestViewProgress(t *testing.T) {
 	v := View{Now: func() time.Time { return created.Add(7999 * time.Millisecond) }}
 	want := func(progress Progress) {
 		t.Helper()
-		if shown, err := v.Listed(t.Context(), x); err != nil || shown.Progress == nil || *shown.Progress != progress {
+		if shown, err := v.ListItem(t.Context(), x); err != nil || shown.Progress == nil || *shown.Progress != progress {
 			t.Errorf("got %+v, %v; want %+v", shown.Progress, err, progress)
 		}
 	}
 	want(Progress{ElapsedSeconds: 7, ExpectedSeconds: 40})
-	v.Expect = func(_ context.Context, model, resolution string) int { return len(model + resolution) }
+	v.ExpectedSeconds = func(_ context.Context, model, resolution string) int { return len(model + resolution) }
 	want(Progress{ElapsedSeconds: 7, ExpectedSeconds: 15})
 	x.Status = task.Failed
 	if shown, err := v.Task(t.Context(), x); err != nil || shown.Progress != nil {
@@ -192,7 +193,7 @@ func TestViewProgress(t *testing.T) {
 
 func TestViewWithoutSecret(t *testing.T) {
 	down := errors.New("down")
-	v := View{Secrets: config.NewSecrets(func(context.Context) ([]byte, error) { return nil, down }, time.Now)}
+	v := View{Secrets: config.NewSecrets(func(context.Context) ([]byte, error) { return nil, down }, time.Now, slog.New(slog.DiscardHandler))}
 	got, err := v.Task(t.Context(), stored())
 	if e := ErrorOf(err); e.Code != task.CodeUnavailable || !errors.Is(err, down) || !reflect.DeepEqual(got, Task{}) {
 		t.Errorf("got %+v, %v", got, err)
@@ -205,7 +206,7 @@ func TestViewListed(t *testing.T) {
 		strings.Repeat("🍌", 300): strings.Repeat("🍌", 300),
 		strings.Repeat("🍌", 301): strings.Repeat("🍌", 300),
 	} {
-		shown, err := View{}.Listed(t.Context(), &task.Task{Status: task.Storing, Request: task.Request{Prompt: given}})
+		shown, err := View{}.ListItem(t.Context(), &task.Task{Status: task.Storing, Request: task.Request{Prompt: given}})
 		if err != nil || shown.Prompt != want {
 			t.Errorf("%d bytes became %d, %v", len(given), len(shown.Prompt), err)
 		}

@@ -244,7 +244,7 @@ func (a *Account) Check(ctx context.Context, lowBelow, cheapest float64) (task.B
 }
 
 // Keep stores what Check returned. Call it after the news was sent, since it keeps
-// whether that succeeded ([task.Balance.Told]): the next check finds unsent news again.
+// whether that succeeded ([task.Balance.Delivered]): the next check finds unsent news again.
 func (a *Account) Keep(ctx context.Context, checked task.Balance) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

@@ -42,7 +42,7 @@ func BenchmarkIngest(b *testing.B) {
 				if err := os.WriteFile(file, append(picture, make([]byte, more)...), 0o600); err != nil {
 					b.Fatal(err)
 				}
-				w.Site.HandleFunc("GET /picture", func(rw http.ResponseWriter, r *http.Request) { http.ServeFile(rw, r, file) })
+				w.Mux.HandleFunc("GET /picture", func(rw http.ResponseWriter, r *http.Request) { http.ServeFile(rw, r, file) })
 				var most uint64
 				for range b.N {
 					b.StopTimer()

@@ -32,13 +32,13 @@ func (h *haul) images() []task.Image {
 // is enough, if every link there is by now was tried.
 func (h *haul) ends(t *task.Task) bool {
 	x, images := t.Clone(), h.images()
-	x.Drop(h.none, images)
-	return x.Whole(images) || x.LastWake && len(images)+len(x.Salvaged) > 0 && h.all(x)
+	x.DropLinks(h.none, images)
+	return x.Complete(images) || x.LastWake && len(images)+len(x.Salvaged) > 0 && h.all(x)
 }
 
 // all reports whether every link that t has by now was tried.
 func (h *haul) all(t *task.Task) bool {
-	return !slices.ContainsFunc(slices.Concat(t.URLs, t.Standins()), func(url string) bool { return !slices.Contains(h.tried, url) })
+	return !slices.ContainsFunc(slices.Concat(t.URLs, t.SpareLinks()), func(url string) bool { return !slices.Contains(h.tried, url) })
 }
 
 // short returns an error that counts the pictures of t that are not copied. The
@@ -78,13 +78,13 @@ func (g *Ingester) haul(ctx context.Context, t *task.Task) *haul {
 		got.take(i, image)
 	}
 	for i := range got.slots {
-		if kept, ok := t.Kept(i + 1); ok && !got.has(kept) {
+		if kept, ok := t.SalvagedImage(i + 1); ok && !got.has(kept) {
 			got.take(i, kept)
 		}
 	}
-	for _, url := range t.Standins() {
+	for _, url := range t.SpareLinks() {
 		i := slices.IndexFunc(got.slots, func(i task.Image) bool { return i.File == "" || i.Damaged })
-		if i < 0 || t.Whole(got.images()) {
+		if i < 0 || t.Complete(got.images()) {
 			break
 		}
 		got.tried = append(got.tried, url)

@@ -30,7 +30,7 @@ type host struct {
 func (w *world) host(path string) *host {
 	h := &host{link: w.Settings.PublicURL + path + "?X-Amz-Signature=c0ffee"}
 	h.do(func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusNotFound) })
-	w.Site.HandleFunc(path, func(rw http.ResponseWriter, r *http.Request) { (*h.serve.Load())(rw, r) })
+	w.Mux.HandleFunc(path, func(rw http.ResponseWriter, r *http.Request) { (*h.serve.Load())(rw, r) })
 	return h
 }
 

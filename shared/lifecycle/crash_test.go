@@ -68,7 +68,7 @@ func TestSubmitKilled(t *testing.T) {
 					w.sweep(time.Minute)
 				}
 				end := w.expect(got.ID, task.Failed, task.CodeOutcomeUnknown)
-				if used, _ := w.Rows.Used(t.Context(), owner, end.Quota.Day); used != 0 {
+				if used, _ := w.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 0 {
 					t.Errorf("used is %d, want it given back", used)
 				}
 			} else {

@@ -159,7 +159,7 @@ func TestDeletedKeyStaysUsed(t *testing.T) {
 		w.rests(got.ID)
 	}
 	w.posted(1)
-	if used, err := w.Rows.Used(t.Context(), owner, task.Day(got.CreatedAt)); used != 1 || err != nil {
+	if used, err := w.Rows.UsedImages(t.Context(), owner, task.Day(got.CreatedAt)); used != 1 || err != nil {
 		t.Errorf("used %d, %v; want 1: it was made", used, err)
 	}
 }
@@ -189,7 +189,7 @@ func TestCancelAgainstTheSweep(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		w.posted(posts)
-		if n, err := w.Rows.Used(t.Context(), owner, task.Day(got.CreatedAt)); n != used || err != nil {
+		if n, err := w.Rows.UsedImages(t.Context(), owner, task.Day(got.CreatedAt)); n != used || err != nil {
 			t.Errorf("used %d, %v; want %d", n, err, used)
 		}
 	}

@@ -159,7 +159,7 @@ func TestACallbackIsAnsweredInTimeThoughItsRecordHangs(t *testing.T) {
 		const key = "0123456789abcdef0123456789abcdef"
 		secrets := config.NewSecrets(func(context.Context) ([]byte, error) {
 			return []byte(`{"apiKey":"` + key + `","callbackKeys":[{"id":"1","key":"` + key + `"}],"imageKeys":[{"id":"1","key":"` + key + `"}]}`), nil
-		}, time.Now)
+		}, time.Now, slog.New(slog.DiscardHandler))
 		client := &http.Client{Transport: hanging{}}
 		s := lifecycle.NewSubmitter(c, lifecycle.NewPoster(c, store, secrets, nil, client, slog.New(slog.DiscardHandler)), client)
 		x, _, err := s.Submit(t.Context(), order())

@@ -55,7 +55,7 @@ func (g *Ingester) store(ctx context.Context, t *task.Task) error {
 		if !got.ends(x) {
 			return nil // it has learned of more since: that write's stream record does them
 		}
-		x.Drop(got.none, got.images())
+		x.DropLinks(got.none, got.images())
 		return x.Stored(g.Rules, g.Now(), got.images())
 	})
 	if err == nil {
@@ -84,7 +84,7 @@ func (g *Ingester) time(ctx context.Context, t *task.Task) {
 	if !ok {
 		return
 	}
-	if err := g.Store.Time(ctx, timing); err != nil {
+	if err := g.Store.SetTiming(ctx, timing); err != nil {
 		g.Log.WarnContext(ctx, "a timing is not kept", "task", t.ID, "error", err)
 	}
 }

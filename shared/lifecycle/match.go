@@ -21,19 +21,19 @@ import (
 func match(t *task.Task, id string, r nanobanana.Record, keys token.Keys) task.Match {
 	switch names, whole := addressed(t, r.Params.CallbackURL, keys); {
 	case names && whole:
-		return task.Names
+		return task.MatchOwn
 	case whole:
-		return task.Contradicts
+		return task.MatchForeign
 	case r.TaskID != "" && r.TaskID != id:
-		return task.Contradicts
+		return task.MatchForeign
 	case t.Proved():
-		return task.Silent // providers rewrite prompts, and relays whole addresses
+		return task.MatchUnknown // providers rewrite prompts, and relays whole addresses
 	case elsewhere(r.Params.CallbackURL):
-		return task.Contradicts
+		return task.MatchForeign
 	case strings.TrimSpace(r.Params.Prompt) != "" && !samePrompt(t.Prompt, r.Params.Prompt):
-		return task.Contradicts
+		return task.MatchForeign
 	}
-	return task.Silent
+	return task.MatchUnknown
 }
 
 // addressed reports whether a callback address names the task's current

@@ -31,14 +31,14 @@ func ours(t *testing.T, proved bool) *task.Task {
 			t.Fatal(err)
 		}
 	}
-	must(x.Refused(r, now, 1, task.Refusal{Code: task.CodePaused, Again: task.Now}))
+	must(x.Refused(r, now, 1, task.Refusal{Code: task.CodePaused, Retry: task.RetryNow}))
 	must(x.Resubmit(now))
 	if proved {
 		must(x.Accepted(r, now, 2, "p"))
 		return x
 	}
-	must(x.Silence(r, now, 2))
-	_, err := x.Heard(r, now, 2, task.Hint{ProviderID: "p", Success: true})
+	must(x.Unanswered(r, now, 2))
+	_, err := x.CalledBack(r, now, 2, task.Hint{ProviderID: "p", Success: true})
 	must(err)
 	return x
 }
@@ -50,22 +50,22 @@ func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
 		path := func(id string, attempt int, signed string) string { return callbackPath(id, attempt) + signed }
 		signed := token.Keys{oldKey}.Sign(CallbackMessage(x.ID, 2))
 		good := path(x.ID, 2, signed)
-		unlessProved := task.Contradicts // what a masked address leaves to the prompt, another's here
+		unlessProved := task.MatchForeign // what a masked address leaves to the prompt, another's here
 		if proved {
-			unlessProved = task.Silent
+			unlessProved = task.MatchUnknown
 		}
 		for name, c := range map[string]struct {
 			address string
 			want    task.Match
 		}{
-			"ours":                        {"https://api.example" + good, task.Names},
-			"of any host":                 {"http://relay.example:8080/hooks" + good, task.Names},
-			"with a query":                {"https://api.example" + good + "?x=1#y", task.Names},
-			"escaped":                     {"https://relay.example/to?u=" + url.QueryEscape("https://api.example"+good), task.Names},
-			"escaped twice":               {"https://r.example/?u=" + url.QueryEscape(url.QueryEscape("https://api.example"+good)), task.Names},
-			"in HTML's escapes":           {"https:&#x2F;&#x2F;api.example" + strings.ReplaceAll(good, "/", "&#x2F;"), task.Names},
-			"of another task":             {"https://api.example" + path(other, 2, signed), task.Contradicts},
-			"of another attempt":          {"https://api.example" + path(x.ID, 1, token.Keys{oldKey}.Sign(CallbackMessage(x.ID, 1))), task.Contradicts},
+			"ours":                        {"https://api.example" + good, task.MatchOwn},
+			"of any host":                 {"http://relay.example:8080/hooks" + good, task.MatchOwn},
+			"with a query":                {"https://api.example" + good + "?x=1#y", task.MatchOwn},
+			"escaped":                     {"https://relay.example/to?u=" + url.QueryEscape("https://api.example"+good), task.MatchOwn},
+			"escaped twice":               {"https://r.example/?u=" + url.QueryEscape(url.QueryEscape("https://api.example"+good)), task.MatchOwn},
+			"in HTML's escapes":           {"https:&#x2F;&#x2F;api.example" + strings.ReplaceAll(good, "/", "&#x2F;"), task.MatchOwn},
+			"of another task":             {"https://api.example" + path(other, 2, signed), task.MatchForeign},
+			"of another attempt":          {"https://api.example" + path(x.ID, 1, token.Keys{oldKey}.Sign(CallbackMessage(x.ID, 1))), task.MatchForeign},
 			"cut in its token":            {"https://api.example" + good[:len(good)-9], unlessProved},
 			"cut before its token":        {"https://api.example/v1/callbacks/" + x.ID + "/2", unlessProved},
 			"cut in its id":               {"https://api.example/v1/callbacks/" + x.ID[:9], unlessProved},
@@ -74,7 +74,7 @@ func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
 			"of a key that is gone":       {"https://api.example" + path(x.ID, 2, token.Keys{{ID: "gone", Key: "01234567890123456789012345678901"}}.Sign(CallbackMessage(x.ID, 2))), unlessProved},
 			"none of ours":                {"https://other.example/hook", unlessProved},
 			"none":                        {"", unlessProved},
-			"with a bare per cent before": {"https://r.example/100%?u=https://api.example" + good, task.Names},
+			"with a bare per cent before": {"https://r.example/100%?u=https://api.example" + good, task.MatchOwn},
 		} {
 			r := nanobanana.Record{TaskID: "p", Params: nanobanana.Params{CallbackURL: c.address, Prompt: "somebody else's"}}
 			if got := match(x, "p", r, keys); got != c.want {
@@ -82,14 +82,14 @@ func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
 			}
 		}
 		named := nanobanana.Record{TaskID: "q", Params: nanobanana.Params{CallbackURL: "https://api.example" + good}}
-		if got := match(x, "p", named, keys); got != task.Names {
+		if got := match(x, "p", named, keys); got != task.MatchOwn {
 			t.Errorf("proved %v, our address under another id: got %v, want Names", proved, got)
 		}
 		stranger := nanobanana.Record{TaskID: "q"}
-		if got := match(x, "p", stranger, keys); got != task.Contradicts {
+		if got := match(x, "p", stranger, keys); got != task.MatchForeign {
 			t.Errorf("proved %v, another id and no address: got %v, want Contradicts", proved, got)
 		}
-		if got := match(x, "p", nanobanana.Record{}, keys); got != task.Silent {
+		if got := match(x, "p", nanobanana.Record{}, keys); got != task.MatchUnknown {
 			t.Errorf("proved %v, a record that names nothing: got %v, want Silent", proved, got)
 		}
 	}

@@ -55,7 +55,7 @@ func (s *Poster) submit(ctx context.Context, t *task.Task, ins inputs) (answer f
 	refusal, certain := s.refusal(ctx, t, err, string(secret.APIKey))
 	s.log(ctx, slog.LevelWarn, t, "the provider did not take it", "certain", certain, "error", err)
 	if !certain {
-		return func(x *task.Task) error { return x.Silence(s.Rules, s.Now(), attempt) }, nil, true
+		return func(x *task.Task) error { return x.Unanswered(s.Rules, s.Now(), attempt) }, nil, true
 	}
 	return func(x *task.Task) error { return x.Refused(s.Rules, s.Now(), attempt, refusal) }, wordOf(err), true
 }
@@ -70,9 +70,9 @@ func (s *Poster) refusal(ctx context.Context, t *task.Task, err error, key strin
 	r = task.Refusal{Code: failureCode(t, e.Reason), RetryAfter: e.RetryAfter}
 	switch e.Reason {
 	case nanobanana.NotConnected, nanobanana.RateLimited, nanobanana.Maintenance:
-		r.Again = task.Later
+		r.Retry = task.RetryLater
 	case nanobanana.Blocked:
-		r.Again = task.Later // a challenge passes
+		r.Retry = task.RetryLater // a challenge passes
 		s.log(ctx, slog.LevelError, t, "something in front of the provider refuses us: a challenge passes by itself, a blocked address does not",
 			"event", EventRefused, "httpStatus", e.HTTPStatus)
 	case nanobanana.NoSuchPath:
@@ -81,9 +81,9 @@ func (s *Poster) refusal(ctx context.Context, t *task.Task, err error, key strin
 		fresh, err := s.Secrets.Reload(ctx, s.Now())
 		switch {
 		case err != nil:
-			r.Again = task.Later // whether there is another key nobody can tell
+			r.Retry = task.RetryLater // whether there is another key nobody can tell
 		case string(fresh.APIKey) != key:
-			r.Again = task.Now
+			r.Retry = task.RetryNow
 		}
 	case nanobanana.NoCredits:
 		s.Account.memory.shut(s.Now())

@@ -55,7 +55,7 @@ func TestAmbiguousPost(t *testing.T) {
 			w.expect(got.ID, task.Unconfirmed, "")
 			w.sweep(time.Minute)
 			end := w.expect(got.ID, task.Failed, task.CodeOutcomeUnknown)
-			if used, _ := w.Rows.Used(t.Context(), owner, end.Quota.Day); used != 0 || end.Charges[0] != task.ChargeDoubtful {
+			if used, _ := w.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 0 || end.Charges[0] != task.ChargeDoubtful {
 				t.Errorf("used is %d, charges %v; want it given back, and doubtful", used, end.Charges)
 			}
 			w.posted(1)
@@ -124,7 +124,7 @@ func TestRefusedPost(t *testing.T) {
 			if test.status == task.Waiting || test.code == task.CodeContentPolicy {
 				want = 1
 			}
-			if used, _ := w.Rows.Used(t.Context(), owner, got.Quota.Day); used != want {
+			if used, _ := w.Rows.UsedImages(t.Context(), owner, got.Quota.Day); used != want {
 				t.Errorf("used is %d, want %d", used, want)
 			}
 			w.posted(1)

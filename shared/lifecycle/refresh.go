@@ -23,8 +23,8 @@ func (s *Sweeper) refresh(ctx context.Context, t *task.Task, reading func() bool
 	default:
 		_, err = s.update(ctx, t, nil, func(x *task.Task) error {
 			switch x.Next(s.Now()) {
-			case task.NextSilence:
-				return x.Silence(s.Rules, s.Now(), x.Attempt)
+			case task.NextUnanswered:
+				return x.Unanswered(s.Rules, s.Now(), x.Attempt)
 			case task.NextExpire:
 				return x.Expire(s.Rules, s.Now())
 			}
@@ -49,7 +49,7 @@ func (s *Sweeper) wake(ctx context.Context, t *task.Task, reading func() bool) (
 		c, ok, err := x.Wake(s.Rules, s.Now())
 		givenUp = notice && x.Work == ""
 		if ok && !fresh {
-			x.Waive(before)
+			x.Unclaim(before)
 			ok = false
 		}
 		return c, ok, err

@@ -27,7 +27,7 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 	}
 	hint := s.readHint(t, body)
 	t, err = s.claimed(ctx, t, settleRead, func(x *task.Task) (c task.Claim, ok bool, err error) {
-		woken, err := x.Heard(s.Rules, s.Now(), attempt, hint)
+		woken, err := x.CalledBack(s.Rules, s.Now(), attempt, hint)
 		if err != nil || !woken {
 			return task.Claim{}, false, err
 		}
@@ -89,7 +89,7 @@ func (s *Service) claimed(ctx context.Context, t *task.Task, wait time.Duration,
 	var was task.Doubt
 	t, err = s.update(ctx, t, said, func(x *task.Task) error {
 		was = x.Doubt
-		return x.Learn(s.Rules, s.Now(), claim, record)
+		return x.ApplyRecord(s.Rules, s.Now(), claim, record)
 	})
 	if doubt := t.Doubt; err == nil && doubt != "" && doubt != was {
 		s.log(ctx, slog.LevelError, t, "a record came that cannot be used; the task waits for a better one, or for a callback's word",
@@ -137,18 +137,18 @@ func (s *Service) record(ctx context.Context, t *task.Task, c task.Claim, wait t
 	}
 	switch r.State {
 	case nanobanana.Succeeded:
-		record.State = task.Made
+		record.State = task.RecordMade
 	case nanobanana.Failed:
-		record.State, record.Code, record.Retry = task.Broken, failureCode(t, r.Reason), r.Retryable
+		record.State, record.Code, record.Retry = task.RecordFailed, failureCode(t, r.Reason), r.Retryable
 	case nanobanana.Running:
-		record.State = task.Running
+		record.State = task.RecordRunning
 	case nanobanana.Unstated:
-		record.State = task.Unclear
+		record.State = task.RecordUnclear
 		if len(record.URLs) > 0 && !record.Guessed {
-			record.State = task.Unstated
+			record.State = task.RecordUnstated
 		}
 	default:
-		record.State = task.Unclear
+		record.State = task.RecordUnclear
 	}
 	return record, &word{code: r.ErrorCode, text: r.Words, shape: r.Shape}
 }
@@ -179,7 +179,7 @@ func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) (task
 		}
 	}
 	if e.Reason == nanobanana.Unreadable && e.Shape != "" {
-		return task.Record{State: task.Unclear}, wordOf(err)
+		return task.Record{State: task.RecordUnclear}, wordOf(err)
 	}
 	return task.Record{}, wordOf(err)
 }

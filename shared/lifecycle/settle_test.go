@@ -183,7 +183,7 @@ func TestPolicyInCallbackAlone(t *testing.T) {
 	made := w.generated(0)
 	w.settle(got.ID, said(made.ID, 400))
 	end := w.expect(got.ID, task.Failed, task.CodeContentPolicy)
-	if used, _ := w.Rows.Used(t.Context(), owner, end.Quota.Day); used != 1 {
+	if used, _ := w.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 1 {
 		t.Errorf("used is %d; a refusal by policy is not given back", used)
 	}
 	w.sweep(time.Hour)

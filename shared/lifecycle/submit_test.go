@@ -100,7 +100,7 @@ func TestSubmitParallelQuota(t *testing.T) {
 		t.Errorf("%d accepted and %d refused, want 3 and 47", accepted, refused)
 	}
 	w.posted(3)
-	if used, err := w.Rows.Used(t.Context(), owner, "2026-03-14"); used != 3 || err != nil {
+	if used, err := w.Rows.UsedImages(t.Context(), owner, "2026-03-14"); used != 3 || err != nil {
 		t.Errorf("used is %d, %v", used, err)
 	}
 }

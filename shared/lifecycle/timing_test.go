@@ -47,7 +47,7 @@ func TestIngestTimes(t *testing.T) {
 // timeless is a store that keeps no timings.
 type timeless struct{ task.Store }
 
-func (timeless) Time(context.Context, task.Timing) error { return errors.New("away") }
+func (timeless) SetTiming(context.Context, task.Timing) error { return errors.New("away") }
 
 // A timing that cannot be kept is no concern of the task's.
 func TestIngestTimingFails(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 
 const owner = "ada"
 
-// world is a lifecycletest.World with what these tests do to it.
+// world is a lifecycletest.Harness with what these tests do to it.
 type world struct {
-	*lifecycletest.World
+	*lifecycletest.Harness
 	t testing.TB
 }
 

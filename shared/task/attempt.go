@@ -58,20 +58,20 @@ func (t *Task) accepted(r Rules, now time.Time) {
 	t.due(now.Add(r.firstRead()))
 }
 
-// Again says whether, and when, a refused attempt is worth another.
-type Again int
+// Retry says whether, and when, a refused attempt is worth another.
+type Retry int
 
-// The kinds of Again.
+// The kinds of Retry.
 const (
-	Never Again = iota
-	Now         // the refusal's cause is gone: another key
-	Later
+	RetryNever Retry = iota
+	RetryNow         // the refusal's cause is gone: another key
+	RetryLater
 )
 
 // Refusal is the provider's certain word that it did not accept an attempt.
 type Refusal struct {
 	Code       Code
-	Again      Again
+	Retry      Retry
 	RetryAfter time.Duration // the provider's wish; 0: none
 }
 
@@ -94,7 +94,7 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 	}
 	deadline := t.FirstRefusal.Add(waitingWindow)
 	// A callback that said 400 makes the attempt the last, whatever this says.
-	if refusal.Again == Never || t.Refusals >= maxRefusals || !now.Before(deadline) || t.Barred == t.Attempt {
+	if refusal.Retry == RetryNever || t.Refusals >= maxRefusals || !now.Before(deadline) || t.Barred == t.Attempt {
 		return t.fail(r, byAnswer, refusal.Code, now)
 	}
 	if err := t.move(byAnswer, Waiting, now, deadline.Sub(now)); err != nil {
@@ -102,7 +102,7 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 	}
 	t.Setback, t.Hint = refusal.Code, nil
 	switch {
-	case refusal.Again == Now:
+	case refusal.Retry == RetryNow:
 		t.due(now)
 	case refusal.RetryAfter > 0:
 		t.due(now.Add(refusal.RetryAfter))
@@ -165,9 +165,9 @@ func (t *Task) NotPosted(now time.Time, attempt int) error {
 	return nil
 }
 
-// Silence says that nobody knows whether the attempt was accepted: its answer
+// Unanswered says that nobody knows whether the attempt was accepted: its answer
 // was ambiguous, or the sweep finds none after SubmitBy. It is not sent again.
-func (t *Task) Silence(r Rules, now time.Time, attempt int) error {
+func (t *Task) Unanswered(r Rules, now time.Time, attempt int) error {
 	now = stamp(now)
 	if attempt != t.Attempt || t.Status != Submitting {
 		return nil

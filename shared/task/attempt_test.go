@@ -47,7 +47,7 @@ func TestOwnAnswersIDIsTakenAsItIs(t *testing.T) {
 	})
 	t.Run("against the id of a callback whose record did not contradict", func(t *testing.T) {
 		h := in(t, Unconfirmed, images(2)).heard(foreign)
-		h.read(Record{State: Made, URLs: []string{strange}})
+		h.read(Record{State: RecordMade, URLs: []string{strange}})
 		equal(t, "status", h.Status, Generating)
 		equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
 		h.after(40 * time.Second).accepted("p1")
@@ -60,7 +60,7 @@ func TestOwnAnswersIDIsTakenAsItIs(t *testing.T) {
 	})
 	t.Run("not against an id that is surely its own", func(t *testing.T) {
 		h := in(t, Unconfirmed).heard(Hint{ProviderID: "p1"})
-		h.read(Record{State: Running, Match: Names})
+		h.read(Record{State: RecordRunning, Match: MatchOwn})
 		unchanged(t, h, func() { h.accepted("p2") })
 	})
 }
@@ -98,10 +98,10 @@ func TestRefusedForNow(t *testing.T) {
 		refusal Refusal
 		due     time.Duration
 	}{
-		"a new key":                    {Refusal{Code: CodeProviderUnauthorized, Again: Now}, 0},
-		"a new key, Retry-After apart": {Refusal{Code: CodeProviderUnauthorized, Again: Now, RetryAfter: time.Hour}, 0},
-		"Retry-After":                  {Refusal{Code: CodeRateLimited, Again: Later, RetryAfter: 3600 * time.Second}, time.Hour},
-		"Retry-After past the end":     {Refusal{Code: CodePaused, Again: Later, RetryAfter: 7 * 24 * time.Hour}, 6 * time.Hour},
+		"a new key":                    {Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow}, 0},
+		"a new key, Retry-After apart": {Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow, RetryAfter: time.Hour}, 0},
+		"Retry-After":                  {Refusal{Code: CodeRateLimited, Retry: RetryLater, RetryAfter: 3600 * time.Second}, time.Hour},
+		"Retry-After past the end":     {Refusal{Code: CodePaused, Retry: RetryLater, RetryAfter: 7 * 24 * time.Hour}, 6 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := begin(t).after(time.Second).refused(c.refusal)
@@ -127,9 +127,9 @@ func TestRefusalsWithoutRetryAfterBackOff(t *testing.T) {
 		for n := range tasks {
 			h := begin(t, func(d *Draft) { d.IdempotencyKey = fmt.Sprint("key ", n) })
 			if refusedFor > 0 {
-				h.refused(Refusal{Code: CodeRateLimited, Again: Later}).after(refusedFor).resubmit()
+				h.refused(Refusal{Code: CodeRateLimited, Retry: RetryLater}).after(refusedFor).resubmit()
 			}
-			h.refused(Refusal{Code: CodeRateLimited, Again: Later})
+			h.refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
 			wait := h.DueAt.Sub(h.now)
 			if wait < 0 || wait >= most {
 				t.Fatalf("refused for %v: it waits %v, want less than %v", refusedFor, wait, most)
@@ -138,9 +138,9 @@ func TestRefusalsWithoutRetryAfterBackOff(t *testing.T) {
 			if n < 10 {
 				again := begin(t, func(d *Draft) { d.IdempotencyKey = fmt.Sprint("key ", n) })
 				if refusedFor > 0 {
-					again.refused(Refusal{Code: CodeRateLimited, Again: Later}).after(refusedFor).resubmit()
+					again.refused(Refusal{Code: CodeRateLimited, Retry: RetryLater}).after(refusedFor).resubmit()
 				}
-				equal(t, "the same refusal once more: due", again.refused(Refusal{Code: CodeRateLimited, Again: Later}).DueAt, h.DueAt)
+				equal(t, "the same refusal once more: due", again.refused(Refusal{Code: CodeRateLimited, Retry: RetryLater}).DueAt, h.DueAt)
 			}
 		}
 		for part, n := range parts {
@@ -153,10 +153,10 @@ func TestRefusalsWithoutRetryAfterBackOff(t *testing.T) {
 
 // Each refusal of one task waits by a chance of its own.
 func TestBackOffDiffersByAttempt(t *testing.T) {
-	h := begin(t).refused(Refusal{Code: CodePaused, Again: Later}).after(time.Hour)
+	h := begin(t).refused(Refusal{Code: CodePaused, Retry: RetryLater}).after(time.Hour)
 	seen := map[time.Duration]bool{}
 	for range 20 {
-		h.resubmit().refused(Refusal{Code: CodePaused, Again: Later})
+		h.resubmit().refused(Refusal{Code: CodePaused, Retry: RetryLater})
 		seen[h.DueAt.Sub(h.now)] = true
 	}
 	if len(seen) < 20 {
@@ -172,7 +172,7 @@ func TestPassingRefusalsAreNotCounted(t *testing.T) {
 	} {
 		h := begin(t)
 		for n := 0; n < 300 && h.Status == Submitting; n++ {
-			h.refused(Refusal{Code: code, Again: Later})
+			h.refused(Refusal{Code: code, Retry: RetryLater})
 			if h.after(time.Minute); h.Status == Waiting {
 				h.resubmit()
 			}
@@ -180,7 +180,7 @@ func TestPassingRefusalsAreNotCounted(t *testing.T) {
 		if passes {
 			equal(t, string(code)+": attempts in 5 hours", h.Attempt, 301)
 			equal(t, string(code)+": counted", h.Refusals, 0)
-			h.at(6 * time.Hour).refused(Refusal{Code: code, Again: Later})
+			h.at(6 * time.Hour).refused(Refusal{Code: code, Retry: RetryLater})
 		}
 		equal(t, string(code)+": status", h.Status, Failed)
 		equal(t, string(code)+": failure", h.Failure, code)
@@ -193,15 +193,15 @@ func TestPassingRefusalsAreNotCounted(t *testing.T) {
 func TestTheTenthRefusalInARowIsTheLast(t *testing.T) {
 	h := begin(t)
 	for range 9 {
-		h.refused(Refusal{Code: CodeProviderUnauthorized, Again: Now})
+		h.refused(Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow})
 		equal(t, "status", h.Status, Waiting)
 		h.after(time.Second).resubmit()
-		h.refused(Refusal{Code: CodeRateLimited, Again: Later}) // does not count
+		h.refused(Refusal{Code: CodeRateLimited, Retry: RetryLater}) // does not count
 		equal(t, "status", h.Status, Waiting)
 		h.after(time.Second).resubmit()
 	}
 	equal(t, "refusals", h.Refusals, 9)
-	h.refused(Refusal{Code: CodeProviderUnauthorized, Again: Now})
+	h.refused(Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow})
 	equal(t, "status", h.Status, Failed)
 	equal(t, "failure", h.Failure, CodeProviderUnauthorized)
 	equal(t, "attempts", h.Attempt, 19)
@@ -210,34 +210,34 @@ func TestTheTenthRefusalInARowIsTheLast(t *testing.T) {
 
 func TestRefusalsEnd6HoursAfterTheFirstInARow(t *testing.T) {
 	second := func(at time.Duration) *history {
-		h := begin(t).refused(Refusal{Code: CodePaused, Again: Later, RetryAfter: 5 * time.Hour})
+		h := begin(t).refused(Refusal{Code: CodePaused, Retry: RetryLater, RetryAfter: 5 * time.Hour})
 		return h.at(5 * time.Hour).resubmit().at(at)
 	}
-	h := second(6*time.Hour - time.Millisecond).refused(Refusal{Code: CodeRateLimited, Again: Later})
+	h := second(6*time.Hour - time.Millisecond).refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
 	equal(t, "status", h.Status, Waiting)
 	equal(t, "deadline", h.Deadline, start.Add(6*time.Hour))
 	equal(t, "next", h.Next(h.Deadline), NextExpire)
 	h.at(6 * time.Hour).expire()
 	equal(t, "failure", h.Failure, CodeRateLimited)
 
-	h = second(6 * time.Hour).refused(Refusal{Code: CodeRateLimited, Again: Later})
+	h = second(6 * time.Hour).refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
 	equal(t, "status of a refusal after 6 h", h.Status, Failed)
 	equal(t, "failure", h.Failure, CodeRateLimited)
 }
 
 func TestAnAcceptedAttemptEndsTheRowOfRefusals(t *testing.T) {
-	h := begin(t).refused(Refusal{Code: CodeProviderUnauthorized, Again: Now}).resubmit().after(time.Second).accepted("p1")
+	h := begin(t).refused(Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow}).resubmit().after(time.Second).accepted("p1")
 	equal(t, "refusals", h.Refusals, 0)
 	equal(t, "first refusal", h.FirstRefusal, time.Time{})
 	h.after(5 * time.Hour).read(broken)
-	h.after(time.Minute).resubmit().refused(Refusal{Code: CodeProviderUnauthorized, Again: Now})
+	h.after(time.Minute).resubmit().refused(Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow})
 	equal(t, "refusals", h.Refusals, 1)
 	equal(t, "deadline", h.Deadline, h.now.Add(6*time.Hour))
 }
 
 func TestARefusedAttemptForgetsWhatCallbacksSaid(t *testing.T) {
 	h := begin(t).heard(Hint{ProviderID: "foreign", Failure: CodeGenerationFailed})
-	h.after(time.Second).refused(Refusal{Code: CodeRateLimited, Again: Later})
+	h.after(time.Second).refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
 	equal(t, "hint", h.Hint, nil)
 }
 
@@ -245,8 +245,8 @@ func TestARefusedAttemptForgetsWhatCallbacksSaid(t *testing.T) {
 // current.
 func TestAnAttemptWhoseCallbackSaid400IsTheLast(t *testing.T) {
 	for name, again := range map[string]Refusal{
-		"refused for now":       {Code: CodeRateLimited, Again: Later},
-		"refused for a new key": {Code: CodeProviderUnauthorized, Again: Now},
+		"refused for now":       {Code: CodeRateLimited, Retry: RetryLater},
+		"refused for a new key": {Code: CodeProviderUnauthorized, Retry: RetryNow},
 	} {
 		h := begin(t).heard(Hint{ProviderID: "p1", Failure: CodeContentPolicy, Bars: true})
 		equal(t, name+": its callback was taken", h.Findable(), true)
@@ -358,7 +358,7 @@ func TestQuotaIsReturnedOnceWithFailed(t *testing.T) {
 func TestQuotaIsNotReturned(t *testing.T) {
 	policy := Hint{ProviderID: "p1", Failure: CodeContentPolicy, Bars: true}
 	for name, h := range map[string]*history{
-		"after content_policy of a record":   in(t, Generating).after(90 * time.Second).read(Record{State: Broken, Code: CodeContentPolicy}),
+		"after content_policy of a record":   in(t, Generating).after(90 * time.Second).read(Record{State: RecordFailed, Code: CodeContentPolicy}),
 		"after content_policy of a callback": brokenOnce(t).heard(policy),
 		"after success":                      in(t, Succeeded),
 		"where none was raised":              in(t, Failed, func(d *Draft) { d.CountQuota = false }),

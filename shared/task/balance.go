@@ -43,7 +43,7 @@ const (
 // below cheapest. What has been told stands until credits are no longer low: a
 // picture's price that is given back and spent again is not news each time.
 // While it is unsure what people know, however things stand is news. The news is
-// still to be told: then [Balance.Told] or [Balance.Untold] gives what to keep.
+// still to be told: then [Balance.Delivered] or [Balance.Undelivered] gives what to keep.
 func (was Balance) Next(credits float64, asOf time.Time, lowBelow, cheapest float64) (is Balance, news News) {
 	is = Balance{Credits: credits, AsOf: asOf, Level: was.Level, Since: was.Since, Unsure: was.Unsure}
 	level := LevelFine
@@ -67,8 +67,8 @@ func (was Balance) Next(credits float64, asOf time.Time, lowBelow, cheapest floa
 	return is, news
 }
 
-// Told gives the balance after its news has been told.
-func (b Balance) Told(news News) Balance {
+// Delivered gives the balance after its news has been told.
+func (b Balance) Delivered(news News) Balance {
 	b.Since, b.Unsure = b.AsOf, false
 	switch news {
 	case NewsCreditsLow:
@@ -81,9 +81,9 @@ func (b Balance) Told(news News) Balance {
 	return b
 }
 
-// Untold gives the balance after its news could not be told for sure: whoever
+// Undelivered gives the balance after its news could not be told for sure: whoever
 // was told may have taken it, and the answer was lost.
-func (b Balance) Untold() Balance {
+func (b Balance) Undelivered() Balance {
 	b.Unsure = true
 	return b
 }

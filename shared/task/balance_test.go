@@ -50,11 +50,11 @@ func TestBalanceNext(t *testing.T) {
 				return
 			}
 			want.Level, want.Since = test.is, at
-			if told := is.Told(news); told != want {
+			if told := is.Delivered(news); told != want {
 				t.Errorf("told: %+v, want %+v", told, want)
 			}
 			// What was not told for sure is found again, by the same name.
-			again, repeated := is.Untold().Next(test.credits+0.05, at.Add(time.Hour), 100, 4)
+			again, repeated := is.Undelivered().Next(test.credits+0.05, at.Add(time.Hour), 100, 4)
 			if repeated != news || again.NewsID(repeated) != is.NewsID(news) || is.NewsID(news) == want.NewsID(news) {
 				t.Errorf("again: %+v, news %q by the name %q, which was %q", again, repeated, again.NewsID(repeated), is.NewsID(news))
 			}
@@ -75,7 +75,7 @@ func TestBalanceNextLowBelowCheapest(t *testing.T) {
 			t.Errorf("at %v: %q, want %q", step.credits, news, step.news)
 		}
 		if news != "" {
-			b = b.Told(news)
+			b = b.Delivered(news)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestBalanceUnsure(t *testing.T) {
 			if news != test.news || !is.Unsure || is.Level != test.was || !is.Since.Equal(at) {
 				t.Errorf("%+v, news %q", is, news)
 			}
-			told := is.Told(news)
+			told := is.Delivered(news)
 			if told.Level != test.is || told.Unsure || !told.Since.Equal(is.AsOf) {
 				t.Errorf("told: %+v", told)
 			}

@@ -41,7 +41,7 @@ func TestDueAtIsNeverLaterThanTheDeadline(t *testing.T) {
 	week := 7 * 24 * time.Hour
 	for name, do := range map[string]func() *history{
 		"a refusal with Retry-After of a week": func() *history {
-			return begin(t).refused(Refusal{Code: CodePaused, Again: Later, RetryAfter: week})
+			return begin(t).refused(Refusal{Code: CodePaused, Retry: RetryLater, RetryAfter: week})
 		},
 		"a claim just before the deadline": func() *history {
 			h := in(t, Generating).after(24*time.Hour - time.Second)
@@ -76,7 +76,7 @@ func TestNext(t *testing.T) {
 		h    *history
 		want Next
 	}{
-		"submitting":                             {in(t, Submitting), NextSilence},
+		"submitting":                             {in(t, Submitting), NextUnanswered},
 		"unconfirmed":                            {in(t, Unconfirmed), NextExpire},
 		"unconfirmed with an id from a callback": {named(t), NextRead},
 		"unconfirmed, its callback told nothing": {in(t, Unconfirmed).heard(blank), NextExpire},
@@ -140,7 +140,7 @@ func TestPostponeNeverMakesATaskDueSooner(t *testing.T) {
 		}
 	})
 	t.Run("Retry-After is honoured", func(t *testing.T) {
-		h := begin(t).refused(Refusal{Code: CodePaused, Again: Later, RetryAfter: time.Hour})
+		h := begin(t).refused(Refusal{Code: CodePaused, Retry: RetryLater, RetryAfter: time.Hour})
 		h.Postpone(h.now)
 		equal(t, "due", h.DueAt, start.Add(time.Hour))
 	})
@@ -161,13 +161,13 @@ func TestEventsOfAnotherAttemptChangeNothing(t *testing.T) {
 		for _, attempt := range []int{h.Attempt - 1, h.Attempt + 1, 0, -1} {
 			unchanged(t, h, func() {
 				h.must(h.Accepted(h.r, h.now, attempt, "p2"))
-				h.must(h.Refused(h.r, h.now, attempt, Refusal{Code: CodeRateLimited, Again: Now}))
+				h.must(h.Refused(h.r, h.now, attempt, Refusal{Code: CodeRateLimited, Retry: RetryNow}))
 				h.must(h.NotPosted(h.now, attempt))
-				h.must(h.Silence(h.r, h.now, attempt))
-				woken, err := h.Heard(h.r, h.now, attempt, hint)
+				h.must(h.Unanswered(h.r, h.now, attempt))
+				woken, err := h.CalledBack(h.r, h.now, attempt, hint)
 				h.must(err)
 				equal(t, "woken", woken, false)
-				h.must(h.Learn(h.r, h.now, Claim{attempt, "p1", h.now}, made))
+				h.must(h.ApplyRecord(h.r, h.now, Claim{attempt, "p1", h.now}, made))
 			})
 		}
 	}
@@ -181,13 +181,13 @@ func TestEventsThatDoNotApplyChangeNothing(t *testing.T) {
 		applies []Status
 	}{
 		"accepted": {func(h *history) { h.accepted("p1") }, []Status{Submitting, Unconfirmed, Waiting}},
-		"refused":  {func(h *history) { h.refused(Refusal{Code: CodePaused, Again: Now}) }, []Status{Submitting, Unconfirmed}},
+		"refused":  {func(h *history) { h.refused(Refusal{Code: CodePaused, Retry: RetryNow}) }, []Status{Submitting, Unconfirmed}},
 		"no post":  {func(h *history) { h.notPosted() }, []Status{Submitting, Unconfirmed}},
 		"silence":  {func(h *history) { h.silence() }, []Status{Submitting}},
 		"heard":    {func(h *history) { h.heard(Hint{ProviderID: "p1"}) }, []Status{Submitting, Unconfirmed, Generating}},
 		"claim":    {func(h *history) { h.Claim(h.r, h.now) }, []Status{Generating}},
 		"stored":   {func(h *history) { h.stored(pictures(1)...) }, []Status{Storing}},
-		"told":     {func(h *history) { h.Told(h.now) }, nil},
+		"told":     {func(h *history) { h.Notified(h.now) }, nil},
 		"erased":   {func(h *history) { h.Erased(h.now, h.now) }, nil},
 		"wake":     {func(h *history) { h.wake() }, nil}, // none is due
 	}

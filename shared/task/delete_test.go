@@ -95,19 +95,19 @@ func TestADeletedTasksNoticeIsStillTold(t *testing.T) {
 	} {
 		equal(t, name+": work", h.Work, Erase)
 		equal(t, name+": pending", h.NoticePending, true)
-		unchanged(t, h, func() { h.Told(h.now) })
+		unchanged(t, h, func() { h.Notified(h.now) })
 		h.after(20*time.Minute).Erased(h.now, h.now)
 		h.must(nil)
 		equal(t, name+": work after the erase", h.Work, Notify)
 		equal(t, name+": tries", h.Tries, 1)
 		equal(t, name+": deadline", h.Deadline, h.now.Add(72*time.Hour))
 		equal(t, name+": pending after the erase", h.NoticePending, false)
-		h.Told(h.now)
+		h.Notified(h.now)
 		equal(t, name+": notified", h.NotifiedAt, h.now)
 	}
 
 	told := notified(t)
-	told.Told(told.now)
+	told.Notified(told.now)
 	told.deleted()
 	equal(t, "told before it was deleted: pending", told.NoticePending, false)
 	told.after(20*time.Minute).Erased(told.now, told.now)

@@ -7,15 +7,15 @@ import (
 
 // Records that a careful person could not use.
 var (
-	linkless  = Record{State: Made}
-	nonsense  = Record{State: Unclear}
-	stateless = Record{State: Unstated, URLs: []string{good}}
-	stranger  = Record{State: Made, Match: Contradicts, URLs: []string{strange}}
-	lost      = Record{State: Broken, Match: Contradicts, Code: CodeGenerationFailed, Retry: true}
+	linkless  = Record{State: RecordMade}
+	nonsense  = Record{State: RecordUnclear}
+	stateless = Record{State: RecordUnstated, URLs: []string{good}}
+	stranger  = Record{State: RecordMade, Match: MatchForeign, URLs: []string{strange}}
+	lost      = Record{State: RecordFailed, Match: MatchForeign, Code: CodeGenerationFailed, Retry: true}
 )
 
 func TestAStrangersRecordNeverEndsATask(t *testing.T) {
-	for name, rec := range map[string]Record{"made": stranger, "failed": lost, "of another shape": {State: Unclear, Match: Contradicts}} {
+	for name, rec := range map[string]Record{"made": stranger, "failed": lost, "of another shape": {State: RecordUnclear, Match: MatchForeign}} {
 		t.Run(name, func(t *testing.T) {
 			h := in(t, Generating).after(90 * time.Second).read(rec)
 			equal(t, "status", h.Status, Generating)
@@ -75,7 +75,7 @@ func TestACallbacksOwnIDIsNotBelievedWhereTheRecordIsNoHelp(t *testing.T) {
 // It is proof, though: the task is known to be made, and waits for the link.
 func TestARecordThatNamesUsIsOursWhateverElseItSays(t *testing.T) {
 	for name, rec := range map[string]Record{
-		"made without a link": {State: Made, Match: Names}, "no state we know": {State: Unclear, Match: Names},
+		"made without a link": {State: RecordMade, Match: MatchOwn}, "no state we know": {State: RecordUnclear, Match: MatchOwn},
 	} {
 		h := in(t, Unconfirmed).heard(saysSuccess).read(rec)
 		equal(t, name+": status", h.Status, Generating)
@@ -99,7 +99,7 @@ func TestARecordWithoutAStateIsASuccessInTheEnd(t *testing.T) {
 
 	h = in(t, Generating).after(90 * time.Second).read(unread).after(3 * time.Minute).read(stateless)
 	equal(t, "after reads of another kind", h.Status, Generating)
-	h = in(t, Generating).after(90 * time.Second).read(stateless).after(3 * time.Minute).read(Record{State: Unstated, Match: Contradicts, URLs: []string{strange}})
+	h = in(t, Generating).after(90 * time.Second).read(stateless).after(3 * time.Minute).read(Record{State: RecordUnstated, Match: MatchForeign, URLs: []string{strange}})
 	equal(t, "after another's", h.Status, Generating)
 	h = in(t, Generating).after(90 * time.Second).read(stateless).after(3 * time.Minute).read(running)
 	equal(t, "a state clears the doubt", h.Doubt, "")
@@ -128,7 +128,7 @@ func TestADoubtThatLastsEndsAsAnImageThatIsNotToBeHad(t *testing.T) {
 }
 
 func TestGuessesMakeRoomForLinksThatAreNone(t *testing.T) {
-	guess := Record{State: Made, URLs: []string{strange}, Guessed: true}
+	guess := Record{State: RecordMade, URLs: []string{strange}, Guessed: true}
 	h := in(t, Generating, images(2)).after(90 * time.Second).read(guess)
 	equal(t, "guessed", h.Guessed, true)
 	h.after(time.Minute).read(made)
@@ -165,14 +165,14 @@ func TestLinksOfTrustedCallbacksAreKeptBeside(t *testing.T) {
 	equal(t, "their number", len(h.Spares), 8)
 	equal(t, "the latest is kept", h.Spares[7], good+"?t")
 
-	equal(t, "before the record was read again", h.Standins(), nil)
+	equal(t, "before the record was read again", h.SpareLinks(), nil)
 	h.after(time.Hour)
 	c, ok, err := h.Wake(h.r, h.now)
 	if !ok {
 		t.Fatal(err)
 	}
 	h.must(err).learn(c, unread)
-	equal(t, "after", len(h.Standins()), 8)
+	equal(t, "after", len(h.SpareLinks()), 8)
 	h.stored(Image{N: 1, SHA256: "a"})
 	equal(t, "in the end", h.Spares, nil)
 }
@@ -190,14 +190,14 @@ func TestLinksThatACallbackBroughtOutliveAWake(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.must(err).learn(c, unread)
-	equal(t, "spares, while they are the task's links", len(h.Standins()), 0)
+	equal(t, "spares, while they are the task's links", len(h.SpareLinks()), 0)
 	h.after(time.Hour)
 	if c, ok, err = h.Wake(h.r, h.now); !ok {
 		t.Fatal(err)
 	}
 	h.must(err).learn(c, made)
 	equal(t, "urls after the wake", h.URLs, []string{good})
-	equal(t, "spares", h.Standins(), []string{good2})
+	equal(t, "spares", h.SpareLinks(), []string{good2})
 }
 
 func TestAWakeTakesNoLinksOfAStrangers(t *testing.T) {

@@ -19,9 +19,9 @@ const (
 
 // Records as the provider might give them, of the attempt itself.
 var (
-	running = Record{State: Running}
-	made    = Record{State: Made, URLs: []string{good}}
-	broken  = Record{State: Broken, Code: CodeGenerationFailed, Retry: true}
+	running = Record{State: RecordRunning}
+	made    = Record{State: RecordMade, URLs: []string{good}}
+	broken  = Record{State: RecordFailed, Code: CodeGenerationFailed, Retry: true}
 	unread  = Record{}
 )
 
@@ -89,7 +89,7 @@ func (h *history) notPosted() *history {
 
 func (h *history) silence() *history {
 	h.t.Helper()
-	return h.must(h.Silence(h.r, h.now, h.Attempt))
+	return h.must(h.Unanswered(h.r, h.now, h.Attempt))
 }
 
 func (h *history) resubmit() *history {
@@ -99,7 +99,7 @@ func (h *history) resubmit() *history {
 
 func (h *history) heard(hint Hint) *history {
 	h.t.Helper()
-	_, err := h.Heard(h.r, h.now, h.Attempt, hint)
+	_, err := h.CalledBack(h.r, h.now, h.Attempt, hint)
 	return h.must(err)
 }
 
@@ -114,7 +114,7 @@ func (h *history) claim() Claim {
 
 func (h *history) learn(c Claim, rec Record) *history {
 	h.t.Helper()
-	return h.must(h.Learn(h.r, h.now, c, rec))
+	return h.must(h.ApplyRecord(h.r, h.now, c, rec))
 }
 
 // read claims a read and learns what it says.
@@ -150,7 +150,7 @@ func in(t *testing.T, s Status, edit ...func(*Draft)) *history {
 	h := begin(t, edit...)
 	switch s {
 	case Waiting:
-		h.after(time.Second).refused(Refusal{Code: CodeRateLimited, Again: Later})
+		h.after(time.Second).refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
 	case Unconfirmed:
 		h.at(submitWindow).silence()
 	case Generating:
@@ -181,7 +181,7 @@ func brokenOnce(t *testing.T) *history {
 
 // madeAll is a record with all the pictures that were asked for.
 func madeAll(h *history) Record {
-	return Record{State: Made, URLs: []string{good, good2, good + "?3", good + "?4"}[:h.NumImages]}
+	return Record{State: RecordMade, URLs: []string{good, good2, good + "?3", good + "?4"}[:h.NumImages]}
 }
 
 func pictures(n int) []Image {

@@ -17,11 +17,11 @@ type Hint struct {
 	Bars bool `json:"-"`
 }
 
-// Heard keeps what a callback of an attempt said, and makes the task due at
+// CalledBack keeps what a callback of an attempt said, and makes the task due at
 // the earliest time its record may be read: woken says that there is such a
 // record, for Claim. A callback for an attempt that is not the current one, or
 // that names another id than the known one, changes nothing.
-func (t *Task) Heard(r Rules, now time.Time, attempt int, h Hint) (woken bool, err error) {
+func (t *Task) CalledBack(r Rules, now time.Time, attempt int, h Hint) (woken bool, err error) {
 	now = stamp(now)
 	foreign := t.ProviderID != "" && h.ProviderID != "" && h.ProviderID != t.ProviderID
 	if attempt != t.Attempt || foreign {
@@ -94,7 +94,7 @@ const maxSpares = 8
 
 // spare keeps the links of a callback that named the task's own provider id,
 // as far as a callback's word is trusted, besides those that are there already:
-// see Standins.
+// see SpareLinks.
 func (t *Task) spare(r Rules, h *Hint, there []string) {
 	if h == nil || !h.Success || t.ProviderID == "" || h.ProviderID != t.ProviderID {
 		return
@@ -107,9 +107,9 @@ func (t *Task) spare(r Rules, h *Hint, there []string) {
 	t.Spares = t.Spares[max(0, len(t.Spares)-maxSpares):] // the older a link, the likelier it is dead
 }
 
-// Standins are links that may stand in for one of URLs that still fails after
+// SpareLinks are links that may stand in for one of URLs that still fails after
 // the record was asked for fresh ones.
-func (t *Task) Standins() []string {
+func (t *Task) SpareLinks() []string {
 	if t.Reread.IsZero() && !t.LastWake {
 		return nil
 	}

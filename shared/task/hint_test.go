@@ -74,7 +74,7 @@ func TestAnIDOtherThanTheKnownOneIsIgnored(t *testing.T) {
 	} {
 		h.after(time.Hour)
 		unchanged(t, h, func() {
-			woken, err := h.Heard(h.r, h.now, h.Attempt, foreign)
+			woken, err := h.CalledBack(h.r, h.now, h.Attempt, foreign)
 			h.must(err)
 			equal(t, name+": woken", woken, false)
 		})
@@ -87,7 +87,7 @@ func TestWhileSubmittingACallbackIsOnlyKept(t *testing.T) {
 	kept := saysSuccess
 	want.Hint = &kept
 	h.after(time.Second)
-	woken, err := h.Heard(h.r, h.now, 1, saysSuccess)
+	woken, err := h.CalledBack(h.r, h.now, 1, saysSuccess)
 	h.must(err)
 	equal(t, "woken", woken, false)
 	equal(t, "row", h.Task, want)
@@ -138,7 +138,7 @@ func TestTenThousandCallbacksCauseOneReadPer36Seconds(t *testing.T) {
 	var claims []time.Time
 	for range 10_000 {
 		h.after(37 * time.Millisecond)
-		if woken, err := h.Heard(h.r, h.now, h.Attempt, saysFailure); !woken || err != nil {
+		if woken, err := h.CalledBack(h.r, h.now, h.Attempt, saysFailure); !woken || err != nil {
 			t.Fatalf("woken %v, error %v; want true, nil", woken, err)
 		}
 		if c, ok := h.Claim(h.r, h.now); ok {
@@ -219,18 +219,18 @@ func TestFailureByTheHintAloneIsNeverReasonForAnother(t *testing.T) {
 }
 
 func TestTheRecordDecidesTheCallbackMayAddWhy(t *testing.T) {
-	rejected := Record{State: Broken, Code: CodeProviderRejected}
+	rejected := Record{State: RecordFailed, Code: CodeProviderRejected}
 	for name, c := range map[string]struct {
 		heard []Hint
 		rec   Record
 		code  Code
 	}{
-		"nothing heard":                    {nil, Record{State: Broken, Code: CodeGenerationFailed}, CodeGenerationFailed},
+		"nothing heard":                    {nil, Record{State: RecordFailed, Code: CodeGenerationFailed}, CodeGenerationFailed},
 		"a 400":                            {[]Hint{saysPolicy}, broken, CodeContentPolicy},
 		"a 400, then another failure":      {[]Hint{saysPolicy, saysFailure}, broken, CodeContentPolicy},
 		"a 400 after a success":            {[]Hint{saysSuccess, saysPolicy}, broken, CodeContentPolicy},
-		"a cause":                          {[]Hint{saysOther}, Record{State: Broken, Code: CodeGenerationFailed}, CodeProviderRejected},
-		"a success":                        {[]Hint{saysSuccess}, Record{State: Broken, Code: CodeGenerationFailed}, CodeGenerationFailed},
+		"a cause":                          {[]Hint{saysOther}, Record{State: RecordFailed, Code: CodeGenerationFailed}, CodeProviderRejected},
+		"a success":                        {[]Hint{saysSuccess}, Record{State: RecordFailed, Code: CodeGenerationFailed}, CodeGenerationFailed},
 		"a cause against the record's own": {[]Hint{saysPolicy}, rejected, CodeProviderRejected},
 	} {
 		h := in(t, Generating).after(time.Second)

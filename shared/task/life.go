@@ -194,12 +194,12 @@ type Next string
 
 // The kinds of Next, each named after the method of Task that does it.
 const (
-	NextNothing  Next = ""
-	NextSilence  Next = "silence"
-	NextRead     Next = "read" // Claim, then Learn
-	NextResubmit Next = "resubmit"
-	NextWake     Next = "wake"
-	NextExpire   Next = "expire"
+	NextNothing    Next = ""
+	NextUnanswered Next = "silence"
+	NextRead       Next = "read" // Claim, then ApplyRecord
+	NextResubmit   Next = "resubmit"
+	NextWake       Next = "wake"
+	NextExpire     Next = "expire"
 )
 
 // Next says what is to be done for the task at now.
@@ -212,7 +212,7 @@ func (t *Task) Next(now time.Time) Next {
 	case t.Work != "", t.Status == Storing:
 		return NextWake
 	case t.Status == Submitting:
-		return NextSilence
+		return NextUnanswered
 	case t.Status == Waiting && !late:
 		return NextResubmit
 	case t.recordID() != "":

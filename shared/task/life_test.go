@@ -152,7 +152,7 @@ func TestTableOfDesign(t *testing.T) {
 
 func answerSteps() []step {
 	accept := func(h *history) { h.accepted("p1") }
-	again := func(h *history) { h.refused(Refusal{Code: CodeRateLimited, Again: Later}) }
+	again := func(h *history) { h.refused(Refusal{Code: CodeRateLimited, Retry: RetryLater}) }
 	final := func(h *history) { h.refused(Refusal{Code: CodeInsufficientCredits}) }
 	none := func(h *history) { h.notPosted() }
 	steps := []step{
@@ -200,8 +200,8 @@ func recordSteps() []step {
 	first := func(rec Record) func(*history) {
 		return func(h *history) { h.after(90 * time.Second).read(rec) }
 	}
-	other := Record{State: Broken, Code: CodeProviderRejected}
-	sure := func(rec Record) Record { rec.Match = Names; return rec }
+	other := Record{State: RecordFailed, Code: CodeProviderRejected}
+	sure := func(rec Record) Record { rec.Match = MatchOwn; return rec }
 	return []step{
 		{"generating, record still running: the same", entered(Generating), first(running), Generating, ""},
 		{"generating, record made: storing", entered(Generating), first(made), Storing, ""},

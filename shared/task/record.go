@@ -66,21 +66,21 @@ func (t *Task) claim(now time.Time) Claim {
 	return Claim{Attempt: t.Attempt, ProviderID: t.recordID(), At: now}
 }
 
-// Waive takes back a claim by which nothing is read: before is what ReadAt was.
-func (t *Task) Waive(before time.Time) { t.ReadAt = before }
+// Unclaim takes back a claim by which nothing is read: before is what ReadAt was.
+func (t *Task) Unclaim(before time.Time) { t.ReadAt = before }
 
-// State says what a record says. The zero State is a record that could not
+// RecordState says what a record says. The zero RecordState is a record that could not
 // be read.
-type State int
+type RecordState int
 
 // The kinds of State.
 const (
-	Unreadable State = iota
-	Unclear          // made, but without a link, or in a state that nobody knows
-	Unstated         // in no state, but with links to pictures
-	Running
-	Made
-	Broken
+	RecordUnreadable RecordState = iota
+	RecordUnclear                // made, but without a link, or in a state that nobody knows
+	RecordUnstated               // in no state, but with links to pictures
+	RecordRunning
+	RecordMade
+	RecordFailed
 )
 
 // Match is whether a record is the attempt's.
@@ -88,16 +88,16 @@ type Match int
 
 // The kinds of Match.
 const (
-	Silent      Match = iota // it repeats nothing that tells
-	Contradicts              // it is another task's
-	Names                    // it repeats the attempt's own callback address
+	MatchUnknown Match = iota // it repeats nothing that tells
+	MatchForeign              // it is another task's
+	MatchOwn                  // it repeats the attempt's own callback address
 )
 
 // Record is the provider's word on an attempt, in our terms.
 type Record struct {
-	State   State
+	State   RecordState
 	Match   Match
-	URLs    []string // of Made and Unstated
+	URLs    []string // of RecordMade and RecordUnstated
 	Guessed bool     // URLs may be other links than those to the pictures
 	Code    Code     // of Broken
 	// Retry says of Broken that another generation may end better: its
@@ -111,21 +111,21 @@ type Doubt string
 
 // The kinds of Doubt.
 const (
-	DoubtUnclear  Doubt = "unclear"  // Unclear
-	DoubtUnstated Doubt = "unstated" // Unstated
-	DoubtForeign  Doubt = "foreign"  // it contradicts
+	DoubtUnclear  Doubt = "unclear"  // RecordUnclear
+	DoubtUnstated Doubt = "unstated" // RecordUnstated
+	DoubtForeign  Doubt = "foreign"  // MatchForeign
 )
 
 // doubt returns why a record cannot be used; empty if it can.
 func (rec Record) doubt() Doubt {
 	switch {
-	case rec.State == Unreadable:
+	case rec.State == RecordUnreadable:
 		return ""
-	case rec.Match == Contradicts:
+	case rec.Match == MatchForeign:
 		return DoubtForeign
-	case rec.State == Unclear, rec.State == Made && len(rec.URLs) == 0:
+	case rec.State == RecordUnclear, rec.State == RecordMade && len(rec.URLs) == 0:
 		return DoubtUnclear
-	case rec.State == Unstated:
+	case rec.State == RecordUnstated:
 		return DoubtUnstated
 	}
 	return ""
@@ -135,8 +135,8 @@ func (rec Record) doubt() Doubt {
 // our own answer brought it, or its record repeats our callback address.
 func (t *Task) Proved() bool { return t.ProviderID != "" && t.charge() == ChargeSure }
 
-// Learn applies what a claimed read found.
-func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
+// ApplyRecord applies what a claimed read found.
+func (t *Task) ApplyRecord(r Rules, now time.Time, c Claim, rec Record) error {
 	now = stamp(now)
 	if c.Attempt != t.Attempt || c.ProviderID == "" || c.ProviderID != t.recordID() {
 		return nil
@@ -146,22 +146,22 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 		return nil
 	}
 	late := !c.At.Before(t.Deadline)
-	if t.ProviderID == "" && rec.Match == Contradicts && rec.State != Unreadable {
+	if t.ProviderID == "" && rec.Match == MatchForeign && rec.State != RecordUnreadable {
 		return t.dropHint(r, now, late)
 	}
-	if rec.Match == Names {
+	if rec.Match == MatchOwn {
 		t.setCharge(ChargeSure)
 	}
-	if rec.State == Unstated && rec.doubt() == t.Doubt && t.blind(r, now) {
-		rec.State = Made // the second such record in a row
+	if rec.State == RecordUnstated && rec.doubt() == t.Doubt && t.blind(r, now) {
+		rec.State = RecordMade // the second such record in a row
 	}
 	// A read claimed before the short record came is not the one after it.
 	last := late || !t.ShortAt.IsZero() && !c.At.Before(t.ShortAt.Add(retryGeneration))
 	doubt := rec.doubt()
 	switch {
-	case rec.State != Unreadable && doubt == "":
+	case rec.State != RecordUnreadable && doubt == "":
 		return t.learn(r, now, c, rec, late, last)
-	case t.Status == Unconfirmed && rec.Match == Names: // whatever else it says, it is ours
+	case t.Status == Unconfirmed && rec.Match == MatchOwn: // whatever else it says, it is ours
 		t.attachNamed(c.ProviderID)
 		if err := t.confirm(r, now); err != nil {
 			return err
@@ -175,14 +175,14 @@ func (t *Task) Learn(r Rules, now time.Time, c Claim, rec Record) error {
 func (t *Task) learn(r Rules, now time.Time, c Claim, rec Record, late, last bool) error {
 	t.UnreadableSince, t.Doubt = time.Time{}, ""
 	t.attachNamed(c.ProviderID)
-	if rec.State == Made {
+	if rec.State == RecordMade {
 		t.see(rec.URLs, rec.Guessed)
 	}
 	short := len(t.URLs) < t.NumImages
 	switch {
 	case len(t.URLs) > 0 && (!short || last):
 		return t.store(r, byRecord, now)
-	case rec.State == Broken && len(t.URLs) == 0:
+	case rec.State == RecordFailed && len(t.URLs) == 0:
 		return t.broke(r, now, rec)
 	}
 	return t.keepReading(r, now, late)
@@ -210,13 +210,13 @@ func (t *Task) dropHint(r Rules, now time.Time, late bool) error {
 func (t *Task) relearn(now time.Time, rec Record) {
 	t.Reread = now
 	t.Work = Ingest // which tries the links that there are now
-	if rec.State == Unreadable || rec.Match == Contradicts {
+	if rec.State == RecordUnreadable || rec.Match == MatchForeign {
 		return
 	}
-	if rec.Match == Names {
+	if rec.Match == MatchOwn {
 		t.setCharge(ChargeSure)
 	}
-	if rec.State == Made && len(rec.URLs) >= t.enough() && (t.Guessed || !rec.Guessed) {
+	if rec.State == RecordMade && len(rec.URLs) >= t.enough() && (t.Guessed || !rec.Guessed) {
 		t.URLs, t.Guessed = rec.URLs, rec.Guessed
 	}
 }

@@ -64,11 +64,11 @@ func TestAnIDNamedByACallbackIsAttached(t *testing.T) {
 		charge Charge
 		gens   int
 	}{
-		"unless its record contradicts":   {Contradicts, Unconfirmed, ChargeDoubtful, 0},
-		"if its record says nothing":      {Silent, Generating, ChargeDoubtful, 1},
-		"for sure if its record names it": {Names, Generating, ChargeSure, 1},
+		"unless its record contradicts":   {MatchForeign, Unconfirmed, ChargeDoubtful, 0},
+		"if its record says nothing":      {MatchUnknown, Generating, ChargeDoubtful, 1},
+		"for sure if its record names it": {MatchOwn, Generating, ChargeSure, 1},
 	} {
-		h := named(t).read(Record{State: Running, Match: c.match})
+		h := named(t).read(Record{State: RecordRunning, Match: c.match})
 		equal(t, name+": status", h.Status, c.status)
 		equal(t, name+": charge", h.Charges, []Charge{c.charge})
 		equal(t, name+": generations", h.Generations, c.gens)
@@ -76,7 +76,7 @@ func TestAnIDNamedByACallbackIsAttached(t *testing.T) {
 }
 
 func TestAnIDWhoseRecordContradictsIsDropped(t *testing.T) {
-	h := in(t, Unconfirmed).heard(saysSuccess).read(Record{State: Made, Match: Contradicts, URLs: []string{strange}})
+	h := in(t, Unconfirmed).heard(saysSuccess).read(Record{State: RecordMade, Match: MatchForeign, URLs: []string{strange}})
 	equal(t, "hint", h.Hint, nil)
 	equal(t, "urls", h.URLs, nil)
 	equal(t, "due", h.DueAt, h.Deadline)
@@ -87,7 +87,7 @@ func TestAnIDWhoseRecordContradictsIsDropped(t *testing.T) {
 
 	h = named(t)
 	h.now = h.Deadline
-	h.read(Record{State: Made, Match: Contradicts, URLs: []string{strange}})
+	h.read(Record{State: RecordMade, Match: MatchForeign, URLs: []string{strange}})
 	equal(t, "at the deadline", h.Failure, CodeOutcomeUnknown)
 }
 
@@ -95,7 +95,7 @@ func TestWhatIsLearnedOfAnotherIDIsDropped(t *testing.T) {
 	for name, change := range map[string]func(*history){
 		"a later callback named another id": func(h *history) { h.heard(Hint{ProviderID: "p2"}) },
 		"our own answer names another id":   func(h *history) { h.accepted("p2") },
-		"our own answer is a refusal":       func(h *history) { h.refused(Refusal{Code: CodePaused, Again: Later}) },
+		"our own answer is a refusal":       func(h *history) { h.refused(Refusal{Code: CodePaused, Retry: RetryLater}) },
 	} {
 		h := named(t)
 		c := h.claim()
@@ -108,7 +108,7 @@ func TestWhatIsLearnedOfAnotherIDIsDropped(t *testing.T) {
 }
 
 func TestASuccessWithoutURLIsNoSuccessYet(t *testing.T) {
-	empty := Record{State: Made}
+	empty := Record{State: RecordMade}
 	h := in(t, Generating).after(90 * time.Second).read(empty)
 	equal(t, "status", h.Status, Generating)
 	equal(t, "due", h.DueAt, h.now.Add(36*time.Second))
@@ -118,7 +118,7 @@ func TestASuccessWithoutURLIsNoSuccessYet(t *testing.T) {
 }
 
 func TestURLsOfARecordMayBeOfAnyHost(t *testing.T) {
-	h := in(t, Generating).after(90 * time.Second).read(Record{State: Made, URLs: []string{strange}})
+	h := in(t, Generating).after(90 * time.Second).read(Record{State: RecordMade, URLs: []string{strange}})
 	equal(t, "status", h.Status, Storing)
 	equal(t, "urls", h.URLs, []string{strange})
 }
@@ -128,15 +128,15 @@ func TestFewerURLsThanAskedAreReadOnceMoreAfter60Seconds(t *testing.T) {
 		second Record
 		urls   []string
 	}{
-		"with all":                         {Record{State: Made, URLs: []string{good, good2}}, []string{good, good2}},
-		"with another":                     {Record{State: Made, URLs: []string{good2}}, []string{good, good2}},
+		"with all":                         {Record{State: RecordMade, URLs: []string{good, good2}}, []string{good, good2}},
+		"with another":                     {Record{State: RecordMade, URLs: []string{good2}}, []string{good, good2}},
 		"with the same":                    {made, []string{good}},
-		"with none":                        {Record{State: Made}, []string{good}},
+		"with none":                        {Record{State: RecordMade}, []string{good}},
 		"that is running again":            {running, []string{good}},
 		"that says failed":                 {broken, []string{good}},
-		"that says failed, for good":       {Record{State: Broken, Code: CodeContentPolicy}, []string{good}},
+		"that says failed, for good":       {Record{State: RecordFailed, Code: CodeContentPolicy}, []string{good}},
 		"that cannot be read":              {unread, []string{good}},
-		"with one more than was asked for": {Record{State: Made, URLs: []string{good, good2, strange}}, []string{good, good2, strange}},
+		"with one more than was asked for": {Record{State: RecordMade, URLs: []string{good, good2, strange}}, []string{good, good2, strange}},
 	} {
 		t.Run("a second record "+name, func(t *testing.T) {
 			h := in(t, Generating, images(2)).after(90 * time.Second).read(made)
@@ -232,10 +232,10 @@ func TestAnotherGenerationOnlyIf(t *testing.T) {
 		"no callback named another cause":     {generating, nil, []Hint{saysOther}, broken, Failed},
 		"a success heard is no obstacle":      {generating, nil, []Hint{saysSuccess}, broken, Waiting},
 		"MAX_GENERATIONS allows it":           {generating, one, nil, broken, Failed},
-		"the id is surely ours":               {named, nil, nil, with(func(r *Record) { r.Match = Names }), Waiting},
+		"the id is surely ours":               {named, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
 		"not of an id of a callback's alone":  {named, nil, nil, broken, Failed},
 		"nor attached from one":               {func(t *testing.T) *history { return named(t).read(running).after(time.Minute) }, nil, nil, broken, Failed},
-		"until its record names this attempt": {func(t *testing.T) *history { return named(t).read(running).after(time.Minute) }, nil, nil, with(func(r *Record) { r.Match = Names }), Waiting},
+		"until its record names this attempt": {func(t *testing.T) *history { return named(t).read(running).after(time.Minute) }, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
 		"or until our own answer does":        {func(t *testing.T) *history { return named(t).read(running).after(time.Minute).accepted("p1") }, nil, nil, broken, Waiting},
 	} {
 		h := c.from(t)
@@ -265,7 +265,7 @@ func TestGenerationsAreBounded(t *testing.T) {
 		h.r.MaxGenerations = max
 		for h.Status != Failed {
 			// A refusal between is no generation.
-			h.refused(Refusal{Code: CodeProviderUnavailable, Again: Later})
+			h.refused(Refusal{Code: CodeProviderUnavailable, Retry: RetryLater})
 			h.after(time.Hour).resubmit().accepted("p").after(time.Hour).read(broken)
 			if h.Status == Waiting {
 				h.after(time.Minute).resubmit()

@@ -46,8 +46,8 @@ type Store interface {
 	// ranged over; an error ends it.
 	Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 
-	// Used says how many images the owner's tasks of a day have used.
-	Used(ctx context.Context, owner, day string) (int, error)
+	// UsedImages says how many images the owner's tasks of a day have used.
+	UsedImages(ctx context.Context, owner, day string) (int, error)
 
 	// SetBalance keeps what a check found, unless what stands is as new: of
 	// two checks at once the later one's stays. That is no error.
@@ -63,8 +63,8 @@ type Store interface {
 	// Paused returns for each kind the time that Pause was last called with, or zero.
 	Paused(ctx context.Context) (Pauses, error)
 
-	// Time keeps a timing, in the place of what was in its slot.
-	Time(ctx context.Context, x Timing) error
+	// SetTiming keeps a timing, in the place of what was in its slot.
+	SetTiming(ctx context.Context, x Timing) error
 
 	// Timings gives the seconds that Time has kept, by kind, in no order.
 	Timings(ctx context.Context) (map[string][]int, error)

@@ -78,7 +78,7 @@ func TestUpdateAppliesTheChangeToTheRowThatStands(t *testing.T) {
 	store := &oneRow{row: h.Task.Clone()}
 	store.row.Version, store.row.Writer = 5, "somebody else"
 	store.row.Metadata = map[string]string{"theirs": "kept"}
-	got, err := Update(t.Context(), store, h.Task, func(x *Task) error { return x.Silence(h.r, h.now, 1) })
+	got, err := Update(t.Context(), store, h.Task, func(x *Task) error { return x.Unanswered(h.r, h.now, 1) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestUpdateAppliesTheChangeToTheRowThatStands(t *testing.T) {
 
 func TestUpdateFails(t *testing.T) {
 	h := in(t, Submitting)
-	change := func(x *Task) error { return x.Silence(h.r, h.now, 1) }
+	change := func(x *Task) error { return x.Unanswered(h.r, h.now, 1) }
 	boom := errors.New("boom")
 
 	t.Run("with the change's error, and nothing is written", func(t *testing.T) {

@@ -25,7 +25,7 @@ const (
 	timingEach = 4
 	// timingsEnough is how many timings make a median that one stray does not.
 	timingsEnough = 3
-	// timingsFresh is for how long Pace goes by what it has read.
+	// timingsFresh is how long Durations uses what it has read.
 	timingsFresh = time.Minute
 )
 
@@ -53,9 +53,9 @@ func (t *Task) Timing() (Timing, bool) {
 	}, true
 }
 
-// Pace knows how long tasks take. Its fields are set before use; Seconds may
+// Durations knows how long tasks take. Its fields are set before use; Seconds may
 // be called from many goroutines.
-type Pace struct {
+type Durations struct {
 	Store Store
 	Now   func() time.Time // nil: the wall clock
 
@@ -64,11 +64,11 @@ type Pace struct {
 	medians map[string]int
 }
 
-// Seconds gives how long a task of a model at a resolution is expected to take
+// Expected gives how long a task of a model at a resolution is expected to take
 // from its creation: the median of those timed lately, or what the model's
 // table says while too few are. The store is asked at most once a minute; while
 // it is away, what is known stays.
-func (p *Pace) Seconds(ctx context.Context, model, resolution string) int {
+func (p *Durations) Expected(ctx context.Context, model, resolution string) int {
 	p.refresh(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,7 +78,7 @@ func (p *Pace) Seconds(ctx context.Context, model, resolution string) int {
 	return TypicalSeconds(model)
 }
 
-func (p *Pace) refresh(ctx context.Context) {
+func (p *Durations) refresh(ctx context.Context) {
 	now := time.Now
 	if p.Now != nil {
 		now = p.Now

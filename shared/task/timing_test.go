@@ -60,10 +60,10 @@ func (s *timed) Timings(context.Context) (map[string][]int, error) {
 func TestPace(t *testing.T) {
 	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 	s := &timed{timings: map[string][]int{"nano-banana": {31, 300, 30}, "nano-banana-2/1K": {50, 51}, "nano-banana-2/2K": {70, 60, 50, 40}}}
-	p := &task.Pace{Store: s, Now: func() time.Time { return now }}
+	p := &task.Durations{Store: s, Now: func() time.Time { return now }}
 	want := func(seconds int, model, resolution string) {
 		t.Helper()
-		if got := p.Seconds(t.Context(), model, resolution); got != seconds {
+		if got := p.Expected(t.Context(), model, resolution); got != seconds {
 			t.Errorf("%s %s takes %d s, want %d", model, resolution, got, seconds)
 		}
 	}

@@ -11,7 +11,7 @@ func TestTwoLinksWithTheSameBytesAreOnePicture(t *testing.T) {
 	all := pictures(3)
 	all[1].SHA256 = all[0].SHA256
 	h := in(t, Storing, images(3)).after(time.Second)
-	equal(t, "whole", h.Whole(all), true)
+	equal(t, "whole", h.Complete(all), true)
 	h.stored(all...)
 	equal(t, "status", h.Status, Succeeded)
 	equal(t, "pictures", len(h.Images), 2)

@@ -83,9 +83,9 @@ func (t *Task) enough() int {
 	return min(len(t.URLs), t.NumImages)
 }
 
-// Whole reports whether images, one for each of the URLs that could be had, are
+// Complete reports whether images, one for each of the URLs that could be had, are
 // all there is to have. Damaged ones do not count.
-func (t *Task) Whole(images []Image) bool {
+func (t *Task) Complete(images []Image) bool {
 	sound := undamaged(images)
 	return len(sound) >= len(t.URLs) || len(distinct(sound)) >= t.enough()
 }
@@ -104,17 +104,17 @@ func distinct(images []Image) (all []Image) {
 	return all
 }
 
-// Drop drops the links that turned out to lead to no picture, if they were
+// DropLinks drops the links that turned out to lead to no picture, if they were
 // guesses and there is a picture without them.
-func (t *Task) Drop(none []string, images []Image) {
+func (t *Task) DropLinks(none []string, images []Image) {
 	if t.Guessed && len(undamaged(images)) > 0 {
 		t.URLs = slices.DeleteFunc(slices.Clone(t.URLs), func(u string) bool { return slices.Contains(none, u) })
 	}
 }
 
-// Kept returns the sound picture that was salvaged from link n, from 1, if there is
+// SalvagedImage returns the sound picture that was salvaged from link n, from 1, if there is
 // one.
-func (t *Task) Kept(n int) (i Image, ok bool) {
+func (t *Task) SalvagedImage(n int) (i Image, ok bool) {
 	at := slices.IndexFunc(t.Salvaged, func(i Image) bool { return i.N == n && !i.Damaged })
 	if at < 0 {
 		return Image{}, false
@@ -153,7 +153,7 @@ func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
 		return nil
 	}
 	best := t.best(images)
-	if len(best) == 0 || !t.Whole(images) && !t.LastWake {
+	if len(best) == 0 || !t.Complete(images) && !t.LastWake {
 		return fmt.Errorf("%w: %d of %d images are not all", errUnlawful, len(images), len(t.URLs))
 	}
 	return t.succeed(r, byIngest, now, best)
@@ -173,7 +173,7 @@ func (t *Task) succeed(r Rules, by event, now time.Time, images []Image) error {
 // numbered from 1.
 func (t *Task) best(images []Image) []Image {
 	best := distinct(undamaged(images))
-	if !t.Whole(images) {
+	if !t.Complete(images) {
 		got := func(n int) bool { return slices.ContainsFunc(best, func(i Image) bool { return i.N == n }) }
 		hurt := slices.DeleteFunc(slices.Concat(images, t.Salvaged), func(i Image) bool { return !i.Damaged })
 		slices.SortStableFunc(hurt, func(a, b Image) int { return cmp.Compare(b.Bytes, a.Bytes) }) // more of it is better
@@ -190,8 +190,8 @@ func (t *Task) best(images []Image) []Image {
 	return best
 }
 
-// Told says that Preset has been told how the task ended.
-func (t *Task) Told(now time.Time) {
+// Notified says that Preset has been told how the task ended.
+func (t *Task) Notified(now time.Time) {
 	if t.Work != Notify {
 		return
 	}

@@ -74,13 +74,13 @@ func TestAWakesReadFindsFreshLinks(t *testing.T) {
 		rec  Record
 		want []string
 	}{
-		"as many":     {Record{State: Made, URLs: fresh}, fresh},
-		"fewer":       {Record{State: Made, URLs: fresh[:1]}, []string{good, good2}},
-		"none":        {Record{State: Made}, []string{good, good2}},
+		"as many":     {Record{State: RecordMade, URLs: fresh}, fresh},
+		"fewer":       {Record{State: RecordMade, URLs: fresh[:1]}, []string{good, good2}},
+		"none":        {Record{State: RecordMade}, []string{good, good2}},
 		"running":     {running, []string{good, good2}},
 		"failed":      {broken, []string{good, good2}},
 		"unreadable":  {unread, []string{good, good2}},
-		"those there": {Record{State: Made, URLs: []string{good, good2}}, []string{good, good2}},
+		"those there": {Record{State: RecordMade, URLs: []string{good, good2}}, []string{good, good2}},
 	} {
 		h := in(t, Storing, images(2)).after(time.Minute)
 		claim, _, err := h.Wake(h.r, h.now)
@@ -98,7 +98,7 @@ func TestAWakesReadSettlesThePrice(t *testing.T) {
 	h.after(time.Minute)
 	claim, _, err := h.Wake(h.r, h.now)
 	h.must(err)
-	h.learn(claim, Record{State: Made, Match: Names, URLs: []string{good}})
+	h.learn(claim, Record{State: RecordMade, Match: MatchOwn, URLs: []string{good}})
 	equal(t, "charges by the record", h.Charges, []Charge{ChargeSure})
 }
 
@@ -133,7 +133,7 @@ func TestStoredRefusesAPartBeforeTheLastWake(t *testing.T) {
 func TestStoredAfterFreshLinks(t *testing.T) {
 	shortThenWhole := func() *history {
 		h := in(t, Generating, images(2)).after(90 * time.Second).read(made).after(time.Minute)
-		h.read(Record{State: Made, URLs: []string{good + "?fresh", good2 + "?fresh"}})
+		h.read(Record{State: RecordMade, URLs: []string{good + "?fresh", good2 + "?fresh"}})
 		equal(t, "urls", len(h.URLs), 3)
 		return h
 	}
@@ -158,7 +158,7 @@ func TestStoredAfterFreshLinks(t *testing.T) {
 	claim, _, err := h.Wake(h.r, h.now)
 	h.must(err)
 	again := []string{good + "?again", good2 + "?again"}
-	h.learn(claim, Record{State: Made, URLs: again})
+	h.learn(claim, Record{State: RecordMade, URLs: again})
 	equal(t, "urls, fresh once more", h.URLs, again)
 
 	h = shortThenWhole()
@@ -171,7 +171,7 @@ func TestStoredAfterFreshLinks(t *testing.T) {
 
 // A record that had more pictures than were asked for has each of them waited for.
 func TestStoredWaitsForMoreThanAsked(t *testing.T) {
-	h := in(t, Generating).after(90 * time.Second).read(Record{State: Made, URLs: []string{good, good2}})
+	h := in(t, Generating).after(90 * time.Second).read(Record{State: RecordMade, URLs: []string{good, good2}})
 	unchanged(t, h, func() {
 		if err := h.Stored(h.r, h.now, pictures(2)[1:]); !errors.Is(err, errUnlawful) {
 			t.Errorf("one picture of two: %v", err)
@@ -180,7 +180,7 @@ func TestStoredWaitsForMoreThanAsked(t *testing.T) {
 	h.after(2 * time.Minute)
 	claim, _, err := h.Wake(h.r, h.now)
 	h.must(err)
-	h.learn(claim, Record{State: Made, URLs: []string{good + "?fresh"}})
+	h.learn(claim, Record{State: RecordMade, URLs: []string{good + "?fresh"}})
 	equal(t, "urls", h.URLs, []string{good, good2})
 }
 
@@ -198,7 +198,7 @@ func TestSalvageKeepsWhatThereIs(t *testing.T) {
 	h.must(nil)
 	equal(t, "salvaged", h.Salvaged, []Image{sound[0], damaged(2, 5)})
 	for n, want := range []Image{sound[0], {}, {}} {
-		got, ok := h.Kept(n + 1)
+		got, ok := h.SalvagedImage(n + 1)
 		equal(t, "kept", got, want)
 		equal(t, "is kept", ok, n == 0)
 	}
@@ -220,7 +220,7 @@ func TestSalvageKeepsWhatThereIs(t *testing.T) {
 	if !ok {
 		t.Fatal("the wake claimed no read")
 	}
-	h.learn(c, Record{State: Made, URLs: []string{good + "?fresh", good2 + "?fresh", good}})
+	h.learn(c, Record{State: RecordMade, URLs: []string{good + "?fresh", good2 + "?fresh", good}})
 	equal(t, "work with fresh links", h.Work, Ingest)
 
 	for name, h := range map[string]*history{"ended": in(t, Succeeded), "after the last wake": in(t, Storing).after(72 * time.Hour).wake()} {
@@ -282,19 +282,19 @@ func TestStoredTakesWhatIsDamagedAtTheLastWake(t *testing.T) {
 	equal(t, "the same one", last(salvaged(2, sound[0]), Image{N: 2, SHA256: sound[0].SHA256}), []string{sound[0].SHA256})
 
 	h = in(t, Generating, images(2)).after(90 * time.Second).read(made).after(time.Minute)
-	h.read(Record{State: Made, URLs: []string{good + "?fresh", good2 + "?fresh"}})
+	h.read(Record{State: RecordMade, URLs: []string{good + "?fresh", good2 + "?fresh"}})
 	fresh := pictures(3)
 	equal(t, "no more than asked for", last(h, damaged(1, 5), damaged(2, 6), fresh[2]), []string{d(2, 6), fresh[2].SHA256})
 }
 
 func TestDropOfWrongGuesses(t *testing.T) {
 	h := in(t, Storing, images(2))
-	unchanged(t, h, func() { h.Drop([]string{good2}, pictures(1)) })
+	unchanged(t, h, func() { h.DropLinks([]string{good2}, pictures(1)) })
 	h.Guessed = true
-	unchanged(t, h, func() { h.Drop([]string{good2}, nil) })
-	unchanged(t, h, func() { h.Drop([]string{good2}, []Image{damaged(1, 5)}) })
-	unchanged(t, h, func() { h.Drop(nil, pictures(1)) })
-	h.Drop([]string{good2}, pictures(1))
+	unchanged(t, h, func() { h.DropLinks([]string{good2}, nil) })
+	unchanged(t, h, func() { h.DropLinks([]string{good2}, []Image{damaged(1, 5)}) })
+	unchanged(t, h, func() { h.DropLinks(nil, pictures(1)) })
+	h.DropLinks([]string{good2}, pictures(1))
 	equal(t, "urls", h.URLs, []string{good})
 	equal(t, "missing", h.stored(pictures(1)...).Missing, 1)
 }
@@ -308,7 +308,7 @@ func TestStoredCountsTheMissing(t *testing.T) {
 	equal(t, "missing after the last wake", late.Missing, 1)
 	equal(t, "refund", late.Refund, 0)
 
-	more := in(t, Generating).after(90 * time.Second).read(Record{State: Made, URLs: []string{good, good2}})
+	more := in(t, Generating).after(90 * time.Second).read(Record{State: RecordMade, URLs: []string{good, good2}})
 	equal(t, "missing of one asked, two promised", more.stored(pictures(2)...).Missing, 0)
 
 	none := in(t, Storing).after(72 * time.Hour).wake()
@@ -361,7 +361,7 @@ func TestNotifyIsSetWithTheEndWhereSomebodyIsTold(t *testing.T) {
 	equal(t, "tries", h.Tries, 1)
 	equal(t, "due", h.DueAt, h.now.Add(5*time.Second))
 	equal(t, "deadline", h.Deadline, h.now.Add(72*time.Hour))
-	h.after(time.Minute).Told(h.now)
+	h.after(time.Minute).Notified(h.now)
 	h.must(nil)
 	equal(t, "notified", h.NotifiedAt, h.now)
 	equal(t, "work, P4", h.Work, "")
@@ -395,7 +395,7 @@ func TestRedriveTakesUpAGivenUpNotice(t *testing.T) {
 	equal(t, "work after that", h.Work, Notify)
 
 	told := notified(t)
-	told.Told(told.now)
+	told.Notified(told.now)
 	for name, h := range map[string]*history{"told": told, "being told": notified(t), "not to be told": in(t, Failed), "on its way": in(t, Storing)} {
 		unchanged(t, h, func() { h.Redrive(h.now) })
 		equal(t, name+": pending", h.NoticePending, false)

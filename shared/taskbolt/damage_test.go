@@ -84,7 +84,7 @@ func use(t *testing.T, s *Store) error {
 	}
 	_, _, err := s.List(ctx, "ada", task.Target{Kind: "moodboard", ID: "1"}, 1000, "")
 	errs = append(errs, err)
-	_, err = s.Used(ctx, "ada", "2026-03-14")
+	_, err = s.UsedImages(ctx, "ada", "2026-03-14")
 	errs = append(errs, err)
 	_, err = s.Paused(ctx)
 	errs = append(errs, err)

@@ -156,8 +156,8 @@ func (s *Store) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
 	return found, err
 }
 
-// Used implements task.Store.
-func (s *Store) Used(ctx context.Context, owner, day string) (used int, err error) {
+// UsedImages implements task.Store.
+func (s *Store) UsedImages(ctx context.Context, owner, day string) (used int, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		used = int(number(tx.Bucket(bucketUsed).Get(usedKey(owner, day))))
 		return nil

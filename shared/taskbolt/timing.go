@@ -10,8 +10,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Time implements task.Store.
-func (s *Store) Time(ctx context.Context, x task.Timing) error {
+// SetTiming implements task.Store.
+func (s *Store) SetTiming(ctx context.Context, x task.Timing) error {
 	return s.write(ctx, func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketTimings).Put(fmt.Appendf(nil, "%s#%d", x.Kind, x.Slot), big(int64(x.Seconds)))
 	})

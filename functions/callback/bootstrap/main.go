@@ -17,7 +17,7 @@ func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
-	secrets := secret.Open(c.SecretARN)
+	secrets := secret.Open(c.SecretARN, log)
 	service := lifecycle.New(c, store, secrets, nanobanana.NewHTTPClient(), log)
 	return httpapi.Gateway(callback.New(callback.Function{Secrets: secrets, Service: service, Log: log})), nil
 }

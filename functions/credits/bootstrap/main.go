@@ -18,8 +18,8 @@ func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
-	secrets := secret.Open(c.SecretARN)
-	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient())
+	secrets := secret.Open(c.SecretARN, log)
+	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient(), log)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,6 @@ func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	links := s3link.Open(c.Bucket)
-	secrets := secret.Open(c.SecretARN)
+	secrets := secret.Open(c.SecretARN, log)
 	return httpapi.Gateway(images.New(images.Function{Secrets: secrets, Links: links, Log: log})), nil
 }

@@ -13,5 +13,5 @@ import (
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	return notify.New(notify.FromSettings(c, taskdb.Open(c.Table), secret.Open(c.SecretARN), log)), nil
+	return notify.New(notify.FromSettings(c, taskdb.Open(c.Table), secret.Open(c.SecretARN, log), log)), nil
 }

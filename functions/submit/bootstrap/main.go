@@ -22,9 +22,9 @@ func main() {
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	links := s3link.Open(c.Bucket)
-	secrets := secret.Open(c.SecretARN)
+	secrets := secret.Open(c.SecretARN, log)
 	client := nanobanana.NewHTTPClient()
-	verifier, err := auth.FromSettings(c, secrets, client)
+	verifier, err := auth.FromSettings(c, secrets, client, log)
 	if err != nil {
 		return nil, err
 	}

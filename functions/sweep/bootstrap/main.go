@@ -18,7 +18,7 @@ func main() { config.Start(build, config.NeedTable, config.NeedBucket, config.Ne
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	links := s3link.Open(c.Bucket)
-	secrets := secret.Open(c.SecretARN)
+	secrets := secret.Open(c.SecretARN, log)
 	sweeper := lifecycle.NewSweeper(c, lifecycle.NewPoster(c, store, secrets, links, nanobanana.NewHTTPClient(), log))
 	return sweep.New(sweep.Function{Sweeper: sweeper, Log: log}), nil
 }

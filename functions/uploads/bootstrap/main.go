@@ -17,8 +17,8 @@ import (
 func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN, config.NeedAuthIssuer) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	secrets := secret.Open(c.SecretARN)
-	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient())
+	secrets := secret.Open(c.SecretARN, log)
+	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient(), log)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package authtest_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -75,7 +76,7 @@ func TestMint(t *testing.T) {
 	srv := httptest.NewServer(mint)
 	defer srv.Close()
 	v, err := auth.New(auth.Config{
-		Issuer: "http://127.0.0.1:8787", Audience: authtest.Audience, JWKSURL: srv.URL + authtest.Path, HTTP: srv.Client(),
+		Issuer: "http://127.0.0.1:8787", Audience: authtest.Audience, JWKSURL: srv.URL + authtest.Path, HTTP: srv.Client(), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package secret
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,18 +13,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
-const requestTime = 3 * time.Second // of one try, of the 5 s that config gives a read
+const requestTimeout = 3 * time.Second // of one try; config allows 5 s for the whole read
 
-// Open gives the secret under arn, whose first read is on its way when Open
-// returns: beside the rest of a cold start, not after it.
-func Open(arn string) *config.Secrets {
-	secrets := New(env.Config(requestTime), arn)
-	go func() { _, _ = secrets.Current(context.Background()) }() // whoever needs it asks again, and has the error
+// Open returns the secret at arn and starts reading it in the background, so
+// that the read overlaps the rest of the cold start.
+func Open(arn string, log *slog.Logger) *config.Secrets {
+	secrets := New(env.Config(requestTimeout), arn, log)
+	go func() { _, _ = secrets.Current(context.Background()) }() // the first caller reads again and gets the error
 	return secrets
 }
 
-// New gives the secret under arn that a client of this configuration reaches.
-func New(c aws.Config, arn string) *config.Secrets {
+// New returns the secret at arn, read by a client of this configuration.
+func New(c aws.Config, arn string, log *slog.Logger) *config.Secrets {
 	client := secretsmanager.NewFromConfig(c)
 	read := func(ctx context.Context) ([]byte, error) {
 		got, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
@@ -32,5 +33,5 @@ func New(c aws.Config, arn string) *config.Secrets {
 		}
 		return []byte(aws.ToString(got.SecretString)), nil
 	}
-	return config.NewSecrets(read, time.Now)
+	return config.NewSecrets(read, time.Now, log)
 }

@@ -124,7 +124,7 @@ func TestLostAnswers(t *testing.T) {
 			if err != nil || got.Version != 2 || got.Status != task.Failed {
 				t.Errorf("row: %+v, %v", got, err)
 			}
-			if used, err := s.Used(t.Context(), "ada", task.Day(start)); used != 0 || err != nil {
+			if used, err := s.UsedImages(t.Context(), "ada", task.Day(start)); used != 0 || err != nil {
 				t.Errorf("used: %d, %v", used, err)
 			}
 			if n := w.counts[operation]; n != 4 {

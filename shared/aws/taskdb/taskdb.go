@@ -181,8 +181,8 @@ func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 	}
 }
 
-// Used implements task.Store.
-func (s *Store) Used(ctx context.Context, owner, day string) (int, error) {
+// UsedImages implements task.Store.
+func (s *Store) UsedImages(ctx context.Context, owner, day string) (int, error) {
 	used, err := s.number(ctx, quotaID(owner, day), attrUsed)
 	return max(0, int(used)), err
 }

@@ -16,8 +16,8 @@ import (
 // There are at most TimingSlots of a kind, and few kinds: some 4 KB.
 const timingsID = "TIMINGS"
 
-// Time implements task.Store.
-func (s *Store) Time(ctx context.Context, x task.Timing) error {
+// SetTiming implements task.Store.
+func (s *Store) SetTiming(ctx context.Context, x task.Timing) error {
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: s.table, Key: key(timingsID),
 		UpdateExpression:          aws.String("SET #slot = :seconds"),

@@ -175,7 +175,7 @@ func newWorld(t *testing.T, dir string, retryAfter time.Duration) *world {
 	keys := `[{"id":"1","key":"` + key + `"}]`
 	secrets := config.NewSecrets(func(context.Context) ([]byte, error) {
 		return []byte(`{"apiKey":"` + key + `","callbackKeys":` + keys + `,"imageKeys":` + keys + `}`), nil
-	}, time.Now)
+	}, time.Now, slog.New(slog.DiscardHandler))
 	p := &provider{retryAfter: retryAfter, accepted: map[string]time.Time{}}
 	client := &http.Client{Transport: p}
 	poster := lifecycle.NewPoster(c, store, secrets, nil, client, slog.New(slog.DiscardHandler))

@@ -9,7 +9,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// Secret is what Secrets Manager holds. What is set is seen once it is read again.
+// Secret stands for Secrets Manager. A change shows at the next read.
 type Secret struct {
 	mu       sync.Mutex
 	apiKey   string
@@ -26,37 +26,36 @@ func newSecret() *Secret {
 	return &Secret{apiKey: nanobananatest.DefaultKey, callback: keys, image: keys}
 }
 
-// Set makes key the provider's, or err what reading gives.
+// Set sets the provider's API key, or the error that reads return.
 func (s *Secret) Set(key string, err error) {
 	s.change(func() { s.apiKey, s.err = key, err })
 }
 
-// SetCallbackKeys makes keys those that callback URLs are signed with.
+// SetCallbackKeys sets the keys that sign callback URLs.
 func (s *Secret) SetCallbackKeys(keys ...token.Key) {
 	s.change(func() { s.callback = keys })
 }
 
-// SetImageKeys makes keys those that image links are signed with.
+// SetImageKeys sets the keys that sign image links.
 func (s *Secret) SetImageKeys(keys ...token.Key) {
 	s.change(func() { s.image = keys })
 }
 
-// SetNotifyKeys makes keys those that notices are signed with.
+// SetNotifyKeys sets the keys that sign notices.
 func (s *Secret) SetNotifyKeys(keys ...token.Key) {
 	s.change(func() { s.notify = keys })
 }
 
-// SetServiceTokens makes these the tokens of our own servers.
+// SetServiceTokens sets the tokens of our own servers.
 func (s *Secret) SetServiceTokens(kept ...token.ServiceToken) {
 	s.change(func() { s.service = kept })
 }
 
-// SetPersonalTokens makes these the tokens that are users' own.
+// SetPersonalTokens sets the users' personal tokens.
 func (s *Secret) SetPersonalTokens(kept ...token.PersonalToken) {
 	s.change(func() { s.personal = kept })
 }
 
-// change changes the secret, as the next read of it will find it.
 func (s *Secret) change(how func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,13 +69,13 @@ func (s *Secret) read(context.Context) ([]byte, error) {
 		return nil, s.err
 	}
 	return json.Marshal(map[string]any{
-		"apiKey": s.apiKey, "callbackKeys": spelt(s.callback), "imageKeys": spelt(s.image), "notifyKeys": spelt(s.notify),
+		"apiKey": s.apiKey, "callbackKeys": plain(s.callback), "imageKeys": plain(s.image), "notifyKeys": plain(s.notify),
 		"serviceTokens": s.service, "personalTokens": s.personal,
 	})
 }
 
-// spelt gives keys as the secret has them: a key itself prints "[hidden]".
-func spelt(keys token.Keys) (list []map[string]string) {
+// plain returns keys as the secret spells them: a key itself marshals to "[hidden]".
+func plain(keys token.Keys) (list []map[string]string) {
 	for _, k := range keys {
 		list = append(list, map[string]string{"id": k.ID, "key": string(k.Key)})
 	}

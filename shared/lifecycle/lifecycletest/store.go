@@ -10,11 +10,11 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// ErrStore is what a store gives that is away.
-var ErrStore = errors.New("the store is away")
+// ErrStore is the error of a store that is unavailable.
+var ErrStore = errors.New("the store is unavailable")
 
-// Store is a real store whose calls a test counts, and makes fail before
-// or after they have had their effect.
+// Store is a real store whose calls a test can count, and let fail before or after
+// they take effect.
 type Store struct {
 	task.Store
 	mu     sync.Mutex
@@ -23,15 +23,15 @@ type Store struct {
 	after  func(call string, t *task.Task) error
 }
 
-// Fail makes calls fail: before they have their effect, after, or, with nil, not
-// any more. t is the row of a create or put.
+// Fail lets calls fail with the errors of before, which is called before a call takes
+// effect, and after. Nil hooks end that. t is the row of a create or put.
 func (s *Store) Fail(before, after func(call string, t *task.Task) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before, s.after = before, after
 }
 
-// On is a failure of one call, for Fail.
+// On returns a hook for Fail that fails one kind of call.
 func On(call string, err error) func(string, *task.Task) error {
 	return func(made string, _ *task.Task) error {
 		if made == call {
@@ -41,7 +41,7 @@ func On(call string, err error) func(string, *task.Task) error {
 	}
 }
 
-// Count says how often a call was made: create, put, task, tasks, list, used,
+// Count returns how often a call was made: create, put, task, tasks, list, used,
 // paused, balance, setBalance, due.
 func (s *Store) Count(call string) int {
 	s.mu.Lock()
@@ -49,7 +49,7 @@ func (s *Store) Count(call string) int {
 	return s.calls[call]
 }
 
-// Total says how many calls were made.
+// Total returns how many calls were made.
 func (s *Store) Total() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +59,7 @@ func (s *Store) Total() (n int) {
 	return n
 }
 
-// enter counts a call, and gives what is to happen before it.
+// enter counts a call and returns the error of the before hook.
 func (s *Store) enter(call string, t *task.Task) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,7 @@ func (s *Store) enter(call string, t *task.Task) error {
 	return try(s.before, call, t)
 }
 
-// leave gives what is to happen after a call that had its effect.
+// leave returns the error of the after hook.
 func (s *Store) leave(call string, t *task.Task) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,8 +119,8 @@ func (s *Store) List(ctx context.Context, owner string, target task.Target, limi
 	return ids, next, nil
 }
 
-func (s *Store) Used(ctx context.Context, owner, day string) (int, error) {
-	return around(s, "used", nil, func() (int, error) { return s.Store.Used(ctx, owner, day) })
+func (s *Store) UsedImages(ctx context.Context, owner, day string) (int, error) {
+	return around(s, "used", nil, func() (int, error) { return s.Store.UsedImages(ctx, owner, day) })
 }
 
 func (s *Store) Paused(ctx context.Context) (task.Pauses, error) {

@@ -116,7 +116,7 @@ func (w *world) tell(ctx context.Context, a *actor, id string) error {
 		return err
 	}
 	_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
-		x.Told(s.Now())
+		x.Notified(s.Now())
 		return nil
 	})
 	return err

@@ -242,7 +242,7 @@ func (w *world) checkAll() {
 		}
 	}
 	for d, want := range used {
-		if got, err := w.rows.Used(context.Background(), d.owner, d.day); err != nil || got != want {
+		if got, err := w.rows.UsedImages(context.Background(), d.owner, d.day); err != nil || got != want {
 			w.violate("I4", "used of %s is %d, %v; its tasks say %d", d.owner, got, err, want)
 		}
 		if w.quota > 0 && want > w.quota {

@@ -131,8 +131,8 @@ func (g gate) Paused(ctx context.Context) (p task.Pauses, err error) {
 	return p, err
 }
 
-func (g gate) Time(ctx context.Context, x task.Timing) error {
-	return g.atOnce(func() error { return g.Store.Time(ctx, x) })
+func (g gate) SetTiming(ctx context.Context, x task.Timing) error {
+	return g.atOnce(func() error { return g.Store.SetTiming(ctx, x) })
 }
 
 // read gives the row as it is, nil if there is none.

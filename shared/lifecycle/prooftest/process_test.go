@@ -64,7 +64,7 @@ func (w *world) process(kind string) *process {
 	client.Transport = w.mutant.line(p, line{p})
 	log := slog.New(slog.NewJSONHandler(journal{p}, nil))
 	var store task.Store = gate{Store: w.rows, p: p}
-	provider, secrets := &nanobanana.Client{BaseURL: providerURL, HTTP: client}, config.NewSecrets(w.secret, p.now)
+	provider, secrets := &nanobanana.Client{BaseURL: providerURL, HTTP: client}, config.NewSecrets(w.secret, p.now, slog.New(slog.DiscardHandler))
 	poster := &lifecycle.Poster{
 		Service: &lifecycle.Service{
 			Store: store, Provider: provider, Secrets: secrets, Rules: w.rules, Now: p.now, Log: log, PublicURL: publicURL,

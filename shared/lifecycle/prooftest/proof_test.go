@@ -38,7 +38,6 @@ package prooftest
 
 import (
 	"flag"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -67,7 +66,6 @@ func TestMain(m *testing.M) {
 	if scratch, err = os.MkdirTemp("", "proof-*"); err != nil {
 		panic(err)
 	}
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // what package config says of a secret that is away
 	code := m.Run()
 	_ = os.RemoveAll(scratch)
 	os.Exit(code)

@@ -213,7 +213,7 @@ func (s *memory) Due(ctx context.Context, now time.Time) iter.Seq2[string, error
 	}
 }
 
-func (s *memory) Used(ctx context.Context, owner, day string) (int, error) {
+func (s *memory) UsedImages(ctx context.Context, owner, day string) (int, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return 0, err
@@ -262,7 +262,7 @@ func (s *memory) Paused(ctx context.Context) (task.Pauses, error) {
 	return s.pauses, nil
 }
 
-func (s *memory) Time(ctx context.Context, x task.Timing) error {
+func (s *memory) SetTiming(ctx context.Context, x task.Timing) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err

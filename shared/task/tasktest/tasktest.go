@@ -149,7 +149,7 @@ func same(t *testing.T, what string, got, want *task.Task) {
 
 func used(t *testing.T, s task.Store, owner string, want int) {
 	t.Helper()
-	if got, err := s.Used(t.Context(), owner, task.Day(start)); got != want || err != nil {
+	if got, err := s.UsedImages(t.Context(), owner, task.Day(start)); got != want || err != nil {
 		t.Errorf("used of %s: %d, %v; want %d", owner, got, err, want)
 	}
 }
@@ -228,7 +228,7 @@ func testCanceled(t *testing.T, h Harness) {
 	_, taskErr := h.Store.Task(ctx, x.ID)
 	_, tasksErr := h.Store.Tasks(ctx, []string{x.ID})
 	_, _, listErr := h.Store.List(ctx, "ada", board, 1, "")
-	_, usedErr := h.Store.Used(ctx, "ada", task.Day(start))
+	_, usedErr := h.Store.UsedImages(ctx, "ada", task.Day(start))
 	_, pausedErr := h.Store.Paused(ctx)
 	_, balanceErr := h.Store.Balance(ctx)
 	var dueErr error

@@ -26,7 +26,7 @@ func testTimings(t *testing.T, h Harness) {
 	}
 	keep := func(kind string, slot, seconds int) {
 		t.Helper()
-		if err := h.Store.Time(t.Context(), task.Timing{Kind: kind, Slot: slot, Seconds: seconds}); err != nil {
+		if err := h.Store.SetTiming(t.Context(), task.Timing{Kind: kind, Slot: slot, Seconds: seconds}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,7 +46,7 @@ func testTimings(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := h.Store.Timings(ctx)
-	if keepErr := h.Store.Time(ctx, task.Timing{Kind: words}); !errors.Is(err, context.Canceled) || !errors.Is(keepErr, context.Canceled) {
+	if keepErr := h.Store.SetTiming(ctx, task.Timing{Kind: words}); !errors.Is(err, context.Canceled) || !errors.Is(keepErr, context.Canceled) {
 		t.Errorf("with a context that has ended: %v, %v", err, keepErr)
 	}
 }

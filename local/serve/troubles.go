@@ -16,8 +16,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 )
 
-// trouble is a log line that somebody should look at, without what may be
-// secret in it.
+// trouble is a log line that a developer should look at, without anything that may
+// be secret.
 type trouble struct {
 	At      time.Time `json:"at"`
 	Message string    `json:"message"`
@@ -37,20 +37,20 @@ func (x trouble) String() string {
 	return text
 }
 
-// troubles counts what went wrong, and keeps the last of it, for people who do
-// not read the log.
+// troubles counts what went wrong and keeps the latest, for people who do not read
+// the log.
 type troubles struct {
-	news chan struct{} // holds one when there is something new
+	news chan struct{} // holds one element when there is something new
 
 	mu            sync.Mutex // guards what follows
 	ended, errors int        // tasks that ended badly, and other errors
-	last          []trouble  // oldest first
+	last          []trouble  // the latest, oldest first
 }
 
 func newTroubles() *troubles { return &troubles{news: make(chan struct{}, 1)} }
 
-// keepTroubles is how many troubles are kept.
-const keepTroubles = 5
+// maxTroubles is how many troubles are kept.
+const maxTroubles = 5
 
 func (t *troubles) add(x trouble) {
 	t.mu.Lock()
@@ -61,18 +61,18 @@ func (t *troubles) add(x trouble) {
 		t.errors++
 	}
 	t.last = append(t.last, x)
-	t.last = t.last[max(0, len(t.last)-keepTroubles):]
+	t.last = t.last[max(0, len(t.last)-maxTroubles):]
 	select {
 	case t.news <- struct{}{}:
 	default:
 	}
 }
 
-// report is what went wrong so far.
+// report is what has gone wrong so far.
 type report struct {
-	Ended  int       `json:"ended"`  // tasks, badly
-	Errors int       `json:"errors"` // others
-	Last   []trouble `json:"last"`   // the newest first
+	Ended  int       `json:"ended"`  // tasks that ended badly
+	Errors int       `json:"errors"` // other errors
+	Last   []trouble `json:"last"`   // newest first
 }
 
 func (t *troubles) report() report {
@@ -97,7 +97,7 @@ func (r report) String() string {
 			counts = append(counts, fmt.Sprintf(c.many, c.n))
 		}
 	}
-	return fmt.Sprintf("%s; the last: %s; see the log on standard error", strings.Join(counts, ", "), r.Last[0])
+	return fmt.Sprintf("%s; the latest: %s; see the log on standard error", strings.Join(counts, ", "), r.Last[0])
 }
 
 // read answers GET /local/troubles.
@@ -105,11 +105,11 @@ func (t *troubles) read(*http.Request) (httpapi.Answer, error) {
 	return httpapi.Answer{Body: t.report()}, nil
 }
 
-// printPause is how long print waits after a line, so that many troubles at
-// once do not flood the terminal.
+// printPause is how long print waits after a line, so that many troubles at once
+// do not flood the terminal.
 const printPause = 10 * time.Second
 
-// print prints a line when something has gone wrong, until ctx ends.
+// print prints a line whenever something has gone wrong, until ctx ends.
 func (t *troubles) print(ctx context.Context, out io.Writer) {
 	for {
 		select {
@@ -126,62 +126,62 @@ func (t *troubles) print(ctx context.Context, out io.Writer) {
 	}
 }
 
-// watch is a log handler that adds to troubles every record at ERROR, and each
-// task that ended badly, which may be less than that.
-type watch struct {
+// troubleHandler is a slog.Handler that adds to troubles each line at ERROR, and
+// each task that ended badly, which may be logged at WARN.
+type troubleHandler struct {
 	slog.Handler
 	troubles *troubles
-	known    trouble // what the logger's own attributes say
+	base     trouble // from the logger's own attributes
 }
 
 // Enabled implements slog.Handler.
-func (w watch) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn || w.Handler.Enabled(ctx, level)
+func (h troubleHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn || h.Handler.Enabled(ctx, level)
 }
 
 // Handle implements slog.Handler.
-func (w watch) Handle(ctx context.Context, r slog.Record) error {
-	x := w.known
+func (h troubleHandler) Handle(ctx context.Context, r slog.Record) error {
+	x := h.base
 	r.Attrs(func(a slog.Attr) bool {
-		x.take(a)
+		x.setFrom(a)
 		return true
 	})
 	if r.Level >= slog.LevelError || r.Level >= slog.LevelWarn && x.ended {
 		x.At, x.Message = r.Time, r.Message
-		w.troubles.add(x)
+		h.troubles.add(x)
 	}
-	if !w.Handler.Enabled(ctx, r.Level) {
+	if !h.Handler.Enabled(ctx, r.Level) {
 		return nil
 	}
-	return w.Handler.Handle(ctx, r)
+	return h.Handler.Handle(ctx, r)
 }
 
 // WithAttrs implements slog.Handler.
-func (w watch) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h troubleHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for _, a := range attrs {
-		w.known.take(a)
+		h.base.setFrom(a)
 	}
-	w.Handler = w.Handler.WithAttrs(attrs)
-	return w
+	h.Handler = h.Handler.WithAttrs(attrs)
+	return h
 }
 
 // WithGroup implements slog.Handler.
-func (w watch) WithGroup(name string) slog.Handler {
-	w.Handler = w.Handler.WithGroup(name)
-	return w
+func (h troubleHandler) WithGroup(name string) slog.Handler {
+	h.Handler = h.Handler.WithGroup(name)
+	return h
 }
 
-// word is what an id or a code looks like. Anything else may be of outside.
-var word = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// plainWord matches ids and codes. Anything else may come from outside.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// take takes what an attribute says of the task.
-func (x *trouble) take(a slog.Attr) {
+// setFrom sets the field that a log attribute belongs to, if any.
+func (x *trouble) setFrom(a slog.Attr) {
 	value := a.Value.Resolve().String()
 	if a.Key == "event" && value == lifecycle.EventEnded {
 		x.ended = true
 	}
 	field := map[string]*string{"task": &x.Task, "code": &x.Code, "missing": &x.Missing}[a.Key]
-	if field != nil && word.MatchString(value) {
+	if field != nil && plainWord.MatchString(value) {
 		*field = value
 	}
 }

@@ -9,20 +9,20 @@ import (
 	"github.com/preset/nanobanana-functions/shared/auth"
 )
 
-// A token that was good before is judged anew each time: it expires, and it
-// falls with its key.
-func TestProvenTokensFall(t *testing.T) {
+// A cached token is checked on every request: it expires, and it is refused once
+// its key is withdrawn.
+func TestCachedTokenIsCheckedEachTime(t *testing.T) {
 	after := map[string]struct {
 		advance time.Duration
 		keys    func(*provider, *clock)
 		want    error
 	}{
 		"nothing":               {0, nil, nil},
-		"its time":              {2 * time.Hour, nil, auth.ErrUnauthorized},
+		"its expiry":            {2 * time.Hour, nil, auth.ErrUnauthorized},
 		"a new set of keys":     {11 * time.Minute, func(*provider, *clock) {}, nil},
 		"its key withdrawn":     {11 * time.Minute, func(p *provider, _ *clock) { p.set(text(`{"keys":[]}`)) }, auth.ErrUnauthorized},
 		"another key, same kid": {11 * time.Minute, func(p *provider, c *clock) { p.set(newMint(t, c)) }, auth.ErrUnauthorized},
-		"no keys to be had":     {11 * time.Minute, func(p *provider, _ *clock) { p.set(status(500)) }, nil},
+		"the keys unreachable":  {11 * time.Minute, func(p *provider, _ *clock) { p.set(status(500)) }, nil},
 	}
 	for name, test := range after {
 		t.Run(name, func(t *testing.T) {
@@ -47,8 +47,8 @@ func TestProvenTokensFall(t *testing.T) {
 	}
 }
 
-// However many tokens come, each is told from the others.
-func TestProvenTokensAreApart(t *testing.T) {
+// However many tokens arrive, each is matched to its own owner.
+func TestCachedTokensAreNotMixedUp(t *testing.T) {
 	c := newClock()
 	mint := newMint(t, c)
 	v := newVerifier(t, newProvider(t, mint), c)

@@ -19,22 +19,22 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// Errors and bad ends count, whatever the log's level; of them only what cannot
-// be secret is kept.
-func TestWatch(t *testing.T) {
+// Errors and bad ends are counted at any log level. Only their parts that cannot be
+// secret are kept.
+func TestTroubles(t *testing.T) {
 	var out bytes.Buffer
 	seen := newTroubles()
-	log := slog.New(watch{Handler: slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError + 1}), troubles: seen})
+	log := slog.New(troubleHandler{Handler: slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError + 1}), troubles: seen})
 	log.Info("a task has ended", "event", lifecycle.EventEnded, "task", "fine")
 	log.Warn("the record could not be read", "task", "fine")
 	if r := seen.report(); r.Ended+r.Errors+len(r.Last) != 0 {
-		t.Errorf("counted: %+v", r)
+		t.Errorf("these lines are no troubles, but were counted: %+v", r)
 	}
 	log.Warn("a task has ended", "event", lifecycle.EventEnded, "task", "abc", "code", "generation_failed")
 	log.Warn("a task has ended", "event", lifecycle.EventEnded, "task", "def", "missing", 2)
 	log.With("task", "ghi").WithGroup("g").Error("broken", "error", errors.New("https://secret.example"), "code", "two words\nof https://outside")
 	if out.Len() != 0 {
-		t.Errorf("below its level it logs %s", out.String())
+		t.Errorf("it logs below its level: %s", out.String())
 	}
 	b, err := json.Marshal(seen.report())
 	if err != nil {
@@ -50,24 +50,24 @@ func TestWatch(t *testing.T) {
 		{Message: "a task has ended", Task: "abc", Code: "generation_failed"},
 	} {
 		if r.Last[i].At.IsZero() {
-			t.Errorf("%d has no time", i)
+			t.Errorf("trouble %d has no time", i)
 		}
 		if r.Last[i].At = (time.Time{}); r.Last[i] != want {
-			t.Errorf("%d: %+v, want %+v", i, r.Last[i], want)
+			t.Errorf("trouble %d is %+v, want %+v", i, r.Last[i], want)
 		}
 	}
 	if bytes.Contains(b, []byte("secret")) || bytes.Contains(b, []byte("outside")) {
-		t.Errorf("too much is kept: %s", b)
+		t.Errorf("it keeps a secret: %s", b)
 	}
 	for n := range 20 {
 		log.Error("more", "task", fmt.Sprint(n))
 	}
-	if r := seen.report(); r.Errors != 21 || len(r.Last) != keepTroubles || r.Last[0].Task != "19" {
-		t.Errorf("after many: %+v", r)
+	if r := seen.report(); r.Errors != 21 || len(r.Last) != maxTroubles || r.Last[0].Task != "19" {
+		t.Errorf("after many troubles: %+v", r)
 	}
 }
 
-// The first is printed at once, and many that follow as one line.
+// The first trouble is printed at once; many that follow share one line.
 func TestTroublesPrinted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := newTroubles()
@@ -87,16 +87,16 @@ func TestTroublesPrinted(t *testing.T) {
 		time.Sleep(time.Hour)
 		stop()
 		<-ended
-		const want = "1 task ended badly; the last: a task has ended, task abc, code timed_out; see the log on standard error\n" +
-			"1 task ended badly, 30 errors; the last: broken, task 29; see the log on standard error\n"
+		const want = "1 task ended badly; the latest: a task has ended, task abc, code timed_out; see the log on standard error\n" +
+			"1 task ended badly, 30 errors; the latest: broken, task 29; see the log on standard error\n"
 		if out.String() != want {
 			t.Errorf("printed:\n%swant:\n%s", out.String(), want)
 		}
 	})
 }
 
-// A task that ends badly shows on standard output and to the page.
-func TestBadEndShows(t *testing.T) {
+// A task that ends badly shows on standard output and in the page.
+func TestBadEndIsShown(t *testing.T) {
 	sim := nanobananatest.NewServer(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 404}
 	})
@@ -126,12 +126,12 @@ func TestBadEndShows(t *testing.T) {
 		line = lines.Text()
 	}
 	id := <-failed
-	if want := "1 task ended badly; the last: a task has ended, task " + id + ", code provider_rejected; see the log on standard error"; line != want {
+	if want := "1 task ended badly; the latest: a task has ended, task " + id + ", code provider_rejected; see the log on standard error"; line != want {
 		t.Errorf("printed %q, want %q", line, want)
 	}
-	r := &running{Server: &Server{URL: url}, t: t}
-	if resp, body := r.ask("GET", "/local/troubles", ""); resp.StatusCode != 200 || !strings.Contains(body, `"ended":1`) || !strings.Contains(body, id) {
-		t.Errorf("the page is told %s %s", resp.Status, body)
+	r := &harness{Server: &Server{URL: url}, t: t}
+	if resp, body := r.request("GET", "/local/troubles", ""); resp.StatusCode != 200 || !strings.Contains(body, `"ended":1`) || !strings.Contains(body, id) {
+		t.Errorf("the page gets %s %s", resp.Status, body)
 	}
 	stop()
 	go func() { _, _ = io.Copy(io.Discard, out) }()
