@@ -22,7 +22,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -43,7 +43,7 @@ func serve(t testing.TB) *site {
 	s.identity = s.Identity(t)
 	s.token = s.identity.Token("ada")
 	s.Settings.AuthIssuer = s.Settings.PublicURL // where the identity provider stands
-	s.function = mcp.Function{Auth: s.identity.Clients, API: s.api(), HTTP: nanobanana.NewHTTPClient(), Settings: s.Settings, Log: s.Log}
+	s.function = mcp.Function{Auth: s.identity.Clients, API: s.api(), HTTP: outbound.NewClient(), Settings: s.Settings, Log: s.Log}
 	s.Mux.Handle("/v1/", s.api())
 	s.Mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { mcp.New(s.function).ServeHTTP(w, r) })
 	return s

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // arrival is a callback that came.
@@ -86,7 +86,7 @@ func (r *receiver) reachable(ctx context.Context) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "nanobanana-verify")
-	resp, err := nanobanana.NewHTTPClient().Do(req)
+	resp, err := outbound.NewClient().Do(req)
 	if err != nil {
 		return fmt.Errorf("PUBLIC_URL cannot be reached from here: %w", err)
 	}
