@@ -19,10 +19,10 @@ import (
 // is the same 404, for which neither store nor provider is asked.
 func TestForgedToken(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x, y := s.submit(), s.submit()
-	made := s.Generated(t, 0)
-	genuine := path(first, x.ID, 1)
+	h := newHarness(t)
+	x, y := h.submit(), h.submit()
+	made := h.Generated(t, 0)
+	genuine := callbackPath(first, x.ID, 1)
 	before, signature := genuine[:strings.LastIndexByte(genuine, '/')+1], genuine[strings.LastIndexByte(genuine, '/')+1:]
 	attempt := func(text string) string { return "/v1/callbacks/" + x.ID + "/" + text + "/" + signature }
 	signed := func(id string) string {
@@ -51,8 +51,8 @@ func TestForgedToken(t *testing.T) {
 		"attempt 0x1":             attempt("0x1"),
 		"attempt in other script": attempt("%EF%BC%91"),
 		"attempt of 20 digits":    attempt("99999999999999999999"),
-		"a retired key's":         path(second, x.ID, 1),
-		"a key's of that id":      path(token.Key{ID: first.ID, Key: second.Key}, x.ID, 1),
+		"a retired key's":         callbackPath(second, x.ID, 1),
+		"a key's of that id":      callbackPath(token.Key{ID: first.ID, Key: second.Key}, x.ID, 1),
 		"an image link's":         before + token.Keys{first}.Sign(httpapi.ImageMessage(x.ID, "1")),
 		"of no id":                signed("QUOTA#ada"),
 		"of an id that climbs":    signed("../" + x.ID),
@@ -72,32 +72,32 @@ func TestForgedToken(t *testing.T) {
 	if len(forged) < 31+46 {
 		t.Fatalf("only %d", len(forged))
 	}
-	calls := s.Rows.Total()
-	same := s.post(before+"another", nil).Problem(t, 404, task.CodeNotFound)
+	calls := h.Rows.Total()
+	same := h.post(before+"another", nil).Problem(t, 404, task.CodeNotFound)
 	for name, path := range forged {
 		t.Run(name, func(t *testing.T) {
-			got := s.post(path, strings.NewReader(said(made.ID, 200, made.URLs...)))
+			got := h.post(path, strings.NewReader(callbackBody(made.ID, 200, made.URLs...)))
 			if body := got.Problem(t, 404, task.CodeNotFound); body != same {
 				t.Errorf("%s\nis not\n%s", body, same)
 			}
 		})
 	}
-	if n := s.Rows.Total() - calls; n != 0 || s.reads(0) != 0 {
-		t.Errorf("%d calls of the store, %d reads of the record", n, s.reads(0))
+	if n := h.Rows.Total() - calls; n != 0 || h.countReads(0) != 0 {
+		t.Errorf("%d calls of the store, %d reads of the record", n, h.countReads(0))
 	}
 	// One that is genuine and whose task there is not looks the same.
-	if body := s.post(path(first, task.NewID("ada", "never"), 1), nil).Problem(t, 404, task.CodeNotFound); body != same {
+	if body := h.post(callbackPath(first, task.NewID("ada", "never"), 1), nil).Problem(t, 404, task.CodeNotFound); body != same {
 		t.Errorf("an unknown task: %s", body)
 	}
-	s.post(genuine, strings.NewReader(said(made.ID, 200, made.URLs...))).received(t)
+	h.post(genuine, strings.NewReader(callbackBody(made.ID, 200, made.URLs...))).received(t)
 }
 
 // While keys roll, callbacks signed with the old one are heard; once it is
 // retired they are not.
 func TestKeysRoll(t *testing.T) {
 	t.Parallel()
-	s := serve(t, running)
-	x := s.submit()
+	h := newHarness(t, slowProvider)
+	x := h.submit()
 	for _, step := range []struct {
 		name       string
 		keys       token.Keys
@@ -107,9 +107,9 @@ func TestKeysRoll(t *testing.T) {
 		{"the second signs, both verify", token.Keys{second, first}, 200, 200},
 		{"the first is retired", token.Keys{second}, 404, 200},
 	} {
-		s.Secret.SetCallbackKeys(step.keys...)
-		s.Clock.Add(5 * time.Minute) // until it is read again
-		if o, f := s.post(path(first, x.ID, 1), nil).Status, s.post(path(second, x.ID, 1), nil).Status; o != step.old || f != step.fresh {
+		h.Secret.SetCallbackKeys(step.keys...)
+		h.Clock.Add(5 * time.Minute) // until it is read again
+		if o, f := h.post(callbackPath(first, x.ID, 1), nil).Status, h.post(callbackPath(second, x.ID, 1), nil).Status; o != step.old || f != step.fresh {
 			t.Errorf("%s: the old token %d, the fresh one %d; want %d, %d", step.name, o, f, step.old, step.fresh)
 		}
 	}
@@ -118,30 +118,30 @@ func TestKeysRoll(t *testing.T) {
 // Without a secret nobody can tell a genuine token: the provider is to come again.
 func TestSecretAway(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.submit()
-	made := s.Generated(t, 0)
-	s.Secret.Set("", errors.New("nobody is there"))
-	s.Clock.Add(time.Hour)
-	s.post(path(first, x.ID, 1), strings.NewReader(said(made.ID, 200, made.URLs...))).received(t) // warm
-	cold := serve(t)
+	h := newHarness(t)
+	x := h.submit()
+	made := h.Generated(t, 0)
+	h.Secret.Set("", errors.New("nobody is there"))
+	h.Clock.Add(time.Hour)
+	h.post(callbackPath(first, x.ID, 1), strings.NewReader(callbackBody(made.ID, 200, made.URLs...))).received(t) // warm
+	cold := newHarness(t)
 	cold.Secret.Set("", errors.New("nobody is there"))
-	for _, path := range []string{path(first, x.ID, 1), "/v1/callbacks/x/1/y"} {
+	for _, path := range []string{callbackPath(first, x.ID, 1), "/v1/callbacks/x/1/y"} {
 		cold.post(path, nil).Problem(t, 503, task.CodeUnavailable)
 	}
 }
 
 func TestMethods(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.submit()
+	h := newHarness(t)
+	x := h.submit()
 	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE"} {
-		got := httpapitest.Do(t, httpapitest.NewRequest(t, method, s.url+path(first, x.ID, 1), nil))
+		got := httpapitest.Do(t, httpapitest.NewRequest(t, method, h.url+callbackPath(first, x.ID, 1), nil))
 		if got.Status != 405 || got.Header.Get("Allow") != "POST" {
 			t.Errorf("%s: %d, Allow %q", method, got.Status, got.Header.Get("Allow"))
 		}
 	}
-	if s.reads(0) != 0 {
+	if h.countReads(0) != 0 {
 		t.Error("the record was read")
 	}
 }

@@ -28,14 +28,14 @@ func TestCheck(t *testing.T) {
 		"nothing": {0, true, "WARN", `"msg":"credits are low",`, task.NewsCreditsEmpty},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t)
-			s.Sim.SetBalance(test.balance)
-			s.Logged.Take()
-			got, err := credits.OnLambda(s.function)(t.Context(), json.RawMessage(`{"check":"credits"}`))
+			h := newHarness(t)
+			h.Sim.SetBalance(test.balance)
+			h.Logged.Take()
+			got, err := credits.OnLambda(h.function)(t.Context(), json.RawMessage(`{"check":"credits"}`))
 			if err != nil || got != (credits.Checked{Balance: test.balance, Low: test.low, News: test.news}) {
 				t.Errorf("got %+v, %v", got, err)
 			}
-			line := s.Logged.Take()
+			line := h.Logged.Take()
 			if !strings.Contains(line, test.is) || !strings.Contains(line, `"level":"`+test.level+`"`) || strings.Count(line, "\n") != 1 ||
 				strings.Contains(line, `"news":"`+string(test.news)+`"`) != (test.news != "") {
 				t.Errorf("logged %s", line)
@@ -47,7 +47,7 @@ func TestCheck(t *testing.T) {
 // Checks one after another: each is kept, news is told once, and a check that
 // comes too soon after one that failed keeps nothing.
 func TestChecks(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	var since time.Time // when people were told last, which without a NOTIFY_URL the log does
 	for _, step := range []struct {
 		balance float64
@@ -57,16 +57,16 @@ func TestChecks(t *testing.T) {
 		{1000, task.LevelFine, ""}, {50, task.LevelLow, task.NewsCreditsLow}, {49, task.LevelLow, ""},
 		{3, task.LevelEmpty, task.NewsCreditsEmpty}, {20, task.LevelEmpty, ""}, {500, task.LevelFine, task.NewsCreditsRestored},
 	} {
-		s.Clock.Add(time.Second) // the memory is younger than 30 s: a check asks all the same
-		s.Sim.SetBalance(step.balance)
-		got, err := s.function.Check(t.Context())
+		h.Clock.Add(time.Second) // the memory is younger than 30 s: a check asks all the same
+		h.Sim.SetBalance(step.balance)
+		got, err := h.function.Check(t.Context())
 		if err != nil || got.News != step.news || got.Balance != step.balance {
 			t.Errorf("at %v: %+v, %v; want news %q", step.balance, got, err, step.news)
 		}
 		if step.news != "" || since.IsZero() {
-			since = s.Now()
+			since = h.Now()
 		}
-		if kept, err := s.Store.Balance(t.Context()); err != nil || kept != (task.Balance{Credits: step.balance, AsOf: s.Now(), Level: step.level, Since: since}) {
+		if kept, err := h.Store.Balance(t.Context()); err != nil || kept != (task.Balance{Credits: step.balance, AsOf: h.Now(), Level: step.level, Since: since}) {
 			t.Errorf("at %v: kept %+v, %v", step.balance, kept, err)
 		}
 	}
@@ -77,18 +77,18 @@ func TestChecks(t *testing.T) {
 func TestCheckStoreAway(t *testing.T) {
 	for call, news := range map[string]task.News{"balance": "", "setBalance": task.NewsCreditsLow} {
 		t.Run(call, func(t *testing.T) {
-			s := serve(t)
-			s.Sim.SetBalance(50)
-			s.Rows.Fail(lifecycletest.On(call, lifecycletest.ErrStore), nil)
-			if got, err := s.function.Check(t.Context()); !errors.Is(err, lifecycletest.ErrStore) || got != (credits.Checked{Balance: 50, Low: true, News: news}) {
+			h := newHarness(t)
+			h.Sim.SetBalance(50)
+			h.Rows.Fail(lifecycletest.On(call, lifecycletest.ErrStore), nil)
+			if got, err := h.function.Check(t.Context()); !errors.Is(err, lifecycletest.ErrStore) || got != (credits.Checked{Balance: 50, Low: true, News: news}) {
 				t.Errorf("got %+v, %v", got, err)
 			}
-			if line := s.Logged.Take(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"msg":"balance not stored`) {
+			if line := h.Logged.Take(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"msg":"balance not stored`) {
 				t.Errorf("logged %s", line)
 			}
-			s.Rows.Fail(nil, nil)
-			s.Clock.Add(time.Second)
-			if got, err := s.function.Check(t.Context()); err != nil || got.News != task.NewsCreditsLow {
+			h.Rows.Fail(nil, nil)
+			h.Clock.Add(time.Second)
+			if got, err := h.function.Check(t.Context()); err != nil || got.News != task.NewsCreditsLow {
 				t.Errorf("the next: %+v, %v", got, err)
 			}
 		})
@@ -97,28 +97,28 @@ func TestCheckStoreAway(t *testing.T) {
 
 // A balance that cannot be had fails the run: the schedule's errors are counted.
 func TestCheckFails(t *testing.T) {
-	s := serve(t, func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} })
-	if got, err := s.function.Check(t.Context()); err == nil {
+	h := newHarness(t, func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} })
+	if got, err := h.function.Check(t.Context()); err == nil {
 		t.Errorf("got %+v", got)
 	}
-	if line := s.Logged.Take(); !strings.Contains(line, "credits check failed") {
+	if line := h.Logged.Take(); !strings.Contains(line, "credits check failed") {
 		t.Errorf("logged %s", line)
 	}
-	if kept, err := s.Store.Balance(t.Context()); kept != (task.Balance{}) || err != nil {
+	if kept, err := h.Store.Balance(t.Context()); kept != (task.Balance{}) || err != nil {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
 }
 
 // The gateway's events come to the same function.
 func TestOnLambdaServes(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	event := `{"version":"2.0","rawPath":"/v1/models","requestContext":{"domainName":"api.example.com","requestId":"r","http":{"method":"GET","path":"/v1/models"}}}`
-	got, err := credits.OnLambda(s.function)(t.Context(), json.RawMessage(event))
+	got, err := credits.OnLambda(h.function)(t.Context(), json.RawMessage(event))
 	answer, ok := got.(events.APIGatewayV2HTTPResponse)
 	if err != nil || !ok || answer.StatusCode != 200 || !strings.Contains(answer.Body, "nano-banana-pro") {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if got, err := credits.OnLambda(s.function)(t.Context(), json.RawMessage(`[]`)); err == nil {
+	if got, err := credits.OnLambda(h.function)(t.Context(), json.RawMessage(`[]`)); err == nil {
 		t.Errorf("no event at all: %+v", got)
 	}
 }

@@ -45,24 +45,24 @@ func TestCanGenerate(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t)
-			s.limit(test.limit)
-			s.Submitted(t, "bob", 1) // his are not ada's
+			h := newHarness(t)
+			h.setQuota(test.limit)
+			h.Submitted(t, "bob", 1) // his are not ada's
 			used := 0
 			for _, n := range test.used {
-				s.Submitted(t, "ada", n)
+				h.Submitted(t, "ada", n)
 				used += n
 			}
 			if test.limit == 0 {
 				used = 0 // not counted
 			}
-			s.Sim.SetBalance(test.balance)
-			s.Clock.Add(30 * time.Second) // what submit knows of it is forgotten
-			got := s.credits()
+			h.Sim.SetBalance(test.balance)
+			h.Clock.Add(30 * time.Second) // what submit knows of it is forgotten
+			got := h.credits()
 			want := credits.Credits{
-				Balance: test.balance, Low: test.low, LowBelow: 100, AsOf: s.Now(), CanGenerate: test.reason == "", Reason: test.reason,
+				Balance: test.balance, Low: test.low, LowBelow: 100, AsOf: h.Now(), CanGenerate: test.reason == "", Reason: test.reason,
 				Quota:  credits.Quota{Limit: test.limit, Used: used, ResetsAt: time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)},
-				Prices: s.Settings.Prices,
+				Prices: h.Settings.Prices,
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -75,16 +75,16 @@ func TestCanGenerate(t *testing.T) {
 // failed is given back.
 func TestQuota(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.limit(3)
-	s.Submitted(t, "ada", 2)
-	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+	h := newHarness(t)
+	h.setQuota(3)
+	h.Submitted(t, "ada", 2)
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 422, Times: 1}
 	})
-	if x := s.Submitted(t, "ada", 1); x.Status != task.Failed {
+	if x := h.Submitted(t, "ada", 1); x.Status != task.Failed {
 		t.Fatalf("it is %s", x.Status)
 	}
-	if q := s.credits().Quota; q.Used != 2 || q.Limit != 3 {
+	if q := h.credits().Quota; q.Used != 2 || q.Limit != 3 {
 		t.Errorf("%+v", q)
 	}
 	for _, test := range []struct {
@@ -100,8 +100,8 @@ func TestQuota(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Clock.Add(at.Sub(s.Now()))
-		if q := s.credits().Quota; q.Used != test.used || q.ResetsAt.Format(time.RFC3339) != test.resets {
+		h.Clock.Add(at.Sub(h.Now()))
+		if q := h.credits().Quota; q.Used != test.used || q.ResetsAt.Format(time.RFC3339) != test.resets {
 			t.Errorf("at %s: %+v", test.at, q)
 		}
 	}
@@ -110,23 +110,23 @@ func TestQuota(t *testing.T) {
 // However often it is asked for, the balance is read once in 30 s.
 func TestBalanceFromMemory(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	read := s.Now()
+	h := newHarness(t)
+	read := h.Now()
 	done := make(chan struct{})
 	for range 20 {
-		go func() { s.credits(); done <- struct{}{} }()
+		go func() { h.credits(); done <- struct{}{} }()
 	}
 	for range 20 {
 		<-done
 	}
-	s.Sim.SetBalance(7)
-	s.Clock.Add(29*time.Second + 999*time.Millisecond)
-	if c := s.credits(); c.Balance != 1000 || !c.AsOf.Equal(read) || s.Sim.CreditReads() != 1 {
-		t.Errorf("%+v after %d reads", c, s.Sim.CreditReads())
+	h.Sim.SetBalance(7)
+	h.Clock.Add(29*time.Second + 999*time.Millisecond)
+	if c := h.credits(); c.Balance != 1000 || !c.AsOf.Equal(read) || h.Sim.CreditReads() != 1 {
+		t.Errorf("%+v after %d reads", c, h.Sim.CreditReads())
 	}
-	s.Clock.Add(time.Millisecond)
-	if c := s.credits(); c.Balance != 7 || !c.AsOf.Equal(s.Now()) || s.Sim.CreditReads() != 2 {
-		t.Errorf("%+v after %d reads", c, s.Sim.CreditReads())
+	h.Clock.Add(time.Millisecond)
+	if c := h.credits(); c.Balance != 7 || !c.AsOf.Equal(h.Now()) || h.Sim.CreditReads() != 2 {
+		t.Errorf("%+v after %d reads", c, h.Sim.CreditReads())
 	}
 }
 
@@ -138,28 +138,28 @@ func TestProviderDown(t *testing.T) {
 		k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 500}
 	}
 	up := func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{} }
-	s := serve(t, down)
+	h := newHarness(t, down)
 	for range 3 {
-		s.get("/v1/credits", s.bearer).Problem(t, 503, task.CodeUnavailable)
+		h.get("/v1/credits", h.bearer).Problem(t, 503, task.CodeUnavailable)
 	}
-	if n := s.Sim.CreditReads(); n != 1 {
+	if n := h.Sim.CreditReads(); n != 1 {
 		t.Errorf("%d reads, want 1", n)
 	}
-	s.Sim.SetKnobs(up)
-	s.Clock.Add(5 * time.Second)
-	known := s.credits()
-	if known.Balance != 1000 || !known.AsOf.Equal(s.Now()) {
+	h.Sim.SetKnobs(up)
+	h.Clock.Add(5 * time.Second)
+	known := h.credits()
+	if known.Balance != 1000 || !known.AsOf.Equal(h.Now()) {
 		t.Errorf("%+v", known)
 	}
-	s.Sim.SetKnobs(down)
-	s.Sim.SetBalance(7)
-	s.Clock.Add(time.Hour)
-	if c := s.credits(); c.Balance != 1000 || !c.AsOf.Equal(known.AsOf) || !c.CanGenerate {
+	h.Sim.SetKnobs(down)
+	h.Sim.SetBalance(7)
+	h.Clock.Add(time.Hour)
+	if c := h.credits(); c.Balance != 1000 || !c.AsOf.Equal(known.AsOf) || !c.CanGenerate {
 		t.Errorf("%+v", c)
 	}
-	s.Sim.SetKnobs(up)
-	s.Clock.Add(5 * time.Second)
-	if c := s.credits(); c.Balance != 7 || !c.AsOf.Equal(s.Now()) {
+	h.Sim.SetKnobs(up)
+	h.Clock.Add(5 * time.Second)
+	if c := h.credits(); c.Balance != 7 || !c.AsOf.Equal(h.Now()) {
 		t.Errorf("%+v", c)
 	}
 }
@@ -167,14 +167,14 @@ func TestProviderDown(t *testing.T) {
 // A client that goes away while the balance is read costs the next one nothing.
 func TestClientGoesAway(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.credits()
-	s.Clock.Add(30 * time.Second)
+	h := newHarness(t)
+	h.credits()
+	h.Clock.Add(30 * time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s.handler.ServeHTTP(httptest.NewRecorder(), s.request("/v1/credits", s.bearer).WithContext(ctx))
-	if c := s.credits(); !c.AsOf.Equal(s.Now()) {
-		t.Errorf("the balance is of %v, it is %v", c.AsOf, s.Now())
+	h.handler.ServeHTTP(httptest.NewRecorder(), h.request("/v1/credits", h.bearer).WithContext(ctx))
+	if c := h.credits(); !c.AsOf.Equal(h.Now()) {
+		t.Errorf("the balance is of %v, it is %v", c.AsOf, h.Now())
 	}
 }
 
@@ -182,33 +182,33 @@ func TestClientGoesAway(t *testing.T) {
 // made, whatever the balance says.
 func TestAfter402(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+	h := newHarness(t)
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 402, Times: 1}
 	})
-	if x := s.Submitted(t, "ada", 1); x.Failure != task.CodeInsufficientCredits {
+	if x := h.Submitted(t, "ada", 1); x.Failure != task.CodeInsufficientCredits {
 		t.Fatalf("it failed with %q", x.Failure)
 	}
-	if c := s.credits(); c.CanGenerate || c.Reason != task.CodeInsufficientCredits || c.Balance != 1000 {
+	if c := h.credits(); c.CanGenerate || c.Reason != task.CodeInsufficientCredits || c.Balance != 1000 {
 		t.Errorf("at once: %+v", c)
 	}
-	s.Clock.Add(time.Minute - time.Millisecond)
-	if c := s.credits(); c.CanGenerate {
+	h.Clock.Add(time.Minute - time.Millisecond)
+	if c := h.credits(); c.CanGenerate {
 		t.Errorf("within the minute: %+v", c)
 	}
-	s.Clock.Add(time.Millisecond)
-	if c := s.credits(); !c.CanGenerate || c.Reason != "" {
+	h.Clock.Add(time.Millisecond)
+	if c := h.credits(); !c.CanGenerate || c.Reason != "" {
 		t.Errorf("after it: %+v", c)
 	}
 }
 
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.Rows.Fail(lifecycletest.On("used", lifecycletest.ErrStore), nil)
-	s.credits() // without a quota nobody asks
-	s.limit(3)
-	if body := s.get("/v1/credits", s.bearer).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, lifecycletest.ErrStore.Error()) {
+	h := newHarness(t)
+	h.Rows.Fail(lifecycletest.On("used", lifecycletest.ErrStore), nil)
+	h.credits() // without a quota nobody asks
+	h.setQuota(3)
+	if body := h.get("/v1/credits", h.bearer).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, lifecycletest.ErrStore.Error()) {
 		t.Errorf("%s", body)
 	}
 }
@@ -216,8 +216,8 @@ func TestStoreAway(t *testing.T) {
 // Who is not let in costs the provider nothing, and is told nothing.
 func TestCreditsRefused(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	with := func(claim string, value any) string { return "Bearer " + s.identity.TokenWith(claim, value) }
+	h := newHarness(t)
+	with := func(claim string, value any) string { return "Bearer " + h.identity.TokenWith(claim, value) }
 	for name, test := range map[string]struct {
 		path, authorization string
 		status              int
@@ -225,27 +225,27 @@ func TestCreditsRefused(t *testing.T) {
 	}{
 		"no token":        {"/v1/credits", "", 401, task.CodeUnauthorized},
 		"not a token":     {"/v1/credits", "Bearer x", 401, task.CodeUnauthorized},
-		"expired":         {"/v1/credits", with("exp", s.Now().Add(-time.Hour).Unix()), 401, task.CodeUnauthorized},
+		"expired":         {"/v1/credits", with("exp", h.Now().Add(-time.Hour).Unix()), 401, task.CodeUnauthorized},
 		"anon":            {"/v1/credits", with("role", "anon"), 403, task.CodeForbidden},
-		"a parameter":     {"/v1/credits?owner=bob", s.bearer, 400, task.CodeInvalidRequest},
+		"a parameter":     {"/v1/credits?owner=bob", h.bearer, 400, task.CodeInvalidRequest},
 		"no token either": {"/v1/credits?owner=bob", "", 401, task.CodeUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if body := s.get(test.path, test.authorization).Problem(t, test.status, test.code); strings.Contains(body, "1000") {
+			if body := h.get(test.path, test.authorization).Problem(t, test.status, test.code); strings.Contains(body, "1000") {
 				t.Errorf("%s", body)
 			}
 		})
 	}
-	if n := s.Sim.CreditReads() + s.Rows.Total(); n != 0 {
+	if n := h.Sim.CreditReads() + h.Rows.Total(); n != 0 {
 		t.Errorf("%d reads", n)
 	}
-	s.Secret.Set(nanobananatest.DefaultKey+"x", nil) // the provider's own 401 is not the caller's
-	s.get("/v1/credits", s.bearer).Problem(t, 503, task.CodeUnavailable)
-	logged := s.Logged.Take()
+	h.Secret.Set(nanobananatest.DefaultKey+"x", nil) // the provider's own 401 is not the caller's
+	h.get("/v1/credits", h.bearer).Problem(t, 503, task.CodeUnavailable)
+	logged := h.Logged.Take()
 	if n := strings.Count(logged, "\n"); n != 7 {
 		t.Errorf("%d log lines: %s", n, logged)
 	}
-	for _, secret := range []string{strings.TrimPrefix(s.bearer, "Bearer "), nanobananatest.DefaultKey, "bob"} {
+	for _, secret := range []string{strings.TrimPrefix(h.bearer, "Bearer "), nanobananatest.DefaultKey, "bob"} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("the log has %s: %s", secret, logged)
 		}
@@ -255,13 +255,13 @@ func TestCreditsRefused(t *testing.T) {
 // The contract is served as it stands, to anybody.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.Mux.Handle("/openapi.yaml", s.handler)
+	h := newHarness(t)
+	h.Mux.Handle("/openapi.yaml", h.handler)
 	want, err := os.ReadFile("../../openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := s.get("/openapi.yaml", "")
+	got := h.get("/openapi.yaml", "")
 	if got.Status != http.StatusOK || got.Body != string(want) || got.Header.Get("Content-Type") != "application/yaml" {
 		t.Errorf("%d %v %.100s", got.Status, got.Header, got.Body)
 	}
@@ -270,10 +270,10 @@ func TestContract(t *testing.T) {
 // Health is for everybody, too, whatever is away.
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.Rows.Fail(func(string, *task.Task) error { return errors.New("away") }, nil)
-	s.Sim.Close()
-	if got := s.get("/v1/health", ""); got.Status != http.StatusOK || got.Body != `{"status":"ok"}` {
+	h := newHarness(t)
+	h.Rows.Fail(func(string, *task.Task) error { return errors.New("away") }, nil)
+	h.Sim.Close()
+	if got := h.get("/v1/health", ""); got.Status != http.StatusOK || got.Body != `{"status":"ok"}` {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
 }
@@ -281,8 +281,8 @@ func TestHealth(t *testing.T) {
 // The models are for everybody, as they stand in package task, with prices.
 func TestModels(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	answer := s.get("/v1/models", "")
+	h := newHarness(t)
+	answer := h.get("/v1/models", "")
 	var got []credits.Model
 	answer.JSON(t, http.StatusOK, &got)
 	prices := map[string]map[string]float64{
@@ -304,13 +304,13 @@ func TestModels(t *testing.T) {
 		}
 	}
 	var example []credits.Model
-	if err := json.Unmarshal(s.contract.Example(t, "models"), &example); err != nil || !reflect.DeepEqual(got, example) {
+	if err := json.Unmarshal(h.contract.Example(t, "models"), &example); err != nil || !reflect.DeepEqual(got, example) {
 		t.Errorf("the contract's example is not what is answered: %+v, %v", example, err)
 	}
 	if cached := answer.Header.Get("Cache-Control"); cached != "public, max-age=300" {
 		t.Errorf("Cache-Control: %s", cached)
 	}
-	if s.Rows.Total()+s.Sim.CreditReads() != 0 {
+	if h.Rows.Total()+h.Sim.CreditReads() != 0 {
 		t.Error("it asked the store or the provider")
 	}
 }
@@ -319,23 +319,23 @@ func TestModels(t *testing.T) {
 // what is too little to make anything.
 func TestPrices(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.Prices = maps.Clone(s.Prices)
-	s.function.Prices = s.Prices
-	for name := range s.Prices {
-		s.Prices[name] = 50
+	h := newHarness(t)
+	h.Prices = maps.Clone(h.Prices)
+	h.function.Prices = h.Prices
+	for name := range h.Prices {
+		h.Prices[name] = 50
 	}
-	s.Prices["nano-banana-2/4K"] = 0.5
-	if body := s.get("/v1/models", "").Body; !strings.Contains(body, `{"1K":50,"2K":50,"4K":0.5}`) || !strings.Contains(body, `{"":50}`) {
+	h.Prices["nano-banana-2/4K"] = 0.5
+	if body := h.get("/v1/models", "").Body; !strings.Contains(body, `{"1K":50,"2K":50,"4K":0.5}`) || !strings.Contains(body, `{"":50}`) {
 		t.Errorf("%s", body)
 	}
-	if got := s.Submitted(t, "ada", 2).Estimate; got != 100 {
+	if got := h.Submitted(t, "ada", 2).Estimate; got != 100 {
 		t.Errorf("the estimate is %v", got)
 	}
 	for balance, can := range map[float64]bool{0.5: true, 0.4: false} {
-		s.Sim.SetBalance(balance)
-		s.Clock.Add(30 * time.Second)
-		if c := s.credits(); c.CanGenerate != can || c.Prices["nano-banana-2/4K"] != 0.5 {
+		h.Sim.SetBalance(balance)
+		h.Clock.Add(30 * time.Second)
+		if c := h.credits(); c.CanGenerate != can || c.Prices["nano-banana-2/4K"] != 0.5 {
 			t.Errorf("%+v", c)
 		}
 	}

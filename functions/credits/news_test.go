@@ -21,91 +21,91 @@ import (
 )
 
 // told is a site whose news a receiver is told.
-type told struct {
-	*site
+type noticeHarness struct {
+	*harness
 	receiver *webhooktest.Receiver
 	key      []byte // signs
 	hidden   []string
 }
 
 // tells gives a site after a first check, which has found plenty.
-func tells(t *testing.T) *told {
+func newNoticeHarness(t *testing.T) *noticeHarness {
 	t.Helper()
-	s := unchecked(t)
-	s.check(1000)
-	s.log()
-	return s
+	h := newUncheckedHarness(t)
+	h.check(1000)
+	h.log()
+	return h
 }
 
-func unchecked(t *testing.T) *told {
+func newUncheckedHarness(t *testing.T) *noticeHarness {
 	t.Helper()
-	s := &told{site: serve(t), receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, nanobananatest.DefaultKey}}
+	h := &noticeHarness{harness: newHarness(t), receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, nanobananatest.DefaultKey}}
 	var spelt token.Key
-	s.key, spelt = webhooktest.KeyOf("a")
-	s.keys(spelt)
-	c := s.Settings
-	c.NotifyURL = s.receiver.URL
-	s.function.Sender = webhook.FromSettings(c, s.Secrets)
-	s.function.Sender.Now = s.Clock.Now
-	t.Cleanup(func() { s.log() })
-	return s
+	h.key, spelt = webhooktest.KeyOf("a")
+	h.keys(spelt)
+	c := h.Settings
+	c.NotifyURL = h.receiver.URL
+	h.function.Sender = webhook.FromSettings(c, h.Secrets)
+	h.function.Sender.Now = h.Clock.Now
+	t.Cleanup(func() { h.log() })
+	return h
 }
 
 // keys makes these the keys that sign. Who has read others already keeps them
 // for five minutes.
-func (s *told) keys(keys ...token.Key) {
-	s.Secret.SetNotifyKeys(keys...)
+func (h *noticeHarness) keys(keys ...token.Key) {
+	h.Secret.SetNotifyKeys(keys...)
 	for _, k := range keys {
-		s.hidden = append(s.hidden, strings.TrimPrefix(string(k.Key), "whsec_"))
+		h.hidden = append(h.hidden, strings.TrimPrefix(string(k.Key), "whsec_"))
 	}
 }
 
 // check has the next scheduled check find so many credits. It never fails.
-func (s *told) check(balance float64) task.News {
-	s.t.Helper()
-	s.Clock.Add(15 * time.Minute)
-	s.Sim.SetBalance(balance)
-	found, err := s.function.Check(s.t.Context())
+func (h *noticeHarness) check(balance float64) task.News {
+	h.t.Helper()
+	h.Clock.Add(15 * time.Minute)
+	h.Sim.SetBalance(balance)
+	found, err := h.function.Check(h.t.Context())
 	if err != nil || found.Balance != balance {
-		s.t.Errorf("at %v: %+v, %v", balance, found, err)
+		h.t.Errorf("at %v: %+v, %v", balance, found, err)
 	}
-	if c := s.credits(); c.Balance != balance || !c.AsOf.Equal(s.Now()) {
-		s.t.Errorf("at %v people see %+v", balance, c)
+	if c := h.credits(); c.Balance != balance || !c.AsOf.Equal(h.Now()) {
+		h.t.Errorf("at %v people see %+v", balance, c)
 	}
 	return found.News
 }
 
 // kept is the row as it stands.
-func (s *told) kept() task.Balance {
-	s.t.Helper()
-	b, err := s.Store.Balance(s.t.Context())
+func (h *noticeHarness) storedBalance() task.Balance {
+	h.t.Helper()
+	b, err := h.Store.Balance(h.t.Context())
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return b
 }
 
 // one takes the one delivery that there is, which is the contract's and signed.
-func (s *told) one() webhooktest.Delivery {
-	s.t.Helper()
-	all := s.receiver.Take()
+func (h *noticeHarness) takeOne() webhooktest.Delivery {
+	h.t.Helper()
+	all := h.receiver.Take()
 	if len(all) != 1 {
-		s.t.Fatalf("%d deliveries, want 1", len(all))
+		h.t.Fatalf("%d deliveries, want 1", len(all))
 	}
-	s.contract.CheckJSON(s.t, "CreditsNotice", all[0].Body)
-	if !all[0].SignedBy(s.key) {
-		s.t.Errorf("not signed: %v", all[0].Header)
+	h.contract.CheckJSON(h.t, "CreditsNotice", all[0].Body)
+	if !all[0].SignedBy(h.key) {
+		h.t.Errorf("not signed: %v", all[0].Header)
 	}
 	return all[0]
 }
 
 // log takes the log, and holds it against what no log may hold.
-func (s *told) log() string {
-	s.t.Helper()
-	text := s.Logged.Take()
-	for _, secret := range s.hidden {
+func (h *noticeHarness) log() string {
+	h.t.Helper()
+	text := h.Logged.Take()
+	for _, secret := range h.hidden {
 		if strings.Contains(text, secret) {
-			s.t.Errorf("the log holds %q: %s", secret, text)
+			h.t.Errorf("the log holds %q: %s", secret, text)
 		}
 	}
 	return text
@@ -115,7 +115,7 @@ func (s *told) log() string {
 // stands is told no more, as when a picture's price is given back and spent.
 func TestNewsTold(t *testing.T) {
 	t.Parallel()
-	s := tells(t)
+	h := newNoticeHarness(t)
 	names := map[string]bool{}
 	for _, step := range []struct {
 		balance float64
@@ -124,31 +124,31 @@ func TestNewsTold(t *testing.T) {
 		{100, ""}, {99.5, task.NewsCreditsLow}, {98, ""}, {99, ""}, {3, task.NewsCreditsEmpty}, {20, ""}, {3, ""},
 		{500, task.NewsCreditsRestored}, {100, ""}, {0, task.NewsCreditsEmpty}, {1000, task.NewsCreditsRestored}, {50, task.NewsCreditsLow}, {100, task.NewsCreditsRestored},
 	} {
-		if news := s.check(step.balance); news != step.news {
+		if news := h.check(step.balance); news != step.news {
 			t.Errorf("at %v: news %q, want %q", step.balance, news, step.news)
 		}
 		if step.news == "" {
-			if all := s.receiver.Take(); len(all) > 0 {
+			if all := h.receiver.Take(); len(all) > 0 {
 				t.Errorf("at %v: told %s", step.balance, all[0].Body)
 			}
 			continue
 		}
-		d := s.one()
-		asOf := s.Now().UTC().Format(time.RFC3339Nano)
+		d := h.takeOne()
+		asOf := h.Now().UTC().Format(time.RFC3339Nano)
 		want := map[string]any{"type": string(step.news), "timestamp": asOf, "data": map[string]any{"balance": step.balance, "lowBelow": 100.0, "asOf": asOf}}
 		var got map[string]any
 		if err := json.Unmarshal(d.Body, &got); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("told %s, want %v", d.Body, want)
 		}
-		if at := d.Header.Get("webhook-timestamp"); at != strconv.FormatInt(s.Now().Unix(), 10) {
-			t.Errorf("webhook-timestamp %q at %d", at, s.Now().Unix())
+		if at := d.Header.Get("webhook-timestamp"); at != strconv.FormatInt(h.Now().Unix(), 10) {
+			t.Errorf("webhook-timestamp %q at %d", at, h.Now().Unix())
 		}
 		if !regexp.MustCompile(`^credits-(low|empty|restored)-[0-9]+$`).MatchString(d.ID()) || names[d.ID()] {
 			t.Errorf("webhook-id %q, after %v", d.ID(), names)
 		}
 		names[d.ID()] = true
 	}
-	if logged := s.log(); strings.Contains(logged, "not delivered") || strings.Contains(logged, "ERROR") {
+	if logged := h.log(); strings.Contains(logged, "not delivered") || strings.Contains(logged, "ERROR") {
 		t.Errorf("logged %s", logged)
 	}
 }
@@ -156,9 +156,9 @@ func TestNewsTold(t *testing.T) {
 // What the first check of all finds is told, too.
 func TestFirstNews(t *testing.T) {
 	t.Parallel()
-	s := unchecked(t)
-	s.check(50)
-	if d := s.one(); d.ID() != "credits-low-0" {
+	h := newUncheckedHarness(t)
+	h.check(50)
+	if d := h.takeOne(); d.ID() != "credits-low-0" {
 		t.Errorf("webhook-id %q", d.ID())
 	}
 }
@@ -174,42 +174,42 @@ func TestReceiverAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := tells(t)
-			since := s.kept().Since
-			s.receiver.Answer(answer)
-			url := s.function.Sender.URL
+			h := newNoticeHarness(t)
+			since := h.storedBalance().Since
+			h.receiver.Answer(answer)
+			url := h.function.Sender.URL
 			if answer == nil {
-				s.function.Sender.URL = "http://127.0.0.1:1" + "/hook?token=" + webhooktest.Query
+				h.function.Sender.URL = "http://127.0.0.1:1" + "/hook?token=" + webhooktest.Query
 			}
 			var ids []string
 			for _, balance := range []float64{60, 50, 40} {
-				if news := s.check(balance); news != task.NewsCreditsLow {
+				if news := h.check(balance); news != task.NewsCreditsLow {
 					t.Errorf("at %v: news %q", balance, news)
 				}
-				if want := (task.Balance{Credits: balance, AsOf: s.Now(), Level: task.LevelFine, Since: since, Unsure: true}); s.kept() != want {
-					t.Errorf("kept %+v, want %+v", s.kept(), want)
+				if want := (task.Balance{Credits: balance, AsOf: h.Now(), Level: task.LevelFine, Since: since, Unsure: true}); h.storedBalance() != want {
+					t.Errorf("kept %+v, want %+v", h.storedBalance(), want)
 				}
-				if line := s.log(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"level":"WARN","msg":"credits notice not delivered`) || strings.Contains(line, "ERROR") {
+				if line := h.log(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"level":"WARN","msg":"credits notice not delivered`) || strings.Contains(line, "ERROR") {
 					t.Errorf("logged %s", line)
 				}
 				if answer != nil {
-					ids = append(ids, s.one().ID())
+					ids = append(ids, h.takeOne().ID())
 				}
 			}
-			s.receiver.Answer(nil)
-			s.function.Sender.URL = url
-			s.check(30)
-			ids = append(ids, s.one().ID())
+			h.receiver.Answer(nil)
+			h.function.Sender.URL = url
+			h.check(30)
+			ids = append(ids, h.takeOne().ID())
 			for _, id := range ids {
 				if id != (task.Balance{Since: since}).NewsID(task.NewsCreditsLow) {
 					t.Errorf("told as %q", ids)
 				}
 			}
-			if want := (task.Balance{Credits: 30, AsOf: s.Now(), Level: task.LevelLow, Since: s.Now()}); s.kept() != want {
-				t.Errorf("kept %+v, want %+v", s.kept(), want)
+			if want := (task.Balance{Credits: 30, AsOf: h.Now(), Level: task.LevelLow, Since: h.Now()}); h.storedBalance() != want {
+				t.Errorf("kept %+v, want %+v", h.storedBalance(), want)
 			}
-			s.check(20)
-			if all := s.receiver.Take(); len(all) > 0 {
+			h.check(20)
+			if all := h.receiver.Take(); len(all) > 0 {
 				t.Errorf("told again: %s", all[0].Body)
 			}
 		})
@@ -220,17 +220,17 @@ func TestReceiverAway(t *testing.T) {
 // who may think that they are low learns that they are not.
 func TestAnswerLost(t *testing.T) {
 	t.Parallel()
-	s := tells(t)
-	s.receiver.Answer(webhooktest.Status(504))
-	s.check(50)
-	s.one()
-	s.receiver.Answer(nil)
-	s.check(1000)
-	if d := s.one(); !strings.HasPrefix(d.ID(), "credits-restored-") {
+	h := newNoticeHarness(t)
+	h.receiver.Answer(webhooktest.Status(504))
+	h.check(50)
+	h.takeOne()
+	h.receiver.Answer(nil)
+	h.check(1000)
+	if d := h.takeOne(); !strings.HasPrefix(d.ID(), "credits-restored-") {
 		t.Errorf("webhook-id %q", d.ID())
 	}
-	s.check(1000)
-	if all := s.receiver.Take(); len(all) > 0 {
+	h.check(1000)
+	if all := h.receiver.Take(); len(all) > 0 {
 		t.Errorf("told again: %s", all[0].Body)
 	}
 }
@@ -251,17 +251,17 @@ func (d deadlines) RoundTrip(r *http.Request) (*http.Response, error) {
 // time allows, and the balance is kept.
 func TestReceiverHangs(t *testing.T) {
 	t.Parallel()
-	s := tells(t)
-	s.receiver.Answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	client := *s.function.Sender.HTTP
+	h := newNoticeHarness(t)
+	h.receiver.Answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	client := *h.function.Sender.HTTP
 	has := deadlines{RoundTripper: client.Transport, left: make(chan time.Duration, 1)}
 	client.Transport = has
-	s.function.Sender.HTTP = &client
-	s.check(50) // fails unless it is kept
+	h.function.Sender.HTTP = &client
+	h.check(50) // fails unless it is kept
 	if left := <-has.left; left <= 0 || left > 5*time.Second {
 		t.Errorf("the receiver has %v for its answer", left)
 	}
-	if line := s.log(); !strings.Contains(line, "not delivered") {
+	if line := h.log(); !strings.Contains(line, "not delivered") {
 		t.Errorf("logged %s", line)
 	}
 }
@@ -273,13 +273,13 @@ func TestTwoChecksAtOnce(t *testing.T) {
 	for name, second := range map[string]int{"both are told": 204, "one is not": 503} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := tells(t)
-			s.Clock.Add(15 * time.Minute)
-			s.Sim.SetBalance(50)
+			h := newNoticeHarness(t)
+			h.Clock.Add(15 * time.Minute)
+			h.Sim.SetBalance(50)
 			var mu sync.Mutex
 			n := 0
 			both := make(chan struct{})
-			s.receiver.Answer(func(rw http.ResponseWriter, _ *http.Request) {
+			h.receiver.Answer(func(rw http.ResponseWriter, _ *http.Request) {
 				mu.Lock()
 				status := 204
 				if n++; n == 2 {
@@ -293,24 +293,24 @@ func TestTwoChecksAtOnce(t *testing.T) {
 			var checks sync.WaitGroup
 			for range 2 {
 				checks.Go(func() {
-					if found, err := s.function.Check(t.Context()); err != nil || found.News != task.NewsCreditsLow {
+					if found, err := h.function.Check(t.Context()); err != nil || found.News != task.NewsCreditsLow {
 						t.Errorf("%+v, %v", found, err)
 					}
 				})
 			}
 			checks.Wait()
-			all := s.receiver.Take()
+			all := h.receiver.Take()
 			if len(all) != 2 || all[0].ID() != all[1].ID() {
 				t.Fatalf("%d deliveries: %v", len(all), all)
 			}
-			s.receiver.Answer(nil)
-			s.check(50)
-			for _, again := range s.receiver.Take() { // the one that was not told kept what it found last
+			h.receiver.Answer(nil)
+			h.check(50)
+			for _, again := range h.receiver.Take() { // the one that was not told kept what it found last
 				if second == 204 || again.ID() != all[0].ID() {
 					t.Errorf("told again, as %q", again.ID())
 				}
 			}
-			if b := s.kept(); b.Level != task.LevelLow || b.Unsure {
+			if b := h.storedBalance(); b.Level != task.LevelLow || b.Unsure {
 				t.Errorf("kept %+v", b)
 			}
 		})
@@ -320,17 +320,17 @@ func TestTwoChecksAtOnce(t *testing.T) {
 // It was told, and that could not be kept: it is told again by the same name.
 func TestToldNotKept(t *testing.T) {
 	t.Parallel()
-	s := tells(t)
-	s.Rows.Fail(lifecycletest.On("setBalance", lifecycletest.ErrStore), nil)
-	s.Clock.Add(15 * time.Minute)
-	s.Sim.SetBalance(50)
-	if _, err := s.function.Check(t.Context()); err == nil {
+	h := newNoticeHarness(t)
+	h.Rows.Fail(lifecycletest.On("setBalance", lifecycletest.ErrStore), nil)
+	h.Clock.Add(15 * time.Minute)
+	h.Sim.SetBalance(50)
+	if _, err := h.function.Check(t.Context()); err == nil {
 		t.Error("nobody learns of it")
 	}
-	first := s.one()
-	s.Rows.Fail(nil, nil)
-	s.check(50)
-	if d := s.one(); d.ID() != first.ID() {
+	first := h.takeOne()
+	h.Rows.Fail(nil, nil)
+	h.check(50)
+	if d := h.takeOne(); d.ID() != first.ID() {
 		t.Errorf("told as %q and %q", first.ID(), d.ID())
 	}
 }
@@ -338,13 +338,13 @@ func TestToldNotKept(t *testing.T) {
 // What people know cannot be read: nobody is told anything.
 func TestNewsStoreAway(t *testing.T) {
 	t.Parallel()
-	s := tells(t)
-	s.Rows.Fail(lifecycletest.On("balance", lifecycletest.ErrStore), nil)
-	s.Sim.SetBalance(50)
-	if _, err := s.function.Check(t.Context()); err == nil {
+	h := newNoticeHarness(t)
+	h.Rows.Fail(lifecycletest.On("balance", lifecycletest.ErrStore), nil)
+	h.Sim.SetBalance(50)
+	if _, err := h.function.Check(t.Context()); err == nil {
 		t.Error("nobody learns of it")
 	}
-	if all := s.receiver.Take(); len(all) > 0 {
+	if all := h.receiver.Take(); len(all) > 0 {
 		t.Errorf("told %s", all[0].Body)
 	}
 }
@@ -353,22 +353,22 @@ func TestNewsStoreAway(t *testing.T) {
 // not told of before.
 func TestNobodyIsTold(t *testing.T) {
 	t.Parallel()
-	s := tells(t)
-	url := s.function.Sender.URL
-	s.function.Sender.URL = ""
-	if first, second := s.check(50), s.check(40); first != task.NewsCreditsLow || second != "" {
+	h := newNoticeHarness(t)
+	url := h.function.Sender.URL
+	h.function.Sender.URL = ""
+	if first, second := h.check(50), h.check(40); first != task.NewsCreditsLow || second != "" {
 		t.Errorf("news %q, then %q", first, second)
 	}
-	if line := s.log(); strings.Count(line, string(task.NewsCreditsLow)) != 1 || strings.Contains(line, "not delivered") {
+	if line := h.log(); strings.Count(line, string(task.NewsCreditsLow)) != 1 || strings.Contains(line, "not delivered") {
 		t.Errorf("logged %s", line)
 	}
-	s.function.Sender.URL = url
-	s.check(40)
-	if all := s.receiver.Take(); len(all) > 0 {
+	h.function.Sender.URL = url
+	h.check(40)
+	if all := h.receiver.Take(); len(all) > 0 {
 		t.Errorf("told %s", all[0].Body)
 	}
-	s.check(400)
-	s.one()
+	h.check(400)
+	h.takeOne()
 }
 
 // With keys that receivers' libraries would not take nothing is sent, the
@@ -378,21 +378,21 @@ func TestFaultyKeys(t *testing.T) {
 	for name, keys := range webhooktest.FaultyKeys() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := tells(t)
-			s.keys(keys...)
-			if news := s.check(50); news != task.NewsCreditsLow {
+			h := newNoticeHarness(t)
+			h.keys(keys...)
+			if news := h.check(50); news != task.NewsCreditsLow {
 				t.Errorf("news %q", news)
 			}
-			if all := s.receiver.Take(); len(all) > 0 {
+			if all := h.receiver.Take(); len(all) > 0 {
 				t.Errorf("sent with %v", all[0].Header)
 			}
-			if line := s.log(); !strings.Contains(line, `"level":"ERROR","msg":"credits notice not delivered`) || !strings.Contains(line, "notifyKeys") || !strings.Contains(line, `"msg":"credits are low"`) {
+			if line := h.log(); !strings.Contains(line, `"level":"ERROR","msg":"credits notice not delivered`) || !strings.Contains(line, "notifyKeys") || !strings.Contains(line, `"msg":"credits are low"`) {
 				t.Errorf("logged %s", line)
 			}
 			_, good := webhooktest.KeyOf("a")
-			s.keys(good)
-			s.check(50)
-			s.one()
+			h.keys(good)
+			h.check(50)
+			h.takeOne()
 		})
 	}
 }
@@ -400,11 +400,11 @@ func TestFaultyKeys(t *testing.T) {
 // The contract's examples are what is told.
 func TestNewsExamples(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	for name, news := range map[string]task.News{"creditsLow": task.NewsCreditsLow, "creditsEmpty": task.NewsCreditsEmpty, "creditsRestored": task.NewsCreditsRestored} {
 		var got credits.News
-		example := s.contract.Example(t, name)
-		s.contract.CheckJSON(t, "CreditsNotice", example)
+		example := h.contract.Example(t, name)
+		h.contract.CheckJSON(t, "CreditsNotice", example)
 		if err := json.Unmarshal(example, &got); err != nil || got.Type != news || !got.Timestamp.Equal(got.Data.AsOf) || got.Data.AsOf.IsZero() {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}

@@ -17,11 +17,11 @@ import (
 // The link leads to the picture, for whoever has it, and costs no read of the store.
 func TestLink(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.picture()
+	h := newHarness(t)
+	x := h.picture()
 	image := x.Images[0]
-	before := s.Rows.Total()
-	got := s.get(image.URL)
+	before := h.Rows.Total()
+	got := h.get(image.URL)
 	if got.Status != http.StatusFound || got.Body != "" {
 		t.Fatalf("%d %s", got.Status, got.Body)
 	}
@@ -32,18 +32,18 @@ func TestLink(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, v, want)
 		}
 	}
-	picture := s.follow(image.URL)
+	picture := h.follow(image.URL)
 	if sum := fmt.Sprintf("%x", sha256.Sum256([]byte(picture.Body))); picture.Status != 200 || sum != image.SHA256 || int64(len(picture.Body)) != image.Bytes {
 		t.Errorf("%d, %d bytes of SHA-256 %s; want %d of %s", picture.Status, len(picture.Body), sum, image.Bytes, image.SHA256)
 	}
 	if h := picture.Header; h.Get("Content-Type") != "image/png" || h.Get("Content-Disposition") != "" {
 		t.Errorf("%v", h)
 	}
-	small := s.follow(image.ThumbnailURL)
+	small := h.follow(image.ThumbnailURL)
 	if small.Status != 200 || small.Header.Get("Content-Type") != "image/jpeg" || !strings.HasPrefix(small.Body, "\xff\xd8\xff") {
 		t.Errorf("thumbnail: %d %v", small.Status, small.Header)
 	}
-	if n := s.Rows.Total() - before; n != 0 {
+	if n := h.Rows.Total() - before; n != 0 {
 		t.Errorf("%d calls of the store", n)
 	}
 }
@@ -52,35 +52,35 @@ func TestLink(t *testing.T) {
 // every cache.
 func TestLinkLife(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	link := s.picture().Images[0].URL
-	location := s.get(link).Header.Get("Location")
-	s.Clock.Add(15*time.Minute - time.Second)
-	if got := s.get(location); got.Status != 200 {
+	h := newHarness(t)
+	link := h.picture().Images[0].URL
+	location := h.get(link).Header.Get("Location")
+	h.Clock.Add(15*time.Minute - time.Second)
+	if got := h.get(location); got.Status != 200 {
 		t.Errorf("after 14:59: %d", got.Status)
 	}
-	s.Clock.Add(time.Second)
-	if got := s.get(location); got.Status != 403 {
+	h.Clock.Add(time.Second)
+	if got := h.get(location); got.Status != 403 {
 		t.Errorf("after 15:00: %d", got.Status)
 	}
-	s.Clock.Add(10 * 365 * 24 * time.Hour)
-	if got := s.follow(link); got.Status != 200 {
+	h.Clock.Add(10 * 365 * 24 * time.Hour)
+	if got := h.follow(link); got.Status != 200 {
 		t.Errorf("after ten years: %d", got.Status)
 	}
 }
 
 func TestHead(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	link := s.picture().Images[0].URL
-	got := s.do(http.MethodHead, link)
-	if got.Status != http.StatusFound || got.Header.Get("Location") != s.get(link).Header.Get("Location") || got.Header.Get("Cache-Control") != "public, max-age=600" {
+	h := newHarness(t)
+	link := h.picture().Images[0].URL
+	got := h.do(http.MethodHead, link)
+	if got.Status != http.StatusFound || got.Header.Get("Location") != h.get(link).Header.Get("Location") || got.Header.Get("Cache-Control") != "public, max-age=600" {
 		t.Errorf("%d %v", got.Status, got.Header)
 	}
-	if got := s.do(http.MethodHead, link[:len(link)-1]); got.Status != 404 {
+	if got := h.do(http.MethodHead, link[:len(link)-1]); got.Status != 404 {
 		t.Errorf("a link cut short: %d", got.Status)
 	}
-	if got := s.do(http.MethodPost, link); got.Status != 405 || got.Header.Get("Allow") != "GET, HEAD" {
+	if got := h.do(http.MethodPost, link); got.Status != 405 || got.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: %d %v", got.Status, got.Header)
 	}
 }
@@ -88,8 +88,8 @@ func TestHead(t *testing.T) {
 // With download=1 it is saved, under a name that speaks.
 func TestDownload(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.picture()
+	h := newHarness(t)
+	x := h.picture()
 	name := "preset-" + x.ID[:8] + "-1"
 	for link, want := range map[string]string{
 		x.Images[0].URL + "?download=1":          "attachment; filename=" + name + ".png",
@@ -97,28 +97,28 @@ func TestDownload(t *testing.T) {
 		x.Images[0].URL + "?download=0":          "",
 		x.Images[0].URL + "?":                    "",
 	} {
-		if got := s.follow(link); got.Status != 200 || got.Header.Get("Content-Disposition") != want {
+		if got := h.follow(link); got.Status != 200 || got.Header.Get("Content-Disposition") != want {
 			t.Errorf("%s: %d, Content-Disposition %q, want %q", link, got.Status, got.Header.Get("Content-Disposition"), want)
 		}
 	}
 	for _, query := range []string{"download=2", "download=", "download=x", "download=true", "download=1&download=1", "name=evil.exe", "download=1&name=evil.exe", "%zz"} {
-		if got := s.get(x.Images[0].URL + "?" + query); got.Status != 400 || strings.Contains(got.Body, "evil") {
+		if got := h.get(x.Images[0].URL + "?" + query); got.Status != 400 || strings.Contains(got.Body, "evil") {
 			t.Errorf("%s: %d %s", query, got.Status, got.Body)
 		}
 		wrong := strings.Replace(x.Images[0].URL, "/k1.", "/k2.", 1)
-		s.get(wrong+"?"+query).Problem(t, 404, task.CodeNotFound) // the token comes first
+		h.get(wrong+"?"+query).Problem(t, 404, task.CodeNotFound) // the token comes first
 	}
 }
 
 // A token is good for one file of one task, to the last bit.
 func TestForgedToken(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x, y := s.picture(), s.picture()
-	before, signed, file := parts(x.Images[0].URL)
-	_, thumbnails, thumbnail := parts(x.Images[0].ThumbnailURL)
-	_, others, otherFile := parts(y.Images[0].URL)
-	same := s.get(before+"nonsense/"+file).Problem(t, 404, task.CodeNotFound)
+	h := newHarness(t)
+	x, y := h.picture(), h.picture()
+	before, signed, file := splitLink(x.Images[0].URL)
+	_, thumbnails, thumbnail := splitLink(x.Images[0].ThumbnailURL)
+	_, others, otherFile := splitLink(y.Images[0].URL)
+	same := h.get(before+"nonsense/"+file).Problem(t, 404, task.CodeNotFound)
 
 	forged := map[string]string{
 		"cut":               before + signed[:len(signed)-1] + "/" + file,
@@ -153,7 +153,7 @@ func TestForgedToken(t *testing.T) {
 	}
 	for name, link := range forged {
 		t.Run(name, func(t *testing.T) {
-			if body := s.get(link).Problem(t, 404, task.CodeNotFound); body != same {
+			if body := h.get(link).Problem(t, 404, task.CodeNotFound); body != same {
 				t.Errorf("%s\nis not\n%s", body, same)
 			}
 		})
@@ -161,7 +161,7 @@ func TestForgedToken(t *testing.T) {
 	if len(forged) < 21+46 {
 		t.Errorf("only %d", len(forged))
 	}
-	if got := s.get(before + signed + "/" + file); got.Status != http.StatusFound {
+	if got := h.get(before + signed + "/" + file); got.Status != http.StatusFound {
 		t.Errorf("the genuine one: %d", got.Status)
 	}
 }
@@ -169,24 +169,24 @@ func TestForgedToken(t *testing.T) {
 // What no task can have stored is not linked even where the token is right.
 func TestTraversal(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	id := s.picture().ID
+	h := newHarness(t)
+	id := h.picture().ID
 	const file = "1-0123456789abcdef.png"
 	keys := token.Keys{first}
-	same := s.get(s.view.PublicURL+"/v1/images/"+id+"/nonsense/"+file).Problem(t, 404, task.CodeNotFound)
+	same := h.get(h.view.PublicURL+"/v1/images/"+id+"/nonsense/"+file).Problem(t, 404, task.CodeNotFound)
 	for _, x := range []struct{ id, file string }{
 		{"..", file}, {"../..", file}, {id + "/../" + id, file}, {"", file}, {id[1:], file}, {id + "\x00", file}, {strings.ToUpper(id), file},
 		{id, "../" + file}, {id, "..\\" + file}, {id, "/etc/passwd"}, {id, ".."}, {id, file + "/.."}, {id, file + "\x00"}, {id, "0-0123456789abcdef.png"},
 		{id, "1-0123456789abcdef.svg"}, {id, "1-0123456789abcdef.html"}, {id, "1-0123456789ABCDEF.png"}, {id, file + "?x"}, {id, file + "\n"}, {id, "1-0123456789abcde.png"},
 	} {
 		t.Run(x.id+" "+x.file, func(t *testing.T) {
-			if body := s.get(s.link(keys, x.id, x.file)).Problem(t, 404, task.CodeNotFound); body != same {
+			if body := h.get(h.link(keys, x.id, x.file)).Problem(t, 404, task.CodeNotFound); body != same {
 				t.Errorf("%s", body)
 			}
 		})
 	}
 	// A lawful name is linked, whether or not something is there: nobody looks.
-	if got := s.follow(s.link(keys, id, file)); got.Status != 404 {
+	if got := h.follow(h.link(keys, id, file)); got.Status != 404 {
 		t.Errorf("a picture that is not there: %d", got.Status)
 	}
 }
@@ -194,11 +194,11 @@ func TestTraversal(t *testing.T) {
 // While keys roll, links of the old one are good; once it is retired they are not.
 func TestKeysRoll(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.picture()
+	h := newHarness(t)
+	x := h.picture()
 	old := x.Images[0].URL
-	_, _, file := parts(old)
-	fresh := s.link(token.Keys{second}, x.ID, file)
+	_, _, file := splitLink(old)
+	fresh := h.link(token.Keys{second}, x.ID, file)
 	for _, step := range []struct {
 		name       string
 		keys       token.Keys
@@ -209,9 +209,9 @@ func TestKeysRoll(t *testing.T) {
 		{"the first is retired", token.Keys{second}, 404, 302},
 		{"another under its id", token.Keys{second, {ID: first.ID, Key: "a third one of twenty-four bytes"}}, 404, 302},
 	} {
-		s.Secret.SetImageKeys(step.keys...)
-		s.Clock.Add(5 * time.Minute) // until it is read again
-		if o, f := s.get(old).Status, s.get(fresh).Status; o != step.old || f != step.fresh {
+		h.Secret.SetImageKeys(step.keys...)
+		h.Clock.Add(5 * time.Minute) // until it is read again
+		if o, f := h.get(old).Status, h.get(fresh).Status; o != step.old || f != step.fresh {
 			t.Errorf("%s: the old link %d, the fresh one %d; want %d, %d", step.name, o, f, step.old, step.fresh)
 		}
 	}
@@ -220,17 +220,17 @@ func TestKeysRoll(t *testing.T) {
 // Without a secret nobody can tell a genuine link; one read before goes on.
 func TestSecretAway(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.picture()
+	h := newHarness(t)
+	x := h.picture()
 	away := errors.New("nobody is there")
-	s.Secret.Set("", away)
-	s.Clock.Add(time.Hour)
-	if got := s.get(x.Images[0].URL); got.Status != 302 {
+	h.Secret.Set("", away)
+	h.Clock.Add(time.Hour)
+	if got := h.get(x.Images[0].URL); got.Status != 302 {
 		t.Errorf("warm: %d", got.Status)
 	}
-	cold := serve(t)
+	cold := newHarness(t)
 	cold.Secret.Set("", away)
-	for _, path := range []string{strings.TrimPrefix(x.Images[0].URL, s.view.PublicURL), "/v1/images/x/y/z"} {
+	for _, path := range []string{strings.TrimPrefix(x.Images[0].URL, h.view.PublicURL), "/v1/images/x/y/z"} {
 		if body := cold.get(cold.view.PublicURL+path).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, "nobody") {
 			t.Errorf("cold: %s", body)
 		}
@@ -240,14 +240,14 @@ func TestSecretAway(t *testing.T) {
 // The log has no token and no link.
 func TestNothingIsLogged(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.picture()
-	s.Logged.Take()
-	_, token, file := parts(x.Images[0].URL)
-	location := s.get(x.Images[0].URL + "?download=1").Header.Get("Location")
-	s.get(x.Images[0].URL+"x").Problem(t, 404, task.CodeNotFound)
-	s.get(x.Images[0].URL + "?secret=query")
-	logged := s.Logged.Take()
+	h := newHarness(t)
+	x := h.picture()
+	h.Logged.Take()
+	_, token, file := splitLink(x.Images[0].URL)
+	location := h.get(x.Images[0].URL + "?download=1").Header.Get("Location")
+	h.get(x.Images[0].URL+"x").Problem(t, 404, task.CodeNotFound)
+	h.get(x.Images[0].URL + "?secret=query")
+	logged := h.Logged.Take()
 	if strings.Count(logged, "\n") != 3 || !strings.Contains(logged, `"status":302`) {
 		t.Errorf("logged: %s", logged)
 	}

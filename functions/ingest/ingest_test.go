@@ -25,7 +25,7 @@ func record(id string) events.DynamoDBEventRecord {
 }
 
 // storing gives a task whose pictures are made and not yet copied.
-func storing(t *testing.T, w *lifecycletest.Harness) *task.Task {
+func newStoringTask(t *testing.T, w *lifecycletest.Harness) *task.Task {
 	t.Helper()
 	n := len(w.Sim.Tasks())
 	got, _, err := w.Submit(t.Context(), lifecycle.Order{Owner: "ada", Request: task.Request{Prompt: "a lighthouse", NumImages: 1}})
@@ -36,10 +36,10 @@ func storing(t *testing.T, w *lifecycletest.Harness) *task.Task {
 	if err := w.Settle(t.Context(), got.ID, 1, []byte(`{"code":200,"data":{"taskId":"`+made.ID+`","info":{"resultImageUrl":"`+made.URLs[0]+`"}}}`)); err != nil {
 		t.Fatal(err)
 	}
-	return status(t, w, got.ID, task.Storing)
+	return checkStatus(t, w, got.ID, task.Storing)
 }
 
-func status(t *testing.T, w *lifecycletest.Harness, id string, want task.Status) *task.Task {
+func checkStatus(t *testing.T, w *lifecycletest.Harness, id string, want task.Status) *task.Task {
 	t.Helper()
 	got, err := w.Rows.Task(t.Context(), id)
 	if err != nil || got.Status != want {
@@ -52,7 +52,7 @@ func status(t *testing.T, w *lifecycletest.Harness, id string, want task.Status)
 // nothing.
 func TestBatch(t *testing.T) {
 	w := lifecycletest.New(t)
-	first, second := storing(t, w), storing(t, w)
+	first, second := newStoringTask(t, w), newStoringTask(t, w)
 	handle := ingest.New(ingest.Function{Ingester: w.Ingester, Log: w.Log})
 	batch := events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{
 		record(first.ID), record(first.ID), {EventID: "no key"}, record("no such task"), record(second.ID),
@@ -61,15 +61,15 @@ func TestBatch(t *testing.T) {
 	if err := handle(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
-	done := status(t, w, first.ID, task.Succeeded)
-	status(t, w, second.ID, task.Succeeded)
+	done := checkStatus(t, w, first.ID, task.Succeeded)
+	checkStatus(t, w, second.ID, task.Succeeded)
 	if logged := w.Logged.Take(); strings.Count(logged, "\n") != 4 || strings.Count(logged, `"event":"task_ended"`) != 2 {
 		t.Errorf("logged %s; want a line for each bad record, and for each task that has ended", logged)
 	}
 	if err := handle(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
-	if again := status(t, w, first.ID, task.Succeeded); again.Version != done.Version {
+	if again := checkStatus(t, w, first.ID, task.Succeeded); again.Version != done.Version {
 		t.Error("a repeated record wrote the row")
 	}
 }
@@ -78,12 +78,12 @@ func TestBatch(t *testing.T) {
 // the task back.
 func TestFailedCopy(t *testing.T) {
 	w := lifecycletest.New(t)
-	x := storing(t, w)
+	x := newStoringTask(t, w)
 	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = nanobananatest.Fault{Kind: nanobananatest.FaultReset} })
 	if err := ingest.New(ingest.Function{Ingester: w.Ingester, Log: w.Log})(t.Context(), events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{record(x.ID)}}); err != nil {
 		t.Fatal(err)
 	}
-	if after := status(t, w, x.ID, task.Storing); after.Version != x.Version || after.DueAt.IsZero() {
+	if after := checkStatus(t, w, x.ID, task.Storing); after.Version != x.Version || after.DueAt.IsZero() {
 		t.Errorf("version %d, want %d; due %v", after.Version, x.Version, after.DueAt)
 	}
 	if logged := w.Logged.Take(); !strings.Contains(logged, x.ID) || strings.Contains(logged, "/result/") || strings.Contains(logged, "lighthouse") {
@@ -95,7 +95,7 @@ func TestFailedCopy(t *testing.T) {
 // neither the batch nor the stream.
 func TestPanic(t *testing.T) {
 	w := lifecycletest.New(t)
-	first, second := storing(t, w), storing(t, w)
+	first, second := newStoringTask(t, w), newStoringTask(t, w)
 	w.Rows.Fail(func(call string, x *task.Task) error {
 		if call == "put" && x.ID == first.ID {
 			panic("a broken picture")
@@ -107,8 +107,8 @@ func TestPanic(t *testing.T) {
 	if err := ingest.New(ingest.Function{Ingester: w.Ingester, Log: w.Log})(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
-	status(t, w, second.ID, task.Succeeded)
-	if x := status(t, w, first.ID, task.Storing); x.Version != first.Version || x.DueAt.IsZero() {
+	checkStatus(t, w, second.ID, task.Succeeded)
+	if x := checkStatus(t, w, first.ID, task.Storing); x.Version != first.Version || x.DueAt.IsZero() {
 		t.Errorf("version %d, want %d; due %v", x.Version, first.Version, x.DueAt)
 	}
 	if logged := w.Logged.Take(); !strings.Contains(logged, "a broken picture") || !strings.Contains(logged, first.ID) || !strings.Contains(logged, "ingest_test.go") {
@@ -120,7 +120,7 @@ func TestPanic(t *testing.T) {
 // which no time is left fails nobody.
 func TestEraseAndNoTime(t *testing.T) {
 	w := lifecycletest.New(t)
-	x := storing(t, w)
+	x := newStoringTask(t, w)
 	handle := ingest.New(ingest.Function{Ingester: w.Ingester, Log: w.Log})
 	late, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -128,13 +128,13 @@ func TestEraseAndNoTime(t *testing.T) {
 	if err := handle(late, batch); err != nil {
 		t.Error(err)
 	}
-	if after := status(t, w, x.ID, task.Storing); after.Version != x.Version {
+	if after := checkStatus(t, w, x.ID, task.Storing); after.Version != x.Version {
 		t.Error("the row was written")
 	}
 	if err := handle(t.Context(), batch); err != nil {
 		t.Error(err)
 	}
-	done := status(t, w, x.ID, task.Succeeded)
+	done := checkStatus(t, w, x.ID, task.Succeeded)
 	link, err := w.Bucket.Link(t.Context(), media.Prefix(x.ID)+done.Images[0].File, time.Hour, "")
 	if err != nil {
 		t.Fatal(err)

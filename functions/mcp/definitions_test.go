@@ -41,7 +41,7 @@ func read[T any](t testing.TB, raw []byte) (v T) {
 // definitions are the tools as a client gets them.
 func definitions(t testing.TB) []definition {
 	t.Helper()
-	got := serve(t).post(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+	got := newHarness(t).post(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 	var answer struct{ Result struct{ Tools []definition } }
 	got.JSON(t, http.StatusOK, &answer)
 	return answer.Result.Tools
@@ -63,8 +63,8 @@ func TestDefinitions(t *testing.T) {
 		if len(d.Annotations) != 4 {
 			t.Errorf("%s: hints %v", d.Name, d.Annotations)
 		}
-		closed(t, d.Name, read[*schema](t, d.InputSchema))
-		closed(t, d.Name+"'s result", read[*schema](t, d.OutputSchema))
+		checkClosed(t, d.Name, read[*schema](t, d.InputSchema))
+		checkClosed(t, d.Name+"'s result", read[*schema](t, d.OutputSchema))
 	}
 	want := map[string]string{
 		"generate_image": "GenerateImage", "get_image": "GetImage", "list_images": "ListImages", "get_credits": "GetCredits", "upload_image": "UploadImage",
@@ -80,7 +80,7 @@ func TestDefinitions(t *testing.T) {
 }
 
 // closed fails the test where an object may have what is not described.
-func closed(t testing.TB, name string, s *schema) {
+func checkClosed(t testing.TB, name string, s *schema) {
 	t.Helper()
 	if s == nil {
 		return
@@ -94,9 +94,9 @@ func closed(t testing.TB, name string, s *schema) {
 		}
 	}
 	for property, of := range s.Properties {
-		closed(t, name+"."+property, of)
+		checkClosed(t, name+"."+property, of)
 	}
-	closed(t, name+"[]", s.Items)
+	checkClosed(t, name+"[]", s.Items)
 }
 
 // What the schema of generate_image allows is what the models have.
@@ -115,9 +115,9 @@ func TestDefinitionsFollowTheModels(t *testing.T) {
 				ids, ratios, resolutions = append(ids, m.ID), append(ratios, m.AspectRatios...), append(resolutions, m.Resolutions...)
 				images, inputs, prompt = max(images, m.MaxImages), max(inputs, m.MaxInputs), max(prompt, m.MaxPrompt)
 			}
-			same(t, "models", p["model"].Enum, ids)
-			same(t, "aspect ratios", p["aspectRatio"].Enum, ratios)
-			same(t, "resolutions", p["resolution"].Enum, resolutions)
+			checkSame(t, "models", p["model"].Enum, ids)
+			checkSame(t, "aspect ratios", p["aspectRatio"].Enum, ratios)
+			checkSame(t, "resolutions", p["resolution"].Enum, resolutions)
 			if p["model"].Default != task.DefaultModel || int(p["numImages"].Maximum) != images || p["imageUrls"].MaxItems != inputs || p["prompt"].MaxLength != prompt {
 				t.Errorf("the limits are not the models': %s", d.InputSchema)
 			}
@@ -125,7 +125,7 @@ func TestDefinitionsFollowTheModels(t *testing.T) {
 	}
 }
 
-func same(t testing.TB, what string, got, want []string) {
+func checkSame(t testing.TB, what string, got, want []string) {
 	t.Helper()
 	slices.Sort(want)
 	slices.Sort(got)

@@ -27,21 +27,21 @@ func FuzzServe(f *testing.F) {
 		f.Add(seed, "2026-07-28")
 		f.Add(seed, "")
 	}
-	s := serve(f)
-	handler := mcp.New(s.function)
+	h := newHarness(f)
+	handler := mcp.New(h.function)
 	f.Fuzz(func(t *testing.T, body, version string) {
 		if strings.Contains(body, "imageUrls") {
 			return // what it names may be anywhere, and is asked for
 		}
-		r := httpapitest.NewRequest(t, http.MethodPost, s.Settings.PublicURL+"/mcp", strings.NewReader(body),
-			"Authorization", "Bearer "+s.token, "Content-Type", "application/json", "Accept", "*/*", "Mcp-Method", "tools/call", "Mcp-Name", "get_credits")
+		r := httpapitest.NewRequest(t, http.MethodPost, h.Settings.PublicURL+"/mcp", strings.NewReader(body),
+			"Authorization", "Bearer "+h.token, "Content-Type", "application/json", "Accept", "*/*", "Mcp-Method", "tools/call", "Mcp-Name", "get_credits")
 		r.Header["Mcp-Protocol-Version"] = []string{version}
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		if w.Code >= http.StatusInternalServerError {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
-		if log := s.Logged.Take(); strings.Contains(log, `"level":"ERROR"`) {
+		if log := h.Logged.Take(); strings.Contains(log, `"level":"ERROR"`) {
 			t.Error(log)
 		}
 	})

@@ -15,13 +15,13 @@ import (
 )
 
 func TestGenerate(t *testing.T) {
-	s := serve(t)
-	s.Quota = 5
+	h := newHarness(t)
+	h.Quota = 5
 	order := args("requestKey", "lighthouse-1", "prompt", "a lighthouse", "numImages", 2, "aspectRatio", "16:9", "target", args("kind", "moodboard", "id", "m1"))
-	first := s.call("generate_image", order)
+	first := h.call("generate_image", order)
 	var p picture
-	first.into(&p)
-	row, err := s.Rows.Task(t.Context(), p.TaskID)
+	first.decode(&p)
+	row, err := h.Rows.Task(t.Context(), p.TaskID)
 	if err != nil || row.Owner != "ada" || row.NumImages != 2 || row.AspectRatio != "16:9" || *row.Target != (task.Target{Kind: "moodboard", ID: "m1"}) {
 		t.Fatalf("the row is %+v, %v", row, err)
 	}
@@ -30,38 +30,38 @@ func TestGenerate(t *testing.T) {
 	}
 
 	t.Run("the same requestKey is the same task, and nothing is sent", func(t *testing.T) {
-		s := s.in(t)
-		again := s.call("generate_image", order)
+		h := h.with(t)
+		again := h.call("generate_image", order)
 		var same picture
-		again.into(&same)
-		if same.TaskID != p.TaskID || s.Sim.Posts() != 1 || !strings.Contains(again.text(), "nothing was charged again") {
-			t.Errorf("task %s of %s after %d POSTs: %s", same.TaskID, p.TaskID, s.Sim.Posts(), again.text())
+		again.decode(&same)
+		if same.TaskID != p.TaskID || h.Sim.Posts() != 1 || !strings.Contains(again.text(), "nothing was charged again") {
+			t.Errorf("task %s of %s after %d POSTs: %s", same.TaskID, p.TaskID, h.Sim.Posts(), again.text())
 		}
 	})
 	t.Run("for another picture it is refused", func(t *testing.T) {
-		s.in(t).call("generate_image", args("requestKey", "lighthouse-1", "prompt", "another")).refused(task.CodeIdempotencyKeyReused)
+		h.with(t).call("generate_image", args("requestKey", "lighthouse-1", "prompt", "another")).checkRefused(task.CodeIdempotencyKeyReused)
 	})
 	t.Run("another owner's key is another task", func(t *testing.T) {
-		s := s.in(t)
+		h := h.with(t)
 		var other picture
-		s.call("generate_image", order, "Authorization", "Bearer "+s.identity.Token("bob")).into(&other)
+		h.call("generate_image", order, "Authorization", "Bearer "+h.identity.Token("bob")).decode(&other)
 		if other.TaskID == p.TaskID {
 			t.Error("it is ada's")
 		}
 	})
 	t.Run("a result is edited by task:ID/N", func(t *testing.T) {
-		s := s.in(t)
-		made := s.Succeeded(t, "ada")
+		h := h.with(t)
+		made := h.Succeeded(t, "ada")
 		var edit picture
-		s.call("generate_image", args("requestKey", "edit-1", "prompt", "at night", "imageUrls", []string{"task:" + made.ID + "/1"})).into(&edit)
-		if row, err := s.Rows.Task(t.Context(), edit.TaskID); err != nil || row.Parent != made.ID {
+		h.call("generate_image", args("requestKey", "edit-1", "prompt", "at night", "imageUrls", []string{"task:" + made.ID + "/1"})).decode(&edit)
+		if row, err := h.Rows.Task(t.Context(), edit.TaskID); err != nil || row.Parent != made.ID {
 			t.Errorf("the edit is %+v, %v", row, err)
 		}
 	})
 	t.Run("the quota is the API's", func(t *testing.T) {
-		s := s.in(t)
-		refused := s.call("generate_image", args("requestKey", "over", "prompt", "more", "numImages", 2))
-		refused.refused(task.CodeQuotaExceeded)
+		h := h.with(t)
+		refused := h.call("generate_image", args("requestKey", "over", "prompt", "more", "numImages", 2))
+		refused.checkRefused(task.CodeQuotaExceeded)
 		if !strings.Contains(refused.text(), "Retry-After: ") {
 			t.Errorf("it does not say until when: %s", refused.text())
 		}
@@ -70,7 +70,7 @@ func TestGenerate(t *testing.T) {
 
 // Whatever is refused is stored nowhere and sent to nobody.
 func TestGenerateRefused(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for _, tt := range []struct {
 		name      string
 		arguments any
@@ -100,26 +100,26 @@ func TestGenerateRefused(t *testing.T) {
 		{"with text for arguments", "a red bicycle", "arguments"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := s.in(t)
-			got := s.call("generate_image", tt.arguments)
-			got.refused(task.CodeInvalidRequest)
+			h := h.with(t)
+			got := h.call("generate_image", tt.arguments)
+			got.checkRefused(task.CodeInvalidRequest)
 			if !strings.Contains(got.text(), "\n- "+tt.named+": ") {
 				t.Errorf("it does not name %s: %s", tt.named, got.text())
 			}
 		})
 	}
 	t.Run("another's picture looks like none", func(t *testing.T) {
-		s := s.in(t)
-		mine := s.Succeeded(t, "bob").ID
+		h := h.with(t)
+		mine := h.Succeeded(t, "bob").ID
 		texts := map[string]bool{}
 		for _, id := range []string{mine, strings.Repeat("0", 26)} {
-			texts[s.call("generate_image", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"task:" + id + "/1"})).text()] = true
+			texts[h.call("generate_image", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"task:" + id + "/1"})).text()] = true
 		}
 		if len(texts) != 1 {
 			t.Errorf("they differ: %v", texts)
 		}
 	})
-	if n := s.Sim.Posts(); n != 1 { // bob's
+	if n := h.Sim.Posts(); n != 1 { // bob's
 		t.Errorf("%d POSTs", n)
 	}
 }
@@ -127,14 +127,14 @@ func TestGenerateRefused(t *testing.T) {
 // What the provider refuses teaches, too.
 func TestGenerateFails(t *testing.T) {
 	t.Run("without credits", func(t *testing.T) {
-		s := serve(t)
-		s.Sim.SetBalance(0)
-		s.call("generate_image", args("requestKey", "k", "prompt", "a")).refused(task.CodeInsufficientCredits)
+		h := newHarness(t)
+		h.Sim.SetBalance(0)
+		h.call("generate_image", args("requestKey", "k", "prompt", "a")).checkRefused(task.CodeInsufficientCredits)
 	})
 	t.Run("a task that has failed at once is an error with the task", func(t *testing.T) {
-		s := serve(t)
-		s.Secret.Set("another-key-than-the-providers", nil)
-		got := s.call("generate_image", args("requestKey", "k", "prompt", "a"))
+		h := newHarness(t)
+		h.Secret.Set("another-key-than-the-providers", nil)
+		got := h.call("generate_image", args("requestKey", "k", "prompt", "a"))
 		if !got.IsError || !strings.Contains(got.text(), string(task.CodeProviderUnauthorized)) || !strings.Contains(got.text(), "operator of Preset") {
 			t.Errorf("%v: %s", got.IsError, got.text())
 		}
@@ -143,10 +143,10 @@ func TestGenerateFails(t *testing.T) {
 		}
 	})
 	t.Run("while the store is away", func(t *testing.T) {
-		s := serve(t)
-		s.Rows.Fail(lifecycletest.On("create", errors.New("dynamodb: arn:aws:dynamodb:eu-central-1:123456789012:table/t")), nil)
-		got := s.call("generate_image", args("requestKey", "k", "prompt", "a"))
-		got.refused(task.CodeUnavailable)
+		h := newHarness(t)
+		h.Rows.Fail(lifecycletest.On("create", errors.New("dynamodb: arn:aws:dynamodb:eu-central-1:123456789012:table/t")), nil)
+		got := h.call("generate_image", args("requestKey", "k", "prompt", "a"))
+		got.checkRefused(task.CodeUnavailable)
 		if strings.Contains(got.text(), "arn:") || strings.Contains(got.text(), "dynamodb") {
 			t.Errorf("it tells of our insides: %s", got.text())
 		}
@@ -155,14 +155,14 @@ func TestGenerateFails(t *testing.T) {
 
 // A panic in a tool ends neither the process nor the request.
 func TestPanic(t *testing.T) {
-	s := serve(t)
-	s.function.API = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault of ours") })
-	got := s.call("get_credits", args())
-	got.refused(task.CodeInternal)
+	h := newHarness(t)
+	h.function.API = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault of ours") })
+	got := h.call("get_credits", args())
+	got.checkRefused(task.CodeInternal)
 	if strings.Contains(got.text(), "fault") || !strings.Contains(got.text(), "requestId: ") {
 		t.Errorf("it said %s", got.text())
 	}
-	if log := s.Logged.Take(); !strings.Contains(log, "a fault of ours") {
+	if log := h.Logged.Take(); !strings.Contains(log, "a fault of ours") {
 		t.Errorf("nobody can look into it: %s", log)
 	}
 }
@@ -170,16 +170,16 @@ func TestPanic(t *testing.T) {
 // The SDK gives a tool a context without a deadline. By it a submit judges
 // whether it has time for its POST.
 func TestDeadline(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	want, _ := ctx.Deadline()
 	var got time.Time
-	s.function.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = r.Context().Deadline() })
-	r := httpapitest.NewRequest(t, http.MethodPost, s.Settings.PublicURL+"/mcp",
+	h.function.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = r.Context().Deadline() })
+	r := httpapitest.NewRequest(t, http.MethodPost, h.Settings.PublicURL+"/mcp",
 		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_credits"}}`),
-		"Authorization", "Bearer "+s.token, "Content-Type", "application/json", "Accept", "application/json, text/event-stream")
-	s.contract.Serve(t, mcp.New(s.function), r.WithContext(ctx))
+		"Authorization", "Bearer "+h.token, "Content-Type", "application/json", "Accept", "application/json, text/event-stream")
+	h.contract.Serve(t, mcp.New(h.function), r.WithContext(ctx))
 	if !got.Equal(want) {
 		t.Errorf("the tool has until %v, the request until %v", got, want)
 	}

@@ -15,22 +15,22 @@ import (
 )
 
 func TestGetImage(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	t.Run("a running one says what to do next", func(t *testing.T) {
-		s := s.in(t)
-		got := s.call("get_image", args("taskId", s.Submitted(t, "ada", 1).ID))
+		h := h.with(t)
+		got := h.call("get_image", args("taskId", h.Submitted(t, "ada", 1).ID))
 		var p picture
-		got.into(&p)
+		got.decode(&p)
 		if p.Done || len(p.Images) != 0 || !strings.Contains(p.NextStep, "after three waits") || !strings.Contains(got.text(), p.NextStep) {
 			t.Errorf("it said %+v, %s", p, got.text())
 		}
 	})
 	t.Run("a finished one comes with link, size and preview", func(t *testing.T) {
-		s := s.in(t)
-		made := s.Succeeded(t, "ada")
-		got := s.call("get_image", args("taskId", made.ID))
+		h := h.with(t)
+		made := h.Succeeded(t, "ada")
+		got := h.call("get_image", args("taskId", made.ID))
 		var p picture
-		got.into(&p)
+		got.decode(&p)
 		if !p.Done || len(p.Images) != 1 {
 			t.Fatalf("it said %+v", p)
 		}
@@ -47,12 +47,12 @@ func TestGetImage(t *testing.T) {
 		}
 	})
 	t.Run("without its thumbnail it still comes", func(t *testing.T) {
-		s := serve(t)
-		made := s.Succeeded(t, "ada")
-		s.function.API = noThumbnails(s.api())
+		h := newHarness(t)
+		made := h.Succeeded(t, "ada")
+		h.function.API = noThumbnails(h.api())
 		var p picture
-		got := s.call("get_image", args("taskId", made.ID))
-		if got.into(&p); !p.Done || len(got.previews()) != 0 {
+		got := h.call("get_image", args("taskId", made.ID))
+		if got.decode(&p); !p.Done || len(got.previews()) != 0 {
 			t.Errorf("it said %+v with %d previews", p, len(got.previews()))
 		}
 	})
@@ -61,15 +61,15 @@ func TestGetImage(t *testing.T) {
 		"a damaged one says so": func(i *task.Image) { i.Damaged = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := s.in(t)
-			made, err := task.Update(t.Context(), s.Rows, s.Succeeded(t, "ada"), func(x *task.Task) error { change(&x.Images[0]); return nil })
+			h := h.with(t)
+			made, err := task.Update(t.Context(), h.Rows, h.Succeeded(t, "ada"), func(x *task.Task) error { change(&x.Images[0]); return nil })
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.Logged.Take()
-			got := s.call("get_image", args("taskId", made.ID))
+			h.Logged.Take()
+			got := h.call("get_image", args("taskId", made.ID))
 			var p picture
-			got.into(&p)
+			got.decode(&p)
 			want := made.Images[0]
 			if previews := len(got.previews()); (previews == 1) != (want.Thumbnail != "") || got.Content[1].URI != p.Images[0].URL || !strings.Contains(got.text(), p.Images[0].URL) {
 				t.Errorf("%d previews, %+v", previews, got.Content)
@@ -77,22 +77,22 @@ func TestGetImage(t *testing.T) {
 			if p.Images[0].Damaged != want.Damaged || strings.Contains(got.text(), "damaged") != want.Damaged {
 				t.Errorf("%+v: %s", p.Images[0], got.text())
 			}
-			if logged := s.Logged.Take(); strings.Contains(logged, `"level":"WARN"`) {
+			if logged := h.Logged.Take(); strings.Contains(logged, `"level":"WARN"`) {
 				t.Errorf("logged %s", logged)
 			}
 		})
 	}
 	t.Run("a failed one is an error that teaches", func(t *testing.T) {
-		s := s.in(t)
-		s.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome = nanobananatest.Outcome{ErrorCode: 400} })
-		n := len(s.Sim.Tasks())
-		x := s.Submitted(t, "ada", 1)
-		s.Generated(t, n)
-		s.Clock.Add(2 * time.Minute)
-		if _, err := s.Sweep(t.Context()); err != nil {
+		h := h.with(t)
+		h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome = nanobananatest.Outcome{ErrorCode: 400} })
+		n := len(h.Sim.Tasks())
+		x := h.Submitted(t, "ada", 1)
+		h.Generated(t, n)
+		h.Clock.Add(2 * time.Minute)
+		if _, err := h.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		got := s.call("get_image", args("taskId", x.ID))
+		got := h.call("get_image", args("taskId", x.ID))
 		var p picture
 		if err := json.Unmarshal(got.StructuredContent, &p); err != nil {
 			t.Fatal(err)
@@ -103,11 +103,11 @@ func TestGetImage(t *testing.T) {
 		}
 	})
 	for name, a := range map[string]map[string]any{
-		"another owner's": args("taskId", s.Submitted(t, "bob", 1).ID),
+		"another owner's": args("taskId", h.Submitted(t, "bob", 1).ID),
 		"an unknown one":  args("taskId", strings.Repeat("0", 26)),
-		"a deleted one":   args("taskId", s.deleted("ada")),
+		"a deleted one":   args("taskId", h.deletedTask("ada")),
 	} {
-		t.Run(name+" is not found", func(t *testing.T) { s.in(t).call("get_image", a).refused(task.CodeNotFound) })
+		t.Run(name+" is not found", func(t *testing.T) { h.with(t).call("get_image", a).checkRefused(task.CodeNotFound) })
 	}
 	for name, a := range map[string]any{
 		"no taskId": args(), "a taskId that is none": args("taskId", "../../etc/passwd"), "a number": args("taskId", 7),
@@ -116,34 +116,34 @@ func TestGetImage(t *testing.T) {
 		"half a second":    args("taskId", strings.Repeat("0", 26), "waitSeconds", 0.5),
 		"an unknown field": args("taskId", strings.Repeat("0", 26), "wait", 3),
 	} {
-		t.Run(name+" is refused", func(t *testing.T) { s.in(t).call("get_image", a).refused(task.CodeInvalidRequest) })
+		t.Run(name+" is refused", func(t *testing.T) { h.with(t).call("get_image", a).checkRefused(task.CodeInvalidRequest) })
 	}
 }
 
 // After five minutes of an unknown outcome each tool that shows the task says to
 // ask the user before another order.
 func TestDoubt(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	order := args("requestKey", "k1", "prompt", "a lighthouse", "target", args("kind", "moodboard", "id", "m1"))
-	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 500}
 	})
 	var p picture
-	s.call("generate_image", order).into(&p)
+	h.call("generate_image", order).decode(&p)
 	if p.Status != task.Unconfirmed || strings.Contains(p.NextStep, "ask whether") {
 		t.Fatalf("at first it said %+v", p)
 	}
-	s.Clock.Add(5 * time.Minute)
+	h.Clock.Add(5 * time.Minute)
 	for tool, arguments := range map[string]map[string]any{
 		"generate_image": order, "get_image": args("taskId", p.TaskID), "list_images": args("target", order["target"]),
 	} {
-		got := s.call(tool, arguments)
+		got := h.call(tool, arguments)
 		if tool == "list_images" {
 			var page struct{ Tasks []picture }
-			got.into(&page)
+			got.decode(&page)
 			p = page.Tasks[0]
 		} else {
-			got.into(&p)
+			got.decode(&p)
 		}
 		for _, words := range []string{"Do not order again by yourself", "ask whether to order again", "new requestKey", "charged beside this one"} {
 			if !strings.Contains(p.NextStep, words) || !strings.Contains(got.text(), words) {
@@ -151,8 +151,8 @@ func TestDoubt(t *testing.T) {
 			}
 		}
 	}
-	if s.Sim.Posts() != 1 {
-		t.Errorf("%d POSTs", s.Sim.Posts())
+	if h.Sim.Posts() != 1 {
+		t.Errorf("%d POSTs", h.Sim.Posts())
 	}
 }
 
@@ -167,11 +167,11 @@ func noThumbnails(api http.Handler) http.Handler {
 }
 
 // deleted is a task of owner's that was.
-func (s *site) deleted(owner string) string {
-	s.t.Helper()
-	x := s.Succeeded(s.t, owner)
-	if _, err := task.Update(s.t.Context(), s.Rows, x, func(x *task.Task) error { return x.Delete(s.Rules, s.Now()) }); err != nil {
-		s.t.Fatal(err)
+func (h *harness) deletedTask(owner string) string {
+	h.t.Helper()
+	x := h.Succeeded(h.t, owner)
+	if _, err := task.Update(h.t.Context(), h.Rows, x, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) }); err != nil {
+		h.t.Fatal(err)
 	}
 	return x.ID
 }
@@ -179,23 +179,23 @@ func (s *site) deleted(owner string) string {
 // It waits through what changes on the way, until the picture is there or time
 // is up.
 func TestGetImageWaits(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	asked := make(chan string, 100) // the queries of its requests to the API
-	api := s.function.API
-	s.function.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	api := h.function.API
+	h.function.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked <- r.URL.RawQuery
 		api.ServeHTTP(w, r)
 	})
-	x := s.Submitted(t, "ada", 1)
+	x := h.Submitted(t, "ada", 1)
 	var p picture
-	s.call("get_image", args("taskId", x.ID, "waitSeconds", 1)).into(&p)
+	h.call("get_image", args("taskId", x.ID, "waitSeconds", 1)).decode(&p)
 	if only := <-asked; p.Done || only != "wait=1" || len(asked) > 0 {
 		t.Errorf("done %v; it asked for %q, and %d times more", p.Done, only, len(asked))
 	}
 
-	made := s.Generated(t, 0)
+	made := h.Generated(t, 0)
 	looked := make(chan bool, 1)
-	s.Rows.Fail(nil, func(string, *task.Task) error {
+	h.Rows.Fail(nil, func(string, *task.Task) error {
 		select {
 		case looked <- true:
 		default:
@@ -206,14 +206,14 @@ func TestGetImageWaits(t *testing.T) {
 	go func() {
 		<-asked
 		<-looked // and sees it running
-		err := s.Settle(t.Context(), x.ID, 1, []byte(`{"code":200,"data":{"taskId":"`+made.ID+`","info":{"resultImageUrl":"`+made.URLs[0]+`"}}}`))
+		err := h.Settle(t.Context(), x.ID, 1, []byte(`{"code":200,"data":{"taskId":"`+made.ID+`","info":{"resultImageUrl":"`+made.URLs[0]+`"}}}`))
 		<-asked // since it is being stored now, and still not there
 		if err == nil {
-			err = s.Ingester.Ingest(t.Context(), x.ID)
+			err = h.Ingester.Ingest(t.Context(), x.ID)
 		}
 		finished <- err
 	}()
-	s.call("get_image", args("taskId", x.ID, "waitSeconds", 20)).into(&p)
+	h.call("get_image", args("taskId", x.ID, "waitSeconds", 20)).decode(&p)
 	if err := <-finished; err != nil || p.Status != task.Succeeded {
 		t.Errorf("%s, %v", p.Status, err)
 	}
@@ -221,8 +221,8 @@ func TestGetImageWaits(t *testing.T) {
 		<-asked
 	}
 
-	s.function.Settings.WaitMax = 0
-	s.call("get_image", args("taskId", s.Submitted(t, "ada", 1).ID, "waitSeconds", 20)).into(&p)
+	h.function.Settings.WaitMax = 0
+	h.call("get_image", args("taskId", h.Submitted(t, "ada", 1).ID, "waitSeconds", 20)).decode(&p)
 	if only := <-asked; only != "" || len(asked) > 0 {
 		t.Errorf("where nobody may wait it asked for %q, and %d times more", only, len(asked))
 	}
@@ -230,45 +230,45 @@ func TestGetImageWaits(t *testing.T) {
 
 // Four pictures as large and as hard to compress as they come.
 func TestResultsAreSmall(t *testing.T) {
-	s := serve(t)
-	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 1024 })
-	x := s.Submitted(t, "ada", 4)
-	made := s.Generated(t, 0)
-	s.Clock.Add(2 * time.Minute)
-	if _, err := s.Sweep(t.Context()); err != nil {
+	h := newHarness(t)
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 1024 })
+	x := h.Submitted(t, "ada", 4)
+	made := h.Generated(t, 0)
+	h.Clock.Add(2 * time.Minute)
+	if _, err := h.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ingester.Ingest(t.Context(), x.ID); err != nil {
+	if err := h.Ingester.Ingest(t.Context(), x.ID); err != nil {
 		t.Fatal(err)
 	}
-	got := s.call("get_image", args("taskId", x.ID))
+	got := h.call("get_image", args("taskId", x.ID))
 	if sides := got.previews(); len(sides) != 4 || sides[0] != 256 {
 		t.Errorf("previews of %v, of %d pictures", sides, len(made.URLs))
 	}
 }
 
 func TestListImages(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	board := args("kind", "moodboard", "id", "m1")
 	for i := range 12 {
-		s.Clock.Add(time.Second)
+		h.Clock.Add(time.Second)
 		var p picture
-		s.call("generate_image", args("requestKey", "k"+string(rune('a'+i)), "prompt", strings.Repeat("\u2603", 4000), "target", board)).into(&p)
+		h.call("generate_image", args("requestKey", "k"+string(rune('a'+i)), "prompt", strings.Repeat("\u2603", 4000), "target", board)).decode(&p)
 	}
 	var page struct {
 		Tasks            []picture
 		Cursor, NextStep string
 	}
-	s.call("list_images", args("target", board)).into(&page)
+	h.call("list_images", args("target", board)).decode(&page)
 	if len(page.Tasks) != 10 || page.Cursor == "" || !strings.Contains(page.NextStep, "cursor") {
 		t.Errorf("%d tasks, cursor %q: %s", len(page.Tasks), page.Cursor, page.NextStep)
 	}
 	next := args("target", board, "cursor", page.Cursor, "limit", 5)
 	page.Cursor = ""
-	if s.call("list_images", next).into(&page); len(page.Tasks) != 2 || page.Cursor != "" {
+	if h.call("list_images", next).decode(&page); len(page.Tasks) != 2 || page.Cursor != "" {
 		t.Errorf("then %d tasks, cursor %q", len(page.Tasks), page.Cursor)
 	}
-	if s.call("list_images", args("target", board), "Authorization", "Bearer "+s.identity.Token("bob")).into(&page); len(page.Tasks) != 0 {
+	if h.call("list_images", args("target", board), "Authorization", "Bearer "+h.identity.Token("bob")).decode(&page); len(page.Tasks) != 0 {
 		t.Errorf("bob sees %d", len(page.Tasks))
 	}
 	for name, a := range map[string]any{
@@ -276,12 +276,12 @@ func TestListImages(t *testing.T) {
 		"a target that is none": args("target", args("kind", "Mood Board", "id", "1")),
 		"eleven":                args("target", board, "limit", 11), "none": args("target", board, "limit", 0), "a forged cursor": args("target", board, "cursor", "x"),
 	} {
-		t.Run(name+" is refused", func(t *testing.T) { s.in(t).call("list_images", a).refused(task.CodeInvalidRequest) })
+		t.Run(name+" is refused", func(t *testing.T) { h.with(t).call("list_images", a).checkRefused(task.CodeInvalidRequest) })
 	}
 }
 
 func TestGetCredits(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	var c struct {
 		Balance          float64
 		ImagesLeft       int
@@ -303,57 +303,57 @@ func TestGetCredits(t *testing.T) {
 		{3, 0, 0, task.CodeInsufficientCredits, "run out"},
 		{1000, 1, 0, task.CodeQuotaExceeded, "used up"},
 	} {
-		s.Quota = 100 // so that it is counted
-		s.Sim.SetBalance(1000)
-		s.Clock.Add(time.Minute) // until it is asked for anew
+		h.Quota = 100 // so that it is counted
+		h.Sim.SetBalance(1000)
+		h.Clock.Add(time.Minute) // until it is asked for anew
 		owner := "o" + string(tt.reason) + tt.says + string(rune('0'+tt.quota))
 		if tt.quota > 0 {
-			s.Submitted(t, strings.ReplaceAll(owner, " ", "-"), 1)
+			h.Submitted(t, strings.ReplaceAll(owner, " ", "-"), 1)
 		}
-		s.Sim.SetBalance(tt.balance)
-		s.Quota = tt.quota
-		s.Clock.Add(time.Minute)
-		s.call("get_credits", args(), "Authorization", "Bearer "+s.identity.Token(strings.ReplaceAll(owner, " ", "-"))).into(&c)
+		h.Sim.SetBalance(tt.balance)
+		h.Quota = tt.quota
+		h.Clock.Add(time.Minute)
+		h.call("get_credits", args(), "Authorization", "Bearer "+h.identity.Token(strings.ReplaceAll(owner, " ", "-"))).decode(&c)
 		if c.Balance != tt.balance || c.ImagesLeft != tt.left || c.Reason != tt.reason || c.CanGenerate != (tt.reason == "") || !strings.Contains(c.NextStep, tt.says) {
 			t.Errorf("%+v: it said %+v", tt, c)
 		}
 		c.Reason = ""
 	}
-	s.call("get_credits", args("owner", "bob")).refused(task.CodeInvalidRequest)
+	h.call("get_credits", args("owner", "bob")).checkRefused(task.CodeInvalidRequest)
 }
 
 // fetch follows a link as somebody does who is not signed in.
-func (s *site) fetch(method, link, body string, status int, header ...string) string {
-	s.t.Helper()
-	got := httpapitest.Do(s.t, httpapitest.NewRequest(s.t, method, link, strings.NewReader(body), header...))
+func (h *harness) fetch(method, link, body string, status int, header ...string) string {
+	h.t.Helper()
+	got := httpapitest.Do(h.t, httpapitest.NewRequest(h.t, method, link, strings.NewReader(body), header...))
 	if got.Status == http.StatusFound {
-		return s.fetch(method, got.Header.Get("Location"), body, status, header...)
+		return h.fetch(method, got.Header.Get("Location"), body, status, header...)
 	}
 	if got.Status != status {
-		s.t.Fatalf("%s: %d %s", method, got.Status, got.Body)
+		h.t.Fatalf("%s: %d %s", method, got.Status, got.Body)
 	}
 	return got.Body
 }
 
 // The command it gives puts the file where generate_image finds it.
 func TestUploadImage(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	var p picture
-	s.call("get_image", args("taskId", s.Succeeded(t, "ada").ID)).into(&p)
-	file := s.fetch(http.MethodGet, p.Images[0].URL, "", http.StatusOK)
+	h.call("get_image", args("taskId", h.Succeeded(t, "ada").ID)).decode(&p)
+	file := h.fetch(http.MethodGet, p.Images[0].URL, "", http.StatusOK)
 	var u struct{ ImageURL, Command string }
-	s.call("upload_image", args("contentType", "image/png", "bytes", len(file))).into(&u)
+	h.call("upload_image", args("contentType", "image/png", "bytes", len(file))).decode(&u)
 	command := regexp.MustCompile(`^curl --fail --upload-file FILE -H '(Content-Type): ([^']*)' -H '(If-None-Match): ([^']*)' '([^']*)'$`).FindStringSubmatch(u.Command)
 	if command == nil {
 		t.Fatalf("the command is %s", u.Command)
 	}
-	s.fetch(http.MethodPut, command[5], file, http.StatusOK, command[1:5]...)
-	s.call("generate_image", args("requestKey", "edit", "prompt", "at night", "imageUrls", []string{u.ImageURL})).into(&p)
+	h.fetch(http.MethodPut, command[5], file, http.StatusOK, command[1:5]...)
+	h.call("generate_image", args("requestKey", "edit", "prompt", "at night", "imageUrls", []string{u.ImageURL})).decode(&p)
 
 	for name, a := range map[string]any{
 		"nothing": args(), "another type": args("contentType", "image/gif", "bytes", 3), "no bytes": args("contentType", "image/png", "bytes", 0),
 		"too many": args("contentType", "image/png", "bytes", 10<<20+1), "the file itself": args("contentType", "image/png", "bytes", 3, "data", "AAAA"),
 	} {
-		t.Run(name+" is refused", func(t *testing.T) { s.in(t).call("upload_image", a).refused(task.CodeInvalidRequest) })
+		t.Run(name+" is refused", func(t *testing.T) { h.with(t).call("upload_image", a).checkRefused(task.CodeInvalidRequest) })
 	}
 }

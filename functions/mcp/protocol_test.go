@@ -17,26 +17,26 @@ import (
 const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
 
 func TestWho(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	personal, kept := token.NewPersonalToken("ada", "claude")
 	stranger, _ := token.NewPersonalToken("ada", "claude")
-	s.Secret.SetPersonalTokens(kept)
+	h.Secret.SetPersonalTokens(kept)
 	service, of := token.NewServiceToken("preset")
-	s.Secret.SetServiceTokens(of)
-	mine := s.Submitted(t, "ada", 1).ID
+	h.Secret.SetServiceTokens(of)
+	mine := h.Submitted(t, "ada", 1).ID
 	for _, tt := range []struct {
 		name   string
 		token  string
 		header []string
 	}{
-		{"a session's token", s.token, nil},
-		{"a token that claude.ai was given", s.identity.TokenWith("client_id", "6f1b"), nil},
+		{"a session's token", h.token, nil},
+		{"a token that claude.ai was given", h.identity.TokenWith("client_id", "6f1b"), nil},
 		{"a personal token", personal, nil},
 		{"a service token on behalf of a user", service, []string{"On-Behalf-Of", "ada"}},
 	} {
 		t.Run(tt.name+" gets at the user's own", func(t *testing.T) {
 			var p picture
-			s.in(t).call("get_image", args("taskId", mine), append([]string{"Authorization", "Bearer " + tt.token}, tt.header...)...).into(&p)
+			h.with(t).call("get_image", args("taskId", mine), append([]string{"Authorization", "Bearer " + tt.token}, tt.header...)...).decode(&p)
 		})
 	}
 	for _, tt := range []struct {
@@ -46,41 +46,41 @@ func TestWho(t *testing.T) {
 		code   task.Code
 	}{
 		{"no token", []string{"Authorization", ""}, http.StatusUnauthorized, task.CodeUnauthorized},
-		{"an expired one", []string{"Authorization", "Bearer " + s.identity.TokenWith("exp", s.Now().Add(-time.Hour).Unix())}, http.StatusUnauthorized, task.CodeUnauthorized},
+		{"an expired one", []string{"Authorization", "Bearer " + h.identity.TokenWith("exp", h.Now().Add(-time.Hour).Unix())}, http.StatusUnauthorized, task.CodeUnauthorized},
 		{"a personal token that is none of ours", []string{"Authorization", "Bearer " + stranger}, http.StatusUnauthorized, task.CodeUnauthorized},
-		{"Supabase's anon key", []string{"Authorization", "Bearer " + s.identity.TokenWith("role", "anon")}, http.StatusForbidden, task.CodeForbidden},
+		{"Supabase's anon key", []string{"Authorization", "Bearer " + h.identity.TokenWith("role", "anon")}, http.StatusForbidden, task.CodeForbidden},
 		{"a personal token for somebody else", []string{"Authorization", "Bearer " + personal, "On-Behalf-Of", "bob"}, http.StatusForbidden, task.CodeForbidden},
 	} {
 		t.Run(tt.name+" is refused", func(t *testing.T) {
-			got := s.in(t).post(ping, tt.header...)
+			got := h.with(t).post(ping, tt.header...)
 			got.Problem(t, tt.status, tt.code)
-			challenge := `resource_metadata="` + s.Settings.PublicURL + `/.well-known/oauth-protected-resource/mcp"`
+			challenge := `resource_metadata="` + h.Settings.PublicURL + `/.well-known/oauth-protected-resource/mcp"`
 			if says := got.Header.Get("WWW-Authenticate"); strings.HasSuffix(says, challenge) != (tt.status == http.StatusUnauthorized) {
 				t.Errorf("WWW-Authenticate: %s", says)
 			}
 		})
 	}
-	if log := s.Logged.Take(); strings.Contains(log, personal) || strings.Contains(log, s.token) || strings.Contains(log, kept.Hash) {
+	if log := h.Logged.Take(); strings.Contains(log, personal) || strings.Contains(log, h.token) || strings.Contains(log, kept.Hash) {
 		t.Errorf("a token is in the log: %s", log)
 	}
 }
 
 func TestMetadata(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for _, path := range []string{"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"} {
 		var m struct {
 			Resource             string
 			AuthorizationServers []string `json:"authorization_servers"`
 		}
-		s.contract.Do(t, httpapitest.NewRequest(t, http.MethodGet, s.Settings.PublicURL+path, nil)).JSON(t, http.StatusOK, &m)
-		if m.Resource != s.Settings.PublicURL+"/mcp" || len(m.AuthorizationServers) != 1 || m.AuthorizationServers[0] != s.Settings.AuthIssuer {
+		h.contract.Do(t, httpapitest.NewRequest(t, http.MethodGet, h.Settings.PublicURL+path, nil)).JSON(t, http.StatusOK, &m)
+		if m.Resource != h.Settings.PublicURL+"/mcp" || len(m.AuthorizationServers) != 1 || m.AuthorizationServers[0] != h.Settings.AuthIssuer {
 			t.Errorf("%s says %+v", path, m)
 		}
 	}
 	t.Run("without a PUBLIC_URL the address is the one it came to", func(t *testing.T) {
-		s.function.Settings.PublicURL = ""
+		h.function.Settings.PublicURL = ""
 		w := httptest.NewRecorder()
-		mcp.New(s.function).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://abc.execute-api.eu-central-1.amazonaws.com/.well-known/oauth-protected-resource", nil))
+		mcp.New(h.function).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://abc.execute-api.eu-central-1.amazonaws.com/.well-known/oauth-protected-resource", nil))
 		if !strings.Contains(w.Body.String(), `"https://abc.execute-api.eu-central-1.amazonaws.com/mcp"`) {
 			t.Errorf("it says %s", w.Body)
 		}
@@ -89,8 +89,8 @@ func TestMetadata(t *testing.T) {
 
 // What a page of somebody else's may have a browser send.
 func TestGuard(t *testing.T) {
-	s := serve(t)
-	own := strings.TrimPrefix(s.Settings.PublicURL, "http://")
+	h := newHarness(t)
+	own := strings.TrimPrefix(h.Settings.PublicURL, "http://")
 	for _, tt := range []struct {
 		name         string
 		hosts, cors  []string
@@ -115,12 +115,12 @@ func TestGuard(t *testing.T) {
 		{"from a page of our own", nil, nil, "api.example", "https://api.example", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := s.in(t)
-			s.function.Hosts, s.function.Settings.CORSOrigins = tt.hosts, tt.cors
-			r := httpapitest.NewRequest(t, http.MethodPost, s.Settings.PublicURL+"/mcp", strings.NewReader(ping),
-				"Authorization", "Bearer "+s.token, "Content-Type", "application/json", "Accept", "*/*", "Origin", tt.origin)
+			h := h.with(t)
+			h.function.Hosts, h.function.Settings.CORSOrigins = tt.hosts, tt.cors
+			r := httpapitest.NewRequest(t, http.MethodPost, h.Settings.PublicURL+"/mcp", strings.NewReader(ping),
+				"Authorization", "Bearer "+h.token, "Content-Type", "application/json", "Accept", "*/*", "Origin", tt.origin)
 			r.Host = tt.host
-			got := s.contract.Serve(t, mcp.New(s.function), r)
+			got := h.contract.Serve(t, mcp.New(h.function), r)
 			if want := map[bool]int{true: http.StatusForbidden, false: http.StatusOK}[tt.refused]; got.Status != want {
 				t.Errorf("%d, want %d: %s", got.Status, want, got.Body)
 			}
@@ -130,7 +130,7 @@ func TestGuard(t *testing.T) {
 
 // What is no message of the protocol, or none that we know.
 func TestProtocol(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	call := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":`
 	for _, tt := range []struct {
 		name, body string
@@ -164,18 +164,18 @@ func TestProtocol(t *testing.T) {
 		{"no Accept", ping, []string{"Accept", ""}, 400, "Accept: application/json, text/event-stream"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := s.in(t).post(tt.body, tt.header...)
+			got := h.with(t).post(tt.body, tt.header...)
 			if got.Status != tt.status || !strings.Contains(got.Body, tt.want) {
 				t.Errorf("%d, want %d with %s: %.300s", got.Status, tt.status, tt.want, got.Body)
 			}
 		})
 	}
 	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPut} {
-		if got := s.send(method, ""); got.Status != http.StatusMethodNotAllowed || !strings.Contains(got.Header.Get("Allow"), http.MethodPost) {
+		if got := h.send(method, ""); got.Status != http.StatusMethodNotAllowed || !strings.Contains(got.Header.Get("Allow"), http.MethodPost) {
 			t.Errorf("%s: %d, Allow %q", method, got.Status, got.Header.Get("Allow"))
 		}
 	}
-	if log := s.Logged.Take(); strings.Contains(log, `"level":"ERROR"`) {
+	if log := h.Logged.Take(); strings.Contains(log, `"level":"ERROR"`) {
 		t.Errorf("an error was logged: %s", log)
 	}
 }
@@ -183,7 +183,7 @@ func TestProtocol(t *testing.T) {
 // What the protocol has beside tools is not here, and above all no stream that
 // would keep a function waiting.
 func TestToolsAlone(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for _, method := range []string{
 		"prompts/list", "resources/list", "resources/read", "resources/templates/list", "resources/subscribe",
 		"completion/complete", "logging/setLevel", "subscriptions/listen", "tasks/list",
@@ -192,7 +192,7 @@ func TestToolsAlone(t *testing.T) {
 			"2025-11-25": `{}`,
 			"2026-07-28": `{"notifications":{"toolsListChanged":true},"uri":"x","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}`,
 		} {
-			got := s.post(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`, "MCP-Protocol-Version", version, "Mcp-Method", method, "Mcp-Name", "x")
+			got := h.post(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`, "MCP-Protocol-Version", version, "Mcp-Method", method, "Mcp-Name", "x")
 			if got.Status >= 500 || strings.Contains(got.Body, `"result"`) || !strings.Contains(got.Body, "-32601") && !strings.Contains(got.Body, "-32602") && !strings.Contains(got.Body, "not_mcp") {
 				t.Errorf("%s of %s: %d %s", method, version, got.Status, got.Body)
 			}
@@ -202,10 +202,10 @@ func TestToolsAlone(t *testing.T) {
 
 // A client of the protocol of 2026-07-28 has no handshake.
 func TestModernProtocol(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_credits","arguments":{},"_meta":{
 		"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
-	got := s.post(body, "MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", "get_credits")
+	got := h.post(body, "MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", "get_credits")
 	var answer struct {
 		Result struct{ StructuredContent struct{ Balance float64 } }
 	}
@@ -216,15 +216,15 @@ func TestModernProtocol(t *testing.T) {
 
 // Many calls at once do not mix their owners up.
 func TestAtOnce(t *testing.T) {
-	s := serve(t)
-	tokens := map[string]string{"ada": s.token, "bob": s.identity.Token("bob")}
-	ids := map[string]string{"ada": s.Submitted(t, "ada", 1).ID, "bob": s.Submitted(t, "bob", 1).ID}
+	h := newHarness(t)
+	tokens := map[string]string{"ada": h.token, "bob": h.identity.Token("bob")}
+	ids := map[string]string{"ada": h.Submitted(t, "ada", 1).ID, "bob": h.Submitted(t, "bob", 1).ID}
 	t.Run("calls", func(t *testing.T) {
 		for i := range 40 {
 			asks, of := []string{"ada", "bob"}[i%2], []string{"ada", "bob"}[i/2%2]
 			t.Run("", func(t *testing.T) {
 				t.Parallel()
-				got := s.in(t).call("get_image", args("taskId", ids[of]), "Authorization", "Bearer "+tokens[asks])
+				got := h.with(t).call("get_image", args("taskId", ids[of]), "Authorization", "Bearer "+tokens[asks])
 				if got.IsError == (asks == of) {
 					t.Errorf("%s asks for %s's: %s", asks, of, got.text())
 				}
@@ -234,8 +234,8 @@ func TestAtOnce(t *testing.T) {
 }
 
 func TestInstructions(t *testing.T) {
-	s := serve(t)
-	got := s.post(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
+	h := newHarness(t)
+	got := h.post(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
 	var answer struct {
 		Result struct {
 			Instructions string

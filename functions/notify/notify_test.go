@@ -25,24 +25,24 @@ import (
 // What is told is the contract's, and nothing but what GET would show, beside
 // whose it is.
 func TestTold(t *testing.T) {
-	w := newWorld(t)
-	x := w.Succeeded(t, "ada")
-	w.Clock.Add(3 * time.Second)
-	w.stream(x.ID)
-	w.told(x.ID, true)
+	h := newHarness(t)
+	x := h.Succeeded(t, "ada")
+	h.Clock.Add(3 * time.Second)
+	h.stream(x.ID)
+	h.checkDelivered(x.ID, true)
 
-	d := w.one()
-	w.contract(d, "SucceededNotice")
-	if !d.SignedBy(w.key) {
+	d := h.takeOne()
+	h.checkContract(d, "SucceededNotice")
+	if !d.SignedBy(h.key) {
 		t.Errorf("not signed: %v", d.Header)
 	}
 	if got := d.Header.Get("webhook-id"); got != x.ID+"-succeeded" {
 		t.Errorf("webhook-id %q", got)
 	}
-	if got := d.Header.Get("webhook-timestamp"); got != strconv.FormatInt(w.Now().Unix(), 10) {
-		t.Errorf("webhook-timestamp %q at %d", got, w.Now().Unix())
+	if got := d.Header.Get("webhook-timestamp"); got != strconv.FormatInt(h.Now().Unix(), 10) {
+		t.Errorf("webhook-timestamp %q at %d", got, h.Now().Unix())
 	}
-	shown, err := w.function.View.Task(t.Context(), x)
+	shown, err := h.function.View.Task(t.Context(), x)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,18 +50,18 @@ func TestTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := parsed(t, encoded)
+	data := parse(t, encoded)
 	data["owner"] = "ada"
 	want := map[string]any{"type": "task.succeeded", "timestamp": x.EndedAt.Format(time.RFC3339Nano), "data": data}
-	if got := parsed(t, d.Body); !reflect.DeepEqual(got, want) {
+	if got := parse(t, d.Body); !reflect.DeepEqual(got, want) {
 		t.Errorf("told %v\nwant %v", got, want)
 	}
 
-	w.stream(x.ID, x.ID)
-	if again := w.receiver.Take(); len(again) > 0 {
+	h.stream(x.ID, x.ID)
+	if again := h.receiver.Take(); len(again) > 0 {
 		t.Errorf("it was told %d times more", len(again))
 	}
-	if logged := w.log(); logged != "" {
+	if logged := h.takeLog(); logged != "" {
 		t.Errorf("logged %s", logged)
 	}
 }
@@ -69,22 +69,22 @@ func TestTold(t *testing.T) {
 // A picture of which there is no thumbnail, and one that is damaged, are told as
 // the contract has them.
 func TestImagesTold(t *testing.T) {
-	w := newWorld(t)
+	h := newHarness(t)
 	for name, change := range map[string]func(*task.Image){
 		"without a thumbnail": func(i *task.Image) { i.Thumbnail = "" },
 		"damaged":             func(i *task.Image) { i.Damaged = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := w.Succeeded(t, "ada")
-			w.update(x.ID, func(x *task.Task) error { change(&x.Images[0]); return nil })
-			w.stream(x.ID)
-			d := w.one()
-			w.contract(d, "SucceededNotice")
+			x := h.Succeeded(t, "ada")
+			h.update(x.ID, func(x *task.Task) error { change(&x.Images[0]); return nil })
+			h.stream(x.ID)
+			d := h.takeOne()
+			h.checkContract(d, "SucceededNotice")
 			var told notify.Notice
 			if err := json.Unmarshal(d.Body, &told); err != nil {
 				t.Fatal(err)
 			}
-			got, want := told.Data.Images[0], w.row(x.ID).Images[0]
+			got, want := told.Data.Images[0], h.row(x.ID).Images[0]
 			if (got.ThumbnailURL == "") != (want.Thumbnail == "") || got.Damaged != want.Damaged || got.URL == "" {
 				t.Errorf("told %+v of %+v", got, want)
 			}
@@ -93,70 +93,70 @@ func TestImagesTold(t *testing.T) {
 }
 
 func TestFailureTold(t *testing.T) {
-	w := newWorld(t)
-	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+	h := newHarness(t)
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 422}
 	})
-	x := w.Submitted(t, "ada", 1)
+	x := h.Submitted(t, "ada", 1)
 	if x.Status != task.Failed {
 		t.Fatalf("it is %s", x.Status)
 	}
-	w.stream(x.ID)
-	w.told(x.ID, true)
-	d := w.one()
-	w.contract(d, "FailedNotice")
-	if got := d.Header.Get("webhook-id"); got != x.ID+"-failed" || !d.SignedBy(w.key) {
-		t.Errorf("webhook-id %q, signed %v", got, d.SignedBy(w.key))
+	h.stream(x.ID)
+	h.checkDelivered(x.ID, true)
+	d := h.takeOne()
+	h.checkContract(d, "FailedNotice")
+	if got := d.Header.Get("webhook-id"); got != x.ID+"-failed" || !d.SignedBy(h.key) {
+		t.Errorf("webhook-id %q, signed %v", got, d.SignedBy(h.key))
 	}
 }
 
 // What is not, or no more, notify's to tell is left alone: one that runs, one
 // that is being erased, one of a newer release, one that never was.
 func TestNotToBeTold(t *testing.T) {
-	w := newWorld(t)
-	running, deleted, newer := w.Submitted(t, "ada", 1), w.Succeeded(t, "ada"), w.Succeeded(t, "ada")
-	w.update(deleted.ID, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
-	w.update(newer.ID, func(x *task.Task) error { x.Schema = task.Schema + 1; return nil })
-	w.stream(running.ID, deleted.ID, newer.ID, "no such task")
-	if all := w.receiver.Take(); len(all) > 0 {
+	h := newHarness(t)
+	running, deleted, newer := h.Submitted(t, "ada", 1), h.Succeeded(t, "ada"), h.Succeeded(t, "ada")
+	h.update(deleted.ID, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
+	h.update(newer.ID, func(x *task.Task) error { x.Schema = task.Schema + 1; return nil })
+	h.stream(running.ID, deleted.ID, newer.ID, "no such task")
+	if all := h.receiver.Take(); len(all) > 0 {
 		t.Errorf("told: %s", all[0].Body)
 	}
-	if logged := w.log(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "no such task") {
+	if logged := h.takeLog(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "no such task") {
 		t.Errorf("logged %s", logged)
 	}
 }
 
-func (w *world) update(id string, change func(*task.Task) error) {
-	w.t.Helper()
-	if _, err := task.Update(w.t.Context(), w.Rows, w.row(id), change); err != nil {
-		w.t.Fatal(err)
+func (h *harness) update(id string, change func(*task.Task) error) {
+	h.t.Helper()
+	if _, err := task.Update(h.t.Context(), h.Rows, h.row(id), change); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
 // A task that is deleted before it could be told is told without what it was.
 func TestDeletedIsTold(t *testing.T) {
-	w := newWorld(t)
-	w.receiver.Answer(webhooktest.Status(http.StatusServiceUnavailable))
-	x := w.Succeeded(t, "ada")
-	w.stream(x.ID)
-	full := w.one()
-	w.Clock.Add(time.Minute)
-	w.update(x.ID, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
-	w.stream(x.ID) // while it is erased there is nothing to tell
-	w.receiver.Answer(nil)
-	w.Clock.Add(17 * time.Minute)
-	if err := w.Ingester.Ingest(t.Context(), x.ID); err != nil {
+	h := newHarness(t)
+	h.receiver.Answer(webhooktest.Status(http.StatusServiceUnavailable))
+	x := h.Succeeded(t, "ada")
+	h.stream(x.ID)
+	full := h.takeOne()
+	h.Clock.Add(time.Minute)
+	h.update(x.ID, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
+	h.stream(x.ID) // while it is erased there is nothing to tell
+	h.receiver.Answer(nil)
+	h.Clock.Add(17 * time.Minute)
+	if err := h.Ingester.Ingest(t.Context(), x.ID); err != nil {
 		t.Fatal(err)
 	}
-	w.stream(x.ID)
-	w.told(x.ID, true)
+	h.stream(x.ID)
+	h.checkDelivered(x.ID, true)
 
-	d := w.one()
-	w.contract(d, "DeletedNotice")
-	if id := d.Header.Get("webhook-id"); id != full.Header.Get("webhook-id") || !d.SignedBy(w.key) {
-		t.Errorf("webhook-id %q, signed %v", id, d.SignedBy(w.key))
+	d := h.takeOne()
+	h.checkContract(d, "DeletedNotice")
+	if id := d.Header.Get("webhook-id"); id != full.Header.Get("webhook-id") || !d.SignedBy(h.key) {
+		t.Errorf("webhook-id %q, signed %v", id, d.SignedBy(h.key))
 	}
-	if was, is := parsed(t, full.Body)["timestamp"], parsed(t, d.Body)["timestamp"]; was != is {
+	if was, is := parse(t, full.Body)["timestamp"], parse(t, d.Body)["timestamp"]; was != is {
 		t.Errorf("it ended at %v, and now at %v", was, is)
 	}
 	if strings.Contains(string(d.Body), lifecycletest.Prompt) || strings.Contains(string(d.Body), "/v1/images/") {
@@ -166,18 +166,18 @@ func TestDeletedIsTold(t *testing.T) {
 
 // While a key rolls, a receiver that knows the old one or the new one is content.
 func TestTwoKeys(t *testing.T) {
-	w := newWorld(t)
+	h := newHarness(t)
 	oldKey, spelt := webhooktest.KeyOf("o")
 	newKey, rolled := webhooktest.KeyOf("n")
 	rolled.Key = token.Hidden(strings.TrimPrefix(string(rolled.Key), "whsec_")) // as the template generates it
 	other, _ := webhooktest.KeyOf("x")
-	w.keys(rolled, spelt)
-	x := w.Succeeded(t, "ada")
-	w.Clock.Add(6 * time.Minute)
-	w.stream(x.ID)
-	d := w.one()
-	w.contract(d, "SucceededNotice")
-	if !d.SignedBy(oldKey) || !d.SignedBy(newKey) || d.SignedBy(other) || d.SignedBy(w.key) || d.SignedBy(nil) {
+	h.setKeys(rolled, spelt)
+	x := h.Succeeded(t, "ada")
+	h.Clock.Add(6 * time.Minute)
+	h.stream(x.ID)
+	d := h.takeOne()
+	h.checkContract(d, "SucceededNotice")
+	if !d.SignedBy(oldKey) || !d.SignedBy(newKey) || d.SignedBy(other) || d.SignedBy(h.key) || d.SignedBy(nil) {
 		t.Errorf("signed by the old: %v, the new: %v, another: %v", d.SignedBy(oldKey), d.SignedBy(newKey), d.SignedBy(other))
 	}
 }
@@ -187,17 +187,17 @@ func TestTwoKeys(t *testing.T) {
 func TestFaultyKeys(t *testing.T) {
 	for name, keys := range webhooktest.FaultyKeys() {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.keys(keys...)
-			x := w.Succeeded(t, "ada")
-			w.Clock.Add(6 * time.Minute)
-			w.log()
-			w.stream(x.ID)
-			w.told(x.ID, false)
-			if all := w.receiver.Take(); len(all) > 0 {
+			h := newHarness(t)
+			h.setKeys(keys...)
+			x := h.Succeeded(t, "ada")
+			h.Clock.Add(6 * time.Minute)
+			h.takeLog()
+			h.stream(x.ID)
+			h.checkDelivered(x.ID, false)
+			if all := h.receiver.Take(); len(all) > 0 {
 				t.Errorf("sent with %v", all[0].Header)
 			}
-			if logged := w.log(); !strings.Contains(logged, `"level":"ERROR"`) || !strings.Contains(logged, "notifyKeys") {
+			if logged := h.takeLog(); !strings.Contains(logged, `"level":"ERROR"`) || !strings.Contains(logged, "notifyKeys") {
 				t.Errorf("logged %s", logged)
 			}
 		})
@@ -235,33 +235,33 @@ func TestRefused(t *testing.T) {
 		"no answer":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false},
 		"a broken line":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false},
 		"a huge header":  {func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("X", strings.Repeat("x", 1<<20)) }, false},
-		"not quite HTTP": {hijacked("SSH-2.0-OpenSSH_9.6\r\n"), false},
+		"not quite HTTP": {rawAnswer("SSH-2.0-OpenSSH_9.6\r\n"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.receiver.Answer(x.answer)
-			if w.function.HTTP.Timeout != 10*time.Second {
-				t.Errorf("a POST may take %v", w.function.HTTP.Timeout)
+			h := newHarness(t)
+			h.receiver.Answer(x.answer)
+			if h.function.HTTP.Timeout != 10*time.Second {
+				t.Errorf("a POST may take %v", h.function.HTTP.Timeout)
 			}
-			w.function.HTTP.Timeout = time.Minute
+			h.function.HTTP.Timeout = time.Minute
 			if name == "no answer" {
-				w.function.HTTP.Timeout = 50 * time.Millisecond
+				h.function.HTTP.Timeout = 50 * time.Millisecond
 			}
-			before := w.Succeeded(t, "ada")
-			w.stream(before.ID)
-			w.told(before.ID, x.told)
-			w.one() // not repeated by itself
-			if after := w.row(before.ID); !x.told && after.Version != before.Version {
+			before := h.Succeeded(t, "ada")
+			h.stream(before.ID)
+			h.checkDelivered(before.ID, x.told)
+			h.takeOne() // not repeated by itself
+			if after := h.row(before.ID); !x.told && after.Version != before.Version {
 				t.Errorf("the row was written: version %d, was %d", after.Version, before.Version)
 			}
-			if logged := w.log(); (logged == "") != x.told || !x.told && (!strings.Contains(logged, before.ID) || !strings.Contains(logged, "WARN")) {
+			if logged := h.takeLog(); (logged == "") != x.told || !x.told && (!strings.Contains(logged, before.ID) || !strings.Contains(logged, "WARN")) {
 				t.Errorf("logged %s", logged)
 			}
 		})
 	}
 }
 
-func hijacked(text string) http.HandlerFunc {
+func rawAnswer(text string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(rw).Hijack()
 		if err == nil {
@@ -275,12 +275,12 @@ func hijacked(text string) http.HandlerFunc {
 func TestNobodyThere(t *testing.T) {
 	for name, url := range map[string]string{"refused": "http://127.0.0.1:1/?token=" + webhooktest.Query, "no such host": "https://receiver.invalid/?token=" + webhooktest.Query, "not set": ""} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.function.URL = url
-			x := w.Succeeded(t, "ada")
-			w.stream(x.ID)
-			w.told(x.ID, false)
-			if logged := w.log(); !strings.Contains(logged, "WARN") {
+			h := newHarness(t)
+			h.function.URL = url
+			x := h.Succeeded(t, "ada")
+			h.stream(x.ID)
+			h.checkDelivered(x.ID, false)
+			if logged := h.takeLog(); !strings.Contains(logged, "WARN") {
 				t.Errorf("logged %s", logged)
 			}
 		})
@@ -290,28 +290,28 @@ func TestNobodyThere(t *testing.T) {
 // The answer came and the row could not be written: it is told again, by the
 // same id. A panic and a record without a key stop nobody.
 func TestOneOfABatchFails(t *testing.T) {
-	w := newWorld(t)
-	first, second := w.Succeeded(t, "ada"), w.Succeeded(t, "bob")
-	w.Rows.Fail(func(call string, x *task.Task) error {
+	h := newHarness(t)
+	first, second := h.Succeeded(t, "ada"), h.Succeeded(t, "bob")
+	h.Rows.Fail(func(call string, x *task.Task) error {
 		if call == "put" && x.ID == first.ID {
 			panic("out of order")
 		}
 		return nil
 	}, nil)
-	w.stream(first.ID, second.ID)
-	w.told(first.ID, false)
-	w.told(second.ID, true)
-	if err := notify.New(w.function)(context.Background(), events.DynamoDBEvent{Records: make([]events.DynamoDBEventRecord, 1)}); err != nil {
+	h.stream(first.ID, second.ID)
+	h.checkDelivered(first.ID, false)
+	h.checkDelivered(second.ID, true)
+	if err := notify.New(h.function)(context.Background(), events.DynamoDBEvent{Records: make([]events.DynamoDBEventRecord, 1)}); err != nil {
 		t.Error(err)
 	}
-	if logged := w.log(); !strings.Contains(logged, "out of order") || !strings.Contains(logged, "without an id") {
+	if logged := h.takeLog(); !strings.Contains(logged, "out of order") || !strings.Contains(logged, "without an id") {
 		t.Errorf("logged %s", logged)
 	}
-	w.Rows.Fail(nil, nil)
-	w.stream(first.ID)
-	w.told(first.ID, true)
+	h.Rows.Fail(nil, nil)
+	h.stream(first.ID)
+	h.checkDelivered(first.ID, true)
 	var ids []string
-	for _, d := range w.receiver.Take() {
+	for _, d := range h.receiver.Take() {
 		var n notify.Notice
 		if err := json.Unmarshal(d.Body, &n); err != nil {
 			t.Fatal(err)

@@ -15,15 +15,15 @@ import (
 )
 
 // free is a store that costs nothing, so that what is left is submit's own.
-type free struct{ task.Store }
+type nullStore struct{ task.Store }
 
-func (free) Create(_ context.Context, t *task.Task, _ int) (*task.Task, error) { return t, nil }
-func (free) Put(_ context.Context, t *task.Task) (*task.Task, error)           { return t, nil }
+func (nullStore) Create(_ context.Context, t *task.Task, _ int) (*task.Task, error) { return t, nil }
+func (nullStore) Put(_ context.Context, t *task.Task) (*task.Task, error)           { return t, nil }
 
 // canned answers every request at once.
-type canned struct{ submit, credit string }
+type cannedProvider struct{ submit, credit string }
 
-func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
+func (c cannedProvider) RoundTrip(r *http.Request) (*http.Response, error) {
 	body := c.submit
 	if r.Method == http.MethodGet {
 		body = c.credit
@@ -35,18 +35,18 @@ func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 // answer's, with a store and a network that cost nothing. BenchmarkProvider is
 // what of that is the client's.
 func BenchmarkSubmit(b *testing.B) {
-	s := serve(b)
-	s.Store, s.Provider = free{}, client()
-	s.Log = slog.New(slog.NewJSONHandler(io.Discard, nil))
-	h := s.function()
+	h := newHarness(b)
+	h.Store, h.Provider = nullStore{}, client()
+	h.Log = slog.New(slog.NewJSONHandler(io.Discard, nil))
+	handler := h.function()
 	b.ReportAllocs()
 	for b.Loop() {
 		r := httptest.NewRequest(http.MethodPost, "/v1/tasks", strings.NewReader(`{"prompt":"a lighthouse at dusk","aspectRatio":"16:9","target":{"kind":"moodboard","id":"m1"}}`))
-		r.Header.Set("Authorization", "Bearer "+s.token)
+		r.Header.Set("Authorization", "Bearer "+h.token)
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Idempotency-Key", "a-key")
 		w := httptest.NewRecorder()
-		if h.ServeHTTP(w, r); w.Code != http.StatusAccepted {
+		if handler.ServeHTTP(w, r); w.Code != http.StatusAccepted {
 			b.Fatalf("%d %s", w.Code, w.Body)
 		}
 	}
@@ -66,6 +66,6 @@ func BenchmarkProvider(b *testing.B) {
 }
 
 func client() *nanobanana.Client {
-	answers := canned{string(nanobananatest.Golden("submit-generate")), string(nanobananatest.Golden("credit"))}
+	answers := cannedProvider{string(nanobananatest.Golden("submit-generate")), string(nanobananatest.Golden("credit"))}
 	return &nanobanana.Client{BaseURL: "https://api.example.com", HTTP: &http.Client{Transport: answers}}
 }

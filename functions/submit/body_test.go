@@ -66,10 +66,10 @@ func TestMalformed(t *testing.T) {
 		"null metadata":    {`{"prompt":"a","metadata":null}`, "/metadata", "null"},
 		"null in metadata": {`{"prompt":"a","metadata":{"k":null}}`, "/metadata/k", "null"},
 	}
-	s := serve(t)
+	h := newHarness(t)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := s.in(t).refused(400, task.CodeInvalidRequest, test.body)
+			p := h.with(t).refused(400, task.CodeInvalidRequest, test.body)
 			if len(p.Errors) != 1 || p.Errors[0].Pointer != test.pointer && test.code != "malformed_json" || p.Errors[0].Code != test.code {
 				t.Errorf("errors: %+v, want %q at %q", p.Errors, test.code, test.pointer)
 			}
@@ -79,11 +79,11 @@ func TestMalformed(t *testing.T) {
 
 // Fields of the provider's own API are refused with what to do instead.
 func TestTeaching(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for field, want := range map[string]string{
 		"type": "Not needed: imageUrls makes it an edit.", "callBackUrl": "Not needed: the service sets it.", "image_size": "Use aspectRatio.",
 	} {
-		if p := s.refused(400, task.CodeInvalidRequest, `{"prompt":"a","`+field+`":"x"}`); p.Detail != want {
+		if p := h.refused(400, task.CodeInvalidRequest, `{"prompt":"a","`+field+`":"x"}`); p.Detail != want {
 			t.Errorf("%s: %s", field, p.Detail)
 		}
 	}
@@ -92,14 +92,14 @@ func TestTeaching(t *testing.T) {
 // A body of the limit is read, and it is its prompt that is too long; one that
 // is longer is not, whether or not it says so beforehand.
 func TestLongestBody(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	body := `{"prompt":"` + strings.Repeat("x", 256<<10-len(`{"prompt":""}`)) + `"}`
-	s.refused(422, task.CodeInvalidRequest, body)
-	s.refused(413, task.CodeBodyTooLarge, body+" ")
-	s.unsized = true
-	s.refused(422, task.CodeInvalidRequest, body)
-	s.refused(413, task.CodeBodyTooLarge, body+" ")
-	s.refused(413, task.CodeBodyTooLarge, strings.Repeat(" ", 4<<20))
+	h.refused(422, task.CodeInvalidRequest, body)
+	h.refused(413, task.CodeBodyTooLarge, body+" ")
+	h.unsized = true
+	h.refused(422, task.CodeInvalidRequest, body)
+	h.refused(413, task.CodeBodyTooLarge, body+" ")
+	h.refused(413, task.CodeBodyTooLarge, strings.Repeat(" ", 4<<20))
 }
 
 // What is well formed and cannot be had is 422, and names the field.
@@ -139,9 +139,9 @@ func TestUnprocessable(t *testing.T) {
 		"unknown ratio":          {`{"prompt":"a","aspectRatio":"7:5"}`, "/aspectRatio"},
 		"ratio of another model": {`{"prompt":"a","aspectRatio":"8:1"}`, "/aspectRatio"},
 		"auto of nano-banana":    {`{"prompt":"a","aspectRatio":"auto"}`, "/aspectRatio"},
-		"eleven images":          {`{"prompt":"a","imageUrls":[` + many(11) + `]}`, "/imageUrls"},
-		"fifteen images for 2":   {`{"prompt":"a","model":"nano-banana-2","imageUrls":[` + many(15) + `]}`, "/imageUrls"},
-		"nine images for pro":    {`{"prompt":"a","model":"nano-banana-pro","imageUrls":[` + many(9) + `]}`, "/imageUrls"},
+		"eleven images":          {`{"prompt":"a","imageUrls":[` + links(11) + `]}`, "/imageUrls"},
+		"fifteen images for 2":   {`{"prompt":"a","model":"nano-banana-2","imageUrls":[` + links(15) + `]}`, "/imageUrls"},
+		"nine images for pro":    {`{"prompt":"a","model":"nano-banana-pro","imageUrls":[` + links(9) + `]}`, "/imageUrls"},
 		"one link as text":       {`{"prompt":"a","imageUrls":"https://example.com/a.png"}`, "/imageUrls"},
 		"a link as object":       {`{"prompt":"a","imageUrls":[{"url":"https://example.com/a.png"}]}`, "/imageUrls/0"},
 		"target without id":      {`{"prompt":"a","target":{"kind":"moodboard"}}`, "/target/id"},
@@ -158,10 +158,10 @@ func TestUnprocessable(t *testing.T) {
 		"metadata as list":       {`{"prompt":"a","metadata":[]}`, "/metadata"},
 		"seventeen keys":         {`{"prompt":"a","metadata":{` + keys(17) + `}}`, "/metadata"},
 	}
-	s := serve(t)
+	h := newHarness(t)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := s.in(t).refused(422, task.CodeInvalidRequest, test.body)
+			p := h.with(t).refused(422, task.CodeInvalidRequest, test.body)
 			if len(p.Errors) != 1 || p.Errors[0].Pointer != test.pointer || p.Errors[0].Message == "" {
 				t.Errorf("errors: %+v, want one at %s", p.Errors, test.pointer)
 			}
@@ -169,7 +169,7 @@ func TestUnprocessable(t *testing.T) {
 	}
 }
 
-func many(n int) string {
+func links(n int) string {
 	var links []string
 	for i := range n {
 		links = append(links, fmt.Sprintf(`"https://example.com/%d.png"`, i))
@@ -187,8 +187,8 @@ func keys(n int) string {
 
 // All faults of a request are reported together.
 func TestFaultsTogether(t *testing.T) {
-	s := serve(t)
-	p := s.refused(422, task.CodeInvalidRequest, `{"prompt":"","numImages":9,"aspectRatio":"7:5","target":{}}`)
+	h := newHarness(t)
+	p := h.refused(422, task.CodeInvalidRequest, `{"prompt":"","numImages":9,"aspectRatio":"7:5","target":{}}`)
 	var pointers []string
 	for _, e := range p.Errors {
 		pointers = append(pointers, e.Pointer)
@@ -204,45 +204,45 @@ func TestFaultsTogether(t *testing.T) {
 // The limits themselves are lawful.
 func TestAtTheLimits(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.Sim.SetBalance(1e6)
+	h := newHarness(t)
+	h.Sim.SetBalance(1e6)
 	for name, body := range map[string]string{
 		"prompt":      fmt.Sprintf(`{"prompt":%q}`, strings.Repeat("é", 5000)),
 		"prompt 2":    fmt.Sprintf(`{"prompt":%q,"model":"nano-banana-2"}`, strings.Repeat("é", 20000)),
 		"four images": `{"prompt":"a","numImages":4}`,
 		"one of 2":    `{"prompt":"a","numImages":1,"model":"nano-banana-2","resolution":"4K","aspectRatio":"auto"}`,
 		"one of pro":  `{"prompt":"a","numImages":1,"model":"nano-banana-pro","aspectRatio":"21:9"}`,
-		"inputs":      `{"prompt":"a","imageUrls":[` + many(10) + `]}`,
-		"inputs 2":    `{"prompt":"a","model":"nano-banana-2","imageUrls":[` + many(14) + `]}`,
-		"inputs pro":  `{"prompt":"a","model":"nano-banana-pro","imageUrls":[` + many(8) + `]}`,
+		"inputs":      `{"prompt":"a","imageUrls":[` + links(10) + `]}`,
+		"inputs 2":    `{"prompt":"a","model":"nano-banana-2","imageUrls":[` + links(14) + `]}`,
+		"inputs pro":  `{"prompt":"a","model":"nano-banana-pro","imageUrls":[` + links(8) + `]}`,
 		"watermark":   fmt.Sprintf(`{"prompt":"a","watermark":%q}`, strings.Repeat("é", 100)),
 		"metadata":    `{"prompt":"a","metadata":{` + keys(16) + `}}`,
 		"note":        fmt.Sprintf(`{"prompt":"a","metadata":{%q:%q}}`, strings.Repeat("k", 40), strings.Repeat("é", 500)),
 		"target":      fmt.Sprintf(`{"prompt":"a","target":{"kind":%q,"id":%q}}`, strings.Repeat("a", 32), strings.Repeat("é", 128)),
 	} {
-		t.Run(name, func(t *testing.T) { s.in(t).accepted(body) })
+		t.Run(name, func(t *testing.T) { h.with(t).accepted(body) })
 	}
 }
 
 // An empty list, object or text of an option is the same as none: the same
 // task, and the same order at the provider.
 func TestEmptyIsNone(t *testing.T) {
-	s := serve(t)
-	want := s.accepted(`{"prompt":"a"}`, "Idempotency-Key", "k")
-	ordered := s.Sim.Tasks()[0].Params
+	h := newHarness(t)
+	want := h.accepted(`{"prompt":"a"}`, "Idempotency-Key", "k")
+	ordered := h.Sim.Tasks()[0].Params
 	delete(ordered, "callBackUrl")
 	for _, field := range []string{
 		`"imageUrls":[]`, `"metadata":{}`, `"model":""`, `"aspectRatio":""`, `"resolution":""`, `"watermark":""`, `"numImages":1`, `"model":"nano-banana"`,
 	} {
-		n := len(s.Sim.Tasks())
+		n := len(h.Sim.Tasks())
 		body := `{"prompt":" a ",` + field + `}`
-		if got := s.accepted(body, "Idempotency-Key", "k"); got.ID != want.ID {
+		if got := h.accepted(body, "Idempotency-Key", "k"); got.ID != want.ID {
 			t.Errorf("%s is another task", field)
 		}
-		if got := s.accepted(body); len(got.ImageURLs) != 0 || len(s.Sim.Tasks()) != n+1 {
+		if got := h.accepted(body); len(got.ImageURLs) != 0 || len(h.Sim.Tasks()) != n+1 {
 			t.Fatalf("%s: %+v", field, got)
 		}
-		params := s.Sim.Tasks()[n].Params
+		params := h.Sim.Tasks()[n].Params
 		delete(params, "callBackUrl")
 		if !maps.EqualFunc(params, ordered, func(a, b any) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) || params["type"] != "TEXTTOIAMGE" {
 			t.Errorf("%s: ordered %v, want %v", field, params, ordered)
@@ -252,11 +252,11 @@ func TestEmptyIsNone(t *testing.T) {
 
 // A body that breaks off is refused, however whole what came of it looks.
 func TestBodyBreaksOff(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for _, read := range []string{"", `{"prompt":`, `{"prompt":"a"}`} {
 		body := io.MultiReader(strings.NewReader(read), iotest.ErrReader(errors.New("gone")))
-		got := s.contract.Serve(t, s.handler, s.request(http.MethodPost, body))
-		if got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "incomplete_body") || s.rows() != 0 || s.Sim.Posts() != 0 {
+		got := h.contract.Serve(t, h.handler, h.request(http.MethodPost, body))
+		if got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "incomplete_body") || h.countRows() != 0 || h.Sim.Posts() != 0 {
 			t.Errorf("%q: %d %s", read, got.Status, got.Body)
 		}
 	}

@@ -21,7 +21,7 @@ func edit(entries ...string) string {
 // A link that the provider must not be sent to is refused, and named.
 func TestLinkRefused(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	for _, link := range []string{
 		"http://example.com/a.png", "ftp://example.com/a.png", "file:///etc/passwd", "data:image/png;base64,AAAA", "javascript:alert(1)",
 		"blob:https://example.com/a", "//example.com/a.png", "example.com/a.png", "/a.png", "https:", "https://", "https:///a.png", "",
@@ -37,7 +37,7 @@ func TestLinkRefused(t *testing.T) {
 		"task:", "task:x/1", "task:../../x/1", "upload:x", "upload:", "TASK:x/1",
 	} {
 		t.Run(link[:min(len(link), 40)], func(t *testing.T) {
-			p := s.in(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/good.png", link))
+			p := h.with(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/good.png", link))
 			if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/1" || p.Errors[0].Message == "" {
 				t.Errorf("errors: %+v", p.Errors)
 			}
@@ -47,13 +47,13 @@ func TestLinkRefused(t *testing.T) {
 		})
 	}
 	t.Run("twice", func(t *testing.T) {
-		p := s.in(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/a.png", "https://example.com/b.png", "https://example.com/a.png"))
+		p := h.with(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/a.png", "https://example.com/b.png", "https://example.com/a.png"))
 		if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/2" || p.Errors[0].Code != "duplicate" {
 			t.Errorf("errors: %+v", p.Errors)
 		}
 	})
 	t.Run("all that are wrong are named", func(t *testing.T) {
-		p := s.in(t).refused(422, task.CodeInvalidRequest, edit("http://example.com/a.png", "https://example.com/b.png", "https://localhost/c.png"))
+		p := h.with(t).refused(422, task.CodeInvalidRequest, edit("http://example.com/a.png", "https://example.com/b.png", "https://localhost/c.png"))
 		if len(p.Errors) != 2 || p.Errors[0].Pointer != "/imageUrls/0" || p.Errors[1].Pointer != "/imageUrls/2" {
 			t.Errorf("errors: %+v", p.Errors)
 		}
@@ -62,37 +62,37 @@ func TestLinkRefused(t *testing.T) {
 
 // A link that is strange and harmless is given to the provider as it came.
 func TestLinkAccepted(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for _, link := range []string{
 		"https://example.com/a.png", "https://example.com:443/a.png", "https://EXAMPLE.com/A.png", "https://xn--bcher-kva.example/a.png",
 		"https://example.com/a.png?x=1&y=%20#top", "https://example.com/%E2%80%AE.png", "https://example.com/é.png", "https://example.com/" + strings.Repeat("a", 2028),
 	} {
-		n := len(s.Sim.Tasks())
-		shown := s.accepted(edit(link))
-		if len(shown.ImageURLs) != 1 || shown.ImageURLs[0] != link || shown.Parent != "" || len(s.Sim.Tasks()) != n+1 {
+		n := len(h.Sim.Tasks())
+		shown := h.accepted(edit(link))
+		if len(shown.ImageURLs) != 1 || shown.ImageURLs[0] != link || shown.Parent != "" || len(h.Sim.Tasks()) != n+1 {
 			t.Fatalf("%s: %+v", link, shown)
 		}
-		if p := s.Sim.Tasks()[n].Params; p["type"] != "IMAGETOIAMGE" || fmt.Sprint(p["imageUrls"]) != "["+link+"]" {
+		if p := h.Sim.Tasks()[n].Params; p["type"] != "IMAGETOIAMGE" || fmt.Sprint(p["imageUrls"]) != "["+link+"]" {
 			t.Errorf("ordered %v", p)
 		}
 	}
 }
 
 // finished gives a task of owner's with one picture, and the picture's link.
-func (s *site) finished(owner string) (x *task.Task, link string) {
-	s.t.Helper()
-	x = s.Succeeded(s.t, owner)
-	shown, err := httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets}.Task(s.t.Context(), x)
+func (h *harness) finishedTask(owner string) (x *task.Task, link string) {
+	h.t.Helper()
+	x = h.Succeeded(h.t, owner)
+	shown, err := httpapi.View{PublicURL: h.Settings.PublicURL, Secrets: h.Secrets}.Task(h.t.Context(), x)
 	if err != nil || len(shown.Images) != 1 {
-		s.t.Fatalf("%+v, %v", shown, err)
+		h.t.Fatalf("%+v, %v", shown, err)
 	}
 	return x, shown.Images[0].URL
 }
 
-func (s *site) delete(x *task.Task) {
-	s.t.Helper()
-	if _, err := task.Update(s.t.Context(), s.Rows, x, func(x *task.Task) error { return x.Delete(s.Rules, s.Now()) }); err != nil {
-		s.t.Fatal(err)
+func (h *harness) delete(x *task.Task) {
+	h.t.Helper()
+	if _, err := task.Update(h.t.Context(), h.Rows, x, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) }); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
@@ -100,16 +100,16 @@ func (s *site) delete(x *task.Task) {
 // another owner's exist is not told.
 func TestPictureRefused(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	own, link := s.finished("ada")
-	bobs, bobsLink := s.finished("bob")
-	deleted, deletedLink := s.finished("ada")
-	s.delete(deleted)
+	h := newHarness(t)
+	own, link := h.finishedTask("ada")
+	bobs, bobsLink := h.finishedTask("bob")
+	deleted, deletedLink := h.finishedTask("ada")
+	h.delete(deleted)
 	unknown := task.NewID("ada", "never")
-	running := s.accepted(`{"prompt":"a"}`).ID
-	failed, err := task.Update(t.Context(), s.Rows, s.Submitted(t, "ada", 1), func(x *task.Task) error {
+	running := h.accepted(`{"prompt":"a"}`).ID
+	failed, err := task.Update(t.Context(), h.Rows, h.Submitted(t, "ada", 1), func(x *task.Task) error {
 		x.Status = task.Unconfirmed
-		return x.Refused(s.Rules, s.Now(), 1, task.Refusal{Code: task.CodeProviderRejected})
+		return x.Refused(h.Rules, h.Now(), 1, task.Refusal{Code: task.CodeProviderRejected})
 	})
 	if err != nil || failed.Status != task.Failed {
 		t.Fatalf("%+v, %v", failed, err)
@@ -138,7 +138,7 @@ func TestPictureRefused(t *testing.T) {
 	messages := map[string]string{}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := s.in(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/a.png", test.entry))
+			p := h.with(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/a.png", test.entry))
 			if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/1" || p.Errors[0].Code != test.code {
 				t.Fatalf("errors: %+v, want %s", p.Errors, test.code)
 			}
@@ -155,27 +155,27 @@ func TestPictureRefused(t *testing.T) {
 // One's own picture can be edited, by its name or its link: the provider gets
 // a link to the bytes, which nobody else does.
 func TestPictureAccepted(t *testing.T) {
-	s := serve(t)
-	own, link := s.finished("ada")
+	h := newHarness(t)
+	own, link := h.finishedTask("ada")
 	for _, entry := range []string{"task:" + own.ID + "/1", link, link + "?download=1"} {
-		n := len(s.Sim.Tasks())
-		s.Logged.Take()
-		got := s.post(edit("https://example.com/a.png", entry))
+		n := len(h.Sim.Tasks())
+		h.Logged.Take()
+		got := h.post(edit("https://example.com/a.png", entry))
 		var shown httpapi.Task
 		got.JSON(t, 202, &shown)
 		if shown.Parent != own.ID || len(shown.ImageURLs) != 2 || shown.ImageURLs[1] != entry {
 			t.Errorf("%+v", shown)
 		}
-		sent := fmt.Sprint(s.Sim.Tasks()[n].Params["imageUrls"])
+		sent := fmt.Sprint(h.Sim.Tasks()[n].Params["imageUrls"])
 		if !strings.Contains(sent, dir.LinkPath+media.Prefix(own.ID)+own.Images[0].File+"?") || strings.Contains(sent, "/v1/images/") {
 			t.Errorf("the provider was sent %s", sent)
 		}
-		row, err := s.Rows.Task(t.Context(), shown.ID)
+		row, err := h.Rows.Task(t.Context(), shown.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		stored, err := json.Marshal(row)
-		for name, text := range map[string]string{"answer": got.Body, "log": s.Logged.Take(), "row": string(stored)} {
+		for name, text := range map[string]string{"answer": got.Body, "log": h.Logged.Take(), "row": string(stored)} {
 			if err != nil || strings.Contains(text, "signature=") || strings.Contains(text, dir.LinkPath) {
 				t.Errorf("the %s has the presigned link: %s", name, text)
 			}

@@ -15,11 +15,11 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-const good = `{"prompt":"a lighthouse"}`
+const goodBody = `{"prompt":"a lighthouse"}`
 
 // An attempt at harm that is only a strange prompt is drawn, and logged as data.
 func TestStrangePrompts(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for name, prompt := range map[string]string{
 		"fake log line": "a cat\r\n{\"level\":\"ERROR\",\"msg\":\"forged\"}",
 		"markup":        `</script><script>alert(1)</script>`,
@@ -32,8 +32,8 @@ func TestStrangePrompts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.Logged.Take()
-			got := s.post(string(body))
+			h.Logged.Take()
+			got := h.post(string(body))
 			var shown httpapi.Task
 			if got.JSON(t, http.StatusAccepted, &shown); shown.Prompt != prompt {
 				t.Errorf("%.200s", got.Body)
@@ -41,7 +41,7 @@ func TestStrangePrompts(t *testing.T) {
 			if ct := got.Header.Get("Content-Type"); ct != "application/json" || got.Header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("it is served as %s", ct)
 			}
-			logged := s.Logged.Take()
+			logged := h.Logged.Take()
 			if lines := strings.Count(logged, "\n"); lines != 1 || strings.Contains(logged, "forged") {
 				t.Errorf("%d log lines: %s", lines, logged)
 			}
@@ -74,45 +74,45 @@ func TestHeaders(t *testing.T) {
 		"two keys":          {"Idempotency-Key", "a\nb", 400, invalid},
 		"the same twice":    {"Idempotency-Key", "a\na", 400, invalid},
 	}
-	s := serve(t)
+	h := newHarness(t)
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { s.in(t).refused(test.status, test.code, good, test.name, test.value) })
+		t.Run(name, func(t *testing.T) { h.with(t).refused(test.status, test.code, goodBody, test.name, test.value) })
 	}
 	for name, value := range map[string]string{
 		"Content-Type": "application/json; charset=UTF-8", "Content-Encoding": "identity", "Accept": "text/html",
 		"Idempotency-Key": strings.Repeat("~", 255),
 	} {
-		s.accepted(good, name, value)
+		h.accepted(goodBody, name, value)
 	}
 }
 
 func TestAuth(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	with := func(claim string, value any) string { return "Bearer " + s.identity.TokenWith(claim, value) }
+	h := newHarness(t)
+	with := func(claim string, value any) string { return "Bearer " + h.identity.TokenWith(claim, value) }
 	part := base64.RawURLEncoding.EncodeToString
-	payload, err := json.Marshal(s.identity.Claims("ada", time.Hour))
+	payload, err := json.Marshal(h.identity.Claims("ada", time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
 	none := part([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + part(payload) + "."
-	signature := s.token[strings.LastIndexByte(s.token, '.'):]
+	signature := h.token[strings.LastIndexByte(h.token, '.'):]
 	tests := map[string]struct {
 		authorization string
 		status        int
 	}{
 		"none":               {"", 401},
 		"not a token":        {"Bearer x", 401},
-		"no scheme":          {s.token, 401},
+		"no scheme":          {h.token, 401},
 		"basic":              {"Basic dTpw", 401},
-		"two":                {"Bearer " + s.token + "\nBearer " + s.token, 401},
+		"two":                {"Bearer " + h.token + "\nBearer " + h.token, 401},
 		"12 kB":              {"Bearer " + strings.Repeat("x", 12<<10), 401},
 		"alg none":           {"Bearer " + none, 401},
-		"another's claims":   {"Bearer " + s.token[:strings.IndexByte(s.token, '.')+1] + part([]byte(`{"sub":"bob"}`)) + signature, 401},
-		"one bit off":        {"Bearer " + s.token[:len(s.token)-10] + string(s.token[len(s.token)-10]^1) + s.token[len(s.token)-9:], 401},
-		"expired":            {with("exp", s.Now().Add(-time.Hour).Unix()), 401},
+		"another's claims":   {"Bearer " + h.token[:strings.IndexByte(h.token, '.')+1] + part([]byte(`{"sub":"bob"}`)) + signature, 401},
+		"one bit off":        {"Bearer " + h.token[:len(h.token)-10] + string(h.token[len(h.token)-10]^1) + h.token[len(h.token)-9:], 401},
+		"expired":            {with("exp", h.Now().Add(-time.Hour).Unix()), 401},
 		"no end":             {with("exp", nil), 401},
-		"of the future":      {with("nbf", s.Now().Add(time.Hour).Unix()), 401},
+		"of the future":      {with("nbf", h.Now().Add(time.Hour).Unix()), 401},
 		"another issuer":     {with("iss", "https://evil.example"), 401},
 		"another audience":   {with("aud", "others"), 401},
 		"no sub":             {with("sub", nil), 401},
@@ -125,21 +125,21 @@ func TestAuth(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			code := map[int]task.Code{401: task.CodeUnauthorized, 403: task.CodeForbidden}[test.status]
-			s.in(t).refused(test.status, code, good, "Authorization", test.authorization)
-			s.in(t).refused(test.status, code, `{"faulty":`, "Authorization", test.authorization) // who one is comes first
+			h.with(t).refused(test.status, code, goodBody, "Authorization", test.authorization)
+			h.with(t).refused(test.status, code, `{"faulty":`, "Authorization", test.authorization) // who one is comes first
 		})
 	}
-	if n := s.Rows.Total() + s.Sim.CreditReads(); n != 0 {
+	if n := h.Rows.Total() + h.Sim.CreditReads(); n != 0 {
 		t.Errorf("%d reads for people who are not let in", n)
 	}
 }
 
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	post := func(body string, header ...string) (string, http.Header) {
 		t.Helper()
-		got := s.post(body, header...)
+		got := h.post(body, header...)
 		var shown struct{ ID string }
 		if got.JSON(t, 202, &shown); got.Header.Get("Location") != "/v1/tasks/"+shown.ID {
 			t.Fatalf("%+v", got)
@@ -157,7 +157,7 @@ func TestIdempotencyKey(t *testing.T) {
 	for _, other := range []string{
 		`{"prompt":"b","aspectRatio":"1:1"}`, `{"prompt":"a"}`, `{"prompt":"a","aspectRatio":"1:1","metadata":{"k":"v"}}`, `{"prompt":"","aspectRatio":"7:5"}`,
 	} {
-		s.refused(422, task.CodeIdempotencyKeyReused, other, "Idempotency-Key", "k")
+		h.refused(422, task.CodeIdempotencyKeyReused, other, "Idempotency-Key", "k")
 	}
 	ids := map[string]bool{first: true}
 	unlike := func(id string) {
@@ -167,7 +167,7 @@ func TestIdempotencyKey(t *testing.T) {
 		}
 		ids[id] = true
 	}
-	bob := "Bearer " + s.identity.Token("bob")
+	bob := "Bearer " + h.identity.Token("bob")
 	for _, key := range []string{"K", "k.", "../../QUOTA#bob", "%00", `"`, strings.Repeat("k", 255)} {
 		id, _ := post(`{"prompt":"a","aspectRatio":"1:1"}`, "Idempotency-Key", key)
 		unlike(id)
@@ -178,42 +178,42 @@ func TestIdempotencyKey(t *testing.T) {
 		id, _ := post(`{"prompt":"a","aspectRatio":"1:1"}`)
 		unlike(id)
 	}
-	if n := s.Sim.Posts(); n != len(ids) {
+	if n := h.Sim.Posts(); n != len(ids) {
 		t.Errorf("%d POSTs for %d tasks", n, len(ids))
 	}
 }
 
 // A deleted task's key is used up.
 func TestKeyOfDeleted(t *testing.T) {
-	s := serve(t)
-	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+	h := newHarness(t)
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455}
 	})
-	x, err := s.Rows.Task(t.Context(), s.accepted(good, "Idempotency-Key", "k").ID)
+	x, err := h.Rows.Task(t.Context(), h.accepted(goodBody, "Idempotency-Key", "k").ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.delete(x)
-	s.refused(422, task.CodeIdempotencyKeyReused, good, "Idempotency-Key", "k")
+	h.delete(x)
+	h.refused(422, task.CodeIdempotencyKeyReused, goodBody, "Idempotency-Key", "k")
 }
 
 // The log has no token, no key and nothing of what people wrote.
 func TestNothingIsLogged(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	body := `{"prompt":"a secret wish","metadata":{"note":"a secret note"},"imageUrls":["https://example.com/secret.png"],"watermark":"secret mark"}`
-	s.accepted(body, "Idempotency-Key", "secret-key")
-	s.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+	h.accepted(body, "Idempotency-Key", "secret-key")
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 500}
 	})
-	s.accepted(body)
-	s.refused(400, task.CodeInvalidRequest, `{"secret":1}`)
-	s.Rows.Fail(func(string, *task.Task) error { return errors.New("a wire broke") }, nil)
-	s.refused(503, task.CodeUnavailable, body)
-	logged := s.Logged.Take()
+	h.accepted(body)
+	h.refused(400, task.CodeInvalidRequest, `{"secret":1}`)
+	h.Rows.Fail(func(string, *task.Task) error { return errors.New("a wire broke") }, nil)
+	h.refused(503, task.CodeUnavailable, body)
+	logged := h.Logged.Take()
 	if strings.Count(logged, "\n") < 4 || !strings.Contains(logged, "a wire broke") {
 		t.Errorf("logged: %s", logged)
 	}
-	for _, secret := range []string{"secret", s.token, nanobananatest.DefaultKey, "/v1/callbacks/", "k."} {
+	for _, secret := range []string{"secret", h.token, nanobananatest.DefaultKey, "/v1/callbacks/", "k."} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("the log has %q: %s", secret, logged)
 		}
@@ -221,9 +221,9 @@ func TestNothingIsLogged(t *testing.T) {
 }
 
 func TestOtherMethods(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
-		got := httpapitest.Do(t, s.request(method, nil)) // not by the contract, where another function has GET
+		got := httpapitest.Do(t, h.request(method, nil)) // not by the contract, where another function has GET
 		if got.Status != 405 || got.Header.Get("Allow") != "POST" {
 			t.Errorf("%s: %d, Allow %q", method, got.Status, got.Header.Get("Allow"))
 		}

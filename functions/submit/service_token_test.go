@@ -12,22 +12,22 @@ import (
 // What one of our own servers asks for on ada's behalf is ada's: her own
 // repetition under the same key is a replay of it, and bob's is not.
 func TestOnBehalfOf(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	service, kept := token.NewServiceToken("preset")
-	s.Secret.SetServiceTokens(kept)
+	h.Secret.SetServiceTokens(kept)
 	const body = `{"prompt":"a lighthouse"}`
 	server := []string{"Authorization", "Bearer " + service, "Idempotency-Key", "k"}
-	made := s.accepted(body, append(server, "On-Behalf-Of", "ada")...)
-	if stands, err := s.Store.Task(t.Context(), made.ID); err != nil || stands.Owner != "ada" {
+	made := h.accepted(body, append(server, "On-Behalf-Of", "ada")...)
+	if stands, err := h.Store.Task(t.Context(), made.ID); err != nil || stands.Owner != "ada" {
 		t.Errorf("%+v, %v", stands, err)
 	}
-	if again := s.accepted(body, "Idempotency-Key", "k"); again.ID != made.ID {
+	if again := h.accepted(body, "Idempotency-Key", "k"); again.ID != made.ID {
 		t.Errorf("ada's own request made %s beside %s", again.ID, made.ID)
 	}
-	if other := s.accepted(body, append(server, "On-Behalf-Of", "bob")...); other.ID == made.ID {
+	if other := h.accepted(body, append(server, "On-Behalf-Of", "bob")...); other.ID == made.ID {
 		t.Error("bob's request found ada's task")
 	}
-	if logged := s.Logged.Take(); strings.Contains(logged, service) || strings.Contains(logged, kept.Hash) {
+	if logged := h.Logged.Take(); strings.Contains(logged, service) || strings.Contains(logged, kept.Hash) {
 		t.Errorf("logged %s", logged)
 	}
 }
@@ -35,9 +35,9 @@ func TestOnBehalfOf(t *testing.T) {
 // A service token that names nobody, or is in a browser, makes nothing; nor
 // does a person's that names somebody.
 func TestOnBehalfOfRefused(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	service, kept := token.NewServiceToken("preset")
-	s.Secret.SetServiceTokens(kept)
+	h.Secret.SetServiceTokens(kept)
 	stranger, _ := token.NewServiceToken("preset")
 	for name, test := range map[string]struct {
 		status int
@@ -52,12 +52,12 @@ func TestOnBehalfOfRefused(t *testing.T) {
 		"ada's own, though for herself": {http.StatusForbidden, task.CodeForbidden, []string{"On-Behalf-Of", "ada"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := s.in(t).refused(test.status, test.code, `{"prompt":"a lighthouse"}`, test.header...)
+			p := h.with(t).refused(test.status, test.code, `{"prompt":"a lighthouse"}`, test.header...)
 			if test.status == http.StatusBadRequest && (len(p.Errors) != 1 || !strings.Contains(p.Detail, "On-Behalf-Of")) {
 				t.Errorf("%+v", p)
 			}
 			for _, text := range []string{service, "bob", "app.example.com"} {
-				if strings.Contains(p.Detail+p.Hint+s.Logged.Take(), text) {
+				if strings.Contains(p.Detail+p.Hint+h.Logged.Take(), text) {
 					t.Errorf("it says %q", text)
 				}
 			}

@@ -21,7 +21,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/media/dir"
-	"github.com/preset/nanobanana-functions/shared/outbound"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -38,24 +38,24 @@ func jpegOf(side int) string {
 }
 
 // announced gives the id of an upload of owner's, and the link to put it.
-func (s *site) announced(owner, contentType string, size int) (id, link string, header http.Header) {
-	s.t.Helper()
+func (h *harness) announceUpload(owner, contentType string, size int) (id, link string, header http.Header) {
+	h.t.Helper()
 	id, key, ok := media.NewUpload(owner, contentType)
-	link, header, err := s.Bucket.PutLink(s.t.Context(), key, int64(size), time.Minute)
+	link, header, err := h.Bucket.PutLink(h.t.Context(), key, int64(size), time.Minute)
 	if err != nil || !ok {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return id, link, header
 }
 
 // uploaded gives the id of an upload of owner's.
-func (s *site) uploaded(owner, contentType, file string) string {
-	s.t.Helper()
-	id, link, header := s.announced(owner, contentType, len(file))
-	r := httpapitest.NewRequest(s.t, http.MethodPut, link, strings.NewReader(file))
+func (h *harness) upload(owner, contentType, file string) string {
+	h.t.Helper()
+	id, link, header := h.announceUpload(owner, contentType, len(file))
+	r := httpapitest.NewRequest(h.t, http.MethodPut, link, strings.NewReader(file))
 	r.Header = header
-	if got := httpapitest.Do(s.t, r); got.Status != http.StatusOK {
-		s.t.Fatalf("%d %s", got.Status, got.Body)
+	if got := httpapitest.Do(h.t, r); got.Status != http.StatusOK {
+		h.t.Fatalf("%d %s", got.Status, got.Body)
 	}
 	return id
 }
@@ -63,17 +63,17 @@ func (s *site) uploaded(owner, contentType, file string) string {
 // An upload of one's own can be edited, and more than once: the provider gets a
 // fresh link to its bytes each time, which is kept nowhere.
 func TestUploadAccepted(t *testing.T) {
-	s := serve(t)
-	one, two := s.uploaded("ada", "image/png", pngOf(8)), s.uploaded("ada", "image/jpeg", jpegOf(8))
+	h := newHarness(t)
+	one, two := h.upload("ada", "image/png", pngOf(8)), h.upload("ada", "image/jpeg", jpegOf(8))
 	for n := range 2 {
-		s.Logged.Take()
-		got := s.post(edit("upload:"+one, "https://example.com/a.png", "upload:"+two))
+		h.Logged.Take()
+		got := h.post(edit("upload:"+one, "https://example.com/a.png", "upload:"+two))
 		var shown httpapi.Task
 		got.JSON(t, 202, &shown)
 		if shown.Parent != "" || len(shown.ImageURLs) != 3 || shown.ImageURLs[0] != "upload:"+one {
 			t.Errorf("%+v", shown)
 		}
-		sent, _ := s.Sim.Tasks()[n].Params["imageUrls"].([]any)
+		sent, _ := h.Sim.Tasks()[n].Params["imageUrls"].([]any)
 		if len(sent) != 3 || sent[1] != "https://example.com/a.png" {
 			t.Fatalf("the provider was sent %v", sent)
 		}
@@ -83,12 +83,12 @@ func TestUploadAccepted(t *testing.T) {
 				t.Errorf("link %d: %d with %d bytes", i, got.Status, len(got.Body))
 			}
 		}
-		row, err := s.Rows.Task(t.Context(), shown.ID)
+		row, err := h.Rows.Task(t.Context(), shown.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		stored, err := json.Marshal(row)
-		for name, text := range map[string]string{"answer": got.Body, "log": s.Logged.Take(), "row": string(stored)} {
+		for name, text := range map[string]string{"answer": got.Body, "log": h.Logged.Take(), "row": string(stored)} {
 			if err != nil || strings.Contains(text, "signature=") || strings.Contains(text, dir.LinkPath) {
 				t.Errorf("the %s has the presigned link: %s", name, text)
 			}
@@ -100,16 +100,16 @@ func TestUploadAccepted(t *testing.T) {
 // for. Whether another's upload exists is not told.
 func TestUploadRefused(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	good := pngOf(8)
-	never, _, _ := s.announced("ada", "image/png", 10)
-	bad := func(contentType, file string) string { return s.uploaded("ada", contentType, file) }
+	never, _, _ := h.announceUpload("ada", "image/png", 10)
+	bad := func(contentType, file string) string { return h.upload("ada", contentType, file) }
 	for name, test := range map[string]struct{ id, code string }{
 		"never finished":          {never, "not_found"},
-		"bob's":                   {s.uploaded("bob", "image/png", good), "not_found"},
+		"bob's":                   {h.upload("bob", "image/png", good), "not_found"},
 		"never announced":         {strings.Repeat("0", 25) + "p", "not_found"},
 		"of no type":              {strings.Repeat("0", 26), "not_found"},
-		"a task's id":             {s.accepted(`{"prompt":"a"}`).ID, "not_found"},
+		"a task's id":             {h.accepted(`{"prompt":"a"}`).ID, "not_found"},
 		"no id":                   {"", "invalid"},
 		"a path":                  {"../../tasks/x", "invalid"},
 		"in capitals":             {strings.ToUpper(never), "invalid"},
@@ -123,14 +123,14 @@ func TestUploadRefused(t *testing.T) {
 		"a GIF, called a picture": {bad("image/png", "GIF89a\x01\x00\x01\x00\x80\x00\x00"), "not_a_picture"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := s.in(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/a.png", "upload:"+test.id))
+			p := h.with(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/a.png", "upload:"+test.id))
 			if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/1" || p.Errors[0].Code != test.code {
 				t.Errorf("errors: %+v, want %s", p.Errors, test.code)
 			}
 		})
 	}
 	t.Run("each is named", func(t *testing.T) {
-		p := s.in(t).refused(422, task.CodeInvalidRequest, edit("upload:"+never, "upload:"+s.uploaded("ada", "image/png", good), "upload:"+bad("image/png", "x")))
+		p := h.with(t).refused(422, task.CodeInvalidRequest, edit("upload:"+never, "upload:"+h.upload("ada", "image/png", good), "upload:"+bad("image/png", "x")))
 		if len(p.Errors) != 2 || p.Errors[0].Pointer != "/imageUrls/0" || p.Errors[1].Pointer != "/imageUrls/2" {
 			t.Errorf("errors: %+v", p.Errors)
 		}
@@ -148,16 +148,16 @@ var tall = func() string {
 
 // A replay is answered by its task, also when its upload has long been deleted.
 func TestUploadReplayed(t *testing.T) {
-	s := serve(t)
-	id := s.uploaded("ada", "image/png", pngOf(8))
-	first := s.accepted(edit("upload:"+id), "Idempotency-Key", "k")
-	if err := s.Bucket.Expire(t.Context(), media.UploadPrefix, -time.Hour); err != nil { // all that there is
+	h := newHarness(t)
+	id := h.upload("ada", "image/png", pngOf(8))
+	first := h.accepted(edit("upload:"+id), "Idempotency-Key", "k")
+	if err := h.Bucket.Expire(t.Context(), media.UploadPrefix, -time.Hour); err != nil { // all that there is
 		t.Fatal(err)
 	}
-	if again := s.accepted(edit("upload:"+id), "Idempotency-Key", "k"); again.ID != first.ID || s.Sim.Posts() != 1 {
-		t.Errorf("%s, then %s, with %d POSTs", first.ID, again.ID, s.Sim.Posts())
+	if again := h.accepted(edit("upload:"+id), "Idempotency-Key", "k"); again.ID != first.ID || h.Sim.Posts() != 1 {
+		t.Errorf("%s, then %s, with %d POSTs", first.ID, again.ID, h.Sim.Posts())
 	}
-	p := s.refused(422, task.CodeInvalidRequest, edit("upload:"+id), "Idempotency-Key", "other")
+	p := h.refused(422, task.CodeInvalidRequest, edit("upload:"+id), "Idempotency-Key", "other")
 	if len(p.Errors) != 1 || p.Errors[0].Code != "not_found" {
 		t.Errorf("errors: %+v", p.Errors)
 	}
@@ -166,8 +166,8 @@ func TestUploadReplayed(t *testing.T) {
 // A bucket that cannot be read is no fault of the upload: the order may be
 // repeated. The signed link is in no log.
 func TestUploadUnreadable(t *testing.T) {
-	s := serve(t)
-	id := s.uploaded("ada", "image/png", pngOf(8))
+	h := newHarness(t)
+	id := h.upload("ada", "image/png", pngOf(8))
 	for name, answer := range map[string]http.HandlerFunc{
 		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 		"503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
@@ -183,10 +183,10 @@ func TestUploadUnreadable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bucket := httptest.NewServer(answer)
 			defer bucket.Close()
-			s.HTTP = through(bucket)
-			s.Logged.Take()
-			s.in(t).refused(503, task.CodeUnavailable, edit("upload:"+id))
-			if log := s.Logged.Take(); strings.Contains(log, "signature=") || strings.Contains(log, media.UploadPrefix) {
+			h.HTTP = clientOf(bucket)
+			h.Logged.Take()
+			h.with(t).refused(503, task.CodeUnavailable, edit("upload:"+id))
+			if log := h.Logged.Take(); strings.Contains(log, "signature=") || strings.Contains(log, media.UploadPrefix) {
 				t.Errorf("the log has the link: %s", log)
 			}
 		})
@@ -195,12 +195,12 @@ func TestUploadUnreadable(t *testing.T) {
 
 // To who may not list it, S3 says of what a bucket does not hold that it is forbidden.
 func TestUploadForbidden(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	bucket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	defer bucket.Close()
-	s.HTTP = through(bucket)
-	never, _, _ := s.announced("ada", "image/png", 10)
-	if p := s.refused(422, task.CodeInvalidRequest, edit("upload:"+never)); len(p.Errors) != 1 || p.Errors[0].Code != "not_found" {
+	h.HTTP = clientOf(bucket)
+	never, _, _ := h.announceUpload("ada", "image/png", 10)
+	if p := h.refused(422, task.CodeInvalidRequest, edit("upload:"+never)); len(p.Errors) != 1 || p.Errors[0].Code != "not_found" {
 		t.Errorf("errors: %+v", p.Errors)
 	}
 }
@@ -209,12 +209,12 @@ func TestUploadForbidden(t *testing.T) {
 // what to do instead, however long it is.
 func TestInlinePicture(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	for _, entry := range []string{
 		"data:image/png;base64,AAAA", "DATA:image/png;base64,AAAA", "data:", "data:image/png;base64," + strings.Repeat("A", 100_000),
 		"blob:https://app.example.com/3f6c2d0e", "Blob:null/1",
 	} {
-		p := s.refused(422, task.CodeInvalidRequest, edit("https://example.com/good.png", entry))
+		p := h.refused(422, task.CodeInvalidRequest, edit("https://example.com/good.png", entry))
 		if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/1" || p.Errors[0].Code != "upload_first" || !strings.Contains(p.Errors[0].Message, "POST /v1/uploads") {
 			t.Errorf("%.20s: %+v", entry, p.Errors)
 		}
@@ -225,8 +225,8 @@ func TestInlinePicture(t *testing.T) {
 // looks, too: it is there, and as long as its signature said.
 func TestUploadSlow(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	id := s.uploaded("ada", "image/png", pngOf(8))
+	h := newHarness(t)
+	id := h.upload("ada", "image/png", pngOf(8))
 	bucket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "1000")
 		_, _ = io.WriteString(w, pngOf(8)[:20])
@@ -234,15 +234,15 @@ func TestUploadSlow(t *testing.T) {
 		<-r.Context().Done() // the reader has had enough
 	}))
 	defer bucket.Close()
-	s.HTTP = through(bucket)
-	if s.accepted(edit("upload:" + id)); s.Sim.Posts() != 1 {
-		t.Errorf("%d POSTs", s.Sim.Posts())
+	h.HTTP = clientOf(bucket)
+	if h.accepted(edit("upload:" + id)); h.Sim.Posts() != 1 {
+		t.Errorf("%d POSTs", h.Sim.Posts())
 	}
 }
 
 // through is a client all of whose requests go to this server.
-func through(server *httptest.Server) *http.Client {
-	client := outbound.NewClient()
+func clientOf(server *httptest.Server) *http.Client {
+	client := nanobanana.NewHTTPClient()
 	client.Transport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 	}}

@@ -25,7 +25,7 @@ func TestSweep(t *testing.T) {
 	if swept, err := run(t.Context(), sweep.Event{}); err != nil || swept != (lifecycle.Swept{}) {
 		t.Errorf("at once: %+v, %v", swept, err)
 	}
-	if line := last(t, w); line.Event != "swept" || line.Level != "INFO" || line.OldestSeconds != 0 || line.Done != 0 {
+	if line := lastLine(t, w); line.Event != "swept" || line.Level != "INFO" || line.OldestSeconds != 0 || line.Done != 0 {
 		t.Errorf("a sweep that had nothing to do logged %+v", line)
 	}
 	w.Clock.Add(2 * time.Minute)
@@ -35,19 +35,19 @@ func TestSweep(t *testing.T) {
 	if x, err := w.Rows.Task(t.Context(), got.ID); err != nil || x.Status != task.Storing {
 		t.Errorf("task: %+v, %v", x, err)
 	}
-	if line := last(t, w); line.Event != "swept" || line.Done != 1 || line.Failed != 0 || line.OldestSeconds != 120 {
+	if line := lastLine(t, w); line.Event != "swept" || line.Done != 1 || line.Failed != 0 || line.OldestSeconds != 120 {
 		t.Errorf("logged %+v", line)
 	}
 }
 
 // swept is the line that a sweep logs.
-type swept struct {
+type sweptLine struct {
 	Level, Event                string
 	OldestSeconds, Done, Failed int
 }
 
 // last reads the last line of the log.
-func last(t *testing.T, w *lifecycletest.Harness) (line swept) {
+func lastLine(t *testing.T, w *lifecycletest.Harness) (line sweptLine) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(w.Logged.Take()), "\n")
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &line); err != nil {
@@ -74,7 +74,7 @@ func TestOldest(t *testing.T) {
 	if err != nil || got.Done != 4 || got.Failed != 0 || !got.Oldest.Equal(created[0]) {
 		t.Errorf("%+v, %v; want the oldest of %v", got, err, created)
 	}
-	if line := last(t, w); line.OldestSeconds != 1800 {
+	if line := lastLine(t, w); line.OldestSeconds != 1800 {
 		t.Errorf("logged %+v", line)
 	}
 }

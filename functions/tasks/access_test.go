@@ -17,9 +17,9 @@ import (
 
 func TestAuth(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.row("ada", s.succeeded)
-	with := func(claim string, value any) string { return "Bearer " + s.identity.TokenWith(claim, value) }
+	h := newHarness(t)
+	x := h.addRow("ada", h.succeeded)
+	with := func(claim string, value any) string { return "Bearer " + h.identity.TokenWith(claim, value) }
 	tests := map[string]struct {
 		authorization string
 		status        int
@@ -28,118 +28,119 @@ func TestAuth(t *testing.T) {
 		"none":           {"", 401, task.CodeUnauthorized},
 		"not a token":    {"Bearer x", 401, task.CodeUnauthorized},
 		"basic":          {"Basic YWRhOg==", 401, task.CodeUnauthorized},
-		"cut":            {"Bearer " + s.token[:len(s.token)-2], 401, task.CodeUnauthorized},
-		"expired":        {with("exp", s.Now().Add(-time.Hour).Unix()), 401, task.CodeUnauthorized},
+		"cut":            {"Bearer " + h.token[:len(h.token)-2], 401, task.CodeUnauthorized},
+		"expired":        {with("exp", h.Now().Add(-time.Hour).Unix()), 401, task.CodeUnauthorized},
 		"another issuer": {with("iss", "https://evil.example"), 401, task.CodeUnauthorized},
 		"no sub":         {with("sub", nil), 401, task.CodeUnauthorized},
 		"anon":           {with("role", "anon"), 403, task.CodeForbidden},
 		"service_role":   {with("role", "service_role"), 403, task.CodeForbidden},
 		"of a client":    {with("client_id", "claude"), 403, task.CodeForbidden},
 	}
-	before := s.Rows.Total()
+	before := h.Rows.Total()
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			for _, path := range []string{"/v1/tasks/" + x.ID, "/v1/tasks?ids=" + x.ID, "/v1/tasks?target=moodboard:42", "/v1/tasks/" + x.ID + "?wait=x"} {
-				s.get(path, "Authorization", test.authorization).Problem(t, test.status, test.code)
+				h.get(path, "Authorization", test.authorization).Problem(t, test.status, test.code)
 			}
-			s.send("PUT", "/v1/tasks/"+x.ID+"/target", `{"x":1}`, "Authorization", test.authorization).Problem(t, test.status, test.code)
-			s.send("DELETE", "/v1/tasks/"+x.ID, "", "Authorization", test.authorization).Problem(t, test.status, test.code)
+			h.send("PUT", "/v1/tasks/"+x.ID+"/target", `{"x":1}`, "Authorization", test.authorization).Problem(t, test.status, test.code)
+			h.send("DELETE", "/v1/tasks/"+x.ID, "", "Authorization", test.authorization).Problem(t, test.status, test.code)
 		})
 	}
-	if n := s.Rows.Total() - before; n != 0 {
-		t.Errorf("%d calls of the store for people who are not let in", n)
+	if n := h.Rows.Total() - before; n != 0 {
+		t.Errorf("%d store calls for callers without access", n)
 	}
 }
 
-// A store that is away is 503 and when to come again, and says no more.
+// A failing store is answered 503 with Retry-After and no detail.
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.row("ada", func(x *task.Task) error { x.Target = &board; return nil })
+	h := newHarness(t)
+	x := h.addRow("ada", func(x *task.Task) error { x.Target = &board; return nil })
 	for _, err := range []error{task.ErrBusy, lifecycletest.ErrStore, errors.New("a wire broke"), context.DeadlineExceeded} {
 		for _, test := range []struct{ failing, path string }{
 			{"task", "/v1/tasks/" + x.ID},
 			{"tasks", "/v1/tasks?ids=" + x.ID},
 			{"list", "/v1/tasks?target=moodboard:42"},
-			{"tasks", "/v1/tasks?target=moodboard:42"}, // the ids are known by then
+			{"tasks", "/v1/tasks?target=moodboard:42"}, // after the list of ids was read
 		} {
-			s.Rows.Fail(lifecycletest.On(test.failing, err), nil)
-			if body := s.get(test.path).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, err.Error()) {
+			h.Rows.Fail(lifecycletest.On(test.failing, err), nil)
+			if body := h.get(test.path).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, err.Error()) {
 				t.Errorf("%s: %s", test.failing, body)
 			}
-			if logged := s.Logged.Take(); !strings.Contains(logged, err.Error()) {
+			if logged := h.Logged.Take(); !strings.Contains(logged, err.Error()) {
 				t.Errorf("%s: the log does not say why: %s", test.failing, logged)
 			}
 		}
 	}
 }
 
-// Without the secret no picture can be linked, and without the issuer's keys
-// nobody's token be judged: both pass. What needs neither is answered.
+// Without the secret no picture link can be signed, and without the issuer's
+// keys no token can be verified: both are 503. Requests that need neither are
+// answered.
 func TestSecretAway(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	running, made := s.row("ada").ID, s.row("ada", s.succeeded).ID
-	s.Secret.Set("", errors.New("nobody is there"))
+	h := newHarness(t)
+	running, made := h.addRow("ada").ID, h.addRow("ada", h.succeeded).ID
+	h.Secret.Set("", errors.New("nobody is there"))
 	for path, status := range map[string]int{
 		"/v1/tasks/" + running: 200, "/v1/tasks?ids=" + running: 200, "/v1/tasks/" + made: 503, "/v1/tasks?ids=" + running + "," + made: 503,
 	} {
-		if got := s.get(path); got.Status != status || (got.Header.Get("Retry-After") == "") || strings.Contains(got.Body, "nobody") {
+		if got := h.get(path); got.Status != status || (got.Header.Get("Retry-After") == "") || strings.Contains(got.Body, "nobody") {
 			t.Errorf("%s: %d %s", path, got.Status, got.Body)
 		}
 	}
 	var err error
 	nowhere := auth.Config{
-		Issuer: s.Settings.PublicURL, Audience: "authenticated", JWKSURL: s.Settings.PublicURL + "/nowhere", HTTP: http.DefaultClient, Log: s.function.Log, Now: s.Clock.Now,
+		Issuer: h.Settings.PublicURL, Audience: "authenticated", JWKSURL: h.Settings.PublicURL + "/nowhere", HTTP: http.DefaultClient, Log: h.function.Log, Now: h.Clock.Now,
 	}
-	if s.function.Auth, err = auth.New(nowhere); err != nil {
+	if h.function.Auth, err = auth.New(nowhere); err != nil {
 		t.Fatal(err)
 	}
-	s.handler = tasks.New(s.function)
-	if got := s.ask(t.Context(), "/v1/tasks/"+running); got.Header.Get("Retry-After") != "5" {
+	h.handler = tasks.New(h.function)
+	if got := h.serve(t.Context(), "/v1/tasks/"+running); got.Header.Get("Retry-After") != "5" {
 		t.Errorf("Retry-After: %q", got.Header.Get("Retry-After"))
 	} else {
 		got.Problem(t, 503, task.CodeUnavailable)
 	}
 }
 
-// Neither an answer nor the log has what is nobody's business; the log has
-// nothing of what people wrote, either.
+// Neither an answer nor the log contains internals, and the log contains
+// nothing that users wrote.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	var answers strings.Builder
-	for _, change := range []func(*task.Task) error{s.accepted, s.made, s.succeeded, s.refused(task.CodeContentPolicy, task.RetryNever), s.silence} {
-		x := s.row("ada", change, func(x *task.Task) error {
+	for _, change := range []func(*task.Task) error{h.accepted, h.made, h.succeeded, h.refused(task.CodeContentPolicy, task.RetryNever), h.unanswered} {
+		x := h.addRow("ada", change, func(x *task.Task) error {
 			x.Hint = &task.Hint{ProviderID: providerID, Success: true, URLs: []string{resultURL}}
 			x.Quota = &task.Quota{Day: "2026-03-14", Images: 77}
 			return nil
 		})
 		for _, secret := range []string{x.Writer, x.Fingerprint} {
-			if got := s.get("/v1/tasks/" + x.ID); strings.Contains(got.Body, secret) {
-				t.Errorf("%s is shown: %s", secret, got.Body)
+			if got := h.get("/v1/tasks/" + x.ID); strings.Contains(got.Body, secret) {
+				t.Errorf("the answer contains %s: %s", secret, got.Body)
 			}
 		}
-		answers.WriteString(s.get("/v1/tasks/"+x.ID).Body + s.get("/v1/tasks?ids="+x.ID).Body)
+		answers.WriteString(h.get("/v1/tasks/"+x.ID).Body + h.get("/v1/tasks?ids="+x.ID).Body)
 	}
-	x := s.row("bob")
+	x := h.addRow("bob")
 	for _, path := range []string{"/v1/tasks/" + x.ID, "/v1/tasks/secret-path", "/v1/tasks?ids=secret-path&x=secret-query"} {
-		answers.WriteString(s.get(path).Body)
+		answers.WriteString(h.get(path).Body)
 	}
 	for _, internal := range []string{
 		providerID, resultURL, "tempfile", "kept.example",
 		`"version"`, `"attempt"`, `"owner"`, `"ada"`, `"quota"`, `"fingerprint"`, `"charges"`, `"setback"`, `"since"`, `"dueAt"`,
-		nanobananatest.DefaultKey, s.token, "secret-path", "secret-query", "0123456789abcdef0123456789abcdef",
+		nanobananatest.DefaultKey, h.token, "secret-path", "secret-query", "0123456789abcdef0123456789abcdef",
 	} {
 		if strings.Contains(answers.String(), internal) {
 			t.Errorf("an answer has %q", internal)
 		}
 	}
-	logged := s.Logged.Take()
+	logged := h.Logged.Take()
 	if strings.Count(logged, `"status":`) < 10 {
 		t.Fatalf("logged: %s", logged)
 	}
-	for _, secret := range []string{s.token, "lighthouse", providerID, "tempfile", "/v1/images/", "secret-path", "secret-query", "k.", nanobananatest.DefaultKey} {
+	for _, secret := range []string{h.token, "lighthouse", providerID, "tempfile", "/v1/images/", "secret-path", "secret-query", "k.", nanobananatest.DefaultKey} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("the log has %q: %s", secret, logged)
 		}
@@ -148,8 +149,8 @@ func TestNothingLeaks(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.row("ada", s.succeeded)
+	h := newHarness(t)
+	x := h.addRow("ada", h.succeeded)
 	for path, methods := range map[string]struct {
 		allowed string
 		others  []string
@@ -159,13 +160,13 @@ func TestMethods(t *testing.T) {
 		"/v1/tasks/" + x.ID + "/target": {"PUT", []string{"GET", "POST", "PATCH", "DELETE"}},
 	} {
 		for _, method := range methods.others {
-			got := s.contract.Do(t, s.request(method, path))
+			got := h.contract.Do(t, h.request(method, path))
 			if got.Status != 405 || got.Header.Get("Allow") != methods.allowed {
 				t.Errorf("%s %s: %d, Allow %q", method, path, got.Status, got.Header.Get("Allow"))
 			}
 		}
 	}
-	if got := s.contract.Do(t, s.request(http.MethodHead, "/v1/tasks/"+x.ID)); got.Status != 200 || got.Header.Get("Etag") == "" {
+	if got := h.contract.Do(t, h.request(http.MethodHead, "/v1/tasks/"+x.ID)); got.Status != 200 || got.Header.Get("Etag") == "" {
 		t.Errorf("HEAD: %d %v", got.Status, got.Header)
 	}
 }

@@ -16,23 +16,23 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// askedFor is a store that remembers which rows it was asked for.
-type askedFor struct {
+// countingStore is a store that records which rows it was asked for.
+type countingStore struct {
 	task.Store
 	ids []string
 }
 
-func (s *askedFor) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
+func (s *countingStore) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
 	s.ids = append(s.ids, ids...)
 	return s.Store.Tasks(ctx, ids)
 }
 
-// Several tasks by their ids: the caller's own, in the order asked for, each once.
+// ?ids= returns the caller's own tasks in the order of the ids, each once.
 func TestByIDs(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	a, b, c := s.row("ada").ID, s.row("ada", s.succeeded).ID, s.row("ada", s.accepted).ID
-	bobs, deleted, unknown := s.row("bob").ID, s.row("ada", s.deleted).ID, task.NewID("ada", "never")
+	h := newHarness(t)
+	a, b, c := h.addRow("ada").ID, h.addRow("ada", h.succeeded).ID, h.addRow("ada", h.accepted).ID
+	bobs, deleted, unknown := h.addRow("bob").ID, h.addRow("ada", h.deleted).ID, task.NewID("ada", "never")
 	many := slices.Repeat([]string{a}, 49)
 	tests := map[string]struct{ ids, want []string }{
 		"in order":      {[]string{c, a, b}, []string{c, a, b}},
@@ -49,7 +49,7 @@ func TestByIDs(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := s.get("/v1/tasks?ids=" + strings.ReplaceAll(strings.Join(test.ids, ","), " ", "%20"))
+			got := h.get("/v1/tasks?ids=" + strings.ReplaceAll(strings.Join(test.ids, ","), " ", "%20"))
 			if ids, cursor := got.list(t); !slices.Equal(ids, test.want) || cursor != "" {
 				t.Errorf("%v, cursor %q; want %v", ids, cursor, test.want)
 			}
@@ -60,41 +60,41 @@ func TestByIDs(t *testing.T) {
 			}
 		})
 	}
-	t.Run("what is no id is not for the store to judge", func(t *testing.T) {
-		rows := &askedFor{Store: s.Rows}
-		s.function.Store = rows
-		s.handler = tasks.New(s.function)
-		s.ask(t.Context(), "/v1/tasks?ids=x,"+a+",%00,,"+strings.Repeat("a", 5000)).list(t)
+	t.Run("the store gets valid ids only", func(t *testing.T) {
+		rows := &countingStore{Store: h.Rows}
+		h.function.Store = rows
+		h.handler = tasks.New(h.function)
+		h.serve(t.Context(), "/v1/tasks?ids=x,"+a+",%00,,"+strings.Repeat("a", 5000)).list(t)
 		if !slices.Equal(rows.ids, []string{a}) {
 			t.Errorf("it was asked for %q", rows.ids)
 		}
 	})
 	t.Run("fifty-one", func(t *testing.T) {
-		before := s.Rows.Total()
-		s.get("/v1/tasks?ids="+strings.Join(slices.Repeat([]string{a}, 51), ",")).Problem(t, 400, task.CodeInvalidRequest)
-		if s.Rows.Total() != before {
+		before := h.Rows.Total()
+		h.get("/v1/tasks?ids="+strings.Join(slices.Repeat([]string{a}, 51), ",")).Problem(t, 400, task.CodeInvalidRequest)
+		if h.Rows.Total() != before {
 			t.Error("the store was asked")
 		}
 	})
-	t.Run("the tag and when to look again are those of all", func(t *testing.T) {
-		running, ended := s.get("/v1/tasks?ids="+a+","+b), s.get("/v1/tasks?ids="+b)
+	t.Run("ETag and Retry-After cover all tasks", func(t *testing.T) {
+		running, ended := h.get("/v1/tasks?ids="+a+","+b), h.get("/v1/tasks?ids="+b)
 		if running.Header.Get("Retry-After") != "3" || ended.Header.Get("Retry-After") != "" {
 			t.Errorf("Retry-After %q and %q", running.Header.Get("Retry-After"), ended.Header.Get("Retry-After"))
 		}
-		if got := s.get("/v1/tasks?ids="+a+","+b, "If-None-Match", running.Header.Get("Etag")); got.Status != 304 || got.Body != "" {
+		if got := h.get("/v1/tasks?ids="+a+","+b, "If-None-Match", running.Header.Get("Etag")); got.Status != 304 || got.Body != "" {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
-		s.change(a, s.accepted)
-		if got := s.get("/v1/tasks?ids="+a+","+b, "If-None-Match", running.Header.Get("Etag")); got.Status != 200 {
+		h.change(a, h.accepted)
+		if got := h.get("/v1/tasks?ids="+a+","+b, "If-None-Match", running.Header.Get("Etag")); got.Status != 200 {
 			t.Errorf("after a change: %d", got.Status)
 		}
 	})
 }
 
-// A list has the beginning of a prompt, cut between characters.
+// A list shows the first 300 characters of a prompt.
 func TestPromptPreview(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	for name, test := range map[string]struct{ prompt, want string }{
 		"short":        {"a lighthouse", "a lighthouse"},
 		"300":          {strings.Repeat("é", 300), strings.Repeat("é", 300)},
@@ -104,15 +104,15 @@ func TestPromptPreview(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			target := task.Target{Kind: "moodboard", ID: strings.ReplaceAll(name, " ", "-")}
-			x := s.row("ada", func(x *task.Task) error { x.Prompt, x.Target = test.prompt, &target; return nil })
+			x := h.addRow("ada", func(x *task.Task) error { x.Prompt, x.Target = test.prompt, &target; return nil })
 			for _, path := range []string{"?ids=" + x.ID, "?target=" + url.QueryEscape(target.String())} {
-				body := s.get("/v1/tasks" + path).Body
+				body := h.get("/v1/tasks" + path).Body
 				if !strings.Contains(body, fmt.Sprintf(`"prompt":"%s"`, test.want)) || !utf8.ValidString(body) {
 					t.Errorf("%s: %.400s", path, body)
 				}
 			}
-			if whole := s.get("/v1/tasks/" + x.ID).task(t).Prompt; whole != test.prompt {
-				t.Errorf("alone it has %d characters", utf8.RuneCountInString(whole))
+			if whole := h.get("/v1/tasks/" + x.ID).task(t).Prompt; whole != test.prompt {
+				t.Errorf("a single task shows %d characters", utf8.RuneCountInString(whole))
 			}
 		})
 	}
@@ -120,21 +120,21 @@ func TestPromptPreview(t *testing.T) {
 
 var board = task.Target{Kind: "moodboard", ID: "42"}
 
-// A target's tasks: the caller's own, the newest first, page by page.
+// A target's tasks are the caller's own, newest first, in pages.
 func TestByTarget(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	want := s.rows("ada", board, 7)
-	s.rows("bob", board, 3)
-	s.rows("ada", task.Target{Kind: "moodboard", ID: "43"}, 1)
-	s.rows("ada", task.Target{Kind: "showcase", ID: "42"}, 1)
-	s.row("ada")
+	h := newHarness(t)
+	want := h.addTargetRows("ada", board, 7)
+	h.addTargetRows("bob", board, 3)
+	h.addTargetRows("ada", task.Target{Kind: "moodboard", ID: "43"}, 1)
+	h.addTargetRows("ada", task.Target{Kind: "showcase", ID: "42"}, 1)
+	h.addRow("ada")
 	for _, limit := range []int{1, 2, 3, 6, 7, 8, 100} {
 		t.Run(fmt.Sprint(limit, " at a time"), func(t *testing.T) {
 			var got []string
 			cursor, pages := "", 0
 			for {
-				ids, next := s.get(fmt.Sprintf("/v1/tasks?target=moodboard:42&limit=%d%s", limit, cursor)).list(t)
+				ids, next := h.get(fmt.Sprintf("/v1/tasks?target=moodboard:42&limit=%d%s", limit, cursor)).list(t)
 				if len(ids) > limit {
 					t.Fatalf("a page of %d", len(ids))
 				}
@@ -149,42 +149,42 @@ func TestByTarget(t *testing.T) {
 			}
 		})
 	}
-	if ids, _ := s.get("/v1/tasks?target=moodboard:42").list(t); !slices.Equal(ids, want) {
+	if ids, _ := h.get("/v1/tasks?target=moodboard:42").list(t); !slices.Equal(ids, want) {
 		t.Errorf("without a limit: %v", ids)
 	}
-	if ids, cursor := s.get("/v1/tasks?target=showcase:nothing").list(t); len(ids) != 0 || cursor != "" {
+	if ids, cursor := h.get("/v1/tasks?target=showcase:nothing").list(t); len(ids) != 0 || cursor != "" {
 		t.Errorf("an empty target: %v %q", ids, cursor)
 	}
-	s.token = s.identity.Token("bob")
-	if ids, _ := s.get("/v1/tasks?target=moodboard:42").list(t); len(ids) != 3 {
+	h.token = h.identity.Token("bob")
+	if ids, _ := h.get("/v1/tasks?target=moodboard:42").list(t); len(ids) != 3 {
 		t.Errorf("bob has %v", ids)
 	}
 }
 
-// A page may be short, even empty, and still have a cursor: some of its
-// tasks are gone by the time they are read.
+// A page may be short or even empty and still have a cursor, because some of
+// its tasks are gone when they are read.
 func TestShortPage(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	want := s.rows("ada", board, 4)
-	s.Rows.Fail(nil, nil)
-	gone := func(x *task.Task) error { x.DeletedAt = s.Now(); return nil } // the index still has it
+	h := newHarness(t)
+	want := h.addTargetRows("ada", board, 4)
+	h.Rows.Fail(nil, nil)
+	gone := func(x *task.Task) error { x.DeletedAt = h.Now(); return nil } // the index still has it
 	for _, id := range want[:2] {
-		s.change(id, gone)
+		h.change(id, gone)
 	}
-	ids, cursor := s.get("/v1/tasks?target=moodboard:42&limit=2").list(t)
+	ids, cursor := h.get("/v1/tasks?target=moodboard:42&limit=2").list(t)
 	if len(ids) != 0 || cursor == "" {
 		t.Errorf("%v %q; want nothing and a cursor", ids, cursor)
 	}
-	if ids, _ := s.get("/v1/tasks?target=moodboard:42&limit=2&cursor=" + url.QueryEscape(cursor)).list(t); !slices.Equal(ids, want[2:]) {
+	if ids, _ := h.get("/v1/tasks?target=moodboard:42&limit=2&cursor=" + url.QueryEscape(cursor)).list(t); !slices.Equal(ids, want[2:]) {
 		t.Errorf("%v, want %v", ids, want[2:])
 	}
 }
 
-// A page whose tasks are as long as they may be is shorter, and none is left out.
+// A page of tasks of maximum length is shorter, and no task is left out.
 func TestLongPage(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	target := task.Target{Kind: "moodboard", ID: "m1"}
 	long := map[string]string{}
 	for i := range 16 {
@@ -192,13 +192,13 @@ func TestLongPage(t *testing.T) {
 	}
 	links := slices.Repeat([]string{"https://example.com/" + strings.Repeat("a", task.MaxURL-20)}, 10)
 	for range 101 {
-		s.Clock.Add(time.Second)
-		s.row("ada", func(x *task.Task) error { x.Target, x.Metadata, x.ImageURLs = &target, long, links; return nil })
+		h.Clock.Add(time.Second)
+		h.addRow("ada", func(x *task.Task) error { x.Target, x.Metadata, x.ImageURLs = &target, long, links; return nil })
 	}
 	seen := map[string]bool{}
 	pages := 0
 	for cursor := ""; pages == 0 || cursor != ""; pages++ {
-		got := s.get("/v1/tasks?target=moodboard:m1&limit=100&cursor=" + url.QueryEscape(cursor))
+		got := h.get("/v1/tasks?target=moodboard:m1&limit=100&cursor=" + url.QueryEscape(cursor))
 		var ids []string
 		ids, cursor = got.list(t)
 		for _, id := range ids {
@@ -213,19 +213,19 @@ func TestLongPage(t *testing.T) {
 	}
 }
 
-// A cursor is good for the list it came with, and for nothing else.
+// A cursor is valid for its own list only.
 func TestForgedCursor(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	s.rows("ada", board, 3)
-	s.rows("ada", task.Target{Kind: "moodboard", ID: "43"}, 3)
-	s.rows("bob", board, 3)
-	_, cursor := s.get("/v1/tasks?target=moodboard:42&limit=1").list(t)
-	_, others := s.get("/v1/tasks?target=moodboard:43&limit=1").list(t)
-	ada := s.token
-	s.token = s.identity.Token("bob")
-	_, bobs := s.get("/v1/tasks?target=moodboard:42&limit=1").list(t)
-	s.token = ada
+	h := newHarness(t)
+	h.addTargetRows("ada", board, 3)
+	h.addTargetRows("ada", task.Target{Kind: "moodboard", ID: "43"}, 3)
+	h.addTargetRows("bob", board, 3)
+	_, cursor := h.get("/v1/tasks?target=moodboard:42&limit=1").list(t)
+	_, others := h.get("/v1/tasks?target=moodboard:43&limit=1").list(t)
+	ada := h.token
+	h.token = h.identity.Token("bob")
+	_, bobs := h.get("/v1/tasks?target=moodboard:42&limit=1").list(t)
+	h.token = ada
 	last := []byte(cursor)
 	last[len(last)/2] ^= 1
 	for name, forged := range map[string]string{
@@ -233,22 +233,22 @@ func TestForgedCursor(t *testing.T) {
 		"1": "1", "not base64": "%00", "zeros": base64.RawURLEncoding.EncodeToString(make([]byte, 40)), "10 kB": strings.Repeat("A", 10<<10), "padded": cursor + "=",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := s.get("/v1/tasks?target=moodboard:42&cursor=" + forged)
+			got := h.get("/v1/tasks?target=moodboard:42&cursor=" + forged)
 			if got.Problem(t, 400, task.CodeInvalidRequest); !strings.Contains(got.Body, "invalid_cursor") {
 				t.Errorf("%s", got.Body)
 			}
 		})
 	}
-	if got := s.get("/v1/tasks?target=moodboard:42&cursor=" + cursor); got.Status != 200 {
+	if got := h.get("/v1/tasks?target=moodboard:42&cursor=" + cursor); got.Status != 200 {
 		t.Errorf("the genuine one: %d", got.Status)
 	}
 }
 
-// What a list does not take is refused, and never passed over.
+// Parameters that a list does not know are refused, not ignored.
 func TestListQuery(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.row("ada", s.succeeded)
+	h := newHarness(t)
+	x := h.addRow("ada", h.succeeded)
 	long := strings.Repeat("x", 129)
 	for query, status := range map[string]int{
 		"target=moodboard:42": 200, "target=a:b:c": 200, "target=moodboard:" + long[1:]: 200, "target=moodboard:42&limit=1": 200, "target=moodboard:42&limit=100": 200,
@@ -262,7 +262,7 @@ func TestListQuery(t *testing.T) {
 		"owner=bob": 400, "target=moodboard:42&owner=bob": 400, "ids=" + x.ID + "&status=failed": 400, "IDS=" + x.ID: 400, "ids=%zz": 400,
 	} {
 		t.Run(query, func(t *testing.T) {
-			got := s.get("/v1/tasks?" + query)
+			got := h.get("/v1/tasks?" + query)
 			if status == 400 {
 				got.Problem(t, 400, task.CodeInvalidRequest)
 			} else if got.Status != status {

@@ -13,22 +13,22 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Each status, and what a task of it says to people.
+// Each status has its text, and the fields that belong to it.
 func TestStatus(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	tests := map[task.Status]struct {
-		change func(*task.Task) error // nil: none
+		change func(*task.Task) error // nil: no change
 		text   string
 		credit string
 	}{
 		task.Submitting:  {nil, "In the queue", "held"},
-		task.Waiting:     {s.refused(task.CodePaused, task.RetryLater), "In the queue", "held"},
-		task.Unconfirmed: {s.silence, "Checking with the image service; you are charged at most once", "held"},
-		task.Generating:  {s.accepted, "Making your picture", "held"},
-		task.Storing:     {s.made, "Saving", "held"},
-		task.Succeeded:   {s.succeeded, "Done", "spent"},
-		task.Failed:      {s.refused(task.CodeProviderRejected, task.RetryNever), "Not made", "returned"},
+		task.Waiting:     {h.refused(task.CodePaused, task.RetryLater), "In the queue", "held"},
+		task.Unconfirmed: {h.unanswered, "Checking with the image service; you are charged at most once", "held"},
+		task.Generating:  {h.accepted, "Making your picture", "held"},
+		task.Storing:     {h.made, "Saving", "held"},
+		task.Succeeded:   {h.succeeded, "Done", "spent"},
+		task.Failed:      {h.refused(task.CodeProviderRejected, task.RetryNever), "Not made", "returned"},
 	}
 	for status, test := range tests {
 		t.Run(string(status), func(t *testing.T) {
@@ -36,8 +36,8 @@ func TestStatus(t *testing.T) {
 			if test.change != nil {
 				changes = append(changes, test.change)
 			}
-			x := s.row("ada", changes...)
-			got := s.get("/v1/tasks/" + x.ID)
+			x := h.addRow("ada", changes...)
+			got := h.get("/v1/tasks/" + x.ID)
 			shown := got.task(t)
 			if shown.ID != x.ID || shown.Status != status || shown.StatusText != test.text {
 				t.Errorf("%s", got.Body)
@@ -59,10 +59,11 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// A failed task says why, what to do, and whether the same may be tried again.
+// A failed task shows why, what to do, and whether the same request may be
+// tried again.
 func TestFailure(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	retryable := map[task.Code]bool{
 		task.CodeContentPolicy: false, task.CodeInputImageUnusable: false, task.CodeInsufficientCredits: false,
 		task.CodeRateLimited: true, task.CodePaused: true, task.CodeProviderUnavailable: true,
@@ -71,8 +72,8 @@ func TestFailure(t *testing.T) {
 	}
 	for code, again := range retryable {
 		t.Run(string(code), func(t *testing.T) {
-			x := s.row("ada", s.refused(code, task.RetryNever))
-			shown := s.get("/v1/tasks/" + x.ID).task(t)
+			x := h.addRow("ada", h.refused(code, task.RetryNever))
+			shown := h.get("/v1/tasks/" + x.ID).task(t)
 			explained := httpapi.Explain(code)
 			if want := (httpapi.TaskFailure{Code: code, Message: explained.Title, Hint: explained.Hint, Retryable: again}); shown.Error == nil || *shown.Error != want {
 				t.Errorf("error: %+v, want %+v", shown.Error, want)
@@ -88,67 +89,67 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// Everything that was asked for is shown, the whole prompt too, and the
-// pictures with links of ours.
+// The whole request is shown, including the whole prompt, and the pictures with
+// our own links.
 func TestWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	prompt := strings.Repeat("é", 5000)
-	x := s.row("ada", func(x *task.Task) error {
+	x := h.addRow("ada", func(x *task.Task) error {
 		x.Prompt, x.AspectRatio, x.Watermark, x.NumImages = prompt, "16:9", "Preset", 2
 		x.ImageURLs, x.Parent = []string{"task:" + x.ID + "/1", "https://example.com/a.png"}, x.ID
 		x.Target, x.Metadata = &task.Target{Kind: "moodboard", ID: "42"}, map[string]string{"shot": "cover"}
 		return nil
-	}, s.made, func(x *task.Task) error {
+	}, h.made, func(x *task.Task) error {
 		x.URLs = append(x.URLs, resultURL+"?2")
-		return x.ApplyRecord(s.Rules, s.Now(), task.Claim{}, task.Record{})
+		return x.ApplyRecord(h.Rules, h.Now(), task.Claim{}, task.Record{})
 	})
-	shown := s.get("/v1/tasks/" + x.ID).task(t)
+	shown := h.get("/v1/tasks/" + x.ID).task(t)
 	if shown.Prompt != prompt || shown.AspectRatio != "16:9" || shown.Watermark != "Preset" || shown.NumImages != 2 || shown.Model != task.DefaultModel ||
 		len(shown.ImageURLs) != 2 || shown.Parent != x.ID || *shown.Target != *x.Target || shown.Metadata["shot"] != "cover" || !shown.CreatedAt.Equal(x.CreatedAt) {
 		t.Errorf("%+v", shown)
 	}
-	one := s.get("/v1/tasks/" + s.row("ada", s.succeeded, func(x *task.Task) error { x.Missing = 1; return nil }).ID).task(t)
-	ours := s.Settings.PublicURL + "/v1/images/" + one.ID + "/k."
+	one := h.get("/v1/tasks/" + h.addRow("ada", h.succeeded, func(x *task.Task) error { x.Missing = 1; return nil }).ID).task(t)
+	ours := h.Settings.PublicURL + "/v1/images/" + one.ID + "/k."
 	if image := one.Images[0]; one.Missing != 1 || !strings.HasPrefix(image.URL, ours) || image.Width != 32 || image.Height != 24 {
 		t.Errorf("%+v", one)
 	}
 }
 
-// A picture of which there is no thumbnail, and one that is damaged, are shown
-// as the contract has them, alone and in lists.
+// A picture without a thumbnail and a damaged one are shown as the contract
+// says, alone and in lists.
 func TestImages(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	for name, change := range map[string]func(*task.Image){
 		"without a thumbnail":             func(i *task.Image) { i.Thumbnail = "" },
 		"damaged":                         func(i *task.Image) { i.Damaged = true },
 		"damaged and without a thumbnail": func(i *task.Image) { i.Thumbnail, i.Damaged = "", true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := s.row("ada", s.succeeded, func(x *task.Task) error { change(&x.Images[0]); return nil })
-			one := s.get("/v1/tasks/" + x.ID).task(t)
+			x := h.addRow("ada", h.succeeded, func(x *task.Task) error { change(&x.Images[0]); return nil })
+			one := h.get("/v1/tasks/" + x.ID).task(t)
 			image, want := one.Images[0], x.Images[0]
 			if (image.ThumbnailURL == "") != (want.Thumbnail == "") || image.Damaged != want.Damaged || image.URL == "" {
 				t.Errorf("%+v of %+v", image, want)
 			}
-			if listed := s.get("/v1/tasks?ids=" + x.ID); listed.Status != http.StatusOK || strings.Contains(listed.Body, `"damaged":true`) != want.Damaged {
+			if listed := h.get("/v1/tasks?ids=" + x.ID); listed.Status != http.StatusOK || strings.Contains(listed.Body, `"damaged":true`) != want.Damaged {
 				t.Errorf("%d %s", listed.Status, listed.Body)
 			}
 		})
 	}
 }
 
-// The contract's examples are what is answered.
+// The answers equal the contract's examples.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	for name, change := range map[string]func(*task.Task) error{
-		"runningTask": s.accepted, "succeededTask": s.succeeded, "failedTask": s.refused(task.CodeContentPolicy, task.RetryNever),
+		"runningTask": h.accepted, "succeededTask": h.succeeded, "failedTask": h.refused(task.CodeContentPolicy, task.RetryNever),
 	} {
-		shown := s.get("/v1/tasks/" + s.row("ada", change).ID).task(t)
+		shown := h.get("/v1/tasks/" + h.addRow("ada", change).ID).task(t)
 		var want httpapi.Task
-		if err := json.Unmarshal(s.contract.Example(t, name), &want); err != nil {
+		if err := json.Unmarshal(h.contract.Example(t, name), &want); err != nil {
 			t.Fatal(err)
 		}
 		if shown.Status != want.Status || shown.StatusText != want.StatusText || shown.Done != want.Done ||
@@ -158,29 +159,29 @@ func TestExamples(t *testing.T) {
 	}
 	var want, got httpapi.Problem
 	err := errors.Join(
-		json.Unmarshal(s.contract.Example(t, "notFound"), &want), json.Unmarshal([]byte(s.get("/v1/tasks/x").Body), &got))
+		json.Unmarshal(h.contract.Example(t, "notFound"), &want), json.Unmarshal([]byte(h.get("/v1/tasks/x").Body), &got))
 	if got.RequestID = want.RequestID; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("answered %+v, the example is %+v; %v", got, want, err)
 	}
 }
 
-// Whatever is not the caller's to see is the same 404.
+// Every task that the caller may not see gives the same 404.
 func TestNotFound(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	deleted, bobs := s.row("ada", s.deleted).ID, s.row("bob", s.succeeded).ID
+	h := newHarness(t)
+	deleted, bobs := h.addRow("ada", h.deleted).ID, h.addRow("bob", h.succeeded).ID
 	unknown := task.NewID("ada", "never")
 	ids := map[string]string{
 		"bob's": bobs, "deleted": deleted, "unknown": unknown, "NUL": "%00", "10 kB": strings.Repeat("a", 10<<10),
 		"short": unknown[1:], "in capitals": strings.ToUpper(bobs), "a space": "%20", "a slash": bobs + "%2F", "a letter more": bobs + "a",
 		"a row of another kind": "QUOTA%23ada", "dots": "%2e%2e%2f%2e%2e", "not UTF-8": "%ff",
 	}
-	same := s.get("/v1/tasks/"+unknown).Problem(t, 404, task.CodeNotFound)
-	before := s.Rows.Total()
+	same := h.get("/v1/tasks/"+unknown).Problem(t, 404, task.CodeNotFound)
+	before := h.Rows.Total()
 	for name, id := range ids {
 		t.Run(name, func(t *testing.T) {
 			for _, query := range []string{"", "?wait=20"} {
-				got := s.get("/v1/tasks/"+id+query, "If-None-Match", "*")
+				got := h.get("/v1/tasks/"+id+query, "If-None-Match", "*")
 				if body := got.Problem(t, 404, task.CodeNotFound); body != same {
 					t.Errorf("%s\nis not\n%s", body, same)
 				}
@@ -190,23 +191,23 @@ func TestNotFound(t *testing.T) {
 			}
 		})
 	}
-	// Three of them ask the store, twice: what is no id is not for a store to judge.
-	if n := s.Rows.Total() - before; n != 2*3 {
+	// // Three of the ids are valid and reach the store, twice each.
+	if n := h.Rows.Total() - before; n != 2*3 {
 		t.Errorf("%d reads of the store, want 6", n)
 	}
-	// The owners' own are there.
-	s.token = s.identity.Token("bob")
-	if got := s.get("/v1/tasks/" + bobs); got.Status != http.StatusOK {
+	// // The owners still see their own.
+	h.token = h.identity.Token("bob")
+	if got := h.get("/v1/tasks/" + bobs); got.Status != http.StatusOK {
 		t.Errorf("bob's own: %d", got.Status)
 	}
 }
 
-// What the client has already is not sent again.
+// A client that already has the answer gets 304.
 func TestETag(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.row("ada", s.accepted)
-	tag := s.get("/v1/tasks/" + x.ID).Header.Get("Etag")
+	h := newHarness(t)
+	x := h.addRow("ada", h.accepted)
+	tag := h.get("/v1/tasks/" + x.ID).Header.Get("Etag")
 	tests := map[string]struct {
 		has    string
 		status int
@@ -217,36 +218,36 @@ func TestETag(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := s.get("/v1/tasks/"+x.ID, "If-None-Match", test.has)
+			got := h.get("/v1/tasks/"+x.ID, "If-None-Match", test.has)
 			if got.Status != test.status || got.Header.Get("Etag") != tag || got.Header.Get("Retry-After") != "3" || (got.Body == "") != (test.status == 304) {
 				t.Errorf("%d %v %s", got.Status, got.Header, got.Body)
 			}
 		})
 	}
-	s.change(x.ID, func(x *task.Task) error { _, _ = x.Claim(s.Rules, s.Now()); return nil })
-	if now := s.get("/v1/tasks/" + x.ID).Header.Get("Etag"); now != tag {
-		t.Error("a change that nobody sees made another tag")
+	h.change(x.ID, func(x *task.Task) error { _, _ = x.Claim(h.Rules, h.Now()); return nil })
+	if now := h.get("/v1/tasks/" + x.ID).Header.Get("Etag"); now != tag {
+		t.Error("an invisible change made another tag")
 	}
-	s.Clock.Add(time.Minute)
-	s.change(x.ID, s.refused(task.CodePaused, task.RetryLater)) // changes nothing: it is generating
-	s.change(x.ID, func(x *task.Task) error { x.Status = task.Storing; return nil })
-	if now := s.get("/v1/tasks/" + x.ID).Header.Get("Etag"); now == tag {
-		t.Error("a change that people see kept the tag")
+	h.Clock.Add(time.Minute)
+	h.change(x.ID, h.refused(task.CodePaused, task.RetryLater)) // changes nothing: it is generating
+	h.change(x.ID, func(x *task.Task) error { x.Status = task.Storing; return nil })
+	if now := h.get("/v1/tasks/" + x.ID).Header.Get("Etag"); now == tag {
+		t.Error("a visible change kept the tag")
 	}
 }
 
-// One task takes nothing but wait, from 1 to 20.
+// GET /v1/tasks/{id} takes only wait, from 1 to 20.
 func TestQuery(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	id := s.row("ada", s.succeeded).ID
+	h := newHarness(t)
+	id := h.addRow("ada", h.succeeded).ID
 	for query, status := range map[string]int{
 		"": 200, "wait=1": 200, "wait=20": 200,
 		"wait=0": 400, "wait=21": 400, "wait=x": 400, "wait=": 400, "wait=1.5": 400, "wait=-1": 400, "wait=1&wait=1": 400,
 		"wait=99999999999999999999": 400, "owner=bob": 400, "Wait=1": 400, "limit=1": 400, "wait=%zz": 400, "a;b": 400,
 	} {
 		t.Run(query, func(t *testing.T) {
-			got := s.get("/v1/tasks/" + id + "?" + query)
+			got := h.get("/v1/tasks/" + id + "?" + query)
 			if status == 400 {
 				got.Problem(t, 400, task.CodeInvalidRequest)
 			} else if got.Status != status {
@@ -257,7 +258,7 @@ func TestQuery(t *testing.T) {
 			}
 		})
 	}
-	if got := s.ask(t.Context(), "/v1/tasks"); got.Status != 400 {
+	if got := h.serve(t.Context(), "/v1/tasks"); got.Status != 400 {
 		t.Errorf("neither ids nor target: %d", got.Status)
 	}
 }

@@ -14,35 +14,36 @@ import (
 
 const showcase = `{"kind":"showcase","id":"7"}`
 
-// lives are all statuses, and how a task comes there.
-func (s *site) lives() map[task.Status]func(*task.Task) error {
+// statuses returns, for each status, the change that moves a task there.
+func (h *harness) statuses() map[task.Status]func(*task.Task) error {
 	return map[task.Status]func(*task.Task) error{
-		task.Submitting: func(*task.Task) error { return nil }, task.Waiting: s.refused(task.CodePaused, task.RetryLater),
-		task.Unconfirmed: s.silence, task.Generating: s.accepted, task.Storing: s.made,
-		task.Succeeded: s.succeeded, task.Failed: s.refused(task.CodeProviderRejected, task.RetryNever),
+		task.Submitting: func(*task.Task) error { return nil }, task.Waiting: h.refused(task.CodePaused, task.RetryLater),
+		task.Unconfirmed: h.unanswered, task.Generating: h.accepted, task.Storing: h.made,
+		task.Succeeded: h.succeeded, task.Failed: h.refused(task.CodeProviderRejected, task.RetryNever),
 	}
 }
 
-// A task in whatever status goes to another target, and nothing else of it
-// changes: it is in the new list, at its age, and not in the old.
+// A task in any status can move to another target, and nothing else of it
+// changes: it is in the new list, ordered by its age, and no longer in the old
+// one.
 func TestTarget(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	older := s.rows("ada", task.Target{Kind: "showcase", ID: "7"}, 1)
+	h := newHarness(t)
+	older := h.addTargetRows("ada", task.Target{Kind: "showcase", ID: "7"}, 1)
 	var moved []string
-	for status, life := range s.lives() {
-		s.Clock.Add(time.Second)
-		before := s.row("ada", func(x *task.Task) error { x.Target = &board; return life(x) })
-		s.Clock.Add(time.Second)
-		got := s.send("PUT", "/v1/tasks/"+before.ID+"/target", showcase)
+	for status, life := range h.statuses() {
+		h.Clock.Add(time.Second)
+		before := h.addRow("ada", func(x *task.Task) error { x.Target = &board; return life(x) })
+		h.Clock.Add(time.Second)
+		got := h.send("PUT", "/v1/tasks/"+before.ID+"/target", showcase)
 		shown := got.task(t)
-		if shown.ID != before.ID || shown.Status != status || *shown.Target != (task.Target{Kind: "showcase", ID: "7"}) || !shown.UpdatedAt.Equal(s.Now()) {
+		if shown.ID != before.ID || shown.Status != status || *shown.Target != (task.Target{Kind: "showcase", ID: "7"}) || !shown.UpdatedAt.Equal(h.Now()) {
 			t.Errorf("%s: %s", status, got.Body)
 		}
 		if cached, again := got.Header.Get("Cache-Control"), got.Header.Get("Retry-After"); cached != "no-store" || (again == "") != shown.Done {
 			t.Errorf("%s: Cache-Control %q, Retry-After %q", status, cached, again)
 		}
-		after := s.stored(before.ID)
+		after := h.row(before.ID)
 		if after.Version != before.Version+1 {
 			t.Errorf("%s: version %d after %d", status, after.Version, before.Version)
 		}
@@ -52,43 +53,43 @@ func TestTarget(t *testing.T) {
 		}
 		moved = append(moved, before.ID)
 	}
-	newer := s.rows("ada", task.Target{Kind: "showcase", ID: "7"}, 1)
+	newer := h.addTargetRows("ada", task.Target{Kind: "showcase", ID: "7"}, 1)
 	slices.Reverse(moved)
-	if got, _ := s.get("/v1/tasks?target=showcase:7").list(t); !slices.Equal(got, slices.Concat(newer, moved, older)) {
+	if got, _ := h.get("/v1/tasks?target=showcase:7").list(t); !slices.Equal(got, slices.Concat(newer, moved, older)) {
 		t.Errorf("the new list: %v", got)
 	}
-	if got, _ := s.get("/v1/tasks?target=moodboard:42").list(t); len(got) != 0 {
+	if got, _ := h.get("/v1/tasks?target=moodboard:42").list(t); len(got) != 0 {
 		t.Errorf("the old list: %v", got)
 	}
 }
 
-// Repeated, it is answered again and writes nothing. A task without a target
-// gets one, and who waits for the task is told.
+// A repeated PUT is answered again and writes nothing. A task without a target
+// gets one, and a client that waits for the task sees it.
 func TestTargetAgain(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.row("ada", s.succeeded)
-	etag := s.get("/v1/tasks/" + x.ID).Header.Get("Etag")
-	first := s.send("PUT", "/v1/tasks/"+x.ID+"/target", showcase)
-	puts := s.Rows.Count("put")
-	s.Clock.Add(time.Minute)
-	if again := s.send("PUT", "/v1/tasks/"+x.ID+"/target", `{"id": "7", "kind": "showcase"}`); again.Body != first.Body || first.task(t).Target == nil {
+	h := newHarness(t)
+	x := h.addRow("ada", h.succeeded)
+	etag := h.get("/v1/tasks/" + x.ID).Header.Get("Etag")
+	first := h.send("PUT", "/v1/tasks/"+x.ID+"/target", showcase)
+	puts := h.Rows.Count("put")
+	h.Clock.Add(time.Minute)
+	if again := h.send("PUT", "/v1/tasks/"+x.ID+"/target", `{"id": "7", "kind": "showcase"}`); again.Body != first.Body || first.task(t).Target == nil {
 		t.Errorf("%s, and again %s", first.Body, again.Body)
 	}
-	if n := s.Rows.Count("put") - puts; n != 0 || puts != 1 {
+	if n := h.Rows.Count("put") - puts; n != 0 || puts != 1 {
 		t.Errorf("%d puts, and %d by the repeated one", puts, n)
 	}
-	if got := s.get("/v1/tasks/"+x.ID, "If-None-Match", etag); got.Status != 200 || got.Body != first.Body {
+	if got := h.get("/v1/tasks/"+x.ID, "If-None-Match", etag); got.Status != 200 || got.Body != first.Body {
 		t.Errorf("with the old ETag: %d %s", got.Status, got.Body)
 	}
 }
 
-// What is no target is refused, with a pointer to what is wrong and nothing of
-// what was sent; the store is not asked.
+// An invalid target is refused with a pointer to the fault, without repeating
+// what was sent, and without a store call.
 func TestTargetBody(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	x := s.row("ada", func(x *task.Task) error { x.Target = &board; return nil })
+	h := newHarness(t)
+	x := h.addRow("ada", func(x *task.Task) error { x.Target = &board; return nil })
 	long := strings.Repeat("secret-", 30)
 	tests := map[string]struct {
 		body    string
@@ -126,9 +127,9 @@ func TestTargetBody(t *testing.T) {
 		"too large":       {`{"kind":"showcase","id":"` + strings.Repeat("7", 256<<10) + `"}`, 413, "", nil},
 	}
 	codes := map[int]task.Code{400: task.CodeInvalidRequest, 422: task.CodeInvalidRequest, 413: task.CodeBodyTooLarge, 415: task.CodeUnsupportedMediaType}
-	before := s.Rows.Total()
+	before := h.Rows.Total()
 	for name, test := range tests {
-		got := s.send("PUT", "/v1/tasks/"+x.ID+"/target", test.body, test.headers...)
+		got := h.send("PUT", "/v1/tasks/"+x.ID+"/target", test.body, test.headers...)
 		got.Problem(t, test.status, codes[test.status])
 		var p httpapi.Problem
 		got.JSON(t, test.status, &p)
@@ -140,97 +141,97 @@ func TestTargetBody(t *testing.T) {
 			t.Errorf("%s: %q, %s", name, faults, got.Body)
 		}
 	}
-	if n := s.Rows.Total() - before; n != 0 || *s.stored(x.ID).Target != board {
+	if n := h.Rows.Total() - before; n != 0 || *h.row(x.ID).Target != board {
 		t.Errorf("%d calls of the store", n)
 	}
-	if logged := s.Logged.Take(); strings.Contains(strings.ToLower(logged), "secret") {
+	if logged := h.Logged.Take(); strings.Contains(strings.ToLower(logged), "secret") {
 		t.Errorf("logged: %s", logged)
 	}
 }
 
-// Another's task, an unknown one and what is no id are one and the same 404 to
-// both changes; so is a deleted one to a new target.
+// Both changes answer the same 404 for another owner's task, an unknown one and
+// an invalid id; a new target also for a deleted task.
 func TestChangeOfWhatIsNotYours(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
-	bobs, gone := s.row("bob", s.succeeded), s.row("ada", s.deleted)
+	h := newHarness(t)
+	bobs, gone := h.addRow("bob", h.succeeded), h.addRow("ada", h.deleted)
 	unknown := task.NewID("nobody", "nothing")
 	for _, change := range []struct{ method, path, body string }{{"PUT", "/target", showcase}, {"DELETE", "", ""}} {
-		want := s.send(change.method, "/v1/tasks/"+unknown+change.path, change.body).Problem(t, 404, task.CodeNotFound)
+		want := h.send(change.method, "/v1/tasks/"+unknown+change.path, change.body).Problem(t, 404, task.CodeNotFound)
 		ids := []string{bobs.ID, strings.ToUpper(bobs.ID), bobs.ID[1:], "%00", "x", strings.Repeat("a", 5000), "..%2F..%2FQUOTA%23bob"}
 		if change.method == "PUT" {
 			ids = append(ids, gone.ID)
 		}
 		for _, id := range ids {
-			if got := s.send(change.method, "/v1/tasks/"+id+change.path, change.body).Problem(t, 404, task.CodeNotFound); got != want {
+			if got := h.send(change.method, "/v1/tasks/"+id+change.path, change.body).Problem(t, 404, task.CodeNotFound); got != want {
 				t.Errorf("%s of %.40s: %s, want %s", change.method, id, got, want)
 			}
 		}
 	}
-	if n := s.Rows.Count("put"); n != 0 {
+	if n := h.Rows.Count("put"); n != 0 {
 		t.Errorf("%d puts", n)
 	}
-	if x := s.stored(bobs.ID); x.Deleted() || len(x.Images) != 1 || x.Target != nil {
+	if x := h.row(bobs.ID); x.Deleted() || len(x.Images) != 1 || x.Target != nil {
 		t.Errorf("bob's task is %+v", x)
 	}
 }
 
-// The store's failing, before its write or after, is 503 and says no more; the
-// same again is done, or was done. A newer release's row is left alone.
+// A store that fails before or after its write is answered 503 without detail;
+// a retry succeeds. The row of a newer release is left alone.
 func TestChangeWithTheStoreAway(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	for _, change := range []struct {
 		method, path, body string
 		status             int
 	}{{"PUT", "/target", showcase, 200}, {"DELETE", "", "", 204}} {
 		for failing, fail := range map[string]func(hook func(string, *task.Task) error){
-			"task": func(h func(string, *task.Task) error) { s.Rows.Fail(h, nil) },
-			"put":  func(h func(string, *task.Task) error) { s.Rows.Fail(nil, h) }, // its answer is lost
+			"task": func(hook func(string, *task.Task) error) { h.Rows.Fail(hook, nil) },
+			"put":  func(hook func(string, *task.Task) error) { h.Rows.Fail(nil, hook) }, // its answer is lost
 		} {
 			for _, err := range []error{lifecycletest.ErrStore, task.ErrBusy} {
-				x := s.row("ada", s.succeeded)
+				x := h.addRow("ada", h.succeeded)
 				fail(lifecycletest.On(failing, err))
-				if body := s.send(change.method, "/v1/tasks/"+x.ID+change.path, change.body).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, "store") {
+				if body := h.send(change.method, "/v1/tasks/"+x.ID+change.path, change.body).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, "store") {
 					t.Errorf("%s: %s", failing, body)
 				}
-				s.Rows.Fail(nil, nil)
-				if got := s.send(change.method, "/v1/tasks/"+x.ID+change.path, change.body); got.Status != change.status {
+				h.Rows.Fail(nil, nil)
+				if got := h.send(change.method, "/v1/tasks/"+x.ID+change.path, change.body); got.Status != change.status {
 					t.Errorf("%s again: %d %s", change.method, got.Status, got.Body)
 				}
-				if n := s.stored(x.ID).Version - x.Version; n != 1 {
+				if n := h.row(x.ID).Version - x.Version; n != 1 {
 					t.Errorf("%s, %s failing: %d writes", change.method, failing, n)
 				}
 			}
 		}
-		newer := s.row("ada", func(x *task.Task) error { x.Schema = task.Schema + 1; return nil })
-		s.send(change.method, "/v1/tasks/"+newer.ID+change.path, change.body).Problem(t, 503, task.CodeUnavailable)
-		if got := s.stored(newer.ID); got.Version != newer.Version {
-			t.Errorf("%s has written a newer release's row", change.method)
+		newer := h.addRow("ada", func(x *task.Task) error { x.Schema = task.Schema + 1; return nil })
+		h.send(change.method, "/v1/tasks/"+newer.ID+change.path, change.body).Problem(t, 503, task.CodeUnavailable)
+		if got := h.row(newer.ID); got.Version != newer.Version {
+			t.Errorf("%s wrote a newer release's row", change.method)
 		}
 	}
 }
 
-// Neither change says or logs what is nobody's business.
+// Neither change answers or logs internals or what users wrote.
 func TestChangesLeakNothing(t *testing.T) {
 	t.Parallel()
-	s := serve(t)
+	h := newHarness(t)
 	var answers strings.Builder
-	for _, life := range s.lives() {
-		x := s.row("ada", life)
-		answers.WriteString(s.send("PUT", "/v1/tasks/"+x.ID+"/target", `{"kind":"secret-kind","id":"secret-id"}`).Body)
-		answers.WriteString(s.send("DELETE", "/v1/tasks/"+x.ID, "").Body)
+	for _, life := range h.statuses() {
+		x := h.addRow("ada", life)
+		answers.WriteString(h.send("PUT", "/v1/tasks/"+x.ID+"/target", `{"kind":"secret-kind","id":"secret-id"}`).Body)
+		answers.WriteString(h.send("DELETE", "/v1/tasks/"+x.ID, "").Body)
 	}
-	for _, internal := range []string{providerID, resultURL, `"version"`, `"owner"`, `"ada"`, `"work"`, `"dueAt"`, s.token} {
+	for _, internal := range []string{providerID, resultURL, `"version"`, `"owner"`, `"ada"`, `"work"`, `"dueAt"`, h.token} {
 		if strings.Contains(answers.String(), internal) {
 			t.Errorf("an answer has %q", internal)
 		}
 	}
-	logged := s.Logged.Take()
+	logged := h.Logged.Take()
 	if strings.Count(logged, `"route":"DELETE /v1/tasks/{id}"`) != 7 || strings.Count(logged, `"route":"PUT /v1/tasks/{id}/target"`) != 7 {
 		t.Errorf("logged: %s", logged)
 	}
-	for _, secret := range []string{s.token, "secret-", "lighthouse", providerID, "tempfile", "/v1/images/"} {
+	for _, secret := range []string{h.token, "secret-", "lighthouse", providerID, "tempfile", "/v1/images/"} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("the log has %q: %s", secret, logged)
 		}

@@ -16,46 +16,46 @@ import (
 )
 
 // site is the function, served over HTTP, and what stands behind it.
-type site struct {
+type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
 	contract *httpapitest.Contract
 }
 
-func serve(t testing.TB) *site {
+func newHarness(t testing.TB) *harness {
 	t.Helper()
-	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
-	s.identity = s.Identity(t)
-	s.Bucket.Now = s.Clock.Now
-	s.Mux.Handle("/v1/uploads", uploads.New(uploads.Function{Auth: s.identity.Verifier, Links: s.Bucket, Now: s.Clock.Now, Log: s.Log}))
-	return s
+	h := &harness{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
+	h.identity = h.Identity(t)
+	h.Bucket.Now = h.Clock.Now
+	h.Mux.Handle("/v1/uploads", uploads.New(uploads.Function{Auth: h.identity.Verifier, Links: h.Bucket, Now: h.Clock.Now, Log: h.Log}))
+	return h
 }
 
 // post announces a picture as ada, with headers as [httpapitest.NewRequest] takes them.
-func (s *site) post(body string, header ...string) httpapitest.Answer {
-	s.t.Helper()
-	header = append([]string{"Authorization", "Bearer " + s.identity.Token("ada"), "Content-Type", "application/json"}, header...)
-	return s.contract.Do(s.t, httpapitest.NewRequest(s.t, http.MethodPost, s.Settings.PublicURL+"/v1/uploads", strings.NewReader(body), header...))
+func (h *harness) post(body string, header ...string) httpapitest.Answer {
+	h.t.Helper()
+	header = append([]string{"Authorization", "Bearer " + h.identity.Token("ada"), "Content-Type", "application/json"}, header...)
+	return h.contract.Do(h.t, httpapitest.NewRequest(h.t, http.MethodPost, h.Settings.PublicURL+"/v1/uploads", strings.NewReader(body), header...))
 }
 
 // put puts a file where the answer says.
-func (s *site) put(u uploads.Upload, file string) int {
-	s.t.Helper()
-	r := httpapitest.NewRequest(s.t, http.MethodPut, u.UploadURL, strings.NewReader(file))
+func (h *harness) put(u uploads.Upload, file string) int {
+	h.t.Helper()
+	r := httpapitest.NewRequest(h.t, http.MethodPut, u.UploadURL, strings.NewReader(file))
 	for name, value := range u.Headers {
 		r.Header.Set(name, value)
 	}
-	return httpapitest.Do(s.t, r).Status
+	return httpapitest.Do(h.t, r).Status
 }
 
 // What is announced can be put, once, until the time that was said, and then
 // stands where a submit of the same owner looks for it.
 func TestUpload(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for _, contentType := range []string{"image/png", "image/jpeg", "image/webp"} {
 		var u uploads.Upload
-		s.post(fmt.Sprintf(`{"contentType":%q,"bytes":7}`, contentType)).JSON(t, http.StatusCreated, &u)
+		h.post(fmt.Sprintf(`{"contentType":%q,"bytes":7}`, contentType)).JSON(t, http.StatusCreated, &u)
 		key, ok := media.UploadKey("ada", u.ID)
 		if !ok || !task.ValidID(u.ID) || !strings.Contains(u.UploadURL, key) || media.ContentType(key) != contentType {
 			t.Errorf("%+v, whose key is %s", u, key)
@@ -63,17 +63,17 @@ func TestUpload(t *testing.T) {
 		if got, ok := task.ParseSource("upload:" + u.ID); !ok || got.UploadID != u.ID {
 			t.Errorf("imageUrls does not take %s", u.ID)
 		}
-		if left := u.ExpiresAt.Sub(s.Clock.Now()); left != 15*time.Minute {
+		if left := u.ExpiresAt.Sub(h.Clock.Now()); left != 15*time.Minute {
 			t.Errorf("it expires in %s", left)
 		}
-		s.Clock.Add(15*time.Minute - time.Second)
-		if got := s.put(u, "picture"); got != http.StatusOK {
+		h.Clock.Add(15*time.Minute - time.Second)
+		if got := h.put(u, "picture"); got != http.StatusOK {
 			t.Errorf("PUT: %d", got)
 		}
-		if got := s.put(u, "another"); got != http.StatusPreconditionFailed {
+		if got := h.put(u, "another"); got != http.StatusPreconditionFailed {
 			t.Errorf("a second PUT: %d", got)
 		}
-		link, err := s.Bucket.Link(t.Context(), key, time.Minute, "")
+		link, err := h.Bucket.Link(t.Context(), key, time.Minute, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,27 +82,27 @@ func TestUpload(t *testing.T) {
 		}
 	}
 	var late uploads.Upload
-	s.post(`{"contentType":"image/png","bytes":7}`).JSON(t, http.StatusCreated, &late)
-	s.Clock.Add(15 * time.Minute)
-	if got := s.put(late, "picture"); got != http.StatusForbidden {
+	h.post(`{"contentType":"image/png","bytes":7}`).JSON(t, http.StatusCreated, &late)
+	h.Clock.Add(15 * time.Minute)
+	if got := h.put(late, "picture"); got != http.StatusForbidden {
 		t.Errorf("after its end: %d", got)
 	}
-	if log := s.Logged.Take(); strings.Contains(log, "signature=") || strings.Contains(log, media.UploadPrefix) {
+	if log := h.Logged.Take(); strings.Contains(log, "signature=") || strings.Contains(log, media.UploadPrefix) {
 		t.Errorf("the log has the link: %s", log)
 	}
 }
 
 func TestLargest(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	var u uploads.Upload
-	s.post(`{"contentType":"image/png","bytes":10485760}`).JSON(t, http.StatusCreated, &u)
-	if got := s.put(u, strings.Repeat("x", 10<<20)); got != http.StatusOK {
+	h.post(`{"contentType":"image/png","bytes":10485760}`).JSON(t, http.StatusCreated, &u)
+	if got := h.put(u, strings.Repeat("x", 10<<20)); got != http.StatusOK {
 		t.Errorf("10 MiB: %d", got)
 	}
 }
 
 func TestRefused(t *testing.T) {
-	s := serve(t)
+	h := newHarness(t)
 	for body, want := range map[string]struct {
 		status int
 		faults string
@@ -127,7 +127,7 @@ func TestRefused(t *testing.T) {
 		`[]`: {400, " wrong_type"},
 		``:   {400, " required"},
 	} {
-		got := s.post(body)
+		got := h.post(body)
 		got.Problem(t, want.status, task.CodeInvalidRequest)
 		var p httpapi.Problem
 		got.JSON(t, want.status, &p)
@@ -139,8 +139,8 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %s, want %s", body, joined, want.faults)
 		}
 	}
-	s.post(`{"contentType":"image/png","bytes":7,"x":"`+strings.Repeat("x", 4<<10)+`"}`).Problem(t, http.StatusRequestEntityTooLarge, task.CodeBodyTooLarge)
-	s.post(`{"contentType":"image/png","bytes":7}`, "Content-Type", "image/png").Problem(t, http.StatusUnsupportedMediaType, task.CodeUnsupportedMediaType)
-	s.post(`{"contentType":"image/png","bytes":7}`, "Authorization", "").Problem(t, http.StatusUnauthorized, task.CodeUnauthorized)
-	s.post(`{"contentType":"image/png","bytes":7}`, "Authorization", "Bearer x").Problem(t, http.StatusUnauthorized, task.CodeUnauthorized)
+	h.post(`{"contentType":"image/png","bytes":7,"x":"`+strings.Repeat("x", 4<<10)+`"}`).Problem(t, http.StatusRequestEntityTooLarge, task.CodeBodyTooLarge)
+	h.post(`{"contentType":"image/png","bytes":7}`, "Content-Type", "image/png").Problem(t, http.StatusUnsupportedMediaType, task.CodeUnsupportedMediaType)
+	h.post(`{"contentType":"image/png","bytes":7}`, "Authorization", "").Problem(t, http.StatusUnauthorized, task.CodeUnauthorized)
+	h.post(`{"contentType":"image/png","bytes":7}`, "Authorization", "Bearer x").Problem(t, http.StatusUnauthorized, task.CodeUnauthorized)
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -113,11 +112,11 @@ func newProber(ctx context.Context, o Options, out io.Writer) (_ *prober, err er
 	p := &prober{
 		settings: c, key: string(c.APIKey), rules: lifecycle.Rules(c), pace: o.pace, out: out,
 		fetcher: lifecycle.NewIngester(c, nil, nil, nil, slog.New(slog.DiscardHandler)).Fetcher,
-		web:     outbound.NewClient(), readAt: map[string]time.Time{},
+		web:     nanobanana.NewHTTPClient(), readAt: map[string]time.Time{},
 		notes: &notes{file: file, secret: string(c.APIKey)},
 	}
 	p.web.Timeout = 30 * time.Second
-	client := outbound.NewClient()
+	client := nanobanana.NewHTTPClient()
 	p.tap = &tap{RoundTripper: client.Transport, notes: p.notes}
 	client.Transport = p.tap
 	p.client = &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client}

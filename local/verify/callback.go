@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/preset/nanobanana-functions/shared/outbound"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
 )
 
 // arrival is a callback that came.
@@ -86,7 +86,7 @@ func (r *receiver) reachable(ctx context.Context) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "nanobanana-verify")
-	resp, err := outbound.NewClient().Do(req)
+	resp, err := nanobanana.NewHTTPClient().Do(req)
 	if err != nil {
 		return fmt.Errorf("PUBLIC_URL cannot be reached from here: %w", err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/preset/nanobanana-functions/local/client"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/media"
-	"github.com/preset/nanobanana-functions/shared/outbound"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -287,10 +287,14 @@ func visit(ctx context.Context, address string) (*http.Response, error) {
 		return nil, errors.New("a link that is none")
 	}
 	r.Header.Set("User-Agent", "nanobanana-verify")
-	c := outbound.NewClient()
+	c := nanobanana.NewHTTPClient()
 	c.Timeout = time.Minute
 	resp, err := c.Do(r)
-	return resp, outbound.WithoutURL(err)
+	var quoting *url.Error
+	if errors.As(err, &quoting) {
+		err = quoting.Err
+	}
+	return resp, err
 }
 
 // life is how many seconds a presigned link says that it lives.

@@ -1,13 +1,13 @@
 package lifecycle
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -24,15 +24,24 @@ func (s *Service) links(t *task.Task, r nanobanana.Record) (urls []string, guess
 // notOurs leaves out what cannot be a result: a picture that the task was
 // ordered with, and whatever leads to our own API or bucket.
 func (s *Service) notOurs(t *task.Task, links []string) []string {
-	api := outbound.Location(s.base(t.PublicURL) + "/v1/")
+	api := location(s.base(t.PublicURL) + "/v1/")
 	sent := make([]string, len(t.ImageURLs))
 	for i, link := range t.ImageURLs {
-		sent[i] = outbound.Location(link)
+		sent[i] = location(link)
 	}
 	return slices.DeleteFunc(slices.Clone(links), func(link string) bool {
-		at := outbound.Location(link)
+		at := location(link)
 		return strings.HasPrefix(at, api) || ownPath().MatchString(at) || slices.Contains(sent, at)
 	})
+}
+
+// location is where a link leads, its scheme and query aside.
+func location(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return link
+	}
+	return strings.ToLower(u.Host) + u.Path
 }
 
 // ownPath matches where callbacks go, and our own pictures and uploads, by

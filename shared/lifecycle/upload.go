@@ -7,11 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
-	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -96,7 +96,10 @@ func (s *Submitter) open(ctx context.Context, key string) (io.ReadCloser, error)
 	}
 	resp, err := s.HTTP.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("asking for an upload: %w", outbound.WithoutURL(err)) // the link is signed
+		if quoting, ok := errors.AsType[*url.Error](err); ok {
+			err = quoting.Err // without the link, which is signed
+		}
+		return nil, fmt.Errorf("asking for an upload: %w", err)
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:

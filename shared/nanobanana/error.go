@@ -2,12 +2,12 @@ package nanobanana
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
-
-	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // Op names what was being done when an [Error] arose.
@@ -177,16 +177,25 @@ func outcomeReason(code int, texts []string) Reason {
 	return refine(ServerError, texts)
 }
 
-// safeCause describes the cause of an error without the URL and without anything that the other
-// side sent.
+// safeCause prints what is known to hold addresses and system errors only. Other errors of
+// net/http may quote the URL or what the other side sent.
 func safeCause(err error) string {
-	switch safe := outbound.Printable(err); {
+	var (
+		op   *net.OpError
+		dns  *net.DNSError
+		cert *tls.CertificateVerificationError
+	)
+	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timed out"
 	case errors.Is(err, context.Canceled):
 		return "canceled"
-	case safe != nil:
-		return safe.Error()
+	case errors.As(err, &op):
+		return op.Error()
+	case errors.As(err, &dns):
+		return dns.Error()
+	case errors.As(err, &cert):
+		return cert.Error()
 	}
 	return fmt.Sprintf("%T", err)
 }

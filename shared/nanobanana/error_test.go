@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
-	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // answering is a provider that gives one answer to everything.
@@ -25,7 +24,7 @@ func answering(t *testing.T, status int, header http.Header, body string) *nanob
 		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(server.Close)
-	return &nanobanana.Client{BaseURL: server.URL, HTTP: outbound.NewClient()}
+	return &nanobanana.Client{BaseURL: server.URL, HTTP: nanobanana.NewHTTPClient()}
 }
 
 // failure makes the call op names and returns its error.
@@ -263,7 +262,7 @@ func TestErrorTextTellsNothingSecret(t *testing.T) {
 		"said in words": answering(t, 402, nil, `{"code":402,"msg":"PROVIDERTEXT"}`).BaseURL,
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := &nanobanana.Client{BaseURL: base, HTTP: outbound.NewClient()}
+			client := &nanobanana.Client{BaseURL: base, HTTP: nanobanana.NewHTTPClient()}
 			_, err := client.Submit(t.Context(), "SECRETKEY", request)
 			if name != "not HTTP" { // Unwrap is for errors.Is; net/http quotes the answer there
 				check(t, err)

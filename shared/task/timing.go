@@ -57,7 +57,7 @@ func (t *Task) Timing() (Timing, bool) {
 // be called from many goroutines.
 type Durations struct {
 	Store Store
-	Now   func() time.Time // the wall clock: the monotonic one stands still while Lambda freezes the process
+	Now   func() time.Time // nil: the wall clock
 
 	mu      sync.Mutex
 	readAt  time.Time
@@ -79,7 +79,12 @@ func (p *Durations) Expected(ctx context.Context, model, resolution string) int 
 }
 
 func (p *Durations) refresh(ctx context.Context) {
-	at := p.Now()
+	now := time.Now
+	if p.Now != nil {
+		now = p.Now
+	}
+	// Without the monotonic clock, which stands still while Lambda freezes the process.
+	at := now().Round(0)
 	p.mu.Lock()
 	fresh := !p.readAt.IsZero() && at.Sub(p.readAt) < timingsFresh
 	if !fresh {

@@ -12,6 +12,7 @@ import (
 	"image/png"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,8 +26,6 @@ import (
 	"golang.org/x/image/font/basicfont"
 	"golang.org/x/image/math/fixed"
 	_ "golang.org/x/image/webp" // input images may be WebP
-
-	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 const maxSide = 4096
@@ -320,7 +319,7 @@ func (s *Server) fetch(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u.Scheme != "https" && !outbound.OnLoopback(u.Host) {
+	if ip := net.ParseIP(u.Hostname()); u.Scheme != "https" && u.Hostname() != "localhost" && !ip.IsLoopback() {
 		return nil, fmt.Errorf("plain http to %s", u.Host)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)

@@ -21,65 +21,65 @@ var (
 )
 
 // site is the function, served over HTTP, and what stands behind it.
-type site struct {
+type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
 	view     httpapi.View
 	contract *httpapitest.Contract
 }
 
-func serve(t testing.TB) *site {
+func newHarness(t testing.TB) *harness {
 	t.Helper()
-	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
-	s.Secret.SetImageKeys(first)
-	s.Secret.SetCallbackKeys(token.Key{ID: "k1", Key: "a key for callbacks alone"})
-	s.Bucket.Now = s.Clock.Now
-	server := httptest.NewServer(images.New(images.Function{Secrets: s.Secrets, Links: s.Bucket, Log: s.Log}))
+	h := &harness{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
+	h.Secret.SetImageKeys(first)
+	h.Secret.SetCallbackKeys(token.Key{ID: "k1", Key: "a key for callbacks alone"})
+	h.Bucket.Now = h.Clock.Now
+	server := httptest.NewServer(images.New(images.Function{Secrets: h.Secrets, Links: h.Bucket, Log: h.Log}))
 	t.Cleanup(server.Close)
-	s.view = httpapi.View{PublicURL: server.URL, Secrets: s.Secrets}
-	return s
+	h.view = httpapi.View{PublicURL: server.URL, Secrets: h.Secrets}
+	return h
 }
 
 // picture makes a task with one picture, and gives it as it is shown.
-func (s *site) picture() httpapi.Task {
-	s.t.Helper()
-	shown, err := s.view.Task(s.t.Context(), s.Succeeded(s.t, "ada"))
+func (h *harness) picture() httpapi.Task {
+	h.t.Helper()
+	shown, err := h.view.Task(h.t.Context(), h.Succeeded(h.t, "ada"))
 	if err != nil || len(shown.Images) != 1 {
-		s.t.Fatalf("%+v, %v", shown, err)
+		h.t.Fatalf("%+v, %v", shown, err)
 	}
 	return shown
 }
 
 // do asks the function, or the bucket, which is not in the contract.
-func (s *site) do(method, link string) httpapitest.Answer {
-	s.t.Helper()
-	return s.contract.Do(s.t, httpapitest.NewRequest(s.t, method, link, nil))
+func (h *harness) do(method, link string) httpapitest.Answer {
+	h.t.Helper()
+	return h.contract.Do(h.t, httpapitest.NewRequest(h.t, method, link, nil))
 }
 
 // get asks for a link.
-func (s *site) get(link string) httpapitest.Answer {
-	s.t.Helper()
-	return s.do(http.MethodGet, link)
+func (h *harness) get(link string) httpapitest.Answer {
+	h.t.Helper()
+	return h.do(http.MethodGet, link)
 }
 
 // follow asks for a link, and then for what it leads to.
-func (s *site) follow(link string) httpapitest.Answer {
-	s.t.Helper()
-	got := s.get(link)
+func (h *harness) follow(link string) httpapitest.Answer {
+	h.t.Helper()
+	got := h.get(link)
 	if got.Status != http.StatusFound {
-		s.t.Fatalf("%d %s", got.Status, got.Body)
+		h.t.Fatalf("%d %s", got.Status, got.Body)
 	}
-	return s.get(got.Header.Get("Location"))
+	return h.get(got.Header.Get("Location"))
 }
 
 // link is the link that keys would sign for a file.
-func (s *site) link(keys token.Keys, id, file string) string {
+func (h *harness) link(keys token.Keys, id, file string) string {
 	token := keys.Sign(httpapi.ImageMessage(id, file))
-	return s.view.PublicURL + "/v1/images/" + url.PathEscape(id) + "/" + token + "/" + url.PathEscape(file)
+	return h.view.PublicURL + "/v1/images/" + url.PathEscape(id) + "/" + token + "/" + url.PathEscape(file)
 }
 
 // parts takes a link apart: what comes before its token, the token, the file.
-func parts(link string) (before, token, file string) {
+func splitLink(link string) (before, token, file string) {
 	i := strings.LastIndexByte(link, '/')
 	j := strings.LastIndexByte(link[:i], '/')
 	return link[:j+1], link[j+1 : i], link[i+1:]

@@ -22,12 +22,12 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
-	"github.com/preset/nanobanana-functions/shared/outbound"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // site is the function, served over HTTP, and what stands behind it.
-type site struct {
+type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
 	identity *lifecycletest.Identity
@@ -37,35 +37,35 @@ type site struct {
 	outputs  map[string]*jsonschema.Schema // by tool
 }
 
-func serve(t testing.TB) *site {
+func newHarness(t testing.TB) *harness {
 	t.Helper()
-	s := &site{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t), outputs: outputs(t)}
-	s.identity = s.Identity(t)
-	s.token = s.identity.Token("ada")
-	s.Settings.AuthIssuer = s.Settings.PublicURL // where the identity provider stands
-	s.function = mcp.Function{Auth: s.identity.Clients, API: s.api(), HTTP: outbound.NewClient(), Settings: s.Settings, Log: s.Log}
-	s.Mux.Handle("/v1/", s.api())
-	s.Mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { mcp.New(s.function).ServeHTTP(w, r) })
-	return s
+	h := &harness{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t), outputs: outputSchemas(t)}
+	h.identity = h.Identity(t)
+	h.token = h.identity.Token("ada")
+	h.Settings.AuthIssuer = h.Settings.PublicURL // where the identity provider stands
+	h.function = mcp.Function{Auth: h.identity.Clients, API: h.api(), HTTP: nanobanana.NewHTTPClient(), Settings: h.Settings, Log: h.Log}
+	h.Mux.Handle("/v1/", h.api())
+	h.Mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { mcp.New(h.function).ServeHTTP(w, r) })
+	return h
 }
 
 // api is the HTTP API, for whom mcp is for.
-func (s *site) api() http.Handler {
-	clients := s.identity.Clients
-	view := httpapi.View{PublicURL: s.Settings.PublicURL, Secrets: s.Secrets, Now: s.Clock.Now}
+func (h *harness) api() http.Handler {
+	clients := h.identity.Clients
+	view := httpapi.View{PublicURL: h.Settings.PublicURL, Secrets: h.Secrets, Now: h.Clock.Now}
 	mux := http.NewServeMux()
-	submit.Register(mux.Handle, submit.Function{Auth: clients, Submitter: s.Submitter, View: view, Log: s.Log})
-	tasks.Register(mux.Handle, tasks.Function{Auth: clients, Store: s.Rows, View: view, WaitMax: 20 * time.Second, Rules: s.Rules, Now: s.Now, Log: s.Log})
+	submit.Register(mux.Handle, submit.Function{Auth: clients, Submitter: h.Submitter, View: view, Log: h.Log})
+	tasks.Register(mux.Handle, tasks.Function{Auth: clients, Store: h.Rows, View: view, WaitMax: 20 * time.Second, Rules: h.Rules, Now: h.Now, Log: h.Log})
 	mux.HandleFunc("GET /v1/credits", func(w http.ResponseWriter, r *http.Request) {
-		f := credits.Function{Auth: clients, Account: s.Account, Prices: s.Prices, Quota: s.Quota, LowBelow: 100, Log: s.Log}
+		f := credits.Function{Auth: clients, Account: h.Account, Prices: h.Prices, Quota: h.Quota, LowBelow: 100, Log: h.Log}
 		credits.New(f).ServeHTTP(w, r)
 	})
-	uploads.Register(mux.Handle, uploads.Function{Auth: clients, Links: s.Bucket, Now: time.Now, Log: s.Log})
-	images.Register(mux.Handle, images.Function{Secrets: s.Secrets, Links: s.Bucket, Log: s.Log})
+	uploads.Register(mux.Handle, uploads.Function{Auth: clients, Links: h.Bucket, Now: time.Now, Log: h.Log})
+	images.Register(mux.Handle, images.Function{Secrets: h.Secrets, Links: h.Bucket, Log: h.Log})
 	return mux
 }
 
-func outputs(t testing.TB) map[string]*jsonschema.Schema {
+func outputSchemas(t testing.TB) map[string]*jsonschema.Schema {
 	t.Helper()
 	tools, err := mcp.Definitions()
 	if err != nil {
@@ -89,29 +89,29 @@ func outputs(t testing.TB) map[string]*jsonschema.Schema {
 }
 
 // in gives the site to a subtest.
-func (s *site) in(t testing.TB) *site {
-	c := *s
+func (h *harness) with(t testing.TB) *harness {
+	c := *h
 	c.t = t
 	return &c
 }
 
 // post sends a body to /mcp as a client of the protocol does, as ada unless a
 // header says otherwise.
-func (s *site) post(body string, header ...string) httpapitest.Answer {
-	s.t.Helper()
-	return s.send(http.MethodPost, body, header...)
+func (h *harness) post(body string, header ...string) httpapitest.Answer {
+	h.t.Helper()
+	return h.send(http.MethodPost, body, header...)
 }
 
-func (s *site) send(method, body string, header ...string) httpapitest.Answer {
-	s.t.Helper()
+func (h *harness) send(method, body string, header ...string) httpapitest.Answer {
+	h.t.Helper()
 	header = append([]string{
-		"Authorization", "Bearer " + s.token, "Content-Type", "application/json", "Accept", "application/json, text/event-stream",
+		"Authorization", "Bearer " + h.token, "Content-Type", "application/json", "Accept", "application/json, text/event-stream",
 	}, header...)
-	return httpapitest.Do(s.t, httpapitest.NewRequest(s.t, method, s.Settings.PublicURL+"/mcp", strings.NewReader(body), header...))
+	return httpapitest.Do(h.t, httpapitest.NewRequest(h.t, method, h.Settings.PublicURL+"/mcp", strings.NewReader(body), header...))
 }
 
 // said is what a tool said.
-type said struct {
+type toolResult struct {
 	IsError bool
 	Content []struct {
 		Type, Text, Data, MIMEType, URI, Name string
@@ -123,10 +123,10 @@ type said struct {
 }
 
 // text is what it said in words.
-func (r said) text() string { return r.Content[0].Text }
+func (r toolResult) text() string { return r.Content[0].Text }
 
 // previews are the pictures that are shown.
-func (r said) previews() (sides []int) {
+func (r toolResult) previews() (sides []int) {
 	r.t.Helper()
 	for _, c := range r.Content {
 		if c.Type != "image" {
@@ -143,7 +143,7 @@ func (r said) previews() (sides []int) {
 }
 
 // into reads the data of a success.
-func (r said) into(v any) {
+func (r toolResult) decode(v any) {
 	r.t.Helper()
 	if r.IsError {
 		r.t.Fatalf("an error: %s", r.text())
@@ -155,7 +155,7 @@ func (r said) into(v any) {
 
 // refused fails the test unless it was refused with this code, in our words
 // alone: the sentence for people and the one for Claude.
-func (r said) refused(code task.Code) {
+func (r toolResult) checkRefused(code task.Code) {
 	r.t.Helper()
 	x := httpapi.Explain(code)
 	if !r.IsError || !strings.HasPrefix(r.text(), string(code)+": "+x.Title) || !strings.Contains(r.text(), "What to do: "+x.Claude) {
@@ -164,43 +164,43 @@ func (r said) refused(code task.Code) {
 }
 
 // limit is how large a result may be: Claude cuts what is larger.
-const limit = 60_000
+const maxAnswer = 60_000
 
 // call calls a tool. Whatever it says is of the tool's own schema, and not too large.
-func (s *site) call(tool string, arguments any, header ...string) said {
-	s.t.Helper()
+func (h *harness) call(tool string, arguments any, header ...string) toolResult {
+	h.t.Helper()
 	body, err := json.Marshal(map[string]any{
 		"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": map[string]any{"name": tool, "arguments": arguments},
 	})
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	got := s.post(string(body), header...)
+	got := h.post(string(body), header...)
 	var answer struct {
-		Result *said
+		Result *toolResult
 		Error  any
 	}
-	got.JSON(s.t, http.StatusOK, &answer)
+	got.JSON(h.t, http.StatusOK, &answer)
 	if answer.Result == nil || answer.Error != nil || len(answer.Result.Content) == 0 || answer.Result.Content[0].Type != "text" {
-		s.t.Fatalf("no result: %s", got.Body)
+		h.t.Fatalf("no result: %s", got.Body)
 	}
-	if len(got.Body) > limit {
-		s.t.Errorf("a result of %d bytes", len(got.Body))
+	if len(got.Body) > maxAnswer {
+		h.t.Errorf("a result of %d bytes", len(got.Body))
 	}
 	r := *answer.Result
-	r.t = s.t
+	r.t = h.t
 	if r.StructuredContent == nil {
 		if !r.IsError {
-			s.t.Errorf("a success without data: %s", r.text())
+			h.t.Errorf("a success without data: %s", r.text())
 		}
 		return r
 	}
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(r.StructuredContent))
 	if err == nil {
-		err = s.outputs[tool].Validate(v)
+		err = h.outputs[tool].Validate(v)
 	}
 	if err != nil {
-		s.t.Errorf("%s said what its schema does not have: %v\n%s", tool, err, r.StructuredContent)
+		h.t.Errorf("%s said what its schema does not have: %v\n%s", tool, err, r.StructuredContent)
 	}
 	return r
 }

@@ -29,7 +29,7 @@ const (
 )
 
 // site is the function, over HTTP and by itself, and what stands behind it.
-type site struct {
+type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
 	url      string
@@ -37,31 +37,31 @@ type site struct {
 	contract *httpapitest.Contract
 }
 
-func serve(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *site {
+func newHarness(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *harness {
 	t.Helper()
-	s := &site{Harness: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
-	s.Secret.SetCallbackKeys(first)
-	s.Secret.SetImageKeys(token.Key{ID: "k1", Key: "a key for image links alone"})
-	s.handler = callback.New(callback.Function{Secrets: s.Secrets, Service: s.Service, Log: s.Log})
-	server := httptest.NewServer(s.handler)
+	h := &harness{Harness: lifecycletest.New(t, adjust...), t: t, contract: httpapitest.Load(t)}
+	h.Secret.SetCallbackKeys(first)
+	h.Secret.SetImageKeys(token.Key{ID: "k1", Key: "a key for image links alone"})
+	h.handler = callback.New(callback.Function{Secrets: h.Secrets, Service: h.Service, Log: h.Log})
+	server := httptest.NewServer(h.handler)
 	t.Cleanup(server.Close)
-	s.url = server.URL
-	return s
+	h.url = server.URL
+	return h
 }
 
 // answer is what the function said.
 type answer struct{ httpapitest.Answer }
 
 // post calls back over HTTP.
-func (s *site) post(path string, body io.Reader) answer {
-	s.t.Helper()
-	return answer{s.contract.Do(s.t, httpapitest.NewRequest(s.t, http.MethodPost, s.url+path, body))}
+func (h *harness) post(path string, body io.Reader) answer {
+	h.t.Helper()
+	return answer{h.contract.Do(h.t, httpapitest.NewRequest(h.t, http.MethodPost, h.url+path, body))}
 }
 
 // call calls back with no network between.
-func (s *site) call(path string, body io.Reader) answer {
-	s.t.Helper()
-	return answer{s.contract.Serve(s.t, s.handler, httptest.NewRequest(http.MethodPost, path, body))}
+func (h *harness) call(path string, body io.Reader) answer {
+	h.t.Helper()
+	return answer{h.contract.Serve(h.t, h.handler, httptest.NewRequest(http.MethodPost, path, body))}
 }
 
 // received expects the answer to a genuine callback.
@@ -73,34 +73,34 @@ func (a answer) received(t testing.TB) {
 }
 
 // submit orders one picture.
-func (s *site) submit() *task.Task {
-	s.t.Helper()
-	return s.Submitted(s.t, "ada", 1)
+func (h *harness) submit() *task.Task {
+	h.t.Helper()
+	return h.Submitted(h.t, "ada", 1)
 }
 
 // row reads the task as it stands, behind the back of what counts.
-func (s *site) row(id string) *task.Task {
-	s.t.Helper()
-	t, err := s.Rows.Store.Task(s.t.Context(), id)
+func (h *harness) row(id string) *task.Task {
+	h.t.Helper()
+	t, err := h.Rows.Store.Task(h.t.Context(), id)
 	if err != nil {
-		s.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return t
 }
 
 // reads says how often the record of the provider's nth task was read, from 0.
-func (s *site) reads(n int) int { return len(s.Sim.Tasks()[n].Reads) }
+func (h *harness) countReads(n int) int { return len(h.Sim.Tasks()[n].Reads) }
 
 // path is where an attempt calls back, signed by a key.
-func path(key token.Key, id string, attempt int) string {
+func callbackPath(key token.Key, id string, attempt int) string {
 	signed := token.Keys{key}.Sign(lifecycle.CallbackMessage(id, attempt))
 	return fmt.Sprintf("/v1/callbacks/%s/%d/%s", id, attempt, signed)
 }
 
 // said is a callback's body, of the family that generate has.
-func said(id string, code int, urls ...string) string {
+func callbackBody(id string, code int, urls ...string) string {
 	return fmt.Sprintf(`{"code":%d,"msg":"said","data":{"taskId":%q,"info":{"resultImageUrl":%q}}}`, code, id, strings.Join(urls, ","))
 }
 
 // running is a provider that takes an hour.
-func running(k *nanobananatest.Knobs) { k.Delay = 3600e9 }
+func slowProvider(k *nanobananatest.Knobs) { k.Delay = 3600e9 }

@@ -1,0 +1,126 @@
+package notify_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
+)
+
+// passes has time pass until the end: a sweep each minute, and notify for each
+// wake, as the stream carries it. It stops when there is nothing left to tell.
+func (h *harness) pass(id string, d time.Duration) (wakes int) {
+	h.t.Helper()
+	for end := h.Now().Add(d); h.Now().Before(end); {
+		x := h.row(id)
+		if x.Work == "" {
+			break
+		}
+		wait := max(time.Minute, x.DueAt.Sub(h.Now())) // in between, sweeps find nothing
+		if left := end.Sub(h.Now()); wait > left {
+			h.Clock.Add(left)
+			break
+		}
+		h.Clock.Add(wait.Truncate(time.Minute) + time.Minute)
+		if swept, err := h.Sweep(h.t.Context()); err != nil || swept.Failed > 0 {
+			h.t.Fatalf("sweep: %+v, %v", swept, err)
+		}
+		if after := h.row(id); after.Tries > x.Tries {
+			wakes++
+			h.stream(id)
+		}
+	}
+	return wakes
+}
+
+// The receiver is down for two days: it is asked ever more seldom, and told
+// when it is back. Each time it is the same message, newly signed.
+func TestDownForTwoDays(t *testing.T) {
+	h := newHarness(t)
+	h.receiver.Answer(webhooktest.Status(http.StatusBadGateway))
+	x := h.Succeeded(t, "ada")
+	h.stream(x.ID)
+	wakes := h.pass(x.ID, 48*time.Hour)
+	h.checkDelivered(x.ID, false)
+	down := h.receiver.Take()
+	if len(down) != 1+wakes || wakes < 10 || wakes > 25 {
+		t.Errorf("%d tries with %d wakes in two days", len(down), wakes)
+	}
+	h.receiver.Answer(nil)
+	h.pass(x.ID, 7*time.Hour)
+	h.checkDelivered(x.ID, true)
+
+	last := h.takeOne()
+	h.checkContract(last, "SucceededNotice")
+	times := map[string]bool{}
+	for _, d := range append(down, last) {
+		if d.Header.Get("webhook-id") != last.Header.Get("webhook-id") || string(d.Body) != string(last.Body) || !d.SignedBy(h.key) {
+			t.Errorf("another message: %v %s", d.Header, d.Body)
+		}
+		times[d.Header.Get("webhook-timestamp")] = true
+	}
+	if len(times) != len(down)+1 {
+		t.Errorf("%d times of signing for %d tries", len(times), len(down)+1)
+	}
+	if logged := h.takeLog(); strings.Contains(logged, "ERROR") {
+		t.Errorf("logged %s", logged)
+	}
+}
+
+// After three days it is given up, with an alarm; and taken up again when the
+// operator says so.
+func TestGivenUpAndRedriven(t *testing.T) {
+	h := newHarness(t)
+	h.receiver.Answer(webhooktest.Status(http.StatusBadGateway))
+	x := h.Succeeded(t, "ada")
+	h.stream(x.ID)
+	begun := h.Now()
+	h.pass(x.ID, 72*time.Hour-time.Minute)
+	h.checkDelivered(x.ID, false) // not before
+	h.pass(x.ID, time.Hour)
+	after := h.row(x.ID)
+	if after.Work != "" || after.NoticeGivenUpAt.Sub(begun) < 72*time.Hour || !after.NotifiedAt.IsZero() || !after.DueAt.IsZero() {
+		t.Fatalf("after %v: %+v", h.Now().Sub(begun), after)
+	}
+	if logged := h.takeLog(); strings.Count(logged, `"level":"ERROR","msg":"`+lifecycle.NoticeGivenUp+`","task":"`+x.ID+`"`) != 1 {
+		t.Errorf("logged %s", logged)
+	}
+	before := h.receiver.Take()
+
+	h.receiver.Answer(nil)
+	h.Clock.Add(24 * time.Hour)
+	h.stream(x.ID) // by itself nothing happens any more
+	if all := h.receiver.Take(); len(all) > 0 {
+		t.Error("it was told when it had been given up")
+	}
+	if done := h.Redrive(t.Context(), []string{x.ID, "no such task"}); done != (lifecycle.Swept{Done: 2, Failed: 1}) {
+		t.Errorf("redriven: %+v", done)
+	}
+	h.stream(x.ID)
+	h.checkDelivered(x.ID, true)
+	if d := h.takeOne(); d.Header.Get("webhook-id") != before[0].Header.Get("webhook-id") || string(d.Body) != string(before[0].Body) {
+		t.Errorf("another message: %v", d.Header)
+	}
+	if h.Redrive(t.Context(), []string{x.ID}); h.row(x.ID).Work != "" {
+		t.Error("what is told was taken up again")
+	}
+}
+
+// A crash between the write that ended the task and its notice costs the time
+// to the next sweep: the first try counts as begun.
+func TestTheStreamIsLost(t *testing.T) {
+	h := newHarness(t)
+	x := h.Succeeded(t, "ada")
+	if x.Work != task.Notify || x.DueAt.Sub(h.Now()) > 5*time.Second {
+		t.Fatalf("work %q, due in %v", x.Work, x.DueAt.Sub(h.Now()))
+	}
+	if wakes := h.pass(x.ID, time.Hour); wakes != 1 {
+		t.Errorf("%d wakes", wakes)
+	}
+	h.checkDelivered(x.ID, true)
+	h.takeOne()
+}
