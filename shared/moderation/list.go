@@ -2,14 +2,14 @@ package moderation
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 )
 
-// A kind is what a pattern says of a prompt: a category, or a part of one.
+// A kind is what a term says about a prompt: a category, or a part of one.
 type kind uint8
 
-// The kinds: first the refused ones, the gravest first, as judge weighs them, in the
-// order of categories; then those that the other sections of terms.txt name.
+// The kinds. First come those that are refused by themselves, in the order of categories.
 const (
 	minors kind = iota
 	realPersonNudity
@@ -18,115 +18,109 @@ const (
 	selfHarm
 	sexualContent
 	refusedTerm
-	minor      // somebody young: grave beside sexual content
-	suggestive // refused near somebody young
-	realPerson // somebody real: grave beside sexual content
-	innocent   // what a refused word stands in without harm
+	minor      // somebody young: refused with sexual content, or near something suggestive
+	suggestive // refused near a minor
+	realPerson // somebody real: refused with sexual content
+	innocent   // a harmless phrase with a refused word in it
 	allowed    // the operator's
 	kinds
 )
 
-// sections are the kinds' names in terms.txt, for those that stand there.
+// sections are the names in terms.txt of the kinds that it has.
 var sections = [...]string{
 	minors: string(Minors), realPersonNudity: string(RealPersonNudity), hate: string(Hate), gore: string(Gore), selfHarm: string(SelfHarm),
 	sexualContent: string(SexualContent), minor: "minor", suggestive: "suggestive", realPerson: "real_person", innocent: "innocent",
 }
 
-// An element is one place of a pattern.
-type element struct {
+// A term is one word of a prompt or several in a row.
+type term struct {
+	kind   kind
+	places []place
+}
+
+// A place is one word of a term.
+type place struct {
 	words []uint16 // any of these
-	gap   int      // up to so many other words before it
-	comma bool     // in an innocent pattern: there may be a comma before it
+	gap   int      // up to so many other words may be before it
+	comma bool     // in an innocent term: a comma may be before it
 }
 
-type pattern struct {
-	kind     kind
-	elements []element
-}
-
-// A use is what a word serves for beside its patterns.
+// A use is a set of what a word serves for besides its terms.
 type use uint8
 
 const (
-	refusedAlone use = 1 << iota // a refused pattern is this word alone
+	refusedAlone use = 1 << iota // a refused term is this word alone
 	glued                        // may be written together with a refused word
 	filler                       // the same, but only where letters are spaced out
 )
 
-// A list is the terms, compiled. Words have numbers; 0 is every word that no pattern has.
+// A list is the terms, compiled. Its words have numbers; 0 is every word that no term has.
 type list struct {
-	ids      map[string]uint16
-	words    []string // by number
-	uses     []use    // by number
-	alone    []uint16 // those that are refusedAlone
-	classes  map[string][]uint16
-	patterns []pattern
-	starts   []uint16 // patterns, by the word that they start with
-	from     []uint16 // where those of a word are in starts; the next word's follow
+	ids     map[string]uint16
+	words   []string            // by number
+	uses    []use               // by number
+	refused []uint16            // the words that are refusedAlone
+	classes map[string][]uint16 // by name, with the @
+	terms   []term
+	starts  []uint16 // terms, ordered by the words that they can start with
+	from    []uint16 // by number: where the terms of this word begin in starts
 }
 
-// builtIn says itself how it is written.
+// builtIn is the built-in list; its head explains the form.
 //
 //go:embed terms.txt
 var builtIn string
 
-// compile reads a list in the form of terms.txt, and the operator's terms.
+// compile compiles a list in the form of terms.txt, and the operator's terms.
 func compile(text string, extra, letPass []string) *list {
 	const room = 2048 // a little more than there is
 	l := &list{
 		ids: make(map[string]uint16, room), words: make([]string, 1, room), uses: make([]use, 1, room),
-		patterns: make([]pattern, 0, room/2), classes: make(map[string][]uint16, 32),
+		terms: make([]term, 0, room/2), classes: make(map[string][]uint16, 32),
 	}
 	section := ""
-	for line := ""; text != ""; {
-		line, text, _ = strings.Cut(text, "\n")
+	for line := range strings.SplitSeq(text, "\n") {
 		switch {
 		case line == "" || line[0] == '#':
 		case line[0] == '[':
 			section = line[1 : len(line)-1]
 		default:
-			l.line(section, line)
+			l.addLine(section, line)
 		}
 	}
-	l.own(refusedTerm, extra)
-	l.own(allowed, letPass)
+	l.addOperatorTerms(refusedTerm, extra)
+	l.addOperatorTerms(allowed, letPass)
 	l.index()
 	return l
 }
 
-// line reads a line of a section; before the first one the classes stand.
-func (l *list) line(section, line string) {
+// addLine adds a line of a section. The classes come before the first section.
+func (l *list) addLine(section, line string) {
 	switch section {
 	case "":
-		members := strings.Fields(line)
-		ids := make([]uint16, len(members)-1)
-		for i, w := range members[1:] {
-			ids[i] = l.id(w)
+		name, members, _ := strings.Cut(line, " ")
+		for w := range strings.FieldsSeq(members) {
+			l.classes[name] = append(l.classes[name], l.id(w))
 		}
-		l.classes[members[0]] = ids
 	case "glued":
-		l.use(glued, line)
+		l.addUse(glued, line)
 	case "filler":
-		l.use(filler, line)
+		l.addUse(filler, line)
 	default:
-		k := kind(0)
-		for int(k) < len(sections) && sections[k] != section {
-			k++
-		}
-		for term := ""; line != ""; {
-			term, line, _ = strings.Cut(line, ",")
-			l.add(k, l.elements(strings.Fields(term)))
+		k := kind(slices.Index(sections[:], section))
+		for t := range strings.SplitSeq(line, ",") {
+			l.addTerm(k, l.places(strings.Fields(t)))
 		}
 	}
 }
 
-func (l *list) use(u use, line string) {
-	for _, w := range strings.Fields(line) {
+func (l *list) addUse(u use, line string) {
+	for w := range strings.FieldsSeq(line) {
 		l.uses[l.id(w)] |= u
 	}
 }
 
-// id returns a word's number.
+// id returns a word's number; a new word gets the next one.
 func (l *list) id(w string) uint16 {
 	id, ok := l.ids[w]
 	if !ok {
@@ -138,65 +132,61 @@ func (l *list) id(w string) uint16 {
 	return id
 }
 
-// elements reads the places of a term as terms.txt says they are written.
-func (l *list) elements(places []string) []element {
-	found := make([]element, len(places))
-	for i, place := range places {
-		e := &found[i]
-		if len(place) > 1 && place[1] == '~' {
-			e.gap, place = int(place[0]-'0'), place[2:]
+// places parses the places of a term.
+func (l *list) places(fields []string) []place {
+	parsed := make([]place, len(fields))
+	for i, field := range fields {
+		p := &parsed[i]
+		if len(field) > 1 && field[1] == '~' {
+			p.gap, field = int(field[0]-'0'), field[2:]
 		}
-		if e.comma = place[0] == ';'; e.comma {
-			place = place[1:]
+		if p.comma = field[0] == ';'; p.comma {
+			field = field[1:]
 		}
-		if e.words = l.classes[place]; e.words != nil {
-			continue
-		}
-		for w := ""; place != ""; {
-			w, place, _ = strings.Cut(place, "|")
+		for w := range strings.SplitSeq(field, "|") {
 			if w[0] == '@' {
-				e.words = append(e.words, l.classes[w]...)
+				p.words = append(p.words, l.classes[w]...)
 			} else {
-				e.words = append(e.words, l.id(w))
+				p.words = append(p.words, l.id(w))
 			}
 		}
 	}
-	return found
+	return parsed
 }
 
-func (l *list) add(k kind, elements []element) {
-	if len(elements) == 0 {
+func (l *list) addTerm(k kind, places []place) {
+	if len(places) == 0 {
 		return
 	}
-	l.patterns = append(l.patterns, pattern{k, elements})
-	if k > refusedTerm || len(elements) > 1 {
+	l.terms = append(l.terms, term{k, places})
+	if k > refusedTerm || len(places) > 1 {
 		return
 	}
-	for _, id := range elements[0].words {
+	for _, id := range places[0].words {
 		l.uses[id] |= refusedAlone
-		l.alone = append(l.alone, id)
+		l.refused = append(l.refused, id)
 	}
 }
 
-// own adds terms of the operator's, taken apart as a prompt is.
-func (l *list) own(k kind, terms []string) {
-	for _, term := range terms {
-		var elements []element
-		text, tokens := fold(term)
+// addOperatorTerms adds terms of the operator's, cut into words as a prompt is.
+func (l *list) addOperatorTerms(k kind, terms []string) {
+	for _, t := range terms {
+		var places []place
+		text, tokens := tokenize(t)
 		for _, t := range tokens {
 			if w := strings.Trim(string(text[t.start:t.end]), signs); w != "" {
-				elements = append(elements, element{words: []uint16{l.id(w)}})
+				places = append(places, place{words: []uint16{l.id(w)}})
 			}
 		}
-		l.add(k, elements)
+		l.addTerm(k, places)
 	}
 }
 
-// index prepares what matching looks up.
+// index prepares startingWith.
 func (l *list) index() {
 	l.from = make([]uint16, len(l.words)+1)
-	for _, p := range l.patterns {
-		for _, id := range p.elements[0].words {
+	for _, t := range l.terms {
+		for _, id := range t.places[0].words {
 			l.from[id]++
 		}
 	}
@@ -204,10 +194,13 @@ func (l *list) index() {
 		l.from[id+1] += l.from[id]
 	}
 	l.starts = make([]uint16, l.from[len(l.words)])
-	for n, p := range l.patterns {
-		for _, id := range p.elements[0].words {
-			l.from[id]-- // from behind, until it is where the word's begin
+	for n, t := range l.terms {
+		for _, id := range t.places[0].words {
+			l.from[id]-- // fills each word's part from its end, until from is its begin
 			l.starts[l.from[id]] = uint16(n)
 		}
 	}
 }
+
+// startingWith returns the terms that can start with a word, by their places in l.terms.
+func (l *list) startingWith(id uint16) []uint16 { return l.starts[l.from[id]:l.from[id+1]] }

@@ -1,14 +1,11 @@
-// Package moderation refuses prompts before they cost anything: what the provider's
-// policy would refuse anyway, and what the operator does not want. It knows words,
-// not meanings, and lets pass what it does not know; the provider judges every prompt.
 package moderation
 
 import "sync"
 
-// A Category says why a prompt is refused. It is a published word.
+// A Category is why a prompt is refused, as a published word.
 type Category string
 
-// The categories, the gravest first: of several it is the first that a refusal names.
+// The categories, the gravest first: a refusal names the first of several.
 const (
 	Minors           Category = "minors"
 	RealPersonNudity Category = "real_person_nudity"
@@ -19,22 +16,22 @@ const (
 	RefusedTerm      Category = "refused_term" // one of the operator's own
 )
 
-// categories are all of them, in that order, with their sentences for people. A
-// sentence quotes nothing, neither prompt nor list.
+// categories lists all of them in that order, with their sentences for people. The
+// sentences quote neither prompt nor list.
 var categories = [...]struct {
 	Category
 	text string
 }{
-	minors:           {Minors, "This description puts minors beside sexual content, which the image service refuses."},
+	minors:           {Minors, "This description combines minors with sexual content, which the image service refuses."},
 	realPersonNudity: {RealPersonNudity, "This description asks for a real person without clothes, which the image service refuses."},
 	hate:             {Hate, "This description asks for hateful content, which the image service refuses."},
 	gore:             {Gore, "This description asks for gore, which the image service refuses."},
 	selfHarm:         {SelfHarm, "This description asks for suicide or self-harm, which the image service refuses."},
 	sexualContent:    {SexualContent, "This description asks for sexual content, which the image service refuses."},
-	refusedTerm:      {RefusedTerm, "This description has a word in it that is not accepted here."},
+	refusedTerm:      {RefusedTerm, "This description contains a word that is not accepted here."},
 }
 
-// Text is the category in a sentence for people; empty for what is no category.
+// Text returns a sentence for people, or "" if c is not a category.
 func (c Category) Text() string {
 	for _, known := range categories {
 		if known.Category == c {
@@ -49,18 +46,18 @@ type Filter struct {
 	compiled func() *list
 }
 
-// New gives a Filter of the built-in list and the operator's terms, each a word or
-// words in a row. What is in extra is refused, too. What is in allowed is let pass by
-// itself, whatever the built-in list says; beside a minor or a real person it is not.
-// A term without a letter or digit says nothing; of both lists there may be some tens of
-// thousands of words. The built-in list is read by the first Check.
+// New returns a Filter of the built-in list and the operator's terms, each one word or
+// several in a row. It also refuses the terms in extra. It lets the terms in allowed
+// pass, whatever the built-in list says, except together with a minor or a real person. It
+// ignores a term without a letter or digit. Both lists together may have some tens of
+// thousands of words. The first Check compiles the list.
 func New(extra, allowed []string) *Filter {
 	return &Filter{compiled: sync.OnceValue(func() *list { return compile(builtIn, extra, allowed) })}
 }
 
-// Check reports whether the prompt is refused, and the gravest reason. It takes time
-// in proportion to the prompt's length, keeps nothing of it and logs nothing.
+// Check reports whether the prompt is refused, and the gravest reason. Its time is
+// proportional to the prompt's length. It keeps nothing of the prompt and logs nothing.
 func (f *Filter) Check(prompt string) (Category, bool) {
 	l := f.compiled()
-	return l.judge(l.read(prompt))
+	return l.verdict(l.read(prompt))
 }

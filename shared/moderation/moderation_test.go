@@ -21,7 +21,7 @@ func TestCategories(t *testing.T) {
 	for _, c := range categories {
 		text := c.Text()
 		if text == "" || seen[text] || !strings.HasSuffix(text, ".") {
-			t.Errorf("%s is put as %q", c, text)
+			t.Errorf("%s has the text %q", c, text)
 		}
 		seen[text] = true
 		if strings.Trim(string(c), "abcdefghijklmnopqrstuvwxyz_") != "" {
@@ -29,11 +29,11 @@ func TestCategories(t *testing.T) {
 		}
 	}
 	if text := moderation.Category("other").Text(); text != "" {
-		t.Errorf("what is no category is put as %q", text)
+		t.Errorf("an unknown category has the text %q", text)
 	}
 }
 
-// The operator's own terms are found as the built-in ones are.
+// The filter finds the operator's terms in the same disguises as the built-in ones.
 func TestRefusedTerms(t *testing.T) {
 	f := moderation.New([]string{"Forbidden", "two words", "straße", "ヌード", "запрет", "A1 sauce", "c3po", " -- ", ""}, nil)
 	for _, tt := range []struct {
@@ -48,9 +48,9 @@ func TestRefusedTerms(t *testing.T) {
 		{"a term within a longer word passes", "unforbidden forbiddens", false},
 		{"two words across a line break are refused", "Two,\n  words", true},
 		{"two words apart pass", "two other words", false},
-		{"letters beyond ASCII fold", "STRASSE", true},
+		{"letters beyond ASCII are folded", "STRASSE", true},
 		{"other scripts are read", "ヌード 写真", true},
-		{"other scripts have cases, too", "ЗАПРЕТ", true},
+		{"other scripts have capitals, too", "ЗАПРЕТ", true},
 		{"digits are read", "with A1 sauce", true},
 		{"digits in a word are read", "C3PO in the desert", true},
 		{"a zero-width character hides nothing", "for\u200bbidden", true},
@@ -68,7 +68,7 @@ func TestRefusedTerms(t *testing.T) {
 	}
 }
 
-// What the operator lets pass is let pass by itself, and nothing else is.
+// The operator's allowed terms pass by themselves, and nothing more does.
 func TestAllowedTerms(t *testing.T) {
 	f := moderation.New([]string{"acme", "bust"}, []string{"nude", "Bust Study", "acme", "naked truth club", "suicide", "naked child"})
 	for _, tt := range []struct {
@@ -86,7 +86,7 @@ func TestAllowedTerms(t *testing.T) {
 		{"a nude beside an apple tree, children at play", moderation.Minors},
 		{"nude Taylor Swift", moderation.RealPersonNudity},
 		{"make her nude", moderation.RealPersonNudity},
-		{"acme", moderation.RefusedTerm}, // both: the operator's no stands
+		{"acme", moderation.RefusedTerm}, // on both lists: it is refused
 		{"a bust study", moderation.RefusedTerm},
 	} {
 		if category, _ := f.Check(tt.prompt); category != tt.want {
@@ -95,7 +95,7 @@ func TestAllowedTerms(t *testing.T) {
 	}
 }
 
-// The gravest of several reasons is named.
+// A refusal names the gravest of several reasons.
 func TestGravest(t *testing.T) {
 	f := moderation.New([]string{"acme"}, nil)
 	parts := []string{"acme", "penis", "suicide", "gore", "swastika", "nudify", "lolicon"}
@@ -126,7 +126,7 @@ func TestConcurrentChecks(t *testing.T) {
 	wg.Wait()
 }
 
-// Nothing of a prompt gets out: neither into a log nor into what is said.
+// Neither the log nor the category's text quotes the prompt.
 func TestQuotesNothing(t *testing.T) {
 	var written strings.Builder
 	log.SetOutput(&written)

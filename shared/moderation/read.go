@@ -1,90 +1,24 @@
 package moderation
 
-import (
-	"unicode"
-	"unicode/utf8"
-)
+import "slices"
 
-// A word is one of a prompt, by its number in the list; 0 where it is in no pattern.
+// A word is one of a prompt's, by its number in the list; 0 if the list does not have it.
 type word struct {
 	id   uint16
-	stop bool // something ends before it: a comma, a sentence, a line
+	stop bool // a comma, a sentence or a line ends before it
 }
 
-// A token is a run of letters, digits and of signs that stand for letters, within
-// the folded text; what is between it and the one before are separators.
-type token struct {
-	start, end int
-	stop       bool
-	single     bool // one character
-}
+// maxGlued is the length in bytes of the longest token that is searched for words written
+// together. An image model would not read a longer one either.
+const maxGlued = 48
 
-// fold gives the folded text and its tokens.
-func fold(s string) (text []byte, tokens []token) {
-	text = make([]byte, 0, len(s)+len(s)/8)
-	tokens = make([]token, 0, len(s)/5+1)
-	var at token
-	within, length := false, 0
-	flush := func() {
-		if within {
-			at.end, at.single = len(text), length == 1
-			tokens = append(tokens, at)
-			at, within = token{}, false
-		}
-	}
-	for _, c := range s {
-		before := len(text)
-		text = appendFold(text, c)
-		folded := text[before:]
-		text = text[:before]
-		for len(folded) > 0 {
-			f, size := utf8.DecodeRune(folded)
-			folded = folded[size:]
-			if inToken(f) {
-				if !within {
-					at.start, within, length = len(text), true, 0
-				}
-				length++
-			} else {
-				flush()
-				at.stop = at.stop || stops(f)
-			}
-			text = utf8.AppendRune(text, f)
-		}
-	}
-	flush()
-	return text, tokens
-}
+// maxWithin is the length in bytes of the longest word that is found masked or within a
+// longer token.
+const maxWithin = 14
 
-// inToken says whether a folded character is part of a token.
-func inToken(c rune) bool {
-	if c < utf8.RuneSelf {
-		return letter(byte(c)) || '0' <= c && c <= '9' || c == '*' || c == '#' || leet[c] != 0
-	}
-	return unicode.IsLetter(c) || unicode.IsDigit(c)
-}
-
-func letter(c byte) bool { return 'a' <= c && c <= 'z' || c >= utf8.RuneSelf }
-
-func digit(c byte) bool { return '0' <= c && c <= '9' }
-
-func stops(c rune) bool {
-	switch c {
-	case '.', ',', '!', '?', ';', ':', '\n', '(', ')':
-		return true
-	}
-	return false
-}
-
-// leet are the signs that stand for letters; 1 and | for a second one, too.
-var leet = [utf8.RuneSelf]byte{
-	'0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't', '8': 'b', '9': 'g',
-	'@': 'a', '$': 's', '!': 'i', '|': 'i',
-}
-
-// read gives a prompt's words.
+// read returns a prompt's words.
 func (l *list) read(prompt string) []word {
-	text, tokens := fold(prompt)
+	text, tokens := tokenize(prompt)
 	r := reader{list: l, text: text, tokens: tokens, words: make([]word, 0, len(tokens)+len(tokens)/4+1)}
 	for i := 0; i < len(tokens); {
 		i = r.next(i)
@@ -92,97 +26,100 @@ func (l *list) read(prompt string) []word {
 	return r.words
 }
 
+// A reader turns tokens into words.
 type reader struct {
 	*list
 	text   []byte
 	tokens []token
-	words  []word
+	words  []word // read so far
 }
 
-func (r *reader) of(i int) []byte { return r.text[r.tokens[i].start:r.tokens[i].end] }
+// token returns the text of token i.
+func (r *reader) token(i int) []byte { return r.text[r.tokens[i].start:r.tokens[i].end] }
 
-// between gives the separators before token i.
-func (r *reader) between(i int) []byte { return r.text[r.tokens[i-1].end:r.tokens[i].start] }
+// separators returns the text between token i and the one before it.
+func (r *reader) separators(i int) []byte { return r.text[r.tokens[i-1].end:r.tokens[i].start] }
 
+// put appends a word that begins with token i.
 func (r *reader) put(id uint16, i int) {
-	r.words = append(r.words, word{id, i < len(r.tokens) && r.tokens[i].stop})
+	r.words = append(r.words, word{id, r.tokens[i].stop})
 }
 
-// maxGlued is the length of the longest word that is looked at for parts; a longer
-// one is nothing that an image model would read either.
-const maxGlued = 48
-
-// next reads the words that start with token i, and says where the next ones do.
+// next reads the words that begin with token i and returns the token after them.
 func (r *reader) next(i int) int {
-	if r.tokens[i].single {
-		j := i + 1
-		for j < len(r.tokens) && r.tokens[j].single {
-			j++
-		}
-		if j-i >= 3 {
-			r.spaced(i, j)
-			return j
-		}
+	if end := r.singles(i); end-i >= 3 {
+		r.readSpaced(i, end)
+		return end
 	}
-	if i > 0 && r.tokens[i].single && string(r.between(i)) == "'" && !r.tokens[i-1].single {
+	if i > 0 && r.tokens[i].single && string(r.separators(i)) == "'" && !r.tokens[i-1].single {
 		return i + 1 // the girl's
 	}
-	if j := r.joined(i); j > i {
-		return j
+	if end := r.readJoined(i); end > i {
+		return end
 	}
-	t := r.of(i)
-	if id, ok := r.known(t); ok {
+	t := r.token(i)
+	if id, ok := r.spelled(t); ok {
 		r.put(id, i)
 		return i + 1
 	}
-	var plain, rare [maxGlued]byte
-	if len(t) > maxGlued || !r.parts(t, glued, i) && !r.parts(single(rare[:], unleet(plain[:], t, 'i'), 0, 0), glued, i) {
-		r.pieces(t, i)
+	var unleeted, collapsed [maxGlued]byte
+	if len(t) > maxGlued || !r.readGlued(t, glued, i) && !r.readGlued(collapse(collapsed[:], unleet(unleeted[:], t, 'i'), 0, 0), glued, i) {
+		r.readPieces(t, i)
 	}
 	return i + 1
 }
 
-// spaced reads single characters in a row, which may be a word's letters spaced out,
-// or several words', with wider gaps between them.
-func (r *reader) spaced(i, j int) {
-	if r.letters(i, j) {
+// singles returns the end of the one-character tokens from token i on.
+func (r *reader) singles(i int) int {
+	for i < len(r.tokens) && r.tokens[i].single {
+		i++
+	}
+	return i
+}
+
+// readSpaced reads one-character tokens in a row: the letters of one word, n u d e, or of
+// several with wider gaps between them.
+func (r *reader) readSpaced(i, end int) {
+	if r.readLetters(i, end) {
 		return
 	}
-	narrow := len(r.between(i + 1))
-	for k := i + 2; k < j; k++ {
-		narrow = min(narrow, len(r.between(k)))
+	narrow := len(r.separators(i + 1))
+	for k := i + 2; k < end; k++ {
+		narrow = min(narrow, len(r.separators(k)))
 	}
-	for begin := i; begin < j; {
-		end := begin + 1
-		for end < j && len(r.between(end)) == narrow {
-			end++
+	for i < end {
+		wordEnd := i + 1
+		for wordEnd < end && len(r.separators(wordEnd)) == narrow {
+			wordEnd++
 		}
-		if !r.letters(begin, end) {
-			r.put(0, begin) // V O G U E is one word, too
+		if !r.readLetters(i, wordEnd) {
+			r.put(0, i) // V O G U E is one word, too
 		}
-		begin = end
+		i = wordEnd
 	}
 }
 
-// letters reads the characters of tokens i to j as one word or as words.
-func (r *reader) letters(i, j int) bool {
-	joined := make([]byte, 0, j-i)
-	for k := i; k < j; k++ {
-		joined = append(joined, r.of(k)...)
+// readLetters reads the characters of tokens i to end as one word or as several, and
+// reports whether they are.
+func (r *reader) readLetters(i, end int) bool {
+	letters := make([]byte, 0, end-i)
+	for k := i; k < end; k++ {
+		letters = append(letters, r.token(k)...)
 	}
-	if id, ok := r.known(joined); ok {
+	if id, ok := r.spelled(letters); ok {
 		r.put(id, i)
 		return true
 	}
-	return r.parts(joined, glued|filler, i)
+	return r.readGlued(letters, glued|filler, i)
 }
 
-// joined reads tokens with one and the same sign between them as a refused word.
-func (r *reader) joined(i int) int {
+// readJoined reads tokens from i on with the same sign between them as a refused word,
+// na-ked, and returns the token after them; i if they are none.
+func (r *reader) readJoined(i int) int {
 	const most = 8
 	end := i + 1
 	for end < len(r.tokens) && end-i < most && r.tokens[end].end-r.tokens[i].start <= maxGlued {
-		if s := r.between(end); len(s) != 1 || s[0] == ' ' || s[0] == '\n' || s[0] == '\'' || s[0] != r.between(i + 1)[0] {
+		if s := r.separators(end); len(s) != 1 || s[0] == ' ' || s[0] == '\n' || s[0] == '\'' || s[0] != r.separators(i + 1)[0] {
 			break
 		}
 		end++
@@ -190,9 +127,9 @@ func (r *reader) joined(i int) int {
 	for ; end > i+1; end-- {
 		var whole []byte
 		for k := i; k < end; k++ {
-			whole = append(whole, r.of(k)...)
+			whole = append(whole, r.token(k)...)
 		}
-		if id, ok := r.known(whole); ok && r.uses[id]&refusedAlone != 0 {
+		if id, ok := r.spelled(whole); ok && r.uses[id]&refusedAlone != 0 {
 			r.put(id, i)
 			return end
 		}
@@ -200,30 +137,77 @@ func (r *reader) joined(i int) int {
 	return i
 }
 
-// pieces reads a token that is no word as a whole: its letters and its numbers, or if
-// none of these is known either, one word.
-func (r *reader) pieces(t []byte, i int) {
+// readPieces reads a token that is not a word as a whole: its letters and its numbers
+// each, or one unknown word if the list has none of them.
+func (r *reader) readPieces(t []byte, i int) {
 	first, found := len(r.words), false
 	for len(t) > 0 {
-		n, isWord := piece(t)
-		if isWord {
-			id, ok := r.known(t[:n])
+		n := pieceLength(t)
+		if letter(t[0]) || digit(t[0]) {
+			id, ok := r.spelled(t[:n])
 			r.put(id, i)
 			found = found || ok
 		}
 		t = t[n:]
 	}
 	if !found {
-		r.words = append(r.words[:first], word{0, r.tokens[i].stop})
+		r.words = r.words[:first]
+		r.put(0, i)
 	}
 }
 
-// piece gives the length of the letters, or the number, or the signs that t begins
-// with, and whether it is a word.
-func piece(t []byte) (n int, isWord bool) {
-	n = 1
+// pieceLength returns the length of the letters, the number or the signs that t begins with.
+func pieceLength(t []byte) int {
+	n := 1
 	for n < len(t) && letter(t[n]) == letter(t[0]) && digit(t[n]) == digit(t[0]) {
 		n++
 	}
-	return n, letter(t[0]) || digit(t[0])
+	return n
+}
+
+// readGlued reads a token as several words written together, one of them refused and the
+// others such as go with it, nakedwoman, and reports whether it is. For each end it keeps
+// the best split of the bytes before it, preferring one with a refused word.
+func (r *reader) readGlued(t []byte, with use, i int) bool {
+	var room [maxGlued + 1]split
+	splits := room[:] // by end
+	if len(t) > maxGlued {
+		splits = make([]split, len(t)+1)
+	}
+	splits[0].ok = true
+	for end := 1; end <= len(t); end++ {
+		for n := 1; n <= min(end, maxWithin); n++ {
+			before := splits[end-n]
+			if !before.ok {
+				continue
+			}
+			id, ok := r.ids[string(t[end-n:end])]
+			if !ok {
+				continue
+			}
+			alone := r.uses[id]&refusedAlone != 0 && n > 2
+			refused := alone || before.refused
+			if (alone || r.uses[id]&with != 0) && (refused || !splits[end].ok) {
+				splits[end] = split{id, uint8(n), true, refused}
+			}
+		}
+	}
+	if !splits[len(t)].refused {
+		return false
+	}
+	first := len(r.words)
+	for end := len(t); end > 0; end -= int(splits[end].length) {
+		r.words = append(r.words, word{id: splits[end].last})
+	}
+	slices.Reverse(r.words[first:])
+	r.words[first].stop = r.tokens[i].stop
+	return true
+}
+
+// A split is a way to read the first bytes of a token as words.
+type split struct {
+	last    uint16 // the last word
+	length  uint8  // the last word's
+	ok      bool   // there is one
+	refused bool   // a refused word is among them
 }

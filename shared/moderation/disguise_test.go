@@ -12,7 +12,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/cputest"
 )
 
-// disguises are what people do to a word so that a list does not find it.
+// disguises are what people do to words so that a list does not find them.
 var disguises = map[string]func(string) string{
 	"capitals":        strings.ToUpper,
 	"fullwidth":       shifted('ａ'),
@@ -37,7 +37,7 @@ var disguises = map[string]func(string) string{
 	"dots and spaces": spaced(". "),
 }
 
-// shifted writes letters with those of another alphabet that begins with a.
+// shifted returns a function that writes letters with those of the alphabet that starts at a.
 func shifted(a rune) func(string) string {
 	return func(s string) string {
 		return strings.Map(func(c rune) rune {
@@ -49,7 +49,7 @@ func shifted(a rune) func(string) string {
 	}
 }
 
-// each changes each letter.
+// each returns a function that changes each letter.
 func each(change func(string) string) func(string) string {
 	return func(s string) string {
 		out := ""
@@ -64,7 +64,7 @@ func each(change func(string) string) func(string) string {
 	}
 }
 
-// spaced parts the letters by sep, and the words by more of it.
+// spaced returns a function that puts sep between letters and three of it between words.
 func spaced(sep string) func(string) string {
 	return func(s string) string {
 		words := strings.Fields(s)
@@ -75,7 +75,7 @@ func spaced(sep string) func(string) string {
 	}
 }
 
-// plain are the refused prompts that are in no disguise yet.
+// plain returns the prompts of refuse.txt that have no disguise yet.
 func plain(t testing.TB) (found []sample) {
 	for _, s := range samples(t, "refuse.txt") {
 		other := strings.ContainsFunc(s.prompt, func(c rune) bool { return c != ' ' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') })
@@ -92,7 +92,7 @@ func plain(t testing.TB) (found []sample) {
 	return found
 }
 
-// What is refused stays refused in each disguise, and in two of them.
+// What is refused stays refused in each disguise, and in two at once.
 func TestDisguises(t *testing.T) {
 	f := New(nil, nil)
 	tried, through := 0, 0
@@ -102,7 +102,7 @@ func TestDisguises(t *testing.T) {
 		}
 		if got, refused := f.Check(prompt); !refused || got != s.Category {
 			through++
-			t.Errorf("%s: %q as %+q: refused %v by %q, want %q", name, s.prompt, prompt, refused, got, s.Category)
+			t.Errorf("%s: %q as %+q: refused %v as %q, want %q", name, s.prompt, prompt, refused, got, s.Category)
 		}
 	}
 	names := slices.Sorted(maps.Keys(disguises))
@@ -120,7 +120,7 @@ func TestDisguises(t *testing.T) {
 	t.Logf("%d of %d disguised prompts refused", tried-through, tried)
 }
 
-// worst are prompts of 20,000 characters that take long.
+// worst are prompts of 20,000 characters that take the longest.
 var worst = map[string]string{
 	"letters spaced out":  strings.Repeat("n u d x ", 2500),
 	"words apart":         strings.Repeat("remove her ", 1819),
@@ -155,15 +155,15 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkFirstCheck is what the first prompt of a process takes longer.
+// BenchmarkFirstCheck measures what the first prompt of a process costs in addition.
 func BenchmarkFirstCheck(b *testing.B) {
 	for b.Loop() {
 		compile(builtIn, nil, nil)
 	}
 }
 
-// FuzzCheck sees that nothing makes Check panic, and that what is refused by itself is
-// refused beside anything that does not touch it.
+// FuzzCheck checks that no prompt makes Check panic, and that a refused term is refused
+// after any other text.
 func FuzzCheck(f *testing.F) {
 	for _, name := range []string{"pass.txt", "refuse.txt"} {
 		for _, s := range samples(f, name) {
@@ -186,7 +186,7 @@ func FuzzCheck(f *testing.F) {
 			t.Errorf("Check = %q, %v", category, refused)
 		}
 		if _, refused := filter.Check(prompt + "\n\n the acme word \n\n"); !refused {
-			t.Errorf("refused term is missed behind %q", prompt)
+			t.Errorf("a refused term is missed after %q", prompt)
 		}
 	})
 }
