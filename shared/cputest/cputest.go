@@ -1,5 +1,6 @@
-// Package cputest measures what code costs, for tests of how that grows. The
-// wall clock cannot tell: on a busy machine it counts other programs' work too.
+// Package cputest measures the processor time that code takes, for tests of how
+// it grows. The wall clock would also count what other programs do on a busy
+// machine.
 package cputest
 
 import (
@@ -8,15 +9,15 @@ import (
 	"time"
 )
 
-// Within runs f and fails the test if f took more than limit of the processor's
-// time. What f has other goroutines do is not counted.
+// Within runs f and fails the test if f took more than limit of processor time.
+// Work that f starts in other goroutines is not counted.
 func Within(t testing.TB, limit time.Duration, what string, f func()) {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	begun := spent()
+	start := cpuTime()
 	f()
-	if took := spent() - begun; took > limit {
-		t.Errorf("%s took %v of the processor's time, more than %v", what, took, limit)
+	if took := cpuTime() - start; took > limit {
+		t.Errorf("%s took %v of processor time, more than %v", what, took, limit)
 	}
 }

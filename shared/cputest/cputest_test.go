@@ -8,33 +8,33 @@ import (
 	"github.com/preset/nanobanana-functions/shared/cputest"
 )
 
-// judge is a test that keeps what it is blamed for.
-type judge struct {
+// recorder is a test that records its errors.
+type recorder struct {
 	testing.TB
-	blamed []string
+	errors []string
 }
 
-func (j *judge) Helper() {}
+func (r *recorder) Helper() {}
 
-func (j *judge) Errorf(format string, args ...any) {
-	j.blamed = append(j.blamed, fmt.Sprintf(format, args...))
+func (r *recorder) Errorf(format string, args ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, args...))
 }
 
-// Work counts. Waiting does not, however long it takes.
+// Work counts; waiting does not, however long it takes.
 func TestWithin(t *testing.T) {
-	var j judge
+	var r recorder
 	sum := 0
-	cputest.Within(&j, time.Nanosecond, "counting", func() {
+	cputest.Within(&r, time.Nanosecond, "counting", func() {
 		for n := range 5_000_000 {
 			sum += n ^ sum
 		}
 	})
-	if len(j.blamed) != 1 {
-		t.Errorf("blamed for counting to %d: %v", sum, j.blamed)
+	if len(r.errors) != 1 {
+		t.Errorf("errors after counting to %d: %v", sum, r.errors)
 	}
-	j.blamed = nil
-	cputest.Within(&j, 50*time.Millisecond, "waiting", func() { time.Sleep(100 * time.Millisecond) })
-	if len(j.blamed) != 0 {
-		t.Errorf("blamed for waiting: %v", j.blamed)
+	r.errors = nil
+	cputest.Within(&r, 50*time.Millisecond, "waiting", func() { time.Sleep(100 * time.Millisecond) })
+	if len(r.errors) != 0 {
+		t.Errorf("errors after waiting: %v", r.errors)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 var balanceKey = []byte("last")
 
-// balance is how a task.Balance is kept.
+// balance is a task.Balance as stored.
 type balance struct {
 	Credits float64    `json:"credits"`
 	AsOf    int64      `json:"asOf"` // milliseconds since 1970
@@ -33,8 +33,8 @@ func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
 		return fmt.Errorf("taskbolt: the balance: %w", err)
 	}
 	return s.write(ctx, func(tx *bbolt.Tx) error {
-		stands, err := lastBalance(tx)
-		if err != nil || stands != nil && stands.AsOf >= row.AsOf {
+		current, err := lastBalance(tx)
+		if err != nil || current != nil && current.AsOf >= row.AsOf {
 			return err
 		}
 		return tx.Bucket(bucketBalance).Put(balanceKey, text)
@@ -44,11 +44,11 @@ func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
 // Balance implements task.Store.
 func (s *Store) Balance(ctx context.Context) (b task.Balance, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
-		stands, err := lastBalance(tx)
-		if stands != nil {
-			b = task.Balance{Credits: stands.Credits, AsOf: time.UnixMilli(stands.AsOf).UTC(), Level: stands.Level, Unsure: stands.Unsure}
-			if stands.Since != 0 {
-				b.Since = time.UnixMilli(stands.Since).UTC()
+		current, err := lastBalance(tx)
+		if current != nil {
+			b = task.Balance{Credits: current.Credits, AsOf: time.UnixMilli(current.AsOf).UTC(), Level: current.Level, Unsure: current.Unsure}
+			if current.Since != 0 {
+				b.Since = time.UnixMilli(current.Since).UTC()
 			}
 		}
 		return err
@@ -56,7 +56,7 @@ func (s *Store) Balance(ctx context.Context) (b task.Balance, err error) {
 	return b, err
 }
 
-// lastBalance reads what stands; nil if nothing does.
+// lastBalance returns the stored balance, nil if there is none.
 func lastBalance(tx *bbolt.Tx) (*balance, error) {
 	text := tx.Bucket(bucketBalance).Get(balanceKey)
 	if text == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// BenchmarkOpen shows what the check of a file costs at start: it has 100,000
-// finished tasks with long prompts.
+// BenchmarkOpen shows what checking a file with 100,000 finished tasks and long
+// prompts costs at start.
 func BenchmarkOpen(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "tasks.db")
 	s := open(b, path)

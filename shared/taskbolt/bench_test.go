@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkCreate shows what writes that come together save of the wait for
-// the disk.
+// BenchmarkCreate shows how much concurrent writes save by waiting for the disk
+// together.
 func BenchmarkCreate(b *testing.B) {
 	for _, writers := range []int{1, 8, 32} {
 		b.Run(fmt.Sprint(writers, " writers"), func(b *testing.B) {

@@ -11,9 +11,9 @@ import (
 )
 
 // check reads a whole file of bbolt's format, version 2, and returns what is
-// wrong with it. bbolt trusts what it maps: a page that is not what its parent
-// says makes it panic, read past the file's end, or overwrite sound pages. Its
-// own check reads by the same map and dies in the same way.
+// wrong with it. bbolt trusts the file it maps: a page that does not match its
+// parent makes it panic, read past the end of the file, or overwrite good pages.
+// bbolt's own check reads the same map and crashes in the same way.
 func check(file io.ReaderAt, size int64, pageSize int) error {
 	m, err := lastMeta(file, pageSize)
 	if err != nil {
@@ -32,7 +32,7 @@ func check(file io.ReaderAt, size int64, pageSize int) error {
 	return c.freelist(m.freelist)
 }
 
-// The numbers of the format. All are in the machine's own byte order.
+// The constants of the format. Its integers are in the machine's own byte order.
 const (
 	magic      = 0xED0CDAED
 	version    = 2
@@ -45,13 +45,13 @@ const (
 	bucketSize  = 16 // root page 8, sequence 8
 	bucketFlag  = 0x01
 	metaSize    = 64
-	maxDepth    = 64 // of pages below one another; two keys on each would be more than any disk holds
+	maxDepth    = 64 // levels of pages; with two keys on each page, this is more than any disk holds
 )
 
 var order = binary.NativeEndian
 
-// meta is what one of the first two pages says; the one with the higher
-// transaction counts, unless a crash has spoilt it.
+// meta is the content of one of the first two pages. The one with the higher
+// transaction is valid, unless a crash has damaged it.
 type meta struct{ root, freelist, pages, transaction uint64 }
 
 func lastMeta(file io.ReaderAt, pageSize int) (last meta, err error) {
@@ -72,29 +72,29 @@ func lastMeta(file io.ReaderAt, pageSize int) (last meta, err error) {
 		}
 	}
 	if !found {
-		return meta{}, fmt.Errorf("neither of its first two pages is sound")
+		return meta{}, fmt.Errorf("neither of its first two pages is valid")
 	}
 	return last, nil
 }
 
-// checker walks a file.
+// checker walks all pages of a file.
 type checker struct {
 	file     io.ReaderAt
 	pageSize int
-	used     []bool          // pages that were come across
-	levels   [maxDepth]level // what is held while what is below it is checked
+	used     []bool          // pages that were reached
+	levels   [maxDepth]level // the pages from the root to the current one
 }
 
-// level is the memory for one page, used again for the next of its depth.
+// level is the memory for one page. It is reused for the next page of its depth.
 type level struct {
 	page     []byte
 	elements []element
 }
 
-// page reads a page, which nothing else may use, with those it goes on in.
+// page reads a page and its overflow pages, and returns an error if they are in use elsewhere.
 func (c *checker) page(id uint64, l *level) ([]byte, error) {
 	if id < 2 || id >= uint64(len(c.used)) {
-		return nil, fmt.Errorf("page %d is none of its %d pages", id, len(c.used))
+		return nil, fmt.Errorf("page %d is outside its %d pages", id, len(c.used))
 	}
 	l.page = slices.Grow(l.page[:0], c.pageSize)
 	b := l.page[:c.pageSize]
@@ -104,7 +104,7 @@ func (c *checker) page(id uint64, l *level) ([]byte, error) {
 	}
 	more := uint64(order.Uint32(b[12:]))
 	if order.Uint64(b) != id || more >= uint64(len(c.used))-id {
-		return nil, fmt.Errorf("page %d is not what it should be", id)
+		return nil, fmt.Errorf("page %d has a wrong header", id)
 	}
 	for n := id; n <= id+more; n++ {
 		if c.used[n] {
@@ -122,12 +122,12 @@ func (c *checker) page(id uint64, l *level) ([]byte, error) {
 	return b, nil
 }
 
-// tree checks the page id and everything below it. Its keys must be from, at
-// least, and below to; nil is no limit. in is the bucket whose tree it is, nil
+// tree checks page id and everything below it. Its keys must be at least from and
+// less than to; nil is no limit. in is the bucket that the tree belongs to, nil
 // for the file's list of buckets.
 func (c *checker) tree(id uint64, in []byte, depth int, from, to []byte) error {
 	if depth == maxDepth {
-		return fmt.Errorf("page %d is %d pages deep", id, depth)
+		return fmt.Errorf("page %d is %d levels deep", id, depth)
 	}
 	b, err := c.page(id, &c.levels[depth])
 	if err != nil {
@@ -146,10 +146,10 @@ type element struct {
 	page       uint64 // a branch's
 }
 
-// elements checks what stands on a page, b, and what is below it.
+// elements checks the entries of page b and what is below them.
 func (c *checker) elements(b, in []byte, depth int, from, to []byte) error {
 	if depth == maxDepth {
-		return fmt.Errorf("its buckets are %d deep", depth)
+		return fmt.Errorf("its buckets are nested %d deep", depth)
 	}
 	all, err := parse(b, c.levels[depth].elements[:0])
 	c.levels[depth].elements = all
@@ -157,7 +157,8 @@ func (c *checker) elements(b, in []byte, depth int, from, to []byte) error {
 		return err
 	}
 	for i, e := range all {
-		if i == 0 && from != nil && bytes.Compare(e.key, from) < 0 || i > 0 && bytes.Compare(e.key, all[i-1].key) <= 0 || to != nil && bytes.Compare(e.key, to) >= 0 {
+		low := i == 0 && from != nil && bytes.Compare(e.key, from) < 0 || i > 0 && bytes.Compare(e.key, all[i-1].key) <= 0
+		if low || to != nil && bytes.Compare(e.key, to) >= 0 {
 			return fmt.Errorf("its keys are out of order")
 		}
 	}
@@ -181,11 +182,11 @@ func (c *checker) elements(b, in []byte, depth int, from, to []byte) error {
 	return nil
 }
 
-// parse takes a page apart, and appends its entries to all.
+// parse appends the entries of page b to all.
 func parse(b []byte, all []element) ([]element, error) {
 	kind, count := order.Uint16(b[8:]), int(order.Uint16(b[10:]))
 	if kind != branchPage && kind != leafPage || kind == branchPage && count == 0 || headerSize+count*elementSize > len(b) {
-		return all, fmt.Errorf("it is of no kind that may stand there")
+		return all, fmt.Errorf("it is neither a branch nor a leaf, or its count is wrong")
 	}
 	for i := range count {
 		at := headerSize + i*elementSize
@@ -202,7 +203,7 @@ func parse(b []byte, all []element) ([]element, error) {
 		middle := start + uint64(keyLength)
 		end := middle + uint64(valueLength)
 		if position < elementSize || end > uint64(len(b)) || kind == branchPage && e.page == 0 {
-			return all, fmt.Errorf("an entry leaves it")
+			return all, fmt.Errorf("an entry reaches beyond it")
 		}
 		e.key, e.value = b[start:middle], b[middle:end]
 		all = append(all, e)
@@ -210,7 +211,7 @@ func parse(b []byte, all []element) ([]element, error) {
 	return all, nil
 }
 
-// bucket checks the bucket of an entry; a small one stands in the entry itself.
+// bucket checks the bucket of an entry. A small one is stored in the entry itself.
 func (c *checker) bucket(e element, depth int) error {
 	if len(e.value) < bucketSize {
 		return fmt.Errorf("a bucket is cut off")
@@ -225,7 +226,7 @@ func (c *checker) bucket(e element, depth int) error {
 	return c.elements(inline, e.key, depth+1, nil, nil)
 }
 
-// freelist checks the list of free pages: bbolt writes to those.
+// freelist checks the list of free pages, to which bbolt writes.
 func (c *checker) freelist(id uint64) error {
 	b, err := c.page(id, new(level))
 	if err != nil {
@@ -236,32 +237,32 @@ func (c *checker) freelist(id uint64) error {
 		count, at = order.Uint64(b[at:]), at+8
 	}
 	if order.Uint16(b[8:]) != freelistPage || count > uint64(len(b)-at)/8 {
-		return fmt.Errorf("page %d is no list of free pages", id)
+		return fmt.Errorf("page %d is not a list of free pages", id)
 	}
 	for range count {
 		free := order.Uint64(b[at:])
 		if at += 8; free < 2 || free >= uint64(len(c.used)) || c.used[free] {
-			return fmt.Errorf("page %d is said to be free", free)
+			return fmt.Errorf("page %d is wrongly listed as free", free)
 		}
 		c.used[free] = true
 	}
 	return nil
 }
 
-// checkEntry returns what is wrong with an entry of one of our buckets, whose
-// lengths the code relies on. It knows nothing of other buckets.
+// checkEntry returns an error if an entry of one of our buckets does not have the
+// form that the code relies on. It accepts anything in other buckets.
 func checkEntry(bucket, key, value []byte) error {
-	sound := true
+	valid := true
 	switch string(bucket) {
 	case string(bucketTasks), string(bucketBalance):
-		sound = json.Valid(value)
+		valid = json.Valid(value)
 	case string(bucketList), string(bucketDue):
-		sound = len(key) > stampLength
+		valid = len(key) > stampLength
 	case string(bucketUsed), string(bucketTimings), string(bucketPause):
-		sound = len(value) == numberLength
+		valid = len(value) == intLength
 	}
-	if !sound {
-		return fmt.Errorf("an entry of %s is not what this program writes", bucket)
+	if !valid {
+		return fmt.Errorf("an entry of %s has a form that this program does not write", bucket)
 	}
 	return nil
 }

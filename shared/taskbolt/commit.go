@@ -6,25 +6,25 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// committer lets writes that come while a commit is on its way to the disk
-// share the next one, and with it the one wait for the disk. A write that
-// comes alone waits for nobody: bbolt's own Batch would make it.
+// committer groups writes: those that arrive during a commit share the next one,
+// and so wait for the disk only once. Unlike bbolt's own Batch, it never delays a
+// write that arrives alone.
 type committer struct {
 	update func(func(*bbolt.Tx) error) error // of the file
 
 	mu      sync.Mutex // guards what follows
 	waiting []write
-	running bool // run takes what is waiting
+	running bool // run is going to take what is waiting
 }
 
-// write is a part of a commit.
+// write is one part of a commit.
 type write struct {
 	do   func(*bbolt.Tx) error
 	done chan error
 }
 
-// commit runs do in a transaction, and returns once that is on the disk. do
-// may be run twice; only the last run counts, and nothing of it if it fails.
+// commit runs do in a transaction and returns once that is on the disk. do may
+// run twice; only the last run is committed, and nothing of it if it fails.
 func (c *committer) commit(do func(*bbolt.Tx) error) error {
 	w := write{do, make(chan error, 1)}
 	c.mu.Lock()
@@ -37,19 +37,19 @@ func (c *committer) commit(do func(*bbolt.Tx) error) error {
 	return <-w.done
 }
 
-// run commits until nothing is waiting. It has ended, as far as others can see,
-// before it answers the last: a write that comes after that answer begins a run
-// of its own, in its own goroutine's world (a bubble of testing/synctest, say).
+// run commits until nothing is waiting. It sets running to false before it replies
+// to the last group, so that a write after that reply starts a new run, in a
+// goroutine of its own: in a bubble of testing/synctest, for example.
 func (c *committer) run() {
 	group, more := c.next()
 	for more {
-		answer := c.together(group)
+		reply := c.commitGroup(group)
 		group, more = c.next()
-		answer()
+		reply()
 	}
 }
 
-// next takes the writes that wait. If there are none the run has ended.
+// next takes the waiting writes. If there are none, the run has ended.
 func (c *committer) next() (group []write, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,9 +58,9 @@ func (c *committer) next() (group []write, more bool) {
 	return group, c.running
 }
 
-// together commits a group, and returns what tells each of it how that went.
-func (c *committer) together(group []write) (answer func()) {
-	var fault error // of one of the group, not of the disk
+// commitGroup commits a group and returns a function that sends each write its result.
+func (c *committer) commitGroup(group []write) (reply func()) {
+	var fault error // of one of the writes, not of the disk
 	err := c.update(func(tx *bbolt.Tx) error {
 		for _, w := range group {
 			if fault = w.do(tx); fault != nil {
@@ -71,7 +71,7 @@ func (c *committer) together(group []write) (answer func()) {
 	})
 	results := make([]error, len(group))
 	for i, w := range group {
-		if results[i] = err; fault != nil { // the others are not to suffer from it: each on its own
+		if results[i] = err; fault != nil { // one write must not fail the others: commit each on its own
 			results[i] = c.update(w.do)
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"testing/synctest"
 )
 
-// Whoever has the answer to a write that came alone finds the committer at rest.
-// Were it still at work, the next write would be answered by a goroutine of the
-// last one's, which a bubble of testing/synctest does not bear.
-func TestCommitterRestsBeforeItAnswers(t *testing.T) {
+// When a lone write returns, the committer has stopped. Otherwise the goroutine of
+// the last write would answer the next one, which testing/synctest does not allow
+// across bubbles.
+func TestCommitterStopsBeforeItReplies(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
 	for n := range 200 {
 		if _, err := s.Create(t.Context(), newTask(fmt.Sprint(n)), 0); err != nil {

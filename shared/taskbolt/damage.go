@@ -14,21 +14,21 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// DamageError reports a file that is not sound. Nothing is written to it.
+// DamageError reports a damaged file. The Store does not write to it.
 type DamageError struct {
 	Path   string
-	Reason string // for people; nothing of what the file holds
+	Reason string // for people; quotes nothing from the file
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("%s is damaged (%s) and was left as it is: put a copy of it in its place, or move it away to begin without tasks", e.Path, e.Reason)
+	return fmt.Sprintf("%s is damaged (%s) and was not changed: restore a copy of it, or move it away to start without tasks", e.Path, e.Reason)
 }
 
-// lockTime is how long opening a file waits for another process.
-const lockTime = time.Second
+// lockTimeout is how long opening a file waits for another process.
+const lockTimeout = time.Second
 
-// inspect returns why the file at path cannot be opened, without writing to
-// it. A file that does not exist yet, or is empty, can be opened.
+// inspect returns an error if the file at path cannot be opened. It does not write
+// to the file. A missing or empty file can be opened.
 func inspect(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -43,8 +43,8 @@ func inspect(path string) error {
 	}
 	d := damage{path: path, found: make(chan struct{})}
 	return d.guard(func() error {
-		// As long as this is open nobody writes to the file.
-		locked, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTime})
+		// While this is open, no other process writes to the file.
+		locked, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout})
 		if err != nil {
 			return openError(path, err)
 		}
@@ -68,23 +68,23 @@ func inspectOpen(path string, pageSize int) error {
 	return nil
 }
 
-// openError is what opening the file at path has ended with, for people.
+// openError makes an error of opening the file at path readable for people.
 func openError(path string, err error) error {
-	var ofSystem *fs.PathError
+	var pathErr *fs.PathError
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("taskbolt: another process has %s open: stop it first", path)
-	case errors.As(err, &ofSystem):
-		return fmt.Errorf("taskbolt: open %s: %w", path, ofSystem.Err)
+	case errors.As(err, &pathErr):
+		return fmt.Errorf("taskbolt: open %s: %w", path, pathErr.Err)
 	case errors.Is(err, bolterrors.ErrVersionMismatch):
-		return fmt.Errorf("taskbolt: %s is of another version of its file format: it was left as it is", path)
+		return fmt.Errorf("taskbolt: %s has another version of the file format, and was not changed: open it with the release that wrote it", path)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), strings.HasPrefix(err.Error(), "file size too small"):
 		return &DamageError{Path: path, Reason: err.Error()}
 	}
 	return fmt.Errorf("taskbolt: open %s: %w", path, err)
 }
 
-// damage ends the use of a file once bbolt has panicked over it.
+// damage stops the use of a file once bbolt has panicked because of it.
 type damage struct {
 	path  string
 	once  sync.Once
@@ -92,8 +92,9 @@ type damage struct {
 	err   *DamageError
 }
 
-// guard returns do's error. A panic in do, or a fault in the map of the file,
-// is a *DamageError; from then on do is not called any more.
+// guard calls do and returns its error. A panic in do, or a memory fault in the
+// map of the file, becomes a *DamageError, which every later guard returns without
+// calling do.
 func (d *damage) guard(do func() error) (err error) {
 	select {
 	case <-d.found:
@@ -114,8 +115,8 @@ func (d *damage) guard(do func() error) (err error) {
 	return do()
 }
 
-// close closes db. Of a damaged file bbolt may hold its own lock for ever, so
-// that is not waited for: the lock on the file ends with the process.
+// close closes db. With a damaged file, bbolt may hold its own lock forever, so
+// close waits for at most a second: the lock on the file ends with the process.
 func (d *damage) close(db *bbolt.DB) error {
 	select {
 	case <-d.found:
@@ -142,11 +143,11 @@ func (d *damage) guardClose(db *bbolt.DB) (err error) {
 	return db.Close()
 }
 
-// Damaged returns a channel that is closed when the file turns out to be
-// damaged; Damage returns the error then.
+// Damaged returns a channel that is closed when the file turns out to be damaged.
+// Damage then returns the error.
 func (s *Store) Damaged() <-chan struct{} { return s.damage.found }
 
-// Damage returns what is wrong with the file, or nil.
+// Damage returns what is wrong with the file, nil if nothing is.
 func (s *Store) Damage() error {
 	select {
 	case <-s.damage.found:

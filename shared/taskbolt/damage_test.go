@@ -18,9 +18,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// soundFile is a file with all that a file has: pages of branches, rows longer
-// than a page, small buckets and large ones, free pages.
-func soundFile(t *testing.T) []byte {
+// validFile returns a file with every feature of the format: branch pages, rows
+// longer than a page, small and large buckets, free pages.
+func validFile(t *testing.T) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tasks.db")
 	s := open(t, path)
@@ -36,7 +36,7 @@ func soundFile(t *testing.T) []byte {
 		}
 	}
 	for n := range 12 {
-		working(t, s, fmt.Sprint("working ", n), 3)
+		writeWork(t, s, fmt.Sprint("working ", n), 3)
 	}
 	if err := errors.Join(s.Pause(t.Context(), task.Reads, start), s.Close()); err != nil {
 		t.Fatal(err)
@@ -48,8 +48,8 @@ func soundFile(t *testing.T) []byte {
 	return b
 }
 
-// tryFile opens a file of these bytes and, if it can be opened, reads and
-// writes it. A file that is refused at once must be left as it is.
+// tryFile opens a file of these bytes and, if that succeeds, reads and writes it.
+// If Open refuses the file, it must not have changed it.
 func tryFile(t *testing.T, name string, content []byte) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tasks.db")
@@ -59,11 +59,11 @@ func tryFile(t *testing.T, name string, content []byte) error {
 	s, err := Open(path)
 	if err != nil {
 		if after, readErr := os.ReadFile(path); readErr != nil || !bytes.Equal(after, content) {
-			t.Errorf("%s: it was written to, or %v", name, readErr)
+			t.Errorf("%s: the file was changed, or %v", name, readErr)
 		}
 		var damaged *DamageError
 		if errors.As(err, &damaged) && (damaged.Path != path || strings.Contains(err.Error(), "\n")) {
-			t.Errorf("%s: says %v", name, err)
+			t.Errorf("%s: the error is %v", name, err)
 		}
 		return err
 	}
@@ -72,7 +72,7 @@ func tryFile(t *testing.T, name string, content []byte) error {
 	return use(t, s)
 }
 
-// use reads and writes a store in every way.
+// use calls every kind of read and write.
 func use(t *testing.T, s *Store) error {
 	ctx := t.Context()
 	var errs []error
@@ -94,9 +94,9 @@ func use(t *testing.T, s *Store) error {
 }
 
 func TestDamagedFile(t *testing.T) {
-	sound := soundFile(t)
+	valid := validFile(t)
 	pageSize := os.Getpagesize()
-	if err := tryFile(t, "the sound file", sound); err != nil {
+	if err := tryFile(t, "the valid file", valid); err != nil {
 		t.Fatal(err)
 	}
 	damaged := func(name string, content []byte, refused bool) {
@@ -107,16 +107,16 @@ func TestDamagedFile(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	damaged("zeros", make([]byte, len(sound)), true)
+	damaged("zeros", make([]byte, len(valid)), true)
 	damaged("a byte", []byte{0}, true)
 	damaged("text", bytes.Repeat([]byte("not a store\n"), 5000), true)
-	pages := int(metaOf(t, sound, pageSize).pages)
+	pages := int(metaOf(t, valid, pageSize).pages)
 	for cut := 1; cut < pages; cut++ {
-		damaged(fmt.Sprint("cut after page ", cut), sound[:cut*pageSize], true)
-		damaged(fmt.Sprint("cut in page ", cut), sound[:cut*pageSize+pageSize/3], true)
+		damaged(fmt.Sprint("cut after page ", cut), valid[:cut*pageSize], true)
+		damaged(fmt.Sprint("cut in page ", cut), valid[:cut*pageSize+pageSize/3], true)
 	}
-	tree := checker{file: bytes.NewReader(sound), pageSize: pageSize, used: make([]bool, pages)}
-	if err := tree.tree(metaOf(t, sound, pageSize).root, nil, 0, nil, nil); err != nil {
+	tree := checker{file: bytes.NewReader(valid), pageSize: pageSize, used: make([]bool, pages)}
+	if err := tree.tree(metaOf(t, valid, pageSize).root, nil, 0, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	for page := range pages {
@@ -125,7 +125,7 @@ func TestDamagedFile(t *testing.T) {
 			"garbage":      func(b []byte) { copy(b, garbage(page, len(b))) },
 			"half garbage": func(b []byte) { copy(b[len(b)/2:], garbage(page, len(b)/2)) },
 		} {
-			content := bytes.Clone(sound)
+			content := bytes.Clone(valid)
 			fill(content[page*pageSize : (page+1)*pageSize])
 			damaged(fmt.Sprint("page ", page, " is ", name), content, tree.used[page] && (name == "zeros" || name == "garbage"))
 		}
@@ -150,17 +150,17 @@ func metaOf(t *testing.T, content []byte, pageSize int) meta {
 	return m
 }
 
-// Any few bytes that are wrong are found, or harm nothing, or are found when
-// they are come across: the process lives on.
+// A few wrong bytes are found at the start or when they are reached, or they do no
+// harm. The process never crashes.
 func TestDamagedBytes(t *testing.T) {
-	sound := soundFile(t)
-	used := int(metaOf(t, sound, os.Getpagesize()).pages) * os.Getpagesize()
+	valid := validFile(t)
+	used := int(metaOf(t, valid, os.Getpagesize()).pages) * os.Getpagesize()
 	for seed := range 60 {
 		r := rand.New(rand.NewPCG(uint64(seed), 2))
-		content := bytes.Clone(sound)
+		content := bytes.Clone(valid)
 		for range 1 + r.IntN(3) {
 			at := r.IntN(used)
-			if r.IntN(2) == 0 { // where the structure stands
+			if r.IntN(2) == 0 { // in the header and the first elements
 				at = at/os.Getpagesize()*os.Getpagesize() + r.IntN(64)
 			}
 			content[at] ^= byte(1 + r.IntN(255))
@@ -169,17 +169,17 @@ func TestDamagedBytes(t *testing.T) {
 	}
 }
 
-// What cannot be opened for another reason than damage is called by its name.
+// The error names the reason if a file cannot be opened but is not damaged.
 func TestOpenRefused(t *testing.T) {
-	sound := soundFile(t)
-	for n := range 2 { // of a version that we do not know, soundly written
-		b := sound[n*os.Getpagesize()+headerSize:]
+	valid := validFile(t)
+	for n := range 2 { // of an unknown version, with a correct checksum
+		b := valid[n*os.Getpagesize()+headerSize:]
 		binary.NativeEndian.PutUint32(b[4:], version+1)
 		sum := fnv.New64a()
 		sum.Write(b[:56])
 		binary.NativeEndian.PutUint64(b[56:], sum.Sum64())
 	}
-	if err := tryFile(t, "another version", sound); err == nil || !strings.Contains(err.Error(), "another version") {
+	if err := tryFile(t, "another version", valid); err == nil || !strings.Contains(err.Error(), "another version") {
 		t.Errorf("another version: %v", err)
 	}
 	dir := t.TempDir()
@@ -202,10 +202,10 @@ func TestOpenRefused(t *testing.T) {
 	open(t, empty)
 }
 
-// Damage that comes while the file is open ends its use: no panic gets out, and
-// nothing more is written.
+// Damage while the file is open ends its use: no panic escapes, and nothing more
+// is written.
 func TestDamagedWhileOpen(t *testing.T) {
-	for name, spoil := range map[string]func(*os.File, int64) error{
+	for name, corrupt := range map[string]func(*os.File, int64) error{
 		"overwritten": func(f *os.File, size int64) error {
 			_, err := f.WriteAt(bytes.Repeat([]byte{0xee}, int(size)-2*os.Getpagesize()), int64(2*os.Getpagesize()))
 			return err
@@ -214,7 +214,7 @@ func TestDamagedWhileOpen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "tasks.db")
-			if err := os.WriteFile(path, soundFile(t), 0o600); err != nil {
+			if err := os.WriteFile(path, validFile(t), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			s := open(t, path)
@@ -230,7 +230,7 @@ func TestDamagedWhileOpen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := spoil(f, info.Size()); err != nil {
+			if err := corrupt(f, info.Size()); err != nil {
 				t.Fatal(err)
 			}
 			var damage *DamageError
@@ -250,13 +250,13 @@ func TestDamagedWhileOpen(t *testing.T) {
 			}
 			_ = s.Close()
 			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
-				t.Errorf("it was written to, or %v", err)
+				t.Errorf("the file was changed, or %v", err)
 			}
 		})
 	}
 }
 
-// A value that the code could not read later is found at the start.
+// Open finds a value that the code could not read later.
 func TestDamagedValues(t *testing.T) {
 	for _, c := range []struct {
 		bucket     []byte

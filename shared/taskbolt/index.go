@@ -14,18 +14,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// entry is one key of an index.
-type entry struct{ bucket, key string }
+// indexEntry is one key of an index.
+type indexEntry struct{ bucket, key string }
 
-// entries are what the indexes hold of a row; nothing, of none.
-func entries(t *task.Task) []entry {
-	var es []entry
+// indexEntries returns what the indexes hold for a row; nothing for nil.
+func indexEntries(t *task.Task) []indexEntry {
+	var es []indexEntry
 	if t != nil && t.Target != nil {
 		prefix := listPrefix(t.Owner, *t.Target)
-		es = append(es, entry{string(bucketList), string(prefix) + stampedID(t.CreatedAt, t.ID)})
+		es = append(es, indexEntry{string(bucketList), string(prefix) + stampedID(t.CreatedAt, t.ID)})
 	}
 	if t != nil && !t.DueAt.IsZero() {
-		es = append(es, entry{string(bucketDue), stampedID(t.DueAt, t.ID)})
+		es = append(es, indexEntry{string(bucketDue), stampedID(t.DueAt, t.ID)})
 	}
 	return es
 }
@@ -35,34 +35,34 @@ func stampedID(at time.Time, id string) string { return string(stamp(at)) + id }
 
 const stampLength = 8
 
-// stamp sorts as times do. What was before 1970 is all the same.
-func stamp(at time.Time) []byte { return big(max(0, at.UnixMilli())) }
+// stamp encodes a time so that bytes sort as times do. Times before 1970 are all equal.
+func stamp(at time.Time) []byte { return encodeInt(max(0, at.UnixMilli())) }
 
-// listPrefix is the same length for every owner and target, so that none is
-// the beginning of another.
+// listPrefix has the same length for every owner and target, so that none is a
+// prefix of another.
 func listPrefix(owner string, target task.Target) []byte {
 	return digest(owner, target.Kind, target.ID)
 }
 
 func usedKey(owner, day string) []byte { return digest(owner, day) }
 
-// digest hashes words so that their borders count.
+// digest hashes words together with their lengths, so that "ab","c" differs from "a","bc".
 func digest(words ...string) []byte {
 	h := sha256.New()
 	for _, w := range words {
-		h.Write(big(int64(len(w))))
+		h.Write(encodeInt(int64(len(w))))
 		h.Write([]byte(w))
 	}
 	return h.Sum(nil)
 }
 
-const numberLength = 8
+const intLength = 8
 
-// big writes n so that bytes sort as numbers do, where it is not negative.
-func big(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
+// encodeInt encodes n, which is not negative, so that bytes sort as numbers do.
+func encodeInt(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 
-// number reads what big wrote; nothing is 0.
-func number(b []byte) int64 {
+// decodeInt reverses encodeInt; nil is 0.
+func decodeInt(b []byte) int64 {
 	if b == nil {
 		return 0
 	}
@@ -72,14 +72,14 @@ func number(b []byte) int64 {
 // List implements task.Store.
 func (s *Store) List(ctx context.Context, owner string, target task.Target, limit int, cursor string) (ids []string, next string, err error) {
 	prefix := listPrefix(owner, target)
-	last := bytes.Repeat([]byte{0xff}, stampLength+1) // past every time
+	last := bytes.Repeat([]byte{0xff}, stampLength+1) // after every time
 	if cursor != "" {
 		var ok bool
 		if last, ok = readCursor(prefix, cursor); !ok {
 			return nil, "", task.ErrCursor
 		}
 	}
-	limit = max(limit, 1) // a page of nothing would lead nowhere
+	limit = max(limit, 1) // an empty page would never make progress
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketList).Cursor()
 		key, _ := c.Seek(append(bytes.Clone(prefix), last...))
@@ -101,9 +101,9 @@ func (s *Store) List(ctx context.Context, owner string, target task.Target, limi
 	return ids, next, err
 }
 
-// A cursor is the time and id that a page ended with, and a sum that ties them
-// to their list. The sum is no secret: who makes one up can but begin somewhere
-// else in a list that is his anyway.
+// A cursor holds the time and id that a page ended with, and a checksum that ties
+// them to their list. The checksum needs no key: a forged cursor can only start
+// elsewhere in the caller's own list.
 const sumLength = 8
 
 func cursorSum(prefix, last []byte) []byte {
@@ -123,15 +123,15 @@ func readCursor(prefix []byte, cursor string) (last []byte, ok bool) {
 	return last, bytes.Equal(b[:sumLength], cursorSum(prefix, last))
 }
 
-// duePage is how many ids one read transaction gives: between pages others
-// may write, the caller too.
-const duePage = 100
+// duePageSize is how many ids one read transaction returns: between pages others
+// can write, and so can the caller.
+const duePageSize = 100
 
 // Due implements task.Store.
 func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		var last []byte
-		seen := map[string]bool{} // a row that is written meanwhile may be due again
+		seen := map[string]bool{} // a row that is written in between may be due again
 		for {
 			page, err := s.duePage(ctx, last, now)
 			if err != nil {
@@ -148,7 +148,7 @@ func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 					return
 				}
 			}
-			if len(page) < duePage {
+			if len(page) < duePageSize {
 				return
 			}
 			last = page[len(page)-1]
@@ -156,7 +156,7 @@ func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 	}
 }
 
-// duePage gives the next keys of the index of due tasks, after last.
+// duePage returns the next keys after last in the index of due tasks.
 func (s *Store) duePage(ctx context.Context, last []byte, now time.Time) (page [][]byte, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketDue).Cursor()
@@ -164,7 +164,7 @@ func (s *Store) duePage(ctx context.Context, last []byte, now time.Time) (page [
 		if bytes.Equal(key, last) {
 			key, _ = c.Next()
 		}
-		for ; key != nil && bytes.Compare(key[:stampLength], stamp(now)) <= 0 && len(page) < duePage; key, _ = c.Next() {
+		for ; key != nil && bytes.Compare(key[:stampLength], stamp(now)) <= 0 && len(page) < duePageSize; key, _ = c.Next() {
 			page = append(page, bytes.Clone(key))
 		}
 		return nil

@@ -12,11 +12,11 @@ import (
 
 // Create implements task.Store.
 func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task, error) {
-	return s.writeRow(ctx, t, func(tx *bbolt.Tx, stands *task.Task) (verdict, error) {
+	return s.writeRow(ctx, t, func(tx *bbolt.Tx, current *task.Task) (verdict, error) {
 		switch {
-		case stands != nil && stands.Writer == t.Writer:
+		case current != nil && current.Writer == t.Writer:
 			return verdict{ours: true}, nil
-		case stands != nil:
+		case current != nil:
 			return verdict{refusal: task.ErrExists}, nil
 		case t.Quota == nil:
 			return verdict{}, nil
@@ -31,13 +31,13 @@ func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task
 
 // Put implements task.Store.
 func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
-	return s.writeRow(ctx, t, func(tx *bbolt.Tx, stands *task.Task) (verdict, error) {
+	return s.writeRow(ctx, t, func(tx *bbolt.Tx, current *task.Task) (verdict, error) {
 		switch {
-		case stands == nil:
+		case current == nil:
 			return verdict{refusal: task.ErrNotFound}, nil
-		case stands.Version == t.Version && stands.Writer == t.Writer:
+		case current.Version == t.Version && current.Writer == t.Writer:
 			return verdict{ours: true}, nil
-		case stands.Version != t.Version-1:
+		case current.Version != t.Version-1:
 			return verdict{refusal: task.ErrConflict}, nil
 		case t.Quota == nil || t.Refund == 0:
 			return verdict{}, nil
@@ -46,16 +46,16 @@ func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	})
 }
 
-// verdict is what is to become of a write. It is no fault: other writes of
-// the commit go on, whatever it is.
+// verdict says why a write is not carried out; the zero verdict carries it out.
+// It is not an error of the transaction, which other writes share.
 type verdict struct {
-	refusal error // one that Store names
-	ours    bool  // the row is what this very write has made of it before
+	refusal error // one that task.Store names
+	ours    bool  // an earlier try of this write has already written the row
 }
 
-// writeRow writes t if judge, given the row that stands, or nil, has nothing
-// against it. It returns the row that stands then.
-func (s *Store) writeRow(ctx context.Context, t *task.Task, judge func(*bbolt.Tx, *task.Task) (verdict, error)) (*task.Task, error) {
+// writeRow writes t unless decide, which gets the current row or nil, has a
+// verdict against it. It returns the row that is then current.
+func (s *Store) writeRow(ctx context.Context, t *task.Task, decide func(*bbolt.Tx, *task.Task) (verdict, error)) (*task.Task, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
@@ -63,41 +63,41 @@ func (s *Store) writeRow(ctx context.Context, t *task.Task, judge func(*bbolt.Tx
 	if err != nil {
 		return nil, err
 	}
-	var stands *task.Task
+	var current *task.Task
 	var v verdict
 	err = s.write(ctx, func(tx *bbolt.Tx) (err error) {
-		if stands, err = get(tx, t.ID); err != nil {
+		if current, err = get(tx, t.ID); err != nil {
 			return err
 		}
-		if v, err = judge(tx, stands); err != nil || v != (verdict{}) {
+		if v, err = decide(tx, current); err != nil || v != (verdict{}) {
 			return err
 		}
-		return put(tx, stands, t, row)
+		return put(tx, current, t, row)
 	})
 	switch {
 	case err != nil:
 		return nil, err
 	case v != (verdict{}):
-		return stands, v.refusal
+		return current, v.refusal
 	}
 	s.wake(t.Work)
 	var written task.Task
 	return &written, json.Unmarshal(row, &written)
 }
 
-// put writes a row in place of old, nil for none, with its indexes and, if it
-// has work, its stream record.
+// put replaces the row old, which may be nil, with t, and writes its index entries
+// and, if it has work, its stream record.
 func put(tx *bbolt.Tx, old, t *task.Task, row []byte) error {
-	was, is := entries(old), entries(t)
-	for _, e := range was {
-		if !slices.Contains(is, e) {
+	before, after := indexEntries(old), indexEntries(t)
+	for _, e := range before {
+		if !slices.Contains(after, e) {
 			if err := tx.Bucket([]byte(e.bucket)).Delete([]byte(e.key)); err != nil {
 				return err
 			}
 		}
 	}
-	for _, e := range is {
-		if !slices.Contains(was, e) {
+	for _, e := range after {
+		if !slices.Contains(before, e) {
 			if err := tx.Bucket([]byte(e.bucket)).Put([]byte(e.key), nil); err != nil {
 				return err
 			}
@@ -111,11 +111,11 @@ func put(tx *bbolt.Tx, old, t *task.Task, row []byte) error {
 	return tx.Bucket(bucketTasks).Put([]byte(t.ID), row)
 }
 
-// used gives the images that t's owner has used on its quota's day.
+// used returns the images that the owner of t has used on the day of its quota.
 func used(tx *bbolt.Tx, t *task.Task) int {
-	return int(number(tx.Bucket(bucketUsed).Get(usedKey(t.Owner, t.Quota.Day))))
+	return int(decodeInt(tx.Bucket(bucketUsed).Get(usedKey(t.Owner, t.Quota.Day))))
 }
 
 func setUsed(tx *bbolt.Tx, t *task.Task, images int) error {
-	return tx.Bucket(bucketUsed).Put(usedKey(t.Owner, t.Quota.Day), big(int64(images)))
+	return tx.Bucket(bucketUsed).Put(usedKey(t.Owner, t.Quota.Day), encodeInt(int64(images)))
 }

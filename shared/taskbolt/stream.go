@@ -14,18 +14,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Change is a stream record: a row was written that has work.
+// Change is a stream record: a row that has work was written.
 type Change struct {
 	ID   string
 	Work task.Work
 }
 
 const (
-	ahead = 256 // how many records a consumer has in hand at most
-	tries = 2   // how often a record is handed out; after that the index of due tasks brings it back
+	maxPending = 256 // records that a consumer holds at most
+	maxTries   = 2   // times a record is delivered; after that the sweep finds the task by its due time
 )
 
-// record is a Change on its way.
+// record is a Change that is being delivered.
 type record struct {
 	Change
 	seq   []byte
@@ -41,22 +41,21 @@ func appendRecord(tx *bbolt.Tx, t *task.Task) error {
 	if err != nil {
 		return err
 	}
-	return b.Put(big(int64(seq)), []byte(t.ID))
+	return b.Put(encodeInt(int64(seq)), []byte(t.ID))
 }
 
-// Consume hands each record of a work to handle, the oldest first, to as many
-// as workers at once, but never two of one task. A record is done with when
-// handle returns nil, or has failed twice; a panic is a failure. One that was
-// handed out, and is not done with, when ctx ends, or the process, is handed
-// out again by the next Consume.
+// Consume calls handle for each record of a work, oldest first. Up to workers
+// calls run at once, but never two for one task. A record is done when handle has
+// returned nil or has failed twice; a panic counts as a failure. If ctx or the
+// process ends before a record is done, the next Consume delivers it again.
 //
-// A record that is done with but cannot be deleted, since the disk is full, is
-// tried again until it can be.
+// A record that is done is deleted. If the disk is full, Consume retries that
+// until it succeeds.
 //
-// Consume returns nil when ctx has ended, or the Store's error; its handlers
-// have returned by then. A work can have one consumer at a time.
+// Consume returns nil when ctx has ended, or the Store's error, after all calls
+// of handle have returned. A work can have only one consumer at a time.
 func (s *Store) Consume(ctx context.Context, work task.Work, workers int, handle func(context.Context, Change) error) error {
-	woken, err := s.subscribe(work)
+	wake, err := s.subscribe(work)
 	if err != nil {
 		return err
 	}
@@ -65,63 +64,64 @@ func (s *Store) Consume(ctx context.Context, work task.Work, workers int, handle
 	defer cancel()
 	c := consumer{
 		store: s, work: work, workers: max(workers, 1), handle: handle,
-		woken: woken, done: make(chan outcome), busy: map[string]bool{},
+		wake: wake, done: make(chan outcome), busy: map[string]bool{},
 	}
 	err = c.run(ctx)
 	cancel()
 	for len(c.busy) > 0 {
-		c.take(<-c.done)
+		c.finish(<-c.done)
 	}
 	return err
 }
 
-// subscribe returns the channel that is written to when there is work.
+// subscribe registers the consumer of a work. The channel it returns is written to
+// when there may be new records.
 func (s *Store) subscribe(work task.Work) (<-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.woken[work] != nil {
-		return nil, fmt.Errorf("taskbolt: %s has a consumer already", work)
+	if s.wakes[work] != nil {
+		return nil, fmt.Errorf("taskbolt: %s already has a consumer", work)
 	}
-	woken := make(chan struct{}, 1)
-	s.woken[work] = woken
-	return woken, nil
+	wake := make(chan struct{}, 1)
+	s.wakes[work] = wake
+	return wake, nil
 }
 
 func (s *Store) unsubscribe(work task.Work) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.woken, work)
+	delete(s.wakes, work)
 }
 
-// wake tells the consumer of a work, if there is one, to look for records.
+// wake makes the consumer of a work, if there is one, look for records.
 func (s *Store) wake(work task.Work) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	signal(s.woken[work])
+	signal(s.wakes[work])
 }
 
-func signal(woken chan<- struct{}) {
+func signal(wake chan<- struct{}) {
 	select {
-	case woken <- struct{}{}:
-	default: // it has been told, or is nobody
+	case wake <- struct{}{}:
+	default: // already signalled, or no consumer
 	}
 }
 
-// consumer is the state of one Consume, whose goroutine alone changes it.
+// consumer is the state of one Consume. Only the goroutine of Consume changes it.
 type consumer struct {
 	store   *Store
 	work    task.Work
 	workers int
 	handle  func(context.Context, Change) error
-	woken   <-chan struct{}
+	wake    <-chan struct{}
 	done    chan outcome
 
-	busy    map[string]bool // tasks whose record is handed out
-	pending []record        // read, to be handed out, in order
-	last    []byte          // read last
+	busy    map[string]bool // tasks for which handle is running
+	pending []record        // read but not delivered, in order
+	last    []byte          // the last sequence read
 }
 
-// outcome is what became of handing out a record.
+// outcome is the result of delivering a record.
 type outcome struct {
 	record
 	again bool
@@ -133,12 +133,12 @@ func (c *consumer) run(ctx context.Context) error {
 		if err := c.load(ctx); err != nil {
 			return err
 		}
-		c.start(ctx)
+		c.deliver(ctx)
 		select {
 		case <-ctx.Done():
-		case <-c.woken:
+		case <-c.wake:
 		case o := <-c.done:
-			if c.take(o); o.err != nil {
+			if c.finish(o); o.err != nil {
 				return o.err
 			}
 		}
@@ -146,9 +146,9 @@ func (c *consumer) run(ctx context.Context) error {
 	return nil
 }
 
-// load reads what has been written since.
+// load reads the records written since the last load.
 func (c *consumer) load(ctx context.Context) error {
-	if len(c.pending) >= ahead {
+	if len(c.pending) >= maxPending {
 		return nil
 	}
 	err := c.store.read(ctx, func(tx *bbolt.Tx) error {
@@ -161,7 +161,7 @@ func (c *consumer) load(ctx context.Context) error {
 		if bytes.Equal(seq, c.last) {
 			seq, id = cursor.Next()
 		}
-		for ; seq != nil && len(c.pending) < ahead; seq, id = cursor.Next() {
+		for ; seq != nil && len(c.pending) < maxPending; seq, id = cursor.Next() {
 			c.last = bytes.Clone(seq)
 			c.pending = append(c.pending, record{Change: Change{ID: string(id), Work: c.work}, seq: c.last})
 		}
@@ -173,48 +173,49 @@ func (c *consumer) load(ctx context.Context) error {
 	return err
 }
 
-// start hands out what it may.
-func (c *consumer) start(ctx context.Context) {
+// deliver starts handle for pending records while workers are free.
+func (c *consumer) deliver(ctx context.Context) {
 	c.pending = slices.DeleteFunc(c.pending, func(r record) bool {
 		if len(c.busy) >= c.workers || c.busy[r.ID] {
 			return false
 		}
 		c.busy[r.ID] = true
-		go func() { c.done <- c.hand(ctx, r) }()
+		go func() { c.done <- c.process(ctx, r) }()
 		return true
 	})
 }
 
-// take takes a record back.
-func (c *consumer) take(o outcome) {
+// finish ends the delivery of a record.
+func (c *consumer) finish(o outcome) {
 	delete(c.busy, o.ID)
 	if o.again {
-		c.pending = slices.Insert(c.pending, 0, o.record) // before those of its task that came later
+		c.pending = slices.Insert(c.pending, 0, o.record) // before later records of its task
 	}
 }
 
-// hand hands out one record, and acknowledges it unless it is to come again.
-func (c *consumer) hand(ctx context.Context, r record) outcome {
+// process calls handle for one record, and acknowledges the record unless it must
+// be delivered again.
+func (c *consumer) process(ctx context.Context, r record) outcome {
 	r.tries++
 	failed := c.try(ctx, r.Change)
-	if failed && (r.tries < tries || ctx.Err() != nil) {
+	if failed && (r.tries < maxTries || ctx.Err() != nil) {
 		return outcome{record: r, again: true}
 	}
 	return outcome{record: r, err: c.acknowledge(ctx, r)}
 }
 
-// The pauses between tries to acknowledge a record double up to the longest.
+// The backoff between tries to acknowledge a record doubles up to the maximum.
 const (
-	firstPause   = 100 * time.Millisecond
-	longestPause = 10 * time.Second
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 10 * time.Second
 )
 
-// acknowledge deletes a record that is done with. While the disk is full that
-// fails: it tries again until it succeeds, ctx ends, or the file cannot be used
-// any more. A record that is still there then is handed out again.
+// acknowledge deletes a record that is done. That fails while the disk is full:
+// acknowledge retries until it succeeds, ctx ends, or the file is unusable. A
+// record that was not deleted is delivered again.
 func (c *consumer) acknowledge(ctx context.Context, r record) error {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		// What is done is done, though ctx may have ended meanwhile.
+	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		// The record is done even if ctx has ended in the meantime.
 		err := c.store.write(context.WithoutCancel(ctx), func(tx *bbolt.Tx) error {
 			return tx.Bucket(bucketStream).Bucket([]byte(c.work)).Delete(r.seq)
 		})
@@ -222,16 +223,16 @@ func (c *consumer) acknowledge(ctx context.Context, r record) error {
 		if err == nil || errors.Is(err, bolterrors.ErrDatabaseNotOpen) || errors.As(err, &damaged) {
 			return err
 		}
-		c.store.Log.ErrorContext(ctx, "a stream record could not be acknowledged", "work", c.work, "task", r.ID, "again", pause.String(), "error", err)
+		c.store.Log.ErrorContext(ctx, "stream record not acknowledged; will retry", "work", c.work, "task", r.ID, "again", backoff.String(), "error", err)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause):
+		case <-time.After(backoff):
 		}
 	}
 }
 
-// try calls handle. One bad row must not end the process.
+// try calls handle. It recovers from a panic, so that one bad row does not end the process.
 func (c *consumer) try(ctx context.Context, change Change) (failed bool) {
 	defer func() { failed = failed || recover() != nil }()
 	return c.handle(ctx, change) != nil

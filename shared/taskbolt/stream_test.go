@@ -25,8 +25,8 @@ func newTask(key string) *task.Task {
 	return task.New(task.Draft{Owner: "ada", IdempotencyKey: key, Request: task.Request{Prompt: "x", NumImages: 1, Target: &task.Target{Kind: "moodboard", ID: "1"}}}, start)
 }
 
-// working writes a task that has work for the stream, times over.
-func working(t testing.TB, s *Store, key string, times int) *task.Task {
+// writeWork writes a task and then work for the stream, times over.
+func writeWork(t testing.TB, s *Store, key string, times int) *task.Task {
 	t.Helper()
 	x, err := s.Create(t.Context(), newTask(key), 0)
 	for range times {
@@ -40,7 +40,7 @@ func working(t testing.TB, s *Store, key string, times int) *task.Task {
 	return x
 }
 
-// consume runs a consumer until the test is told to end it.
+// consume runs a consumer until stop is called.
 func consume(t *testing.T, s *Store, workers int, handle func(context.Context, Change) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -54,29 +54,29 @@ func consume(t *testing.T, s *Store, workers int, handle func(context.Context, C
 	}
 }
 
-// Each record is handed out once, those of one task in their order and never
-// two at once, whether it was written before or comes while it is consumed.
+// Each record is delivered once, whether it was written before Consume or during
+// it. Records of one task are delivered in order and never two at once.
 func TestConsume(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
 	const tasks, each, workers = 20, 5, 4
 	for n := range tasks / 2 {
-		working(t, s, fmt.Sprint(n), each)
+		writeWork(t, s, fmt.Sprint(n), each)
 	}
 	var mu sync.Mutex
-	handed, busy := map[string]int{}, map[string]bool{}
-	var together, most atomic.Int32
+	delivered, busy := map[string]int{}, map[string]bool{}
+	var running, most atomic.Int32
 	all, met := make(chan struct{}), make(chan struct{})
 	total := 0
 	meet := sync.OnceFunc(func() { close(met) })
 	stop := consume(t, s, workers, func(_ context.Context, c Change) error {
-		now := together.Add(1)
-		defer together.Add(-1)
+		now := running.Add(1)
+		defer running.Add(-1)
 		mu.Lock()
 		if most.Store(max(most.Load(), now)); now == workers {
 			meet()
 		}
 		if busy[c.ID] || c.Work != task.Ingest {
-			t.Errorf("%+v is handed out twice at once", c)
+			t.Errorf("%+v is delivered while another record of its task is", c)
 		}
 		busy[c.ID] = true
 		mu.Unlock()
@@ -84,34 +84,34 @@ func TestConsume(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		busy[c.ID] = false
-		handed[c.ID]++
+		delivered[c.ID]++
 		if total++; total == tasks*each {
 			close(all)
 		}
 		return nil
 	})
 	for n := tasks / 2; n < tasks; n++ {
-		working(t, s, fmt.Sprint(n), each)
+		writeWork(t, s, fmt.Sprint(n), each)
 	}
 	<-all
 	stop()
-	for id, n := range handed {
+	for id, n := range delivered {
 		if n != each {
-			t.Errorf("%s was handed out %d times, want %d", id, n, each)
+			t.Errorf("%s was delivered %d times, want %d", id, n, each)
 		}
 	}
-	if len(handed) != tasks || most.Load() != workers {
-		t.Errorf("%d tasks, %d at once", len(handed), most.Load())
+	if len(delivered) != tasks || most.Load() != workers {
+		t.Errorf("%d tasks, %d at once", len(delivered), most.Load())
 	}
-	stop = consume(t, s, 1, func(_ context.Context, c Change) error { t.Errorf("%+v comes again", c); return nil })
-	marker := working(t, s, "after", 0)
+	stop = consume(t, s, 1, func(_ context.Context, c Change) error { t.Errorf("%+v is delivered again", c); return nil })
+	marker := writeWork(t, s, "after", 0)
 	if _, err := s.Task(t.Context(), marker.ID); err != nil {
 		t.Fatal(err)
 	}
 	stop()
 }
 
-// A record that fails is handed out twice; the others wait for neither.
+// A record that fails is delivered twice, then the others follow.
 func TestConsumeFailure(t *testing.T) {
 	for name, fail := range map[string]func() error{
 		"error": func() error { return errors.New("fails") },
@@ -119,7 +119,7 @@ func TestConsumeFailure(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
-			bad, good := working(t, s, "bad", 1), working(t, s, "good", 1)
+			bad, good := writeWork(t, s, "bad", 1), writeWork(t, s, "good", 1)
 			seen := make(chan string, 10)
 			stop := consume(t, s, 1, func(_ context.Context, c Change) error {
 				seen <- c.ID
@@ -129,21 +129,21 @@ func TestConsumeFailure(t *testing.T) {
 				return nil
 			})
 			got := []string{<-seen, <-seen, <-seen}
-			last := working(t, s, "last", 1)
+			last := writeWork(t, s, "last", 1)
 			got = append(got, <-seen)
 			stop()
 			if want := []string{bad.ID, bad.ID, good.ID, last.ID}; !slices.Equal(got, want) {
-				t.Errorf("handed out %v, want %v", got, want)
+				t.Errorf("delivered %v, want %v", got, want)
 			}
 		})
 	}
 }
 
-// What is handed out when the consumer ends comes again.
+// A record that is being handled when the consumer ends is delivered again.
 func TestConsumeAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tasks.db")
 	s := open(t, path)
-	x := working(t, s, "x", 1)
+	x := writeWork(t, s, "x", 1)
 	begun := make(chan struct{})
 	stop := consume(t, s, 1, func(ctx context.Context, _ Change) error {
 		close(begun)
@@ -166,7 +166,7 @@ func TestConsumeAgain(t *testing.T) {
 
 const childPath = "TASKBOLT_CHILD"
 
-// TestMain makes of the test's binary the program that TestKill kills.
+// TestMain turns the test's binary into the program that TestKill kills.
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childPath); path != "" {
 		child(path)
@@ -174,7 +174,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child writes, and prints each write that was answered, until it is killed.
+// child writes tasks until it is killed, and prints the id of each written one.
 func child(path string) {
 	s, err := Open(path)
 	if err != nil {
@@ -200,11 +200,11 @@ func child(path string) {
 	select {}
 }
 
-// Killed at any moment, every write that was answered is there, with its
-// indexes and its stream record.
+// After a kill at any moment, every write that had returned is in the file, with
+// its index entries and its stream record.
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tasks.db")
-	answered := map[string]bool{}
+	written := map[string]bool{}
 	for range 3 {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), childPath+"="+path)
@@ -221,29 +221,29 @@ func TestKill(t *testing.T) {
 			if err != nil {
 				t.Fatal(n, err)
 			}
-			answered[strings.TrimSpace(line)] = true
+			written[strings.TrimSpace(line)] = true
 		}
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		rest, _ := io.ReadAll(lines) // what it had written before it died, the last line perhaps cut off
+		rest, _ := io.ReadAll(lines) // what it wrote before it died; the last line may be cut off
 		for line := range strings.Lines(string(rest)) {
 			if strings.HasSuffix(line, "\n") {
-				answered[strings.TrimSpace(line)] = true
+				written[strings.TrimSpace(line)] = true
 			}
 		}
 		_ = cmd.Wait()
-		// The next child begins with what is there: each key is a task that
-		// exists already, so keys must go on; it ends on the first conflict.
-		if err := os.Rename(path, path+fmt.Sprint(len(answered))); err != nil {
+		// The next child needs a new file: it uses the same keys and ends on the
+		// first conflict.
+		if err := os.Rename(path, path+fmt.Sprint(len(written))); err != nil {
 			t.Fatal(err)
 		}
-		checkFile(t, path+fmt.Sprint(len(answered)), answered)
-		clear(answered)
+		checkFile(t, path+fmt.Sprint(len(written)), written)
+		clear(written)
 	}
 }
 
-func checkFile(t *testing.T, path string, answered map[string]bool) {
+func checkFile(t *testing.T, path string, written map[string]bool) {
 	t.Helper()
 	s := open(t, path)
 	defer func() { _ = s.Close() }()
@@ -263,10 +263,10 @@ func checkFile(t *testing.T, path string, answered map[string]bool) {
 	}
 	streamed := make(chan string, len(rows)+1)
 	stop := consume(t, s, 4, func(_ context.Context, c Change) error { streamed <- c.ID; return nil })
-	handed := map[string]bool{}
-	for id := range answered {
-		for !handed[id] {
-			handed[<-streamed] = true
+	delivered := map[string]bool{}
+	for id := range written {
+		for !delivered[id] {
+			delivered[<-streamed] = true
 		}
 		if x, err := s.Task(t.Context(), id); err != nil || x.Version != 2 || !rows[id] || !listed[id] {
 			t.Errorf("%s: %+v, %v; due %v, listed %v", id, x, err, rows[id], listed[id])

@@ -1,8 +1,8 @@
-// Package taskbolt is the embedded Store: every task in one file, for the
-// local run and the tests. What a method has answered survives kill -9.
-//
-// Changed rows that have work are handed on by Consume as DynamoDB's stream
-// does, again after a restart if they were not acknowledged.
+// Package taskbolt is the embedded Store: every task in one file, for the local
+// run and the tests. A write whose method has returned survives kill -9. Like
+// DynamoDB's stream, Consume delivers each changed row that has work, and
+// delivers it again after a restart until it is acknowledged. See
+// docs/decisions/embedded-store.md.
 package taskbolt
 
 import (
@@ -20,24 +20,24 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// The buckets of the file. What stands in the others is written in the same
-// transaction as the row it tells of.
+// The buckets of the file. An entry about a row is written in the same
+// transaction as the row.
 var (
 	bucketTasks   = []byte("tasks")   // id -> row
-	bucketList    = []byte("list")    // owner and target, time, id -> nothing
-	bucketDue     = []byte("due")     // time, id -> nothing
+	bucketList    = []byte("list")    // owner and target, time, id -> empty
+	bucketDue     = []byte("due")     // time, id -> empty
 	bucketUsed    = []byte("used")    // owner and day -> images
 	bucketStream  = []byte("stream")  // work -> bucket of sequence -> id
 	bucketPause   = []byte("pause")   // kind of calls -> until
-	bucketBalance = []byte("balance") // the last
+	bucketBalance = []byte("balance") // "last" -> the last balance
 	bucketTimings = []byte("timings") // kind#slot -> seconds
 )
 
 var buckets = [][]byte{bucketTasks, bucketList, bucketDue, bucketUsed, bucketStream, bucketPause, bucketBalance, bucketTimings}
 
-// Store is a task.Store. It may be used by many goroutines of one process.
+// Store is a task.Store. It is safe for concurrent use within one process.
 type Store struct {
-	// Log is told of what is tried again; set it before use.
+	// Log receives the failures that are retried. Set it before use.
 	Log *slog.Logger
 
 	db      *bbolt.DB
@@ -45,28 +45,28 @@ type Store struct {
 	damage  damage
 
 	mu    sync.Mutex
-	woken map[task.Work]chan struct{} // of the consumer of that work; guarded by mu
+	wakes map[task.Work]chan struct{} // wakes the consumer of that work; guarded by mu
 }
 
 var _ task.Store = (*Store)(nil)
 
-// Open opens the file at path, or makes it. One process at a time can have
-// it: another gets an error that says so, within a second or so. A file that
-// is damaged is a *DamageError; it is read as a whole to find that out, and is
-// not written to.
+// Open opens the file at path, and creates it if there is none. Only one process
+// at a time can open it: another one gets an error after about a second. Open
+// reads the whole file to check it. A damaged one is a *DamageError and is not
+// written to.
 func Open(path string) (*Store, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
-	s := &Store{Log: slog.New(slog.DiscardHandler), damage: damage{path: path, found: make(chan struct{})}, woken: map[task.Work]chan struct{}{}}
+	s := &Store{Log: slog.New(slog.DiscardHandler), damage: damage{path: path, found: make(chan struct{})}, wakes: map[task.Work]chan struct{}{}}
 	s.commits.update = func(do func(*bbolt.Tx) error) error {
 		return s.damage.guard(func() error { return s.db.Update(do) })
 	}
 	err := s.damage.guard(func() (err error) {
-		if s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTime, FreelistType: bbolt.FreelistMapType}); err != nil {
+		if s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType}); err != nil {
 			return openError(path, err)
 		}
-		return s.complete()
+		return s.createBuckets()
 	})
 	if err != nil && s.db != nil {
 		err = errors.Join(err, s.Close())
@@ -77,8 +77,8 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
-// complete makes the buckets that the file does not have yet.
-func (s *Store) complete() error {
+// createBuckets creates the buckets that the file does not have yet.
+func (s *Store) createBuckets() error {
 	var missing [][]byte
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		for _, name := range buckets {
@@ -94,21 +94,21 @@ func (s *Store) complete() error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range missing {
 			if _, err := tx.CreateBucket(name); err != nil {
-				return fmt.Errorf("taskbolt: a new bucket of %s: %w", s.damage.path, err)
+				return fmt.Errorf("taskbolt: creating a bucket in %s: %w", s.damage.path, err)
 			}
 		}
 		return nil
 	})
 }
 
-// Close closes the file, after the calls that are under way; those after it
-// fail, and so does a Consume that still runs.
+// Close waits for the calls in progress and closes the file. Later calls fail,
+// and so does a Consume that is still running.
 func (s *Store) Close() error {
 	err := s.damage.close(s.db)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, woken := range s.woken {
-		signal(woken)
+	for _, wake := range s.wakes {
+		signal(wake)
 	}
 	return err
 }
@@ -159,19 +159,19 @@ func (s *Store) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
 // UsedImages implements task.Store.
 func (s *Store) UsedImages(ctx context.Context, owner, day string) (used int, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
-		used = int(number(tx.Bucket(bucketUsed).Get(usedKey(owner, day))))
+		used = int(decodeInt(tx.Bucket(bucketUsed).Get(usedKey(owner, day))))
 		return nil
 	})
 	return used, err
 }
 
-// pauseKeys are where the pauses stand.
+// pauseKeys are the keys of the pauses.
 var pauseKeys = map[task.Calls][]byte{task.Reads: []byte("until"), task.Posts: []byte("postsUntil")}
 
 // Pause implements task.Store.
 func (s *Store) Pause(ctx context.Context, kind task.Calls, until time.Time) error {
 	return s.write(ctx, func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketPause).Put(pauseKeys[kind], big(until.UnixMilli()))
+		return tx.Bucket(bucketPause).Put(pauseKeys[kind], encodeInt(until.UnixMilli()))
 	})
 }
 
@@ -180,7 +180,7 @@ func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		for kind, key := range pauseKeys {
 			if b := tx.Bucket(bucketPause).Get(key); b != nil {
-				*p.Of(kind) = time.UnixMilli(number(b)).UTC()
+				*p.Of(kind) = time.UnixMilli(decodeInt(b)).UTC()
 			}
 		}
 		return nil
@@ -188,7 +188,7 @@ func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
 	return p, err
 }
 
-// get reads a row; nil if there is none.
+// get returns a row, nil if there is none.
 func get(tx *bbolt.Tx, id string) (*task.Task, error) {
 	row := tx.Bucket(bucketTasks).Get([]byte(id))
 	if row == nil {

@@ -30,7 +30,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// setAttribute writes into the row as a newer release would.
+// setAttribute writes an attribute into the row as a newer release would.
 func (s *Store) setAttribute(_ context.Context, id, name string, value any) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
 		row, err := attributes(tx, id)
@@ -66,9 +66,9 @@ func TestOneProcessAtATime(t *testing.T) {
 	s := open(t, path)
 	if second, err := Open(path); err == nil {
 		_ = second.Close()
-		t.Error("a second one opened it")
+		t.Error("it was opened twice")
 	} else if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "stop it first") {
-		t.Errorf("got %v, want what to do", err)
+		t.Errorf("got %v, want an error that names the next step", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -76,21 +76,20 @@ func TestOneProcessAtATime(t *testing.T) {
 	open(t, path)
 }
 
-// A store that is closed says so.
-func TestClosed(t *testing.T) {
+func TestClosedStoreReturnsErrors(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Task(t.Context(), "x"); err == nil {
-		t.Error("read")
+		t.Error("Task succeeded")
 	}
 	if err := s.Consume(t.Context(), task.Ingest, 1, nil); err == nil {
-		t.Error("consume")
+		t.Error("Consume succeeded")
 	}
 	for _, err := range s.Due(t.Context(), start) {
 		if err == nil {
-			t.Error("due")
+			t.Error("Due succeeded")
 		}
 	}
 }

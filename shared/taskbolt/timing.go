@@ -13,7 +13,7 @@ import (
 // SetTiming implements task.Store.
 func (s *Store) SetTiming(ctx context.Context, x task.Timing) error {
 	return s.write(ctx, func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketTimings).Put(fmt.Appendf(nil, "%s#%d", x.Kind, x.Slot), big(int64(x.Seconds)))
+		return tx.Bucket(bucketTimings).Put(fmt.Appendf(nil, "%s#%d", x.Kind, x.Slot), encodeInt(int64(x.Seconds)))
 	})
 }
 
@@ -23,7 +23,7 @@ func (s *Store) Timings(ctx context.Context) (map[string][]int, error) {
 	err := s.read(ctx, func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketTimings).ForEach(func(name, seconds []byte) error {
 			kind, _, _ := bytes.Cut(name, []byte("#"))
-			timings[string(kind)] = append(timings[string(kind)], int(number(seconds)))
+			timings[string(kind)] = append(timings[string(kind)], int(decodeInt(seconds)))
 			return nil
 		})
 	})

@@ -8,8 +8,8 @@ import (
 // rusageThread is RUSAGE_THREAD, which package syscall does not name.
 const rusageThread = 1
 
-// spent returns the processor time of this thread so far.
-func spent() time.Duration {
+// cpuTime returns the processor time that this thread has used so far.
+func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(rusageThread, &u); err != nil {
 		panic("cputest: " + err.Error())
