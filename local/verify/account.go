@@ -21,74 +21,74 @@ import (
 
 const (
 	recordPath = "/nanobanana/record-info"
-	guidePath  = "/nanobanana/record" // the guide's spelling
+	guidePath  = "/nanobanana/record" // as the provider's guide spells it
 )
 
-// prober asks the provider itself, with the client that the functions use.
-type prober struct {
-	settings  config.Settings
-	key       string
-	rules     task.Rules
-	client    *nanobanana.Client
-	tap       *tap
-	fetcher   *media.Fetcher
-	web       *http.Client
-	callbacks *receiver // nil without PUBLIC_URL
-	address   string    // then callbacks go here, where nobody listens
-	notes     *notes
-	pace      pace
-	out       io.Writer
+// accountProbe calls the provider directly, with the client that the functions use.
+type accountProbe struct {
+	settings   config.Settings
+	key        string
+	rules      task.Rules
+	client     *nanobanana.Client
+	recorder   *recorder
+	fetcher    *media.Fetcher
+	web        *http.Client
+	callbacks  *receiver // nil without PUBLIC_URL
+	unheard    string    // where callbacks go then: nothing listens there
+	transcript *transcript
+	pace       pace
+	out        io.Writer
 
-	orders  []*order
-	readAt  map[string]time.Time // of a task's record, the last time
-	opening *float64             // the balance before all,
-	closing *float64             // and after
-	other   comparison
-	unknown *exchange // the record of a task that does not exist
-	later   string    // what became of the first picture's link
+	tasks     []*accountTask
+	readAt    map[string]time.Time // when a task's record was last read, by its id
+	opening   *float64             // the balance before the first step
+	closing   *float64             // the balance after the last
+	otherPath comparison
+	unknown   *exchange // the read of a record that does not exist
+	later     string    // whether the first picture's link still worked at the end
 }
 
-// order is one request for pictures, and what was seen of it.
-type order struct {
+// accountTask is one request for pictures, and what was seen of it.
+type accountTask struct {
 	n       int // from 1
 	name    string
 	request nanobanana.Request
 	credits float64 // estimated
 
 	begun    time.Time
-	submit   *exchange // nil: not run
+	submit   *exchange // nil if it was not sent
 	id       string
-	err      error // of the submit
+	err      error // from the submit
 	record   nanobanana.Record
-	read     *exchange // that gave the last record; nil: none did
-	path     string    // and from which path
+	read     *exchange // the last read of the record; nil if there was none
+	path     string    // the path of that read
 	ended    time.Duration
-	before   *float64 // the balance
-	accepted *float64
-	after    *float64
-	pictures []shownPicture
+	before   *float64 // the balance before the submit
+	accepted *float64 // the balance after its answer
+	after    *float64 // the balance after the end
+	pictures []servedPicture
 }
 
-func (o *order) done() bool { return o.read != nil && o.record.State != nanobanana.Running }
+func (t *accountTask) done() bool { return t.read != nil && t.record.State != nanobanana.Running }
 
-// shownPicture is what was found behind a URL.
-type shownPicture struct {
+// servedPicture is what a result URL serves.
+type servedPicture struct {
 	url         string
-	found       media.Picture
+	picture     media.Picture // from its bytes
 	err         error
-	contentType string // as it is said to be
+	contentType string // from its header
 }
 
-// comparison is what the record path that is not configured answers.
+// comparison is the read of a record from the path that is not configured.
 type comparison struct {
 	path   string
-	of     *order
+	task   *accountTask
 	record nanobanana.Record
 	err    error
-	asked  *exchange // nil: not asked
+	read   *exchange // nil if it was not read
 }
 
-func newProber(ctx context.Context, o Options, out io.Writer) (_ *prober, err error) {
+func newAccountProbe(ctx context.Context, o Options, out io.Writer) (_ *accountProbe, err error) {
 	getenv := func(name string) string {
 		if value := o.Getenv(name); value != "" || name != "NANOBANANA_BASE_URL" {
 			return value
@@ -100,7 +100,7 @@ func newProber(ctx context.Context, o Options, out io.Writer) (_ *prober, err er
 		return nil, err
 	}
 	if c.APIKey == "" {
-		return nil, errors.New("NANOBANANA_API_KEY is not set: export the key of the account to verify with, or set STACK=name for a deployed stack")
+		return nil, errors.New("NANOBANANA_API_KEY is not set. Export the key of the account to use, or set STACK=name to check a deployed stack")
 	}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return nil, err
@@ -109,56 +109,56 @@ func newProber(ctx context.Context, o Options, out io.Writer) (_ *prober, err er
 	if err != nil {
 		return nil, err
 	}
-	p := &prober{
+	p := &accountProbe{
 		settings: c, key: string(c.APIKey), rules: lifecycle.Rules(c), pace: o.pace, out: out,
 		fetcher: lifecycle.NewIngester(c, nil, nil, nil, slog.New(slog.DiscardHandler)).Fetcher,
 		web:     nanobanana.NewHTTPClient(), readAt: map[string]time.Time{},
-		notes: &notes{file: file, secret: string(c.APIKey)},
+		transcript: &transcript{file: file, secret: string(c.APIKey)},
 	}
 	p.web.Timeout = 30 * time.Second
 	client := nanobanana.NewHTTPClient()
-	p.tap = &tap{RoundTripper: client.Transport, notes: p.notes}
-	client.Transport = p.tap
+	p.recorder = &recorder{RoundTripper: client.Transport, transcript: p.transcript}
+	client.Transport = p.recorder
 	p.client = &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client}
-	p.orders = p.plan(o.Refused)
-	p.other.path = recordPath
+	p.tasks = p.plan(o.Refused)
+	p.otherPath.path = recordPath
 	if c.RecordPath == recordPath {
-		p.other.path = guidePath
+		p.otherPath.path = guidePath
 	}
 	return p, p.listen(ctx, o.Addr, o.Origin)
 }
 
-// plan is what is ordered. The edit's input is known only later.
-func (p *prober) plan(refused string) []*order {
+// plan returns the tasks to submit. The edit's input is set when one is made.
+func (p *accountProbe) plan(refused string) []*accountTask {
 	credits := func(n int) float64 { return p.settings.Prices.Credits(task.DefaultModel, "", n) }
-	ask := func(prompt string, n int) nanobanana.Request {
+	request := func(prompt string, n int) nanobanana.Request {
 		return nanobanana.Request{Model: task.DefaultModel, Prompt: prompt, NumImages: n, AspectRatio: "4:3"}
 	}
-	return []*order{
-		{n: 1, name: "one picture", request: ask("A lighthouse at dusk, warm light, film grain", 1), credits: credits(1)},
-		{n: 2, name: "two pictures", request: ask("A red bicycle against a white wall", 2), credits: credits(2)},
-		{n: 3, name: "an edit", request: ask("The same, in deep snow", 1), credits: credits(1)},
-		{n: 4, name: "a refusal", request: ask(refused, 1), credits: credits(1)},
+	return []*accountTask{
+		{n: 1, name: "one picture", request: request("A lighthouse at dusk, warm light, film grain", 1), credits: credits(1)},
+		{n: 2, name: "two pictures", request: request("A red bicycle against a white wall", 2), credits: credits(2)},
+		{n: 3, name: "an edit", request: request("The same, in deep snow", 1), credits: credits(1)},
+		{n: 4, name: "a refusal", request: request(refused, 1), credits: credits(1)},
 	}
 }
 
-// The places of orders in the plan.
+// The indexes of the tasks in the plan.
 const (
-	oneOrder = iota
-	severalOrder
-	editOrder
-	refusedOrder
+	singleTask = iota
+	severalTask
+	editTask
+	refusedTask
 )
 
-// listen opens what receives callbacks, if they can come.
-func (p *prober) listen(ctx context.Context, addr, origin string) (err error) {
+// listen starts to receive callbacks, if PUBLIC_URL is set.
+func (p *accountProbe) listen(ctx context.Context, addr, origin string) (err error) {
 	if p.settings.PublicURL == "" {
-		p.address = origin // as the local run without PUBLIC_URL does
-		fmt.Fprintln(p.out, "PUBLIC_URL is not set: callbacks are not checked. Lead a tunnel to "+addr+" and set PUBLIC_URL to its address.")
+		p.unheard = origin // as the local run does without PUBLIC_URL
+		fmt.Fprintln(p.out, "PUBLIC_URL is not set, so callbacks are not checked. To check them, open a tunnel to "+addr+" and set PUBLIC_URL to the tunnel's address.")
 		return nil
 	}
-	if p.callbacks, err = listen(addr, p.settings.PublicURL, len(p.orders), p.notes); err == nil {
-		err = p.callbacks.reachable(ctx)
+	if p.callbacks, err = listen(addr, p.settings.PublicURL, len(p.tasks), p.transcript); err == nil {
+		err = p.callbacks.checkReachable(ctx)
 	}
 	if err != nil {
 		p.close()
@@ -166,20 +166,20 @@ func (p *prober) listen(ctx context.Context, addr, origin string) (err error) {
 	return err
 }
 
-func (p *prober) close() {
+func (p *accountProbe) close() {
 	if p.callbacks != nil {
 		p.callbacks.close()
 	}
-	_ = p.notes.file.Close()
+	_ = p.transcript.file.Close()
 }
 
-func (p *prober) verification() verification {
+func (p *accountProbe) verification() verification {
 	host := p.settings.BaseURL
 	if u, err := url.Parse(host); err == nil {
 		host = u.Host
 	}
 	v := verification{
-		account: "the NanoBanana account at " + host, minutes: "five to ten minutes",
+		account: "the NanoBanana account at " + host, duration: "five to ten minutes",
 		balance: func(ctx context.Context) (float64, error) {
 			credits, err := p.client.Credits(ctx, p.key)
 			if err == nil {
@@ -187,10 +187,10 @@ func (p *prober) verification() verification {
 			}
 			return credits, err
 		},
-		finish: p.finish, table: p.findings,
+		finish: p.finish, findings: p.findings,
 	}
-	for _, o := range p.orders {
-		v.steps = append(v.steps, step{o.name, o.credits, func(ctx context.Context) error { return p.run(ctx, o) }})
+	for _, t := range p.tasks {
+		v.steps = append(v.steps, step{t.name, t.credits, func(ctx context.Context) error { return p.run(ctx, t) }})
 	}
 	return v
 }

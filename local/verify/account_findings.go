@@ -13,53 +13,53 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// findings judges what was seen: first answers and records, then pictures,
-// callbacks, the refusal and the money.
-func (p *prober) findings() []finding {
+// findings returns the lines of the table: first answers and records, then pictures,
+// callbacks, the refusal and the prices.
+func (p *accountProbe) findings() []finding {
 	all := []finding{
 		p.submitFinding(), p.timeFinding(), p.pathFinding(), p.unknownFinding(), p.paramsFinding(), p.lengthFinding(),
 		p.hostFinding(), p.formatFinding(), p.linkFinding(), p.severalFinding(), p.editFinding(),
 	}
 	all = append(all, p.callbackFindings()...)
 	all = append(all, p.refusalFinding())
-	all = append(all, p.moneyFindings()...)
+	all = append(all, p.priceFindings()...)
 	for i := range all {
-		all[i].Seen = hide(all[i].Seen, p.key)
+		all[i].Seen = redact(all[i].Seen, p.key)
 	}
 	return all
 }
 
-// accepted are the orders that became tasks.
-func (p *prober) accepted() []*order {
-	return slices.DeleteFunc(slices.Clone(p.orders), func(o *order) bool { return o.id == "" })
+// accepted returns the tasks that the provider accepted.
+func (p *accountProbe) accepted() []*accountTask {
+	return slices.DeleteFunc(slices.Clone(p.tasks), func(t *accountTask) bool { return t.id == "" })
 }
 
-func (p *prober) submitFinding() finding {
+func (p *accountProbe) submitFinding() finding {
 	const what, guess = "submit", "HTTP 200, code 200, data.taskId of 1 to 128 letters, digits, - and _ (shared/nanobanana/reply.go)"
 	var seen []string
-	right := true
-	for _, o := range p.orders {
-		if o.submit == nil || o.n == refusedOrder+1 && o.err != nil {
+	asGuessed := true
+	for _, t := range p.tasks {
+		if t.submit == nil || t.n == refusedTask+1 && t.err != nil {
 			continue
 		}
-		said, _ := readAnswer(o.submit.Body)
-		text := fmt.Sprintf("HTTP %d, %s", o.submit.Status, said)
-		if o.err == nil {
-			text += fmt.Sprintf(", an id of %d characters", len(o.id))
+		answer, _ := parseAnswer(t.submit.Body)
+		text := fmt.Sprintf("HTTP %d, %s", t.submit.Status, answer)
+		if t.err == nil {
+			text += fmt.Sprintf(", an id of %d characters", len(t.id))
 		}
-		right = right && o.err == nil
-		seen = addNew(seen, text)
+		asGuessed = asGuessed && t.err == nil
+		seen = appendNew(seen, text)
 	}
 	if seen == nil {
 		return unseen(what, guess, "nothing was submitted")
 	}
-	return found(what, guess, strings.Join(seen, "; "), right, "by the answer: the account, or codes in shared/nanobanana/error.go")
+	return found(what, guess, strings.Join(seen, "; "), asGuessed, "depends on the answer: the account, or codes in shared/nanobanana/error.go")
 }
 
-func (p *prober) timeFinding() finding {
+func (p *accountProbe) timeFinding() finding {
 	const what, guess = "answer times", "a submit within 20 s, a read within 10 s (shared/nanobanana/client.go)"
 	var submit, read time.Duration
-	for _, e := range p.tap.seen {
+	for _, e := range p.recorder.exchanges {
 		if e.Method == "POST" {
 			submit = max(submit, e.Took)
 		} else {
@@ -68,89 +68,90 @@ func (p *prober) timeFinding() finding {
 	}
 	seen := fmt.Sprintf("a submit %s, a read %s at most", submit.Round(time.Millisecond), read.Round(time.Millisecond))
 	return found(what, guess, seen, submit < 10*time.Second && read < 5*time.Second,
-		"submitTimeout and readTimeout in shared/nanobanana/client.go; with them submit's Timeout in template.yaml")
+		"submitTimeout and readTimeout in shared/nanobanana/client.go, and with them submit's Timeout in template.yaml")
 }
 
-func (p *prober) pathFinding() finding {
+func (p *accountProbe) pathFinding() finding {
 	what, guess := "record path", p.settings.RecordPath+" answers (NANOBANANA_RECORD_PATH)"
-	i := slices.IndexFunc(p.orders, func(o *order) bool { return o.read != nil })
+	i := slices.IndexFunc(p.tasks, func(t *accountTask) bool { return t.read != nil })
 	if i < 0 {
 		return unseen(what, guess, "no record was read")
 	}
-	o := p.orders[i]
-	if o.path != p.settings.RecordPath {
-		return found(what, guess, fmt.Sprintf("%s is unknown, %s answers", p.settings.RecordPath, o.path), false, "NANOBANANA_RECORD_PATH="+o.path)
+	t := p.tasks[i]
+	if t.path != p.settings.RecordPath {
+		return found(what, guess, fmt.Sprintf("%s is unknown, %s answers", p.settings.RecordPath, t.path), false, "NANOBANANA_RECORD_PATH="+t.path)
 	}
-	other := "was not asked"
-	switch c := p.other; {
-	case c.asked == nil:
-	case c.asked.Status == 404 && strings.TrimPrefix(c.asked.Path, p.pathPrefix()) == c.path && !isEnvelope(c.asked.Body):
+	other := "was not tried"
+	switch c := p.otherPath; {
+	case c.read == nil:
+	case c.read.Status == 404 && strings.TrimPrefix(c.read.Path, p.pathPrefix()) == c.path && !isEnvelope(c.read.Body):
 		other = "is unknown (HTTP 404)"
 	case c.err != nil:
-		other = fmt.Sprintf("answers HTTP %d, no record", c.asked.Status)
-	case c.record.State == c.of.record.State && slices.Equal(c.record.URLs, c.of.record.URLs):
+		other = fmt.Sprintf("answers HTTP %d, no record", c.read.Status)
+	case c.record.State == c.task.record.State && slices.Equal(c.record.URLs, c.task.record.URLs):
 		other = "answers the same"
 	default:
-		other = fmt.Sprintf("answers otherwise: %s, %d pictures", c.record.State, len(c.record.URLs))
+		other = fmt.Sprintf("answers differently: %s, %d pictures", c.record.State, len(c.record.URLs))
 	}
-	return found(what, guess, fmt.Sprintf("%s answers; %s %s", o.path, p.other.path, other), true, "")
+	return found(what, guess, fmt.Sprintf("%s answers; %s %s", t.path, p.otherPath.path, other), true, "")
 }
 
+// isEnvelope reports whether body is in the form of the provider's own answers.
 func isEnvelope(body []byte) bool {
-	said, ok := readAnswer(body)
-	return ok && said.Code != nil
+	answer, ok := parseAnswer(body)
+	return ok && answer.Code != nil
 }
 
-func (p *prober) unknownFinding() finding {
+func (p *accountProbe) unknownFinding() finding {
 	const what, guess = "unknown task", "its record is 404 or 500; neither fails a task (shared/lifecycle/settle.go)"
 	if p.unknown == nil || p.unknown.Status == 0 {
-		return unseen(what, guess, "not asked, or no answer")
+		return unseen(what, guess, "not tried, or no answer came")
 	}
-	said, _ := readAnswer(p.unknown.Body)
-	failed := said.Data.SuccessFlag != nil // a record of a task that never was
-	return found(what, guess, fmt.Sprintf("HTTP %d, %s", p.unknown.Status, said), !failed, "the state of such a record in shared/nanobanana/record.go")
+	answer, _ := parseAnswer(p.unknown.Body)
+	failed := answer.Data.SuccessFlag != nil // a record of a task that does not exist
+	return found(what, guess, fmt.Sprintf("HTTP %d, %s", p.unknown.Status, answer), !failed, "the state of such a record in shared/nanobanana/record.go")
 }
 
-func (p *prober) paramsFinding() finding {
-	const what, guess = "paramJson", "repeats the callback URL and the prompt, or is absent (match in shared/lifecycle/settle.go)"
-	i := slices.IndexFunc(p.orders, (*order).done)
+func (p *accountProbe) paramsFinding() finding {
+	const what, guess = "paramJson", "repeats the callback URL and the prompt, or is absent (match in shared/lifecycle/match.go)"
+	i := slices.IndexFunc(p.tasks, (*accountTask).done)
 	if i < 0 {
 		return unseen(what, guess, "no record of a finished task was read")
 	}
-	o := p.orders[i]
-	said, _ := readAnswer(o.read.Body)
-	names, there := said.paramNames()
-	switch got := o.record.Params; {
+	t := p.tasks[i]
+	answer, _ := parseAnswer(t.read.Body)
+	names, there := answer.paramNames()
+	switch got := t.record.Params; {
 	case !there:
-		return found(what, guess, "absent: an answer that was lost is completed by its callback alone", true, "")
-	case got.CallbackURL != "" && got.CallbackURL != o.request.CallbackURL || got.Prompt != "" && strings.TrimSpace(got.Prompt) != o.request.Prompt:
-		return found(what, guess, "there, and says otherwise than was sent: it would never be ours", false, "match in shared/lifecycle/settle.go")
+		return found(what, guess, "absent: if the answer to a submit is lost, only a callback can complete the task", true, "")
+	case got.CallbackURL != "" && got.CallbackURL != t.request.CallbackURL || got.Prompt != "" && strings.TrimSpace(got.Prompt) != t.request.Prompt:
+		return found(what, guess, "present, but differs from what was sent: no record would match its task", false, "match in shared/lifecycle/match.go")
 	case !got.Present:
-		return found(what, guess, "there, with neither: "+strings.Join(names, ", "), false, "paramNames in shared/nanobanana/record.go, if one of these names is the callback's")
+		return found(what, guess, "present, with neither: "+strings.Join(names, ", "), false, "if one of these names is the callback's: paramNames in shared/nanobanana/record.go")
 	case got.CallbackURL == "":
-		return found(what, guess, "there, without the callback URL: "+strings.Join(names, ", "), true, "")
+		return found(what, guess, "present, without the callback URL: "+strings.Join(names, ", "), true, "")
 	}
-	return found(what, guess, "there, as it was sent: "+strings.Join(names, ", "), true, "")
+	return found(what, guess, "present, as it was sent: "+strings.Join(names, ", "), true, "")
 }
 
-func (p *prober) lengthFinding() finding {
+func (p *accountProbe) lengthFinding() finding {
 	model, _ := task.ModelByID(task.DefaultModel)
 	what, guess := "time it takes", fmt.Sprintf("typically %d s (shared/task/model.go); callbacks have 90 s before the sweep reads", model.TypicalSeconds)
 	var seen []string
 	slow := false
-	for _, o := range p.accepted() {
-		if !o.done() {
+	for _, t := range p.accepted() {
+		if !t.done() {
 			continue
 		}
-		came := o.ended
+		came := t.ended
 		how := "seen by a read"
 		if p.callbacks != nil {
-			if calls := p.callbacks.of(o.n); calls != nil {
-				came, how = min(came, calls[0].At.Sub(o.begun)), "called back"
+			if calls := p.callbacks.of(t.n); calls != nil {
+				came, how = min(came, calls[0].At.Sub(t.begun)), "called back"
 			}
 		}
 		slow = slow || how == "called back" && came > 90*time.Second
-		seen = append(seen, fmt.Sprintf("%s %s after %s", o.name, how, brief(came)))
+		seen = append(seen, fmt.Sprintf("%s %s after %s", t.name, how, shortDuration(came)))
 	}
 	if seen == nil {
 		return unseen(what, guess, "no task has ended")
@@ -158,100 +159,100 @@ func (p *prober) lengthFinding() finding {
 	return found(what, guess, strings.Join(seen, "; "), !slow, "TypicalSeconds in shared/task/model.go")
 }
 
-// pictures are all that were looked at.
-func (p *prober) pictures() (all []shownPicture) {
-	for _, o := range p.orders {
-		all = append(all, o.pictures...)
+// pictures returns all pictures that were inspected.
+func (p *accountProbe) pictures() (all []servedPicture) {
+	for _, t := range p.tasks {
+		all = append(all, t.pictures...)
 	}
 	return all
 }
 
-func (p *prober) hostFinding() finding {
+func (p *accountProbe) hostFinding() finding {
 	what, guess := "result host", strings.Join(p.settings.ResultHosts, ", ")+" (RESULT_HOSTS)"
-	hosts, right := map[string]bool{}, true
+	hosts, asGuessed := map[string]bool{}, true
 	for _, x := range p.pictures() {
 		if u, err := url.Parse(x.url); err == nil {
 			hosts[strings.ToLower(u.Host)] = true
-			right = right && p.rules.ResultHosts(x.url)
+			asGuessed = asGuessed && p.rules.ResultHosts(x.url)
 		}
 	}
 	if len(hosts) == 0 {
 		return unseen(what, guess, "no picture was made")
 	}
 	seen := strings.Join(slices.Sorted(maps.Keys(hosts)), ",")
-	return found(what, guess, seen, right, "RESULT_HOSTS="+seen)
+	return found(what, guess, seen, asGuessed, "RESULT_HOSTS="+seen)
 }
 
-func (p *prober) formatFinding() finding {
-	const what, guess = "picture", "PNG, JPEG or WebP by its bytes, whatever its name; at most 25 MiB, 40 Mpx (shared/media/picture.go)"
+func (p *accountProbe) formatFinding() finding {
+	const what, guess = "picture", "its bytes are PNG, JPEG or WebP, whatever its name; at most 25 MiB, 40 Mpx (shared/media/picture/picture.go)"
 	var seen []string
-	right := true
+	asGuessed := true
 	for _, x := range p.pictures() {
 		text := ""
 		if x.err != nil {
-			right, text = false, x.err.Error()
+			asGuessed, text = false, x.err.Error()
 		} else {
 			ext := ""
 			if u, err := url.Parse(x.url); err == nil {
 				ext = path.Ext(u.Path)
 			}
-			text = fmt.Sprintf("%s %dx%d, named %q, served as %q", x.found.Ext, x.found.Width, x.found.Height, ext, x.contentType)
+			text = fmt.Sprintf("%s %dx%d, named %q, served as %q", x.picture.Ext, x.picture.Width, x.picture.Height, ext, x.contentType)
 		}
-		seen = addNew(seen, text)
+		seen = appendNew(seen, text)
 	}
 	if seen == nil {
 		return unseen(what, guess, "no picture was made")
 	}
-	return found(what, guess, strings.Join(seen, "; "), right, "by the fault: formats in shared/media/picture.go, or the guard in shared/media/fetch.go")
+	return found(what, guess, strings.Join(seen, "; "), asGuessed, "depends on the error: formats in shared/media/format.go, or the guard in shared/media/fetch.go")
 }
 
-func (p *prober) linkFinding() finding {
-	const what, guess = "life of links", "longer than the 72 h in which a copy is tried (a sibling: 14 days)"
+func (p *accountProbe) linkFinding() finding {
+	const what, guess = "life of links", "longer than the 72 h in which copies are tried (a sister service: 14 days)"
 	if p.later == "" {
-		return unseen(what, guess, "no picture was asked for again")
+		return unseen(what, guess, "no picture was requested again")
 	}
-	seen := p.later + "; look again in 3 days: " + p.notes.file.Name() + " has the link"
-	return found(what, guess, seen, strings.HasPrefix(p.later, "served"), "nothing helps but to copy sooner: mind the ingest function's alarms")
+	seen := p.later + "; try again in 3 days: " + p.transcript.file.Name() + " has the link"
+	return found(what, guess, seen, strings.HasPrefix(p.later, "served"), "pictures must be copied sooner: watch the ingest function's alarms")
 }
 
-func (p *prober) severalFinding() finding {
-	const what, guess = "several pictures", "numImages 2 gives two URLs, in a field that is known (resultNames in shared/nanobanana/collect.go)"
-	o := p.orders[severalOrder]
-	if !o.done() || o.record.State != nanobanana.Succeeded {
+func (p *accountProbe) severalFinding() finding {
+	const what, guess = "several pictures", "numImages 2 returns two URLs in a known field (resultNames in shared/nanobanana/collect.go)"
+	t := p.tasks[severalTask]
+	if !t.done() || t.record.State != nanobanana.Succeeded {
 		return unseen(what, guess, "the task did not succeed")
 	}
 	var places []string
-	strange := ""
-	for _, s := range spots(o.read.Body) {
+	unknown := ""
+	for _, s := range findURLs(t.read.Body) {
 		if strings.Contains(s.place, "originImageUrl") {
 			continue
 		}
 		places = append(places, fmt.Sprintf("%d in %s", len(s.urls), s.place))
-		if slices.ContainsFunc(s.urls, func(link string) bool { return !slices.Contains(o.record.URLs, link) }) {
-			strange = s.place
+		if slices.ContainsFunc(s.urls, func(link string) bool { return !slices.Contains(t.record.URLs, link) }) {
+			unknown = s.place
 		}
 	}
-	seen := fmt.Sprintf("%d understood; %s", len(o.record.URLs), strings.Join(places, ", "))
-	change := "MaxImages in shared/task/model.go to 1, if this is always so"
-	if strange != "" {
-		change = "resultNames in shared/nanobanana/collect.go: add " + strange
+	seen := fmt.Sprintf("%d understood; %s", len(t.record.URLs), strings.Join(places, ", "))
+	change := "if this is always so: MaxImages in shared/task/model.go to 1"
+	if unknown != "" {
+		change = "resultNames in shared/nanobanana/collect.go: add " + unknown
 	}
-	return found(what, guess, seen, len(o.record.URLs) == o.request.NumImages, change)
+	return found(what, guess, seen, len(t.record.URLs) == t.request.NumImages, change)
 }
 
-func (p *prober) editFinding() finding {
+func (p *accountProbe) editFinding() finding {
 	const what, guess = "edit", "type IMAGETOIAMGE with imageUrls, read from a public address (shared/nanobanana/request.go)"
-	o := p.orders[editOrder]
+	t := p.tasks[editTask]
 	switch {
-	case o.submit == nil:
+	case t.submit == nil:
 		return unseen(what, guess, "it was not submitted")
-	case o.err != nil:
-		return found(what, guess, o.err.Error(), false, "generateBody in shared/nanobanana/request.go")
-	case !o.done():
+	case t.err != nil:
+		return found(what, guess, t.err.Error(), false, "generateBody in shared/nanobanana/request.go")
+	case !t.done():
 		return unseen(what, guess, "the task has not ended")
-	case o.record.State == nanobanana.Failed:
-		said, _ := readAnswer(o.read.Body)
-		return found(what, guess, said.String(), false, "generateBody in shared/nanobanana/request.go")
+	case t.record.State == nanobanana.Failed:
+		answer, _ := parseAnswer(t.read.Body)
+		return found(what, guess, answer.String(), false, "generateBody in shared/nanobanana/request.go")
 	}
-	return found(what, guess, fmt.Sprintf("succeeded, URLs: %d", len(o.record.URLs)), true, "")
+	return found(what, guess, fmt.Sprintf("succeeded, URLs: %d", len(t.record.URLs)), true, "")
 }

@@ -17,91 +17,92 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 )
 
-// run makes an order, waits for its end and looks at everything.
-func (p *prober) run(ctx context.Context, o *order) error {
-	if o.n == editOrder+1 {
-		if o.request.ImageURLs = p.input(); o.request.ImageURLs == nil {
+// run submits a task, waits for its end and inspects the result.
+func (p *accountProbe) run(ctx context.Context, t *accountTask) error {
+	if t.n == editTask+1 {
+		if t.request.ImageURLs = p.input(); t.request.ImageURLs == nil {
 			return errors.New("not run: there is no picture to edit")
 		}
 	}
-	o.request.CallbackURL = callbackAddress(p.address, o.n, rand.Text())
+	t.request.CallbackURL = callbackAddress(p.unheard, t.n, rand.Text())
 	if p.callbacks != nil {
-		o.request.CallbackURL = p.callbacks.address(o.n)
+		t.request.CallbackURL = p.callbacks.address(t.n)
 	}
-	o.before = p.balance(ctx)
-	mark := len(p.tap.seen)
-	o.begun = time.Now()
-	o.id, o.err = p.client.Submit(ctx, p.key, o.request) // once, whatever the answer is
-	if sent := p.tap.since(mark); len(sent) > 0 {
-		o.submit = sent[0]
+	t.before = p.balance(ctx)
+	before := len(p.recorder.exchanges)
+	t.begun = time.Now()
+	t.id, t.err = p.client.Submit(ctx, p.key, t.request) // once, whatever the answer
+	if sent := p.recorder.since(before); len(sent) > 0 {
+		t.submit = sent[0]
 	}
-	o.accepted = p.balance(ctx)
-	if o.err != nil {
-		o.after = o.accepted
+	t.accepted = p.balance(ctx)
+	if t.err != nil {
+		t.after = t.accepted
 		if ctx.Err() != nil {
-			p.say("its answer was not waited for: the task may exist, and be paid")
+			p.printf("interrupted before the answer came: the task may exist, and cost credits")
 		}
-		if o.n == refusedOrder+1 && refusedBy(o.err) {
-			p.say("refused at once")
+		if t.n == refusedTask+1 && isPromptRefusal(t.err) {
+			p.printf("refused at once")
 			return nil
 		}
-		return o.err
+		return t.err
 	}
-	p.say("accepted after %s, task %s", brief(time.Since(o.begun)), o.id)
-	err := p.await(ctx, o)
-	o.after = p.balance(ctx)
+	p.printf("accepted after %s, task %s", shortDuration(time.Since(t.begun)), t.id)
+	err := p.await(ctx, t)
+	t.after = p.balance(ctx)
 	if err != nil {
 		return err
 	}
-	p.say("%s after %s", o.record.State, brief(o.ended))
-	p.look(ctx, o)
-	if o.record.State == nanobanana.Failed && o.n != refusedOrder+1 {
-		return fmt.Errorf("the provider failed it: %s", o.record.Reason)
+	p.printf("%s after %s", t.record.State, shortDuration(t.ended))
+	p.inspectPictures(ctx, t)
+	if t.record.State == nanobanana.Failed && t.n != refusedTask+1 {
+		return fmt.Errorf("the provider reports a failure: %s", t.record.Reason)
 	}
 	return nil
 }
 
-func (p *prober) say(format string, args ...any) {
-	fmt.Fprintln(p.out, hide("  "+fmt.Sprintf(format, args...), p.key))
+// printf prints an indented line, without the key.
+func (p *accountProbe) printf(format string, args ...any) {
+	fmt.Fprintln(p.out, redact("  "+fmt.Sprintf(format, args...), p.key))
 }
 
-// input is the URL of a picture that is already made.
-func (p *prober) input() []string {
-	for _, o := range p.orders {
-		if len(o.record.URLs) > 0 {
-			return o.record.URLs[:1]
+// input returns the URL of a picture that is already made, if there is one.
+func (p *accountProbe) input() []string {
+	for _, t := range p.tasks {
+		if len(t.record.URLs) > 0 {
+			return t.record.URLs[:1]
 		}
 	}
 	return nil
 }
 
-// refusedBy tells a refusal of the prompt from other refusals.
-func refusedBy(err error) bool {
+// isPromptRefusal reports whether err refuses the prompt, not the request.
+func isPromptRefusal(err error) bool {
 	var e *nanobanana.Error
 	return errors.As(err, &e) && (e.Reason == nanobanana.Policy || e.Code == http.StatusBadRequest || e.Code == http.StatusUnprocessableEntity)
 }
 
-// balance reads the balance; nil where it cannot be read.
-func (p *prober) balance(ctx context.Context) *float64 {
+// balance reads the balance. It returns nil if that fails.
+func (p *accountProbe) balance(ctx context.Context) *float64 {
 	credits, err := p.client.Credits(ctx, p.key)
 	if err != nil {
 		if ctx.Err() == nil {
-			p.say("the balance cannot be read: %v", err)
+			p.printf("cannot read the balance: %v", err)
 		}
 		return nil
 	}
 	return &credits
 }
 
-// await reads the record until the task has ended: when it is called back, and
-// every so often.
-func (p *prober) await(ctx context.Context, o *order) error {
+// await reads the record until the task has ended: when a callback comes, and at
+// every poll interval.
+func (p *accountProbe) await(ctx context.Context, t *accountTask) error {
 	var called chan struct{}
 	if p.callbacks != nil {
-		called = p.callbacks.first[o.n]
+		called = p.callbacks.first[t.n]
 	}
 	wait := p.settings.PollEvery
-	for time.Since(o.begun) < p.pace.Task {
+	for time.Since(t.begun) < p.pace.TaskTimeout {
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -110,32 +111,32 @@ func (p *prober) await(ctx context.Context, o *order) error {
 			called = nil
 		}
 		timer.Stop()
-		if !p.turn(ctx, o.id) {
+		if !p.waitForTurn(ctx, t.id) {
 			return ctx.Err()
 		}
 		wait = p.settings.PollEvery
-		mark := len(p.tap.seen)
-		record, err := p.client.Record(ctx, p.key, o.id)
+		before := len(p.recorder.exchanges)
+		record, err := p.client.Record(ctx, p.key, t.id)
 		if err != nil {
 			var e *nanobanana.Error
 			if errors.As(err, &e) {
 				wait = max(wait, e.RetryAfter)
 			}
-			p.say("the record cannot be read yet: %v", err)
+			p.printf("cannot read the record yet: %v", err)
 			continue
 		}
-		read := p.tap.since(mark)
-		o.record, o.read, o.ended = record, read[len(read)-1], time.Since(o.begun)
-		o.path = strings.TrimPrefix(o.read.Path, p.pathPrefix())
-		if o.done() {
+		read := p.recorder.since(before)
+		t.record, t.read, t.ended = record, read[len(read)-1], time.Since(t.begun)
+		t.path = strings.TrimPrefix(t.read.Path, p.pathPrefix())
+		if t.done() {
 			return nil
 		}
 	}
-	return fmt.Errorf("it has not ended in %s", p.pace.Task)
+	return fmt.Errorf("the task has not ended after %s", p.pace.TaskTimeout)
 }
 
-// pathPrefix is what the paths of a client begin with.
-func (p *prober) pathPrefix() string {
+// pathPrefix returns what all paths of the provider's API begin with.
+func (p *accountProbe) pathPrefix() string {
 	u, err := url.Parse(p.settings.BaseURL)
 	if err != nil {
 		return ""
@@ -143,27 +144,29 @@ func (p *prober) pathPrefix() string {
 	return u.Path + "/api/v1"
 }
 
-// turn waits until a task's record may be read again.
-func (p *prober) turn(ctx context.Context, id string) bool {
-	if last, ok := p.readAt[id]; ok && !pause(ctx, time.Until(last.Add(p.settings.PollEvery))) {
+// waitForTurn waits until a task's record may be read again. It returns false if ctx
+// ends.
+func (p *accountProbe) waitForTurn(ctx context.Context, id string) bool {
+	if last, ok := p.readAt[id]; ok && !sleep(ctx, time.Until(last.Add(p.settings.PollEvery))) {
 		return false
 	}
 	p.readAt[id] = time.Now()
 	return ctx.Err() == nil
 }
 
-// look downloads the pictures as ingest does, and asks what they are said to be.
-func (p *prober) look(ctx context.Context, o *order) {
-	for _, link := range o.record.URLs {
-		x := shownPicture{url: link}
-		if x.found, x.err = p.download(ctx, link); x.err == nil {
-			x.contentType, _ = p.said(ctx, link)
+// inspectPictures downloads the pictures as ingest does, and reads the Content-Type
+// that they are served with.
+func (p *accountProbe) inspectPictures(ctx context.Context, t *accountTask) {
+	for _, link := range t.record.URLs {
+		x := servedPicture{url: link}
+		if x.picture, x.err = p.download(ctx, link); x.err == nil {
+			x.contentType, _ = p.contentType(ctx, link)
 		}
-		o.pictures = append(o.pictures, x)
+		t.pictures = append(t.pictures, x)
 	}
 }
 
-func (p *prober) download(ctx context.Context, link string) (media.Picture, error) {
+func (p *accountProbe) download(ctx context.Context, link string) (media.Picture, error) {
 	file, err := os.CreateTemp("", "verify-*")
 	if err != nil {
 		return media.Picture{}, err
@@ -179,8 +182,8 @@ func (p *prober) download(ctx context.Context, link string) (media.Picture, erro
 	return picture.Open(ctx, file)
 }
 
-// said is the Content-Type that a picture is served with.
-func (p *prober) said(ctx context.Context, link string) (contentType string, err error) {
+// contentType returns the Content-Type that a link is served with.
+func (p *accountProbe) contentType(ctx context.Context, link string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {
 		return "", err
@@ -197,36 +200,36 @@ func (p *prober) said(ctx context.Context, link string) (contentType string, err
 	return resp.Header.Get("Content-Type"), nil
 }
 
-// finish asks what costs nothing, and waits for callbacks that are to come again.
-func (p *prober) finish(ctx context.Context) {
-	p.compare(ctx)
-	p.askUnknown(ctx)
-	p.lookAgain(ctx)
+// finish checks what costs nothing, and waits for callbacks that should come again.
+func (p *accountProbe) finish(ctx context.Context) {
+	p.readOtherPath(ctx)
+	p.readUnknownTask(ctx)
+	p.recheck(ctx)
 	if p.callbacks != nil {
 		var accepted []int
-		for _, o := range p.orders {
-			if o.id != "" {
-				accepted = append(accepted, o.n)
+		for _, t := range p.tasks {
+			if t.id != "" {
+				accepted = append(accepted, t.n)
 			}
 		}
 		if !p.callbacks.complete(accepted) {
-			fmt.Fprintf(p.out, "\nwaiting at most %s for callbacks, those answered 503 too (Ctrl-C goes to the table)\n", p.pace.Callbacks)
+			fmt.Fprintf(p.out, "\nWaiting at most %s for callbacks, which should come again after a 503. Ctrl-C shows the table now.\n", p.pace.CallbackTimeout)
 		}
-		p.callbacks.wait(ctx, accepted, p.pace.Callbacks)
-		p.lookAgain(ctx)
+		p.callbacks.wait(ctx, accepted, p.pace.CallbackTimeout)
+		p.recheck(ctx)
 	}
 }
 
-// lookAgain asks for the first picture and the balance, as they are by now.
-func (p *prober) lookAgain(ctx context.Context) {
-	if one := p.orders[oneOrder]; len(one.record.URLs) > 0 {
-		_, err := p.said(ctx, one.record.URLs[0])
-		word := "served"
+// recheck requests the first picture's link and the balance once more.
+func (p *accountProbe) recheck(ctx context.Context) {
+	if one := p.tasks[singleTask]; len(one.record.URLs) > 0 {
+		_, err := p.contentType(ctx, one.record.URLs[0])
+		state := "served"
 		if err != nil {
-			word = "gone"
+			state = "gone"
 		}
 		if ctx.Err() == nil {
-			p.later = fmt.Sprintf("%s after %s", word, brief(time.Since(one.begun)))
+			p.later = fmt.Sprintf("%s after %s", state, shortDuration(time.Since(one.begun)))
 		}
 	}
 	if credits := p.balance(ctx); credits != nil {
@@ -234,37 +237,37 @@ func (p *prober) lookAgain(ctx context.Context) {
 	}
 }
 
-// compare reads one task's record from the path that is not configured.
-func (p *prober) compare(ctx context.Context) {
-	for _, o := range p.orders {
-		if !o.done() || o.path != p.settings.RecordPath {
-			continue // where it came from the other path, that is known
+// readOtherPath reads one task's record from the path that is not configured.
+func (p *accountProbe) readOtherPath(ctx context.Context) {
+	for _, t := range p.tasks {
+		if !t.done() || t.path != p.settings.RecordPath {
+			continue // a record that came from the other path shows that it works
 		}
-		if !p.turn(ctx, o.id) {
+		if !p.waitForTurn(ctx, t.id) {
 			return
 		}
-		c := &nanobanana.Client{BaseURL: p.settings.BaseURL, RecordPath: p.other.path, HTTP: p.client.HTTP}
-		mark := len(p.tap.seen)
-		p.other.of = o
-		p.other.record, p.other.err = c.Record(ctx, p.key, o.id)
-		if asked := p.tap.since(mark); len(asked) > 0 && ctx.Err() == nil {
-			p.other.asked = asked[0]
+		c := &nanobanana.Client{BaseURL: p.settings.BaseURL, RecordPath: p.otherPath.path, HTTP: p.client.HTTP}
+		before := len(p.recorder.exchanges)
+		p.otherPath.task = t
+		p.otherPath.record, p.otherPath.err = c.Record(ctx, p.key, t.id)
+		if read := p.recorder.since(before); len(read) > 0 && ctx.Err() == nil {
+			p.otherPath.read = read[0]
 		}
 		return
 	}
 }
 
-// askUnknown reads the record of a task that does not exist.
-func (p *prober) askUnknown(ctx context.Context) {
-	mark := len(p.tap.seen)
-	_, _ = p.client.Record(ctx, p.key, strings.Repeat("0", 32)) // the answer is in the tap
-	if asked := p.tap.since(mark); len(asked) > 0 {
-		p.unknown = asked[len(asked)-1]
+// readUnknownTask reads the record of a task that does not exist.
+func (p *accountProbe) readUnknownTask(ctx context.Context) {
+	before := len(p.recorder.exchanges)
+	_, _ = p.client.Record(ctx, p.key, strings.Repeat("0", 32)) // the recorder has the answer
+	if read := p.recorder.since(before); len(read) > 0 {
+		p.unknown = read[len(read)-1]
 	}
 }
 
-// brief is a time as people say it.
-func brief(d time.Duration) string {
+// shortDuration formats a duration with no more digits than people need.
+func shortDuration(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return d.Round(time.Millisecond).String()

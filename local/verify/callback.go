@@ -16,71 +16,73 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 )
 
-// arrival is a callback that came.
-type arrival struct {
+// delivery is one callback that came.
+type delivery struct {
 	At      time.Time
 	Step    int
-	Status  int // as it was answered
-	Headers []string
-	From    string // as far as can be told behind a tunnel
+	Status  int      // of our answer
+	Headers []string // their names
+	From    string   // the sender's address, if the tunnel names it
 	Body    []byte
 }
 
-// newer tells that it has the shape of the newer models: a whole record.
-func (a arrival) newer() bool {
-	said, ok := readAnswer(a.Body)
-	return ok && said.Data.SuccessFlag != nil
+// isRecord reports whether the body is a whole record, as of the newer models.
+func (d delivery) isRecord() bool {
+	answer, ok := parseAnswer(d.Body)
+	return ok && answer.Data.SuccessFlag != nil
 }
 
-// receiver is where the provider calls back. Callbacks of step refused are
-// answered 503, so that they come again.
+// receiver receives the provider's callbacks. It answers those of step refused with
+// 503, so that they come again.
 type receiver struct {
 	URL     string
 	refused int
 
-	token, hello string
-	notes        *notes
+	token, reply string // in the callback's path, and to our own request
+	transcript   *transcript
 	server       *http.Server
-	first        map[int]chan struct{} // closed when a step is first called back
-	news         chan struct{}         // holds one when another has come
+	first        map[int]chan struct{} // closed at a step's first callback
+	news         chan struct{}         // holds one element after a callback
 
 	mu       sync.Mutex // guards what follows
-	arrivals []arrival
+	received []delivery
 }
 
-const helloStep = 0
+// probeStep is the step of the request by which the receiver checks PUBLIC_URL.
+const probeStep = 0
 
-// listen receives callbacks at addr, which publicURL leads to.
-func listen(addr, publicURL string, steps int, n *notes) (*receiver, error) {
+// listen starts a receiver at addr, to which publicURL should lead.
+func listen(addr, publicURL string, steps int, n *transcript) (*receiver, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen for callbacks: %w (is it in use? -addr takes another port)", err)
+		return nil, fmt.Errorf("cannot listen for callbacks: %w (is the port in use? Choose another one with -addr)", err)
 	}
-	r := &receiver{URL: publicURL, refused: 1, token: rand.Text(), hello: rand.Text(), notes: n, first: map[int]chan struct{}{}, news: make(chan struct{}, 1)}
+	r := &receiver{URL: publicURL, refused: 1, token: rand.Text(), reply: rand.Text(), transcript: n, first: map[int]chan struct{}{}, news: make(chan struct{}, 1)}
 	for i := range steps {
 		r.first[i+1] = make(chan struct{})
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/callbacks/{step}/1/{token}", r.receive)
 	r.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second}
-	go func() { _ = r.server.Serve(listener) }() // ends by close
+	go func() { _ = r.server.Serve(listener) }() // until close
 	return r, nil
 }
 
 func (r *receiver) close() { _ = r.server.Close() }
 
-// address is where a step is called back: the path has the form of the real one.
+// address returns the callback URL of a step. Its path has the form of the real one.
 func (r *receiver) address(step int) string { return callbackAddress(r.URL, step, r.token) }
 
 func callbackAddress(base string, step int, token string) string {
 	return fmt.Sprintf("%s/v1/callbacks/verify-%d/1/%s", base, step, token)
 }
 
-// reachable says why PUBLIC_URL does not lead here, before anything is spent.
-func (r *receiver) reachable(ctx context.Context) error {
+// checkReachable returns an error if PUBLIC_URL does not lead here. It runs before
+// anything is spent.
+func (r *receiver) checkReachable(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.address(helloStep), strings.NewReader("{}"))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.address(probeStep), strings.NewReader("{}"))
 	if err != nil {
 		return err
 	}
@@ -92,8 +94,8 @@ func (r *receiver) reachable(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	if err != nil || string(b) != r.hello {
-		return fmt.Errorf("PUBLIC_URL does not lead to this program: a POST to it was answered %s by something else", resp.Status)
+	if err != nil || string(b) != r.reply {
+		return fmt.Errorf("PUBLIC_URL does not lead to this program: something else answered with %s", resp.Status)
 	}
 	return nil
 }
@@ -104,41 +106,41 @@ func (r *receiver) receive(w http.ResponseWriter, req *http.Request) {
 		http.NotFound(w, req)
 		return
 	}
-	if step == helloStep {
-		_, _ = io.WriteString(w, r.hello)
+	if step == probeStep {
+		_, _ = io.WriteString(w, r.reply)
 		return
 	}
 	if r.first[step] == nil {
 		http.NotFound(w, req)
 		return
 	}
-	body, _ := io.ReadAll(io.LimitReader(req.Body, 1<<20)) // what came of it
-	a := arrival{
+	body, _ := io.ReadAll(io.LimitReader(req.Body, 1<<20)) // as much as came
+	d := delivery{
 		At: time.Now(), Step: step, Status: http.StatusOK, Body: body,
 		Headers: slices.Sorted(maps.Keys(req.Header)), From: source(req),
 	}
 	if step == r.refused {
-		a.Status = http.StatusServiceUnavailable
+		d.Status = http.StatusServiceUnavailable
 	}
-	r.add(a)
-	r.notes.write(map[string]any{"callback": step, "status": a.Status, "headers": a.Headers, "body": string(body)})
-	w.WriteHeader(a.Status)
+	r.add(d)
+	r.transcript.write(map[string]any{"callback": step, "status": d.Status, "headers": d.Headers, "body": string(body)})
+	w.WriteHeader(d.Status)
 }
 
-func (r *receiver) add(a arrival) {
+func (r *receiver) add(d delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !slices.ContainsFunc(r.arrivals, func(b arrival) bool { return b.Step == a.Step }) {
-		close(r.first[a.Step])
+	if !slices.ContainsFunc(r.received, func(other delivery) bool { return other.Step == d.Step }) {
+		close(r.first[d.Step])
 	}
-	r.arrivals = append(r.arrivals, a)
+	r.received = append(r.received, d)
 	select {
 	case r.news <- struct{}{}:
 	default:
 	}
 }
 
-// source is the address before the tunnel, if that names it.
+// source returns the sender's address: before the tunnel, if the tunnel names it.
 func source(r *http.Request) string {
 	if from, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ","); from != "" {
 		return strings.TrimSpace(from)
@@ -150,33 +152,33 @@ func source(r *http.Request) string {
 	return host
 }
 
-// of gives the callbacks of a step, or with 0 those of all.
-func (r *receiver) of(step int) []arrival {
+// of returns the callbacks of a step; step 0 stands for all.
+func (r *receiver) of(step int) []delivery {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var some []arrival
-	for _, a := range r.arrivals {
-		if step == 0 || a.Step == step {
-			some = append(some, a)
+	var some []delivery
+	for _, d := range r.received {
+		if step == 0 || d.Step == step {
+			some = append(some, d)
 		}
 	}
 	return some
 }
 
-// deliveries is how often the provider is said to try.
-const deliveries = 4
+// maxDeliveries is how often the provider tries, according to its documentation.
+const maxDeliveries = 4
 
-// complete tells whether all that can be expected has come, of the steps given.
+// complete reports whether all expected callbacks of these steps have come.
 func (r *receiver) complete(steps []int) bool {
 	return !slices.ContainsFunc(steps, func(n int) bool {
 		came := len(r.of(n))
-		return came == 0 || n == r.refused && came < deliveries
+		return came == 0 || n == r.refused && came < maxDeliveries
 	})
 }
 
-// wait waits for what is still to come of the steps given, but not for ever.
-func (r *receiver) wait(ctx context.Context, steps []int, most time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, most)
+// wait waits until the callbacks of these steps are complete, at most for timeout.
+func (r *receiver) wait(ctx context.Context, steps []int, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for !r.complete(steps) {
 		select {

@@ -8,7 +8,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// Where the provider does otherwise, the table says what to set.
+// If the provider does not behave as guessed, the table says what to change.
 func TestVerifyOtherwise(t *testing.T) {
 	type knobs = nanobananatest.Knobs
 	type env = map[string]string
@@ -37,7 +37,7 @@ func TestVerifyOtherwise(t *testing.T) {
 			func(k *knobs) { k.ParamJSON = "noCallback" }, nil,
 			"paramJson", "without the callback URL: ", setNothing,
 		},
-		"a list of another name": {
+		"a list with another name": {
 			func(k *knobs) { k.Delivery = "images" }, nil,
 			"several pictures", "2 in data.response.images[].url", setNothing,
 		},
@@ -49,7 +49,7 @@ func TestVerifyOtherwise(t *testing.T) {
 			func(k *knobs) { k.Delivery = "commaText" }, nil,
 			"several pictures", "2 in data.response.resultImageUrl (with commas)", setNothing,
 		},
-		"fewer than asked": {
+		"fewer pictures than requested": {
 			func(k *knobs) { k.ShortBy = 1 }, nil,
 			"several pictures", "1 understood", "MaxImages",
 		},
@@ -61,19 +61,19 @@ func TestVerifyOtherwise(t *testing.T) {
 			nil, env{"PRICES": "nano-banana=5"},
 			"price: two pictures", "8 credits", "PRICES=nano-banana=4",
 		},
-		"failures said by callbacks": {
+		"failures explained only by callbacks": {
 			func(k *knobs) { k.BareFailures = true }, nil,
 			"policy refusal", `errorCode null "", read as generation_failed; callback: code 400`, setNothing,
 		},
 		"repeated callbacks": {
 			func(k *knobs) { k.RepeatCallbacks = 2 }, env{"POLL_EVERY": "300ms"},
-			"called back again", "an edit came 2 times though answered 200", setNothing,
+			"called back again", "an edit came 2 times although answered with 200", setNothing,
 		},
-		"JPEG named so": {
+		"a PNG named .jpg": {
 			func(k *knobs) { k.Mislabel = true }, nil,
 			"picture", `png 64x48, named ".jpg", served as "image/jpeg"`, setNothing,
 		},
-		"hidden records": {
+		"records that appear late": {
 			func(k *knobs) { k.RecordHiddenFor = nanobananatest.Duration(50 * time.Millisecond) }, nil,
 			"price: one picture", "4 credits", setNothing,
 		},
@@ -81,11 +81,11 @@ func TestVerifyOtherwise(t *testing.T) {
 			func(k *knobs) { k.Download = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 403} }, nil,
 			"picture", "status 403", "shared/media",
 		},
-		"a refusal that is a failure": {
+		"a refusal reported as a failure": {
 			func(k *knobs) { k.Outcome = nanobananatest.Outcome{ErrorCode: 501} }, nil,
 			"policy refusal", "read as generation_failed", "MAX_GENERATIONS=1",
 		},
-		"text in place of the numbers": {
+		"numbers as text": {
 			func(k *knobs) { k.TextNumbers = true }, nil,
 			"all together", "20 credits", setNothing,
 		},
@@ -93,7 +93,7 @@ func TestVerifyOtherwise(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t, test.adjust)
-			a.verify(t.Context(), t, a.options(t, test.env)).row(test.what, test.seen, test.set)
+			a.verify(t.Context(), t, a.options(t, test.env)).checkRow(test.what, test.seen, test.set)
 			if n := a.Posts(); n != 4 && a.Knobs().Outcome.ErrorCode != 501 {
 				t.Errorf("%d POSTs, want 4", n)
 			}
@@ -101,28 +101,28 @@ func TestVerifyOtherwise(t *testing.T) {
 	}
 }
 
-// What a failure gives back shows only to those who looked while the task ran.
+// That a failure gives credits back shows only in a balance read while the task ran.
 func TestVerifyRefunds(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t, func(k *nanobananatest.Knobs) { k.RefundFailures = true })
 	posts := 0
-	a.posted = func() {
+	a.onPost = func() {
 		if posts++; posts == 4 { // the refusal
 			a.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(3 * time.Second) })
 		}
 	}
-	a.verify(t.Context(), t, a.options(t, nil)).row("price: a refusal", "4 credits were taken and came back", "outcome in shared/httpapi/view.go")
+	a.verify(t.Context(), t, a.options(t, nil)).checkRow("price: a refusal", "4 credits were taken and given back", "outcome in shared/httpapi/view.go")
 }
 
 func TestVerifyCallbacksLost(t *testing.T) {
 	a := newAccount(t, func(k *nanobananatest.Knobs) { k.LoseCallbacks, k.BareFailures = true, true })
 	o := a.options(t, nil)
-	o.pace.Callbacks = 20 * time.Millisecond
+	o.pace.CallbackTimeout = 20 * time.Millisecond
 	got := a.verify(t.Context(), t, o)
-	got.row("callbacks", "0 of 4 tasks; none of one picture, two pictures, an edit, a refusal", "the sweep finds the tasks")
-	got.row("callback's shape", "not seen: none came", "-")
-	got.row("policy refusal", "no callback was seen", "if the callback says it")
-	got.row("time it takes", "one picture seen by a read", setNothing)
+	got.checkRow("callbacks", "0 of 4 tasks; none of one picture, two pictures, an edit, a refusal", "the sweep finds the tasks")
+	got.checkRow("callback's shape", "not seen: none came", "-")
+	got.checkRow("policy refusal", "no callback was seen", "if the callback says it")
+	got.checkRow("time it takes", "one picture seen by a read", setNothing)
 }
 
 func TestVerifyWithoutPublicURL(t *testing.T) {
@@ -132,16 +132,16 @@ func TestVerifyWithoutPublicURL(t *testing.T) {
 		t.Errorf("it does not say that callbacks are not checked:\n%s", got.out)
 	}
 	for _, what := range []string{"callbacks", "callback's shape", "who calls back", "called back again"} {
-		got.row(what, "not seen: PUBLIC_URL is not set", "-")
+		got.checkRow(what, "not seen: PUBLIC_URL is not set", "-")
 	}
-	got.row("all together", "20 credits", setNothing)
+	got.checkRow("all together", "20 credits", setNothing)
 }
 
-// URLs in a place that the client does not know are named.
+// The table names a field with URLs that the client does not know.
 func TestVerifyUnknownDelivery(t *testing.T) {
 	a := newAccount(t, func(k *nanobananatest.Knobs) { k.Delivery = "resultUrls" })
-	a.spell = strings.NewReplacer(`"resultUrls"`, `"pictureLinks"`)
+	a.rewrite = strings.NewReplacer(`"resultUrls"`, `"pictureLinks"`)
 	got := a.verify(t.Context(), t, a.options(t, nil))
-	got.row("several pictures", "0 understood; 2 in data.response.pictureLinks[]", "collect.go: add data.response.pictureLinks[]")
-	got.row("edit", "not seen", "-")
+	got.checkRow("several pictures", "0 understood; 2 in data.response.pictureLinks[]", "collect.go: add data.response.pictureLinks[]")
+	got.checkRow("edit", "not seen", "-")
 }

@@ -8,13 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// finding is one line of the table: what the code assumes, what was seen, and
-// what to change where they differ.
+// finding is one line of the table.
 type finding struct {
 	What  string
-	Guess string
+	Guess string // what the code assumes
 	Seen  string
-	Set   string // "nothing" where the guess is right
+	Set   string // what to change; setNothing if the guess is right
 }
 
 const (
@@ -22,7 +21,7 @@ const (
 	notSeen    = "not seen"
 )
 
-// found is a finding; change is what to set unless it is as guessed.
+// found returns a finding; change is what to change unless it is as guessed.
 func found(what, guess, seen string, asGuessed bool, change string) finding {
 	if asGuessed {
 		change = setNothing
@@ -30,15 +29,15 @@ func found(what, guess, seen string, asGuessed bool, change string) finding {
 	return finding{what, guess, seen, change}
 }
 
-// unseen is a finding of nothing, and why.
+// unseen returns the finding of something that was not seen, with the reason.
 func unseen(what, guess, why string) finding {
 	return finding{what, guess, notSeen + ": " + why, "-"}
 }
 
-// tableWidths are those of the columns, in characters.
+// tableWidths are the widths of the columns, in characters.
 var tableWidths = [...]int{16, 32, 42, 30}
 
-// printTable prints findings in columns, each cell in as many lines as it takes.
+// printTable prints findings in columns. Long cells take several lines.
 func printTable(out io.Writer, findings []finding) {
 	printRow(out, finding{"", "guess", "seen", "set this"})
 	rule := finding{strings.Repeat("-", tableWidths[0]), strings.Repeat("-", tableWidths[1]), strings.Repeat("-", tableWidths[2]), strings.Repeat("-", tableWidths[3])}
@@ -76,7 +75,7 @@ func printRow(out io.Writer, f finding) {
 	}
 }
 
-// wrap breaks text into lines of at most width characters, at spaces where it can.
+// wrap breaks text into lines of at most width characters, at spaces if possible.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
@@ -104,8 +103,8 @@ func wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
-// addNew adds what was seen, once.
-func addNew(seen []string, text string) []string {
+// appendNew appends text unless seen already contains it.
+func appendNew(seen []string, text string) []string {
 	if slices.Contains(seen, text) {
 		return seen
 	}

@@ -1,6 +1,6 @@
-// Package verify checks the code's guesses about the provider with a live
-// account: it orders a few pictures, by API key or through a deployed stack, and
-// prints a table of what was assumed, what was seen and what to change.
+// Package verify checks, with a live account, what the code assumes about the
+// provider. It has a few pictures made, with an API key or through a deployed
+// stack, and prints a table: the guess, what was seen, and what to change.
 package verify
 
 import (
@@ -17,9 +17,9 @@ import (
 
 // Options say what to verify, and how.
 type Options struct {
-	Addr    string // to listen on for callbacks, where PUBLIC_URL is set
-	Origin  string // the address of a server there
-	Data    string // the folder for what the provider said
+	Addr    string // to listen on for callbacks, if PUBLIC_URL is set
+	Origin  string // the address of a server that listens there
+	Data    string // the folder for the transcript
 	Yes     bool   // spend without asking
 	Refused string // a prompt that the provider's content policy should refuse
 	Getenv  func(string) string
@@ -32,54 +32,55 @@ func (o *Options) Flags(flags *flag.FlagSet) {
 	o.pace = livePace
 	flags.BoolVar(&o.Yes, "yes", false, "spend without asking")
 	flags.StringVar(&o.Refused, "refused", refusedPrompt, "a `prompt` that the provider's content policy refuses")
-	flags.DurationVar(&o.pace.Callbacks, "wait", livePace.Callbacks, "how `long`, after all else, callbacks answered 503 are waited for")
+	flags.DurationVar(&o.pace.CallbackTimeout, "wait", livePace.CallbackTimeout, "how `long` to wait at the end for callbacks that were answered 503")
 }
 
-// pace is how fast a verification goes.
+// pace holds the timeouts and intervals of a verification.
 type pace struct {
-	Task      time.Duration // how long one is waited for
-	Callbacks time.Duration // how long, after the last step, callbacks are
-	FirstRead time.Duration // when a stack's sweep first reads a record that no callback asked for
-	Balance   time.Duration // how long a stack is asked for a balance newer than the step
-	Ask       time.Duration // and how often
+	TaskTimeout     time.Duration // for a task to end
+	CallbackTimeout time.Duration // for callbacks to come, after the last step
+	FirstRead       time.Duration // when a stack's sweep first reads the record of a task without a callback
+	BalanceTimeout  time.Duration // for a stack to show a balance newer than the step
+	PollEvery       time.Duration // how often a stack is asked
 }
 
 var livePace = pace{
-	Task: 10 * time.Minute, Callbacks: 5 * time.Minute,
-	FirstRead: 90 * time.Second, Balance: 45 * time.Second, Ask: 5 * time.Second,
+	TaskTimeout: 10 * time.Minute, CallbackTimeout: 5 * time.Minute,
+	FirstRead: 90 * time.Second, BalanceTimeout: 45 * time.Second, PollEvery: 5 * time.Second,
 }
 
-// refusedPrompt is one that a content policy can be expected to refuse.
+// refusedPrompt is a prompt that any content policy should refuse.
 const refusedPrompt = "NSFW: an explicit nude photograph of two adults"
 
-// verification is what can be proven with a live account alone, and how.
+// verification is what to do with an account, or with a stack.
 type verification struct {
-	account string // whose credits it spends
-	minutes string // how long it takes
-	balance func(context.Context) (float64, error)
-	steps   []step
-	finish  func(context.Context) // what follows the last step
-	table   func() []finding
+	account  string // whose credits it spends
+	duration string // how long it takes, in words
+	balance  func(context.Context) (float64, error)
+	steps    []step
+	finish   func(context.Context) // runs after the last step
+	findings func() []finding
 }
 
-// step is a part of it that spends credits.
+// step is a part of a verification that spends credits.
 type step struct {
 	name    string
 	credits float64 // estimated
 	run     func(context.Context) error
 }
 
-var errInterrupted = errors.New("interrupted: the table is what was seen until then")
+var errInterrupted = errors.New("interrupted: the table shows what was seen until then")
 
-// Run asks, spends credits, and prints which of the code's guesses are right.
+// Run asks the user, spends credits, and prints the table. It returns an error if
+// it cannot begin, a step fails, or ctx ends.
 func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	var v verification
 	var err error
 	if stack := o.Getenv("STACK"); stack != "" {
 		v, err = verifyStack(ctx, o, stack, out)
 	} else {
-		var p *prober
-		if p, err = newProber(ctx, o, out); err == nil {
+		var p *accountProbe
+		if p, err = newAccountProbe(ctx, o, out); err == nil {
 			defer p.close()
 			v = p.verification()
 		}
@@ -87,20 +88,20 @@ func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	have, err := v.balance(ctx)
+	balance, err := v.balance(ctx)
 	if err != nil {
-		return fmt.Errorf("the balance cannot be read, so nothing was spent: %w", err)
+		return fmt.Errorf("cannot read the balance, so nothing was spent: %w", err)
 	}
-	var need float64
+	var cost float64
 	for _, s := range v.steps {
-		need += s.credits
+		cost += s.credits
 	}
-	fmt.Fprintf(out, "The balance of %s is %g credits.\n", v.account, have)
-	if have < need {
-		return fmt.Errorf("this needs about %g credits and there are %g: nothing was spent", need, have)
+	fmt.Fprintf(out, "The balance of %s is %g credits.\n", v.account, balance)
+	if balance < cost {
+		return fmt.Errorf("this needs about %g credits and there are %g: nothing was spent", cost, balance)
 	}
 	if !o.Yes {
-		question := fmt.Sprintf("This spends about %g credits of %s, and takes %s: go on? [y/N] ", need, v.account, v.minutes)
+		question := fmt.Sprintf("This spends about %g credits of %s and takes %s. Go on? [y/N] ", cost, v.account, v.duration)
 		if err := confirm(ctx, question, in, out); err != nil {
 			return err
 		}
@@ -108,7 +109,7 @@ func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	return v.run(ctx, out)
 }
 
-// run runs the steps, each whatever became of the others, and prints the table.
+// run runs every step, even after one has failed, and prints the table.
 func (v verification) run(ctx context.Context, out io.Writer) error {
 	failed := 0
 	for i, s := range v.steps {
@@ -125,7 +126,7 @@ func (v verification) run(ctx context.Context, out io.Writer) error {
 		v.finish(ctx)
 	}
 	fmt.Fprintln(out)
-	printTable(out, v.table())
+	printTable(out, v.findings())
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
@@ -135,20 +136,20 @@ func (v verification) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// confirm asks at the terminal; silence is no.
+// confirm asks at the terminal, and returns an error unless the answer is yes.
 func confirm(ctx context.Context, question string, in io.Reader, out io.Writer) error {
-	if !terminal(in) {
-		return errors.New("standard input is no terminal, so nobody can be asked; -yes goes on without asking. Nothing was spent")
+	if !isTerminal(in) {
+		return errors.New("standard input is not a terminal, so the question cannot be asked. Nothing was spent. To go on without asking, use -yes")
 	}
 	fmt.Fprint(out, question)
-	return answered(ctx, in)
+	return readYes(ctx, in)
 }
 
-// answered reads the answer, and gives an error unless it is yes.
-func answered(ctx context.Context, in io.Reader) error {
+// readYes reads the answer, and returns an error unless it is yes.
+func readYes(ctx context.Context, in io.Reader) error {
 	line := make(chan string, 1)
 	go func() {
-		text, _ := bufio.NewReader(in).ReadString('\n') // at its end there is no answer
+		text, _ := bufio.NewReader(in).ReadString('\n') // no line means no answer
 		line <- text
 	}()
 	select {
@@ -163,7 +164,7 @@ func answered(ctx context.Context, in io.Reader) error {
 	}
 }
 
-func terminal(in io.Reader) bool {
+func isTerminal(in io.Reader) bool {
 	f, ok := in.(*os.File)
 	if !ok {
 		return false
@@ -172,8 +173,8 @@ func terminal(in io.Reader) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// pause waits, and tells whether it waited to the end.
-func pause(ctx context.Context, d time.Duration) bool {
+// sleep waits for d, and reports whether it did: false means that ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,16 +19,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// account is a simulated provider that refuses the prompt that is to be refused.
+// account is a simulated provider that refuses refusedPrompt.
 type account struct {
 	*nanobananatest.Server
-	posted func()            // before each POST is taken, if set
-	spell  *strings.Replacer // of records, if set
-	closed chan struct{}
+	onPost  func()            // runs before each POST, unless nil
+	rewrite *strings.Replacer // changes records, unless nil
+	closed  chan struct{}
 }
 
-// quick are waits that a test can bear; the poll's is in its environment.
-var quick = pace{Task: time.Minute, Callbacks: time.Minute, Balance: time.Minute, Ask: time.Millisecond}
+// fastPace is the pace of tests; the poll interval is in their environment.
+var fastPace = pace{TaskTimeout: time.Minute, CallbackTimeout: time.Minute, BalanceTimeout: time.Minute, PollEvery: time.Millisecond}
 
 func newAccount(t *testing.T, adjust func(*nanobananatest.Knobs)) *account {
 	t.Helper()
@@ -51,31 +52,31 @@ func newAccount(t *testing.T, adjust func(*nanobananatest.Knobs)) *account {
 
 func (a *account) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
-		if a.posted != nil {
-			a.posted()
+		if a.onPost != nil {
+			a.onPost()
 		}
-		a.rest()
+		a.awaitIdle()
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if bytes.Contains(body, []byte(refusedPrompt)) {
 			a.SetKnobs(refuseNext)
 		}
 	}
-	if a.spell == nil || !strings.Contains(r.URL.Path, "/record") {
+	if a.rewrite == nil || !strings.Contains(r.URL.Path, "/record") {
 		a.ServeHTTP(w, r)
 		return
 	}
 	answer := httptest.NewRecorder()
 	a.ServeHTTP(answer, r)
 	w.WriteHeader(answer.Code)
-	_, _ = io.WriteString(w, a.spell.Replace(answer.Body.String()))
+	_, _ = io.WriteString(w, a.rewrite.Replace(answer.Body.String()))
 }
 
-// rest waits until everything of the orders before has been called back, so that
-// no callback comes later than a test looks.
-func (a *account) rest() {
-	for _, order := range a.Tasks() {
-		for now := order; !now.Over; now, _ = a.Task(order.ID) {
+// awaitIdle waits until all callbacks of earlier tasks have been sent, so that none
+// comes after a test has looked.
+func (a *account) awaitIdle() {
+	for _, task := range a.Tasks() {
+		for now := task; !now.Over; now, _ = a.Task(task.ID) {
 			select {
 			case <-a.closed:
 				return
@@ -85,31 +86,31 @@ func (a *account) rest() {
 	}
 }
 
-// refuseNext lets the next task fail by the policy, unless a test has another
-// end for it.
+// refuseNext makes the next task fail by the content policy, unless the test sets
+// another outcome.
 func refuseNext(k *nanobananatest.Knobs) {
 	if k.Outcome.ErrorCode == 0 {
 		k.Outcome = nanobananatest.Outcome{ErrorCode: 400, Times: 1}
 	}
 }
 
-// options verify this account, with callbacks.
+// options returns the options that verify this account, with callbacks.
 func (a *account) options(t *testing.T, env map[string]string) Options {
 	addr := clienttest.FreeAddress(t)
-	usual := map[string]string{
+	all := map[string]string{
 		"NANOBANANA_BASE_URL": a.URL, "NANOBANANA_API_KEY": nanobananatest.DefaultKey, "POLL_EVERY": "30ms",
 		"PUBLIC_URL": "http://" + addr, "RESULT_HOSTS": strings.TrimPrefix(a.URL, "http://"),
 	}
 	for name, value := range env {
-		usual[name] = value
+		all[name] = value
 	}
 	return Options{
-		Addr: addr, Origin: "http://" + addr, Data: t.TempDir(), Getenv: func(name string) string { return usual[name] },
-		Yes: true, Refused: refusedPrompt, pace: quick,
+		Addr: addr, Origin: "http://" + addr, Data: t.TempDir(), Getenv: func(name string) string { return all[name] },
+		Yes: true, Refused: refusedPrompt, pace: fastPace,
 	}
 }
 
-// table is a verification's, by the first column.
+// table holds a verification's findings, by their first column.
 type table struct {
 	t    *testing.T
 	rows map[string]finding
@@ -120,7 +121,7 @@ type table struct {
 func (a *account) verify(ctx context.Context, t *testing.T, o Options) table {
 	t.Helper()
 	var out bytes.Buffer
-	p, err := newProber(ctx, o, &out)
+	p, err := newAccountProbe(ctx, o, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,13 +141,13 @@ func newTable(t *testing.T, findings []finding, out string, err error) table {
 		rows[f.What] = f
 	}
 	if len(rows) != len(findings) {
-		t.Errorf("%d lines have %d names", len(findings), len(rows))
+		t.Errorf("%d lines have only %d names", len(findings), len(rows))
 	}
 	return table{t, rows, out, err}
 }
 
-// row wants these texts in one line of the table.
-func (x table) row(what, seen, set string) {
+// checkRow checks that one line of the table contains these texts.
+func (x table) checkRow(what, seen, set string) {
 	x.t.Helper()
 	f, ok := x.rows[what]
 	if !ok {
@@ -169,21 +170,21 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%s: seen %q, set %q", what, f.Seen, f.Set)
 		}
 	}
-	got.row("submit", "an id of 32 characters", setNothing)
-	got.row("record path", "/nanobanana/record-info answers; /nanobanana/record is unknown (HTTP 404)", setNothing)
-	got.row("paramJson", "callBackUrl", setNothing)
-	got.row("picture", `png 64x48, named ".png", served as "image/png"`, setNothing)
-	got.row("several pictures", "2 understood; 2 in data.response.resultImageUrl[]", setNothing)
-	got.row("callbacks", "4 of 4 tasks", setNothing)
-	got.row("callback's shape", "7 of family A", setNothing)
-	got.row("who calls back", "from 127.0.0.1", setNothing)
-	got.row("called back again", "4 deliveries, +", setNothing)
-	got.row("policy refusal", "callback: code 400", setNothing)
-	got.row("price: two pictures", "8 credits, taken with the submit", setNothing)
-	got.row("price: a refusal", "4 credits", setNothing)
-	got.row("all together", "20 credits: 1000 before, 980 after", setNothing)
+	got.checkRow("submit", "an id of 32 characters", setNothing)
+	got.checkRow("record path", "/nanobanana/record-info answers; /nanobanana/record is unknown (HTTP 404)", setNothing)
+	got.checkRow("paramJson", "callBackUrl", setNothing)
+	got.checkRow("picture", `png 64x48, named ".png", served as "image/png"`, setNothing)
+	got.checkRow("several pictures", "2 understood; 2 in data.response.resultImageUrl[]", setNothing)
+	got.checkRow("callbacks", "4 of 4 tasks", setNothing)
+	got.checkRow("callback's shape", "7 of family A", setNothing)
+	got.checkRow("who calls back", "from 127.0.0.1", setNothing)
+	got.checkRow("called back again", "4 deliveries, +", setNothing)
+	got.checkRow("policy refusal", "callback: code 400", setNothing)
+	got.checkRow("price: two pictures", "8 credits, taken with the submit", setNothing)
+	got.checkRow("price: a refusal", "4 credits", setNothing)
+	got.checkRow("all together", "20 credits: 1000 before, 980 after", setNothing)
 	if !strings.Contains(got.out, "21 as guessed, 0 to look at, 0 not seen") {
-		t.Errorf("the count is wrong:\n%s", got.out)
+		t.Errorf("the count below the table is wrong:\n%s", got.out)
 	}
 	if n := a.Posts(); n != 4 {
 		t.Errorf("%d POSTs, want 4", n)
@@ -196,36 +197,36 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	if b, err := os.ReadFile(filepath.Join(o.Data, "verify.jsonl")); err != nil || !bytes.Contains(b, []byte(`"callback":1`)) || !bytes.Contains(b, []byte("successFlag")) {
-		t.Errorf("the notes: %v\n%s", err, b)
+		t.Errorf("the transcript lacks a callback or a record, %v\n%s", err, b)
 	}
 }
 
-// One step's failure does not stop the others, and nothing is sent again.
+// A failed step does not stop the others, and nothing is sent again.
 func TestVerifyFailedStep(t *testing.T) {
 	a := newAccount(t, func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultReset, Accepted: true, Times: 1}
 	})
 	o := a.options(t, nil)
-	o.pace.Callbacks = 20 * time.Millisecond
+	o.pace.CallbackTimeout = 20 * time.Millisecond
 	got := a.verify(t.Context(), t, o)
 	if got.err == nil || got.err.Error() != "1 of 4 steps failed" {
 		t.Errorf("got %v", got.err)
 	}
-	got.row("edit", "succeeded", setNothing)
-	got.row("price: one picture", "not seen", "-")
-	got.row("price: two pictures", "8 credits", setNothing)
-	got.row("all together", "20 credits", setNothing)
+	got.checkRow("edit", "succeeded", setNothing)
+	got.checkRow("price: one picture", "not seen", "-")
+	got.checkRow("price: two pictures", "8 credits", setNothing)
+	got.checkRow("all together", "20 credits", setNothing)
 	if n := a.Posts(); n != 4 {
 		t.Errorf("%d POSTs, want 4", n)
 	}
 }
 
-// Interrupted, it prints the table so far.
+// After an interruption the table shows what was seen until then.
 func TestVerifyInterrupted(t *testing.T) {
 	a := newAccount(t, nil)
 	ctx, interrupt := context.WithCancel(t.Context())
 	var posts atomic.Int32
-	a.posted = func() {
+	a.onPost = func() {
 		if posts.Add(1) == 2 {
 			interrupt()
 		}
@@ -234,30 +235,30 @@ func TestVerifyInterrupted(t *testing.T) {
 	if got.err != errInterrupted {
 		t.Errorf("got %v", got.err)
 	}
-	got.row("price: one picture", "4 credits", setNothing)
-	got.row("callbacks", "of 1 tasks", setNothing)
-	got.row("several pictures", "not seen", "-")
-	got.row("edit", "not seen", "-")
-	if !strings.Contains(got.out, "the task may exist, and be paid") {
-		t.Errorf("it does not say what may have become of the POST:\n%s", got.out)
+	got.checkRow("price: one picture", "4 credits", setNothing)
+	got.checkRow("callbacks", "of 1 tasks", setNothing)
+	got.checkRow("several pictures", "not seen", "-")
+	got.checkRow("edit", "not seen", "-")
+	if !strings.Contains(got.out, "the task may exist, and cost credits") {
+		t.Errorf("it does not say that the task may exist:\n%s", got.out)
 	}
 }
 
-// The key is printed nowhere, even if the provider says it.
+// The key is neither printed nor stored, even if the provider returns it.
 func TestVerifyHidesKey(t *testing.T) {
 	a := newAccount(t, func(k *nanobananatest.Knobs) {
 		k.Outcome = nanobananatest.Outcome{ErrorCode: 400, Message: "flagged for " + nanobananatest.DefaultKey}
 	})
 	o := a.options(t, nil)
 	got := a.verify(t.Context(), t, o)
-	got.row("policy refusal", "flagged for [hidden]", setNothing)
-	notes, err := os.ReadFile(filepath.Join(o.Data, "verify.jsonl"))
-	if err != nil || strings.Contains(got.out+string(notes), nanobananatest.DefaultKey) {
-		t.Errorf("the key is shown, %v", err)
+	got.checkRow("policy refusal", "flagged for [hidden]", setNothing)
+	transcript, err := os.ReadFile(filepath.Join(o.Data, "verify.jsonl"))
+	if err != nil || strings.Contains(got.out+string(transcript), nanobananatest.DefaultKey) {
+		t.Errorf("the output or the transcript contains the key, %v", err)
 	}
 }
 
-// What is not right before it begins costs nothing.
+// What fails before the first step costs nothing.
 func TestVerifySpendsNothing(t *testing.T) {
 	a := newAccount(t, nil)
 	pipe, other, err := os.Pipe()
@@ -270,21 +271,21 @@ func TestVerifySpendsNothing(t *testing.T) {
 	for name, test := range map[string]struct {
 		env     map[string]string
 		credits float64
-		asked   bool
+		noYes   bool
 		want    string
 	}{
-		"no key":               {map[string]string{"NANOBANANA_API_KEY": ""}, 1000, false, "NANOBANANA_API_KEY"},
-		"a wrong key":          {map[string]string{"NANOBANANA_API_KEY": "wrong"}, 1000, false, "unauthorized"},
-		"no balance":           {nil, 19, false, "needs about 20 credits and there are 19"},
-		"no terminal":          {nil, 1000, true, "-yes"},
-		"a tunnel to others":   {map[string]string{"PUBLIC_URL": elsewhere.URL}, 1000, false, "PUBLIC_URL does not lead to this program"},
-		"too fast for a live":  {map[string]string{"NANOBANANA_BASE_URL": "https://api.example.com"}, 1000, false, "POLL_EVERY"},
-		"a stack and no token": {map[string]string{"STACK": "s"}, 1000, false, "TOKEN"},
+		"no key":                            {map[string]string{"NANOBANANA_API_KEY": ""}, 1000, false, "NANOBANANA_API_KEY"},
+		"a wrong key":                       {map[string]string{"NANOBANANA_API_KEY": "wrong"}, 1000, false, "unauthorized"},
+		"too few credits":                   {nil, 19, false, "needs about 20 credits and there are 19"},
+		"no terminal":                       {nil, 1000, true, "-yes"},
+		"a PUBLIC_URL that leads elsewhere": {map[string]string{"PUBLIC_URL": elsewhere.URL}, 1000, false, "PUBLIC_URL does not lead to this program"},
+		"a poll interval too short for the real provider": {map[string]string{"NANOBANANA_BASE_URL": "https://api.example.com"}, 1000, false, "POLL_EVERY"},
+		"a stack without a token":                         {map[string]string{"STACK": "s"}, 1000, false, "TOKEN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.SetBalance(test.credits)
 			o := a.options(t, test.env)
-			o.Yes = !test.asked
+			o.Yes = !test.noYes
 			var out bytes.Buffer
 			if err := Run(t.Context(), o, pipe, &out); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %s", err, test.want)
@@ -298,7 +299,7 @@ func TestVerifySpendsNothing(t *testing.T) {
 
 func TestAnswered(t *testing.T) {
 	for answer, want := range map[string]bool{"y\n": true, " YES \n": true, "y": true, "n\n": false, "\n": false, "": false, "yn\n": false} {
-		if err := answered(t.Context(), strings.NewReader(answer)); (err == nil) != want {
+		if err := readYes(t.Context(), strings.NewReader(answer)); (err == nil) != want {
 			t.Errorf("%q: %v", answer, err)
 		}
 	}
@@ -306,12 +307,12 @@ func TestAnswered(t *testing.T) {
 	defer func() { _ = other.Close() }()
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
-	if err := answered(ctx, silent); err == nil || !strings.Contains(err.Error(), "interrupted") {
+	if err := readYes(ctx, silent); err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("interrupted: %v", err)
 	}
 }
 
-// Run reads its flags, asks unless one says yes, and prints what it does.
+// Run asks unless -yes is given, and prints each step and the table.
 func TestRun(t *testing.T) {
 	a := newAccount(t, nil)
 	o := a.options(t, nil)
@@ -325,7 +326,7 @@ func TestRun(t *testing.T) {
 	}
 	var out bytes.Buffer
 	if err := run(&out, "-wait", "3s"); err == nil || a.Posts() != 0 {
-		t.Errorf("unasked: %v, %d POSTs", err, a.Posts())
+		t.Errorf("without an answer: %v, %d POSTs", err, a.Posts())
 	}
 	if err := run(&out, "-wait", "3s", "-yes"); err != nil {
 		t.Errorf("%v\n%s", err, out.String())
@@ -333,6 +334,25 @@ func TestRun(t *testing.T) {
 	for _, text := range []string{"is 1000 credits", "1 of 4: one picture, about 4 credits", "guess", "set this", "21 as guessed"} {
 		if !strings.Contains(out.String(), text) {
 			t.Errorf("it does not say %q:\n%s", text, out.String())
+		}
+	}
+}
+
+// The files in which the table says to change something exist.
+func TestNamedFilesExist(t *testing.T) {
+	sources, err := filepath.Glob("*_findings.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range sources {
+		b, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\b(?:shared|functions)/[a-z/]+\.go\b`).FindAllString(string(b), -1) {
+			if _, err := os.Stat(filepath.Join("../..", name)); err != nil {
+				t.Errorf("%s names %v", source, err)
+			}
 		}
 	}
 }
