@@ -13,7 +13,7 @@ import (
 // The row of task's testdata holds every attribute. As an item it has those of
 // the indexes too, and it comes back as it was.
 func TestAStoredRowAsAnItem(t *testing.T) {
-	text, err := os.ReadFile("../task/testdata/row.json")
+	text, err := os.ReadFile("../../task/testdata/row.json")
 	if err != nil {
 		t.Fatal(err)
 	}
