@@ -16,70 +16,69 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// A haul is what a run of ingest got from a task's links.
-type haul struct {
-	slots []task.Image // what each of the links led to; no File: nothing yet
-	none  []string     // links that lead to something other than a picture
-	tried []string     // all links, stand-ins too
+// copies is what one run of ingest has copied from a task's links.
+type copies struct {
+	slots       []task.Image // one per link; no File: nothing yet
+	notPictures []string     // links to something other than a picture
+	tried       []string     // all links, stand-ins included
 }
 
-// images are those that were got, damaged ones included.
-func (h *haul) images() []task.Image {
-	return slices.DeleteFunc(slices.Clone(h.slots), func(i task.Image) bool { return i.File == "" })
+// images returns the pictures copied, damaged ones included.
+func (c *copies) images() []task.Image {
+	return slices.DeleteFunc(slices.Clone(c.slots), func(i task.Image) bool { return i.File == "" })
 }
 
-// ends reports whether t can end with what was got. After the last wake a part of it
-// is enough, if every link there is by now was tried.
-func (h *haul) ends(t *task.Task) bool {
-	x, images := t.Clone(), h.images()
-	x.DropLinks(h.none, images)
-	return x.Complete(images) || x.LastWake && len(images)+len(x.Salvaged) > 0 && h.all(x)
+// suffice reports whether t can end with these copies. After the last wake some of the
+// pictures are enough, if every link known by now was tried.
+func (c *copies) suffice(t *task.Task) bool {
+	x, images := t.Clone(), c.images()
+	x.DropLinks(c.notPictures, images)
+	return x.Complete(images) || x.LastWake && len(images)+len(x.Salvaged) > 0 && c.triedAll(x)
 }
 
-// all reports whether every link that t has by now was tried.
-func (h *haul) all(t *task.Task) bool {
-	return !slices.ContainsFunc(slices.Concat(t.URLs, t.SpareLinks()), func(url string) bool { return !slices.Contains(h.tried, url) })
+// triedAll reports whether every link of t was tried.
+func (c *copies) triedAll(t *task.Task) bool {
+	return !slices.ContainsFunc(slices.Concat(t.URLs, t.SpareLinks()), func(url string) bool { return !slices.Contains(c.tried, url) })
 }
 
-// short returns an error that counts the pictures of t that are not copied. The
+// shortfall returns an error with the number of t's pictures that were not copied. The
 // log has the reason for each.
-func (h *haul) short(t *task.Task) error {
-	whole := slices.DeleteFunc(h.images(), func(i task.Image) bool { return i.Damaged })
-	return fmt.Errorf("%d of %d pictures of %s are not copied", len(h.slots)-len(whole), len(h.slots), t.ID)
+func (c *copies) shortfall(t *task.Task) error {
+	whole := slices.DeleteFunc(c.images(), func(i task.Image) bool { return i.Damaged })
+	return fmt.Errorf("%d of %d pictures of %s are not copied", len(c.slots)-len(whole), len(c.slots), t.ID)
 }
 
-// has reports whether a link has led to the same picture, which then is not to
-// stand in for another one.
-func (h *haul) has(image task.Image) bool {
-	return slices.ContainsFunc(h.slots, func(x task.Image) bool { return x.SHA256 == image.SHA256 })
+// has reports whether a link led to the same picture, which then must not stand in for
+// another one.
+func (c *copies) has(image task.Image) bool {
+	return slices.ContainsFunc(c.slots, func(x task.Image) bool { return x.SHA256 == image.SHA256 })
 }
 
-// take keeps an image for the link in slot i, if it is one, and better than what
-// was got from it before.
-func (h *haul) take(i int, image task.Image) {
-	if image.File != "" && (h.slots[i].File == "" || h.slots[i].Damaged && !image.Damaged) {
-		h.slots[i] = image
+// put puts an image into slot i if it is better than what the slot holds.
+func (c *copies) put(i int, image task.Image) {
+	if image.File != "" && (c.slots[i].File == "" || c.slots[i].Damaged && !image.Damaged) {
+		c.slots[i] = image
 	}
 }
 
-// haul copies what the task's links lead to. For links that fail, what an earlier
-// run has put into the bucket counts; then, after the record was asked for fresh
-// links, those of trusted callbacks stand in.
-func (g *Ingester) haul(ctx context.Context, t *task.Task) *haul {
-	got := &haul{slots: make([]task.Image, len(t.URLs)), tried: slices.Clone(t.URLs)}
+// copyAll copies the pictures at the task's links. For a link that fails, the copy of an
+// earlier run counts. After that, links of trusted callbacks stand in, once the record
+// was read for fresh links.
+func (g *Ingester) copyAll(ctx context.Context, t *task.Task) *copies {
+	got := &copies{slots: make([]task.Image, len(t.URLs)), tried: slices.Clone(t.URLs)}
 	for i, url := range t.URLs {
 		image, err := g.copy(ctx, t, i+1, url)
 		if err != nil {
 			g.logCopy(ctx, t, i+1, err)
 		}
-		if noPicture(err) {
-			got.none = append(got.none, url)
+		if notPicture(err) {
+			got.notPictures = append(got.notPictures, url)
 		}
-		got.take(i, image)
+		got.put(i, image)
 	}
 	for i := range got.slots {
 		if kept, ok := t.SalvagedImage(i + 1); ok && !got.has(kept) {
-			got.take(i, kept)
+			got.put(i, kept)
 		}
 	}
 	for _, url := range t.SpareLinks() {
@@ -93,17 +92,17 @@ func (g *Ingester) haul(ctx context.Context, t *task.Task) *haul {
 			g.logCopy(ctx, t, i+1, err)
 		}
 		if !got.has(image) {
-			got.take(i, image)
+			got.put(i, image)
 		}
 	}
 	return got
 }
 
-// noPicture reports whether a copy failed because the link leads to something
-// other than a picture.
-func noPicture(err error) bool { return reason(err) == string(media.KindNotPicture) }
+// notPicture reports whether a copy failed because the link leads to something other
+// than a picture.
+func notPicture(err error) bool { return reason(err) == string(media.KindNotPicture) }
 
-// reason returns in a word why a copy failed.
+// reason returns why a copy failed, in one word for the log.
 func reason(err error) string {
 	fetch, ok := errors.AsType[*media.FetchError](err)
 	switch {
@@ -118,17 +117,17 @@ func reason(err error) string {
 }
 
 func (g *Ingester) logCopy(ctx context.Context, t *task.Task, n int, err error) {
-	g.Log.WarnContext(ctx, "a picture could not be copied", "task", t.ID, "picture", n, "reason", reason(err), "error", err)
+	g.Log.WarnContext(ctx, "a picture could not be copied; will retry", "task", t.ID, "picture", n, "reason", reason(err), "error", err)
 }
 
-// copy copies what the link for picture n leads to, trying again after each of
-// Retries. A damaged picture is returned beside the error, if it is in the
-// bucket: it is put there at first sight only, since each try may bring other
-// bytes, and after the last wake, when it may count.
+// copy copies the picture at the link with number n, and tries again after each of
+// Retries. If only a damaged picture came, it is in the bucket and returned with the
+// error. Since each try may bring other bytes, only the first damaged one is put there,
+// and again after the last wake, when it may count.
 func (g *Ingester) copy(ctx context.Context, t *task.Task, n int, url string) (damaged task.Image, err error) {
-	known := !t.LastWake && slices.ContainsFunc(t.Salvaged, func(i task.Image) bool { return i.N == n })
+	salvaged := !t.LastWake && slices.ContainsFunc(t.Salvaged, func(i task.Image) bool { return i.N == n })
 	for try := 0; ; try++ {
-		image, err := g.copyOnce(ctx, t.ID, n, url, !known && damaged.File == "")
+		image, err := g.copyOnce(ctx, t.ID, n, url, !salvaged && damaged.File == "")
 		if err == nil {
 			return image, nil
 		}
@@ -147,40 +146,40 @@ func (g *Ingester) copy(ctx context.Context, t *task.Task, n int, url string) (d
 }
 
 func (g *Ingester) copyOnce(ctx context.Context, id string, n int, url string, keepDamaged bool) (image task.Image, err error) {
-	// A file, not memory: that is for the decoded picture.
+	// A file, since the decoded picture needs the memory.
 	file, err := os.CreateTemp(g.Dir, "nanobanana-*")
 	if err != nil {
 		return task.Image{}, err
 	}
 	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
 
-	size, cut := g.Fetcher.Fetch(ctx, url, file)
-	if cut != nil && (!partial(cut) || size == 0 || ctx.Err() != nil) {
-		return task.Image{}, cut
+	size, fetchErr := g.Fetcher.Fetch(ctx, url, file)
+	if fetchErr != nil && (!partial(fetchErr) || size == 0 || ctx.Err() != nil) {
+		return task.Image{}, fetchErr
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return task.Image{}, err
 	}
 	p, err := g.Open(ctx, file)
-	if cut != nil && (err == nil || errors.Is(err, media.ErrDamaged)) {
-		err = fmt.Errorf("%w: %w", media.ErrDamaged, cut)
+	if fetchErr != nil && (err == nil || errors.Is(err, media.ErrDamaged)) {
+		err = fmt.Errorf("%w: %w", media.ErrDamaged, fetchErr)
 	}
 	damaged := errors.Is(err, media.ErrDamaged)
 	if err != nil && !(damaged && keepDamaged) {
-		return task.Image{}, errors.Join(err, cut)
+		return task.Image{}, errors.Join(err, fetchErr)
 	}
-	image, fault := g.put(ctx, id, n, file, p)
+	image, putErr := g.put(ctx, id, n, file, p)
 	image.Damaged = damaged
-	return image, errors.Join(err, fault)
+	return image, errors.Join(err, putErr)
 }
 
-// partial reports whether a download failed after a part of the picture came.
+// partial reports whether a download failed after part of the picture had arrived.
 func partial(err error) bool {
 	fetch, ok := errors.AsType[*media.FetchError](err)
 	return ok && (fetch.Kind == media.KindCut || fetch.Kind == media.KindTimeout)
 }
 
-// put puts a picture and its thumbnail, if it has one, into the bucket.
+// put stores a picture and its thumbnail, if it has one.
 func (g *Ingester) put(ctx context.Context, id string, n int, file io.ReadSeeker, p media.Picture) (task.Image, error) {
 	key := media.Key(id, n, p.SHA256, p.Ext)
 	if err := g.Bucket.Put(ctx, key, file, p.Bytes, p.ContentType, p.SHA256); err != nil {

@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// DownloadTo makes dir the folder for pictures on their way, and empties it:
-// what a killed process left there is of no use. No other process may use it.
+// DownloadTo makes dir the folder for downloads, and empties it of what a killed
+// process left there. No other process may use it.
 func (g *Ingester) DownloadTo(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("empty the folder for downloads: %w", err)

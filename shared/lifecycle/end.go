@@ -13,55 +13,55 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// EventEnded is the attribute "event" of the log line that a task ends with:
-// every one but those that their owner cancels. Alarms go by it.
+// EventEnded is the attribute "event" of the log line for each task that ends,
+// except those that their owner cancels. Alarms match it.
 const EventEnded = "task_ended"
 
-// endLevels are the levels of ends that are not the operator's to look at.
-// Every other end is an error: somebody has lost a picture, or its price.
+// endLevels are the log levels of ends that need no operator. Every other end is
+// an error: somebody has lost a picture, or its price.
 var endLevels = map[task.Code]slog.Level{
 	"":                           slog.LevelInfo, // a success
 	task.CodeContentPolicy:       slog.LevelInfo,
 	task.CodeInputImageUnusable:  slog.LevelInfo,
 	task.CodeInsufficientCredits: slog.LevelInfo,
 	task.CodeCanceled:            slog.LevelInfo,
-	task.CodeGenerationFailed:    slog.LevelWarn, // now and then one fails; many are an alarm of their own
+	task.CodeGenerationFailed:    slog.LevelWarn, // a few are normal; an alarm counts them
 }
 
-// word is what the provider said, as far as a log may hold it.
-type word struct {
+// reply is what the provider said, reduced to what a log may hold.
+type reply struct {
 	code  int    // its numeric code; 0: none
 	text  string // its words, without links
 	shape string // of its record, without values
 
-	rest time.Duration // for how long it wants no more POSTs
+	backoff time.Duration // for how long it wants no more POSTs
 }
 
-// wordOf is what a failed call's answer said.
-func wordOf(err error) *word {
-	var e *nanobanana.Error
-	if !errors.As(err, &e) {
-		return &word{}
+// replyOf returns what the answer of a failed call said.
+func replyOf(err error) *reply {
+	e, ok := errors.AsType[*nanobanana.Error](err)
+	if !ok {
+		return &reply{}
 	}
-	w := &word{code: e.Code, text: e.Words, shape: e.Shape}
+	r := &reply{code: e.Code, text: e.Words, shape: e.Shape}
 	if e.Reason == nanobanana.RateLimited || e.Reason == nanobanana.Maintenance {
-		w.rest = cmp.Or(e.RetryAfter, postsBackoff)
+		r.backoff = cmp.Or(e.RetryAfter, postsBackoff)
 	}
-	return w
+	return r
 }
 
-// journal writes rows, and says aloud how they end.
-type journal struct {
+// rowWriter writes rows, and logs each task that a write ends.
+type rowWriter struct {
 	store task.Store
 	log   *slog.Logger
 }
 
-// update is [task.Update] for a change that may end the task, by what the
-// provider said last.
-func (j journal) update(ctx context.Context, t *task.Task, said *word, change func(*task.Task) error) (*task.Task, error) {
+// update is [task.Update] for a change that may end the task. last is the provider's
+// last reply about it, for the log; nil: none.
+func (w rowWriter) update(ctx context.Context, t *task.Task, last *reply, change func(*task.Task) error) (*task.Task, error) {
 	var ended bool
 	var prompt string
-	t, err := task.Update(ctx, j.store, t, func(x *task.Task) error {
+	t, err := task.Update(ctx, w.store, t, func(x *task.Task) error {
 		was := x.Done()
 		prompt = x.Prompt // a change may empty it
 		err := change(x)
@@ -69,12 +69,12 @@ func (j journal) update(ctx context.Context, t *task.Task, said *word, change fu
 		return err
 	})
 	if err == nil && ended {
-		j.end(ctx, t, prompt, said)
+		w.logEnd(ctx, t, prompt, last)
 	}
 	return t, err
 }
 
-func (j journal) end(ctx context.Context, t *task.Task, prompt string, said *word) {
+func (w rowWriter) logEnd(ctx context.Context, t *task.Task, prompt string, last *reply) {
 	level, known := endLevels[t.Failure]
 	switch {
 	case !known:
@@ -89,20 +89,19 @@ func (j journal) end(ctx context.Context, t *task.Task, prompt string, said *wor
 	if t.Missing > 0 {
 		args = append(args, "missing", t.Missing)
 	}
-	if said != nil && t.Failure != "" {
-		args = append(args, "providerCode", said.code, "providerWords", without(said.text, prompt), "recordShape", said.shape)
+	if last != nil && t.Failure != "" {
+		args = append(args, "providerCode", last.code, "providerWords", withoutQuotes(last.text, prompt), "recordShape", last.shape)
 	}
-	j.log.Log(ctx, level, "a task has ended", args...)
+	w.log.Log(ctx, level, "a task has ended", args...)
 }
 
-// leastQuote is how many characters of a prompt in a row count as a quotation
-// of it.
-const leastQuote = 8
+// minQuote is how many consecutive characters of a prompt count as a quote of it.
+const minQuote = 8
 
-// without takes out of text what it quotes of the prompt.
-func without(text, prompt string) string {
+// withoutQuotes replaces with "…" what text quotes of the prompt.
+func withoutQuotes(text, prompt string) string {
 	words, of := []rune(strings.ToLower(text)), strings.ToLower(prompt)
-	least := min(leastQuote, utf8.RuneCountInString(of))
+	least := min(minQuote, utf8.RuneCountInString(of))
 	if least == 0 || len(words) != utf8.RuneCountInString(text) {
 		return text
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Ingester copies result pictures to the bucket, and empties it for deleted
-// tasks. Its fields are set before use.
+// Ingester copies pictures to the bucket, and deletes those of deleted tasks. Its
+// fields are set before use.
 type Ingester struct {
 	Store   task.Store
 	Fetcher *media.Fetcher
@@ -21,15 +21,15 @@ type Ingester struct {
 	Rules   task.Rules
 	Now     func() time.Time
 	Log     *slog.Logger
-	Dir     string // for the pictures on their way; empty: the system's
+	Dir     string // for downloads; empty: the system's temporary folder
 
-	// Retries are the pauses before the second and further tries of a copy.
+	// Retries are the pauses before the second and later tries of a copy.
 	Retries []time.Duration
 }
 
-// Ingest does the task's work, if that is for it: the stream's record is only
-// the id. On failure it writes nothing, and the sweep wakes the task again;
-// the error is for the log.
+// Ingest copies the task's pictures, or erases them, if its row still asks for that: of
+// the stream's message only the id counts. On failure the row keeps its work, and the
+// sweep wakes the task again; the error is only for the log.
 func (g *Ingester) Ingest(ctx context.Context, id string) error {
 	t, err := g.Store.Task(ctx, id)
 	if err != nil {
@@ -37,39 +37,39 @@ func (g *Ingester) Ingest(ctx context.Context, id string) error {
 	}
 	switch {
 	case t.Work == task.Ingest && t.Status == task.Storing:
-		return g.store(ctx, t)
+		return g.storePictures(ctx, t)
 	case t.Work == task.Erase:
 		return g.erase(ctx, t)
 	}
-	return nil // done already, or somebody else's
+	return nil // done already, or for notify
 }
 
-// store copies the task's pictures, and ends it once they are all there or its
-// last wake has come.
-func (g *Ingester) store(ctx context.Context, t *task.Task) error {
-	got := g.haul(ctx, t)
-	if !got.ends(t) {
-		return errors.Join(got.short(t), g.salvage(ctx, t, got))
+// storePictures copies the task's pictures, and ends the task if that is complete, or
+// after the last wake.
+func (g *Ingester) storePictures(ctx context.Context, t *task.Task) error {
+	got := g.copyAll(ctx, t)
+	if !got.suffice(t) {
+		return errors.Join(got.shortfall(t), g.salvage(ctx, t, got))
 	}
-	stored, err := journal{g.Store, g.Log}.update(ctx, t, nil, func(x *task.Task) error {
-		if !got.ends(x) {
-			return nil // it has learned of more since: that write's stream record does them
+	stored, err := rowWriter{g.Store, g.Log}.update(ctx, t, nil, func(x *task.Task) error {
+		if !got.suffice(x) {
+			return nil // more links are known by now, and the write of those woke another run
 		}
-		x.DropLinks(got.none, got.images())
+		x.DropLinks(got.notPictures, got.images())
 		return x.Stored(g.Rules, g.Now(), got.images())
 	})
 	if err == nil {
-		g.time(ctx, stored)
+		g.keepTiming(ctx, stored)
 	}
 	return err
 }
 
-// salvage keeps on the row what pictures there are in the bucket, until all are. It
-// takes the row's work, which it may not if there are links by now that were not
-// tried: that write's stream record does them.
-func (g *Ingester) salvage(ctx context.Context, t *task.Task, got *haul) error {
+// salvage notes on the row which pictures are in the bucket so far. That removes the row's
+// work, so it writes nothing if links are known by now that were not tried: the write
+// of those woke another run.
+func (g *Ingester) salvage(ctx context.Context, t *task.Task, got *copies) error {
 	_, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
-		if got.all(x) {
+		if got.triedAll(x) {
 			x.Salvage(got.images())
 		}
 		return nil
@@ -77,15 +77,15 @@ func (g *Ingester) salvage(ctx context.Context, t *task.Task, got *haul) error {
 	return err
 }
 
-// time keeps how long the task took, for what others may expect. The task has
-// ended: whether that can be kept is no concern of its.
-func (g *Ingester) time(ctx context.Context, t *task.Task) {
+// keepTiming stores how long the task took, for estimates of later ones. An error does
+// not concern the task, which has ended.
+func (g *Ingester) keepTiming(ctx context.Context, t *task.Task) {
 	timing, ok := t.Timing()
 	if !ok {
 		return
 	}
 	if err := g.Store.SetTiming(ctx, timing); err != nil {
-		g.Log.WarnContext(ctx, "a timing is not kept", "task", t.ID, "error", err)
+		g.Log.WarnContext(ctx, "a timing could not be stored", "task", t.ID, "error", err)
 	}
 }
 

@@ -12,27 +12,26 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// input is one image to edit: a link as it was given, or a key in the bucket.
+// input is one image to edit: a link from the order, or a key in the bucket.
 type input struct {
 	link   string
 	key    string
-	task   string // whose picture the key holds
-	upload bool   // the key holds, or should, what the owner has uploaded
+	task   string // the id of the task whose picture the key holds
+	upload bool   // the key is of an upload, which may not exist
 }
 
 type inputs []input
 
-// inputLife is how long the provider can fetch an input image.
-const inputLife = time.Hour
+// inputTTL is how long the provider can fetch an input image.
+const inputTTL = time.Hour
 
-// inputs resolves the entries of imageUrls, of a task of owner that was
-// submitted at publicURL. Those that cannot be used are a
-// *task.Error with a field each.
+// inputs resolves the entries of imageUrls of owner's task that was submitted to
+// publicURL. If some cannot be used, the error is a *task.Error with a field for each.
 func (s *Poster) inputs(ctx context.Context, owner, publicURL string, entries []string) (inputs, error) {
 	sources := make([]task.Source, len(entries))
 	var fields []task.Field
 	for i, entry := range entries {
-		src, fault := source(entry, s.base(publicURL))
+		src, fault := parseEntry(entry, s.base(publicURL))
 		if fault != nil {
 			fields = append(fields, *fault.at(i))
 		}
@@ -45,7 +44,7 @@ func (s *Poster) inputs(ctx context.Context, owner, publicURL string, entries []
 		}
 		ins := make(inputs, len(sources))
 		for i, src := range sources {
-			in, fault := place(src, owner, parents)
+			in, fault := resolve(src, owner, parents)
 			if fault != nil {
 				fields = append(fields, *fault.at(i))
 			}
@@ -64,9 +63,10 @@ func (f fault) at(i int) *task.Field {
 	return &task.Field{Pointer: "/imageUrls/" + strconv.Itoa(i), Code: f.code, Message: f.message}
 }
 
-// source takes an entry apart. Our own image links are the pictures they show.
-func source(entry, base string) (task.Source, *fault) {
-	if src, ok := ownLink(entry, base); ok {
+// parseEntry parses an entry of imageUrls. A link to one of our pictures becomes that
+// picture.
+func parseEntry(entry, base string) (task.Source, *fault) {
+	if src, ok := parseImageLink(entry, base); ok {
 		return src, nil
 	}
 	src, ok := task.ParseSource(entry)
@@ -83,9 +83,9 @@ func source(entry, base string) (task.Source, *fault) {
 	return src, nil
 }
 
-// ownLink reads base/v1/images/{id}/{token}/{file} as a picture of a task.
-// Whether it is the caller's own is judged with the task.
-func ownLink(entry, base string) (task.Source, bool) {
+// parseImageLink parses base/v1/images/{id}/{token}/{file} as a picture of a task. Whether
+// the task is the caller's is checked later.
+func parseImageLink(entry, base string) (task.Source, bool) {
 	path, ours := strings.CutPrefix(entry, base+"/v1/images/")
 	u, err := url.Parse(path)
 	if err != nil || !ours {
@@ -99,7 +99,7 @@ func ownLink(entry, base string) (task.Source, bool) {
 	return task.Source{TaskID: part[0], File: part[2]}, known
 }
 
-// parents reads the owner's tasks that sources name.
+// parents reads the tasks that sources name, and returns those of the owner by id.
 func (s *Poster) parents(ctx context.Context, owner string, sources []task.Source) (map[string]*task.Task, error) {
 	parents := map[string]*task.Task{}
 	var ids []string
@@ -124,7 +124,8 @@ func (s *Poster) parents(ctx context.Context, owner string, sources []task.Sourc
 	return parents, nil
 }
 
-func place(src task.Source, owner string, parents map[string]*task.Task) (input, *fault) {
+// resolve returns the input that a source stands for.
+func resolve(src task.Source, owner string, parents map[string]*task.Task) (input, *fault) {
 	switch {
 	case src.Link != "":
 		return input{link: src.Link}, nil
@@ -143,7 +144,7 @@ func place(src task.Source, owner string, parents map[string]*task.Task) (input,
 		return input{}, &fault{"not_ready", "This task has no pictures to edit: only one that has succeeded does."}
 	}
 	i := slices.IndexFunc(parent.Images, func(image task.Image) bool {
-		if src.File != "" { // whose number is that of the provider's link, not of the picture
+		if src.File != "" { // the number in a file name is that of the provider's link, not of the picture
 			return image.File == src.File || image.Thumbnail == src.File
 		}
 		return image.N == src.N
@@ -154,7 +155,7 @@ func place(src task.Source, owner string, parents map[string]*task.Task) (input,
 	return input{key: media.Prefix(src.TaskID) + parent.Images[i].File, task: src.TaskID}, nil
 }
 
-// parent is the task that the first picture of our own comes from.
+// parent returns the id of the task whose picture is the first of our own among the inputs.
 func (ins inputs) parent() string {
 	for _, in := range ins {
 		if in.task != "" {
@@ -164,14 +165,14 @@ func (ins inputs) parent() string {
 	return ""
 }
 
-// urls gives what the provider is sent: links fresh from now, never stored.
+// urls returns the links to send to the provider: made now, never stored.
 func (s *Poster) urls(ctx context.Context, ins inputs) ([]string, error) {
 	urls := make([]string, 0, len(ins))
 	for _, in := range ins {
 		link := in.link
 		if in.key != "" {
 			var err error
-			if link, err = s.Links.Link(ctx, in.key, inputLife, ""); err != nil {
+			if link, err = s.Links.Link(ctx, in.key, inputTTL, ""); err != nil {
 				return nil, err
 			}
 		}

@@ -1,8 +1,7 @@
-// Package lifecycle is what the functions do with tasks: Submit, Settle (a
-// callback came), Refresh and Sweep (something is due), Ingest, and Credits.
-// It decides nothing about a task's life, which package task does; it brings
-// together the store, the provider and the bucket, in the one order in which
-// nothing is lost or paid twice.
+// Package lifecycle is what the functions do with tasks: Submit, Settle (a callback
+// came), Sweep (something is due), Ingest, and the Account's balance. Package task
+// decides about a task's life; this package brings together the store, the provider
+// and the bucket, in the one order in which nothing is lost or paid twice.
 package lifecycle
 
 import (
@@ -18,8 +17,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Service reads what the provider says of tasks, and writes it down. Its fields
-// are set before use; its methods may be called from many goroutines.
+// Service reads records and writes rows. Its fields are set before use; its methods
+// may be called from many goroutines.
 type Service struct {
 	Store    task.Store
 	Provider *nanobanana.Client
@@ -29,29 +28,29 @@ type Service struct {
 	Log      *slog.Logger
 
 	// PublicURL is where callbacks and image links go, such as
-	// https://api.example.com. Empty: what the task was submitted with.
+	// https://api.example.com. Empty: the address that the task was submitted to.
 	PublicURL string
 }
 
-// Poster makes the POST of an attempt, with links to the pictures it edits.
+// Poster makes the POST of an attempt, with links to the images it edits.
 type Poster struct {
 	*Service
-	Account *Account // which a 402 tells that the credits are used up
+	Account *Account // learns of each refusal for lack of credits
 	Links   media.Linker
 }
 
-// submitTime is what a function must have left of its time when it starts a
-// POST: 20 s for the POST, and 2 s to write down its answer.
-const submitTime = 22 * time.Second
+// minPostTime is the time that a function must have left to start a POST: 20 s for the
+// POST, and 2 s to write its answer.
+const minPostTime = 22 * time.Second
 
-// timeLeft says whether ctx leaves at least d.
+// timeLeft reports whether ctx leaves at least d.
 func timeLeft(ctx context.Context, d time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || time.Until(deadline) >= d
 }
 
-// detached gives a context that lives as long as the function may, whether or
-// not the caller hangs up: what has been begun for a task is finished.
+// detached returns a context with ctx's deadline that does not end when the caller
+// hangs up: what has begun for a task is finished.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	ctx = context.WithoutCancel(ctx)
@@ -61,24 +60,20 @@ func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, deadline)
 }
 
-// CallbackMessage is what the token in a callback URL signs.
+// CallbackMessage returns the text that the token in a callback URL signs.
 func CallbackMessage(id string, attempt int) string {
 	return "callback|" + id + "|" + strconv.Itoa(attempt)
 }
 
-// nowhere is where callbacks are sent that cannot arrive: the provider wants
-// some URL, and RFC 2606 keeps this one from ever being anybody's.
+// nowhere is the base of callback URLs if the provider cannot reach us: it requires some
+// URL, and RFC 2606 reserves this name.
 const nowhere = "https://callbacks.invalid"
 
-// callbacksPath is what the paths of all callback addresses begin with.
+// callbacksPath begins the path of every callback URL.
 const callbacksPath = "/v1/callbacks/"
 
-func callbackPath(id string, attempt int) string {
-	return callbacksPath + id + "/" + strconv.Itoa(attempt) + "/"
-}
-
-// base is where callbacks and image links of a task go that was submitted at
-// publicURL.
+// base returns the base of callback URLs and image links of a task that was submitted
+// to publicURL.
 func (s *Service) base(publicURL string) string {
 	if s.PublicURL != "" {
 		return s.PublicURL
@@ -86,20 +81,20 @@ func (s *Service) base(publicURL string) string {
 	return publicURL
 }
 
-// callbackURL is where the provider reports the task's current attempt.
+// callbackURL returns where the provider reports the end of the task's current attempt.
 func (s *Poster) callbackURL(t *task.Task, keys token.Keys) string {
 	base := s.base(t.PublicURL)
 	if !s.Rules.Callbacks {
 		base = nowhere
 	}
-	return base + callbackPath(t.ID, t.Attempt) + keys.Sign(CallbackMessage(t.ID, t.Attempt))
+	return base + callbacksPath + t.ID + "/" + strconv.Itoa(t.Attempt) + "/" + keys.Sign(CallbackMessage(t.ID, t.Attempt))
 }
 
 func (s *Service) log(ctx context.Context, level slog.Level, t *task.Task, text string, args ...any) {
 	s.Log.Log(ctx, level, text, append(args, "task", t.ID, "status", t.Status, "attempt", t.Attempt)...)
 }
 
-// update is the gate through which the Service writes rows.
-func (s *Service) update(ctx context.Context, t *task.Task, said *word, change func(*task.Task) error) (*task.Task, error) {
-	return journal{s.Store, s.Log}.update(ctx, t, said, change)
+// update writes a change of a row; see [rowWriter].
+func (s *Service) update(ctx context.Context, t *task.Task, last *reply, change func(*task.Task) error) (*task.Task, error) {
+	return rowWriter{s.Store, s.Log}.update(ctx, t, last, change)
 }

@@ -12,7 +12,7 @@ func TestLinksOfOurs(t *testing.T) {
 	s := &Service{PublicURL: "https://api.example/base"}
 	ordered := &task.Task{Request: task.Request{ImageURLs: []string{"https://in.example/a%20b.png?sig=1"}}}
 	result := "https://cdn.example/base/v1/a.png?sig=1"
-	got := s.notOurs(ordered, []string{
+	got := s.withoutOurs(ordered, []string{
 		"https://api.example/base/v1/tasks/x", "HTTPS://API.example/base/v1/images/x", "http://api.example/base/v1/uploads?x=1",
 		"https://in.example/a%20b.png?sig=2", "http://IN.example/a b.png", result,
 	})
@@ -29,7 +29,7 @@ func TestUnclearCallbackBars(t *testing.T) {
 		`{"code":200,"data":{"taskId":"a","successFlag":9,"errorMessage":"blocked: unsafe"}}`: false,
 		`{"code":501,"data":{"taskId":"a","successFlag":9}}`:                                  false,
 	} {
-		if h := s.readHint(ordered, []byte(body)); h.Bars != want || h.Failure != "" || h.Success {
+		if h := s.hintOf(ordered, []byte(body)); h.Bars != want || h.Failure != "" || h.Success {
 			t.Errorf("%s: %+v", body, h)
 		}
 	}

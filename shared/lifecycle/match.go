@@ -16,19 +16,20 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// match reports whether a record, asked for by id, is of the task's current
-// attempt. The callback address that it repeats decides, if it repeats one.
+// match reports whether a record, asked for by id, belongs to the task's current
+// attempt. If the record repeats a callback address, that decides
+// (docs/decisions/reading-the-world.md).
 func match(t *task.Task, id string, r nanobanana.Record, keys token.Keys) task.Match {
-	switch names, whole := addressed(t, r.Params.CallbackURL, keys); {
-	case names && whole:
+	switch names, counts := addressee(t, r.Params.CallbackURL, keys); {
+	case names && counts:
 		return task.MatchOwn
-	case whole:
+	case counts:
 		return task.MatchForeign
 	case r.TaskID != "" && r.TaskID != id:
 		return task.MatchForeign
 	case t.Proved():
 		return task.MatchUnknown // providers rewrite prompts, and relays whole addresses
-	case elsewhere(r.Params.CallbackURL):
+	case isForeign(r.Params.CallbackURL):
 		return task.MatchForeign
 	case strings.TrimSpace(r.Params.Prompt) != "" && !samePrompt(t.Prompt, r.Params.Prompt):
 		return task.MatchForeign
@@ -36,11 +37,11 @@ func match(t *task.Task, id string, r nanobanana.Record, keys token.Keys) task.M
 	return task.MatchUnknown
 }
 
-// addressed reports whether a callback address names the task's current
-// attempt, and whether its word counts: an address that is cut or masked, or
-// signed by a key that is gone, is as good as none. The host does not matter:
-// PUBLIC_URL may have changed, and relays have hosts of their own.
-func addressed(t *task.Task, address string, keys token.Keys) (names, counts bool) {
+// addressee reports whether a callback address names the task's current attempt, and
+// whether it counts: an address that is cut, masked, or signed by a removed key counts
+// as none. The host does not matter: PUBLIC_URL may have changed, and relays have hosts
+// of their own.
+func addressee(t *task.Task, address string, keys token.Keys) (names, counts bool) {
 	path, ok := callbackPart(address)
 	if !ok {
 		return false, false
@@ -69,8 +70,8 @@ func tokenRune(r rune) bool {
 	return r == '.' || r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 }
 
-// callbackPart returns what follows callbacksPath in an address. A relay may
-// carry the address escaped in its own, more than once.
+// callbackPart returns what follows callbacksPath in an address. A relay may have
+// escaped the address within its own, more than once.
 func callbackPart(address string) (part string, ok bool) {
 	for range 3 {
 		plain, err := url.PathUnescape(html.UnescapeString(address))
@@ -83,9 +84,9 @@ func callbackPart(address string) (part string, ok bool) {
 	return part, ok
 }
 
-// elsewhere reports whether an address certainly is no callback address of
-// ours: it is whole, and leads to another path.
-func elsewhere(address string) bool {
+// isForeign reports whether an address is complete and certainly none of our callback
+// addresses.
+func isForeign(address string) bool {
 	if _, ours := callbackPart(address); ours || strings.ContainsAny(address, "*…") {
 		return false
 	}
@@ -93,17 +94,17 @@ func elsewhere(address string) bool {
 	return err == nil && u.Host != ""
 }
 
-// leastPrefix is how many characters of a prompt stand for all of it.
-const leastPrefix = 50
+// minPrefix is how many characters of a prompt suffice to recognize it.
+const minPrefix = 50
 
-// samePrompt reports whether a record's prompt may be the one that was sent:
-// on its way it may have been escaped, normalized and cut, and may have lost
-// the characters that some table on the way does not know.
+// samePrompt reports whether a record's prompt may be the one that was sent. On its way
+// it may have been escaped, normalized and cut, and characters may have been replaced
+// that some code page does not have.
 func samePrompt(sent, got string) bool {
-	whole := fold(sent)
+	whole := normalize(sent)
 	for _, cut := range []string{got, strings.TrimRight(got, ".… ")} {
-		part := fold(cut)
-		if len(part) > 4*len(whole) { // a lost character left a mark for each of its bytes, at most
+		part := normalize(cut)
+		if len(part) > 4*len(whole) { // a lost character leaves at most one mark per byte
 			continue
 		}
 		if _, ok := repeats(whole, part, true); ok {
@@ -111,16 +112,16 @@ func samePrompt(sent, got string) bool {
 		}
 		end, ok := repeats(whole, part, false)
 		cutShort := ok && end < len(whole)
-		if cutShort && (utf8.RuneCountInString(cut) >= leastPrefix || slices.IndexFunc(whole, beyondASCII) == end) {
+		if cutShort && (utf8.RuneCountInString(cut) >= minPrefix || slices.IndexFunc(whole, beyondASCII) == end) {
 			return true
 		}
 	}
 	return false
 }
 
-// fold takes off what spellings of one text differ in: HTML's escapes, the
-// forms of Unicode, and white space.
-func fold(s string) []rune {
+// normalize removes what spellings of one text differ in: HTML escapes, Unicode forms
+// and white space.
+func normalize(s string) []rune {
 	s = norm.NFC.String(html.UnescapeString(s))
 	return []rune(strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -132,27 +133,27 @@ func fold(s string) []rune {
 
 func beyondASCII(r rune) bool { return r > unicode.MaxASCII }
 
-// lost reports whether r is what stands in the place of lost characters.
-func lost(r rune) bool { return r == '?' || r == unicode.ReplacementChar }
+// isMark reports whether r is a mark that replaces lost characters.
+func isMark(r rune) bool { return r == '?' || r == unicode.ReplacementChar }
 
-// repeats reports whether got repeats sent from its beginning, to its end if
-// whole, and how far. A run of marks in got matches any run of characters in
-// sent that may get lost, or are such marks themselves. No mark reaches over
-// another character, so it is enough to go back to the last one.
+// repeats reports whether got repeats sent from its beginning, and where in sent it
+// ends; if whole, it must reach the end of sent. A run of marks in got matches any run
+// in sent of characters that may get lost, or of marks. Since marks match no other
+// characters, going back to the last run is enough.
 func repeats(sent, got []rune, whole bool) (end int, ok bool) {
-	i, j := 0, 0               // what is compared next, of got and of sent
-	afterRun, through := -1, 0 // of the last run: what follows it in got, and how far it reaches in sent
+	i, j := 0, 0               // positions in got and in sent
+	afterRun, through := -1, 0 // where the last run ends in got, and how far it matches in sent
 	for i < len(got) || whole && j < len(sent) {
 		switch {
-		case i < len(got) && lost(got[i]) && j < len(sent) && (lost(sent[j]) || beyondASCII(sent[j])):
-			for i < len(got) && lost(got[i]) {
+		case i < len(got) && isMark(got[i]) && j < len(sent) && (isMark(sent[j]) || beyondASCII(sent[j])):
+			for i < len(got) && isMark(got[i]) {
 				i++
 			}
 			j++
 			afterRun, through = i, j
 		case i < len(got) && j < len(sent) && got[i] == sent[j]:
 			i, j = i+1, j+1
-		case afterRun >= 0 && through < len(sent) && (lost(sent[through]) || beyondASCII(sent[through])):
+		case afterRun >= 0 && through < len(sent) && (isMark(sent[through]) || beyondASCII(sent[through])):
 			through++
 			i, j = afterRun, through
 		default:

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -47,7 +48,9 @@ func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
 	other := task.NewID("eve", "k")
 	for _, proved := range []bool{true, false} {
 		x := ours(t, proved)
-		path := func(id string, attempt int, signed string) string { return callbackPath(id, attempt) + signed }
+		path := func(id string, attempt int, signed string) string {
+			return fmt.Sprint(callbacksPath, id, "/", attempt, "/", signed)
+		}
 		signed := token.Keys{oldKey}.Sign(CallbackMessage(x.ID, 2))
 		good := path(x.ID, 2, signed)
 		unlessProved := task.MatchForeign // what a masked address leaves to the prompt, another's here
@@ -170,15 +173,15 @@ func TestWhatIsOursIsNoResult(t *testing.T) {
 		"our object":               "https://bucket.s3.eu-central-1.amazonaws.com/tasks/" + id + "/1-0123456789abcdef.png?X-Amz-Signature=1",
 		"an upload":                "https://s3.amazonaws.com/bucket/uploads/0123456789abcdef0123456789abcdef/" + id + ".png?X-Amz-Signature=1",
 	} {
-		if urls, guessed := s.links(x, nanobanana.Record{URLs: []string{link, result}}); len(urls) != 1 || urls[0] != result || guessed {
+		if urls, guessed := s.resultLinks(x, nanobanana.Record{URLs: []string{link, result}}); len(urls) != 1 || urls[0] != result || guessed {
 			t.Errorf("%s under a known name: got %q, guessed %v", name, urls, guessed)
 		}
-		if urls, guessed := s.links(x, nanobanana.Record{URLs: []string{link}, Guesses: []string{link, result}}); len(urls) != 1 || urls[0] != result || !guessed {
+		if urls, guessed := s.resultLinks(x, nanobanana.Record{URLs: []string{link}, Guesses: []string{link, result}}); len(urls) != 1 || urls[0] != result || !guessed {
 			t.Errorf("%s as a guess: got %q, guessed %v", name, urls, guessed)
 		}
 	}
 	many := []string{result + "?1", result + "?2", result + "?3"}
-	if urls, _ := s.links(x, nanobanana.Record{Guesses: many}); len(urls) != 2 {
+	if urls, _ := s.resultLinks(x, nanobanana.Record{Guesses: many}); len(urls) != 2 {
 		t.Errorf("guesses for two pictures: got %q", urls)
 	}
 }
@@ -191,7 +194,7 @@ func TestALogDoesNotQuoteThePrompt(t *testing.T) {
 		{"cat? no cat", "cat", "…? no …"},
 		{"nothing", "", "nothing"},
 	} {
-		if got := without(c.text, c.prompt); got != c.want {
+		if got := withoutQuotes(c.text, c.prompt); got != c.want {
 			t.Errorf("%q without %q: got %q, want %q", c.text, c.prompt, got, c.want)
 		}
 	}

@@ -6,65 +6,57 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// post makes the POST of t's current attempt, which belongs to the caller, and
-// writes down its answer. It returns the task as it stands, with an error if
-// the answer could not be written.
-func (s *Poster) post(ctx context.Context, t *task.Task, ins inputs) (*task.Task, error) {
-	attempt := t.Attempt
-	answer, said, ok := s.submit(ctx, t, ins)
-	if !ok {
-		answer = func(x *task.Task) error { return x.NotPosted(s.Now(), attempt) }
-	}
-	t, err := s.keep(ctx, t, said, answer)
-	if said != nil && said.rest > 0 {
-		s.pause(ctx, task.Posts, said.rest) // after the answer, which nobody will say again
-	}
-	return t, err
-}
-
-// submit makes the POST, and returns what to write of its answer, with what
-// the provider said. ok is false if none was started.
-func (s *Poster) submit(ctx context.Context, t *task.Task, ins inputs) (answer func(*task.Task) error, said *word, ok bool) {
-	attempt := t.Attempt
-	secret, err := s.Secrets.Current(ctx)
-	if err != nil {
-		s.log(ctx, slog.LevelError, t, "no attempt: the secret cannot be read", "error", err)
-		return nil, nil, false
-	}
+// post makes the POST of t's current attempt, which belongs to the caller, and writes
+// the provider's answer to the row. It returns the task as it stands then, and an
+// error if the answer could not be written.
+func (s *Poster) post(ctx context.Context, t *task.Task, ins inputs, secret config.Secret) (*task.Task, error) {
 	urls, err := s.urls(ctx, ins)
 	if err != nil {
-		s.log(ctx, slog.LevelError, t, "no attempt: an input image cannot be linked", "error", err)
-		return nil, nil, false
+		s.log(ctx, slog.LevelError, t, "no POST: an input image cannot be linked; will retry", "error", err)
+		return s.notPosted(ctx, t)
 	}
-	if !timeLeft(ctx, submitTime) {
-		s.log(ctx, slog.LevelWarn, t, "no attempt: too little time left")
-		return nil, nil, false
+	if !timeLeft(ctx, minPostTime) {
+		s.log(ctx, slog.LevelWarn, t, "no POST: too little time left; will retry")
+		return s.notPosted(ctx, t)
 	}
+	attempt := t.Attempt
 	id, err := s.Provider.Submit(ctx, string(secret.APIKey), nanobanana.Request{
 		Model: t.Model, Prompt: t.Prompt, ImageURLs: urls, NumImages: t.NumImages,
 		AspectRatio: t.AspectRatio, Resolution: t.Resolution, Watermark: t.Watermark,
 		CallbackURL: s.callbackURL(t, secret.CallbackKeys),
 	})
 	if err == nil {
-		return func(x *task.Task) error { return x.Accepted(s.Rules, s.Now(), attempt, id) }, nil, true
+		return s.saveAnswer(ctx, t, nil, func(x *task.Task) error { return x.Accepted(s.Rules, s.Now(), attempt, id) })
 	}
 	refusal, certain := s.refusal(ctx, t, err, string(secret.APIKey))
-	s.log(ctx, slog.LevelWarn, t, "the provider did not take it", "certain", certain, "error", err)
+	s.log(ctx, slog.LevelWarn, t, "provider did not accept the submit", "certain", certain, "error", err)
 	if !certain {
-		return func(x *task.Task) error { return x.Unanswered(s.Rules, s.Now(), attempt) }, nil, true
+		return s.saveAnswer(ctx, t, nil, func(x *task.Task) error { return x.Unanswered(s.Rules, s.Now(), attempt) })
 	}
-	return func(x *task.Task) error { return x.Refused(s.Rules, s.Now(), attempt, refusal) }, wordOf(err), true
+	reply := replyOf(err)
+	t, err = s.saveAnswer(ctx, t, reply, func(x *task.Task) error { return x.Refused(s.Rules, s.Now(), attempt, refusal) })
+	if reply.backoff > 0 {
+		s.pause(ctx, task.Posts, reply.backoff) // after the answer, which the provider does not repeat
+	}
+	return t, err
 }
 
-// refusal reads a failed POST. It is certain only where the provider certainly
-// did not accept it.
+// notPosted gives t's current attempt back: no POST was started for it.
+func (s *Poster) notPosted(ctx context.Context, t *task.Task) (*task.Task, error) {
+	attempt := t.Attempt
+	return s.saveAnswer(ctx, t, nil, func(x *task.Task) error { return x.NotPosted(s.Now(), attempt) })
+}
+
+// refusal translates the error of a POST. certain reports whether the provider
+// certainly did not accept it.
 func (s *Poster) refusal(ctx context.Context, t *task.Task, err error, key string) (r task.Refusal, certain bool) {
-	var e *nanobanana.Error
-	if !errors.As(err, &e) || !e.Certain() {
+	e, ok := errors.AsType[*nanobanana.Error](err)
+	if !ok || !e.Certain() {
 		return task.Refusal{}, false
 	}
 	r = task.Refusal{Code: failureCode(t, e.Reason), RetryAfter: e.RetryAfter}
@@ -81,7 +73,7 @@ func (s *Poster) refusal(ctx context.Context, t *task.Task, err error, key strin
 		fresh, err := s.Secrets.Reload(ctx, s.Now())
 		switch {
 		case err != nil:
-			r.Retry = task.RetryLater // whether there is another key nobody can tell
+			r.Retry = task.RetryLater // there may be another key
 		case string(fresh.APIKey) != key:
 			r.Retry = task.RetryNow
 		}
@@ -91,15 +83,14 @@ func (s *Poster) refusal(ctx context.Context, t *task.Task, err error, key strin
 	return r, true
 }
 
-// EventRefused is the attribute "event" of the log line about a POST that
-// something in front of the API refused: the operator's to look at.
+// EventRefused is the attribute "event" of the log line for a POST that something in
+// front of the API refused. The operator must look at it.
 const EventRefused = "provider_refuses"
 
-// failureCode is what a reason of the provider's is called here, where it is
-// about t.
+// failureCode returns our code for the provider's reason to fail t.
 func failureCode(t *task.Task, r nanobanana.Reason) task.Code {
 	if r == nanobanana.InputImage && len(t.ImageURLs) == 0 {
-		r = nanobanana.GenerationFailed // it has none: the provider speaks of its own
+		r = nanobanana.GenerationFailed // t has none: the provider means its own
 	}
 	switch r {
 	case nanobanana.Policy:
@@ -122,22 +113,23 @@ func failureCode(t *task.Task, r nanobanana.Reason) task.Code {
 	return task.CodeProviderRejected
 }
 
-// keepFor is how long an answer is worth more tries: longer than a store is
-// usually away, and less than a function has left after a POST.
-const keepFor = 5 * time.Second
+// saveTimeout bounds the tries to write an answer: longer than a store is usually
+// unavailable, and less than a function has left after a POST.
+const saveTimeout = 5 * time.Second
 
-// keep writes what the provider answered, which nobody will say again.
-func (s *Poster) keep(ctx context.Context, t *task.Task, said *word, answer func(*task.Task) error) (*task.Task, error) {
-	ctx, cancel := context.WithTimeout(ctx, keepFor)
+// saveAnswer writes what the provider answered, and tries again if that fails: the
+// provider does not repeat its answer.
+func (s *Poster) saveAnswer(ctx context.Context, t *task.Task, last *reply, answer func(*task.Task) error) (*task.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
-		stands, err := s.update(ctx, t, said, answer)
+		row, err := s.update(ctx, t, last, answer)
 		if err == nil || errors.Is(err, task.ErrForeign) {
-			return stands, err
+			return row, err
 		}
 		select {
 		case <-ctx.Done():
-			return stands, err
+			return row, err
 		case <-time.After(wait):
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// queue holds ids of tasks, sorted by time. It keeps no rows, which may be large and
+// queue holds ids of tasks, sorted by time. It holds no rows: they may be large, and
 // change meanwhile.
 type queue struct {
 	mu     sync.Mutex // guards what follows
@@ -26,7 +26,7 @@ func newQueue() *queue {
 	return q
 }
 
-// add puts an id behind those of its time and earlier.
+// add inserts an id after those of the same time and earlier.
 func (q *queue) add(id string, at time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -40,7 +40,7 @@ func (q *queue) add(id string, at time.Time) {
 	q.change.Signal()
 }
 
-// close ends every wait for an id once the queue is empty: no more ids come.
+// close says that no more ids come: waits end once the queue is empty.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -48,7 +48,7 @@ func (q *queue) close() {
 	q.change.Broadcast()
 }
 
-// wait waits for an id. It returns false if there is none and no more come.
+// wait waits for an id, and returns false if the queue is empty and closed.
 func (q *queue) wait() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -58,14 +58,14 @@ func (q *queue) wait() bool {
 	return len(q.all) > 0
 }
 
-// some reports whether there is an id.
-func (q *queue) some() bool {
+// empty reports whether there is no id.
+func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.all) > 0
+	return len(q.all) == 0
 }
 
-// take takes the first id. It returns false if there is none at the moment.
+// take removes and returns the first id; ok is false if the queue is empty.
 func (q *queue) take() (id string, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -7,19 +7,19 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// refresh does for one task what is due, except another POST. reading, which is asked
-// only where a record is to be read, reports whether that is allowed.
-func (s *Sweeper) refresh(ctx context.Context, t *task.Task, reading func() bool) (err error) {
+// refresh does what is due for one task, except a POST. readsAllowed, called only
+// if a record is to be read, reports whether that is allowed.
+func (s *Sweeper) refresh(ctx context.Context, t *task.Task, readsAllowed func() bool) (err error) {
 	switch next := t.Next(s.Now()); next {
 	case task.NextNothing:
-		return nil // another sweep was faster, or it is a newer release's row
+		return nil // another sweep was faster, or a newer release wrote the row
 	case task.NextRead:
-		if !s.mayRead(ctx, reading) {
+		if !s.waitToRead(ctx, readsAllowed) {
 			return nil // the next sweep finds it
 		}
-		_, err = s.read(ctx, t)
+		_, err = s.readRecord(ctx, t)
 	case task.NextWake:
-		_, err = s.wake(ctx, t, reading)
+		err = s.wake(ctx, t, readsAllowed)
 	default:
 		_, err = s.update(ctx, t, nil, func(x *task.Task) error {
 			switch x.Next(s.Now()) {
@@ -34,17 +34,17 @@ func (s *Sweeper) refresh(ctx context.Context, t *task.Task, reading func() bool
 	return err
 }
 
-// mayRead waits for a turn to read a record, and reports whether that came in time.
-func (s *Sweeper) mayRead(ctx context.Context, reading func() bool) bool {
-	return reading() && (s.Rate == nil || s.Rate.Wait(ctx) == nil) && timeLeft(ctx, readTime)
+// waitToRead waits for a turn to read a record, and reports whether it came in time.
+func (s *Sweeper) waitToRead(ctx context.Context, readsAllowed func() bool) bool {
+	return readsAllowed() && (s.Rate == nil || s.Rate.Wait(ctx) == nil) && timeLeft(ctx, minReadTime)
 }
 
-// wake hands a task's work to the stream again, and looks for fresh result
-// links where it may.
-func (s *Sweeper) wake(ctx context.Context, t *task.Task, reading func() bool) (*task.Task, error) {
+// wake hands a task's work to the stream again, and reads the record for fresh
+// result links if that is allowed.
+func (s *Sweeper) wake(ctx context.Context, t *task.Task, readsAllowed func() bool) error {
 	var givenUp bool
-	fresh := t.Status == task.Storing && s.mayRead(ctx, reading)
-	t, err := s.claimed(ctx, t, sweepRead, func(x *task.Task) (task.Claim, bool, error) {
+	fresh := t.Status == task.Storing && s.waitToRead(ctx, readsAllowed)
+	t, err := s.claimAndRead(ctx, t, sweepReadTimeout, func(x *task.Task) (task.Claim, bool, error) {
 		notice, before := x.Work == task.Notify, x.ReadAt
 		c, ok, err := x.Wake(s.Rules, s.Now())
 		givenUp = notice && x.Work == ""
@@ -57,15 +57,15 @@ func (s *Sweeper) wake(ctx context.Context, t *task.Task, reading func() bool) (
 	if err == nil && givenUp {
 		s.log(ctx, slog.LevelError, t, NoticeGivenUp)
 	}
-	return t, err
+	return err
 }
 
 // NoticeGivenUp is what the log says of a task whose end Preset could not be
 // told of in all its time. `make redrive` finds the tasks by it.
 const NoticeGivenUp = "a notice was given up"
 
-// Redrive takes up the notices of these tasks again that were given up. One
-// task's fault does not stop the others.
+// Redrive takes up given-up notices of these tasks again. One task's error does not
+// stop the others.
 func (s *Sweeper) Redrive(ctx context.Context, ids []string) (done Swept) {
 	for _, id := range ids {
 		done.Done++

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	postsAtOnce  = 32               // POSTs that a sweep has on their way at most
+	maxPosts     = 32               // POSTs that a sweep has under way at once
 	postsBackoff = 10 * time.Second // for how long a refusal without Retry-After pauses POSTs
 )
 
 // postPace returns the limiter that spreads a sweep's POSTs evenly: a provider that
-// counts what came in the last ten seconds counts the sweep before this one, too.
-// A tenth is to spare, since not every POST takes equally long to arrive.
+// counts the last ten seconds counts the sweep before this one, too. The pace leaves
+// a tenth unused, since POSTs do not all take equally long to arrive.
 func postPace(r config.Rate) *rate.Limiter {
 	if r.Count == 0 {
 		return nil
@@ -29,15 +29,15 @@ func postPace(r config.Rate) *rate.Limiter {
 	return rate.NewLimiter(rate.Every(r.Per/time.Duration(r.Count)*11/10), 1)
 }
 
-// send begins another attempt for what waits, the oldest order first, for as long as
+// send submits what waits for another attempt, the oldest order first, for as long as
 // the sweep may start POSTs.
 func (w *sweep) send(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	room := make(chan struct{}, postsAtOnce)
-	for w.posts.some() {
+	room := make(chan struct{}, maxPosts)
+	for !w.posts.empty() {
 		room <- struct{}{}
-		if !w.turn(ctx) {
+		if !w.waitToPost(ctx) {
 			return
 		}
 		wg.Go(func() {
@@ -47,16 +47,16 @@ func (w *sweep) send(ctx context.Context) {
 	}
 }
 
-// turn waits until another POST may start, and reports whether that is in the
-// sweep's time.
-func (w *sweep) turn(ctx context.Context) bool {
+// waitToPost waits until another POST may start, and reports whether that came within
+// the sweep's time.
+func (w *sweep) waitToPost(ctx context.Context) bool {
 	for {
 		left := w.postTime() - w.Now().Sub(w.begun)
-		if left <= 0 || !timeLeft(ctx, submitTime) || ctx.Err() != nil || !w.paced(ctx, left) {
+		if left <= 0 || !timeLeft(ctx, minPostTime) || ctx.Err() != nil || !w.waitForPace(ctx, left) {
 			return false
 		}
-		// Read each time: the POST that was refused may be another process's.
-		wait := w.paused(ctx).Posts.Sub(w.Now())
+		// Read it each time: another process may have had the POST that was refused.
+		wait := w.pauses(ctx).Posts.Sub(w.Now())
 		if wait <= 0 {
 			return true
 		}
@@ -66,36 +66,37 @@ func (w *sweep) turn(ctx context.Context) bool {
 	}
 }
 
-func (s *Sweeper) postTime() time.Duration { return cmp.Or(s.PostTime, postTime) }
+func (s *Sweeper) postTime() time.Duration { return cmp.Or(s.PostTime, defaultPostTime) }
 
-// paced waits until the pace allows another POST, if that is within a time.
-func (w *sweep) paced(ctx context.Context, within time.Duration) bool {
+// waitForPace waits until the pace allows another POST, and reports whether that came
+// within timeout.
+func (w *sweep) waitForPace(ctx context.Context, timeout time.Duration) bool {
 	if w.Posts == nil {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return w.Posts.Wait(ctx) == nil
 }
 
-// sendOne sends the first of those that still wait: another sweep may have been faster.
+// sendOne submits the first task that still waits: another sweep may have been faster.
 func (w *sweep) sendOne(ctx context.Context) {
 	for sent := false; !sent; {
 		id, ok := w.posts.take()
 		if !ok {
 			return
 		}
-		sent = true // if its row cannot be read, too: the turn is used
+		sent = true // an unreadable row uses the turn, too
 		w.safely(ctx, id, func(t *task.Task) (err error) {
 			if sent = t.Next(w.Now()) == task.NextResubmit; sent {
-				_, err = w.resubmit(ctx, t)
+				err = w.resubmit(ctx, t)
 			}
 			return err
 		})
 	}
 }
 
-// sleep waits for d, or as long as ctx lives.
+// sleep waits for d, or until ctx ends.
 func (s *Sweeper) sleep(ctx context.Context, d time.Duration) error {
 	if s.Sleep != nil {
 		return s.Sleep(ctx, d)
@@ -110,35 +111,42 @@ func (s *Sweeper) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// resubmit begins another attempt and makes its POST, if it is this process
-// whose write began it.
-func (s *Sweeper) resubmit(ctx context.Context, t *task.Task) (*task.Task, error) {
+// resubmit begins another attempt. It makes the POST only if its own write began the
+// attempt.
+func (s *Sweeper) resubmit(ctx context.Context, t *task.Task) error {
 	ins, err := s.inputs(ctx, t.Owner, t.PublicURL, t.ImageURLs)
 	var unusable *task.Error
 	if gone := errors.As(err, &unusable) && unusable.Code == task.CodeInvalidRequest; err != nil && !gone {
-		return t, err
+		return err
 	}
-	if !timeLeft(ctx, submitTime) {
-		return t, nil // it stays waiting, for the next sweep
+	if !timeLeft(ctx, minPostTime) {
+		return nil // the next sweep finds it
 	}
-	var mine bool
-	begun, err := task.Update(ctx, s.Store, t, func(x *task.Task) error {
-		mine = x.Next(s.Now()) == task.NextResubmit
-		if !mine {
+	var begun bool
+	t, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
+		begun = x.Next(s.Now()) == task.NextResubmit
+		if !begun {
 			return nil
 		}
 		return x.Resubmit(s.Now())
 	})
-	switch {
-	case err != nil || !mine:
-		return begun, err // not ours, or nobody knows: never POST
-	case unusable != nil:
-		// A picture of the owner's that the edit starts from is gone.
-		s.log(ctx, slog.LevelInfo, begun, "an input image is gone")
-		attempt := begun.Attempt
-		return s.keep(ctx, begun, nil, func(x *task.Task) error {
+	if err != nil || !begun {
+		return err // another process's attempt, or nobody knows whose: never POST
+	}
+	if unusable != nil {
+		s.log(ctx, slog.LevelInfo, t, "an input image is gone")
+		attempt := t.Attempt
+		_, err = s.saveAnswer(ctx, t, nil, func(x *task.Task) error {
 			return x.Refused(s.Rules, s.Now(), attempt, task.Refusal{Code: task.CodeInputImageUnusable})
 		})
+		return err
 	}
-	return s.post(ctx, begun, ins)
+	secret, err := s.Secrets.Current(ctx)
+	if err != nil {
+		s.log(ctx, slog.LevelError, t, "no POST: the secret cannot be read; will retry", "error", err)
+		_, err = s.notPosted(ctx, t)
+		return err
+	}
+	_, err = s.post(ctx, t, ins, secret)
+	return err
 }

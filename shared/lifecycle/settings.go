@@ -20,11 +20,11 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// sweepRate is how many records a sweep reads in a second. The provider's limit is
-// unpublished.
+// sweepRate is how many records a sweep reads per second. The provider publishes no
+// limit.
 const sweepRate = 10
 
-// New returns a Service by the settings.
+// New returns a Service for the settings.
 func New(c config.Settings, store task.Store, secrets *config.Secrets, client *http.Client, log *slog.Logger) *Service {
 	return &Service{
 		Store: store, Provider: provider(c, client), Secrets: secrets,
@@ -32,19 +32,19 @@ func New(c config.Settings, store task.Store, secrets *config.Secrets, client *h
 	}
 }
 
-// NewAccount returns an Account by the settings.
+// NewAccount returns an Account for the settings.
 func NewAccount(c config.Settings, store task.Store, secrets *config.Secrets, client *http.Client, log *slog.Logger) *Account {
 	return &Account{Store: store, Provider: provider(c, client), Secrets: secrets, Now: wallClock, Log: log}
 }
 
-// NewPoster returns a Poster by the settings, with a Service and an Account of its own.
+// NewPoster returns a Poster for the settings, with a Service and an Account of its own.
 func NewPoster(c config.Settings, store task.Store, secrets *config.Secrets, links media.Linker, client *http.Client, log *slog.Logger) *Poster {
 	return &Poster{
 		Service: New(c, store, secrets, client, log), Account: NewAccount(c, store, secrets, client, log), Links: links,
 	}
 }
 
-// NewSubmitter returns a Submitter by the settings.
+// NewSubmitter returns a Submitter for the settings.
 func NewSubmitter(c config.Settings, poster *Poster, client *http.Client) *Submitter {
 	return &Submitter{
 		Poster: poster, HTTP: client, Filter: moderation.New(c.RefusedTerms, c.AllowedTerms),
@@ -52,7 +52,7 @@ func NewSubmitter(c config.Settings, poster *Poster, client *http.Client) *Submi
 	}
 }
 
-// NewSweeper returns a Sweeper by the settings.
+// NewSweeper returns a Sweeper for the settings.
 func NewSweeper(c config.Settings, poster *Poster) *Sweeper {
 	return &Sweeper{Poster: poster, Rate: rate.NewLimiter(sweepRate, sweepRate), Posts: postPace(c.PostRate)}
 }

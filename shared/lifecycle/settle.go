@@ -11,10 +11,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Settle acts on a callback for an attempt, whose token the caller has
-// verified. The callback is a wake-up: the provider's record decides. body is
-// what it brought, or nil if that was too large. An error means that the
-// callback must come again.
+// Settle acts on a callback for an attempt; the caller has verified its token. The
+// callback only wakes the task: the provider's record decides. body is nil if it was
+// too large. After an error the provider must send the callback again.
 func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byte) error {
 	ctx, cancel := detached(ctx)
 	defer cancel()
@@ -25,8 +24,8 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 	case err != nil:
 		return unavailable(err)
 	}
-	hint := s.readHint(t, body)
-	t, err = s.claimed(ctx, t, settleRead, func(x *task.Task) (c task.Claim, ok bool, err error) {
+	hint := s.hintOf(t, body)
+	t, err = s.claimAndRead(ctx, t, settleReadTimeout, func(x *task.Task) (c task.Claim, ok bool, err error) {
 		woken, err := x.CalledBack(s.Rules, s.Now(), attempt, hint)
 		if err != nil || !woken {
 			return task.Claim{}, false, err
@@ -40,17 +39,13 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 	case attempt != t.Attempt:
 		s.log(ctx, slog.LevelInfo, t, "a callback of an earlier attempt", "callback", attempt)
 	case hint.ProviderID == "" && !t.Findable():
-		return unavailable(errors.New("a callback without a provider id, and no other way to know it"))
+		return unavailable(errors.New("a callback without a provider id, for a task whose id is not known"))
 	}
 	return nil
 }
 
-// settleRead is how long a callback waits for the record that it is about: the
-// provider gives a callback up after 15 s, and a read that failed comes again.
-const settleRead = 5 * time.Second
-
-// readHint puts a callback's body in our terms.
-func (s *Service) readHint(t *task.Task, body []byte) task.Hint {
+// hintOf translates a callback's body.
+func (s *Service) hintOf(t *task.Task, body []byte) task.Hint {
 	cb, err := nanobanana.ParseCallback(body)
 	if err != nil {
 		return task.Hint{}
@@ -58,7 +53,7 @@ func (s *Service) readHint(t *task.Task, body []byte) task.Hint {
 	h := task.Hint{ProviderID: cb.TaskID, Bars: cb.Code == 400 || cb.Reason == nanobanana.Policy}
 	switch {
 	case cb.Success:
-		h.URLs = s.notOurs(t, cb.URLs)
+		h.URLs = s.withoutOurs(t, cb.URLs)
 		h.Success = len(h.URLs) > 0
 	case cb.Final:
 		h.Failure = failureCode(t, cb.Reason)
@@ -66,13 +61,22 @@ func (s *Service) readHint(t *task.Task, body []byte) task.Hint {
 	return h
 }
 
-// readTime is what a function must have left to read a record and write down
-// what it said.
-const readTime = 12 * time.Second
+const (
+	// minReadTime is the time that a function must have left to read a record and
+	// write what it said.
+	minReadTime = 12 * time.Second
 
-// claimed writes a change that may claim a read of the task's record, and if
-// it did, reads it, for as long as wait, and writes down what it said.
-func (s *Service) claimed(ctx context.Context, t *task.Task, wait time.Duration, change func(*task.Task) (task.Claim, bool, error)) (*task.Task, error) {
+	// settleReadTimeout bounds the read by a callback, which the provider gives up
+	// after 15 s. A failed read is repeated by the sweep.
+	settleReadTimeout = 5 * time.Second
+
+	// sweepReadTimeout adds nothing to the provider client's own timeout.
+	sweepReadTimeout = 0
+)
+
+// claimAndRead writes a change that may claim a read of the task's record. If it did,
+// claimAndRead reads the record within timeout (0: the client's), and writes what it said.
+func (s *Service) claimAndRead(ctx context.Context, t *task.Task, timeout time.Duration, change func(*task.Task) (task.Claim, bool, error)) (*task.Task, error) {
 	var claim task.Claim
 	var ok bool
 	t, err := s.update(ctx, t, nil, func(x *task.Task) (err error) {
@@ -83,57 +87,54 @@ func (s *Service) claimed(ctx context.Context, t *task.Task, wait time.Duration,
 		return t, err
 	}
 	if s.Now().Sub(claim.At) >= task.ClaimLife {
-		return t, nil // too late to be sure that nobody else reads: the next claim does
+		return t, nil // another process may have claimed a read since; the next claim reads
 	}
-	record, said := s.record(ctx, t, claim, wait)
-	var was task.Doubt
-	t, err = s.update(ctx, t, said, func(x *task.Task) error {
-		was = x.Doubt
+	record, reply := s.fetchRecord(ctx, t, claim, timeout)
+	var before task.Doubt
+	t, err = s.update(ctx, t, reply, func(x *task.Task) error {
+		before = x.Doubt
 		return x.ApplyRecord(s.Rules, s.Now(), claim, record)
 	})
-	if doubt := t.Doubt; err == nil && doubt != "" && doubt != was {
-		s.log(ctx, slog.LevelError, t, "a record came that cannot be used; the task waits for a better one, or for a callback's word",
-			"event", EventDoubt, "doubt", doubt, "providerCode", said.code, "recordShape", said.shape)
+	if doubt := t.Doubt; err == nil && doubt != "" && doubt != before {
+		s.log(ctx, slog.LevelError, t, "the record cannot be used; waiting for a better one, or for a callback",
+			"event", EventDoubt, "doubt", doubt, "providerCode", reply.code, "recordShape", reply.shape)
 	}
 	return t, err
 }
 
-// EventDoubt is the attribute "event" of the log line about a record that came
-// and cannot be used.
+// EventDoubt is the attribute "event" of the log line for a record that arrived and
+// cannot be used.
 const EventDoubt = "record_unusable"
 
-// sweepRead is how long a sweep waits for a record: as long as the client does.
-const sweepRead = 0
-
-// read reads the task's record, if it may be read now.
-func (s *Service) read(ctx context.Context, t *task.Task) (*task.Task, error) {
-	return s.claimed(ctx, t, sweepRead, func(x *task.Task) (task.Claim, bool, error) {
+// readRecord reads the task's record if a read may be claimed now.
+func (s *Service) readRecord(ctx context.Context, t *task.Task) (*task.Task, error) {
+	return s.claimAndRead(ctx, t, sweepReadTimeout, func(x *task.Task) (task.Claim, bool, error) {
 		c, ok := x.Claim(s.Rules, s.Now())
 		return c, ok, nil
 	})
 }
 
-// record asks the provider and puts its word in our terms.
-func (s *Service) record(ctx context.Context, t *task.Task, c task.Claim, wait time.Duration) (task.Record, *word) {
+// fetchRecord asks the provider for a record, and translates it.
+func (s *Service) fetchRecord(ctx context.Context, t *task.Task, c task.Claim, timeout time.Duration) (task.Record, *reply) {
 	secret, err := s.Secrets.Current(ctx)
 	if err != nil {
-		s.log(ctx, slog.LevelError, t, "no record: the secret cannot be read", "error", err)
-		return task.Record{}, &word{}
+		s.log(ctx, slog.LevelError, t, "record not read: the secret cannot be read; will retry", "error", err)
+		return task.Record{}, &reply{}
 	}
-	asking := ctx
-	if wait > 0 {
+	callCtx := ctx
+	if timeout > 0 {
 		var cancel context.CancelFunc
-		asking, cancel = context.WithTimeout(ctx, wait)
+		callCtx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	r, err := s.Provider.Record(asking, string(secret.APIKey), c.ProviderID)
+	r, err := s.Provider.Record(callCtx, string(secret.APIKey), c.ProviderID)
 	if err != nil {
 		return s.unreadable(ctx, t, err)
 	}
 	record := task.Record{Match: match(t, c.ProviderID, r, secret.CallbackKeys)}
-	record.URLs, record.Guessed = s.links(t, r)
+	record.URLs, record.Guessed = s.resultLinks(t, r)
 	if r.Dropped > 0 {
-		s.log(ctx, slog.LevelWarn, t, "the record has more links, or longer ones, than a row has room for", "dropped", r.Dropped)
+		s.log(ctx, slog.LevelWarn, t, "the record has more links, or longer ones, than a row can hold", "dropped", r.Dropped)
 	}
 	switch r.State {
 	case nanobanana.Succeeded:
@@ -150,38 +151,40 @@ func (s *Service) record(ctx context.Context, t *task.Task, c task.Claim, wait t
 	default:
 		record.State = task.RecordUnclear
 	}
-	return record, &word{code: r.ErrorCode, text: r.Words, shape: r.Shape}
+	return record, &reply{code: r.ErrorCode, text: r.Words, shape: r.Shape}
 }
 
-// keyTTL is how old a secret may be that was read after a refused key, where
-// the next read comes by itself.
-const keyTTL = 5 * time.Second
+const (
+	// keyTTL is how long a secret that was read after a refused key is used, where the
+	// call is repeated by itself.
+	keyTTL = 5 * time.Second
 
-// readsBackoff is for how long a 429 without Retry-After pauses the reading of records.
-const readsBackoff = time.Minute
+	// readsBackoff is for how long a 429 without Retry-After pauses reads of records.
+	readsBackoff = time.Minute
+)
 
-// unreadable does what a failed read asks for beside the task. An answer that
-// was none of the provider's is as good as no answer; one that was, and is no
-// record that anybody can read, is in doubt.
-func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) (task.Record, *word) {
-	s.log(ctx, slog.LevelWarn, t, "the record could not be read", "error", err)
-	var e *nanobanana.Error
-	if !errors.As(err, &e) {
-		return task.Record{}, &word{}
+// unreadable handles a failed read: it pauses reads or reloads the secret if the error
+// asks for that. An answer that is not the provider's counts as none; one that is, but
+// cannot be read as a record, is unclear.
+func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) (task.Record, *reply) {
+	s.log(ctx, slog.LevelWarn, t, "the record could not be read; will retry", "error", err)
+	e, ok := errors.AsType[*nanobanana.Error](err)
+	if !ok {
+		return task.Record{}, &reply{}
 	}
 	switch e.Reason {
 	case nanobanana.RateLimited:
 		s.pause(ctx, task.Reads, cmp.Or(e.RetryAfter, readsBackoff))
 	case nanobanana.Unauthorized:
-		// The next read uses what this finds; two reads of one record stay apart.
+		// The next read uses the new key. Reading again now would be too soon.
 		if _, err := s.Secrets.Reload(ctx, s.Now().Add(-keyTTL)); err != nil {
 			s.Log.ErrorContext(ctx, "the secret could not be read again", "error", err)
 		}
 	}
 	if e.Reason == nanobanana.Unreadable && e.Shape != "" {
-		return task.Record{State: task.RecordUnclear}, wordOf(err)
+		return task.Record{State: task.RecordUnclear}, replyOf(err)
 	}
-	return task.Record{}, wordOf(err)
+	return task.Record{}, replyOf(err)
 }
 
 const (
@@ -189,7 +192,7 @@ const (
 	pauseTimeout = 2 * time.Second // of one write of the pause row
 )
 
-// pause keeps all sweeps from making calls of a kind for a while.
+// pause keeps all sweeps from making calls of a kind for d, or for maxPause.
 func (s *Service) pause(ctx context.Context, kind task.Calls, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, pauseTimeout)
 	defer cancel()

@@ -11,12 +11,12 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Order is a wish for pictures.
+// Order asks for pictures.
 type Order struct {
 	Owner          string
 	IdempotencyKey string // empty: none
 	Request        task.Request
-	PublicURL      string // the address the order came to; used where the Service has none
+	PublicURL      string // the address that the order came to; used where Service.PublicURL is empty
 }
 
 // Submitter turns orders into tasks. Its fields are set before use; its methods
@@ -29,19 +29,16 @@ type Submitter struct {
 	Quota  int // images per owner and UTC day; 0: no quota
 }
 
-// Submit makes a task of an order and submits it to the provider, once. The
-// same order again, by owner and idempotency key, is the same task: replayed.
-// An error is a *task.Error, and means that no task stands under this key,
-// but for CodeUnavailable: then the same order may be repeated.
+// Submit makes a task of an order and submits it to the provider, once. If the owner
+// has sent the order before, under the same idempotency key, Submit returns that task
+// as replayed. Every error is a *task.Error and means that no task exists under this
+// key, except CodeUnavailable: after that the same order may be sent again.
 func (s *Submitter) Submit(ctx context.Context, o Order) (t *task.Task, replayed bool, err error) {
 	ctx, cancel := detached(ctx)
 	defer cancel()
 
 	o.Request.Normalize()
-	if fields := o.Request.Faults(); len(fields) > 0 {
-		return s.refuse(ctx, o, task.Invalid(fields...))
-	}
-	inputs, err := s.admit(ctx, o)
+	inputs, secret, err := s.admit(ctx, o)
 	if err != nil {
 		return s.refuse(ctx, o, err)
 	}
@@ -51,24 +48,24 @@ func (s *Submitter) Submit(ctx context.Context, o Order) (t *task.Task, replayed
 		Estimate:   s.estimate(o.Request),
 		CountQuota: s.Quota > 0,
 	}, s.Now())
-	stands, err := s.Store.Create(ctx, t, s.Quota)
+	row, err := s.Store.Create(ctx, t, s.Quota)
 	switch {
 	case errors.Is(err, task.ErrExists):
-		return s.replay(o, stands)
+		return s.replay(o, row)
 	case errors.Is(err, task.ErrQuota):
 		return nil, false, &task.Error{Code: task.CodeQuotaExceeded, RetryAfter: untilMidnight(s.Now())}
 	case err != nil:
 		return nil, false, unavailable(err)
 	}
 	defer s.Account.renew(ctx)()
-	t, err = s.post(ctx, stands, inputs)
+	t, err = s.post(ctx, row, inputs, secret)
 	if err != nil {
-		// The row stands and the sweep knows it: this is no refusal.
+		// The row exists and the sweep finds it, so the order is not refused.
 		s.Log.ErrorContext(ctx, "the answer to a submit could not be written", "task", t.ID, "error", err)
 	}
-	if woken := t.Hint != nil && !t.DueAt.After(s.Now()); woken && timeLeft(ctx, readTime) {
-		// Its callback came before the answer, and will not come again.
-		if after, err := s.read(ctx, t); err == nil {
+	if woken := t.Hint != nil && !t.DueAt.After(s.Now()); woken && timeLeft(ctx, minReadTime) {
+		// The callback came before the provider's answer, and will not come again.
+		if after, err := s.readRecord(ctx, t); err == nil {
 			t = after
 		}
 	}
@@ -79,8 +76,8 @@ func (s *Submitter) estimate(r task.Request) float64 {
 	return s.Prices.Credits(r.Model, r.Resolution, r.NumImages)
 }
 
-// refuse answers an order that may not become a task, unless it has become
-// one before: then that is the answer, whatever has changed since.
+// refuse refuses an order, unless a task exists under its idempotency key: then it
+// returns that task, whatever has changed since.
 func (s *Submitter) refuse(ctx context.Context, o Order, refusal error) (*task.Task, bool, error) {
 	if o.IdempotencyKey == "" {
 		return nil, false, refusal
@@ -102,55 +99,52 @@ func (s *Submitter) replay(o Order, t *task.Task) (*task.Task, bool, error) {
 	return t, true, nil
 }
 
-// admit holds an order against everything but its form: the prompt filter first, since
-// what it refuses is to cost nothing, then the images it names, and the balance, which
-// is asked for meanwhile.
-func (s *Submitter) admit(ctx context.Context, o Order) (inputs, error) {
-	if err := s.judge(o.Request); err != nil {
-		return nil, err
+// admit checks an order and returns its inputs, with the secret to submit it with. The
+// prompt filter comes before everything that costs a request. The balance is asked for
+// while the input images are checked.
+func (s *Submitter) admit(ctx context.Context, o Order) (ins inputs, secret config.Secret, err error) {
+	if fields := o.Request.Faults(); len(fields) > 0 {
+		return nil, secret, task.Invalid(fields...)
+	}
+	if err := s.moderate(o.Request); err != nil {
+		return nil, secret, err
+	}
+	if secret, err = s.Secrets.Current(ctx); err != nil {
+		return nil, secret, unavailable(err)
 	}
 	affordable := make(chan error, 1)
-	go func() { affordable <- s.affordable(ctx, s.estimate(o.Request)) }()
-	inputs, err := s.inputs(ctx, o.Owner, o.PublicURL, o.Request.ImageURLs)
+	go func() { affordable <- s.affordable(ctx, secret, s.estimate(o.Request)) }()
+	ins, err = s.inputs(ctx, o.Owner, o.PublicURL, o.Request.ImageURLs)
 	if err == nil {
-		err = s.inspect(ctx, inputs)
+		err = s.inspect(ctx, ins)
 	}
-	balanceErr := <-affordable
-
-	if err != nil {
-		return nil, err
+	if balanceErr := <-affordable; err == nil {
+		err = balanceErr
 	}
-	if balanceErr != nil {
-		return nil, balanceErr
-	}
-	return inputs, nil
+	return ins, secret, err
 }
 
-// affordable refuses what the account certainly cannot pay. If the balance cannot be
-// read, the order passes: the provider itself refuses what it is not paid for.
-func (s *Submitter) affordable(ctx context.Context, estimate float64) error {
-	secret, err := s.Secrets.Current(ctx)
-	switch {
-	case err != nil:
-		return unavailable(err)
-	case secret.APIKey == "":
-		return unavailable(errors.New("the secret holds no API key yet: make set-api-key STACK=name puts it in, and submits are accepted"))
-	}
-	b, err := s.Account.forOrder(ctx, estimate)
-	if b.Shut || err == nil && !b.Covers(estimate) {
-		return &task.Error{Code: task.CodeInsufficientCredits}
-	}
-	return nil
-}
-
-// judge has the filter see what people wrote that the provider gets.
-func (s *Submitter) judge(r task.Request) error {
+// moderate refuses an order whose prompt or watermark the filter refuses.
+func (s *Submitter) moderate(r task.Request) error {
 	for _, written := range [...]struct{ pointer, text string }{{"/prompt", r.Prompt}, {"/watermark", r.Watermark}} {
 		if category, refused := s.Filter.Check(written.text); refused {
 			return &task.Error{Code: task.CodePromptRejected, Fields: []task.Field{{
 				Pointer: written.pointer, Code: string(category), Message: category.Text(),
 			}}}
 		}
+	}
+	return nil
+}
+
+// affordable refuses what the account certainly cannot pay. If the balance cannot be
+// read, the order passes: the provider refuses what it is not paid for.
+func (s *Submitter) affordable(ctx context.Context, secret config.Secret, estimate float64) error {
+	if secret.APIKey == "" {
+		return unavailable(errors.New("the secret holds no API key yet: make set-api-key STACK=name puts it in, and submits are accepted"))
+	}
+	b, err := s.Account.forOrder(ctx, estimate)
+	if b.Shut || err == nil && !b.Covers(estimate) {
+		return &task.Error{Code: task.CodeInsufficientCredits}
 	}
 	return nil
 }

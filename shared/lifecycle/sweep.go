@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	sweepTime    = 40 * time.Second // after which a sweep takes no more work,
-	postTime     = time.Minute      // and starts no more POSTs: then the next sweep does
-	sweepWorkers = 8
+	sweepTime       = 40 * time.Second // for so long a sweep takes up work
+	defaultPostTime = time.Minute      // for so long it starts POSTs; then the next sweep does
+	sweepWorkers    = 8
 )
 
 // Sweeper does what is due. Its fields are set before use; its methods may be
@@ -25,33 +25,31 @@ const (
 type Sweeper struct {
 	*Poster
 
-	// Rate bounds how fast a sweep reads records, and Posts how fast it sends
-	// what waits. Nil: as fast as it can.
+	// Rate limits reads of records, and Posts limits POSTs. Nil: no limit.
 	Rate, Posts *rate.Limiter
-	// PostTime is how long a sweep starts POSTs, and waits to do so. 0: a minute, after
-	// which the next sweep does. Where sweeps come sooner, it is the time between them.
+	// PostTime is how long a sweep may start POSTs, waiting included. 0: a minute. Set
+	// it to the time between sweeps if that is shorter.
 	PostTime time.Duration
-	// Sleep waits while POSTs are paused. Nil: by a timer.
+	// Sleep waits while POSTs are paused. Nil: a timer.
 	Sleep func(context.Context, time.Duration) error
 }
 
-// Swept says what a sweep did.
+// Swept is what a sweep did.
 type Swept struct {
 	Done   int // tasks looked at
-	Failed int // of these, those that failed in a way that is nobody's answer
+	Failed int // those whose row could not be read or written, or whose handling panicked
 
 	// Oldest is when the oldest unfinished task that the sweep read was created;
-	// zero if it read none. A sweep reads only what is due, so this is not the
+	// zero if it read none. A sweep reads only what is due, so this need not be the
 	// oldest of all tasks: see [oldest].
 	Oldest time.Time `json:",omitzero"`
 }
 
-// oldest is the creation of the oldest unfinished task that was seen. The index
-// is in the order of due times and holds no creation, so the age of a task is
-// known only when the task is due and its row is read anyway. An unfinished task
-// is due at least once an hour, with two exceptions: one whose outcome is unknown
-// may be due at its deadline alone, after two hours, and one that waits may be due
-// when the provider asked to be tried again.
+// oldest is when the oldest unfinished task seen was created. The index is sorted by
+// due time and holds no creation time, so a sweep learns a task's age only when the
+// task is due and its row is read anyway. An unfinished task is due at least once an
+// hour, with two exceptions: an unconfirmed one may be due only at its deadline, after
+// two hours, and a waiting one when the provider asked to be tried again.
 type oldest struct {
 	mu sync.Mutex // guards at
 	at time.Time
@@ -68,39 +66,39 @@ func (o *oldest) see(t *task.Task) {
 // sweep is a sweep under way.
 type sweep struct {
 	*Sweeper
-	begun   time.Time
-	reading func() bool // no 429 has paused the reading of records
-	posts   *queue      // of tasks that wait for another attempt, by the age of the order
-	others  *queue      // of all other tasks, by the time they are due
+	begun        time.Time
+	readsAllowed func() bool // no 429 has paused reads of records
+	posts        *queue      // tasks that wait for another attempt, the oldest order first
+	others       *queue      // all other tasks, by due time
 
 	done, failed atomic.Int64
 	oldest       oldest
 }
 
-// Sweep does what is due, the oldest first, until nothing is or 40 s are over. For
-// 60 s it starts the POSTs of what waits. Sweeps may overlap. One task's fault stops
-// neither the sweep nor the others. The error is that of reading the index.
+// Sweep does what is due, the longest due first, until nothing is or 40 s have passed. It
+// starts POSTs for 60 s. Sweeps may overlap. One task's error stops neither the sweep
+// nor the others. The returned error is that of reading the index.
 func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 	w := &sweep{Sweeper: s, begun: s.Now(), posts: newQueue(), others: newQueue()}
-	// The pause row is read only if there is a record to read.
-	w.reading = sync.OnceValue(func() bool { return !s.Now().Before(s.paused(ctx).Reads) })
+	// Reads the pause row only if there is a record to read.
+	w.readsAllowed = sync.OnceValue(func() bool { return !s.Now().Before(s.pauses(ctx).Reads) })
 	var wg sync.WaitGroup
 	for range sweepWorkers {
 		wg.Go(func() { w.work(ctx) })
 	}
-	err := w.look(ctx)
+	err := w.queueDue(ctx)
 	w.others.close()
 	w.send(ctx)
 	wg.Wait()
 	return Swept{Done: int(w.done.Load()), Failed: int(w.failed.Load()), Oldest: w.oldest.at}, err
 }
 
-// over reports whether so much time has passed since the sweep began.
+// over reports whether the sweep has lasted d.
 func (w *sweep) over(d time.Duration) bool { return w.Now().Sub(w.begun) >= d }
 
-// look looks at every task that is due, and queues it: POSTs and reads of records
-// keep to paces of their own, and neither is to hold up the other.
-func (w *sweep) look(ctx context.Context) (err error) {
+// queueDue reads every due task and queues it. POSTs and reads of records have limits
+// of their own, so they have queues of their own: neither holds up the other.
+func (w *sweep) queueDue(ctx context.Context) (err error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ids := make(chan string)
@@ -109,7 +107,7 @@ func (w *sweep) look(ctx context.Context) (err error) {
 		wg.Go(func() {
 			for id := range ids {
 				w.done.Add(1)
-				w.safely(ctx, id, w.sort)
+				w.safely(ctx, id, w.enqueue)
 			}
 		})
 	}
@@ -122,10 +120,10 @@ func (w *sweep) look(ctx context.Context) (err error) {
 	return err
 }
 
-func (w *sweep) sort(t *task.Task) error {
+func (w *sweep) enqueue(t *task.Task) error {
 	w.oldest.see(t)
 	switch t.Next(w.Now()) {
-	case task.NextNothing: // another sweep was faster, or it is a newer release's row
+	case task.NextNothing: // another sweep was faster, or a newer release wrote the row
 	case task.NextResubmit:
 		w.posts.add(t.ID, t.CreatedAt)
 	default:
@@ -134,28 +132,28 @@ func (w *sweep) sort(t *task.Task) error {
 	return nil
 }
 
-// work does what is no POST, until there is nothing left or the time is over.
+// work does everything except POSTs, until nothing is left or the time is over.
 func (w *sweep) work(ctx context.Context) {
 	for w.others.wait() && !w.over(sweepTime) {
 		if id, ok := w.others.take(); ok {
-			w.safely(ctx, id, func(t *task.Task) error { return w.refresh(ctx, t, w.reading) })
+			w.safely(ctx, id, func(t *task.Task) error { return w.refresh(ctx, t, w.readsAllowed) })
 		}
 	}
 }
 
-// paused returns until when the provider has asked for no calls.
-func (s *Sweeper) paused(ctx context.Context) task.Pauses {
+// pauses returns until when the provider wants no calls.
+func (s *Sweeper) pauses(ctx context.Context) task.Pauses {
 	p, err := s.Store.Paused(ctx)
 	if err != nil {
 		s.Log.ErrorContext(ctx, "the pause row could not be read", "error", err)
-		return task.Pauses{} // each call is claimed anyway
+		return task.Pauses{} // no harm: each read is claimed, and a refused POST is tried again
 	}
 	return p
 }
 
-// safely reads a task's row and does something for the task, whatever became of it
-// since the index named it. A fault, or a panic, is logged and counted, and the task
-// comes again a minute later.
+// safely reads a task's row and calls do with it: the row may have changed since the
+// index named it. An error or a panic is logged and counted, and the task is due again
+// a minute later.
 func (w *sweep) safely(ctx context.Context, id string, do func(*task.Task) error) {
 	err := func() (err error) {
 		defer func() {
@@ -171,7 +169,7 @@ func (w *sweep) safely(ctx context.Context, id string, do func(*task.Task) error
 	}()
 	if err != nil && !errors.Is(err, task.ErrNotFound) {
 		w.failed.Add(1)
-		w.Log.ErrorContext(ctx, "a due task failed", "task", id, "error", err)
+		w.Log.ErrorContext(ctx, "a due task failed; will retry in a minute", "task", id, "error", err)
 		w.postpone(ctx, id)
 	}
 }

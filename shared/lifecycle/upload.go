@@ -15,9 +15,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// inspectTime is how long uploads are looked at: with it a submit still starts
-// its POST in time. Within one region fourteen of the largest take two seconds.
-const inspectTime = 4 * time.Second
+// inspectTimeout bounds the check of all uploads, so that a submit still starts its POST
+// in time. Within one region, fourteen uploads of the largest size take two seconds.
+const inspectTimeout = 4 * time.Second
 
 var (
 	noUpload  = &fault{"not_found", "You have no such upload, or it was never finished. Upload the picture again."}
@@ -25,13 +25,13 @@ var (
 		media.MaxPixels/1_000_000, media.MaxSide)}
 )
 
-// inspect looks at the uploads among inputs, before anything is stored or paid
-// for: they have to be there, and to be pictures as far as media.Inspect tells.
-// No more, because the decoders would make every submit start later; what only
-// they would find the provider finds, and its refusal costs nothing. Uploads
-// that cannot be used are a *task.Error with a field each.
+// inspect checks the uploads among inputs before anything is stored or paid for: each
+// must exist and be a picture as far as media.Inspect sees. It does not decode them,
+// since linking the decoders would slow down the start of submit; what only they would
+// find, the provider finds, and its refusal costs nothing. If uploads cannot be used,
+// the error is a *task.Error with a field for each.
 func (s *Submitter) inspect(ctx context.Context, ins inputs) error {
-	ctx, cancel := context.WithTimeout(ctx, inspectTime)
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
 	faults, errs := make([]*fault, len(ins)), make([]error, len(ins))
 	var all sync.WaitGroup
@@ -57,7 +57,7 @@ func (s *Submitter) inspect(ctx context.Context, ins inputs) error {
 }
 
 func (s *Submitter) inspectUpload(ctx context.Context, key string) (*fault, error) {
-	body, err := s.open(ctx, key)
+	body, err := s.openUpload(ctx, key)
 	switch {
 	case err != nil:
 		return nil, err
@@ -71,9 +71,9 @@ func (s *Submitter) inspectUpload(ctx context.Context, key string) (*fault, erro
 	case errors.Is(err, media.ErrNotPicture):
 		return notUpload, nil
 	case ctx.Err() != nil:
-		// It is there, of the type and length that its signature fixed. Who
-		// sends many large ones is not turned away for ever because of that.
-		s.Log.WarnContext(ctx, "an upload could not be looked at in time")
+		// It exists, with the type and length that its signature fixed. Otherwise an
+		// order with many large uploads would never pass.
+		s.Log.WarnContext(ctx, "an upload was not checked: too little time; the order goes on")
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading an upload: %w", err)
@@ -83,31 +83,31 @@ func (s *Submitter) inspectUpload(ctx context.Context, key string) (*fault, erro
 	return nil, nil
 }
 
-// open reads the object under a key by a link, since an S3 client would double
-// the function. The body is nil where there is no object.
-func (s *Submitter) open(ctx context.Context, key string) (io.ReadCloser, error) {
+// openUpload opens the object under a key by a link, since an S3 client would double
+// the size of the function. The body is nil if there is no object.
+func (s *Submitter) openUpload(ctx context.Context, key string) (io.ReadCloser, error) {
 	link, err := s.Links.Link(ctx, key, time.Minute, "")
 	if err != nil {
 		return nil, err
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {
-		return nil, errors.New("the link to an upload is not one") // err quotes it
+		return nil, errors.New("the link to an upload is not a URL") // err quotes it
 	}
 	resp, err := s.HTTP.Do(r)
 	if err != nil {
 		if quoting, ok := errors.AsType[*url.Error](err); ok {
 			err = quoting.Err // without the link, which is signed
 		}
-		return nil, fmt.Errorf("asking for an upload: %w", err)
+		return nil, fmt.Errorf("fetching an upload: %w", err)
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:
 		return resp.Body, nil
 	case http.StatusNotFound, http.StatusForbidden:
-		// To who may not list a bucket S3 says 403 of what is not there.
-		s.Log.Log(ctx, slog.LevelInfo, "there is no such upload", "status", resp.StatusCode)
+		// S3 answers 403 for a missing object to callers that may not list the bucket.
+		s.Log.Log(ctx, slog.LevelInfo, "an upload does not exist", "status", resp.StatusCode)
 		return nil, resp.Body.Close()
 	}
-	return nil, errors.Join(fmt.Errorf("asking for an upload: %s", resp.Status), resp.Body.Close())
+	return nil, errors.Join(fmt.Errorf("fetching an upload: %s", resp.Status), resp.Body.Close())
 }
