@@ -139,11 +139,11 @@ func explainFault(err error, body []byte, teach map[string]string) error {
 	var semantic *json.SemanticError
 	switch {
 	case errors.As(err, &syntactic):
-		return malformed(syntactic)
+		return malformedJSON(syntactic)
 	case !errors.As(err, &semantic):
 		return fmt.Errorf("decoding the body: %w", err)
 	}
-	pointer := shorten(semantic.JSONPointer)
+	pointer := shortPointer(semantic.JSONPointer)
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
 		message, ok := teach[string(semantic.JSONPointer)]
@@ -156,22 +156,22 @@ func explainFault(err error, body []byte, teach map[string]string) error {
 	}
 	var raw jsontext.Value
 	if errors.As(json.Unmarshal(body, &raw), &syntactic) {
-		return malformed(syntactic)
+		return malformedJSON(syntactic)
 	}
-	return task.Invalid(task.Field{Pointer: pointer, Code: "wrong_type", Message: "Expected " + expected(semantic.GoType) + "."})
+	return task.Invalid(task.Field{Pointer: pointer, Code: "wrong_type", Message: "Expected " + jsonType(semantic.GoType) + "."})
 }
 
-func malformed(err *jsontext.SyntacticError) error {
-	pointer := shorten(err.JSONPointer)
+func malformedJSON(err *jsontext.SyntacticError) error {
+	pointer := shortPointer(err.JSONPointer)
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return task.Malformed(task.Field{Pointer: pointer, Code: "duplicate_field", Message: "This field is given twice."})
 	}
 	return task.Malformed(task.Field{Pointer: pointer, Code: "malformed_json", Message: "The body is not one well-formed JSON object in UTF-8."})
 }
 
-// shorten keeps what a client made up, and we send back, within reason: a
+// shortPointer keeps what a client made up, and we send back, within reason: a
 // pointer that is too long names the nearest field around the fault.
-func shorten(p jsontext.Pointer) string {
+func shortPointer(p jsontext.Pointer) string {
 	const reason = 256
 	for len(p) > reason {
 		p = p.Parent()
@@ -179,8 +179,8 @@ func shorten(p jsontext.Pointer) string {
 	return string(p)
 }
 
-// expected names, for people, the JSON that t is read from.
-func expected(t reflect.Type) string {
+// jsonType names, for people, the JSON that t is read from.
+func jsonType(t reflect.Type) string {
 	if t == nil { // the decoder does not promise to know it
 		return "another value"
 	}

@@ -231,7 +231,7 @@ func refused(t *testing.T, err error, code task.Code, status int) *task.Error {
 	if !errors.As(err, &e) {
 		t.Fatalf("got %v, want %s", err, code)
 	}
-	if a, _ := refuse(e, Answer{}, ""); e.Code != code || status != 0 && a.Status != status {
+	if a, _ := problemAnswer(e, Answer{}, ""); e.Code != code || status != 0 && a.Status != status {
 		t.Fatalf("got %v with status %d, want %s with %d", e, a.Status, code, status)
 	}
 	return e

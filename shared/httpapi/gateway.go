@@ -16,9 +16,9 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// writeBy is how long before Lambda ends a function its request's context
+// answerMargin is how long before Lambda ends a function its request's context
 // ends, so that an endpoint that waits too long is still answered for.
-const writeBy = 250 * time.Millisecond
+const answerMargin = 250 * time.Millisecond
 
 // Gateway gives h as the function that Lambda calls for an API Gateway HTTP
 // API (payload 2.0). To h a request looks as it does behind net/http, but
@@ -29,7 +29,7 @@ func Gateway(h http.Handler) func(context.Context, events.APIGatewayV2HTTPReques
 	return func(ctx context.Context, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		if deadline, ok := ctx.Deadline(); ok {
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(ctx, deadline.Add(-writeBy))
+			ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
 			defer cancel()
 		}
 		r, err := fromEvent(WithRequestID(ctx, e.RequestContext.RequestID), &e)

@@ -255,7 +255,7 @@ func TestGatewayRequest(t *testing.T) {
 
 func TestGatewayAnswersInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), writeBy+20*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), answerMargin+20*time.Millisecond)
 		defer cancel()
 		h := Handler(slog.New(slog.DiscardHandler), func(r *http.Request) (Answer, error) {
 			<-r.Context().Done()

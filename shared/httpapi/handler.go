@@ -48,13 +48,13 @@ type Endpoint func(r *http.Request) (Answer, error)
 func Handler(log *slog.Logger, e Endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		r, id := identify(r)
-		a, body, err := run(e, r)
+		r, id := identified(r)
+		a, body, err := call(e, r)
 		var code task.Code
 		if err != nil {
 			fault := ErrorOf(err)
 			code = fault.Code
-			a, body = refuse(fault, a, id)
+			a, body = problemAnswer(fault, a, id)
 		}
 		write(w, a, body, id)
 		logRequest(log, r, start, a.Status, code, err)
@@ -69,8 +69,8 @@ func Encode(v any) ([]byte, error) {
 	return json.Marshal(v, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// run calls e and encodes its answer; a panic in either is an error.
-func run(e Endpoint, r *http.Request) (a Answer, body []byte, err error) {
+// call calls e and encodes its answer; a panic in either is an error.
+func call(e Endpoint, r *http.Request) (a Answer, body []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			a, body, err = Answer{}, nil, &panicError{value: v, stack: debug.Stack()}
@@ -123,12 +123,12 @@ func logRequest(log *slog.Logger, r *http.Request, start time.Time, status int, 
 			attrs = append(attrs, slog.String("stack", string(p.stack)))
 		}
 	}
-	log.LogAttrs(r.Context(), level(r.Context(), status), "request", attrs...)
+	log.LogAttrs(r.Context(), logLevel(r.Context(), status), "request", attrs...)
 }
 
-// level is Error for what somebody must look into, Warn for what passes by
+// logLevel is Error for what somebody must look into, Warn for what passes by
 // itself, and Debug for clients that did not wait for their answer.
-func level(ctx context.Context, status int) slog.Level {
+func logLevel(ctx context.Context, status int) slog.Level {
 	switch {
 	case status == http.StatusInternalServerError:
 		return slog.LevelError

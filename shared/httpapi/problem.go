@@ -64,9 +64,9 @@ func ErrorOf(err error) *task.Error {
 	return &task.Error{Code: task.CodeInternal}
 }
 
-// refuse returns the answer for e. The headers of a, and its status if that is
+// problemAnswer returns the answer for e. The headers of a, and its status if that is
 // one of an error, are kept.
-func refuse(e *task.Error, a Answer, requestID string) (Answer, []byte) {
+func problemAnswer(e *task.Error, a Answer, requestID string) (Answer, []byte) {
 	x := Explain(e.Code)
 	status := x.Status
 	switch {

@@ -21,9 +21,9 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// identify gives r with a request id in its context. The client has no say
+// identified gives r with a request id in its context. The client has no say
 // in it: X-Request-Id of a request is ignored.
-func identify(r *http.Request) (*http.Request, string) {
+func identified(r *http.Request) (*http.Request, string) {
 	if id := RequestID(r.Context()); id != "" {
 		return r, id
 	}

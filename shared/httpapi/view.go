@@ -102,7 +102,7 @@ func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
 		AspectRatio: t.AspectRatio, Resolution: t.Resolution, ImageURLs: t.ImageURLs,
 		Parent: t.Parent, Watermark: t.Watermark, Target: t.Target, Metadata: t.Metadata,
 		Images: []Image{}, Missing: t.Missing,
-		Credits:   TaskCredits{Estimate: t.Estimate, Outcome: outcome(t)},
+		Credits:   TaskCredits{Estimate: t.Estimate, Outcome: creditsOutcome(t)},
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, CompletedAt: t.EndedAt,
 	}
 	if !t.Done() {
@@ -178,7 +178,7 @@ func (v View) ListItem(ctx context.Context, t *task.Task) (Task, error) {
 	return shown, err
 }
 
-func outcome(t *task.Task) string {
+func creditsOutcome(t *task.Task) string {
 	switch {
 	case !t.Done():
 		return "held"

@@ -22,15 +22,15 @@ func (t *Task) Accepted(r Rules, now time.Time, attempt int, providerID string) 
 		if err := t.move(byAnswer, Generating, now, generatingWindow); err != nil {
 			return err
 		}
-		t.accepted(r, now)
+		t.scheduleFirstRead(r, now)
 	case Generating:
 		t.setCharge(ChargeSure)
 		if doubtful && t.ProviderID != providerID {
 			// The id was known from a callback alone. Our own answer is
 			// taken as it is, and what the other id's record said with it.
 			t.attach(providerID)
-			t.forget()
-			t.due(t.earliestRead(r, now))
+			t.clearRecord()
+			t.setDue(t.earliestRead(r, now))
 		}
 	default: // Waiting, Storing: its record came first
 		t.setCharge(ChargeSure)
@@ -48,14 +48,14 @@ func (t *Task) attach(id string) {
 	}
 }
 
-// accepted sets when the record is read first, after Generating was entered.
-func (t *Task) accepted(r Rules, now time.Time) {
+// scheduleFirstRead sets when the record is read first, after Generating was entered.
+func (t *Task) scheduleFirstRead(r Rules, now time.Time) {
 	t.AcceptedAt = now
 	if t.Hint != nil {
-		t.due(t.earliestRead(r, now)) // its callback is answered and will not come again
+		t.setDue(t.earliestRead(r, now)) // its callback is answered and will not come again
 		return
 	}
-	t.due(now.Add(r.firstRead()))
+	t.setDue(now.Add(r.firstRead()))
 }
 
 // Retry says whether, and when, a refused attempt is worth another.
@@ -75,9 +75,9 @@ type Refusal struct {
 	RetryAfter time.Duration // the provider's wish; 0: none
 }
 
-// passing are the refusals that time alone ends: the task waits for as long as it
+// temporary are the refusals that time alone ends: the task waits for as long as it
 // may, however often it is refused. Of all others it bears maxRefusals.
-var passing = map[Code]bool{CodeRateLimited: true, CodePaused: true, CodeProviderUnavailable: true}
+var temporary = map[Code]bool{CodeRateLimited: true, CodePaused: true, CodeProviderUnavailable: true}
 
 // Refused is the attempt's own answer: it was certainly not accepted.
 func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) error {
@@ -86,7 +86,7 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 		return nil
 	}
 	t.setCharge(ChargeNone)
-	if !passing[refusal.Code] {
+	if !temporary[refusal.Code] {
 		t.Refusals++
 	}
 	if t.FirstRefusal.IsZero() {
@@ -103,20 +103,20 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 	t.Setback, t.Hint = refusal.Code, nil
 	switch {
 	case refusal.Retry == RetryNow:
-		t.due(now)
+		t.setDue(now)
 	case refusal.RetryAfter > 0:
-		t.due(now.Add(refusal.RetryAfter))
+		t.setDue(now.Add(refusal.RetryAfter))
 	default:
-		t.due(now.Add(t.backOff(now)))
+		t.setDue(now.Add(t.jitter(now)))
 	}
 	return nil
 }
 
-// backOff returns how long a refused attempt waits for the next: anything up to as
+// jitter returns how long a refused attempt waits for the next: anything up to as
 // long as the task has been refused already, so that a thousand tasks which were
 // refused together do not come back together.
-func (t *Task) backOff(now time.Time) time.Duration {
-	most := min(max(now.Sub(t.FirstRefusal), leastBackOff), mostBackOff)
+func (t *Task) jitter(now time.Time) time.Duration {
+	most := min(max(now.Sub(t.FirstRefusal), minBackoff), maxBackoff)
 	return time.Duration(t.chance() * float64(most)).Truncate(time.Millisecond) // as rows keep times
 }
 
@@ -161,7 +161,7 @@ func (t *Task) NotPosted(now time.Time, attempt int) error {
 	if t.Setback == "" {
 		t.Setback = CodeProviderUnavailable
 	}
-	t.due(now)
+	t.setDue(now)
 	return nil
 }
 
@@ -176,7 +176,7 @@ func (t *Task) Unanswered(r Rules, now time.Time, attempt int) error {
 		return err
 	}
 	if t.recordID() != "" {
-		t.due(t.earliestRead(r, now))
+		t.setDue(t.earliestRead(r, now))
 	}
 	return nil
 }

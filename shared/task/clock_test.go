@@ -201,7 +201,7 @@ func TestEventsThatDoNotApplyChangeNothing(t *testing.T) {
 			before := h.Task.Clone()
 			before.Refund = h.Refund
 			e.do(h)
-			if changed := !h.same(before); changed != applies {
+			if changed := !h.sameRow(before); changed != applies {
 				t.Errorf("%s in %q: changed %v, want %v", name, s, changed, applies)
 			}
 		}
@@ -237,7 +237,7 @@ func TestReadingScheduleOfRules(t *testing.T) {
 		2 * time.Hour:                     30 * time.Minute,
 		24*time.Hour + 30*time.Minute:     30 * time.Minute,
 	} {
-		equal(t, "interval after "+age.String(), r.interval(age), want)
+		equal(t, "interval after "+age.String(), r.readInterval(age), want)
 	}
 	equal(t, "any host", r.ResultHosts(good), false)
 }

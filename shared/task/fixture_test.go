@@ -200,7 +200,7 @@ func unchanged(t *testing.T, h *history, do func()) {
 	before := h.Task.Clone()
 	before.Refund = h.Refund
 	do()
-	if !h.same(before) {
+	if !h.sameRow(before) {
 		t.Errorf("in %q the row changed:\n got %+v\nwant %+v", before.Status, *h.Task, *before)
 	}
 }

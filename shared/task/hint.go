@@ -39,7 +39,7 @@ func (t *Task) CalledBack(r Rules, now time.Time, attempt int, h Hint) (woken bo
 		}
 	case Generating:
 	case Storing:
-		t.spare(r, &h, t.URLs)
+		t.addSpares(r, &h, t.URLs)
 		return false, nil
 	default:
 		return false, nil
@@ -57,7 +57,7 @@ func (t *Task) CalledBack(r Rules, now time.Time, attempt int, h Hint) (woken bo
 	if t.recordID() == "" {
 		return false, nil
 	}
-	t.due(t.earliestRead(r, now))
+	t.setDue(t.earliestRead(r, now))
 	return true, nil
 }
 
@@ -92,10 +92,10 @@ func (r Rules) trusted(urls []string) bool {
 // maxSpares bounds how many links of callbacks a row keeps.
 const maxSpares = 8
 
-// spare keeps the links of a callback that named the task's own provider id,
+// addSpares keeps the links of a callback that named the task's own provider id,
 // as far as a callback's word is trusted, besides those that are there already:
 // see SpareLinks.
-func (t *Task) spare(r Rules, h *Hint, there []string) {
+func (t *Task) addSpares(r Rules, h *Hint, there []string) {
 	if h == nil || !h.Success || t.ProviderID == "" || h.ProviderID != t.ProviderID {
 		return
 	}

@@ -197,23 +197,23 @@ func TestTheHintCountsAloneOnlyAfterFailedReads(t *testing.T) {
 }
 
 func TestTheHintAloneFromUnconfirmed(t *testing.T) {
-	h := blind(in(t, Unconfirmed).heard(saysSuccess))
+	h := readsFail(in(t, Unconfirmed).heard(saysSuccess))
 	equal(t, "status", h.Status, Storing)
 	equal(t, "urls", h.URLs, saysSuccess.URLs)
 	equal(t, "provider id", h.ProviderID, "p1")
 	equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
 	equal(t, "generations", h.Generations, 1)
 
-	h = blind(in(t, Unconfirmed).heard(saysFailure))
+	h = readsFail(in(t, Unconfirmed).heard(saysFailure))
 	equal(t, "failure", h.Failure, CodeGenerationFailed)
 	equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
 }
 
 func TestFailureByTheHintAloneIsNeverReasonForAnother(t *testing.T) {
-	h := blind(in(t, Generating).heard(saysFailure))
+	h := readsFail(in(t, Generating).heard(saysFailure))
 	equal(t, "status", h.Status, Failed)
 	equal(t, "failure", h.Failure, CodeGenerationFailed)
-	h = blind(in(t, Generating).heard(saysPolicy).heard(saysFailure))
+	h = readsFail(in(t, Generating).heard(saysPolicy).heard(saysFailure))
 	equal(t, "failure after a 400", h.Failure, CodeContentPolicy)
 	equal(t, "refund after a 400", h.Refund, 0)
 }

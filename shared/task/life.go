@@ -19,8 +19,8 @@ const (
 	lastWakeWindow    = eraseAfter       // or a task would end under the run that is to save it
 	retryGeneration   = 60 * time.Second // before another generation, and before a short record is read again
 	maxRefusals       = 10               // of those in a row that are not passing
-	leastBackOff      = 10 * time.Second // back-off reaches so far at first,
-	mostBackOff       = 2 * time.Minute  // and so far at most
+	minBackoff      = 10 * time.Second // back-off reaches so far at first,
+	maxBackoff       = 2 * time.Minute  // and so far at most
 )
 
 // Rules are the settings that a task's life depends on.
@@ -50,8 +50,8 @@ func (r Rules) firstRead() time.Duration {
 	return r.Poll
 }
 
-// interval is the time to the next read of a task accepted so long ago.
-func (r Rules) interval(age time.Duration) time.Duration {
+// readInterval is the time to the next read of a task accepted so long ago.
+func (r Rules) readInterval(age time.Duration) time.Duration {
 	switch {
 	case age < 10*time.Minute:
 		return r.Poll
@@ -134,8 +134,8 @@ func (t *Task) enter(s Status, now time.Time, window time.Duration) {
 	t.Deadline, t.DueAt, t.SubmitBy = now.Add(window), now.Add(window), time.Time{}
 }
 
-// due makes at the next time the sweep looks, never later than the deadline.
-func (t *Task) due(at time.Time) {
+// setDue makes at the next time the sweep looks, never later than the deadline.
+func (t *Task) setDue(at time.Time) {
 	if !t.Deadline.IsZero() && at.After(t.Deadline) {
 		at = t.Deadline
 	}
@@ -149,7 +149,7 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 	}
 	t.EndedAt = now
 	t.Hint = nil
-	t.forget() // links die; what came of them is in Images
+	t.clearRecord() // links die; what came of them is in Images
 	t.Deadline, t.DueAt = time.Time{}, time.Time{}
 	if r.Notify {
 		t.setWork(Notify, now)
@@ -177,11 +177,11 @@ func (t *Task) beginAttempt(now time.Time) {
 	t.ProviderID = ""
 	t.AcceptedAt = time.Time{}
 	t.Hint = nil
-	t.forget()
+	t.clearRecord()
 }
 
-// forget drops what records said.
-func (t *Task) forget() {
+// clearRecord drops what records said.
+func (t *Task) clearRecord() {
 	t.URLs, t.Guessed, t.Spares, t.Reread, t.Salvaged = nil, false, nil, time.Time{}, nil
 	t.ShortAt, t.UnreadableSince, t.Doubt = time.Time{}, time.Time{}, ""
 }
@@ -226,7 +226,7 @@ func (t *Task) Next(now time.Time) Next {
 // to: what went wrong was only the answer to that write.
 func (t *Task) Postpone(now time.Time) {
 	if now = stamp(now); !t.DueAt.IsZero() && !t.DueAt.After(now) {
-		t.due(now.Add(time.Minute))
+		t.setDue(now.Add(time.Minute))
 	}
 }
 

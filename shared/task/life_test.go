@@ -74,7 +74,7 @@ func tryMove(t *testing.T, from Status, by event, to Status, want bool) {
 		if !errors.Is(err, errUnlawful) {
 			t.Errorf("%s: error %v, want %v", name, err, errUnlawful)
 		}
-		if !h.same(before) {
+		if !h.sameRow(before) {
 			t.Errorf("%s was refused, and yet changed the row", name)
 		}
 		return
@@ -125,8 +125,8 @@ func named(t *testing.T) *history {
 	return in(t, Unconfirmed).after(time.Second).heard(Hint{ProviderID: "p1"})
 }
 
-// blind makes reads of the record fail for so long that the hint counts alone.
-func blind(h *history) *history {
+// readsFail makes reads of the record fail for so long that the hint counts alone.
+func readsFail(h *history) *history {
 	h.t.Helper()
 	h.after(h.r.Poll).read(unread)
 	return h.after(h.r.UnreadableAfter).read(unread)
@@ -224,7 +224,7 @@ func hintSteps() []step {
 	success := Hint{ProviderID: "p1", Success: true, URLs: []string{good}}
 	failure := Hint{ProviderID: "p1", Failure: CodeGenerationFailed}
 	alone := func(hint Hint) func(*history) {
-		return func(h *history) { blind(h.after(time.Second).heard(hint)) }
+		return func(h *history) { readsFail(h.after(time.Second).heard(hint)) }
 	}
 	return []step{
 		{"generating, the hint alone, success: storing", entered(Generating), alone(success), Storing, ""},

@@ -7,7 +7,7 @@ import "testing"
 func TestAFailureWithoutAnIDCountsWhileTheRecordIsUnreadable(t *testing.T) {
 	nameless := Hint{Failure: CodeProviderRejected}
 
-	h := blind(in(t, Generating).heard(nameless))
+	h := readsFail(in(t, Generating).heard(nameless))
 	equal(t, "status by our own id", h.Status, Failed)
 	equal(t, "failure by our own id", h.Failure, CodeProviderRejected)
 	equal(t, "provider id", h.ProviderID, "p1")

@@ -57,11 +57,11 @@ func (t *Task) Claim(r Rules, now time.Time) (c Claim, ok bool) {
 	if begun.IsZero() {
 		begun = t.Since
 	}
-	t.due(now.Add(r.interval(now.Sub(begun))))
-	return t.claim(now), true
+	t.setDue(now.Add(r.readInterval(now.Sub(begun))))
+	return t.newClaim(now), true
 }
 
-func (t *Task) claim(now time.Time) Claim {
+func (t *Task) newClaim(now time.Time) Claim {
 	t.ReadAt = now
 	return Claim{Attempt: t.Attempt, ProviderID: t.recordID(), At: now}
 }
@@ -142,7 +142,7 @@ func (t *Task) ApplyRecord(r Rules, now time.Time, c Claim, rec Record) error {
 		return nil
 	}
 	if t.Status == Storing {
-		t.relearn(now, rec)
+		t.applyReread(now, rec)
 		return nil
 	}
 	late := !c.At.Before(t.Deadline)
@@ -152,7 +152,7 @@ func (t *Task) ApplyRecord(r Rules, now time.Time, c Claim, rec Record) error {
 	if rec.Match == MatchOwn {
 		t.setCharge(ChargeSure)
 	}
-	if rec.State == RecordUnstated && rec.doubt() == t.Doubt && t.blind(r, now) {
+	if rec.State == RecordUnstated && rec.doubt() == t.Doubt && t.hintCounts(r, now) {
 		rec.State = RecordMade // the second such record in a row
 	}
 	// A read claimed before the short record came is not the one after it.
@@ -160,30 +160,30 @@ func (t *Task) ApplyRecord(r Rules, now time.Time, c Claim, rec Record) error {
 	doubt := rec.doubt()
 	switch {
 	case rec.State != RecordUnreadable && doubt == "":
-		return t.learn(r, now, c, rec, late, last)
+		return t.applyUsable(r, now, c, rec, late, last)
 	case t.Status == Unconfirmed && rec.Match == MatchOwn: // whatever else it says, it is ours
 		t.attachNamed(c.ProviderID)
 		if err := t.confirm(r, now); err != nil {
 			return err
 		}
-		return t.learnNothing(r, now, doubt, false, false)
+		return t.applyUnusable(r, now, doubt, false, false)
 	}
-	return t.learnNothing(r, now, doubt, late, last)
+	return t.applyUnusable(r, now, doubt, late, last)
 }
 
-// learn applies a record that can be used.
-func (t *Task) learn(r Rules, now time.Time, c Claim, rec Record, late, last bool) error {
+// applyUsable applies a record that can be used.
+func (t *Task) applyUsable(r Rules, now time.Time, c Claim, rec Record, late, last bool) error {
 	t.UnreadableSince, t.Doubt = time.Time{}, ""
 	t.attachNamed(c.ProviderID)
 	if rec.State == RecordMade {
-		t.see(rec.URLs, rec.Guessed)
+		t.addURLs(rec.URLs, rec.Guessed)
 	}
 	short := len(t.URLs) < t.NumImages
 	switch {
 	case len(t.URLs) > 0 && (!short || last):
-		return t.store(r, byRecord, now)
+		return t.startStoring(r, byRecord, now)
 	case rec.State == RecordFailed && len(t.URLs) == 0:
-		return t.broke(r, now, rec)
+		return t.generationFailed(r, now, rec)
 	}
 	return t.keepReading(r, now, late)
 }
@@ -199,15 +199,15 @@ func (t *Task) attachNamed(id string) {
 // dropHint drops what a callback said of a record that is another task's.
 func (t *Task) dropHint(r Rules, now time.Time, late bool) error {
 	t.Hint, t.UnreadableSince, t.Doubt = nil, time.Time{}, ""
-	t.due(t.Deadline)
+	t.setDue(t.Deadline)
 	if late {
-		return t.expire(r, now)
+		return t.failAtDeadline(r, now)
 	}
 	return nil
 }
 
-// relearn applies a wake's read, which looks for fresh links.
-func (t *Task) relearn(now time.Time, rec Record) {
+// applyReread applies a wake's read, which looks for fresh links.
+func (t *Task) applyReread(now time.Time, rec Record) {
 	t.Reread = now
 	t.Work = Ingest // which tries the links that there are now
 	if rec.State == RecordUnreadable || rec.Match == MatchForeign {
@@ -216,7 +216,7 @@ func (t *Task) relearn(now time.Time, rec Record) {
 	if rec.Match == MatchOwn {
 		t.setCharge(ChargeSure)
 	}
-	if rec.State == RecordMade && len(rec.URLs) >= t.enough() && (t.Guessed || !rec.Guessed) {
+	if rec.State == RecordMade && len(rec.URLs) >= t.expectedImages() && (t.Guessed || !rec.Guessed) {
 		t.URLs, t.Guessed = rec.URLs, rec.Guessed
 	}
 }
@@ -230,11 +230,11 @@ func (t *Task) keepReading(r Rules, now time.Time, late bool) error {
 			return err
 		}
 	case late:
-		return t.expire(r, now)
+		return t.failAtDeadline(r, now)
 	}
 	if len(t.URLs) > 0 && t.ShortAt.IsZero() {
 		t.ShortAt = now
-		t.due(now.Add(retryGeneration))
+		t.setDue(now.Add(retryGeneration))
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func (t *Task) confirm(r Rules, now time.Time) error {
 		return err
 	}
 	t.AcceptedAt = now // as far as we know
-	t.due(maxTime(due, now.Add(r.Poll)))
+	t.setDue(maxTime(due, now.Add(r.Poll)))
 	return nil
 }
 
@@ -258,15 +258,15 @@ func maxTime(a, b time.Time) time.Time {
 	return b
 }
 
-// blind reports whether records could not be used for so long that a callback
+// hintCounts reports whether records could not be used for so long that a callback
 // counts alone.
-func (t *Task) blind(r Rules, now time.Time) bool {
+func (t *Task) hintCounts(r Rules, now time.Time) bool {
 	return !t.UnreadableSince.IsZero() && now.Sub(t.UnreadableSince) >= r.UnreadableAfter
 }
 
-// learnNothing applies a read that failed, or whose record cannot be used for
+// applyUnusable applies a read that failed, or whose record cannot be used for
 // doubt; last says that a short record is not read again after it.
-func (t *Task) learnNothing(r Rules, now time.Time, doubt Doubt, late, last bool) error {
+func (t *Task) applyUnusable(r Rules, now time.Time, doubt Doubt, late, last bool) error {
 	if t.UnreadableSince.IsZero() {
 		t.UnreadableSince = now
 	}
@@ -279,25 +279,25 @@ func (t *Task) learnNothing(r Rules, now time.Time, doubt Doubt, late, last bool
 	}
 	switch {
 	case len(t.URLs) > 0 && last:
-		return t.store(r, byRecord, now)
-	case !t.blind(r, now) || h == nil && !late:
+		return t.startStoring(r, byRecord, now)
+	case !t.hintCounts(r, now) || h == nil && !late:
 		return nil
 	case h != nil && h.Success && r.trusted(h.URLs):
 		t.attachNamed(h.ProviderID)
-		t.see(h.URLs, false)
-		return t.store(r, byHint, now)
+		t.addURLs(h.URLs, false)
+		return t.startStoring(r, byHint, now)
 	case h != nil && h.Failure != "":
 		t.attachNamed(h.ProviderID)
 		return t.fail(r, byHint, t.cause(h.Failure), now)
 	case late:
-		return t.expire(r, now)
+		return t.failAtDeadline(r, now)
 	}
 	return nil
 }
 
-// see adds result URLs, in order and without repeats. Guesses make room for
+// addURLs adds result URLs, in order and without repeats. Guesses make room for
 // URLs that are none.
-func (t *Task) see(urls []string, guessed bool) {
+func (t *Task) addURLs(urls []string, guessed bool) {
 	switch {
 	case len(t.URLs) == 0, t.Guessed && !guessed:
 		t.URLs, t.Guessed = nil, guessed
@@ -311,24 +311,24 @@ func (t *Task) see(urls []string, guessed bool) {
 	}
 }
 
-// store hands the task over to ingest.
-func (t *Task) store(r Rules, by event, now time.Time) error {
+// startStoring hands the task over to ingest.
+func (t *Task) startStoring(r Rules, by event, now time.Time) error {
 	if err := t.move(by, Storing, now, storingWindow); err != nil {
 		return err
 	}
 	t.Spares, t.Reread = nil, time.Time{}
 	if by == byHint {
-		t.spare(r, t.Hint, nil) // a wake may find a record whose links are older
+		t.addSpares(r, t.Hint, nil) // a wake may find a record whose links are older
 	} else {
-		t.spare(r, t.Hint, t.URLs)
+		t.addSpares(r, t.Hint, t.URLs)
 	}
 	t.Hint = nil
 	t.setWork(Ingest, now)
 	return nil
 }
 
-// broke applies a record that says failed.
-func (t *Task) broke(r Rules, now time.Time, rec Record) error {
+// generationFailed applies a record that says failed.
+func (t *Task) generationFailed(r Rules, now time.Time, rec Record) error {
 	code := t.cause(rec.Code)
 	again := rec.Retry && code == rec.Code && t.Barred != t.Attempt &&
 		t.Generations < r.MaxGenerations &&
@@ -342,7 +342,7 @@ func (t *Task) broke(r Rules, now time.Time, rec Record) error {
 		return err
 	}
 	t.Setback, t.Hint = code, nil
-	t.due(now.Add(retryGeneration))
+	t.setDue(now.Add(retryGeneration))
 	return nil
 }
 
@@ -361,8 +361,8 @@ func (t *Task) cause(code Code) Code {
 	return code
 }
 
-// expire ends a task at its deadline, its record read once more.
-func (t *Task) expire(r Rules, now time.Time) error {
+// failAtDeadline ends a task at its deadline, its record read once more.
+func (t *Task) failAtDeadline(r Rules, now time.Time) error {
 	switch {
 	case t.Status == Unconfirmed:
 		return t.fail(r, byDeadline, CodeOutcomeUnknown, now)

@@ -108,7 +108,7 @@ func Update(ctx context.Context, s Store, t *Task, change func(*Task) error) (*T
 		if err := change(next); err != nil {
 			return t, err
 		}
-		if next.same(t) {
+		if next.sameRow(t) {
 			return t, nil
 		}
 		next.Version++

@@ -15,7 +15,7 @@ func TestSetTargetIsNoChangeOfStatus(t *testing.T) {
 		want := h.Task.Clone()
 		want.Target, want.UpdatedAt = &Target{"showcase", "7"}, h.now
 		h.must(h.SetTarget(to, h.now))
-		if !h.Task.same(want) {
+		if !h.Task.sameRow(want) {
 			t.Errorf("%q:\ngot  %+v\nwant %+v", s, h.Task, want)
 		}
 		h.after(time.Minute)

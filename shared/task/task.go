@@ -238,8 +238,8 @@ func clonePtr[T any](p *T) *T {
 	return &v
 }
 
-// same says whether two copies are one row. Refund is of a write, not of it.
-func (t *Task) same(o *Task) bool {
+// sameRow says whether two copies are one row. Refund is of a write, not of it.
+func (t *Task) sameRow(o *Task) bool {
 	c := *t
 	c.Refund = o.Refund
 	return reflect.DeepEqual(&c, o)
@@ -251,8 +251,8 @@ func stamp(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond
 // row has Task's fields without its methods.
 type row Task
 
-// known are the names of the attributes of a row that this code writes.
-var known = sync.OnceValue(func() map[string]bool {
+// attributes are the names of the attributes of a row that this code writes.
+var attributes = sync.OnceValue(func() map[string]bool {
 	names := map[string]bool{}
 	var walk func(t reflect.Type)
 	walk = func(t reflect.Type) {
@@ -291,7 +291,7 @@ func (t *Task) UnmarshalJSON(b []byte) error {
 	if all == nil {
 		return errors.New("task: a row is a JSON object")
 	}
-	extra, known := maps.Clone(all), known()
+	extra, known := maps.Clone(all), attributes()
 	maps.DeleteFunc(extra, func(name string, _ json.RawMessage) bool { return known[name] })
 	if len(extra) > 0 {
 		// Package json would take "Owner" for "owner".

@@ -20,13 +20,13 @@ type Timing struct {
 const (
 	// TimingSlots is of how many tasks a kind's timings are kept.
 	TimingSlots = 20
-	// timingEach is of how many tasks one is timed: each timing is a request
+	// timingShare is of how many tasks one is timed: each timing is a request
 	// to the store that the task itself could do without.
-	timingEach = 4
-	// timingsEnough is how many timings make a median that one stray does not.
-	timingsEnough = 3
-	// timingsFresh is how long Durations uses what it has read.
-	timingsFresh = time.Minute
+	timingShare = 4
+	// minTimings is how many timings make a median that one stray does not.
+	minTimings = 3
+	// timingsTTL is how long Durations uses what it has read.
+	timingsTTL = time.Minute
 )
 
 // TimingKind is the kind of tasks of a model at a resolution: they take about
@@ -44,11 +44,11 @@ func (t *Task) Timing() (Timing, bool) {
 	h := fnv.New32a()
 	h.Write([]byte(t.ID))
 	sum := h.Sum32()
-	if t.Status != Succeeded || t.Missing > 0 || sum%timingEach != 0 {
+	if t.Status != Succeeded || t.Missing > 0 || sum%timingShare != 0 {
 		return Timing{}, false
 	}
 	return Timing{
-		Kind: TimingKind(t.Model, t.Resolution), Slot: int(sum / timingEach % TimingSlots),
+		Kind: TimingKind(t.Model, t.Resolution), Slot: int(sum / timingShare % TimingSlots),
 		Seconds: max(1, int(t.EndedAt.Sub(t.CreatedAt).Round(time.Second)/time.Second)),
 	}, true
 }
@@ -86,7 +86,7 @@ func (p *Durations) refresh(ctx context.Context) {
 	// Without the monotonic clock, which stands still while Lambda freezes the process.
 	at := now().Round(0)
 	p.mu.Lock()
-	fresh := !p.readAt.IsZero() && at.Sub(p.readAt) < timingsFresh
+	fresh := !p.readAt.IsZero() && at.Sub(p.readAt) < timingsTTL
 	if !fresh {
 		p.readAt = at // others go by what is known, and do not ask as well
 	}
@@ -100,7 +100,7 @@ func (p *Durations) refresh(ctx context.Context) {
 	}
 	medians := map[string]int{}
 	for kind, seconds := range timings {
-		if len(seconds) >= timingsEnough {
+		if len(seconds) >= minTimings {
 			medians[kind] = median(seconds)
 		}
 	}

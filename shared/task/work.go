@@ -14,10 +14,10 @@ func (t *Task) setWork(w Work, now time.Time) {
 	if w == Notify {
 		t.Deadline = now.Add(noticeWindow)
 	}
-	t.due(now.Add(t.nextTry()))
+	t.setDue(now.Add(t.retryDelay()))
 }
 
-func (t *Task) nextTry() time.Duration {
+func (t *Task) retryDelay() time.Duration {
 	if t.Work == Notify {
 		return backoff(5*time.Second, 6*time.Hour, t.Tries)
 	}
@@ -45,12 +45,12 @@ func (t *Task) Wake(r Rules, now time.Time) (c Claim, ok bool, err error) {
 		t.Work = Ingest // which it may have given back: see Salvage
 	}
 	t.Tries++
-	t.due(now.Add(t.nextTry()))
+	t.setDue(now.Add(t.retryDelay()))
 	if late {
 		t.DueAt = t.Deadline // it ends at the sweep after this wake, not at a try between
 	}
 	if t.Status == Storing && !t.earliestRead(r, now).After(now) {
-		return t.claim(now), true, nil
+		return t.newClaim(now), true, nil
 	}
 	return Claim{}, false, nil
 }
@@ -58,25 +58,25 @@ func (t *Task) Wake(r Rules, now time.Time) (c Claim, ok bool, err error) {
 func (t *Task) giveUp(r Rules, now time.Time) error {
 	if t.Work == Notify {
 		t.NoticeGivenUpAt = now
-		t.rest()
+		t.clearWork()
 		return nil
 	}
-	if salvaged := t.best(nil); len(salvaged) > 0 {
+	if salvaged := t.bestImages(nil); len(salvaged) > 0 {
 		return t.succeed(r, byDeadline, now, salvaged)
 	}
 	return t.fail(r, byDeadline, CodeImageUnavailable, now)
 }
 
-// rest takes a final task out of the index of due tasks.
-func (t *Task) rest() {
+// clearWork takes a final task out of the index of due tasks.
+func (t *Task) clearWork() {
 	t.Work, t.Tries, t.LastWake = "", 0, false
 	t.Deadline, t.DueAt = time.Time{}, time.Time{}
 }
 
-// enough is how many pictures are all there is to have: one for each URL. After a
+// expectedImages is how many pictures are all there is to have: one for each URL. After a
 // record that was short there may be more URLs than pictures, since it may have come
 // again with fresh links: the old ones then are dead, or lead to the same bytes.
-func (t *Task) enough() int {
+func (t *Task) expectedImages() int {
 	if t.ShortAt.IsZero() {
 		return len(t.URLs)
 	}
@@ -87,7 +87,7 @@ func (t *Task) enough() int {
 // all there is to have. Damaged ones do not count.
 func (t *Task) Complete(images []Image) bool {
 	sound := undamaged(images)
-	return len(sound) >= len(t.URLs) || len(distinct(sound)) >= t.enough()
+	return len(sound) >= len(t.URLs) || len(distinct(sound)) >= t.expectedImages()
 }
 
 func undamaged(images []Image) []Image {
@@ -152,7 +152,7 @@ func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
 	if t.Status != Storing {
 		return nil
 	}
-	best := t.best(images)
+	best := t.bestImages(images)
 	if len(best) == 0 || !t.Complete(images) && !t.LastWake {
 		return fmt.Errorf("%w: %d of %d images are not all", errUnlawful, len(images), len(t.URLs))
 	}
@@ -169,16 +169,16 @@ func (t *Task) succeed(r Rules, by event, now time.Time, images []Image) error {
 	return nil
 }
 
-// best returns the pictures to end with, in the order of their links and
+// bestImages returns the pictures to end with, in the order of their links and
 // numbered from 1.
-func (t *Task) best(images []Image) []Image {
+func (t *Task) bestImages(images []Image) []Image {
 	best := distinct(undamaged(images))
 	if !t.Complete(images) {
 		got := func(n int) bool { return slices.ContainsFunc(best, func(i Image) bool { return i.N == n }) }
 		hurt := slices.DeleteFunc(slices.Concat(images, t.Salvaged), func(i Image) bool { return !i.Damaged })
 		slices.SortStableFunc(hurt, func(a, b Image) int { return cmp.Compare(b.Bytes, a.Bytes) }) // more of it is better
 		for _, i := range slices.Concat(undamaged(t.Salvaged), hurt) {
-			if len(best) < t.enough() && !got(i.N) {
+			if len(best) < t.expectedImages() && !got(i.N) {
 				best = distinct(append(best, i))
 			}
 		}
@@ -196,7 +196,7 @@ func (t *Task) Notified(now time.Time) {
 		return
 	}
 	t.NotifiedAt = stamp(now)
-	t.rest()
+	t.clearWork()
 }
 
 // Redrive takes up a notice again that was given up, as if the task had just
@@ -232,7 +232,7 @@ func (t *Task) Delete(r Rules, now time.Time) error {
 	t.Request = Request{}
 	t.Fingerprint, t.Parent, t.PublicURL = "", "", ""
 	t.Images, t.Hint = nil, nil
-	t.forget()
+	t.clearRecord()
 	t.Deadline = time.Time{} // an erase is never given up
 	t.setWork(Erase, now)
 	return nil
@@ -245,7 +245,7 @@ func (t *Task) Erased(now, begun time.Time) {
 	if t.Work != Erase || stamp(begun).Before(t.DeletedAt.Add(eraseAfter)) {
 		return
 	}
-	t.rest()
+	t.clearWork()
 	if t.NoticePending {
 		t.NoticePending = false
 		t.setWork(Notify, stamp(now))

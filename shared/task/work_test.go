@@ -93,7 +93,7 @@ func TestAWakesReadFindsFreshLinks(t *testing.T) {
 
 // Rule 7: an attempt's charge is sure where its record's paramJson names it.
 func TestAWakesReadSettlesThePrice(t *testing.T) {
-	h := blind(in(t, Unconfirmed).heard(saysSuccess))
+	h := readsFail(in(t, Unconfirmed).heard(saysSuccess))
 	equal(t, "charges by the hint alone", h.Charges, []Charge{ChargeDoubtful})
 	h.after(time.Minute)
 	claim, _, err := h.Wake(h.r, h.now)
