@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Accepted is the attempt's own answer: the provider took it, under this id.
-// An answer for an attempt that is not the current one changes nothing.
+// Accepted applies the attempt's own answer: the provider accepted it under
+// this id. An answer for an attempt that is not the current one changes nothing.
 func (t *Task) Accepted(r Rules, now time.Time, attempt int, providerID string) error {
 	now = stamp(now)
 	if attempt != t.Attempt || t.Done() {
@@ -26,20 +26,20 @@ func (t *Task) Accepted(r Rules, now time.Time, attempt int, providerID string) 
 	case Generating:
 		t.setCharge(ChargeSure)
 		if doubtful && t.ProviderID != providerID {
-			// The id was known from a callback alone. Our own answer is
-			// taken as it is, and what the other id's record said with it.
+			// Only a callback had named the other id. Our own answer wins, and
+			// what the other id's record said is dropped.
 			t.attach(providerID)
 			t.clearRecord()
 			t.setDue(t.earliestRead(r, now))
 		}
-	default: // Waiting, Storing: its record came first
+	default: // Waiting, Storing: the record was faster than this answer
 		t.setCharge(ChargeSure)
 	}
 	return nil
 }
 
-// attach makes id the provider id of the current attempt. What a callback
-// said of another id is dropped, and that its record could not be read.
+// attach makes id the provider id of the current attempt. It drops what a
+// callback said about another id, and the failed reads of that id's record.
 func (t *Task) attach(id string) {
 	t.ProviderID = id
 	t.Refusals, t.FirstRefusal, t.Setback = 0, time.Time{}, ""
@@ -48,38 +48,39 @@ func (t *Task) attach(id string) {
 	}
 }
 
-// scheduleFirstRead sets when the record is read first, after Generating was entered.
+// scheduleFirstRead sets when the record of a task that entered Generating is
+// first read.
 func (t *Task) scheduleFirstRead(r Rules, now time.Time) {
 	t.AcceptedAt = now
 	if t.Hint != nil {
-		t.setDue(t.earliestRead(r, now)) // its callback is answered and will not come again
+		t.setDue(t.earliestRead(r, now)) // its callback was answered and will not come again
 		return
 	}
 	t.setDue(now.Add(r.firstRead()))
 }
 
-// Retry says whether, and when, a refused attempt is worth another.
+// Retry reports whether, and when, another attempt makes sense after a refusal.
 type Retry int
 
 // The kinds of Retry.
 const (
 	RetryNever Retry = iota
-	RetryNow         // the refusal's cause is gone: another key
+	RetryNow         // there is a new key, so the cause is gone
 	RetryLater
 )
 
-// Refusal is the provider's certain word that it did not accept an attempt.
+// Refusal is an answer of the provider that certainly did not accept an attempt.
 type Refusal struct {
 	Code       Code
 	Retry      Retry
-	RetryAfter time.Duration // the provider's wish; 0: none
+	RetryAfter time.Duration // as the provider asked; 0: it did not
 }
 
-// temporary are the refusals that time alone ends: the task waits for as long as it
-// may, however often it is refused. Of all others it bears maxRefusals.
+// temporary holds the refusals that end by themselves. A task may meet any number
+// of them before its deadline, but only maxRefusals of all others.
 var temporary = map[Code]bool{CodeRateLimited: true, CodePaused: true, CodeProviderUnavailable: true}
 
-// Refused is the attempt's own answer: it was certainly not accepted.
+// Refused applies the attempt's own answer: it was certainly not accepted.
 func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) error {
 	now = stamp(now)
 	if attempt != t.Attempt || t.Status != Submitting && t.Status != Unconfirmed {
@@ -93,7 +94,7 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 		t.FirstRefusal = now
 	}
 	deadline := t.FirstRefusal.Add(waitingWindow)
-	// A callback that said 400 makes the attempt the last, whatever this says.
+	// After a callback with code 400 there is no other attempt, whatever the refusal.
 	if refusal.Retry == RetryNever || t.Refusals >= maxRefusals || !now.Before(deadline) || t.Barred == t.Attempt {
 		return t.fail(r, byAnswer, refusal.Code, now)
 	}
@@ -107,25 +108,25 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 	case refusal.RetryAfter > 0:
 		t.setDue(now.Add(refusal.RetryAfter))
 	default:
-		t.setDue(now.Add(t.jitter(now)))
+		t.setDue(now.Add(t.refusalBackoff(now)))
 	}
 	return nil
 }
 
-// jitter returns how long a refused attempt waits for the next: anything up to as
-// long as the task has been refused already, so that a thousand tasks which were
-// refused together do not come back together.
-func (t *Task) jitter(now time.Time) time.Duration {
+// refusalBackoff returns how long to wait after a refusal: a random time, at most
+// as long as the task has been refused so far. So a thousand tasks that are refused
+// together do not come back together.
+func (t *Task) refusalBackoff(now time.Time) time.Duration {
 	most := min(max(now.Sub(t.FirstRefusal), minBackoff), maxBackoff)
-	return time.Duration(t.chance() * float64(most)).Truncate(time.Millisecond) // as rows keep times
+	return time.Duration(t.chance() * float64(most)).Truncate(time.Millisecond) // rows keep milliseconds
 }
 
-// chance returns a number in [0, 1) that looks random, and is the same each time
-// for one attempt of one task.
+// chance returns a number in [0, 1) that looks random but is always the same for
+// one attempt of one task.
 func (t *Task) chance() float64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s#%d", t.ID, t.Attempt)
-	// The last letters hashed hardly reach the high bits of FNV. This spreads them.
+	// In FNV the last letters hardly change the high bits. This spreads them.
 	x := h.Sum64()
 	x ^= x >> 32
 	x *= 0xd6e8feb86659fd93
@@ -133,7 +134,7 @@ func (t *Task) chance() float64 {
 	return float64(x>>11) / (1 << 53)
 }
 
-// backoff doubles from least with each try, from 1, up to most.
+// backoff returns least for try 1, doubled with each further try, at most most.
 func backoff(least, most time.Duration, try int) time.Duration {
 	d := least
 	for i := 1; i < try && d < most; i++ {
@@ -142,9 +143,9 @@ func backoff(least, most time.Duration, try int) time.Duration {
 	return min(d, most)
 }
 
-// NotPosted records that the attempt's process started no POST: it had too
-// little time, or could not read the secret. It is no refusal, but the time
-// that a task may wait counts from it too.
+// NotPosted makes the task Waiting, because the attempt's process started no POST: it
+// had too little time, or could not read the secret. It does not count as a refusal,
+// but starts the time that a task may wait, as a refusal does.
 func (t *Task) NotPosted(now time.Time, attempt int) error {
 	now = stamp(now)
 	if attempt != t.Attempt || t.Status != Submitting && t.Status != Unconfirmed {
@@ -165,8 +166,9 @@ func (t *Task) NotPosted(now time.Time, attempt int) error {
 	return nil
 }
 
-// Unanswered says that nobody knows whether the attempt was accepted: its answer
-// was ambiguous, or the sweep finds none after SubmitBy. It is not sent again.
+// Unanswered makes the task Unconfirmed, because the attempt may or may not have been
+// accepted: its answer was ambiguous, or there was none by SubmitBy. The attempt is
+// never sent again.
 func (t *Task) Unanswered(r Rules, now time.Time, attempt int) error {
 	now = stamp(now)
 	if attempt != t.Attempt || t.Status != Submitting {
@@ -181,7 +183,7 @@ func (t *Task) Unanswered(r Rules, now time.Time, attempt int) error {
 	return nil
 }
 
-// Resubmit begins another attempt. Whoever writes this may POST, nobody else.
+// Resubmit begins another attempt. Only the process that writes this change may POST.
 func (t *Task) Resubmit(now time.Time) error {
 	now = stamp(now)
 	if err := t.move(bySweep, Submitting, now, submitWindow); err != nil {

@@ -6,68 +6,70 @@ import (
 	"time"
 )
 
-// Balance is what a scheduled check found of the provider's account, which all
-// share: one small row, so that a look at the credits costs the provider nothing.
+// Balance is the state of the provider account, which all owners share, as the last
+// scheduled check found it. It is one small row, so that reading the credits needs
+// no call to the provider.
 type Balance struct {
 	Credits float64
-	AsOf    time.Time // kept to the millisecond
-	Level   Level     // what people have been told last
-	Since   time.Time // AsOf of the check that they were told by, to the millisecond; zero: never
-	Unsure  bool      // news was sent since, and nobody said that it came
+	AsOf    time.Time // in milliseconds
+	Level   Level     // of the last news that was delivered
+	Since   time.Time // AsOf of the check that sent it, in milliseconds; zero: none yet
+	Unsure  bool      // later news was sent, but may not have arrived
 }
 
-// Level says how things stand with the credits. It is a stored word.
+// Level is how far the credits reach. It is a stored word.
 type Level string
 
 const (
-	// LevelFine: nobody need do anything. Too few credits end it.
+	// LevelFine: there are enough credits. Too few end it.
 	LevelFine Level = "fine"
-	// LevelLow: it is time to top up. Enough credits end it, or none.
+	// LevelLow: the operator should top up. Enough credits end it, or none.
 	LevelLow Level = "low"
-	// LevelEmpty: not one picture can be paid. Enough credits end it; a few do not.
+	// LevelEmpty: the credits do not pay for any picture. Enough credits end it; a
+	// few do not.
 	LevelEmpty Level = "empty"
 )
 
-// News is what people want to be told of the credits.
+// News is a change of the credits that people are notified of. It is a published word.
 type News string
 
-// The news there is. They are published words.
+// The kinds of News.
 const (
 	NewsCreditsLow      News = "credits.low"
 	NewsCreditsEmpty    News = "credits.empty"
 	NewsCreditsRestored News = "credits.restored"
 )
 
-// Next gives the balance that follows was, the last one known or a zero one,
-// and the news in it, empty for none. Credits are low below lowBelow and empty
-// below cheapest. What has been told stands until credits are no longer low: a
-// picture's price that is given back and spent again is not news each time.
-// While it is unsure what people know, however things stand is news. The news is
-// still to be told: then [Balance.Delivered] or [Balance.Undelivered] gives what to keep.
-func (was Balance) Next(credits float64, asOf time.Time, lowBelow, cheapest float64) (is Balance, news News) {
-	is = Balance{Credits: credits, AsOf: asOf, Level: was.Level, Since: was.Since, Unsure: was.Unsure}
+// Next returns the balance that follows b, which is the last known one or zero, and
+// the news in it, empty for none. Credits are low below lowBelow and empty below
+// cheapest. A level lasts until credits are no longer low: a price that is returned
+// and spent again is not news each time. While it is unsure whether the last news
+// arrived, every level is news. After the caller has sent the news,
+// [Balance.Delivered] or [Balance.Undelivered] returns the balance to keep.
+func (b Balance) Next(credits float64, asOf time.Time, lowBelow, cheapest float64) (next Balance, news News) {
+	next = Balance{Credits: credits, AsOf: asOf, Level: b.Level, Since: b.Since, Unsure: b.Unsure}
 	level := LevelFine
 	switch {
-	case credits < cheapest, credits < lowBelow && was.Level == LevelEmpty:
+	case credits < cheapest, credits < lowBelow && b.Level == LevelEmpty:
 		level = LevelEmpty
 	case credits < lowBelow:
 		level = LevelLow
 	}
 	switch {
-	case level == was.Level && !was.Unsure:
+	case level == b.Level && !b.Unsure:
 	case level == LevelLow:
 		news = NewsCreditsLow
 	case level == LevelEmpty:
 		news = NewsCreditsEmpty
-	case was.Level == LevelLow, was.Level == LevelEmpty, was.Unsure:
+	case b.Level == LevelLow, b.Level == LevelEmpty, b.Unsure:
 		news = NewsCreditsRestored
-	default: // fine, as everybody thinks
-		is.Level, is.Since = LevelFine, asOf
+	default: // the first check, and all is fine
+		next.Level, next.Since = LevelFine, asOf
 	}
-	return is, news
+	return next, news
 }
 
-// Delivered gives the balance after its news has been told.
+// Delivered returns the balance after its news was delivered.
 func (b Balance) Delivered(news News) Balance {
 	b.Since, b.Unsure = b.AsOf, false
 	switch news {
@@ -81,20 +83,19 @@ func (b Balance) Delivered(news News) Balance {
 	return b
 }
 
-// Undelivered gives the balance after its news could not be told for sure: whoever
-// was told may have taken it, and the answer was lost.
+// Undelivered returns the balance after its news may not have been delivered: it
+// may have arrived although its answer was lost.
 func (b Balance) Undelivered() Balance {
 	b.Unsure = true
 	return b
 }
 
-// NewsID is the one name of the news that is still to be told of the balance,
-// such as credits-low-1773489600000. It is made of the news and of when people
-// were told something last, which stands in the row until this is told: so
-// checks that overlap give it alike, and so does each check that tries again.
-// After it is told, that time is another, and no later news has its name.
+// NewsID returns the id of news that is not delivered yet, such as
+// credits-low-1773489600000. It is made of the news and of Since, the time of the
+// last delivered news. Since stays until this news is delivered, so checks that
+// overlap or try again return the same id; later news has another Since.
 func (b Balance) NewsID(news News) string {
-	since := int64(0) // nobody was told anything yet
+	since := int64(0) // nothing was delivered yet
 	if !b.Since.IsZero() {
 		since = b.Since.UnixMilli()
 	}

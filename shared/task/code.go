@@ -7,7 +7,7 @@ import (
 )
 
 // Code names one way in which a request or a task can fail. It is a stored,
-// published word; what people read for it stands in httpapi's table.
+// published word. httpapi's table holds what people read for it.
 type Code string
 
 // Codes of a refused request.
@@ -43,8 +43,8 @@ const (
 	CodeCanceled             Code = "canceled"
 )
 
-// Error is a failure with a Code: the one kind of error that is shown to
-// people. Every other error is shown as CodeInternal, without its text.
+// Error is a failure with a Code. It is the only kind of error that people see;
+// every other error is shown as CodeInternal, without its text.
 type Error struct {
 	Code Code
 	// Malformed reports that the request could not be understood at all; see
@@ -52,14 +52,14 @@ type Error struct {
 	Malformed bool
 	// Fields names the parts of the request that are at fault, if any.
 	Fields []Field
-	// RetryAfter is how long to wait before the same request is worth
-	// repeating. 0 means that nothing is promised.
+	// RetryAfter is how long to wait before repeating the same request.
+	// 0 promises nothing.
 	RetryAfter time.Duration
-	// Err is the cause, for the log alone.
+	// Err is the cause, only for the log.
 	Err error
 }
 
-// Field is one fault of a request. Nothing of the input is echoed in it.
+// Field is one fault of a request. It never repeats the input.
 type Field struct {
 	Pointer string // RFC 6901, such as /imageUrls/2; empty for the whole body
 	Code    string // a word such as "required", "too_long", "unknown_field"
@@ -75,7 +75,7 @@ func Malformed(fields ...Field) *Error {
 	return &Error{Code: CodeInvalidRequest, Malformed: true, Fields: fields}
 }
 
-// Error gives the code, the fields' pointers and the cause, for the log.
+// Error returns the code, the fields' pointers and the cause, for the log.
 func (e *Error) Error() string {
 	s := string(e.Code)
 	for _, f := range e.Fields {
@@ -87,28 +87,28 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errors of a Store, beside those of its transport.
+// Errors of a Store, besides those of its transport.
 var (
-	// ErrNotFound says that no row has this id.
+	// ErrNotFound means that no row has this id.
 	ErrNotFound = errors.New("task: not found")
-	// ErrExists says that a row with this id stands already.
-	ErrExists = errors.New("task: exists already")
-	// ErrConflict says that somebody else has written the row since it was read.
+	// ErrExists means that a row with this id already exists.
+	ErrExists = errors.New("task: already exists")
+	// ErrConflict means that another writer changed the row after it was read.
 	ErrConflict = errors.New("task: changed meanwhile")
-	// ErrQuota says that the owner's images of the day are used up.
-	ErrQuota = errors.New("task: quota of the day used up")
-	// ErrForeign says that the row was written by newer code: it has a
-	// status or a schema that this code does not know, and is left alone.
+	// ErrQuota means that the owner has used up the images of the day.
+	ErrQuota = errors.New("task: daily quota used up")
+	// ErrForeign means that newer code wrote the row: this code does not know
+	// its status or schema, and does not change it.
 	ErrForeign = errors.New("task: row of a newer version")
-	// ErrBusy says that the store could not take the write for now, after
-	// the tries it makes itself. Nothing is known to be written.
+	// ErrBusy means that the store did not accept the write, even after its own
+	// retries. It may or may not have been written.
 	ErrBusy = errors.New("task: store is busy")
-	// ErrCursor says that a cursor is not one that this Store gave.
+	// ErrCursor means that this Store did not issue the cursor.
 	ErrCursor = errors.New("task: cursor is not valid")
-	// ErrStuck says that a row was refused because it would have been left
+	// ErrStuck means that the store refused a row because it would stay
 	// unfinished outside the index of due tasks.
 	ErrStuck = errors.New("task: unfinished row without a due time")
 )

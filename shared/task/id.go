@@ -13,14 +13,13 @@ var idAlphabet = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadd
 
 const idLength = 26 // 128 bits in base32
 
-// NewID makes the id of a task: from owner and key, so that a replay finds
-// the same row, or random where there is no key. It is 26 characters of
-// [0-9a-v].
+// NewID returns the id of a task, 26 characters of [0-9a-v]. It is made of owner and
+// key, so that a replay finds the same row, or random if key is empty.
 func NewID(owner, key string) string {
 	if key == "" {
 		return randomID()
 	}
-	// The length keeps two pairs that join to the same text apart.
+	// The length separates two pairs that join to the same text.
 	sum := sha256.Sum256(fmt.Appendf(nil, "task|%d|%s|%s", len(owner), owner, key))
 	return idAlphabet.EncodeToString(sum[:16])
 }
@@ -31,7 +30,7 @@ func randomID() string {
 	return idAlphabet.EncodeToString(b[:])
 }
 
-// ValidID says whether s has the form of an id.
+// ValidID reports whether s has the form of an id.
 func ValidID(s string) bool {
 	return len(s) == idLength && strings.Trim(s, "0123456789abcdefghijklmnopqrstuv") == ""
 }

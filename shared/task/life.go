@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Windows of a task's life. Deadlines count from entering a state.
+// Windows of a task's life. A deadline counts from entering the status.
 const (
 	submitWindow      = 60 * time.Second // Submitting: longer than any POST
 	unconfirmedWindow = 2 * time.Hour
@@ -16,24 +16,24 @@ const (
 	storingWindow     = 72 * time.Hour
 	noticeWindow      = 72 * time.Hour
 	eraseAfter        = 16 * time.Minute // longer than any function lives
-	lastWakeWindow    = eraseAfter       // or a task would end under the run that is to save it
-	retryGeneration   = 60 * time.Second // before another generation, and before a short record is read again
-	maxRefusals       = 10               // of those in a row that are not passing
-	minBackoff      = 10 * time.Second // back-off reaches so far at first,
-	maxBackoff       = 2 * time.Minute  // and so far at most
+	lastWakeWindow    = eraseAfter       // else a task could end during the run that would save it
+	retryGeneration   = 60 * time.Second // before another generation, and before reading a short record again
+	maxRefusals       = 10               // in a row, without the temporary ones
+	minBackoff        = 10 * time.Second // the longest wait at first
+	maxBackoff        = 2 * time.Minute  // the longest wait of all
 )
 
 // Rules are the settings that a task's life depends on.
 type Rules struct {
-	Poll            time.Duration // least time between two reads of one record
-	UnreadableAfter time.Duration // failed reads for so long let the hint count
+	Poll            time.Duration // minimum time between two reads of one record
+	UnreadableAfter time.Duration // after this time of failed reads the hint decides
 	MaxGenerations  int           // accepted attempts a task may pay for
 	Callbacks       bool          // the provider can call back
 	ResultHosts     func(url string) bool
-	Notify          bool // Preset is told how tasks end
+	Notify          bool // Preset gets a notice when a task ends
 }
 
-// DefaultRules are the rules where no setting says otherwise.
+// DefaultRules returns the rules without any setting.
 func DefaultRules() Rules {
 	return Rules{
 		Poll: 36 * time.Second, UnreadableAfter: 2 * time.Minute, MaxGenerations: 2, Callbacks: true,
@@ -41,8 +41,8 @@ func DefaultRules() Rules {
 	}
 }
 
-// firstRead is how long after acceptance the sweep leaves the record alone,
-// so that a callback finds the way free.
+// firstRead returns how long after acceptance the sweep waits with the first read,
+// so that a callback can come first.
 func (r Rules) firstRead() time.Duration {
 	if r.Callbacks {
 		return r.Poll * 5 / 2
@@ -50,7 +50,7 @@ func (r Rules) firstRead() time.Duration {
 	return r.Poll
 }
 
-// readInterval is the time to the next read of a task accepted so long ago.
+// readInterval returns the time to the next read of a task that was accepted age ago.
 func (r Rules) readInterval(age time.Duration) time.Duration {
 	switch {
 	case age < 10*time.Minute:
@@ -69,7 +69,7 @@ const (
 	bySilence  event = "an ambiguous answer, or none"
 	byNoPost   event = "no POST was started"
 	byRecord   event = "the provider's record"
-	byHint     event = "a callback's word, the record being unreadable"
+	byHint     event = "a callback, while the record is unreadable"
 	byDeadline event = "the deadline"
 	bySweep    event = "the sweep"
 	byPolicy   event = "a callback's policy refusal"
@@ -77,8 +77,8 @@ const (
 	byDelete   event = "the owner's DELETE"
 )
 
-// lawful is the one table of changes: for each event, what it may make of a
-// status. Whatever is not in it is an error of the program.
+// lawful is the one table of changes: for each event and status, the statuses it may
+// lead to. Any other change is a programming error. docs/ARCHITECTURE.md draws it.
 var lawful = map[event]map[Status][]Status{
 	byAnswer: {
 		Submitting:  {Generating, Waiting, Failed},
@@ -101,7 +101,7 @@ var lawful = map[event]map[Status][]Status{
 		Unconfirmed: {Failed},
 		Waiting:     {Failed},
 		Generating:  {Failed},
-		Storing:     {Succeeded, Failed}, // with what was salvaged, or without
+		Storing:     {Succeeded, Failed}, // with salvaged images, or without
 	},
 	bySweep:  {Waiting: {Submitting}},
 	byPolicy: {Waiting: {Failed}},
@@ -114,10 +114,10 @@ var statuses = map[Status]bool{
 	Storing: true, Succeeded: true, Failed: true,
 }
 
-// errUnlawful is an error of the program.
+// errUnlawful is a programming error: lawful does not hold the change.
 var errUnlawful = errors.New("task: unlawful change")
 
-// move changes the status. It is the only way to one, but for New.
+// move changes the status. Besides New, nothing else does.
 func (t *Task) move(by event, to Status, now time.Time, window time.Duration) error {
 	if !slices.Contains(lawful[by][t.Status], to) {
 		return fmt.Errorf("%w: from %q to %q by %s", errUnlawful, t.Status, to, by)
@@ -126,15 +126,15 @@ func (t *Task) move(by event, to Status, now time.Time, window time.Duration) er
 	return nil
 }
 
-// enter sets what every status has. The task is due at its deadline, unless
-// the caller makes that sooner.
+// enter sets the fields that every status has. The task is due at its deadline; the
+// caller may make it due sooner.
 func (t *Task) enter(s Status, now time.Time, window time.Duration) {
 	t.Status, t.Since, t.UpdatedAt = s, now, now
 	t.Work, t.Tries, t.LastWake = "", 0, false
 	t.Deadline, t.DueAt, t.SubmitBy = now.Add(window), now.Add(window), time.Time{}
 }
 
-// setDue makes at the next time the sweep looks, never later than the deadline.
+// setDue makes the task due at at, or at its deadline if that is earlier.
 func (t *Task) setDue(at time.Time) {
 	if !t.Deadline.IsZero() && at.After(t.Deadline) {
 		at = t.Deadline
@@ -142,14 +142,14 @@ func (t *Task) setDue(at time.Time) {
 	t.DueAt = at
 }
 
-// finish ends the task: from here on its status and its images stand.
+// finish ends the task. After it, status and images never change.
 func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 	if err := t.move(by, to, now, 0); err != nil {
 		return err
 	}
 	t.EndedAt = now
 	t.Hint = nil
-	t.clearRecord() // links die; what came of them is in Images
+	t.clearRecord() // links expire; Images is what they led to
 	t.Deadline, t.DueAt = time.Time{}, time.Time{}
 	if r.Notify {
 		t.setWork(Notify, now)
@@ -157,8 +157,8 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 	return nil
 }
 
-// fail ends the task with a code, and takes its images back from the quota,
-// unless the provider's policy refused it: that was the owner's doing.
+// fail ends the task with a code and returns its images to the quota, unless the
+// provider's policy refused it, which the owner caused.
 func (t *Task) fail(r Rules, by event, code Code, now time.Time) error {
 	if err := t.finish(r, by, Failed, now); err != nil {
 		return err
@@ -173,14 +173,14 @@ func (t *Task) fail(r Rules, by event, code Code, now time.Time) error {
 
 func (t *Task) beginAttempt(now time.Time) {
 	t.Attempt++
-	t.Charges = append(t.Charges, ChargeDoubtful) // nobody knows, until somebody does
+	t.Charges = append(t.Charges, ChargeDoubtful) // until an answer or a record makes it certain
 	t.ProviderID = ""
 	t.AcceptedAt = time.Time{}
 	t.Hint = nil
 	t.clearRecord()
 }
 
-// clearRecord drops what records said.
+// clearRecord drops everything that records said.
 func (t *Task) clearRecord() {
 	t.URLs, t.Guessed, t.Spares, t.Reread, t.Salvaged = nil, false, nil, time.Time{}, nil
 	t.ShortAt, t.UnreadableSince, t.Doubt = time.Time{}, time.Time{}, ""
@@ -189,10 +189,10 @@ func (t *Task) clearRecord() {
 func (t *Task) charge() Charge     { return t.Charges[t.Attempt-1] }
 func (t *Task) setCharge(c Charge) { t.Charges[t.Attempt-1] = c }
 
-// Next is what the sweep has to do for a task.
+// Next is what the sweep does next for a task.
 type Next string
 
-// The kinds of Next, each named after the method of Task that does it.
+// The kinds of Next. Each has the name of the method of Task that does it.
 const (
 	NextNothing    Next = ""
 	NextUnanswered Next = "silence"
@@ -202,7 +202,7 @@ const (
 	NextExpire     Next = "expire"
 )
 
-// Next says what is to be done for the task at now.
+// Next returns what the sweep should do for the task at now.
 func (t *Task) Next(now time.Time) Next {
 	now = stamp(now)
 	late := !t.Deadline.IsZero() && !now.Before(t.Deadline)
@@ -216,21 +216,21 @@ func (t *Task) Next(now time.Time) Next {
 	case t.Status == Waiting && !late:
 		return NextResubmit
 	case t.recordID() != "":
-		return NextRead // at the deadline too: once more, before it expires
+		return NextRead // also at the deadline: one last read before it expires
 	}
 	return NextExpire
 }
 
-// Postpone leaves a task that is due alone for a minute: something went wrong
-// with it that is nobody's answer. One that is not due any more has been seen
-// to: what went wrong was only the answer to that write.
+// Postpone makes a due task due a minute later, after an error that is no answer of
+// the provider. A task that is no longer due was already handled: only the answer to
+// that write was lost.
 func (t *Task) Postpone(now time.Time) {
 	if now = stamp(now); !t.DueAt.IsZero() && !t.DueAt.After(now) {
 		t.setDue(now.Add(time.Minute))
 	}
 }
 
-// Expire ends a task whose deadline has come and of which no record can be read.
+// Expire ends a task that is past its deadline and has no record to read.
 func (t *Task) Expire(r Rules, now time.Time) error {
 	now = stamp(now)
 	if t.Next(now) != NextExpire {

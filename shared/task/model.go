@@ -2,22 +2,22 @@ package task
 
 import "slices"
 
-// Model is one of the provider's models and what it can be asked for.
+// Model is one of the provider's models and the options it has.
 type Model struct {
 	ID           string
 	Title        string
 	AspectRatios []string
-	// Resolutions is empty where the model has no such option; else the
-	// first is what a request without one gets.
+	// Resolutions is empty if the model has no such option. Otherwise the first
+	// one is the default.
 	Resolutions    []string
-	MaxImages      int // images one task can ask for
-	MaxInputs      int // input images one edit can name
+	MaxImages      int // images of one task
+	MaxInputs      int // input images of one edit
 	MaxPrompt      int // characters
 	Watermark      bool
-	TypicalSeconds int // what a picture usually takes, until measured
+	TypicalSeconds int // what a picture usually takes; used until there are timings
 }
 
-// DefaultModel is what a request without a model gets.
+// DefaultModel is the model of a request that names none.
 const DefaultModel = "nano-banana"
 
 var models = []Model{
@@ -40,10 +40,10 @@ var models = []Model{
 	},
 }
 
-// Models lists what can be asked for, the default first.
+// Models returns all models, the default first.
 func Models() []Model { return slices.Clone(models) }
 
-// ModelByID gives the model of this id.
+// ModelByID returns the model with this id.
 func ModelByID(id string) (Model, bool) {
 	i := slices.IndexFunc(models, func(m Model) bool { return m.ID == id })
 	if i < 0 {

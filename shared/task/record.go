@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// recordID is the provider id whose record tells of the current attempt.
+// recordID returns the provider id of the record to read for the current attempt, or "".
 func (t *Task) recordID() string {
 	switch {
 	case t.Status != Unconfirmed && t.Status != Generating && t.Status != Storing:
@@ -18,7 +18,7 @@ func (t *Task) recordID() string {
 	return ""
 }
 
-// earliestRead is when the record may be read next.
+// earliestRead returns when the record may be read next.
 func (t *Task) earliestRead(r Rules, now time.Time) time.Time {
 	at := now
 	for _, lawful := range []time.Time{after(t.ReadAt, r.Poll), after(t.ShortAt, retryGeneration)} {
@@ -36,18 +36,18 @@ func after(t time.Time, d time.Duration) time.Time {
 	return t.Add(d)
 }
 
-// Claim is the right to one read of one record, once it is written.
+// Claim is the right to read one record once. It holds after it is written.
 type Claim struct {
 	Attempt    int
 	ProviderID string
-	At         time.Time // the read starts within ClaimLife of it, or not at all
+	At         time.Time // the read starts within ClaimLife of it, or never
 }
 
-// ClaimLife is how long a Claim is good for.
+// ClaimLife is how long a Claim is valid.
 const ClaimLife = 5 * time.Second
 
-// Claim claims the next read of the record. It is refused, ok false, while
-// somebody else's claim is too young, or where there is no record to read.
+// Claim claims the next read of the record. Ok is false while the last claim is too
+// recent, and if there is no record to read.
 func (t *Task) Claim(r Rules, now time.Time) (c Claim, ok bool) {
 	now = stamp(now)
 	if t.Status == Storing || t.recordID() == "" || t.earliestRead(r, now).After(now) {
@@ -66,47 +66,46 @@ func (t *Task) newClaim(now time.Time) Claim {
 	return Claim{Attempt: t.Attempt, ProviderID: t.recordID(), At: now}
 }
 
-// Unclaim takes back a claim by which nothing is read: before is what ReadAt was.
+// Unclaim takes back a claim that led to no read. Before is the previous ReadAt.
 func (t *Task) Unclaim(before time.Time) { t.ReadAt = before }
 
-// RecordState says what a record says. The zero RecordState is a record that could not
-// be read.
+// RecordState is what a record reports. The zero value is a record that could not be
+// read.
 type RecordState int
 
-// The kinds of State.
+// The kinds of RecordState.
 const (
 	RecordUnreadable RecordState = iota
-	RecordUnclear                // made, but without a link, or in a state that nobody knows
-	RecordUnstated               // in no state, but with links to pictures
+	RecordUnclear                // made, but without a link, or in an unknown state
+	RecordUnstated               // without a state, but with links to pictures
 	RecordRunning
 	RecordMade
 	RecordFailed
 )
 
-// Match is whether a record is the attempt's.
+// Match reports whether a record belongs to the attempt.
 type Match int
 
 // The kinds of Match.
 const (
-	MatchUnknown Match = iota // it repeats nothing that tells
-	MatchForeign              // it is another task's
+	MatchUnknown Match = iota // it repeats nothing that would identify the task
+	MatchForeign              // it belongs to another task
 	MatchOwn                  // it repeats the attempt's own callback address
 )
 
-// Record is the provider's word on an attempt, in our terms.
+// Record is the provider's answer about an attempt, in our terms.
 type Record struct {
 	State   RecordState
 	Match   Match
 	URLs    []string // of RecordMade and RecordUnstated
-	Guessed bool     // URLs may be other links than those to the pictures
-	Code    Code     // of Broken
-	// Retry says of Broken that another generation may end better: its
-	// error code is 500 or 501, and its text names no other cause.
+	Guessed bool     // URLs may be links to something other than pictures
+	Code    Code     // of RecordFailed
+	// Retry reports that after RecordFailed another generation may succeed: the
+	// error code is 500 or 501, and the text names no other cause.
 	Retry bool
 }
 
-// Doubt is why the last records that came could not be used. It is a stored
-// word.
+// Doubt is why the last records could not be used. It is a stored word.
 type Doubt string
 
 // The kinds of Doubt.
@@ -131,11 +130,11 @@ func (rec Record) doubt() Doubt {
 	return ""
 }
 
-// Proved reports whether the provider id is certainly the current attempt's:
-// our own answer brought it, or its record repeats our callback address.
+// Proved reports whether the provider id certainly belongs to the current attempt:
+// it came in our own answer, or its record repeats our callback address.
 func (t *Task) Proved() bool { return t.ProviderID != "" && t.charge() == ChargeSure }
 
-// ApplyRecord applies what a claimed read found.
+// ApplyRecord applies the record that a claimed read returned.
 func (t *Task) ApplyRecord(r Rules, now time.Time, c Claim, rec Record) error {
 	now = stamp(now)
 	if c.Attempt != t.Attempt || c.ProviderID == "" || c.ProviderID != t.recordID() {
@@ -155,13 +154,13 @@ func (t *Task) ApplyRecord(r Rules, now time.Time, c Claim, rec Record) error {
 	if rec.State == RecordUnstated && rec.doubt() == t.Doubt && t.hintCounts(r, now) {
 		rec.State = RecordMade // the second such record in a row
 	}
-	// A read claimed before the short record came is not the one after it.
+	// A read that was claimed before the short record does not count as the second.
 	last := late || !t.ShortAt.IsZero() && !c.At.Before(t.ShortAt.Add(retryGeneration))
 	doubt := rec.doubt()
 	switch {
 	case rec.State != RecordUnreadable && doubt == "":
 		return t.applyUsable(r, now, c, rec, late, last)
-	case t.Status == Unconfirmed && rec.Match == MatchOwn: // whatever else it says, it is ours
+	case t.Status == Unconfirmed && rec.Match == MatchOwn: // it is ours, whatever else it says
 		t.attachNamed(c.ProviderID)
 		if err := t.confirm(r, now); err != nil {
 			return err
@@ -171,7 +170,7 @@ func (t *Task) ApplyRecord(r Rules, now time.Time, c Claim, rec Record) error {
 	return t.applyUnusable(r, now, doubt, late, last)
 }
 
-// applyUsable applies a record that can be used.
+// applyUsable applies a usable record.
 func (t *Task) applyUsable(r Rules, now time.Time, c Claim, rec Record, late, last bool) error {
 	t.UnreadableSince, t.Doubt = time.Time{}, ""
 	t.attachNamed(c.ProviderID)
@@ -188,7 +187,7 @@ func (t *Task) applyUsable(r Rules, now time.Time, c Claim, rec Record, late, la
 	return t.keepReading(r, now, late)
 }
 
-// attachNamed makes id, which a callback named, the task's own if it has none.
+// attachNamed makes id, which a callback named, the task's provider id if it has none.
 func (t *Task) attachNamed(id string) {
 	if t.ProviderID == "" {
 		t.attach(id)
@@ -196,7 +195,7 @@ func (t *Task) attachNamed(id string) {
 	}
 }
 
-// dropHint drops what a callback said of a record that is another task's.
+// dropHint drops the hint, whose record belongs to another task.
 func (t *Task) dropHint(r Rules, now time.Time, late bool) error {
 	t.Hint, t.UnreadableSince, t.Doubt = nil, time.Time{}, ""
 	t.setDue(t.Deadline)
@@ -206,10 +205,10 @@ func (t *Task) dropHint(r Rules, now time.Time, late bool) error {
 	return nil
 }
 
-// applyReread applies a wake's read, which looks for fresh links.
+// applyReread applies the read of a wake, which looks for fresh links.
 func (t *Task) applyReread(now time.Time, rec Record) {
 	t.Reread = now
-	t.Work = Ingest // which tries the links that there are now
+	t.Work = Ingest // it tries the current links
 	if rec.State == RecordUnreadable || rec.Match == MatchForeign {
 		return
 	}
@@ -221,8 +220,8 @@ func (t *Task) applyReread(now time.Time, rec Record) {
 	}
 }
 
-// keepReading leaves the task Generating: its record is no success yet, or
-// has fewer URLs than were asked for.
+// keepReading leaves the task Generating: its record is no success yet, or has fewer
+// URLs than requested.
 func (t *Task) keepReading(r Rules, now time.Time, late bool) error {
 	switch {
 	case t.Status == Unconfirmed:
@@ -239,14 +238,14 @@ func (t *Task) keepReading(r Rules, now time.Time, late bool) error {
 	return nil
 }
 
-// confirm makes a task Generating whose id only a callback named: its record
-// is there to be read.
+// confirm makes a task Generating whose provider id only a callback named, because
+// the record exists.
 func (t *Task) confirm(r Rules, now time.Time) error {
 	due := t.DueAt
 	if err := t.move(byRecord, Generating, now, generatingWindow); err != nil {
 		return err
 	}
-	t.AcceptedAt = now // as far as we know
+	t.AcceptedAt = now // the best guess
 	t.setDue(maxTime(due, now.Add(r.Poll)))
 	return nil
 }
@@ -258,14 +257,14 @@ func maxTime(a, b time.Time) time.Time {
 	return b
 }
 
-// hintCounts reports whether records could not be used for so long that a callback
-// counts alone.
+// hintCounts reports whether records were unusable for so long that a callback
+// decides alone.
 func (t *Task) hintCounts(r Rules, now time.Time) bool {
 	return !t.UnreadableSince.IsZero() && now.Sub(t.UnreadableSince) >= r.UnreadableAfter
 }
 
-// applyUnusable applies a read that failed, or whose record cannot be used for
-// doubt; last says that a short record is not read again after it.
+// applyUnusable applies a read that failed, or whose record cannot be used because of
+// doubt. Last reports that a short record is not read again.
 func (t *Task) applyUnusable(r Rules, now time.Time, doubt Doubt, late, last bool) error {
 	if t.UnreadableSince.IsZero() {
 		t.UnreadableSince = now
@@ -275,7 +274,7 @@ func (t *Task) applyUnusable(r Rules, now time.Time, doubt Doubt, late, last boo
 	}
 	h := t.Hint
 	if t.Doubt != "" && !t.Proved() {
-		h = nil // it may speak of the task that the record is of
+		h = nil // it may be about the other task that the record belongs to
 	}
 	switch {
 	case len(t.URLs) > 0 && last:
@@ -295,8 +294,8 @@ func (t *Task) applyUnusable(r Rules, now time.Time, doubt Doubt, late, last boo
 	return nil
 }
 
-// addURLs adds result URLs, in order and without repeats. Guesses make room for
-// URLs that are none.
+// addURLs adds result URLs, in order and without repeats. URLs that are certain
+// replace guesses.
 func (t *Task) addURLs(urls []string, guessed bool) {
 	switch {
 	case len(t.URLs) == 0, t.Guessed && !guessed:
@@ -311,14 +310,14 @@ func (t *Task) addURLs(urls []string, guessed bool) {
 	}
 }
 
-// startStoring hands the task over to ingest.
+// startStoring hands the task to ingest.
 func (t *Task) startStoring(r Rules, by event, now time.Time) error {
 	if err := t.move(by, Storing, now, storingWindow); err != nil {
 		return err
 	}
 	t.Spares, t.Reread = nil, time.Time{}
 	if by == byHint {
-		t.addSpares(r, t.Hint, nil) // a wake may find a record whose links are older
+		t.addSpares(r, t.Hint, nil) // a later read may return older links
 	} else {
 		t.addSpares(r, t.Hint, t.URLs)
 	}
@@ -327,13 +326,13 @@ func (t *Task) startStoring(r Rules, by event, now time.Time) error {
 	return nil
 }
 
-// generationFailed applies a record that says failed.
+// generationFailed applies a record that reports failure.
 func (t *Task) generationFailed(r Rules, now time.Time, rec Record) error {
 	code := t.cause(rec.Code)
 	again := rec.Retry && code == rec.Code && t.Barred != t.Attempt &&
 		t.Generations < r.MaxGenerations &&
-		// An id that only a callback named may be anybody's: its failure is
-		// no reason to pay again.
+		// An id that only a callback named may belong to any task. Its failure
+		// is no reason to pay again.
 		t.charge() == ChargeSure
 	if !again {
 		return t.fail(r, byRecord, code, now)
@@ -346,8 +345,8 @@ func (t *Task) generationFailed(r Rules, now time.Time, rec Record) error {
 	return nil
 }
 
-// cause refines a failure by what callbacks said of it: the record decides
-// whether the task failed, the callback may add why.
+// cause refines a failure by what callbacks said: the record decides whether the
+// task failed, a callback may add why.
 func (t *Task) cause(code Code) Code {
 	plain := func(c Code) bool { return c == CodeGenerationFailed || c == CodeProviderUnavailable }
 	switch {
@@ -361,13 +360,13 @@ func (t *Task) cause(code Code) Code {
 	return code
 }
 
-// failAtDeadline ends a task at its deadline, its record read once more.
+// failAtDeadline ends a task at its deadline, after one last read of its record.
 func (t *Task) failAtDeadline(r Rules, now time.Time) error {
 	switch {
 	case t.Status == Unconfirmed:
 		return t.fail(r, byDeadline, CodeOutcomeUnknown, now)
 	case t.Doubt == DoubtUnclear, t.Doubt == DoubtUnstated:
-		return t.fail(r, byDeadline, CodeImageUnavailable, now) // it was made, for all that anybody can tell
+		return t.fail(r, byDeadline, CodeImageUnavailable, now) // it was probably made
 	}
 	return t.fail(r, byDeadline, CodeTimedOut, now)
 }

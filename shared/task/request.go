@@ -14,11 +14,11 @@ import (
 	"unicode/utf8"
 )
 
-// Request is what somebody asks for. It is stored as given, defaults filled in.
+// Request is what a client asks for. It is stored as given, with defaults filled in.
 type Request struct {
 	Prompt string `json:"prompt,omitempty"`
-	// ImageURLs present means an edit. An entry is a link, or names a
-	// picture in one of the forms of ParseSource.
+	// ImageURLs makes the request an edit. An entry is a link, or names a picture
+	// in one of the forms of ParseSource.
 	ImageURLs   []string          `json:"imageUrls,omitempty"`
 	NumImages   int               `json:"numImages,omitempty"`
 	Model       string            `json:"model,omitempty"`
@@ -29,7 +29,7 @@ type Request struct {
 	Metadata    map[string]string `json:"metadata,omitempty"`
 }
 
-// Limits of a request that no model changes.
+// Limits that are the same for every model.
 const (
 	MaxURL       = 2048 // characters of one imageUrls entry
 	maxWatermark = 100  // characters
@@ -38,15 +38,15 @@ const (
 	maxTargetID  = 128  // characters
 )
 
-// Patterns are compiled when they are first used: all of them together would
-// be a tenth of a cold start.
+// Patterns are compiled at their first use: compiling all of them would take a tenth
+// of a cold start.
 var (
 	targetKind  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`) })
 	metadataKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-zA-Z0-9_]{0,39}$`) })
 	taskSource  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^task:([0-9a-v]{26})/([1-9][0-9]?)$`) })
 )
 
-// Normalize trims the prompt and fills in what was left out.
+// Normalize trims the prompt and fills in defaults.
 func (r *Request) Normalize() {
 	r.Prompt = strings.TrimSpace(r.Prompt)
 	if r.Model == "" {
@@ -57,14 +57,14 @@ func (r *Request) Normalize() {
 	}
 }
 
-// Faults lists everything that a normalized request may not ask for. Whether
-// an input image can be used is not its question.
+// Faults returns all faults of a normalized request. It does not check whether an
+// input image can be used.
 func (r *Request) Faults() []Field {
 	var fs faults
 	m, ok := ModelByID(r.Model)
 	if !ok {
 		fs.add("/model", "unknown", "There is no such model. GET /v1/models lists them.")
-		m, _ = ModelByID(DefaultModel) // so that the other faults are reported together
+		m, _ = ModelByID(DefaultModel) // to report the other faults too
 		m.Watermark, m.Resolutions = true, []string{r.Resolution}
 	}
 	r.promptFaults(&fs, m)
@@ -101,13 +101,13 @@ func (fs *faults) add(pointer, code, message string) {
 func (r *Request) promptFaults(fs *faults, m Model) {
 	switch n := utf8.RuneCountInString(r.Prompt); {
 	case !visible(r.Prompt):
-		fs.add("/prompt", "required", "Describe the picture you would like.")
+		fs.add("/prompt", "required", "Describe the picture you want.")
 	case n > m.MaxPrompt:
 		fs.add("/prompt", "too_long", fmt.Sprintf("A prompt for this model has at most %d characters.", m.MaxPrompt))
 	}
 }
 
-// visible says whether a reader would see anything: zero-width and control
+// visible reports whether a reader would see anything of s: zero-width and control
 // characters and white space show nothing.
 func visible(s string) bool {
 	return strings.ContainsFunc(s, func(c rune) bool {
@@ -127,7 +127,7 @@ func (r *Request) watermarkFaults(fs *faults, m Model) {
 	}
 }
 
-// breaksLine reports whether c cannot stand in a line of text: it is a control
+// breaksLine reports whether c may not be in a line of text: it is a control
 // character, or separates lines or paragraphs.
 func breaksLine(c rune) bool { return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp) }
 
@@ -139,19 +139,19 @@ func (r *Request) imageFaults(fs *faults, m Model) {
 	for i, u := range r.ImageURLs {
 		pointer := "/imageUrls/" + strconv.Itoa(i)
 		switch {
-		case inline(u): // before its length, which is beside the point
-			fs.add(pointer, "upload_first", "Pictures are not sent here. Upload it with POST /v1/uploads, then give upload:ID.")
+		case inline(u): // before the length, which does not matter then
+			fs.add(pointer, "upload_first", "Do not send the picture itself. Upload it with POST /v1/uploads, then use upload:ID.")
 		case utf8.RuneCountInString(u) > MaxURL:
 			fs.add(pointer, "too_long", fmt.Sprintf("A link has at most %d characters.", MaxURL))
 		case seen[u]:
-			fs.add(pointer, "duplicate", "This image is in the list already.")
+			fs.add(pointer, "duplicate", "This image is already in the list.")
 		}
 		seen[u] = true
 	}
 }
 
-// inline says whether u is a link that leads nowhere from outside the page, or
-// the program, that made it.
+// inline reports whether u is a link that works only inside the page or program that
+// made it.
 func inline(u string) bool {
 	scheme, _, _ := strings.Cut(u[:min(len(u), len("blob:"))], ":")
 	return strings.EqualFold(scheme, "data") || strings.EqualFold(scheme, "blob")
@@ -175,8 +175,8 @@ func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsGraphic(c) || unicode.IsSpace(c) })
 }
 
-// Fingerprint is the SHA-256, in hex, of what a normalized request means:
-// two bodies that differ in the order of their fields have the same one.
+// Fingerprint returns the SHA-256, in hex, of a normalized request. Two bodies that
+// differ only in the order of their fields have the same one.
 func (r *Request) Fingerprint() string {
 	b, err := json.Marshal(r) // struct fields in order, map keys sorted
 	if err != nil {
@@ -186,19 +186,18 @@ func (r *Request) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Source is one entry of imageUrls, taken apart. Exactly one of Link, TaskID
-// and UploadID is set.
+// Source is one parsed entry of imageUrls. Exactly one of Link, TaskID and UploadID
+// is set.
 type Source struct {
 	Link     string
 	TaskID   string
 	N        int    // which picture of TaskID, from 1
-	File     string // or what its link, or its thumbnail's, calls it
+	File     string // or the file name in the link to it or to its thumbnail
 	UploadID string
 }
 
-// ParseSource takes an entry of imageUrls apart: task:ID/N, upload:ID, or a
-// link, which it does not judge. ok is false for a task: or upload: entry of
-// the wrong form.
+// ParseSource parses an entry of imageUrls: task:ID/N, upload:ID, or a link, which it
+// does not check. Ok is false for a malformed task: or upload: entry.
 func ParseSource(entry string) (s Source, ok bool) {
 	switch {
 	case strings.HasPrefix(entry, "task:"):

@@ -8,81 +8,81 @@ import (
 	"time"
 )
 
-// Store keeps tasks: one row each, written on conditions alone. Every
-// implementation passes tasktest.TestStore. A write that a lower layer
-// repeats, its first answer lost, is recognised by its Writer and succeeds.
+// Store keeps tasks, one row each. Every write is conditional. Every implementation
+// passes tasktest.TestStore. If a lower layer repeats a write because its first answer
+// was lost, the Store recognises it by its Writer, and it succeeds.
 //
-// A method that fails in another way than it names returns an error of its
-// transport; then nothing is known of a write.
+// Besides the errors that it names, a method may return an error of its transport.
+// After that a write may or may not have happened.
 type Store interface {
-	// Create writes a new row if none has its id, and raises the used images
-	// of t.Quota.Day in the same transaction, where t.Quota is set, up to
-	// limit. It returns the row that stands: t itself, or, with ErrExists,
-	// the other; that is judged before the quota, which is ErrQuota.
+	// Create writes a new row if none has its id. If t.Quota is set, the same
+	// transaction raises the used images of t.Quota.Day, up to limit. It returns
+	// t, or with ErrExists the row that exists. A full quota is ErrQuota;
+	// ErrExists comes first.
 	Create(ctx context.Context, t *Task, limit int) (*Task, error)
 
-	// Put writes t if the row's version is still t.Version-1, and takes
-	// t.Refund images back in the same transaction. With ErrConflict it
-	// returns the row that stands. A row that is missing is ErrNotFound, one
-	// that fails Check is ErrStuck, before anything is written. Rows are
-	// changed through Update, not by this.
+	// Put writes t if the row's version is still t.Version-1, and returns
+	// t.Refund images to the quota in the same transaction. With ErrConflict it
+	// returns the stored row. A missing row is ErrNotFound. A row that fails
+	// Check is ErrStuck and is not written. Change rows through Update, not
+	// through Put.
 	Put(ctx context.Context, t *Task) (*Task, error)
 
-	// Task reads one row, consistently. It can be ErrNotFound.
+	// Task returns one row, read consistently, or ErrNotFound.
 	Task(ctx context.Context, id string) (*Task, error)
 
-	// Tasks reads up to 100 rows, in the order of ids. Missing ones are
-	// left out; one that is named twice comes once.
+	// Tasks returns up to 100 rows, in the order of ids. It leaves out missing
+	// ones; an id that comes twice is returned once.
 	Tasks(ctx context.Context, ids []string) ([]*Task, error)
 
-	// List gives the ids of the owner's tasks for a target, newest first, at
-	// most limit of them, and a cursor for what comes after, empty at the
-	// end. A page may be short and still have a cursor. A cursor that List
-	// did not give is ErrCursor.
+	// List returns the ids of the owner's tasks for a target, newest first, at
+	// most limit of them, and a cursor for the next page, empty at the end. A
+	// page may be short and still have a cursor. A cursor that List did not
+	// return is ErrCursor.
 	List(ctx context.Context, owner string, target Target, limit int, cursor string) (ids []string, next string, err error)
 
-	// Due gives the ids of tasks whose DueAt is not after now, the one that
-	// has waited longest first. It reads the index page by page as it is
-	// ranged over; an error ends it.
+	// Due returns the ids of tasks whose DueAt is not after now, the one that has
+	// waited longest first. It reads the index page by page while the caller
+	// ranges over it; an error ends it.
 	Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 
-	// UsedImages says how many images the owner's tasks of a day have used.
+	// UsedImages returns how many images the owner's tasks of a day have used.
 	UsedImages(ctx context.Context, owner, day string) (int, error)
 
-	// SetBalance keeps what a check found, unless what stands is as new: of
-	// two checks at once the later one's stays. That is no error.
+	// SetBalance stores what a check found, unless the stored balance is as new or
+	// newer: of two checks at once the later one wins. That is no error.
 	SetBalance(ctx context.Context, b Balance) error
 
-	// Balance gives what stands, consistently, or a zero one.
+	// Balance returns the stored balance, read consistently, or a zero one.
 	Balance(ctx context.Context) (Balance, error)
 
-	// Pause asks all sweeps to make no calls of a kind before until. The last
-	// time counts; the other kind keeps its own.
+	// Pause asks all sweeps to make no calls of a kind before until. It replaces
+	// the kind's earlier time and leaves the other kind alone.
 	Pause(ctx context.Context, kind Calls, until time.Time) error
 
-	// Paused returns for each kind the time that Pause was last called with, or zero.
+	// Paused returns for each kind the time of the last Pause, or zero.
 	Paused(ctx context.Context) (Pauses, error)
 
-	// SetTiming keeps a timing, in the place of what was in its slot.
+	// SetTiming stores a timing in its slot, in place of an earlier one.
 	SetTiming(ctx context.Context, x Timing) error
 
-	// Timings gives the seconds that Time has kept, by kind, in no order.
+	// Timings returns the stored seconds by kind, in no order.
 	Timings(ctx context.Context) (map[string][]int, error)
 }
 
-// Calls is a kind of calls to the provider, which has its own limit for each.
+// Calls is a kind of calls to the provider, which has a separate limit for each.
 type Calls string
 
 // The kinds of calls that sweeps pause.
 const (
 	Reads Calls = "reads" // of records
-	Posts Calls = "posts" // of orders that wait
+	Posts Calls = "posts" // of waiting tasks
 )
 
-// Pauses are the times before which sweeps make no calls. Zero: no pause.
+// Pauses holds the times before which sweeps make no calls. Zero means no pause.
 type Pauses struct{ Reads, Posts time.Time }
 
-// Of returns the time of one kind, to be read or set.
+// Of returns the time of one kind, to read or set.
 func (p *Pauses) Of(kind Calls) *time.Time {
 	if kind == Posts {
 		return &p.Posts
@@ -90,15 +90,15 @@ func (p *Pauses) Of(kind Calls) *time.Time {
 	return &p.Reads
 }
 
-// updateTries bounds how often Update starts again from a fresh copy. Each
-// conflict is another writer's success, so a row is never stuck by it.
+// updateTries bounds how often Update starts again from a fresh copy. Each conflict
+// means that another writer succeeded, so the limit cannot block a row.
 const updateTries = 16
 
-// Update is the one gate through which rows change: it applies change to a
-// copy of t and writes it if the row is still the one in hand; if not, it
-// applies change to the row that stands. A change that changes nothing writes
-// nothing. It returns the row as it stands now, or as far as is known with an
-// error: change's own, ErrForeign, ErrBusy or the Store's.
+// Update is the only way to change a row. It applies change to a copy of t and writes
+// it if the stored row is still t; otherwise it applies change to the stored row. A
+// change that changes nothing writes nothing. Update returns the stored row. With an
+// error, which is change's own, ErrForeign, ErrBusy or the Store's, it returns the
+// last row it knows.
 func Update(ctx context.Context, s Store, t *Task, change func(*Task) error) (*Task, error) {
 	for range updateTries {
 		if !t.Known() {

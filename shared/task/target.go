@@ -13,17 +13,17 @@ type Target struct {
 	ID   string `json:"id"`
 }
 
-// String gives KIND:ID.
+// String returns KIND:ID.
 func (t Target) String() string { return t.Kind + ":" + t.ID }
 
-// ParseTarget reads KIND:ID.
+// ParseTarget parses KIND:ID.
 func ParseTarget(s string) (Target, bool) {
 	kind, id, _ := strings.Cut(s, ":")
 	t := Target{kind, id}
 	return t, len(t.Faults()) == 0
 }
 
-// Faults lists what keeps it from being a target; pointers are from it on.
+// Faults returns the faults of the target. Their pointers start at the target.
 func (t Target) Faults() []Field {
 	var fs faults
 	if !targetKind().MatchString(t.Kind) {
@@ -35,9 +35,9 @@ func (t Target) Faults() []Field {
 	return fs
 }
 
-// SetTarget has the pictures be for another place. That changes no status, so
-// it is lawful in each; of a deleted task it is ErrNotFound. The fingerprint
-// stays that of what was asked for: a replay still finds the task.
+// SetTarget moves the pictures to another place. It changes no status, so it is
+// allowed in each; for a deleted task it returns ErrNotFound. The fingerprint stays
+// that of the original request, so that a replay still finds the task.
 func (t *Task) SetTarget(to Target, now time.Time) error {
 	switch {
 	case t.Deleted():

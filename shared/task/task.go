@@ -12,41 +12,41 @@ import (
 	"time"
 )
 
-// Status says where a task is in its life. It is a stored word.
+// Status is where a task is in its life. It is a stored word.
 type Status string
 
-// The seven statuses. Who moves a task on stands in the table in life.go.
+// The seven statuses. The table in life.go holds who moves a task on.
 const (
-	// Submitting: the row is written, and one attempt, and only it, may POST.
-	// Its own answer moves it on, or the sweep after SubmitBy.
+	// Submitting: the row is written, and exactly one attempt may POST. The
+	// attempt's own answer moves the task on, or the sweep after SubmitBy.
 	Submitting Status = "submitting"
 	// Waiting: the last attempt was certainly not accepted, or its generation
-	// failed and another is worth it. The sweep moves it on at DueAt.
+	// failed and another may succeed. The sweep moves it on at DueAt.
 	Waiting Status = "waiting"
-	// Unconfirmed: nobody knows whether the provider took it. A late answer
-	// moves it on, a callback that names the provider id, or the deadline.
+	// Unconfirmed: nobody knows whether the provider accepted it. A late answer,
+	// a callback that names the provider id, or the deadline moves it on.
 	Unconfirmed Status = "unconfirmed"
-	// Generating: the provider's id is known. Its record moves it on.
+	// Generating: the provider id is known. Its record moves it on.
 	Generating Status = "generating"
-	// Storing: the pictures are made and being copied. Ingest moves it on.
+	// Storing: the pictures are made. Ingest copies them and moves it on.
 	Storing Status = "storing"
 	// Succeeded: every recorded picture is in the bucket. Final.
 	Succeeded Status = "succeeded"
-	// Failed: Failure says why. Final.
+	// Failed: Failure holds the reason. Final.
 	Failed Status = "failed"
 )
 
-// Work is what a stream consumer has to do for a task. It is a stored word.
+// Work is what a stream consumer must do for a task. It is a stored word.
 type Work string
 
 // The kinds of work.
 const (
 	Ingest Work = "ingest" // copy the pictures to the bucket
-	Notify Work = "notify" // tell Preset how the task ended
+	Notify Work = "notify" // send Preset a notice of how the task ended
 	Erase  Work = "erase"  // delete the task's objects
 )
 
-// Charge says what is known of an attempt's price. It is a stored word.
+// Charge is what is known about whether an attempt is charged. It is a stored word.
 type Charge string
 
 // The kinds of charge.
@@ -59,8 +59,8 @@ const (
 // Schema is the newest form of a row that this code writes.
 const Schema = 1
 
-// Task is one image request and all that is known of it: one row of a Store.
-// Times are UTC, in whole milliseconds; a zero time is one that was not yet.
+// Task is one image request and everything known about it: one row of a Store.
+// Times are UTC, in whole milliseconds; a zero time has not happened yet.
 type Task struct {
 	ID          string `json:"id"`
 	Owner       string `json:"owner"`
@@ -70,16 +70,16 @@ type Task struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Request
 	Parent    string  `json:"parent,omitempty"`    // the task whose picture this one edits
-	PublicURL string  `json:"publicUrl,omitempty"` // where callbacks and image links go
+	PublicURL string  `json:"publicUrl,omitempty"` // base of callback and image links
 	Estimate  float64 `json:"estimate,omitempty"`  // credits
 
 	Status    Status    `json:"status"`
 	Since     time.Time `json:"since"`              // when Status was entered
-	Deadline  time.Time `json:"deadline,omitzero"`  // when it is given up
-	DueAt     time.Time `json:"dueAt,omitzero"`     // when the sweep looks at it next; zero: never
+	Deadline  time.Time `json:"deadline,omitzero"`  // when the status is given up
+	DueAt     time.Time `json:"dueAt,omitzero"`     // when the sweep next handles it; zero: never
 	Work      Work      `json:"work,omitempty"`     // for the stream
-	Tries     int       `json:"tries,omitempty"`    // of Work, begun
-	LastWake  bool      `json:"lastWake,omitempty"` // Work was woken after its deadline, once
+	Tries     int       `json:"tries,omitempty"`    // runs of Work that began
+	LastWake  bool      `json:"lastWake,omitempty"` // the one wake after the deadline has happened
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	EndedAt   time.Time `json:"endedAt,omitzero"`
@@ -91,40 +91,40 @@ type Task struct {
 	SubmitBy    time.Time `json:"submitBy,omitzero"`
 	ProviderID  string    `json:"providerId,omitempty"` // of the current attempt
 
-	Refusals     int       `json:"refusals,omitempty"`    // in a row, without those that time alone ends
-	FirstRefusal time.Time `json:"firstRefusal,omitzero"` // since when no attempt was accepted, or none was posted
-	Setback      Code      `json:"setback,omitempty"`     // why it is, or was last, Waiting
+	Refusals     int       `json:"refusals,omitempty"`    // in a row, without the temporary ones
+	FirstRefusal time.Time `json:"firstRefusal,omitzero"` // since when no attempt was accepted or posted
+	Setback      Code      `json:"setback,omitempty"`     // why it is Waiting, or last was
 
 	AcceptedAt      time.Time `json:"acceptedAt,omitzero"`
-	ReadAt          time.Time `json:"readAt,omitzero"`          // when a read of the record was last claimed
-	UnreadableSince time.Time `json:"unreadableSince,omitzero"` // first failed read since a readable one
-	Doubt           Doubt     `json:"doubt,omitempty"`          // why records that came since then could not be used
+	ReadAt          time.Time `json:"readAt,omitzero"`          // when the last read of the record was claimed
+	UnreadableSince time.Time `json:"unreadableSince,omitzero"` // the first failed read since the last good one
+	Doubt           Doubt     `json:"doubt,omitempty"`          // why records since then could not be used
 	Hint            *Hint     `json:"hint,omitempty"`
-	Barred          int       `json:"barred,omitempty"`  // the attempt a callback said 400 of
+	Barred          int       `json:"barred,omitempty"`  // the attempt that a callback with code 400 was about
 	URLs            []string  `json:"urls,omitempty"`    // result URLs seen in records
 	Guessed         bool      `json:"guessed,omitempty"` // URLs may be links to something else
-	Spares          []string  `json:"spares,omitempty"`  // links that trusted callbacks named beside URLs
-	Reread          time.Time `json:"reread,omitzero"`   // when the record was asked for fresh links
-	ShortAt         time.Time `json:"shortAt,omitzero"`  // a record had fewer URLs than asked for
+	Spares          []string  `json:"spares,omitempty"`  // further links, from trusted callbacks
+	Reread          time.Time `json:"reread,omitzero"`   // when the record was read again for fresh links
+	ShortAt         time.Time `json:"shortAt,omitzero"`  // when a record had fewer URLs than requested
 
-	// Salvaged are pictures in the bucket, by the number of their link, sound
-	// ones and damaged ones, while not all are there.
+	// Salvaged holds the pictures that are already in the bucket while others are
+	// missing, sound and damaged ones, by the number of their link.
 	Salvaged []Image `json:"salvaged,omitempty"`
 
 	Images  []Image `json:"images,omitempty"`
-	Missing int     `json:"missing,omitempty"` // images asked for that did not come
+	Missing int     `json:"missing,omitempty"` // requested images that did not come
 	Failure Code    `json:"failure,omitempty"`
 
 	Quota           *Quota    `json:"quota,omitempty"`
-	NoticePending   bool      `json:"noticePending,omitempty"` // to be told once erased
+	NoticePending   bool      `json:"noticePending,omitempty"` // send the notice after the erase
 	NotifiedAt      time.Time `json:"notifiedAt,omitzero"`
 	NoticeGivenUpAt time.Time `json:"noticeGivenUpAt,omitzero"`
 
-	// Refund is how many images the write of this copy takes back from the
-	// quota of Quota.Day, in the same transaction. It is not stored.
+	// Refund is how many images the write of this copy returns to the quota of
+	// Quota.Day, in the same transaction. It is not stored.
 	Refund int `json:"-"`
-	// Extra holds stored attributes that this code does not know. They are
-	// put back as they were.
+	// Extra holds stored attributes that this code does not know. They are written
+	// back unchanged.
 	Extra map[string]json.RawMessage `json:"-"`
 }
 
@@ -132,29 +132,29 @@ type Task struct {
 type Image struct {
 	N           int    `json:"n"` // from 1
 	File        string `json:"file"`
-	Thumbnail   string `json:"thumbnail,omitempty"` // file name; empty: it could not be made
+	Thumbnail   string `json:"thumbnail,omitempty"` // file name; empty: none could be made
 	Width       int    `json:"width"`               // pixels
 	Height      int    `json:"height"`
 	Bytes       int64  `json:"bytes"`
 	ContentType string `json:"contentType"`
 	SHA256      string `json:"sha256"` // hex
 
-	// Damaged reports that the file does not decode to its end. It was paid
-	// for, and browsers show what there is.
+	// Damaged reports that the file does not decode to its end. It is kept because
+	// it was paid for and browsers show the part that is there.
 	Damaged bool `json:"damaged,omitempty"`
 }
 
-// Quota is what a task raised of its owner's images of a day.
+// Quota is what a task counts toward its owner's images of a day.
 type Quota struct {
 	Day      string `json:"day"` // UTC, 2006-01-02
 	Images   int    `json:"images"`
 	Returned bool   `json:"returned,omitempty"`
 }
 
-// Day gives the UTC day that a quota counts by.
+// Day returns the UTC day that a quota counts by.
 func Day(now time.Time) string { return now.UTC().Format(time.DateOnly) }
 
-// Draft is what New makes a Task of.
+// Draft is what New makes a Task from.
 type Draft struct {
 	Owner          string
 	IdempotencyKey string
@@ -162,11 +162,11 @@ type Draft struct {
 	Parent         string
 	PublicURL      string
 	Estimate       float64
-	CountQuota     bool // the owner has a quota that this raises
+	CountQuota     bool // the task counts toward the owner's quota
 }
 
-// New makes a task in Submitting whose first attempt belongs to the caller,
-// if, and only if, Store.Create says that the row is new.
+// New returns a task in Submitting. Its first attempt belongs to the caller if, and
+// only if, Store.Create then writes a new row.
 func New(d Draft, now time.Time) *Task {
 	now = stamp(now)
 	t := &Task{
@@ -184,33 +184,33 @@ func New(d Draft, now time.Time) *Task {
 	return t
 }
 
-// Done says whether the task has ended.
+// Done reports whether the task has ended.
 func (t *Task) Done() bool { return t.Status == Succeeded || t.Status == Failed }
 
-// Deleted says whether the owner has deleted it: the row stays, emptied, as
-// the memory of its idempotency key.
+// Deleted reports whether the owner has deleted the task. Its row stays, emptied, to
+// remember the idempotency key.
 func (t *Task) Deleted() bool { return !t.DeletedAt.IsZero() }
 
-// Known says whether this code may write the row: it knows its status and
-// its schema.
+// Known reports whether this code may write the row, because it knows its status and
+// schema.
 func (t *Task) Known() bool { return statuses[t.Status] && t.Schema <= Schema }
 
-// Check says ErrStuck of a row that has something left to do and no due time
-// within its deadline, and of one that has nothing left to do and a due time.
+// Check returns ErrStuck for a row with work left but no due time by its deadline,
+// and for a row with no work left but a due time.
 func (t *Task) Check() error {
 	left := !t.Done() || t.Work != "" || t.NoticePending
 	switch {
 	case left && t.DueAt.IsZero():
 		return fmt.Errorf("%w: %s", ErrStuck, t.Status)
 	case !left && !t.DueAt.IsZero():
-		return fmt.Errorf("%w: %s has nothing left to do, but is due", ErrStuck, t.Status)
+		return fmt.Errorf("%w: %s has no work left but is due", ErrStuck, t.Status)
 	case !t.Deadline.IsZero() && t.DueAt.After(t.Deadline):
 		return fmt.Errorf("%w: %s is due after its deadline", ErrStuck, t.Status)
 	}
 	return nil
 }
 
-// Clone gives a copy that shares nothing which a change could reach.
+// Clone returns a deep copy without Refund.
 func (t *Task) Clone() *Task {
 	c := *t
 	c.Refund = 0
@@ -238,20 +238,21 @@ func clonePtr[T any](p *T) *T {
 	return &v
 }
 
-// sameRow says whether two copies are one row. Refund is of a write, not of it.
+// sameRow reports whether two copies hold the same row. Refund belongs to a write,
+// not to the row.
 func (t *Task) sameRow(o *Task) bool {
 	c := *t
 	c.Refund = o.Refund
 	return reflect.DeepEqual(&c, o)
 }
 
-// stamp gives now as rows keep it.
+// stamp returns now as rows store it.
 func stamp(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond) }
 
 // row has Task's fields without its methods.
 type row Task
 
-// attributes are the names of the attributes of a row that this code writes.
+// attributes returns the names of the row attributes that this code writes.
 var attributes = sync.OnceValue(func() map[string]bool {
 	names := map[string]bool{}
 	var walk func(t reflect.Type)
@@ -269,7 +270,7 @@ var attributes = sync.OnceValue(func() map[string]bool {
 	return names
 })
 
-// MarshalJSON writes the row as one JSON object, what is in Extra included.
+// MarshalJSON writes the row, with Extra, as one JSON object.
 func (t *Task) MarshalJSON() ([]byte, error) {
 	b, err := json.Marshal((*row)(t))
 	if err != nil || len(t.Extra) == 0 {
@@ -282,19 +283,19 @@ func (t *Task) MarshalJSON() ([]byte, error) {
 	return append(append(b[:len(b)-1], ','), extra[1:]...), nil
 }
 
-// UnmarshalJSON reads a row, and keeps in Extra what it does not know.
+// UnmarshalJSON reads a row. It keeps unknown attributes in Extra.
 func (t *Task) UnmarshalJSON(b []byte) error {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(b, &all); err != nil {
 		return err
 	}
 	if all == nil {
-		return errors.New("task: a row is a JSON object")
+		return errors.New("task: a row must be a JSON object")
 	}
 	extra, known := maps.Clone(all), attributes()
 	maps.DeleteFunc(extra, func(name string, _ json.RawMessage) bool { return known[name] })
 	if len(extra) > 0 {
-		// Package json would take "Owner" for "owner".
+		// Package json ignores case: it would read "Owner" as "owner".
 		maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return !known[name] })
 		var err error
 		if b, err = json.Marshal(all); err != nil {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Timing is how long one task took, kept for what others of its kind may
-// expect. A kind has TimingSlots slots; which one a task's is, its id says, so
-// that a timing which is kept twice is kept once, and no write needs a read.
+// Timing is how long one task took, from which others of its kind are estimated. A
+// kind has TimingSlots slots. The task's id picks the slot, so that a timing stored
+// twice counts once and no write needs a read.
 type Timing struct {
 	Kind    string // of the task: TimingKind
 	Slot    int    // from 0 to TimingSlots-1
@@ -18,19 +18,19 @@ type Timing struct {
 }
 
 const (
-	// TimingSlots is of how many tasks a kind's timings are kept.
+	// TimingSlots is how many timings of a kind are stored.
 	TimingSlots = 20
-	// timingShare is of how many tasks one is timed: each timing is a request
-	// to the store that the task itself could do without.
+	// timingShare is how many tasks there are per timed one. Not every task is
+	// timed, because each timing costs a request to the store.
 	timingShare = 4
-	// minTimings is how many timings make a median that one stray does not.
+	// minTimings is how many timings a median needs, so that no single one decides.
 	minTimings = 3
 	// timingsTTL is how long Durations uses what it has read.
 	timingsTTL = time.Minute
 )
 
-// TimingKind is the kind of tasks of a model at a resolution: they take about
-// as long as each other.
+// TimingKind returns the kind of a task with this model and resolution. Tasks of one
+// kind take about the same time.
 func TimingKind(model, resolution string) string {
 	if resolution == "" {
 		return model
@@ -38,9 +38,9 @@ func TimingKind(model, resolution string) string {
 	return model + "/" + resolution
 }
 
-// Timing gives the task's timing, if it is one of those that are kept: a whole
-// success, and one of four by its id.
-func (t *Task) Timing() (Timing, bool) {
+// Timing returns the task's timing. Ok is false unless the task is a success without
+// missing pictures, and one of the quarter that is timed.
+func (t *Task) Timing() (x Timing, ok bool) {
 	h := fnv.New32a()
 	h.Write([]byte(t.ID))
 	sum := h.Sum32()
@@ -53,8 +53,8 @@ func (t *Task) Timing() (Timing, bool) {
 	}, true
 }
 
-// Durations knows how long tasks take. Its fields are set before use; Seconds may
-// be called from many goroutines.
+// Durations estimates how long tasks take. Set its fields before use; Expected is
+// safe for concurrent use.
 type Durations struct {
 	Store Store
 	Now   func() time.Time // nil: the wall clock
@@ -64,37 +64,37 @@ type Durations struct {
 	medians map[string]int
 }
 
-// Expected gives how long a task of a model at a resolution is expected to take
-// from its creation: the median of those timed lately, or what the model's
-// table says while too few are. The store is asked at most once a minute; while
-// it is away, what is known stays.
-func (p *Durations) Expected(ctx context.Context, model, resolution string) int {
-	p.refresh(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.medians[TimingKind(model, resolution)]; s > 0 {
+// Expected returns the seconds that a task with this model and resolution is expected
+// to take from its creation: the median of the stored timings, or the model's
+// TypicalSeconds while there are too few. It reads the store at most once a minute; if
+// that fails, the last medians stay in use.
+func (d *Durations) Expected(ctx context.Context, model, resolution string) int {
+	d.refresh(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.medians[TimingKind(model, resolution)]; s > 0 {
 		return s
 	}
 	return TypicalSeconds(model)
 }
 
-func (p *Durations) refresh(ctx context.Context) {
+func (d *Durations) refresh(ctx context.Context) {
 	now := time.Now
-	if p.Now != nil {
-		now = p.Now
+	if d.Now != nil {
+		now = d.Now
 	}
-	// Without the monotonic clock, which stands still while Lambda freezes the process.
+	// Round drops the monotonic clock, which stops while Lambda freezes the process.
 	at := now().Round(0)
-	p.mu.Lock()
-	fresh := !p.readAt.IsZero() && at.Sub(p.readAt) < timingsTTL
+	d.mu.Lock()
+	fresh := !d.readAt.IsZero() && at.Sub(d.readAt) < timingsTTL
 	if !fresh {
-		p.readAt = at // others go by what is known, and do not ask as well
+		d.readAt = at // so that concurrent callers do not read as well
 	}
-	p.mu.Unlock()
+	d.mu.Unlock()
 	if fresh {
 		return
 	}
-	timings, err := p.Store.Timings(ctx)
+	timings, err := d.Store.Timings(ctx)
 	if err != nil {
 		return // an estimate is not worth an error
 	}
@@ -104,21 +104,22 @@ func (p *Durations) refresh(ctx context.Context) {
 			medians[kind] = median(seconds)
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.medians = medians
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.medians = medians
 }
 
-// TypicalSeconds is what a task of a model takes as long as nothing is measured.
+// TypicalSeconds returns how long a task of this model takes, as far as is known
+// without timings.
 func TypicalSeconds(model string) int {
 	m, ok := ModelByID(model)
 	if !ok {
-		m, _ = ModelByID(DefaultModel) // of another release
+		m, _ = ModelByID(DefaultModel) // the model of another release
 	}
 	return m.TypicalSeconds
 }
 
-// median gives the middle one, or the later of two.
+// median returns the middle value, or the larger of the two middle ones.
 func median(seconds []int) int {
 	sorted := slices.Sorted(slices.Values(seconds))
 	return sorted[len(sorted)/2]

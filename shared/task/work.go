@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// setWork hands the task to a stream consumer: the write that carries it is
-// the message.
+// setWork hands the task to a stream consumer. The write of the row is the message.
 func (t *Task) setWork(w Work, now time.Time) {
 	t.Work, t.Tries, t.LastWake = w, 1, false
 	if w == Notify {
@@ -24,10 +23,10 @@ func (t *Task) retryDelay() time.Duration {
 	return backoff(time.Minute, time.Hour, t.Tries)
 }
 
-// Wake hands the task's work to its consumer again. At the deadline it does
-// so for a last time; what is not done by the end of that is given up. The
-// result links of a task that is being stored may have died meanwhile: ok says
-// that the wake claims a read of its record too.
+// Wake hands the task's work to its consumer again. At the deadline it does so for
+// the last time; work that is not done after that wake is given up. The result links
+// of a Storing task may have expired, so the wake may claim a read of its record: ok
+// reports that it did.
 func (t *Task) Wake(r Rules, now time.Time) (c Claim, ok bool, err error) {
 	now = stamp(now)
 	if t.Next(now) != NextWake {
@@ -42,12 +41,12 @@ func (t *Task) Wake(r Rules, now time.Time) (c Claim, ok bool, err error) {
 		t.Deadline = now.Add(lastWakeWindow)
 	}
 	if t.Status == Storing {
-		t.Work = Ingest // which it may have given back: see Salvage
+		t.Work = Ingest // Salvage may have cleared it
 	}
 	t.Tries++
 	t.setDue(now.Add(t.retryDelay()))
 	if late {
-		t.DueAt = t.Deadline // it ends at the sweep after this wake, not at a try between
+		t.DueAt = t.Deadline // the next due time ends it
 	}
 	if t.Status == Storing && !t.earliestRead(r, now).After(now) {
 		return t.newClaim(now), true, nil
@@ -73,9 +72,9 @@ func (t *Task) clearWork() {
 	t.Deadline, t.DueAt = time.Time{}, time.Time{}
 }
 
-// expectedImages is how many pictures are all there is to have: one for each URL. After a
-// record that was short there may be more URLs than pictures, since it may have come
-// again with fresh links: the old ones then are dead, or lead to the same bytes.
+// expectedImages returns how many pictures there can be: one for each URL. After a
+// short record there may be more URLs than pictures: a later record may have had fresh
+// links, and the old ones are dead or lead to the same bytes.
 func (t *Task) expectedImages() int {
 	if t.ShortAt.IsZero() {
 		return len(t.URLs)
@@ -83,8 +82,8 @@ func (t *Task) expectedImages() int {
 	return min(len(t.URLs), t.NumImages)
 }
 
-// Complete reports whether images, one for each of the URLs that could be had, are
-// all there is to have. Damaged ones do not count.
+// Complete reports whether images is complete: one per URL, or as many distinct
+// pictures as can be expected. Damaged ones do not count.
 func (t *Task) Complete(images []Image) bool {
 	sound := undamaged(images)
 	return len(sound) >= len(t.URLs) || len(distinct(sound)) >= t.expectedImages()
@@ -94,7 +93,7 @@ func undamaged(images []Image) []Image {
 	return slices.DeleteFunc(slices.Clone(images), func(i Image) bool { return i.Damaged })
 }
 
-// distinct gives each picture but once.
+// distinct returns images without repeated pictures.
 func distinct(images []Image) (all []Image) {
 	for _, i := range images {
 		if !slices.ContainsFunc(all, func(x Image) bool { return x.SHA256 == i.SHA256 }) {
@@ -104,16 +103,16 @@ func distinct(images []Image) (all []Image) {
 	return all
 }
 
-// DropLinks drops the links that turned out to lead to no picture, if they were
-// guesses and there is a picture without them.
-func (t *Task) DropLinks(none []string, images []Image) {
+// DropLinks drops links, which turned out to lead to no picture, if they were guesses
+// and there is a picture without them.
+func (t *Task) DropLinks(links []string, images []Image) {
 	if t.Guessed && len(undamaged(images)) > 0 {
-		t.URLs = slices.DeleteFunc(slices.Clone(t.URLs), func(u string) bool { return slices.Contains(none, u) })
+		t.URLs = slices.DeleteFunc(slices.Clone(t.URLs), func(u string) bool { return slices.Contains(links, u) })
 	}
 }
 
-// SalvagedImage returns the sound picture that was salvaged from link n, from 1, if there is
-// one.
+// SalvagedImage returns the sound picture that was salvaged from link n, counted from
+// 1, if there is one.
 func (t *Task) SalvagedImage(n int) (i Image, ok bool) {
 	at := slices.IndexFunc(t.Salvaged, func(i Image) bool { return i.N == n && !i.Damaged })
 	if at < 0 {
@@ -123,20 +122,20 @@ func (t *Task) SalvagedImage(n int) (i Image, ok bool) {
 }
 
 // Salvage keeps images, by the number of their link, until the last wake: a link may
-// die before the others have led to theirs, and for a damaged picture nothing better
-// may come. The row then has no work, so that the write does not hand it to ingest
-// again; the sweep does, when it is due.
+// expire before the other pictures are there, and no better copy of a damaged picture
+// may come. It clears Work, so that the write does not hand the task to ingest again;
+// the sweep does so when it is due.
 func (t *Task) Salvage(images []Image) {
 	if t.Status != Storing || t.LastWake {
 		return
 	}
 	for _, i := range images {
-		there := slices.IndexFunc(t.Salvaged, func(x Image) bool { return x.N == i.N })
+		at := slices.IndexFunc(t.Salvaged, func(x Image) bool { return x.N == i.N })
 		switch {
-		case there < 0:
+		case at < 0:
 			t.Salvaged = append(t.Salvaged, i)
-		case t.Salvaged[there].Damaged && !i.Damaged:
-			t.Salvaged[there] = i
+		case t.Salvaged[at].Damaged && !i.Damaged:
+			t.Salvaged[at] = i
 		default:
 			continue
 		}
@@ -144,9 +143,9 @@ func (t *Task) Salvage(images []Image) {
 	}
 }
 
-// Stored ends the task with its pictures, one for each of its URLs that could be
-// had: if they are whole, or after the last wake. What is missing then is made
-// up for by those salvaged before, and by damaged ones.
+// Stored ends the task with images, one for each URL that led to a picture. They must
+// be complete, except after the last wake: then salvaged and damaged pictures fill the
+// gaps.
 func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
 	now = stamp(now)
 	if t.Status != Storing {
@@ -154,7 +153,7 @@ func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
 	}
 	best := t.bestImages(images)
 	if len(best) == 0 || !t.Complete(images) && !t.LastWake {
-		return fmt.Errorf("%w: %d of %d images are not all", errUnlawful, len(images), len(t.URLs))
+		return fmt.Errorf("%w: only %d of %d images", errUnlawful, len(images), len(t.URLs))
 	}
 	return t.succeed(r, byIngest, now, best)
 }
@@ -169,15 +168,15 @@ func (t *Task) succeed(r Rules, by event, now time.Time, images []Image) error {
 	return nil
 }
 
-// bestImages returns the pictures to end with, in the order of their links and
-// numbered from 1.
+// bestImages returns the pictures that the task ends with, in the order of their links
+// and numbered from 1.
 func (t *Task) bestImages(images []Image) []Image {
 	best := distinct(undamaged(images))
 	if !t.Complete(images) {
 		got := func(n int) bool { return slices.ContainsFunc(best, func(i Image) bool { return i.N == n }) }
-		hurt := slices.DeleteFunc(slices.Concat(images, t.Salvaged), func(i Image) bool { return !i.Damaged })
-		slices.SortStableFunc(hurt, func(a, b Image) int { return cmp.Compare(b.Bytes, a.Bytes) }) // more of it is better
-		for _, i := range slices.Concat(undamaged(t.Salvaged), hurt) {
+		broken := slices.DeleteFunc(slices.Concat(images, t.Salvaged), func(i Image) bool { return !i.Damaged })
+		slices.SortStableFunc(broken, func(a, b Image) int { return cmp.Compare(b.Bytes, a.Bytes) }) // the longer, the better
+		for _, i := range slices.Concat(undamaged(t.Salvaged), broken) {
 			if len(best) < t.expectedImages() && !got(i.N) {
 				best = distinct(append(best, i))
 			}
@@ -190,7 +189,7 @@ func (t *Task) bestImages(images []Image) []Image {
 	return best
 }
 
-// Notified says that Preset has been told how the task ended.
+// Notified ends the notice of how the task ended: Preset has accepted it.
 func (t *Task) Notified(now time.Time) {
 	if t.Work != Notify {
 		return
@@ -199,8 +198,8 @@ func (t *Task) Notified(now time.Time) {
 	t.clearWork()
 }
 
-// Redrive takes up a notice again that was given up, as if the task had just
-// ended. One of a task that is being erased waits for the end of that.
+// Redrive starts a notice that was given up again, as if the task had just ended. If
+// the task is being erased, the notice waits until that is done.
 func (t *Task) Redrive(now time.Time) {
 	switch {
 	case t.NoticeGivenUpAt.IsZero():
@@ -213,8 +212,8 @@ func (t *Task) Redrive(now time.Time) {
 	t.NoticeGivenUpAt = time.Time{}
 }
 
-// Delete empties the task at its owner's wish. One that waits is canceled,
-// one that runs is CodeConflict.
+// Delete empties a finished task for its owner. It cancels a Waiting task, and
+// returns CodeConflict for a running one.
 func (t *Task) Delete(r Rules, now time.Time) error {
 	now = stamp(now)
 	switch {
@@ -238,9 +237,9 @@ func (t *Task) Delete(r Rules, now time.Time) error {
 	return nil
 }
 
-// Erased says that everything under the task's prefix is gone, by a run begun
-// at begun. One begun before every function that may still write has ended
-// is not the last.
+// Erased ends the erase: a run that began at begun has deleted everything under the
+// task's prefix. If another function could still write there at that time, nothing
+// changes and a later run erases again.
 func (t *Task) Erased(now, begun time.Time) {
 	if t.Work != Erase || stamp(begun).Before(t.DeletedAt.Add(eraseAfter)) {
 		return
