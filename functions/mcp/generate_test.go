@@ -135,7 +135,7 @@ func TestGenerateFails(t *testing.T) {
 		h := newHarness(t)
 		h.Secret.Set("another-key-than-the-providers", nil)
 		got := h.call("generate_image", args("requestKey", "k", "prompt", "a"))
-		if !got.IsError || !strings.Contains(got.text(), string(task.CodeProviderUnauthorized)) || !strings.Contains(got.text(), "operator of Preset") {
+		if !got.IsError || !strings.Contains(got.text(), string(task.CodeProviderUnauthorized)) || !strings.Contains(got.text(), "Preset's operator") {
 			t.Errorf("%v: %s", got.IsError, got.text())
 		}
 		if got.StructuredContent == nil {

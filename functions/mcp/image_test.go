@@ -145,7 +145,7 @@ func TestDoubt(t *testing.T) {
 		} else {
 			got.decode(&p)
 		}
-		for _, words := range []string{"Do not order again by yourself", "ask whether to order again", "new requestKey", "charged beside this one"} {
+		for _, words := range []string{"Do not order again by yourself", "ask whether to order again", "new requestKey", "charged in addition to this one"} {
 			if !strings.Contains(p.NextStep, words) || !strings.Contains(got.text(), words) {
 				t.Errorf("%s: it does not say %q: %s", tool, words, got.text())
 			}

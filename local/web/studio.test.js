@@ -222,7 +222,7 @@ test("a doubt is said when it comes, though the task was not written", async (t)
   await send(server, [{ prompt: "A lost order" }]);
   const page = await studio(server, { open: false });
   const doubt = "There is no sign that the image service accepted this order. You may order again: that is a new order with a new key, " +
-    "which may be charged beside this one. If this picture still arrives, it is kept.";
+    "which may be charged in addition to this one. If this picture still arrives, it is kept.";
   let late = false;
   await seen(page, (task) => { if (task.status === "unconfirmed" && late) task.statusText = doubt; });
   await page.goto(server.base);

@@ -16,32 +16,32 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Decode reads the request's body, at most limit bytes, as Parse does. Other
-// than plain application/json is refused with task.CodeUnsupportedMediaType,
-// a longer body with task.CodeBodyTooLarge.
-func Decode[T any](r *http.Request, limit int64, teach map[string]string) (T, error) {
+// Decode reads the request's body as Parse does. A body that is not plain
+// application/json is task.CodeUnsupportedMediaType; one longer than limit bytes is
+// task.CodeBodyTooLarge.
+func Decode[T any](r *http.Request, limit int64, advice map[string]string) (T, error) {
 	body, err := readBody(r, limit)
 	if err != nil {
 		var none T
 		return none, err
 	}
-	return Parse[T](body, teach)
+	return Parse[T](body, advice)
 }
 
-// Parse reads one JSON object, strictly: what T does not have, names in
-// another case, names twice, null, text that is not UTF-8 or holds U+0000
-// are refused with task.CodeInvalidRequest, and so, with status 422, are
-// values of the wrong type. Text is kept exactly as it came.
+// Parse reads one JSON object strictly. It returns task.Malformed for fields that T
+// does not have, names in another case, repeated names, null, and text that is not
+// UTF-8 or holds U+0000, and task.Invalid for values of the wrong type. Text is kept
+// exactly as it came.
 //
-// Teach holds, by JSON pointer, the sentence for an unknown field that is
-// worth a better one than "not known here"; it may be nil.
-func Parse[T any](body []byte, teach map[string]string) (T, error) {
+// Advice holds, by JSON pointer, a sentence for unknown fields that deserve more than
+// "unknown"; it may be nil.
+func Parse[T any](body []byte, advice map[string]string) (T, error) {
 	var v, none T
 	if err := checkForm(body); err != nil {
 		return none, err
 	}
 	if err := json.Unmarshal(body, &v, json.RejectUnknownMembers(true), json.WithUnmarshalers(noNull)); err != nil {
-		return none, explainFault(err, body, teach)
+		return none, explainFault(err, body, advice)
 	}
 	return v, nil
 }
@@ -59,7 +59,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, r.Context().Err()
 	}
 	if err != nil {
-		return nil, task.Malformed(task.Field{Code: "incomplete_body", Message: "The body broke off before its end."})
+		return nil, task.Malformed(task.Field{Code: "incomplete_body", Message: "The body ended too early. Send it again."})
 	}
 	if int64(len(body)) > limit {
 		return nil, &task.Error{Code: task.CodeBodyTooLarge}
@@ -67,7 +67,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// isPlainJSON reports whether the body is JSON in UTF-8 as it stands.
+// isPlainJSON reports whether the headers announce plain JSON in UTF-8.
 func isPlainJSON(h http.Header) bool {
 	for _, encoding := range h.Values("Content-Encoding") {
 		if !strings.EqualFold(encoding, "identity") {
@@ -87,8 +87,8 @@ func isPlainJSON(h http.Header) bool {
 	return len(params) == 0 && (!given || strings.EqualFold(charset, "utf-8"))
 }
 
-// checkForm refuses what is lawful JSON to the decoder, and what it would
-// refuse in words that help nobody.
+// checkForm refuses what the decoder would accept, or would refuse with an unhelpful
+// error.
 func checkForm(body []byte) error {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	switch {
@@ -122,8 +122,8 @@ func hasNUL(body []byte) bool {
 
 var errNull = errors.New("httpapi: null")
 
-// noNull refuses null everywhere. The decoder would take it for the zero
-// value, and a field that a client believes to have set is better refused.
+// noNull refuses null everywhere. The decoder would read it as the zero value, but the
+// client believes that it set the field.
 var noNull = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ any) error {
 	if dec.PeekKind() == jsontext.KindNull {
 		return errNull
@@ -131,10 +131,10 @@ var noNull = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ any) error {
 	return errors.ErrUnsupported // leaves the value to the decoder
 })
 
-// explainFault says what the decoder found, without the text of its error,
-// which may hold values. Malformed JSON comes before a wrong type, though
-// the decoder may have met it later.
-func explainFault(err error, body []byte, teach map[string]string) error {
+// explainFault returns the decoder's error for people, without its text, which may hold
+// values. Malformed JSON comes before a wrong type, even if the decoder found the wrong
+// type first.
+func explainFault(err error, body []byte, advice map[string]string) error {
 	var syntactic *jsontext.SyntacticError
 	var semantic *json.SemanticError
 	switch {
@@ -146,9 +146,9 @@ func explainFault(err error, body []byte, teach map[string]string) error {
 	pointer := shortPointer(semantic.JSONPointer)
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
-		message, ok := teach[string(semantic.JSONPointer)]
+		message, ok := advice[string(semantic.JSONPointer)]
 		if !ok {
-			message = "This field is not known here. Names are in lowerCamelCase."
+			message = "This field is unknown. Names are in lowerCamelCase."
 		}
 		return task.Malformed(task.Field{Pointer: pointer, Code: "unknown_field", Message: message})
 	case errors.Is(err, errNull):
@@ -164,24 +164,24 @@ func explainFault(err error, body []byte, teach map[string]string) error {
 func malformedJSON(err *jsontext.SyntacticError) error {
 	pointer := shortPointer(err.JSONPointer)
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return task.Malformed(task.Field{Pointer: pointer, Code: "duplicate_field", Message: "This field is given twice."})
+		return task.Malformed(task.Field{Pointer: pointer, Code: "duplicate_field", Message: "This field appears twice."})
 	}
 	return task.Malformed(task.Field{Pointer: pointer, Code: "malformed_json", Message: "The body is not one well-formed JSON object in UTF-8."})
 }
 
-// shortPointer keeps what a client made up, and we send back, within reason: a
-// pointer that is too long names the nearest field around the fault.
+// shortPointer returns p, which holds the client's names and is sent back, or if it is
+// too long the pointer to the nearest field around it.
 func shortPointer(p jsontext.Pointer) string {
-	const reason = 256
-	for len(p) > reason {
+	const longest = 256
+	for len(p) > longest {
 		p = p.Parent()
 	}
 	return string(p)
 }
 
-// jsonType names, for people, the JSON that t is read from.
+// jsonType returns a name for people of the JSON type that t is read from.
 func jsonType(t reflect.Type) string {
-	if t == nil { // the decoder does not promise to know it
+	if t == nil { // the decoder may not know it
 		return "another value"
 	}
 	switch t.Kind() {

@@ -6,26 +6,26 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Explanation is what one code looks like from outside.
+// Explanation is what clients see of one code.
 type Explanation struct {
-	// Status is the HTTP status of a request refused with the code.
+	// Status is the HTTP status of a request that is refused with the code.
 	Status int
 	// Malformed is the status instead of that for a request that could not be
 	// understood; see task.Malformed.
 	Malformed int
-	// Title says what happened, and Hint what to do now: sentences for
-	// people, shown as they are.
+	// Title says what happened, and Hint what to do now. Clients show these
+	// sentences to people unchanged.
 	Title string
 	Hint  string
-	// Claude tells a model that calls our tools what to do now.
+	// Claude tells a model that uses our tools what to do now.
 	Claude string
-	// Retryable says that the same request, unchanged, may well succeed in
-	// a while, so that a "Try again" makes sense.
+	// Retryable reports that the same request may well succeed later, so that a
+	// "Try again" button makes sense.
 	Retryable bool
 }
 
-// Explain gives the explanation of code; of one that does not exist, that of
-// task.CodeInternal.
+// Explain returns the explanation of code, or that of task.CodeInternal for an unknown
+// code.
 func Explain(code task.Code) Explanation {
 	if x, ok := explanations[code]; ok {
 		return x
@@ -33,81 +33,81 @@ func Explain(code task.Code) Explanation {
 	return explanations[task.CodeInternal]
 }
 
-// explanations holds every code of package task; a test sees to it.
+// explanations has every code of package task, which a test checks.
 var explanations = map[task.Code]Explanation{
 	// Refused requests.
 	task.CodeInvalidRequest: {
 		Status:    http.StatusUnprocessableEntity,
 		Malformed: http.StatusBadRequest,
-		Title:     "Something in this request is not right.",
-		Hint:      "Correct what is named and send it again.",
-		Claude:    "Correct the arguments named in errors and call again. If the right value is not clear from the conversation, ask the user.",
+		Title:     "There is a mistake in this request.",
+		Hint:      "Fix the marked field and try again.",
+		Claude:    "Fix the arguments named in errors and call again. If the right value is not clear from the conversation, ask the user.",
 	},
 	task.CodeUnsupportedMediaType: {
 		Status: http.StatusUnsupportedMediaType,
-		Title:  "Only plain JSON can be read here.",
-		Hint:   "Send the body as application/json in UTF-8, not compressed.",
+		Title:  "Only plain JSON is accepted here.",
+		Hint:   "Send the body as application/json in UTF-8, without compression.",
 		Claude: "Do not retry. Tell the user that the request was not sent as plain JSON in UTF-8.",
 	},
 	task.CodeBodyTooLarge: {
 		Status: http.StatusRequestEntityTooLarge,
 		Title:  "This request is too large.",
-		Hint:   "Shorten it. Pictures are not sent here: upload them first, or give their links.",
-		Claude: "Shorten the arguments and call again. Never put image data into a call: give links, or upload first.",
+		Hint:   "Make it shorter. Do not put pictures in it: upload them first, or use links.",
+		Claude: "Shorten the arguments and call again. Never put image data into a call: use links, or upload first.",
 	},
 	task.CodeIdempotencyKeyReused: {
 		Status: http.StatusUnprocessableEntity,
-		Title:  "This key already belongs to another request, or to one that was deleted.",
+		Title:  "This key was already used for another request, or for one that was deleted.",
 		Hint:   "Use a new Idempotency-Key for a new request.",
-		Claude: "If the user wants a new picture, call again with a new requestKey. Otherwise look up the task made before; do not submit again.",
+		Claude: "If the user wants a new picture, call again with a new requestKey. Otherwise look up the earlier task; do not submit again.",
 	},
 	task.CodeUnauthorized: {
 		Status: http.StatusUnauthorized,
 		Title:  "Please sign in.",
-		Hint:   "Your session may have ended. Sign in again and repeat what you did.",
-		Claude: "Ask the user to connect to Preset again. Do not retry before that.",
+		Hint:   "Your session may have ended. Sign in and try again.",
+		Claude: "Ask the user to connect to Preset again. Do not retry until then.",
 	},
 	task.CodeForbidden: {
 		Status: http.StatusForbidden,
-		Title:  "Your account may not do this.",
+		Title:  "Your account is not allowed to do this.",
 		Hint:   "Sign in with another account, or ask for access.",
-		Claude: "Do not retry. Tell the user that the connected account may not do this.",
+		Claude: "Do not retry. Tell the user that the connected account is not allowed to do this.",
 	},
 	task.CodeNotFound: {
 		Status: http.StatusNotFound,
 		Title:  "We could not find this.",
-		Hint:   "It may have been deleted, or belong to another account. Check the address.",
+		Hint:   "It may be deleted, or belong to another account. Check the address.",
 		Claude: "Do not retry with the same id. List the user's tasks to find the right one, or ask the user.",
 	},
 	task.CodeConflict: {
 		Status: http.StatusConflict,
-		Title:  "This cannot be done at the moment.",
+		Title:  "This is not possible right now.",
 		Hint:   "The picture is still being made. Wait until it is finished, then try again.",
-		Claude: "Wait until the task is done, checking its status, then call again.",
+		Claude: "Check the task's status until it is done, then call again.",
 	},
 	task.CodePromptRejected: {
 		Status: http.StatusUnprocessableEntity,
 		Title:  "This description cannot be used.",
-		Hint:   "Please put it in other words. Nothing was charged.",
+		Hint:   "Please use other words. Nothing was charged.",
 		Claude: "Ask the user to rephrase the prompt; do not retry it, and do not reword it to get around the refusal.",
 	},
 	task.CodeQuotaExceeded: {
 		Status: http.StatusTooManyRequests,
 		Title:  "You have used up your pictures for today.",
-		Hint:   "There will be new ones after midnight UTC.",
-		Claude: "Do not retry today. Tell the user that the daily quota is used up and when it resets; the credits tool says when.",
+		Hint:   "You get new ones after midnight UTC.",
+		Claude: "Do not retry today. Tell the user that the daily quota is used up and when it resets; the credits tool shows that.",
 	},
 	task.CodeInsufficientCredits: {
 		Status: http.StatusPaymentRequired,
 		Title:  "There are not enough credits left to make this picture.",
 		Hint:   "Nothing was charged. Please try again when Preset's credits have been topped up.",
-		Claude: "Do not retry. Tell the user that credits have run out and that the operator of Preset has to top them up.",
+		Claude: "Do not retry. Tell the user that the credits have run out and that Preset's operator must top them up.",
 	},
 	task.CodeRateLimited: {
 		Status:    http.StatusTooManyRequests,
 		Title:     "That was a little too fast.",
 		Hint:      "Please wait a moment, then try again.",
-		Claude:    "Wait as long as Retry-After says, or 30 seconds, then call again with the same requestKey.",
+		Claude:    "Wait for the time in Retry-After, or 30 seconds, then call again with the same requestKey.",
 		Retryable: true,
 	},
 	task.CodePaused: {
@@ -119,7 +119,7 @@ var explanations = map[task.Code]Explanation{
 	},
 	task.CodeUnavailable: {
 		Status:    http.StatusServiceUnavailable,
-		Title:     "We cannot do this just now.",
+		Title:     "We cannot do this right now.",
 		Hint:      "Please try again in a few seconds. You will not be charged twice.",
 		Claude:    "Wait a few seconds and call again with the same requestKey, at most three times; then tell the user.",
 		Retryable: true,
@@ -127,7 +127,7 @@ var explanations = map[task.Code]Explanation{
 	task.CodeInternal: {
 		Status:    http.StatusInternalServerError,
 		Title:     "Something went wrong on our side.",
-		Hint:      "Please try again. If it happens again, tell us the request id.",
+		Hint:      "Please try again. If it happens again, send us the request id.",
 		Claude:    "Call again once with the same requestKey. If it fails again, tell the user and give them the requestId.",
 		Retryable: true,
 	},
@@ -136,13 +136,13 @@ var explanations = map[task.Code]Explanation{
 	task.CodeContentPolicy: {
 		Status: http.StatusUnprocessableEntity,
 		Title:  "The image service declined this request under its content rules.",
-		Hint:   "Please describe the picture differently, or use other pictures to start from.",
+		Hint:   "Please describe the picture differently, or use other input pictures.",
 		Claude: "Ask the user to rephrase or to choose other input images; do not retry, and do not reword it to get around the rules.",
 	},
 	task.CodeInputImageUnusable: {
 		Status: http.StatusUnprocessableEntity,
-		Title:  "One of the pictures to start from could not be used.",
-		Hint:   "Check that its link opens and that it is a PNG, JPEG or WebP picture, or upload it.",
+		Title:  "One of the input pictures could not be used.",
+		Hint:   "Check that its link opens and that it is a PNG, JPEG or WebP picture. Or upload it.",
 		Claude: "Ask the user for another link or to upload the picture; then submit with a new requestKey. Do not retry unchanged.",
 	},
 	task.CodeProviderUnavailable: {
@@ -154,9 +154,9 @@ var explanations = map[task.Code]Explanation{
 	},
 	task.CodeProviderUnauthorized: {
 		Status: http.StatusBadGateway,
-		Title:  "The image service did not let us in.",
-		Hint:   "This is ours to put right, and you were not charged. Please try again later.",
-		Claude: "Do not retry. Tell the user that the operator of Preset has to renew its access to the image service.",
+		Title:  "The image service refused our access.",
+		Hint:   "We have to fix this. You were not charged. Please try again later.",
+		Claude: "Do not retry. Tell the user that Preset's operator must renew the access to the image service.",
 	},
 	task.CodeProviderRejected: {
 		Status: http.StatusBadGateway,
@@ -174,8 +174,8 @@ var explanations = map[task.Code]Explanation{
 	task.CodeOutcomeUnknown: {
 		Status: http.StatusGatewayTimeout,
 		Title:  "We could not find out whether your picture was made.",
-		Hint:   "To be safe we did not ask for it twice, and you were not charged. You can ask for it again.",
-		Claude: "Do not submit again by yourself. Tell the user; if they want the picture still, submit with a new requestKey.",
+		Hint:   "To be safe, we did not order it twice. You were not charged. You can order it again.",
+		Claude: "Do not submit again by yourself. Tell the user. If they still want the picture, submit with a new requestKey.",
 	},
 	task.CodeTimedOut: {
 		Status:    http.StatusGatewayTimeout,
@@ -194,7 +194,7 @@ var explanations = map[task.Code]Explanation{
 	task.CodeCanceled: {
 		Status: http.StatusConflict,
 		Title:  "This request was cancelled.",
-		Hint:   "Nothing was charged. You can ask for the picture again at any time.",
+		Hint:   "Nothing was charged. You can order the picture again at any time.",
 		Claude: "Do not submit again unless the user asks for it; then use a new requestKey.",
 	},
 }

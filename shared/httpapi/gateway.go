@@ -16,15 +16,15 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// answerMargin is how long before Lambda ends a function its request's context
-// ends, so that an endpoint that waits too long is still answered for.
+// answerMargin is how long the request's context ends before Lambda ends the function,
+// so that there is time to answer for an endpoint that took too long.
 const answerMargin = 250 * time.Millisecond
 
-// Gateway gives h as the function that Lambda calls for an API Gateway HTTP
-// API (payload 2.0). To h a request looks as it does behind net/http, but
-// that headers sent twice arrive joined by commas; the context carries the
-// gateway's request id, and Lambda's deadline less a moment for the answer.
-// The error is never h's: it says that the event is not one of the gateway's.
+// Gateway returns h as the function that Lambda calls for an API Gateway HTTP API
+// (payload 2.0). To h, a request looks as it does behind net/http, except that headers
+// sent twice arrive joined by commas. The context carries the gateway's request id, and
+// ends shortly before Lambda's deadline. The function returns an error only if the
+// event did not come from the gateway.
 func Gateway(h http.Handler) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 	return func(ctx context.Context, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		if deadline, ok := ctx.Deadline(); ok {
@@ -42,8 +42,8 @@ func Gateway(h http.Handler) func(context.Context, events.APIGatewayV2HTTPReques
 	}
 }
 
-// Capture has h answer r, and gives what it wrote, for an Endpoint that leaves
-// its answer to an http.Handler. Its Body is a []byte, or nil.
+// Capture calls h with r and returns the response as an Answer, for an Endpoint that
+// answers through an http.Handler. The Body is a []byte, or nil.
 func Capture(h http.Handler, r *http.Request) Answer {
 	w := response{header: http.Header{}}
 	h.ServeHTTP(&w, r)
@@ -55,7 +55,7 @@ func Capture(h http.Handler, r *http.Request) Answer {
 	return a
 }
 
-// fromEvent gives the request that a server would have read from the wire.
+// fromEvent returns the request that a server would have read from the wire.
 func fromEvent(ctx context.Context, e *events.APIGatewayV2HTTPRequest) (*http.Request, error) {
 	body := []byte(e.Body)
 	if e.IsBase64Encoded {
@@ -84,19 +84,19 @@ func fromEvent(ctx context.Context, e *events.APIGatewayV2HTTPRequest) (*http.Re
 	for name, value := range e.Headers {
 		r.Header.Set(name, value)
 	}
-	r.Header.Del("Host") // as a server does; it stands in r.Host
+	r.Header.Del("Host") // as a server does: it is in r.Host
 	if len(e.Cookies) > 0 {
 		r.Header.Set("Cookie", strings.Join(e.Cookies, "; "))
 	}
 	return r.WithContext(ctx), nil
 }
 
-// eventURL gives the URL of e. HTTP APIs hand the path over decoded, function
-// URLs and local stand-ins as it was sent: either way what r.URL.EscapedPath
-// gives is a valid path, in which %00 and %2F are no separators.
+// eventURL returns the URL of e. HTTP APIs pass the path decoded; function URLs and
+// local stand-ins pass it as it was sent. Either way r.URL.EscapedPath returns a valid
+// path, in which %00 and %2F are not separators.
 func eventURL(e *events.APIGatewayV2HTTPRequest) *url.URL {
 	decoded, err := url.PathUnescape(e.RawPath)
-	if err != nil { // a bare %: decoded already
+	if err != nil { // a bare %: already decoded
 		decoded = e.RawPath
 	}
 	return &url.URL{Path: decoded, RawPath: e.RawPath, RawQuery: e.RawQueryString}
@@ -122,8 +122,8 @@ func (w *response) Write(b []byte) (int, error) {
 	return w.body.Write(b)
 }
 
-// event gives what was written as the gateway wants it. A body that is not
-// text goes in base64, since the event is JSON.
+// event returns the response in the gateway's form. A body that is not text is in
+// base64, because the event is JSON.
 func (w *response) event(method string) events.APIGatewayV2HTTPResponse {
 	w.WriteHeader(http.StatusOK)
 	body := w.body.Bytes()

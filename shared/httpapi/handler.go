@@ -1,9 +1,8 @@
-// Package httpapi is how the functions speak HTTP: an endpoint returns an
-// [Answer] or an error and never writes a response; [Handler] alone writes,
-// in JSON or as a [Problem], and logs one line for each request. It also
-// reads requests strictly ([Decode], [IdempotencyKey], [Query]), says what
-// each [task.Code] looks like from outside ([Explain]), and lets the same
-// handlers run behind API Gateway ([Gateway]).
+// Package httpapi holds the HTTP side of the functions. An endpoint returns an [Answer]
+// or an error and never writes a response; only [Handler] writes, in JSON or as a
+// [Problem], and logs one line per request. The package also reads requests strictly
+// ([Decode], [IdempotencyKey], [Query]), decides what clients see of each [task.Code]
+// ([Explain]), and runs the same handlers behind API Gateway ([Gateway]).
 package httpapi
 
 import (
@@ -23,28 +22,28 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Answer is what an endpoint has to say.
+// Answer is the response of an endpoint.
 type Answer struct {
-	// Status is the HTTP status; 0 means 200. With an error it counts only from
-	// 400 on: otherwise the table that Explain reads decides.
+	// Status is the HTTP status; 0 means 200. Together with an error, only a status
+	// of 400 or more counts; without one, the error's explanation decides.
 	Status int
-	// Header is sent beside the headers that Handler sets itself, and wins
-	// over Content-Type, Cache-Control, Retry-After and WWW-Authenticate.
-	// It is sent with an error, too.
+	// Header is sent besides the headers that Handler sets. It overrides
+	// Content-Type, Cache-Control, Retry-After and WWW-Authenticate. It is also
+	// sent with an error.
 	Header http.Header
-	// Body is sent as Encode writes it; a []byte is sent as it is (JSON,
-	// unless Header says otherwise); nil means that there is no body.
+	// Body is sent as Encode writes it. A []byte is sent unchanged (as JSON, unless
+	// Header has another type); nil means no body.
 	Body any
 }
 
-// Endpoint answers one request. An error is answered with a Problem: a
-// *task.Error with its code, the errors of a task.Store and of contexts with
-// the codes that fit, every other one with task.CodeInternal and no detail.
+// Endpoint answers one request. Handler answers an error with a Problem: a *task.Error
+// with its code, errors of a task.Store and of contexts with the matching codes, every
+// other error with task.CodeInternal and no detail.
 type Endpoint func(r *http.Request) (Answer, error)
 
-// Handler gives e as an http.Handler. A panic in e is answered as an error.
-// The log line holds neither path nor query, since tokens stand in paths,
-// and no header or body; it holds the text of an error only from status 500.
+// Handler returns e as an http.Handler. It answers a panic in e as an error. The log
+// line has no path or query, because paths hold tokens, and no header or body. It has
+// the text of an error only for status 500 and above.
 func Handler(log *slog.Logger, e Endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -61,15 +60,14 @@ func Handler(log *slog.Logger, e Endpoint) http.Handler {
 	})
 }
 
-// Encode writes v as the JSON that Handler sends: UTF-8, maps in order of
-// their keys so that equal values give equal bytes, nil lists and maps as
-// empty ones.
+// Encode returns v as the JSON that Handler sends: in UTF-8, with map keys in order so
+// that equal values become equal bytes, and with nil lists and maps as empty ones.
 func Encode(v any) ([]byte, error) {
-	// Text that is not UTF-8 must not turn a stored task into a 500.
+	// Invalid UTF-8 in a stored task must not make the answer a 500.
 	return json.Marshal(v, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// call calls e and encodes its answer; a panic in either is an error.
+// call calls e and encodes its answer. It returns a panic as an error.
 func call(e Endpoint, r *http.Request) (a Answer, body []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -89,7 +87,7 @@ func call(e Endpoint, r *http.Request) (a Answer, body []byte, err error) {
 	return a, body, nil
 }
 
-// write is the only place where a response is written.
+// write writes the response. Nothing else does.
 func write(w http.ResponseWriter, a Answer, body []byte, id string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -101,7 +99,7 @@ func write(w http.ResponseWriter, a Answer, body []byte, id string) {
 	h.Set("X-Request-Id", id)
 	w.WriteHeader(cmp.Or(a.Status, http.StatusOK))
 	if body != nil {
-		w.Write(body) // an error means that the client is gone
+		w.Write(body) // on an error the client is gone
 	}
 }
 
@@ -126,8 +124,8 @@ func logRequest(log *slog.Logger, r *http.Request, start time.Time, status int, 
 	log.LogAttrs(r.Context(), logLevel(r.Context(), status), "request", attrs...)
 }
 
-// logLevel is Error for what somebody must look into, Warn for what passes by
-// itself, and Debug for clients that did not wait for their answer.
+// logLevel returns Error for what somebody must look into, Warn for what ends by itself,
+// and Debug for clients that did not wait for their answer.
 func logLevel(ctx context.Context, status int) slog.Level {
 	switch {
 	case status == http.StatusInternalServerError:

@@ -13,8 +13,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Problem is the body of every refusal, as RFC 9457 has it. Nothing of the
-// request's values and nothing of our or the provider's internals is in it.
+// Problem is the body of every refusal, in the form of RFC 9457. It never has values of
+// the request, or internals of ours or the provider's.
 type Problem struct {
 	Type      string         `json:"type"` // urn:preset:nanobanana:<code>
 	Title     string         `json:"title"`
@@ -26,21 +26,21 @@ type Problem struct {
 	Errors    []ProblemField `json:"errors,omitempty"`
 }
 
-// ProblemField is a task.Field as it is published.
+// ProblemField is the published form of a task.Field.
 type ProblemField struct {
 	Pointer string `json:"pointer"`
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-// plainErrors says how errors that carry no code of their own are shown.
+// plainErrors holds how errors without a code are shown.
 var plainErrors = []struct {
 	err   error
 	shown task.Error
 }{
 	{task.ErrNotFound, task.Error{Code: task.CodeNotFound}},
 	{task.ErrCursor, *task.Malformed(task.Field{
-		Code: "invalid_cursor", Message: "The cursor is not one that we gave. Start again without it."})},
+		Code: "invalid_cursor", Message: "This cursor is not valid. Start again without it."})},
 	{task.ErrQuota, task.Error{Code: task.CodeQuotaExceeded}},
 	{task.ErrBusy, task.Error{Code: task.CodeUnavailable}},
 	{task.ErrConflict, task.Error{Code: task.CodeUnavailable}},
@@ -49,8 +49,8 @@ var plainErrors = []struct {
 	{context.Canceled, task.Error{Code: task.CodeUnavailable}},
 }
 
-// ErrorOf is the only place where an error gets the code it is shown with.
-// One that is not known here is internal, and its text stays in the log.
+// ErrorOf returns err with the code that it is shown with. Nothing else decides that.
+// An unknown error is task.CodeInternal, and only the log has its text.
 func ErrorOf(err error) *task.Error {
 	if e, ok := errors.AsType[*task.Error](err); ok && explanations[e.Code] != (Explanation{}) {
 		return e
@@ -64,8 +64,8 @@ func ErrorOf(err error) *task.Error {
 	return &task.Error{Code: task.CodeInternal}
 }
 
-// problemAnswer returns the answer for e. The headers of a, and its status if that is
-// one of an error, are kept.
+// problemAnswer returns the answer for e. It keeps the headers of a, and its status if
+// that is 400 or more.
 func problemAnswer(e *task.Error, a Answer, requestID string) (Answer, []byte) {
 	x := Explain(e.Code)
 	status := x.Status
@@ -111,9 +111,9 @@ func problem(e *task.Error, x Explanation, status int, requestID string) Problem
 	return p
 }
 
-// retryAfter gives whole seconds, never fewer than promised. Where nothing
-// was promised, clients of a 503 are spread over five seconds, so that they
-// do not all come back at once.
+// retryAfter returns whole seconds, never fewer than promised. Without a promise, it
+// spreads the clients of a 503 over five seconds, so that they do not all come back at
+// once.
 func retryAfter(status int, promised time.Duration) int {
 	if promised <= 0 && status == http.StatusServiceUnavailable {
 		return 1 + rand.IntN(5)

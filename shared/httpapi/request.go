@@ -14,10 +14,9 @@ import (
 
 const maxIdempotencyKey = 255
 
-// IdempotencyKey gives the request's Idempotency-Key, "" where it has none.
-// A key is 1 to 255 visible ASCII characters other than the comma: API
-// Gateway joins two headers with one, and two keys are refused, as is
-// everything else, with task.CodeInvalidRequest.
+// IdempotencyKey returns the request's Idempotency-Key, or "" if it has none. A key is 1
+// to 255 visible ASCII characters without a comma, because API Gateway joins two
+// headers with a comma. Any other key, and more than one, is task.Malformed.
 func IdempotencyKey(r *http.Request) (string, error) {
 	keys := r.Header.Values("Idempotency-Key")
 	if len(keys) == 0 {
@@ -32,9 +31,8 @@ func IdempotencyKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-// Query gives the parameters of the request's query. One that is not among
-// names, comes twice, or is not well formed is refused with
-// task.CodeInvalidRequest.
+// Query returns the parameters of the request's query. A parameter that is not in
+// names, comes twice, or is not well formed is task.Malformed.
 func Query(r *http.Request, names ...string) (url.Values, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -43,18 +41,17 @@ func Query(r *http.Request, names ...string) (url.Values, error) {
 	for name, values := range q {
 		if !slices.Contains(names, name) {
 			return nil, task.Malformed(task.Field{Code: "unknown_parameter",
-				Message: "The query has a parameter that is not known here. Known are: " + strings.Join(names, ", ") + "."})
+				Message: "The query has an unknown parameter. Known ones are: " + strings.Join(names, ", ") + "."})
 		}
 		if len(values) > 1 {
-			return nil, task.Malformed(task.Field{Code: "repeated_parameter", Message: fmt.Sprintf("The parameter %s may be given only once.", name)})
+			return nil, task.Malformed(task.Field{Code: "repeated_parameter", Message: fmt.Sprintf("The parameter %s may appear only once.", name)})
 		}
 	}
 	return q, nil
 }
 
-// QueryInt gives the whole number that q holds under name, or fallback where
-// it holds none. Anything but a number from low to high is refused with
-// task.CodeInvalidRequest.
+// QueryInt returns the whole number that q holds under name, or fallback if there is
+// none. Anything other than a number from low to high is task.Malformed.
 func QueryInt(q url.Values, name string, fallback, low, high int) (int, error) {
 	if !q.Has(name) {
 		return fallback, nil
@@ -62,13 +59,13 @@ func QueryInt(q url.Values, name string, fallback, low, high int) (int, error) {
 	n, err := strconv.Atoi(q.Get(name))
 	if err != nil || n < low || n > high {
 		return 0, task.Malformed(task.Field{Code: "out_of_range",
-			Message: fmt.Sprintf("The parameter %s takes a whole number from %d to %d.", name, low, high)})
+			Message: fmt.Sprintf("The parameter %s must be a whole number from %d to %d.", name, low, high)})
 	}
 	return n, nil
 }
 
-// OnLoopback tells whether a request's host, with or without a port, is this
-// machine itself, as only a program on it can mean it.
+// OnLoopback reports whether host, with or without a port, is this
+// machine itself.
 func OnLoopback(host string) bool {
 	name := (&url.URL{Host: host}).Hostname()
 	ip := net.ParseIP(name)

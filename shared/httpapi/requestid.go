@@ -8,21 +8,20 @@ import (
 
 type requestIDKey struct{}
 
-// WithRequestID gives a context for which RequestID gives id.
+// WithRequestID returns a context with a request id, which RequestID returns.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
-// RequestID gives the id by which an answer and its log line are found
-// again: API Gateway's own behind Gateway, else one that Handler makes.
-// Outside a request it is empty.
+// RequestID returns the id that an answer and its log line share: API Gateway's id
+// behind Gateway, otherwise one that Handler makes. Outside a request it is empty.
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
 }
 
-// identified gives r with a request id in its context. The client has no say
-// in it: X-Request-Id of a request is ignored.
+// identified returns r with a request id in its context. It ignores the client's
+// X-Request-Id.
 func identified(r *http.Request) (*http.Request, string) {
 	if id := RequestID(r.Context()); id != "" {
 		return r, id

@@ -6,19 +6,19 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// phase is how a status looks from outside from a certain time on.
+// phase is what clients see of a status from a certain time on.
 type phase struct {
 	// After is how long a task must have had the status.
 	After time.Duration
-	// Text is for people, shown as it is.
+	// Text is for people. Clients show it unchanged.
 	Text string
-	// Claude is what a model that calls our tools has to do now. It is empty
-	// if all it can do is to wait, or to read the result.
+	// Claude tells a model that uses our tools what to do now. It is empty if the
+	// model can only wait, or read the result.
 	Claude string
 }
 
-// phases holds for each status how it looks from outside, the latest first. A
-// phase changes by time alone: no write of the row comes with it.
+// phases holds the phases of each status, the latest first. Time alone changes a
+// phase, without a write of the row.
 var phases = map[task.Status][]phase{
 	task.Submitting: {{Text: "In the queue"}},
 	task.Waiting:    {{Text: "In the queue"}},
@@ -26,9 +26,9 @@ var phases = map[task.Status][]phase{
 		{
 			After: 5 * time.Minute,
 			Text: "There is no sign that the image service accepted this order. You may order again: that is a new order with a new key, " +
-				"which may be charged beside this one. If this picture still arrives, it is kept.",
+				"which may be charged in addition to this one. If this picture still arrives, it is kept.",
 			Claude: "Do not order again by yourself. Tell the user that there is no sign that the image service accepted this order, and ask whether to order again: " +
-				"that is a new call of generate_image with a new requestKey, which may be charged beside this one. " +
+				"that is a new call of generate_image with a new requestKey, which may be charged in addition to this one. " +
 				"If this picture still arrives, it is kept, and get_image with this taskId shows it.",
 		},
 		{Text: "Checking with the image service; you are charged at most once"},
@@ -39,10 +39,10 @@ var phases = map[task.Status][]phase{
 	task.Failed:     {{Text: "Not made"}},
 }
 
-// statusText returns the text of the phase in which t is at now.
+// statusText returns the text of the phase that t is in at now.
 func statusText(t *task.Task, now time.Time) string {
 	for _, p := range phases[t.Status] {
-		// A callback is a sign: what it said is being checked.
+		// After a callback there is a sign of the order, which is being checked.
 		late := !t.Since.IsZero() && now.Sub(t.Since) >= p.After && t.Hint == nil
 		if p.After == 0 || late {
 			return p.Text
@@ -51,8 +51,8 @@ func statusText(t *task.Task, now time.Time) string {
 	return "Working on it" // a status of a newer release
 }
 
-// StatusHint returns what Claude is to do about a task that is shown so. It is
-// empty where there is nothing to do but to wait, or to read the result.
+// StatusHint returns what Claude should do about a task that is shown like this. It is
+// empty if Claude can only wait, or read the result.
 func StatusHint(shown Task) string {
 	for _, p := range phases[shown.Status] {
 		if p.Text == shown.StatusText {

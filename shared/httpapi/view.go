@@ -13,20 +13,20 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// View is how tasks look from outside. Nothing of the provider's, no token
-// and no counter is in what it shows.
+// View turns tasks into what clients see. That never has the provider's data, tokens or
+// counters.
 type View struct {
-	// PublicURL is where image links lead; empty: what the task came to.
+	// PublicURL is the base of image links; empty: the address that the task came to.
 	PublicURL string
 	Secrets   *config.Secrets // signs the image links
 
 	Now func() time.Time // for Progress and the status's text; nil: time.Now
-	// ExpectedSeconds gives the seconds a task is expected to take from its creation;
-	// nil: what the model's table says.
+	// ExpectedSeconds returns how long a task is expected to take from its creation;
+	// nil: task.TypicalSeconds.
 	ExpectedSeconds func(ctx context.Context, model, resolution string) int
 }
 
-// Task is a task from outside.
+// Task is what clients see of a task.
 type Task struct {
 	ID         string      `json:"id"`
 	Status     task.Status `json:"status"`
@@ -55,15 +55,15 @@ type Task struct {
 	CompletedAt time.Time `json:"completedAt,omitzero"`
 }
 
-// Progress is an honest estimate: what has passed since the task was created,
-// and what others like it took lately. It never says that a task is done, and
-// what has passed may well be more than was expected.
+// Progress is an estimate: the time since the task was created, and the time that
+// tasks like it took recently. It never means that a task is done; the elapsed time
+// may exceed the expected time.
 type Progress struct {
 	ElapsedSeconds  int `json:"elapsedSeconds"`
 	ExpectedSeconds int `json:"expectedSeconds"`
 }
 
-// Image is a stored picture from outside. Its links are for good.
+// Image is what clients see of a stored picture. Its links do not expire.
 type Image struct {
 	N            int    `json:"n"`
 	URL          string `json:"url"`
@@ -73,12 +73,12 @@ type Image struct {
 	Bytes        int64  `json:"bytes"`
 	ContentType  string `json:"contentType"`
 	SHA256       string `json:"sha256"`
-	// Damaged reports that the file does not decode to its end. It is what
-	// came, and browsers show what there is.
+	// Damaged reports that the file does not decode to its end. Browsers show the
+	// part that is there.
 	Damaged bool `json:"damaged,omitzero"`
 }
 
-// TaskCredits says what a task costs.
+// TaskCredits is what a task costs.
 type TaskCredits struct {
 	Estimate float64 `json:"estimate"`
 	// Outcome is "held" while the task runs, "spent" if it succeeded or was
@@ -86,7 +86,7 @@ type TaskCredits struct {
 	Outcome string `json:"outcome"`
 }
 
-// TaskFailure says why a task failed.
+// TaskFailure is why a task failed.
 type TaskFailure struct {
 	Code      task.Code `json:"code"`
 	Message   string    `json:"message"`
@@ -94,7 +94,7 @@ type TaskFailure struct {
 	Retryable bool      `json:"retryable"`
 }
 
-// Task shows t.
+// Task returns what clients see of t.
 func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
 	shown := Task{
 		ID: t.ID, Status: t.Status, StatusText: statusText(t, v.now()), Done: t.Done(),
@@ -169,7 +169,7 @@ func ImageMessage(id, file string) string { return "image|" + id + "|" + file }
 // promptPreview is how many characters of a prompt a list shows.
 const promptPreview = 300
 
-// ListItem shows t as an item of a list, with the beginning of its prompt.
+// ListItem returns t as an item of a list, with only the beginning of its prompt.
 func (v View) ListItem(ctx context.Context, t *task.Task) (Task, error) {
 	shown, err := v.Task(ctx, t)
 	if utf8.RuneCountInString(shown.Prompt) > promptPreview {
@@ -188,8 +188,8 @@ func creditsOutcome(t *task.Task) string {
 	return "returned"
 }
 
-// RetryAfter is the value of the header that says when to look at tasks
-// again; empty where all of them have ended.
+// RetryAfter returns the value of the header that says when to read the tasks again. It
+// is empty if all of them have ended.
 func RetryAfter(tasks ...*task.Task) string {
 	if slices.ContainsFunc(tasks, func(t *task.Task) bool { return !t.Done() }) {
 		return strconv.Itoa(pollSeconds)
@@ -197,5 +197,5 @@ func RetryAfter(tasks ...*task.Task) string {
 	return ""
 }
 
-// pollSeconds is how often a client that cannot wait looks at a task.
+// pollSeconds is how often a client should poll a task if it does not use wait.
 const pollSeconds = 3

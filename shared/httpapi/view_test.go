@@ -114,12 +114,12 @@ func TestViewUnconfirmed(t *testing.T) {
 				}
 				return
 			}
-			for _, words := range []string{"no sign that the image service accepted", "order again", "a new order with a new key", "may be charged beside this one", "If this picture still arrives, it is kept"} {
+			for _, words := range []string{"no sign that the image service accepted", "order again", "a new order with a new key", "may be charged in addition to this one", "If this picture still arrives, it is kept"} {
 				if !strings.Contains(shown.StatusText, words) {
 					t.Errorf("%q does not say %q", shown.StatusText, words)
 				}
 			}
-			for _, words := range []string{"ask whether to order again", "new requestKey", "charged beside this one", "it is kept"} {
+			for _, words := range []string{"ask whether to order again", "new requestKey", "charged in addition to this one", "it is kept"} {
 				if !strings.Contains(StatusHint(shown), words) {
 					t.Errorf("Claude reads %q, not %q", StatusHint(shown), words)
 				}
