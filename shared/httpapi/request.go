@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -67,10 +66,10 @@ func QueryInt(q url.Values, name string, fallback, low, high int) (int, error) {
 	return n, nil
 }
 
-// OnLoopback tells whether a request's host, with or without a port, is this
-// machine itself, as only a program on it can mean it.
-func OnLoopback(host string) bool {
-	name := (&url.URL{Host: host}).Hostname()
-	ip := net.ParseIP(name)
-	return name == "localhost" || ip != nil && ip.IsLoopback()
+// refusal is task.CodeInvalidRequest for one fault.
+func refusal(pointer, code, message string) *task.Error {
+	return &task.Error{
+		Code:   task.CodeInvalidRequest,
+		Fields: []task.Field{{Pointer: pointer, Code: code, Message: message}},
+	}
 }
