@@ -1,41 +1,41 @@
 .DEFAULT_GOAL := help
 .PHONY: help local demo test test-aws check bench
 
-help: ## list what can be made
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-local: bin/local ## run everything here, with a simulated provider: http://127.0.0.1:8787 (ARGS="-addr HOST:PORT -data FOLDER -live")
+local: bin/local ## run everything on this machine, with a simulated provider: http://127.0.0.1:8787 (ARGS="-addr HOST:PORT -data FOLDER -live")
 	exec bin/local $(ARGS)
 
-demo: bin/local ## against a running `make local`: make a picture, edit it, print the files (ARGS as given there)
+demo: bin/local ## with `make local` running: make a picture, edit it, print the files (same ARGS as there)
 	bin/local demo $(ARGS)
 
-# Four packages at a time, on two cores too: many wait for sockets and the disk.
+# Four packages at a time, even on two cores: many tests wait for sockets and the disk.
 test: ## run every test, with the race detector
 	go test -race -p 4 -timeout 30m ./...
-	@test -n "$$AWS_ENDPOINT_URL" || echo "skipped: what needs a stand-in of AWS (DynamoDB, S3, Secrets Manager); make test-aws runs it"
+	@test -n "$$AWS_ENDPOINT_URL" || echo "skipped: tests that need a stand-in of AWS (DynamoDB, S3, Secrets Manager); make test-aws runs them"
 
-# Without the race detector, under which make test runs a few hundred.
+# Runs without the race detector; make test runs a few hundred histories with it.
 .PHONY: proof
 proof: CHECKS ?= 20000
 proof: MUTANTS ?= 10000
-proof: ## hold many random histories of tasks, with all faults, against the invariants (CHECKS=20000), and read records in many shapes nobody documented (MUTANTS=10000); prints a seed for what breaks
+proof: ## check many random histories of tasks, with all faults, against the invariants (CHECKS=20000), and read records in many undocumented shapes (MUTANTS=10000); prints the seed of a failure
 	go test -count=1 -timeout 2h -run '^TestProof$$' -v ./shared/lifecycle/prooftest -rapid.checks=$(CHECKS) $(ARGS)
 	go test -count=1 -run '^TestMutants$$' -v ./shared/nanobanana -mutants=$(MUTANTS)
 	BURST=full go test -count=1 -timeout 1h -run '^TestBurst$$' -v ./shared/lifecycle/bursttest
 
-# Of the whole module only what asks for the stand-in: the rest has no use for it.
-test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as they are deployed
+# Only the packages that use the stand-in.
+test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as deployed
 	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/aws/... ./functions/...
 
 .PHONY: test-web
 test-web: export REDOCLY_TELEMETRY = off
 test-web: export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
-test-web: bin/local ## lint openapi.yaml, compile the example client in local/web by it, run that and the studio page against bin/local; needs Node 20.19 or newer and Chromium (CHROMIUM=its path, /usr/bin/chromium)
+test-web: bin/local ## lint openapi.yaml, compile the example client in local/web with it, run the client and the studio page against bin/local; needs Node 20.19 or newer and Chromium (CHROMIUM=its path, by default /usr/bin/chromium)
 	cd local/web && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts && npm run --silent lint && npm run --silent build && npm run --silent test
 
 .PHONY: test-mcp
-test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp: of bin/local, then of the binaries as they are deployed; needs npm and curl
+test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp, of bin/local and then of the binaries as deployed; needs npm and curl
 	cd local/mcp && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error && ./run
 	MCP_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestMCPClients$$' ./functions/deployed
 
@@ -51,31 +51,31 @@ bench: ## measure speed and memory
 bin/local:
 	go build -o $@ ./local
 
-# Nothing of the machine that builds or of the commit gets in: what has not changed is not deployed again.
-# Without HTTP/2, which nobody speaks to here: neither AWS's services nor, for want of a handshake, the provider.
+# The binaries contain nothing of the building machine or of the commit, so unchanged functions are not deployed again.
+# They are built without HTTP/2, which nothing here uses: neither AWS's services nor, since our client does not offer it, the provider.
 .PHONY: build set-api-key
 build: ## build the functions for AWS with the SAM command line; then `sam deploy --guided`
 	CGO_ENABLED=0 GOFLAGS="-trimpath '-ldflags=-s -w' -tags=lambda.norpc,nethttpomithttp2 -buildvcs=false" sam build $(ARGS)
 
-set-api-key: ## put the provider's API key, read from standard input, into a stack's secret (STACK=its name)
-	@test -n "$(STACK)" || { echo "say which: make set-api-key STACK=name"; exit 1; }
+set-api-key: ## read the provider's API key from standard input and put it into a stack's secret (STACK=its name)
+	@test -n "$(STACK)" || { echo "which stack? make set-api-key STACK=name"; exit 1; }
 	@python3 local/aws/set_api_key.py "$(STACK)"
 
 .PHONY: redrive
-redrive: ## send the notices again that were given up (STACK=its name, SINCE=2026-03-14 for those since a day)
-	@test -n "$(STACK)" || { echo "say which: make redrive STACK=name"; exit 1; }
+redrive: ## send again the notices that were given up (STACK=its name, SINCE=2026-03-14 for those since that day)
+	@test -n "$(STACK)" || { echo "which stack? make redrive STACK=name"; exit 1; }
 	@python3 local/aws/redrive.py "$(STACK)" $(SINCE)
 
 .PHONY: service-token
-service-token: bin/local ## make a token for a server of your own, shown once, and what to put into the secret (ID=its name there)
+service-token: bin/local ## make a token for your own server, shown once, and print the line for the secret (ID=its name there)
 	@bin/local service-token $(ID)
 
 .PHONY: token
-token: bin/local ## make a token by which a user's Claude Code has /mcp, shown once, and what to put into the secret (OWNER=user-id, ID=its name there)
-	@test -n "$(OWNER)" || { echo "say whose: make token OWNER=user-id"; exit 1; }
+token: bin/local ## make a token that opens /mcp to a user's Claude Code, shown once, and print the line for the secret (OWNER=user-id, ID=its name there)
+	@test -n "$(OWNER)" || { echo "whose token? make token OWNER=user-id"; exit 1; }
 	@bin/local personal-token "$(OWNER)" $(ID)
 
-# The functions in SAM's containers, with stand-ins on this machine; SAM_LOCAL=off does without containers.
+# The functions in SAM's containers, with stand-ins on this machine; SAM_LOCAL=off uses processes instead of containers.
 .PHONY: sam-up sam-invoke sam-story sam-down sam-check
 sam-up: ## start stand-ins of AWS and the provider for `sam local invoke`
 	@local/aws/sam up
@@ -83,15 +83,15 @@ sam-up: ## start stand-ins of AWS and the provider for `sam local invoke`
 sam-invoke: ## invoke a function with an event by `sam local invoke` (FN=Submit EVENT=submit-words)
 	@local/aws/sam invoke $(FN) $(EVENT)
 
-sam-story: ## make a picture, function by function, and print where it is
+sam-story: ## make a picture, function by function, and print its path
 	@local/aws/sam story
 
-sam-down: ## end the stand-ins
+sam-down: ## stop the stand-ins
 	@local/aws/sam down
 
 sam-check: ## lint template.yaml and build all functions with the SAM command line
 	@local/aws/sam check
 
 .PHONY: verify-live
-verify-live: bin/local ## check what no stand-in can prove, for about 20 credits: with NANOBANANA_API_KEY (and PUBLIC_URL, a tunnel), or STACK=name with TOKEN
+verify-live: bin/local ## check what no stand-in can prove, for about 20 credits: with NANOBANANA_API_KEY (and PUBLIC_URL, a tunnel), or with STACK=name and TOKEN
 	exec bin/local verify $(ARGS)

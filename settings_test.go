@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -31,81 +32,97 @@ func settings(t *testing.T) []setting {
 	return all
 }
 
-// part is what a resource of the template, or its Globals, sets for a function.
-type part struct {
+// stack is what this test reads of template.yaml.
+type stack struct {
+	Globals struct {
+		Function resource `yaml:"Function"`
+	} `yaml:"Globals"`
+	Parameters map[string]struct {
+		Default string `yaml:"Default"`
+	} `yaml:"Parameters"`
+	Resources map[string]struct {
+		Properties resource `yaml:"Properties"`
+	} `yaml:"Resources"`
+}
+
+type resource struct {
 	Environment struct {
 		Variables map[string]any `yaml:"Variables"`
 	} `yaml:"Environment"`
 }
 
-// docs/settings.md has every setting that config reads, and says where it can be set.
-func TestSettingsPage(t *testing.T) {
-	var template struct {
-		Globals struct {
-			Function part `yaml:"Function"`
-		} `yaml:"Globals"`
-		Parameters map[string]struct {
-			Default string `yaml:"Default"`
-		} `yaml:"Parameters"`
-		Resources map[string]struct {
-			Properties part `yaml:"Properties"`
-		} `yaml:"Resources"`
+// parameterOf returns for each variable of a function the parameter it refers to.
+func (s stack) parameterOf() map[string]string {
+	functions := []resource{s.Globals.Function}
+	for _, r := range s.Resources {
+		functions = append(functions, r.Properties)
 	}
+	found := map[string]string{}
+	for _, f := range functions {
+		for name, ref := range f.Environment.Variables { // !Ref X is read as X
+			if _, ok := s.Parameters[fmt.Sprint(ref)]; ok {
+				found[name] = fmt.Sprint(ref)
+			}
+		}
+	}
+	return found
+}
+
+// docs/settings.md has every parameter of the stack with its default, in the row
+// of the variable that it sets.
+func TestParametersInSettingsPage(t *testing.T) {
+	var template stack
 	if err := yaml.Unmarshal([]byte(read(t, "template.yaml")), &template); err != nil {
 		t.Fatal(err)
 	}
-	parameterOf := map[string]string{} // of a variable, by its !Ref
-	variables := []map[string]any{template.Globals.Function.Environment.Variables}
-	for _, r := range template.Resources {
-		variables = append(variables, r.Properties.Environment.Variables)
-	}
-	for _, vs := range variables {
-		for name, ref := range vs {
-			if _, ok := template.Parameters[fmt.Sprint(ref)]; ok {
-				parameterOf[name] = fmt.Sprint(ref)
-			}
-		}
-	}
-
-	rows := map[string]setting{}
-	parameters := map[string]bool{}
+	parameterOf, found := template.parameterOf(), map[string]bool{}
 	for _, s := range settings(t) {
-		if s.name != "—" {
-			rows[s.name] = s
-			if want, ok := parameterOf[s.name]; ok && s.parameter != want || !ok && s.parameter != "—" {
-				t.Errorf("docs/settings.md: %s is set by %s, want %q", s.name, s.parameter, want)
-			}
+		if want := cmp.Or(parameterOf[s.name], "—"); s.name != "—" && s.parameter != want {
+			t.Errorf("docs/settings.md: %s is set by %s, want %s", s.name, s.parameter, want)
 		}
-		if s.parameter != "—" {
-			parameters[s.parameter] = true
-			if want := template.Parameters[s.parameter].Default; !strings.Contains(s.standard, "`"+want+"`") && !(want == "" && strings.Contains(s.standard, "empty")) {
-				t.Errorf("docs/settings.md: %s is %s by default, in template.yaml %q", s.parameter, s.standard, want)
-			}
+		if s.parameter == "—" {
+			continue
+		}
+		found[s.parameter] = true
+		want := template.Parameters[s.parameter].Default
+		if !strings.Contains(s.standard, "`"+want+"`") && (want != "" || !strings.Contains(s.standard, "empty")) {
+			t.Errorf("docs/settings.md: %s is %s by default, in template.yaml %q", s.parameter, s.standard, want)
 		}
 	}
 	for name := range template.Parameters {
-		if !parameters[name] {
+		if !found[name] {
 			t.Errorf("docs/settings.md does not have the parameter %s", name)
 		}
 	}
+}
 
-	asked := map[string]bool{} // what config asks the environment for
+// docs/settings.md has every variable that config reads, and says which of them
+// the local run uses.
+func TestVariablesInSettingsPage(t *testing.T) {
+	asked := map[string]bool{"AWS_SAM_LOCAL": true} // which is asked on Lambda only
 	if _, err := config.Load(func(name string) string { asked[name] = true; return "" }, config.Local); err != nil {
 		t.Fatal(err)
 	}
-	asked["AWS_SAM_LOCAL"] = true
-	for name := range asked {
-		if _, ok := rows[name]; !ok {
-			t.Errorf("docs/settings.md does not have %s", name)
+	found := map[string]bool{"—": true}
+	for _, s := range settings(t) {
+		if s.name == "—" {
+			continue
+		}
+		found[s.name] = true
+		if !asked[s.name] {
+			t.Errorf("docs/settings.md has %s, which config does not read", s.name)
+		}
+		want := "yes"
+		if slices.Contains([]string{"TABLE", "BUCKET", "SECRET_ARN", "AWS_SAM_LOCAL"}, s.name) {
+			want = "no"
+		}
+		if s.local != want {
+			t.Errorf("docs/settings.md: %s in the local run is %q, want %q", s.name, s.local, want)
 		}
 	}
-	for name, s := range rows {
-		if !asked[name] {
-			t.Errorf("docs/settings.md has %s, which config does not read", name)
-		}
-		onlyLambda := slices.Contains([]string{"TABLE", "BUCKET", "SECRET_ARN", "AWS_SAM_LOCAL"}, name)
-		if want := map[bool]string{true: "no", false: "yes"}[onlyLambda]; s.local != want {
-			t.Errorf("docs/settings.md: %s in the local run is %q, want %q", name, s.local, want)
+	for name := range asked {
+		if !found[name] {
+			t.Errorf("docs/settings.md does not have %s", name)
 		}
 	}
 }

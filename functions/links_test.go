@@ -21,7 +21,7 @@ const (
 // layers are our packages from the bottom up: each imports from layers below
 // its own alone. "*test" packages may be imported by tests and local.
 var layers = [][]string{
-	{"shared/auth/token"},
+	{"shared/auth/token", "shared/outbound"},
 	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/media/thumbnail", "shared/config", "shared/aws/env", "shared/aws/stream"},
 	{"shared/taskbolt", "shared/media/picture", "shared/media/dir", "shared/aws/taskdb", "shared/aws/s3bucket", "shared/aws/s3link", "shared/aws/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify", "functions/mcp",

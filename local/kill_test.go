@@ -17,7 +17,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// build builds bin/local as make does.
+// build builds the command.
 func build(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "local")
@@ -27,13 +27,13 @@ func build(t *testing.T) string {
 	return path
 }
 
-// process is bin/local, running on its own.
+// process is a running bin/local.
 type process struct {
 	*exec.Cmd
 	url string
 }
 
-// launch starts the program and waits for its first line.
+// launch starts the command and waits for its first line.
 func launch(t *testing.T, path, addr, data string, env ...string) process {
 	t.Helper()
 	cmd := exec.Command(path, "-addr", addr, "-data", data)
@@ -58,9 +58,9 @@ func launch(t *testing.T, path, addr, data string, env ...string) process {
 	return process{cmd, url}
 }
 
-// Killed between submit and callback, and started again, it loses nothing and
-// posts nothing twice: with a provider that lives on and calls back, with one
-// whose callbacks are lost, and with the simulator that dies with it.
+// A server that is killed between submit and callback and started again loses
+// nothing and posts nothing twice: with a provider that calls back later, with one
+// whose callbacks are lost, and with the simulator that dies with the server.
 func TestKill(t *testing.T) {
 	path := build(t)
 	sweeping := []string{"SWEEP_EVERY=100ms", "POLL_EVERY=100ms"}
@@ -69,7 +69,7 @@ func TestKill(t *testing.T) {
 			t.Parallel()
 			sim := nanobananatest.NewServer(func(k *nanobananatest.Knobs) {
 				k.Delay, k.LoseCallbacks, k.PictureSide = nanobananatest.Duration(300*time.Millisecond), lose, 64
-				k.CallbackRetries = slices.Repeat([]nanobananatest.Duration{k.Delay}, 200) // for as long as a start may take
+				k.CallbackRetries = slices.Repeat([]nanobananatest.Duration{k.Delay}, 200) // longer than any restart takes
 			})
 			t.Cleanup(sim.Close)
 			env := []string{"NANOBANANA_BASE_URL=" + sim.URL, "NANOBANANA_API_KEY=" + nanobananatest.DefaultKey, "RESULT_HOSTS=" + strings.TrimPrefix(sim.URL, "http://")}
@@ -82,7 +82,7 @@ func TestKill(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the simulator too", func(t *testing.T) {
+	t.Run("the simulator is killed too", func(t *testing.T) {
 		t.Parallel()
 		killAndRestart(t, path, sweeping)
 	})
@@ -112,13 +112,13 @@ func killAndRestart(t *testing.T, path string, env []string) {
 			t.Errorf("task %s has %d images", id, len(got.Images))
 		}
 		if again := c.Submit(t, map[string]any{"prompt": fmt.Sprint("picture ", n)}, fmt.Sprint("key-", n)); again.ID != id {
-			t.Errorf("its key gives another task, %s", again.ID)
+			t.Errorf("its key finds another task, %s", again.ID)
 		}
 	}
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Wait(); err != nil {
-		t.Errorf("SIGTERM: %v, want a clean end", err)
+		t.Errorf("after SIGTERM: %v, want a clean end", err)
 	}
 }

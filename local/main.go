@@ -1,14 +1,14 @@
-// Command local runs every function in one process, for development: the same
-// handlers behind one mux, with the embedded store and the pictures in one
-// folder, a simulator in the provider's place, and a studio page. It needs
-// neither AWS nor a key, and is not deployed.
+// Command local runs every function in one process, for development, with a
+// simulated provider and a studio page. It needs no AWS account and no API key, and
+// is not deployed. Its other commands print tokens, make a demonstration picture,
+// and verify a live account.
 //
 //	local [-addr 127.0.0.1:8787] [-data .local] [-live]
 //	local token [-addr 127.0.0.1:8787] [-data .local] OWNER
 //	local service-token [ID]
 //	local personal-token OWNER [ID]
 //	local demo [-addr 127.0.0.1:8787] [-data .local]
-//	local verify [-addr 127.0.0.1:8787] [-data .local] [-refused PROMPT] [-yes]
+//	local verify [-addr 127.0.0.1:8787] [-data .local] [-refused PROMPT] [-wait 5m] [-yes]
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 )
 
 func main() {
-	signal.Ignore(syscall.SIGPIPE) // the reader of the output may leave
+	signal.Ignore(syscall.SIGPIPE) // the reader of the output may have gone; go on
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, er
 	var v verify.Options
 	switch command {
 	case "serve":
-		flags.BoolVar(&live, "live", false, "use the real provider: NANOBANANA_API_KEY pays")
+		flags.BoolVar(&live, "live", false, "use the real provider, which costs the account of NANOBANANA_API_KEY credits")
 	case "verify":
 		v.Flags(flags)
 	}
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, er
 	case command == "token":
 		return fmt.Errorf("usage: local token [-addr HOST:PORT] [-data FOLDER] OWNER")
 	case flags.NArg() > 0:
-		return fmt.Errorf("unexpected %q; see local -h", flags.Arg(0))
+		return fmt.Errorf("unexpected argument %q; see local -h", flags.Arg(0))
 	case command == "demo":
 		return demo(ctx, *addr, *data, out)
 	case command == "verify":

@@ -13,16 +13,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
-// tokenLife is how long a token of the mint is good for.
-const tokenLife = 30 * 24 * time.Hour
+// tokenTTL is how long a printed token is valid.
+const tokenTTL = 30 * 24 * time.Hour
 
-// printToken prints a token that a server at this address, with this data, accepts.
+// printToken prints a token that a server with this address and data folder accepts.
 func printToken(addr, data, owner string, out io.Writer) error {
 	mint, err := signin.Open(data, signin.Origin(addr, ""))
 	if err != nil {
 		return err
 	}
-	t, err := mint.Token(owner, tokenLife)
+	t, err := mint.Token(owner, tokenTTL)
 	if err != nil {
 		return err
 	}
@@ -30,8 +30,8 @@ func printToken(addr, data, owner string, out io.Writer) error {
 	return err
 }
 
-// serviceToken prints a new service token and what a stack's secret is to keep
-// of it. Nothing is kept here.
+// serviceToken prints a new service token and its entry for a stack's secret.
+// Nothing is stored here.
 func serviceToken(args []string, out io.Writer) error {
 	usage := errors.New("usage: local service-token [ID]")
 	if len(args) == 0 {
@@ -40,63 +40,64 @@ func serviceToken(args []string, out io.Writer) error {
 	if len(args) > 1 || slices.ContainsFunc(args, isFlag) {
 		return usage
 	}
-	secret, kept := token.NewServiceToken(args[0])
-	if err := (token.ServiceTokens{kept}).Check("serviceTokens"); err != nil {
+	secret, entry := token.NewServiceToken(args[0])
+	if err := (token.ServiceTokens{entry}).Check("serviceTokens"); err != nil {
 		return errors.Join(usage, err)
 	}
-	return show(out, made{
-		token: secret, to: "the server that is to use it", member: "serviceTokens", kept: []any{kept},
-		then: "To replace a token, have both in the list for a while.",
-	})
+	return newToken{
+		token: secret, recipient: "the server that will use it", member: "serviceTokens", entry: entry,
+		advice: "To replace a token, keep both in the list for a while.",
+	}.print(out)
 }
 
-// personalToken prints a new personal token and what a stack's secret is to
-// keep of it. Nothing is kept here.
+// personalToken prints a new personal token and its entry for a stack's secret.
+// Nothing is stored here.
 func personalToken(args []string, out io.Writer) error {
-	usage := errors.New("usage: local personal-token OWNER [ID]; OWNER is the user's id, ID what the secret calls the token, claude unless said")
+	usage := errors.New("usage: local personal-token OWNER [ID]; OWNER is the user's id, ID names the token in the secret (claude if omitted)")
 	if len(args) == 1 {
 		args = append(args, "claude")
 	}
 	if len(args) != 2 || slices.ContainsFunc(args, isFlag) {
 		return usage
 	}
-	secret, kept := token.NewPersonalToken(args[0], args[1])
-	if err := (token.PersonalTokens{kept}).Check("personalTokens"); err != nil {
+	secret, entry := token.NewPersonalToken(args[0], args[1])
+	if err := (token.PersonalTokens{entry}).Check("personalTokens"); err != nil {
 		return errors.Join(usage, err)
 	}
-	return show(out, made{
-		token: secret, to: "the user it stands for, for Claude Code or a script", member: "personalTokens", kept: []any{kept},
-		then: `It is good for /mcp alone. To revoke it, take its entry out.
-No two entries may have one id: where this is taken, make the token with another ID.
-A local run knows no such tokens: bin/local token OWNER prints one that it accepts.`,
-	})
+	return newToken{
+		token: secret, recipient: "its user, for Claude Code or a script", member: "personalTokens", entry: entry,
+		advice: `It works only for /mcp. To revoke it, remove its entry.
+Each entry needs an id of its own: if this one is taken, run the command again with another ID.
+A local run does not accept such tokens; bin/local token OWNER prints one that it accepts.`,
+	}.print(out)
 }
 
-// isFlag tells that somebody looks for a flag, where there is none.
+// isFlag reports whether arg looks like a flag, of which these commands have none.
 func isFlag(arg string) bool { return strings.HasPrefix(arg, "-") }
 
-// made is a token that was made, and what is said of it.
-type made struct {
-	token, to string
-	member    string // of the secret
-	kept      []any  // there
-	then      string
+// newToken is a new token with what the user needs to know about it.
+type newToken struct {
+	token     string
+	recipient string
+	member    string // the list in the secret for its entry
+	entry     any
+	advice    string
 }
 
-func show(out io.Writer, m made) error {
-	line, err := json.Marshal(m.kept)
+func (n newToken) print(out io.Writer) error {
+	list, err := json.Marshal([]any{n.entry})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, `The token, shown this once; give it to %s:
+	_, err = fmt.Fprintf(out, `This token is shown only once. Give it to %s:
 
   %s
 
-Put this into the secret of the stack, or its entry into the list that is there:
+Add this to the secret of the stack; if it has the list already, add the entry to the list:
 
   "%s": %s
 
-It counts within 5 minutes. %s
-`, m.to, m.token, m.member, line, m.then)
+The token works within 5 minutes. %s
+`, n.recipient, n.token, n.member, list, n.advice)
 	return err
 }

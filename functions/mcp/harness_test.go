@@ -22,7 +22,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -43,7 +43,7 @@ func newHarness(t testing.TB) *harness {
 	h.identity = h.Identity(t)
 	h.token = h.identity.Token("ada")
 	h.Settings.AuthIssuer = h.Settings.PublicURL // where the identity provider stands
-	h.function = mcp.Function{Auth: h.identity.Clients, API: h.api(), HTTP: nanobanana.NewHTTPClient(), Settings: h.Settings, Log: h.Log}
+	h.function = mcp.Function{Auth: h.identity.Clients, API: h.api(), HTTP: outbound.NewClient(), Settings: h.Settings, Log: h.Log}
 	h.Mux.Handle("/v1/", h.api())
 	h.Mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { mcp.New(h.function).ServeHTTP(w, r) })
 	return h

@@ -19,6 +19,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -125,7 +126,7 @@ func (s *server) guard(r *http.Request) error {
 
 // local reports whether host, with its port, is this machine or one of Hosts.
 func (s *server) local(host string) bool {
-	return httpapi.OnLoopback(host) || slices.Contains(s.Hosts, host)
+	return outbound.OnLoopback(host) || slices.Contains(s.Hosts, host)
 }
 
 func forbidden(code, message string) error {

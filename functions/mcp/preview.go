@@ -11,6 +11,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/media/thumbnail"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 const (
@@ -60,10 +61,8 @@ func (c call) fetch(ctx context.Context, link string) ([]byte, error) {
 		return nil, errors.New("the bucket's link is no URL")
 	}
 	resp, err := c.HTTP.Do(r)
-	if failed, ok := errors.AsType[*url.Error](err); ok {
-		return nil, fmt.Errorf("reading the thumbnail: %w", failed.Err)
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("reading the thumbnail: %w", outbound.WithoutURL(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {

@@ -21,7 +21,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/media/dir"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -242,7 +242,7 @@ func TestUploadSlow(t *testing.T) {
 
 // through is a client all of whose requests go to this server.
 func clientOf(server *httptest.Server) *http.Client {
-	client := nanobanana.NewHTTPClient()
+	client := outbound.NewClient()
 	client.Transport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 	}}

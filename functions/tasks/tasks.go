@@ -50,7 +50,7 @@ func New(f Function) http.Handler {
 // Register adds the function's routes to a mux, whose Handle method is handle.
 func Register(handle func(pattern string, h http.Handler), f Function) {
 	if f.View.ExpectedSeconds == nil {
-		f.View.ExpectedSeconds = (&task.Durations{Store: f.Store, Now: f.View.Now}).Expected
+		f.View.ExpectedSeconds = (&task.Durations{Store: f.Store, Now: f.Now}).Expected
 	}
 	handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.get))
 	handle("GET /v1/tasks", httpapi.Handler(f.Log, f.list))

@@ -2,13 +2,13 @@ package serve
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -52,7 +52,7 @@ func localOnly(h http.Handler) http.Handler {
 // machine shows in Host; a tunnel that rewrites Host shows in other headers.
 func fromThisMachine(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() || !isLoopback(r.Host) {
+	if err != nil || !peer.Addr().Unmap().IsLoopback() || !outbound.OnLoopback(r.Host) {
 		return false
 	}
 	for name, values := range r.Header {
@@ -66,15 +66,6 @@ func fromThisMachine(r *http.Request) bool {
 		}
 	}
 	return true
-}
-
-// isLoopback reports whether host, with or without a port, names this machine.
-func isLoopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // forwardingWords occur in the names of headers with which proxies, tunnels and

@@ -32,8 +32,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media/dir"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 	"github.com/preset/nanobanana-functions/shared/webhook"
@@ -198,8 +198,8 @@ func settings(o Options, origin string) (config.Settings, error) {
 // handler wires the functions behind one mux, with the stand-ins and the studio.
 func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	c := s.settings
-	secrets := config.NewSecrets(c.LocalSecret, time.Now, log)
-	client := nanobanana.NewHTTPClient()
+	secrets := config.NewSecrets(c.LocalSecret, outbound.WallClock, log)
+	client := outbound.NewClient()
 	verifier, err := auth.FromSettings(c, secrets, client, log)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -112,11 +113,11 @@ func newAccountProbe(ctx context.Context, o Options, out io.Writer) (_ *accountP
 	p := &accountProbe{
 		settings: c, key: string(c.APIKey), rules: lifecycle.Rules(c), pace: o.pace, out: out,
 		fetcher: lifecycle.NewIngester(c, nil, nil, nil, slog.New(slog.DiscardHandler)).Fetcher,
-		web:     nanobanana.NewHTTPClient(), readAt: map[string]time.Time{},
+		web:     outbound.NewClient(), readAt: map[string]time.Time{},
 		transcript: &transcript{file: file, secret: string(c.APIKey)},
 	}
 	p.web.Timeout = 30 * time.Second
-	client := nanobanana.NewHTTPClient()
+	client := outbound.NewClient()
 	p.recorder = &recorder{RoundTripper: client.Transport, transcript: p.transcript}
 	client.Transport = p.recorder
 	p.client = &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client}

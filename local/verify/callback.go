@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // delivery is one callback that came.
@@ -88,7 +88,7 @@ func (r *receiver) checkReachable(ctx context.Context) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "nanobanana-verify")
-	resp, err := nanobanana.NewHTTPClient().Do(req)
+	resp, err := outbound.NewClient().Do(req)
 	if err != nil {
 		return fmt.Errorf("PUBLIC_URL cannot be reached from here: %w", err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/preset/nanobanana-functions/local/client"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/media"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -286,14 +286,10 @@ func visit(ctx context.Context, address string) (*http.Response, error) {
 		return nil, errors.New("not a valid link")
 	}
 	r.Header.Set("User-Agent", "nanobanana-verify")
-	c := nanobanana.NewHTTPClient()
+	c := outbound.NewClient()
 	c.Timeout = time.Minute
 	resp, err := c.Do(r)
-	var quoting *url.Error
-	if errors.As(err, &quoting) {
-		err = quoting.Err
-	}
-	return resp, err
+	return resp, outbound.WithoutURL(err)
 }
 
 // validity returns for how long a presigned link is valid, in words.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -78,9 +79,7 @@ func New(c Config) (*Verifier, error) {
 		return nil, errors.Join(faults...)
 	}
 	if c.Now == nil {
-		// The wall clock: the monotonic one stops while Lambda freezes the
-		// process, so a withdrawn key would stay valid for days.
-		c.Now = func() time.Time { return time.Now().Round(0) }
+		c.Now = outbound.WallClock // by the monotonic clock, a withdrawn key would stay valid for days
 	}
 	v := &Verifier{
 		config:     c,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/auth/token"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // DefaultBaseURL is the provider's own address.
@@ -144,7 +145,7 @@ func (r *reader) provider(s *Settings, profile Profile) {
 
 	const limit = 36 * time.Second
 	s.PollEvery = r.duration("POLL_EVERY", limit, 10*time.Millisecond, 10*time.Minute)
-	if s.PollEvery < limit && s.BaseURL != "" && !loopback(hostname(s.BaseURL)) {
+	if s.PollEvery < limit && s.BaseURL != "" && !outbound.Loopback(hostname(s.BaseURL)) {
 		r.fault("POLL_EVERY", "is below 36s: the provider allows no more than that; only a provider on loopback may be read more often")
 	}
 }

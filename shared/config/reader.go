@@ -3,13 +3,13 @@ package config
 import (
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/auth/token"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // A reader takes single settings from the environment and collects their faults.
@@ -129,7 +129,7 @@ func (r *reader) list(name, fallback string) []string {
 func (r *reader) hosts(name, fallback string) []string {
 	entries := r.list(name, fallback)
 	for i, e := range entries {
-		if !validHostPort(e) {
+		if !outbound.ValidHostPort(e) {
 			r.fault(name, fmt.Sprintf("entry %d is not a host: write host or host:port, without https:// and path", i+1))
 		}
 		entries[i] = strings.ToLower(e)
@@ -145,7 +145,7 @@ func (r *reader) origins(name string) []string {
 		}
 		u, err := url.Parse(e)
 		// A developer's page on loopback may call a deployed service.
-		if err != nil || !validHostPort(u.Host) || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) || e != u.Scheme+"://"+u.Host {
+		if err != nil || !outbound.ValidHostPort(u.Host) || u.Scheme != "https" && (u.Scheme != "http" || !outbound.Loopback(u.Hostname())) || e != u.Scheme+"://"+u.Host {
 			r.fault(name, fmt.Sprintf("entry %d is not an origin: write it like https://app.example.com, without a path or a closing slash", i+1))
 		}
 	}
@@ -181,20 +181,20 @@ func (r *reader) url(name, text string, rule urlRule) string {
 		wrong = "is not a URL: write it like https://host"
 	case u.User != nil:
 		wrong = "has a user or password in it: remove them"
-	case !validHostPort(u.Host):
+	case !outbound.ValidHostPort(u.Host):
 		wrong = "has no valid host: write it like https://host or https://host:port"
 	case strings.Contains(text, "#"):
 		wrong = "has a fragment (#): remove it"
 	case strings.Contains(text, "?") && !rule.query:
 		wrong = "has a query (?): remove it"
-	case !r.standIns && private(u.Hostname()):
+	case !r.standIns && outbound.Private(u.Hostname()):
 		wrong = "names a private host, which only a local run can reach: use the public name"
 	case u.Scheme == "https":
 	case u.Scheme != "http":
 		wrong = "is not https: write it like https://host"
-	case rule.plainOnLoopbackOnly && !loopback(u.Hostname()):
+	case rule.plainOnLoopbackOnly && !outbound.Loopback(u.Hostname()):
 		wrong = "is plain http beyond loopback: use https"
-	case !private(u.Hostname()):
+	case !outbound.Private(u.Hostname()):
 		wrong = "is plain http to a public host: use https"
 	}
 	if wrong != "" {
@@ -208,69 +208,10 @@ func visible(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
-// validHostPort accepts an IP address or a DNS name, with or without a port. A
-// name is ASCII: Go's resolver maps look-alike digits to addresses.
-func validHostPort(s string) bool {
-	host, port, found := strings.Cut(s, ":")
-	if strings.HasPrefix(s, "[") {
-		host, port, found = strings.Cut(s[1:], "]")
-		if a, err := netip.ParseAddr(host); !found || err != nil || !a.Is6() || a.Zone() != "" {
-			return false
-		}
-		if port == "" {
-			return true
-		}
-		port, found = strings.CutPrefix(port, ":")
-		return found && validPort(port)
-	}
-	if found && !validPort(port) || len(host) > 253 {
-		return false
-	}
-	last := ""
-	for label := range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > 63 || strings.ContainsFunc(label, notInName) {
-			return false
-		}
-		last = label
-	}
-	_, err := netip.ParseAddr(host)
-	// What ends in a number is an address or, like 127.1, meant to be one.
-	return err == nil || strings.Trim(last, "0123456789") != ""
-}
-
-func validPort(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 16)
-	return err == nil && n > 0
-}
-
-// notInName reports characters no host name has; the underscore is Docker's.
-func notInName(c rune) bool {
-	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
-}
-
 func hostname(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return ""
 	}
 	return u.Hostname()
-}
-
-func loopback(host string) bool {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap().IsLoopback()
-	}
-	host = strings.ToLower(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
-}
-
-// private reports hosts of this machine or its own network, by address or by name
-// (host.docker.internal, a container's single-label name). Names are not looked up.
-func private(host string) bool {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap().IsLoopback() || a.Unmap().IsPrivate()
-	}
-	host = strings.ToLower(host)
-	return loopback(host) || !strings.Contains(host, ".") ||
-		strings.HasSuffix(host, ".internal") || strings.HasSuffix(host, ".local")
 }

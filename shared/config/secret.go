@@ -140,7 +140,8 @@ type Secrets struct {
 func (Secrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, token.Redacted) }
 
 // NewSecrets gives a Secrets that takes the JSON value from read, which runs
-// apart from its caller's cancellation with 5 s of its own.
+// apart from its caller's cancellation with 5 s of its own. now is the wall clock
+// (outbound.WallClock).
 func NewSecrets(read func(context.Context) ([]byte, error), now func() time.Time, log *slog.Logger) *Secrets {
 	return &Secrets{read: read, now: now, log: log, turn: make(chan struct{}, 1)}
 }
@@ -152,7 +153,7 @@ func (s *Secrets) Current(ctx context.Context) (Secret, error) {
 		return Secret{}, err
 	}
 	defer s.release()
-	if err := s.refresh(ctx, s.today().Add(-secretAge)); err != nil && s.readAt.IsZero() {
+	if err := s.refresh(ctx, s.now().Add(-secretAge)); err != nil && s.readAt.IsZero() {
 		return Secret{}, err
 	}
 	return s.secret, nil
@@ -166,20 +167,16 @@ func (s *Secrets) Reload(ctx context.Context, since time.Time) (Secret, error) {
 		return Secret{}, err
 	}
 	defer s.release()
-	if err := s.refresh(ctx, since.Round(0)); err != nil {
+	if err := s.refresh(ctx, since); err != nil {
 		return Secret{}, err
 	}
 	return s.secret, nil
 }
 
-// today is the time by the wall clock: the monotonic one stands still while
-// Lambda freezes the process.
-func (s *Secrets) today() time.Time { return s.now().Round(0) }
-
 // refresh reads the secret unless it has been read since, or the last read
 // failed a moment ago, and gives the last read's error.
 func (s *Secrets) refresh(ctx context.Context, since time.Time) error {
-	now := s.today()
+	now := s.now()
 	switch {
 	case s.readAt.After(since):
 		return nil
@@ -199,7 +196,7 @@ func (s *Secrets) refresh(ctx context.Context, since time.Time) error {
 	}
 	// After the read: else one that hangs as long as the gap is followed by the
 	// next at once, and no caller is served without waiting.
-	s.triedAt, s.err = s.today(), err
+	s.triedAt, s.err = s.now(), err
 	if err == nil {
 		s.secret, s.readAt = secret, now
 	} else if !s.readAt.IsZero() {

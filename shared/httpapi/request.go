@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -62,12 +61,4 @@ func QueryInt(q url.Values, name string, fallback, low, high int) (int, error) {
 			Message: fmt.Sprintf("The parameter %s must be a whole number from %d to %d.", name, low, high)})
 	}
 	return n, nil
-}
-
-// OnLoopback reports whether host, with or without a port, is this
-// machine itself.
-func OnLoopback(host string) bool {
-	name := (&url.URL{Host: host}).Hostname()
-	ip := net.ParseIP(name)
-	return name == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -1,13 +1,13 @@
 package lifecycle
 
 import (
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -24,24 +24,15 @@ func (s *Service) resultLinks(t *task.Task, r nanobanana.Record) (urls []string,
 // withoutOurs removes links that cannot be results: the task's own input images, and
 // links to our API or bucket.
 func (s *Service) withoutOurs(t *task.Task, links []string) []string {
-	api := location(s.base(t.PublicURL) + "/v1/")
+	api := outbound.Location(s.base(t.PublicURL) + "/v1/")
 	sent := make([]string, len(t.ImageURLs))
 	for i, link := range t.ImageURLs {
-		sent[i] = location(link)
+		sent[i] = outbound.Location(link)
 	}
 	return slices.DeleteFunc(slices.Clone(links), func(link string) bool {
-		at := location(link)
+		at := outbound.Location(link)
 		return strings.HasPrefix(at, api) || ourPath().MatchString(at) || slices.Contains(sent, at)
 	})
-}
-
-// location returns a link's host and path: two links to the same place are equal in them.
-func location(link string) string {
-	u, err := url.Parse(link)
-	if err != nil {
-		return link
-	}
-	return strings.ToLower(u.Host) + u.Path
 }
 
 // ourPath matches callbacks, and our own pictures and uploads, whatever their host: the

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -17,6 +16,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/moderation"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -28,13 +28,13 @@ const sweepRate = 10
 func New(c config.Settings, store task.Store, secrets *config.Secrets, client *http.Client, log *slog.Logger) *Service {
 	return &Service{
 		Store: store, Provider: provider(c, client), Secrets: secrets,
-		Rules: Rules(c), Now: wallClock, Log: log, PublicURL: c.PublicURL,
+		Rules: Rules(c), Now: outbound.WallClock, Log: log, PublicURL: c.PublicURL,
 	}
 }
 
 // NewAccount returns an Account for the settings.
 func NewAccount(c config.Settings, store task.Store, secrets *config.Secrets, client *http.Client, log *slog.Logger) *Account {
-	return &Account{Store: store, Provider: provider(c, client), Secrets: secrets, Now: wallClock, Log: log}
+	return &Account{Store: store, Provider: provider(c, client), Secrets: secrets, Now: outbound.WallClock, Log: log}
 }
 
 // NewPoster returns a Poster for the settings, with a Service and an Account of its own.
@@ -61,16 +61,12 @@ func provider(c config.Settings, client *http.Client) *nanobanana.Client {
 	return &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client}
 }
 
-// wallClock is time.Now without the monotonic clock, which stands still while
-// Lambda freezes the process: a balance of an hour ago would look fresh.
-func wallClock() time.Time { return time.Now().Round(0) }
-
 // NewIngester gives an Ingester by the settings. open is picture.Open, which is
 // given so that only who ingests links the decoders.
 func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, open func(context.Context, io.ReadSeeker) (media.Picture, error), log *slog.Logger) *Ingester {
 	return &Ingester{
 		Store: store, Bucket: bucket, Open: open, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
-		Rules: Rules(c), Now: wallClock, Log: log,
+		Rules: Rules(c), Now: outbound.WallClock, Log: log,
 		Retries: []time.Duration{time.Second, 3 * time.Second},
 	}
 }
@@ -91,10 +87,7 @@ func hostOf(link string, standIns bool) string {
 	if err != nil || u.User != nil || u.Scheme != "https" && !(standIns && u.Scheme == "http") {
 		return ""
 	}
-	if u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") {
-		return strings.ToLower(u.Hostname())
-	}
-	return strings.ToLower(u.Host)
+	return outbound.SettingHost(u)
 }
 
 // trusted are the hosts whose private addresses and plain http are allowed:

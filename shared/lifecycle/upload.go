@@ -7,11 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -96,10 +96,7 @@ func (s *Submitter) openUpload(ctx context.Context, key string) (io.ReadCloser, 
 	}
 	resp, err := s.HTTP.Do(r)
 	if err != nil {
-		if quoting, ok := errors.AsType[*url.Error](err); ok {
-			err = quoting.Err // without the link, which is signed
-		}
-		return nil, fmt.Errorf("fetching an upload: %w", err)
+		return nil, fmt.Errorf("fetching an upload: %w", outbound.WithoutURL(err)) // the link is signed
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:

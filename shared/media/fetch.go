@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 const (
@@ -134,7 +136,7 @@ func (f *Fetcher) follow(ctx context.Context, rawURL string, w io.Writer) (int64
 
 // secure makes an http link an https one, unless it leads to a stand-in.
 func (f *Fetcher) secure(u *url.URL) {
-	if u.Scheme != "http" || f.trusted[authority(u)] {
+	if u.Scheme != "http" || f.trusted[outbound.Authority(u)] {
 		return
 	}
 	u.Scheme = "https"
@@ -195,13 +197,13 @@ func (f *Fetcher) get(ctx context.Context, transport http.RoundTripper, u *url.U
 // check says why u may not be asked for, as far as u itself tells; dial
 // judges the address behind its name.
 func (f *Fetcher) check(u *url.URL) error {
-	if f.trusted[authority(u)] && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil {
+	if f.trusted[outbound.Authority(u)] && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil {
 		return nil
 	}
 	if err := checkAuthority(u); err != nil {
 		return err
 	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && public(addr) || publicName(u.Hostname()) {
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && public(addr) || outbound.PublicName(u.Hostname()) {
 		return nil
 	}
 	return errLinkHost

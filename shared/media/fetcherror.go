@@ -2,11 +2,11 @@ package media
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
+
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // A Kind says in one word why a download failed.
@@ -65,32 +65,12 @@ func fetchError(ctx context.Context, kind Kind, host string, err error) *FetchEr
 		return &FetchError{Kind: KindTimeout, Host: host, Err: cause}
 	}
 	var timeout interface{ Timeout() bool }
+	safe := outbound.Printable(err)
 	switch {
 	case errors.Is(err, errNotPublic):
-		kind = KindRefused
+		kind, safe = KindRefused, errNotPublic
 	case errors.As(err, &timeout) && timeout.Timeout():
 		kind = KindTimeout
 	}
-	return &FetchError{Kind: kind, Host: host, Err: quotable(err)}
-}
-
-// quotable is err where its text is known to repeat neither our link nor
-// what the server wrote, which may repeat our link; else nil.
-func quotable(err error) error {
-	var (
-		op   *net.OpError
-		dns  *net.DNSError
-		cert *tls.CertificateVerificationError
-	)
-	switch {
-	case errors.Is(err, errNotPublic):
-		return errNotPublic
-	case errors.As(err, &op):
-		return op
-	case errors.As(err, &dns):
-		return dns
-	case errors.As(err, &cert):
-		return cert
-	}
-	return nil
+	return &FetchError{Kind: kind, Host: host, Err: safe}
 }

@@ -2,12 +2,13 @@ package media
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // maxURL is the length in bytes of the longest link to a picture that people
@@ -46,7 +47,7 @@ func CheckURL(raw string) error {
 	if err := checkAuthority(u); err != nil {
 		return err
 	}
-	if !publicName(u.Hostname()) {
+	if !outbound.PublicName(u.Hostname()) {
 		return errLinkHost
 	}
 	return nil
@@ -73,30 +74,6 @@ func checkAuthority(u *url.URL) error {
 		return errLinkPort
 	}
 	return nil
-}
-
-// publicName says whether host is a dotted DNS name that can be public. No
-// spelling of an IP address is one, because the last label of a name is
-// neither a number nor written in anything but ASCII: Go reads
-// "①②⑦.⓪.⓪.①" as 127.0.0.1, other parsers "127.1", "0x7f.1" and
-// "2130706433".
-func publicName(host string) bool {
-	labels := strings.Split(strings.ToLower(host), ".")
-	if len(host) > 253 || len(labels) < 2 {
-		return false
-	}
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
-			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return false
-		}
-	}
-	switch top := labels[len(labels)-1]; top {
-	case "arpa", "corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private":
-		return false
-	default:
-		return top[0] >= 'a' // letters first: not a number, decimal or hexadecimal
-	}
 }
 
 // notPublic lists, within the address space that is routed at all, what is
@@ -140,13 +117,4 @@ func public(a netip.Addr) bool {
 		}
 	}
 	return true
-}
-
-// authority is the host and port of u, as a dialer is given them.
-func authority(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }

@@ -26,5 +26,6 @@
 //
 // To let a harmless phrase pass, add it to [innocent] in terms.txt; to refuse one, add it
 // to its category. Add a prompt for either to testdata/pass.txt or testdata/refuse.txt.
-// TestHoldOut measures prompts that the list was not made with.
+// TestHoldOut measures prompts that the list was not made with: move one from there to
+// those files when you change the list for it.
 package moderation

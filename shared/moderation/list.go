@@ -73,13 +73,17 @@ var builtIn string
 
 // compile compiles a list in the form of terms.txt, and the operator's terms.
 func compile(text string, extra, letPass []string) *list {
-	const room = 2048 // a little more than there is
+	const room = 3072 // words; a little more than there are
 	l := &list{
 		ids: make(map[string]uint16, room), words: make([]string, 1, room), uses: make([]use, 1, room),
 		terms: make([]term, 0, room/2), classes: make(map[string][]uint16, 32),
 	}
+	folded := make([]byte, 0, len(text))
+	for _, c := range text {
+		folded = appendFold(folded, c)
+	}
 	section := ""
-	for line := range strings.SplitSeq(text, "\n") {
+	for line := range strings.SplitSeq(string(folded), "\n") {
 		switch {
 		case line == "" || line[0] == '#':
 		case line[0] == '[':

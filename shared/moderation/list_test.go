@@ -66,7 +66,7 @@ func TestLists(t *testing.T) {
 // The filter keeps at least these rates on prompts that the list was not made with.
 func TestHoldOut(t *testing.T) {
 	f := New(nil, nil)
-	for name, least := range map[string]int{"holdout-pass.txt": 44, "holdout-refuse.txt": 7} {
+	for name, least := range map[string]int{"holdout-pass.txt": 93, "holdout-refuse.txt": 84} {
 		list := samples(t, name)
 		right := 0
 		for _, s := range list {

@@ -35,7 +35,7 @@ func TestCategories(t *testing.T) {
 
 // The filter finds the operator's terms in the same disguises as the built-in ones.
 func TestRefusedTerms(t *testing.T) {
-	f := moderation.New([]string{"Forbidden", "two words", "straße", "ヌード", "запрет", "A1 sauce", "c3po", " -- ", ""}, nil)
+	f := moderation.New([]string{"Forbidden", "two words", "straße", "ガラス", "запрет", "A1 sauce", "c3po", " -- ", ""}, nil)
 	for _, tt := range []struct {
 		name, prompt string
 		refused      bool
@@ -49,7 +49,7 @@ func TestRefusedTerms(t *testing.T) {
 		{"two words across a line break are refused", "Two,\n  words", true},
 		{"two words apart pass", "two other words", false},
 		{"letters beyond ASCII are folded", "STRASSE", true},
-		{"other scripts are read", "ヌード 写真", true},
+		{"other scripts are read", "ガラス 写真", true},
 		{"other scripts have capitals, too", "ЗАПРЕТ", true},
 		{"digits are read", "with A1 sauce", true},
 		{"digits in a word are read", "C3PO in the desert", true},

@@ -25,7 +25,7 @@ const (
 type Client struct {
 	BaseURL    string       // such as https://api.nanobananaapi.ai; paths are under its /api/v1, in which it may already end
 	RecordPath string       // empty means /nanobanana/record-info
-	HTTP       *http.Client // required; from NewHTTPClient
+	HTTP       *http.Client // required; from outbound.NewClient
 
 	otherRecordPath atomic.Bool // the path not configured is the one that answers
 }

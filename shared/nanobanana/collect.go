@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // resultNames are the names under which results stand, folded, in the order in which they are
@@ -187,7 +189,7 @@ func (c *collector) result(n *node) {
 
 // keep adds a link that is not the order's own.
 func (c *collector) keep(link string) {
-	if link != "" && !c.echoed[target(link)] {
+	if link != "" && !c.echoed[outbound.Location(link)] {
 		c.add(link)
 	}
 }
@@ -230,7 +232,7 @@ func (c *collector) guessText(text string, rank int) {
 	for _, piece := range split(text, false) {
 		link := c.link(piece, plainPath(piece))
 		switch {
-		case link == "" || c.echoed[target(link)]:
+		case link == "" || c.echoed[outbound.Location(link)]:
 		case isPicture(link):
 			c.guesses = append(c.guesses, guess{link, rank})
 		default:
@@ -286,7 +288,7 @@ func (c *collector) echo(n *node) {
 	if n.kind == isText {
 		for _, piece := range split(n.text, true) {
 			if link := c.link(piece, false); link != "" {
-				c.echoed[target(link)] = true
+				c.echoed[outbound.Location(link)] = true
 			}
 		}
 	}

@@ -2,12 +2,12 @@ package nanobanana
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
+
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // Op names what was being done when an [Error] arose.
@@ -177,25 +177,16 @@ func outcomeReason(code int, texts []string) Reason {
 	return refine(ServerError, texts)
 }
 
-// safeCause prints what is known to hold addresses and system errors only. Other errors of
-// net/http may quote the URL or what the other side sent.
+// safeCause describes the cause of an error without the URL and without anything that the other
+// side sent.
 func safeCause(err error) string {
-	var (
-		op   *net.OpError
-		dns  *net.DNSError
-		cert *tls.CertificateVerificationError
-	)
-	switch {
+	switch safe := outbound.Printable(err); {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timed out"
 	case errors.Is(err, context.Canceled):
 		return "canceled"
-	case errors.As(err, &op):
-		return op.Error()
-	case errors.As(err, &dns):
-		return dns.Error()
-	case errors.As(err, &cert):
-		return cert.Error()
+	case safe != nil:
+		return safe.Error()
 	}
 	return fmt.Sprintf("%T", err)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // answering is a provider that gives one answer to everything.
@@ -24,7 +25,7 @@ func answering(t *testing.T, status int, header http.Header, body string) *nanob
 		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(server.Close)
-	return &nanobanana.Client{BaseURL: server.URL, HTTP: nanobanana.NewHTTPClient()}
+	return &nanobanana.Client{BaseURL: server.URL, HTTP: outbound.NewClient()}
 }
 
 // failure makes the call op names and returns its error.
@@ -262,7 +263,7 @@ func TestErrorTextTellsNothingSecret(t *testing.T) {
 		"said in words": answering(t, 402, nil, `{"code":402,"msg":"PROVIDERTEXT"}`).BaseURL,
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := &nanobanana.Client{BaseURL: base, HTTP: nanobanana.NewHTTPClient()}
+			client := &nanobanana.Client{BaseURL: base, HTTP: outbound.NewClient()}
 			_, err := client.Submit(t.Context(), "SECRETKEY", request)
 			if name != "not HTTP" { // Unwrap is for errors.Is; net/http quotes the answer there
 				check(t, err)

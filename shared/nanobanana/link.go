@@ -33,15 +33,6 @@ func (l *links) add(link string) {
 	}
 }
 
-// target is what a link leads to, query and scheme aside.
-func target(link string) string {
-	u, err := url.Parse(link)
-	if err != nil {
-		return link
-	}
-	return strings.ToLower(u.Host) + u.Path
-}
-
 // link makes a piece of text an absolute http or https URL, or returns nothing. A valid link
 // stays as it is, to the letter: it may be signed. Whether it may be fetched is decided where it
 // is fetched.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 const link = "https://h/a.png"
@@ -380,7 +381,7 @@ func TestIDsThatAreNone(t *testing.T) {
 func TestBaseURL(t *testing.T) {
 	for _, suffix := range []string{"", "/", "/api/v1", "/api/v1/", "/api/v1//"} {
 		provider := rawProvider(t, http11("200 OK", "", accepted))
-		client := &nanobanana.Client{BaseURL: provider.url + suffix, HTTP: nanobanana.NewHTTPClient()}
+		client := &nanobanana.Client{BaseURL: provider.url + suffix, HTTP: outbound.NewClient()}
 		client.HTTP.Transport = pathOnly{t, client.HTTP.Transport}
 		if _, err := client.Submit(t.Context(), "key", order()); err != nil {
 			t.Errorf("%q: %v", suffix, err)

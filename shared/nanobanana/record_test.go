@@ -12,6 +12,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 func record(t *testing.T, body string) nanobanana.Record {
@@ -246,7 +247,7 @@ func TestRecordPath(t *testing.T) {
 			}
 			server := httptest.NewServer(provider)
 			defer server.Close()
-			client := &nanobanana.Client{BaseURL: server.URL, RecordPath: tt.configured, HTTP: nanobanana.NewHTTPClient()}
+			client := &nanobanana.Client{BaseURL: server.URL, RecordPath: tt.configured, HTTP: outbound.NewClient()}
 			for range tt.reads {
 				_, err := client.Record(t.Context(), "key", "task1")
 				if tt.fails != (err != nil) || tt.fails && asError(t, err).Reason != nanobanana.NoSuchPath {
@@ -266,7 +267,7 @@ func TestRecordPathIsFoundAgain(t *testing.T) {
 		provider := &paths{known: map[string]bool{"record": true}}
 		server := httptest.NewServer(provider)
 		defer server.Close()
-		client := &nanobanana.Client{BaseURL: server.URL, HTTP: nanobanana.NewHTTPClient()}
+		client := &nanobanana.Client{BaseURL: server.URL, HTTP: outbound.NewClient()}
 		for _, known := range []string{"record", "record-info", "record"} {
 			provider.mu.Lock()
 			provider.known = map[string]bool{known: true}
@@ -290,7 +291,7 @@ func TestRecordPathIsFoundAgain(t *testing.T) {
 		})
 		server := httptest.NewServer(mux)
 		defer server.Close()
-		client := &nanobanana.Client{BaseURL: server.URL, HTTP: nanobanana.NewHTTPClient()}
+		client := &nanobanana.Client{BaseURL: server.URL, HTTP: outbound.NewClient()}
 		if err := failure(t, client, nanobanana.OpRecord); err.Reason != nanobanana.NotFound {
 			t.Errorf("error = %v, want not found", err)
 		}
@@ -300,7 +301,7 @@ func TestRecordPathIsFoundAgain(t *testing.T) {
 	})
 	t.Run("the vendor's own 404 is about the task", func(t *testing.T) {
 		provider := rawProvider(t, http11("404 Not Found", "", `{"code":404,"msg":"no such task"}`))
-		client := &nanobanana.Client{BaseURL: provider.url, HTTP: nanobanana.NewHTTPClient()}
+		client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
 		if err := failure(t, client, nanobanana.OpRecord); err.Reason != nanobanana.NotFound || err.Code != 404 {
 			t.Errorf("error = %v, want not found", err)
 		}
@@ -318,7 +319,7 @@ func TestRecordAsksForTheTask(t *testing.T) {
 		_, _ = w.Write(nanobananatest.Golden("record-running"))
 	}))
 	defer server.Close()
-	client := &nanobanana.Client{BaseURL: server.URL, HTTP: nanobanana.NewHTTPClient()}
+	client := &nanobanana.Client{BaseURL: server.URL, HTTP: outbound.NewClient()}
 	if _, err := client.Record(t.Context(), "key", "a&b c"); err != nil {
 		t.Error(err)
 	}

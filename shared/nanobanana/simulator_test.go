@@ -10,6 +10,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 // The client and the simulator share no code: where they agree, it is on nanobanana-api.md.
@@ -19,7 +20,7 @@ func simulate(t *testing.T, adjust ...func(*nanobananatest.Knobs)) (*nanobananat
 	t.Helper()
 	sim := nanobananatest.NewServer(adjust...)
 	t.Cleanup(sim.Close)
-	return sim, &nanobanana.Client{BaseURL: sim.URL, HTTP: nanobanana.NewHTTPClient()}
+	return sim, &nanobanana.Client{BaseURL: sim.URL, HTTP: outbound.NewClient()}
 }
 
 // callbacks gives an address, and what is posted to it.

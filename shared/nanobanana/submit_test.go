@@ -10,6 +10,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 func TestSubmitBody(t *testing.T) {
@@ -50,7 +51,7 @@ func TestSubmitBody(t *testing.T) {
 				_, _ = w.Write(nanobananatest.Golden("submit-newer"))
 			}))
 			defer server.Close()
-			client := &nanobanana.Client{BaseURL: server.URL + "/", HTTP: nanobanana.NewHTTPClient()}
+			client := &nanobanana.Client{BaseURL: server.URL + "/", HTTP: outbound.NewClient()}
 			tt.request.Model = tt.model
 			id, err := client.Submit(t.Context(), "key", tt.request)
 			if err != nil || id != "31ce2c17b257492959d62279e6d01a54" {

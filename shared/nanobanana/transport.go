@@ -8,36 +8,18 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 const (
 	maxReply      = 1 << 20
 	maxRetryAfter = 24 * time.Hour
-	userAgent     = "preset-nanobanana-functions/1"
 )
-
-// NewHTTPClient returns the HTTP client for the provider. It follows no redirect, so that the key
-// never goes to another host, and uses no proxy. Its Transport may be replaced.
-//
-// Every call has a connection of its own. A Lambda is frozen between calls for longer than any
-// server keeps a connection, and a POST that goes down with a stale one is a POST whose fate nobody
-// knows; net/http would also repeat a read on its own. A handshake per call is the cheaper price.
-func NewHTTPClient() *http.Client {
-	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			TLSHandshakeTimeout:    5 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			DisableKeepAlives:      true,
-		},
-	}
-}
 
 // call makes one request, a POST where there is a body, and reads the answer. Its error is an
 // *Error about the connection; what the answer says is for the caller to judge.
@@ -51,7 +33,7 @@ func (c *Client) call(ctx context.Context, op Op, key, path string, body []byte)
 		err = ctx.Err()
 	}
 	if err != nil {
-		return reply{}, &Error{Op: op, Reason: NotConnected, NotSent: true, cause: bare(err)}
+		return reply{}, &Error{Op: op, Reason: NotConnected, NotSent: true, cause: outbound.WithoutURL(err)}
 	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
@@ -90,7 +72,7 @@ func newRequest(ctx context.Context, key, url string, body []byte) (*http.Reques
 	req.GetBody = nil
 	req.Header.Set("Authorization", "Bearer "+key)
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", userAgent)
+	req.Header.Set("User-Agent", outbound.UserAgent)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -112,18 +94,9 @@ func (c *connection) watch(ctx context.Context) context.Context {
 // transport may not report at all.
 func (c *connection) failure(op Op, err error) *Error {
 	if c.wanted.Load() && !c.got.Load() {
-		return &Error{Op: op, Reason: NotConnected, NotSent: true, cause: bare(err)}
+		return &Error{Op: op, Reason: NotConnected, NotSent: true, cause: outbound.WithoutURL(err)}
 	}
-	return &Error{Op: op, Reason: Transport, cause: bare(err)}
-}
-
-// bare takes off the *url.Error, which quotes the URL.
-func bare(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		return wrapped.Err
-	}
-	return err
+	return &Error{Op: op, Reason: Transport, cause: outbound.WithoutURL(err)}
 }
 
 // fitsHeader tells whether key can stand in a header: a key that cannot is a wrong one, and

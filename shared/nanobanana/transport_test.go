@@ -18,6 +18,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 const accepted = `{"code":200,"msg":"success","data":{"taskId":"task1"}}`
@@ -139,7 +140,7 @@ func TestAmbiguousSubmitIsSentOnceAndNeverCertain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			provider := rawProviderFunc(t, tt.answer)
-			client := &nanobanana.Client{BaseURL: provider.url, HTTP: nanobanana.NewHTTPClient()}
+			client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
 			_, err := client.Submit(t.Context(), "key", order())
 			failed := asError(t, err)
 			if failed.Reason != tt.reason || failed.Certain() || failed.NotSent {
@@ -195,7 +196,7 @@ func TestSubmitGivenUpByItsCaller(t *testing.T) {
 				return false
 			})
 			go func() { <-seen; close(ctx.done) }()
-			client := &nanobanana.Client{BaseURL: provider.url, HTTP: nanobanana.NewHTTPClient()}
+			client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
 			_, err := client.Submit(ctx, "key", order())
 			if failed := asError(t, err); failed.Certain() || failed.Reason != nanobanana.Transport || !errors.Is(err, tt.cause) {
 				t.Errorf("error = %v, certain %v; want transport by %v, not certain", err, failed.Certain(), tt.cause)
@@ -213,7 +214,7 @@ func TestNoCallFollowsARedirect(t *testing.T) {
 	for _, op := range []nanobanana.Op{nanobanana.OpSubmit, nanobanana.OpRecord, nanobanana.OpCredits} {
 		for _, status := range []string{"301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"} {
 			provider := rawProvider(t, http11(status, "Location: "+other.url+"\r\n", ""))
-			client := &nanobanana.Client{BaseURL: provider.url, HTTP: nanobanana.NewHTTPClient()}
+			client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
 			if failed := failure(t, client, op); failed.Certain() || failed.Reason != nanobanana.ServerError {
 				t.Errorf("%s, %s: error = %v, certain %v", op, status, failed, failed.Certain())
 			}
@@ -258,7 +259,7 @@ func TestSubmitIsNotRepeatedOnAStaleConnection(t *testing.T) {
 		client      *http.Client
 		connections int32
 	}{
-		"our client has no stale connections": {nanobanana.NewHTTPClient(), 2},
+		"our client has no stale connections": {outbound.NewClient(), 2},
 		"a transport that keeps and pools":    {&http.Client{Transport: &http.Transport{}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -333,7 +334,7 @@ func TestNotConnectedIsCertain(t *testing.T) {
 				ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 			}
 			defer cancel()
-			client := &nanobanana.Client{BaseURL: base, HTTP: nanobanana.NewHTTPClient()}
+			client := &nanobanana.Client{BaseURL: base, HTTP: outbound.NewClient()}
 			_, err := client.Submit(ctx, "key", order())
 			failed := asError(t, err)
 			if failed.Reason != nanobanana.NotConnected || !failed.NotSent || !failed.Certain() {
@@ -345,7 +346,7 @@ func TestNotConnectedIsCertain(t *testing.T) {
 
 func TestWhatCannotBeSentIsCertain(t *testing.T) {
 	provider := rawProvider(t)
-	client := &nanobanana.Client{BaseURL: provider.url, HTTP: nanobanana.NewHTTPClient()}
+	client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
 	for _, key := range []string{"", "key\n", "key key", "ключ"} {
 		_, err := client.Submit(t.Context(), key, order())
 		if failed := asError(t, err); failed.Reason != nanobanana.Unauthorized || !failed.Certain() {
@@ -358,12 +359,5 @@ func TestWhatCannotBeSentIsCertain(t *testing.T) {
 	}
 	if n := provider.requests.Load(); n != 0 {
 		t.Errorf("the provider saw %d requests, want none", n)
-	}
-}
-
-// A proxy would see the key, and a dial-time check of addresses would see only the proxy.
-func TestNewHTTPClientUsesNoProxy(t *testing.T) {
-	if nanobanana.NewHTTPClient().Transport.(*http.Transport).Proxy != nil {
-		t.Error("the client has a proxy")
 	}
 }

@@ -57,7 +57,7 @@ func (t *Task) Timing() (x Timing, ok bool) {
 // safe for concurrent use.
 type Durations struct {
 	Store Store
-	Now   func() time.Time // nil: the wall clock
+	Now   func() time.Time // the wall clock: the monotonic one stands still while Lambda freezes the process
 
 	mu      sync.Mutex
 	readAt  time.Time

@@ -6,21 +6,17 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/config"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
-const (
-	postTime  = 10 * time.Second // of a POST; a receiver that wants more answers first and works then
-	userAgent = "preset-nanobanana-functions/1"
-)
+// postTimeout bounds a POST. A receiver that needs longer answers first and works then.
+const postTimeout = 10 * time.Second
 
 // Sender signs and sends.
 type Sender struct {
@@ -32,8 +28,8 @@ type Sender struct {
 
 // FromSettings gives a Sender by the settings.
 func FromSettings(c config.Settings, secrets *config.Secrets) Sender {
-	client := nanobanana.NewHTTPClient()
-	client.Timeout = postTime
+	client := outbound.NewClient()
+	client.Timeout = postTimeout
 	return Sender{Secrets: secrets, URL: c.NotifyURL, HTTP: client, Now: time.Now}
 }
 
@@ -53,10 +49,10 @@ func (s Sender) Send(ctx context.Context, id string, body []byte) error {
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, bytes.NewReader(body))
 	if err != nil {
-		return unquoted(err)
+		return outbound.WithoutURL(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("User-Agent", userAgent)
+	r.Header.Set("User-Agent", outbound.UserAgent)
 	r.Header.Set("Webhook-Id", id)
 	r.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
 	r.Header.Set("Webhook-Signature", signatures)
@@ -68,20 +64,11 @@ func (s Sender) Send(ctx context.Context, id string, body []byte) error {
 func (s Sender) post(r *http.Request) error {
 	resp, err := s.HTTP.Do(r)
 	if err != nil {
-		return fmt.Errorf("the receiver of notices: %w", unquoted(err))
+		return fmt.Errorf("the receiver of notices: %w", outbound.WithoutURL(err))
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return fmt.Errorf("the receiver of notices answered %d", resp.StatusCode)
 	}
 	return nil
-}
-
-// unquoted takes off the *url.Error, which quotes the URL: its query may hold
-// what no log may.
-func unquoted(err error) error {
-	if quoted, ok := errors.AsType[*url.Error](err); ok {
-		return quoted.Err
-	}
-	return err
 }

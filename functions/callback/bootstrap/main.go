@@ -10,7 +10,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
@@ -18,6 +18,6 @@ func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN, log)
-	service := lifecycle.New(c, store, secrets, nanobanana.NewHTTPClient(), log)
+	service := lifecycle.New(c, store, secrets, outbound.NewClient(), log)
 	return httpapi.Gateway(callback.New(callback.Function{Secrets: secrets, Service: service, Log: log})), nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/webhook"
 )
 
@@ -19,11 +19,11 @@ func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN, log)
-	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient(), log)
+	verifier, err := auth.FromSettings(c, secrets, outbound.NewClient(), log)
 	if err != nil {
 		return nil, err
 	}
-	account := lifecycle.NewAccount(c, store, secrets, nanobanana.NewHTTPClient(), log)
+	account := lifecycle.NewAccount(c, store, secrets, outbound.NewClient(), log)
 	return credits.OnLambda(credits.Function{
 		Auth: verifier, Account: account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits,
 		Sender: webhook.FromSettings(c, secrets), Log: log,

@@ -16,7 +16,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 const (
@@ -58,7 +58,7 @@ func (g *Gateway) Handle(route string, f *Function) {
 // ServeHTTP takes what came to a name of this machine's loopback alone, as a
 // gateway takes what came to one of its own.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !httpapi.OnLoopback(r.Host) {
+	if !outbound.OnLoopback(r.Host) {
 		say(w, http.StatusForbidden, "Forbidden")
 		return
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 func main() {
@@ -30,7 +30,7 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	links := s3link.Open(c.Bucket)
 	secrets := secret.Open(c.SecretARN, log)
-	client := nanobanana.NewHTTPClient()
+	client := outbound.NewClient()
 	verifier, err := auth.ForClients(c, secrets, client, log)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 
 	api := http.NewServeMux()
 	submit.Register(api.Handle, submit.Function{Auth: verifier, Submitter: submitter, View: view, Log: log})
-	tasks.Register(api.Handle, tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Now: time.Now, Log: log})
+	tasks.Register(api.Handle, tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Now: outbound.WallClock, Log: log})
 	credits.Register(api.Handle, credits.Function{
 		Auth: verifier, Account: submitter.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits, Log: log,
 	})

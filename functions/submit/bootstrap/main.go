@@ -12,7 +12,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 func main() {
@@ -23,7 +23,7 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	links := s3link.Open(c.Bucket)
 	secrets := secret.Open(c.SecretARN, log)
-	client := nanobanana.NewHTTPClient()
+	client := outbound.NewClient()
 	verifier, err := auth.FromSettings(c, secrets, client, log)
 	if err != nil {
 		return nil, err

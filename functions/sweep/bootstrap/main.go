@@ -10,7 +10,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedBucket, config.NeedSecretARN) }
@@ -19,6 +19,6 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	links := s3link.Open(c.Bucket)
 	secrets := secret.Open(c.SecretARN, log)
-	sweeper := lifecycle.NewSweeper(c, lifecycle.NewPoster(c, store, secrets, links, nanobanana.NewHTTPClient(), log))
+	sweeper := lifecycle.NewSweeper(c, lifecycle.NewPoster(c, store, secrets, links, outbound.NewClient(), log))
 	return sweep.New(sweep.Function{Sweeper: sweeper, Log: log}), nil
 }

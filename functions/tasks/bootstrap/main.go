@@ -3,7 +3,6 @@ package main
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/shared/auth"
@@ -11,7 +10,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -20,13 +19,13 @@ func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN, log)
-	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient(), log)
+	verifier, err := auth.FromSettings(c, secrets, outbound.NewClient(), log)
 	if err != nil {
 		return nil, err
 	}
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 	rules := task.DefaultRules()
 	rules.Notify = c.NotifyURL != "" // the one that a cancelled task ends by
-	f := tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Rules: rules, Now: time.Now, Log: log}
+	f := tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Rules: rules, Now: outbound.WallClock, Log: log}
 	return httpapi.Gateway(tasks.New(f)), nil
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/preset/nanobanana-functions/shared/aws/secret"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN, config.NeedAuthIssuer) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	secrets := secret.Open(c.SecretARN, log)
-	verifier, err := auth.FromSettings(c, secrets, nanobanana.NewHTTPClient(), log)
+	verifier, err := auth.FromSettings(c, secrets, outbound.NewClient(), log)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
-// Package env is the SDK's configuration as Lambda's own environment gives
-// it. The SDK's config package, which also looks everywhere else, is a quarter
-// of a cold start.
+// Package env configures the AWS SDK from Lambda's own environment variables. The
+// SDK's config package also searches everywhere else, which takes a quarter of a
+// cold start.
 package env
 
 import (
@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	attempts   = 4 // of one request, whose answer may have been lost
+	attempts   = 4 // of one request; its answer may have been lost
 	maxBackoff = 500 * time.Millisecond
 )
 
-// Config gives the configuration of clients whose requests take at most
-// timeout each. AWS_ENDPOINT_URL leads them to a stand-in.
+// Config returns the configuration of clients that give each request at most
+// timeout. AWS_ENDPOINT_URL directs them to a stand-in.
 func Config(timeout time.Duration) aws.Config {
 	c := aws.Config{
 		Region:      os.Getenv("AWS_REGION"),
@@ -36,7 +36,7 @@ func Config(timeout time.Duration) aws.Config {
 	return c
 }
 
-// credentials are those of the function's role: Lambda sets them once for the
+// credentials returns those of the function's role. Lambda sets them once for the
 // life of the process.
 func credentials(context.Context) (aws.Credentials, error) {
 	c := aws.Credentials{

@@ -23,7 +23,7 @@ func TestConfig(t *testing.T) {
 	}
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 	if c := env.Config(time.Second); c.BaseEndpoint == nil || *c.BaseEndpoint != "http://127.0.0.1:1" {
-		t.Error("AWS_ENDPOINT_URL does not lead to a stand-in")
+		t.Error("AWS_ENDPOINT_URL is ignored")
 	}
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 	if _, err := c.Credentials.Retrieve(t.Context()); err == nil {

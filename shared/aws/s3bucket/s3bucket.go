@@ -1,5 +1,5 @@
-// Package s3bucket is the S3 Bucket. Functions that only link to pictures use
-// s3link: the S3 client is the largest of the SDK's.
+// Package s3bucket stores pictures in S3. Functions that only link to pictures use
+// s3link instead, because the S3 client is the largest of the SDK's.
 package s3bucket
 
 import (
@@ -22,10 +22,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-// requestTime is how long one request may take: the largest picture is 25 MiB.
-const requestTime = time.Minute
+// requestTimeout is the limit of one request: the largest picture is 25 MiB.
+const requestTimeout = time.Minute
 
-// Bucket is a media.Bucket in S3. It may be used by many goroutines.
+// Bucket is a media.Bucket in S3. It is safe for concurrent use.
 type Bucket struct {
 	client *s3.Client
 	name   *string
@@ -33,22 +33,22 @@ type Bucket struct {
 
 var _ media.Bucket = (*Bucket)(nil)
 
-// Open gives the bucket of this name.
-func Open(name string) *Bucket { return New(env.Config(requestTime), name) }
+// Open returns the bucket of this name.
+func Open(name string) *Bucket { return New(env.Config(requestTimeout), name) }
 
-// New gives the bucket of this name that a client of this configuration reaches.
+// New returns the bucket of this name, used by a client of this configuration.
 func New(c aws.Config, name string) *Bucket {
 	client := s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = c.BaseEndpoint != nil })
 	return &Bucket{client: client, name: &name}
 }
 
-// Put implements media.Bucket. The bytes are held against the sum before they
-// are sent, and by S3 when they have come.
+// Put implements media.Bucket. It checks the bytes against sum before it sends
+// them, and S3 checks them again.
 func (b *Bucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, sum [32]byte) error {
 	if err := check(body, size, sum); err != nil {
 		return fmt.Errorf("s3bucket: put %s: %w", key, err)
 	}
-	ctx = v4.SetPayloadHash(ctx, hex.EncodeToString(sum[:])) // or the signer would read the body once more
+	ctx = v4.SetPayloadHash(ctx, hex.EncodeToString(sum[:])) // otherwise the signer reads the body again
 	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: b.name, Key: &key, Body: body, ContentLength: &size,
 		ContentType: &contentType, CacheControl: aws.String(media.CacheControl),
@@ -60,7 +60,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReadSeeker, size i
 	return nil
 }
 
-// check rewinds body, and holds all of it against what is said of it.
+// check rewinds body and compares all of it with size and sum.
 func check(body io.ReadSeeker, size int64, sum [32]byte) error {
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -80,7 +80,7 @@ func check(body io.ReadSeeker, size int64, sum [32]byte) error {
 // Erase implements media.Bucket.
 func (b *Bucket) Erase(ctx context.Context, prefix string) error {
 	if len(prefix) < 2 || !strings.HasSuffix(prefix, "/") {
-		return fmt.Errorf("s3bucket: erase: %q is no prefix", prefix)
+		return fmt.Errorf("s3bucket: erase: %q is not a prefix of a folder", prefix)
 	}
 	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: b.name, Prefix: &prefix})
 	for pages.HasMorePages() {

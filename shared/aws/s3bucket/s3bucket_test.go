@@ -45,7 +45,7 @@ func TestBucket(t *testing.T) {
 	mediatest.TestUploads(t, subject)
 }
 
-// slow answers the first requests with S3's 503, once they are read to the end.
+// slow answers the first requests with S3's 503 after reading them to the end.
 type slow struct{ requests, refusals atomic.Int32 }
 
 func (s *slow) Do(r *http.Request) (*http.Response, error) {
@@ -59,8 +59,8 @@ func (s *slow) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 503, Header: http.Header{"Content-Type": {"application/xml"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-// S3 asks to slow down: it is asked again, from the start of the body, and for
-// a moment only.
+// When S3 asks to slow down, the request is repeated from the start of the body, at
+// most three times.
 func TestSlowDown(t *testing.T) {
 	c := envtest.Config(t)
 	name := newBucket(t, c)
@@ -87,7 +87,7 @@ func TestSlowDown(t *testing.T) {
 	}
 }
 
-// sent keeps the header of the last request.
+// sent records the header of the last request.
 type sent struct{ header http.Header }
 
 func (s *sent) Do(r *http.Request) (*http.Response, error) {
@@ -95,8 +95,8 @@ func (s *sent) Do(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// Every object goes with its type, how long it may be kept, and its digest,
-// twice: as what S3 keeps, and as what the request's signature is of.
+// Every object is sent with its type, its caching and its digest: once as the
+// checksum that S3 stores, and once as the payload hash of the signature.
 func TestHeaders(t *testing.T) {
 	c := envtest.Config(t)
 	name := newBucket(t, c)

@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// signature is that of a request of the example in AWS's documentation, by the
-// steps that stand there: what S3 does with what it is sent.
+// signature returns the signature of a request of the example in AWS's
+// documentation, by the steps described there, as S3 computes it.
 func signature(canonicalRequest string) string {
 	sum := sha256.Sum256([]byte(canonicalRequest))
 	key := []byte("AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
@@ -31,8 +31,8 @@ func signature(canonicalRequest string) string {
 	return hex.EncodeToString(key)
 }
 
-// canonical is a PUT of this length and type, with the query as it was sent, as
-// S3 puts it together.
+// canonical returns S3's canonical form of a PUT with this length and type, and the
+// query of u.
 func canonical(u *url.URL, length, contentType, ifNoneMatch string) string {
 	q := u.Query()
 	q.Del("X-Amz-Signature")
@@ -43,7 +43,7 @@ func canonical(u *url.URL, length, contentType, ifNoneMatch string) string {
 	}, "\n")
 }
 
-// The example of the documentation, so that the steps above are known to be right.
+// The documentation's example shows that the steps above are right.
 func TestStepsOfTheSignature(t *testing.T) {
 	got := signature(strings.Join([]string{
 		"GET", "/test.txt",
@@ -55,8 +55,8 @@ func TestStepsOfTheSignature(t *testing.T) {
 	}
 }
 
-// Length, type and "only where nothing is" are signed: a request with others has
-// another signature, which S3 refuses.
+// Length, type and If-None-Match are signed: a request that differs has another
+// signature, and S3 refuses it.
 func TestPutIsSigned(t *testing.T) {
 	link, header, err := links("us-east-1", nil).PutLink(t.Context(), "uploads/0/a.png", 1483022, 15*time.Minute)
 	if err != nil {
@@ -83,14 +83,14 @@ func TestPutIsSigned(t *testing.T) {
 		}
 	}
 	if got := slices.Sorted(maps.Keys(header)); !slices.Equal(got, []string{"Content-Type", "If-None-Match"}) || header.Get("Content-Type") != "image/png" || header.Get("If-None-Match") != "*" {
-		t.Errorf("to be sent: %v", header)
+		t.Errorf("headers to send: %v", header)
 	}
 	if !strings.HasPrefix(link, "https://examplebucket.s3.us-east-1.amazonaws.com/uploads/0/a.png?") {
-		t.Errorf("it leads to %s", link)
+		t.Errorf("the link is %s", link)
 	}
 }
 
-// A role's credentials are temporary: their token goes with the link.
+// A role's credentials are temporary: the link carries their token.
 func TestPutWithARole(t *testing.T) {
 	l := links("us-east-1", nil)
 	l.credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {

@@ -1,5 +1,5 @@
-// Package s3link signs links to the pictures in an S3 bucket. It makes no
-// request, and links no S3 client: that would double a function.
+// Package s3link signs links to the pictures in an S3 bucket. It makes no request
+// and does not use the S3 client, which would double a function's size.
 package s3link
 
 import (
@@ -23,7 +23,7 @@ import (
 type Linker struct {
 	credentials aws.CredentialsProvider
 	region      string
-	base        string // of every link, with a slash at its end
+	base        string // of every link; ends with a slash
 	signer      *v4.Signer
 	now         func() time.Time
 }
@@ -33,10 +33,10 @@ var (
 	_ media.Uploader = (*Linker)(nil)
 )
 
-// Open gives the Linker of a bucket in the function's own region.
+// Open returns the Linker of a bucket in the function's own region.
 func Open(bucket string) *Linker { return New(env.Config(0), bucket) }
 
-// New gives the Linker of a bucket by this configuration.
+// New returns the Linker of a bucket with this configuration.
 func New(c aws.Config, bucket string) *Linker {
 	base := "https://" + bucket + ".s3." + c.Region + "." + domain(c.Region) + "/"
 	if c.BaseEndpoint != nil {
@@ -48,7 +48,7 @@ func New(c aws.Config, bucket string) *Linker {
 	}
 }
 
-// domain is where AWS's regions are.
+// domain returns the domain of a region.
 func domain(region string) string {
 	if strings.HasPrefix(region, "cn-") {
 		return "amazonaws.com.cn"
@@ -56,8 +56,8 @@ func domain(region string) string {
 	return "amazonaws.com"
 }
 
-// Link implements media.Linker. A link ends with the credentials that signed
-// it, should they end first.
+// Link implements media.Linker. A link expires with the credentials that signed it
+// if they expire before ttl.
 func (l *Linker) Link(ctx context.Context, key string, ttl time.Duration, download string) (string, error) {
 	query := url.Values{"X-Amz-Expires": {strconv.Itoa(int(ttl.Seconds()))}}
 	if download != "" {
@@ -71,15 +71,15 @@ func (l *Linker) Link(ctx context.Context, key string, ttl time.Duration, downlo
 	return link, err
 }
 
-// PutLink implements media.Uploader. Length, type and "only where nothing is"
-// are in the signature: S3 refuses a request that has others.
+// PutLink implements media.Uploader. The signature covers the length, the type and
+// If-None-Match: *, so S3 refuses a request that differs in one of them.
 func (l *Linker) PutLink(ctx context.Context, key string, size int64, ttl time.Duration) (string, http.Header, error) {
 	query := url.Values{"X-Amz-Expires": {strconv.Itoa(int(ttl.Seconds()))}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPut, l.base+key+"?"+query.Encode(), nil)
 	if err != nil {
 		return "", nil, fmt.Errorf("s3link: %w", err)
 	}
-	request.ContentLength = size // which the signer signs
+	request.ContentLength = size // the signer includes it
 	header := http.Header{"Content-Type": {media.ContentType(key)}, "If-None-Match": {"*"}}
 	request.Header = header.Clone()
 	link, signed, err := l.presign(ctx, request)
@@ -94,7 +94,7 @@ func (l *Linker) PutLink(ctx context.Context, key string, size int64, ttl time.D
 	return link, header, nil
 }
 
-// presign signs a request, and gives the headers that the signature is of.
+// presign signs a request, and returns the link and the headers that the signature covers.
 func (l *Linker) presign(ctx context.Context, request *http.Request) (string, http.Header, error) {
 	credentials, err := l.credentials.Retrieve(ctx)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// links gives a Linker with the credentials, and at the time, of the example in
-// AWS's documentation, "Authenticating Requests: Using Query Parameters".
+// links returns a Linker with the credentials and the time of the example in AWS's
+// documentation, "Authenticating Requests: Using Query Parameters".
 func links(region string, endpoint *string) *Linker {
 	l := New(aws.Config{
 		Region: region, BaseEndpoint: endpoint,
@@ -36,7 +36,7 @@ func query(t *testing.T, l *Linker, key string, ttl time.Duration, download stri
 	return u, u.Query()
 }
 
-// The documentation's example, to the letter of its signature.
+// The link is the example of AWS's documentation, including the signature.
 func TestSignature(t *testing.T) {
 	l := links("us-east-1", nil)
 	l.base = "https://examplebucket.s3.amazonaws.com/"
@@ -80,6 +80,6 @@ func TestDownloadIsSigned(t *testing.T) {
 		t.Errorf("disposition is %q", got)
 	}
 	if shown.Has("response-content-disposition") || shown.Get("X-Amz-Signature") == saved.Get("X-Amz-Signature") {
-		t.Error("the name is not what is signed")
+		t.Error("the signature does not cover the name")
 	}
 }

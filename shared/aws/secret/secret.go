@@ -11,6 +11,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/aws/env"
 	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 const requestTimeout = 3 * time.Second // of one try; config allows 5 s for the whole read
@@ -33,5 +34,5 @@ func New(c aws.Config, arn string, log *slog.Logger) *config.Secrets {
 		}
 		return []byte(aws.ToString(got.SecretString)), nil
 	}
-	return config.NewSecrets(read, time.Now, log)
+	return config.NewSecrets(read, outbound.WallClock, log)
 }

@@ -1,5 +1,5 @@
-// Package stream is DynamoDB's stream as our functions get it. A record is
-// only a task's id: the row is read before anything is done for it.
+// Package stream receives DynamoDB's stream on Lambda. Only the task's id is taken
+// from a record: the consumer reads the row before it acts.
 package stream
 
 import (
@@ -11,14 +11,14 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// Each gives the function that has do see to each record's task. It never
-// fails a batch: the index of due tasks brings back what could not be done.
+// Each returns a stream handler that calls do with each record's task id. It never
+// fails a batch: the sweep wakes a task whose work was not done.
 func Each(log *slog.Logger, do func(ctx context.Context, id string)) func(context.Context, events.DynamoDBEvent) error {
 	return func(ctx context.Context, e events.DynamoDBEvent) error {
 		for _, record := range e.Records {
 			id, ok := record.Change.Keys["id"]
 			if !ok || id.DataType() != events.DataTypeString {
-				log.ErrorContext(ctx, "a stream record without an id", "record", record.EventID)
+				log.ErrorContext(ctx, "stream record without an id; ignored", "record", record.EventID)
 				continue
 			}
 			do(ctx, id.String())
@@ -27,10 +27,10 @@ func Each(log *slog.Logger, do func(ctx context.Context, id string)) func(contex
 	}
 }
 
-// Recover, deferred, makes a panic over one task a line in the log: it must
-// not stop the stream.
+// Recover, deferred, logs a panic about one task, so that it does not stop the
+// stream.
 func Recover(ctx context.Context, log *slog.Logger, id string) {
 	if p := recover(); p != nil {
-		log.ErrorContext(ctx, "a panic; the sweep brings the task back", "task", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		log.ErrorContext(ctx, "panic; the sweep will retry the task", "task", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	}
 }

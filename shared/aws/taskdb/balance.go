@@ -35,10 +35,10 @@ func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
 		ExpressionAttributeValues: item{":asOf": row[attrAsOf]},
 	})
 	var newer *types.ConditionalCheckFailedException
-	if errors.As(err, &newer) { // or our own, whose answer was lost
+	if errors.As(err, &newer) { // or this very write, after a lost answer
 		return nil
 	}
-	return translate("keep the balance", err)
+	return translate("write the balance", err)
 }
 
 // Balance implements task.Store.

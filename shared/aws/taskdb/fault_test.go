@@ -17,14 +17,14 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// wire is what lies between the store and DynamoDB. It counts requests, and
-// lets a test have its way with the first of an operation.
+// wire is the connection between the store and DynamoDB. It counts requests and
+// lets a test make them fail.
 type wire struct {
 	mu     sync.Mutex
 	counts map[string]int
-	// spoil gives what becomes of the nth request, from 1, of an operation:
-	// an answer instead, or none and lost: the answer is, not the request.
-	spoil func(operation string, n int) (answer *http.Response, lost bool)
+	// fault decides about the nth request, from 1, of an operation: if answer is
+	// set, it is returned instead; if lost, the request is sent but its answer lost.
+	fault func(operation string, n int) (answer *http.Response, lost bool)
 }
 
 var errLost = errors.New("connection reset by peer")
@@ -37,8 +37,8 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	w.mu.Unlock()
 	var answer *http.Response
 	var lost bool
-	if w.spoil != nil {
-		answer, lost = w.spoil(operation, n)
+	if w.fault != nil {
+		answer, lost = w.fault(operation, n)
 	}
 	if answer != nil {
 		answer.Request = r
@@ -52,7 +52,7 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// refuse is an error as DynamoDB says it.
+// refuse returns an error in DynamoDB's form.
 func refuse(status int, code, more string) *http.Response {
 	body := fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"no"%s}`, code, more)
 	return &http.Response{
@@ -61,7 +61,7 @@ func refuse(status int, code, more string) *http.Response {
 	}
 }
 
-// canceled is a cancelled transaction, a reason for each of its writes.
+// canceled returns a cancelled transaction, with one reason for each write.
 func canceled(reasons ...string) *http.Response {
 	list := make([]string, len(reasons))
 	for i, r := range reasons {
@@ -70,11 +70,11 @@ func canceled(reasons ...string) *http.Response {
 	return refuse(400, "TransactionCanceledException", `,"CancellationReasons":[`+strings.Join(list, ",")+`]`)
 }
 
-func openFaulty(t *testing.T, spoil func(operation string, n int) (*http.Response, bool)) (*Store, *wire) {
+func openFaulty(t *testing.T, fault func(operation string, n int) (*http.Response, bool)) (*Store, *wire) {
 	t.Helper()
 	c := envtest.Config(t)
 	table := taskdbtest.NewTable(t, c)
-	w := &wire{counts: map[string]int{}, spoil: spoil}
+	w := &wire{counts: map[string]int{}, fault: fault}
 	c.HTTPClient = w
 	return New(c, table), w
 }
@@ -91,18 +91,18 @@ func refused(x *task.Task) error {
 	return x.Refused(task.DefaultRules(), start.Add(time.Second), 1, task.Refusal{Code: task.CodeProviderRejected})
 }
 
-// first spoils the first request of an operation.
-func first(operation string, spoil func() (*http.Response, bool)) func(string, int) (*http.Response, bool) {
+// first applies fault to the first request of an operation.
+func first(operation string, fault func() (*http.Response, bool)) func(string, int) (*http.Response, bool) {
 	return func(op string, n int) (*http.Response, bool) {
 		if op == operation && n == 1 {
-			return spoil()
+			return fault()
 		}
 		return nil, false
 	}
 }
 
-// An answer that is lost on its way is asked for again by the SDK: the write
-// is found done, and is our own. What it counted counts once.
+// After a lost answer the SDK repeats the request and the store recognizes its own
+// write. The quota is counted once.
 func TestLostAnswers(t *testing.T) {
 	for _, counted := range []bool{false, true} {
 		t.Run(fmt.Sprintf("quota %v", counted), func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestLostAnswers(t *testing.T) {
 				operation = "TransactWriteItems"
 			}
 			s, w := openFaulty(t, nil)
-			w.spoil = func(op string, n int) (*http.Response, bool) { return nil, op == operation && n%2 == 1 }
+			w.fault = func(op string, n int) (*http.Response, bool) { return nil, op == operation && n%2 == 1 }
 			x, err := s.Create(t.Context(), draft(counted), 2)
 			if err != nil {
 				t.Fatalf("create: %v", err)
@@ -134,7 +134,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// A transaction that met another's is made again, up to eight times.
+// A transaction that conflicts with another is tried up to eight times.
 func TestContention(t *testing.T) {
 	conflict := func(times int) func(string, int) (*http.Response, bool) {
 		return func(op string, n int) (*http.Response, bool) {
@@ -144,21 +144,21 @@ func TestContention(t *testing.T) {
 			return nil, false
 		}
 	}
-	t.Run("seven times, then it is written", func(t *testing.T) {
+	t.Run("seven conflicts, then it is written", func(t *testing.T) {
 		t.Parallel()
 		s, w := openFaulty(t, conflict(7))
 		if _, err := s.Create(t.Context(), draft(true), 0); err != nil || w.counts["TransactWriteItems"] != 8 {
 			t.Errorf("%v after %d requests", err, w.counts["TransactWriteItems"])
 		}
 	})
-	t.Run("always: the store is busy", func(t *testing.T) {
+	t.Run("always in conflict: the store is busy", func(t *testing.T) {
 		t.Parallel()
 		s, w := openFaulty(t, conflict(1000))
 		if _, err := s.Create(t.Context(), draft(true), 0); !errors.Is(err, task.ErrBusy) || w.counts["TransactWriteItems"] != 8 {
 			t.Errorf("%v after %d requests, want ErrBusy after 8", err, w.counts["TransactWriteItems"])
 		}
 	})
-	t.Run("of a single put too", func(t *testing.T) {
+	t.Run("a single put is tried again too", func(t *testing.T) {
 		t.Parallel()
 		s, w := openFaulty(t, first("PutItem", func() (*http.Response, bool) {
 			return refuse(400, "TransactionConflictException", ""), false
@@ -167,7 +167,7 @@ func TestContention(t *testing.T) {
 			t.Errorf("%v after %d requests", err, w.counts["PutItem"])
 		}
 	})
-	t.Run("nobody waits for what nobody wants", func(t *testing.T) {
+	t.Run("the wait ends with the context", func(t *testing.T) {
 		t.Parallel()
 		s, _ := openFaulty(t, conflict(1000))
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
@@ -178,7 +178,7 @@ func TestContention(t *testing.T) {
 	})
 }
 
-// Of a cancelled creation the row's own reason is judged before the quota's.
+// In a cancelled creation the row's reason decides before the quota's.
 func TestReasons(t *testing.T) {
 	for _, test := range []struct {
 		reasons []string
@@ -201,10 +201,10 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// A store that is away or throttles is tried again for a moment, then it is
-// busy: nobody waits longer for it than that.
-func TestAway(t *testing.T) {
-	for name, fault := range map[string]func() *http.Response{
+// A store that is unavailable or throttles is tried again briefly, then the error
+// is ErrBusy.
+func TestUnavailable(t *testing.T) {
+	for name, answer := range map[string]func() *http.Response{
 		"throttled":  func() *http.Response { return refuse(400, "ProvisionedThroughputExceededException", "") },
 		"overloaded": func() *http.Response { return refuse(400, "ThrottlingException", "") },
 		"broken":     func() *http.Response { return refuse(500, "InternalServerError", "") },
@@ -214,15 +214,15 @@ func TestAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for_ := func(times int) func(string, int) (*http.Response, bool) {
+			failing := func(times int) func(string, int) (*http.Response, bool) {
 				return func(_ string, n int) (*http.Response, bool) {
 					if n <= times {
-						return fault(), false
+						return answer(), false
 					}
 					return nil, false
 				}
 			}
-			s, _ := openFaulty(t, for_(2))
+			s, _ := openFaulty(t, failing(2))
 			x, err := s.Create(t.Context(), draft(true), 2)
 			if err != nil {
 				t.Fatalf("twice: %v", err)
@@ -230,7 +230,7 @@ func TestAway(t *testing.T) {
 			if _, err := s.Task(t.Context(), x.ID); err != nil {
 				t.Errorf("twice: %v", err)
 			}
-			s, w := openFaulty(t, for_(1000))
+			s, w := openFaulty(t, failing(1000))
 			begun := time.Now()
 			_, err = s.Create(t.Context(), draft(true), 2)
 			if !errors.Is(err, task.ErrBusy) || w.counts["TransactWriteItems"] > 4 {
@@ -244,7 +244,7 @@ func TestAway(t *testing.T) {
 	}
 }
 
-// What a batch leaves unread is asked for again.
+// The unread part of a batch is requested again.
 func TestUnprocessed(t *testing.T) {
 	s, w := openFaulty(t, nil)
 	x, err := s.Create(t.Context(), draft(false), 0)
@@ -255,18 +255,18 @@ func TestUnprocessed(t *testing.T) {
 		body := fmt.Sprintf(`{"Responses":{},"UnprocessedKeys":{%q:{"Keys":[{"id":{"S":%q}}],"ConsistentRead":true}}}`, *s.table, x.ID)
 		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, false
 	}
-	w.spoil = first("BatchGetItem", unread)
+	w.fault = first("BatchGetItem", unread)
 	got, err := s.Tasks(t.Context(), []string{x.ID})
 	if err != nil || len(got) != 1 || w.counts["BatchGetItem"] != 2 {
 		t.Errorf("%d tasks, %v after %d requests", len(got), err, w.counts["BatchGetItem"])
 	}
-	w.spoil = func(string, int) (*http.Response, bool) { return unread() }
+	w.fault = func(string, int) (*http.Response, bool) { return unread() }
 	if _, err := s.Tasks(t.Context(), []string{x.ID}); !errors.Is(err, task.ErrBusy) {
 		t.Errorf("always: %v, want ErrBusy", err)
 	}
 }
 
-// Rows that are done with go by DynamoDB's time to live, and only they.
+// DynamoDB's time to live deletes finished rows only.
 func TestTimeToLive(t *testing.T) {
 	s, _ := openFaulty(t, nil)
 	x, err := s.Create(t.Context(), draft(true), 0)
@@ -274,23 +274,23 @@ func TestTimeToLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	expires := func(id string) int64 {
-		n, err := s.number(t.Context(), id, attrExpires)
+		n, err := s.readNumber(t.Context(), id, attrExpires)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
 	if got := expires(x.ID); got != 0 {
-		t.Errorf("a task that runs goes at %d", got)
+		t.Errorf("an unfinished task expires at %d", got)
 	}
 	if got, want := expires(quotaID("ada", "2026-03-14")), time.Date(2026, 3, 22, 0, 0, 0, 0, time.UTC).Unix(); got != want {
-		t.Errorf("the day's quota goes at %d, want %d", got, want)
+		t.Errorf("the day's quota expires at %d, want %d", got, want)
 	}
 	failed, err := task.Update(t.Context(), s, x, refused)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := expires(x.ID), failed.EndedAt.Add(400*24*time.Hour).Unix(); got != want {
-		t.Errorf("a failed task goes at %d, want %d", got, want)
+		t.Errorf("a failed task expires at %d, want %d", got, want)
 	}
 }

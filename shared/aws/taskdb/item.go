@@ -14,8 +14,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Names of indexes and attributes, as in template.yaml. Those of attributes
-// that are the Task's own are its JSON's.
+// The names of indexes and attributes, as in template.yaml. A Task's own attributes
+// have the names of its JSON.
 const (
 	indexDue  = "due"
 	indexList = "list"
@@ -41,12 +41,12 @@ const (
 )
 
 const (
-	quotaLife  = 8 * 24 * time.Hour
-	failedLife = 400 * 24 * time.Hour
+	quotaTTL  = 8 * 24 * time.Hour
+	failedTTL = 400 * 24 * time.Hour
 )
 
-// toItem gives the row of a task: its JSON's attributes, and those that the
-// indexes and the time to live go by.
+// toItem returns the row of a task: the attributes of its JSON, and those of the
+// indexes and the time to live.
 func toItem(t *task.Task) (item, error) {
 	b, err := json.Marshal(t)
 	if err != nil {
@@ -56,46 +56,46 @@ func toItem(t *task.Task) (item, error) {
 	if err != nil {
 		return nil, fmt.Errorf("taskdb: row %s: %w", t.ID, err)
 	}
-	row[attrCreatedAt] = text(instant(t.CreatedAt))
+	row[attrCreatedAt] = text(formatTime(t.CreatedAt))
 	if t.Target != nil {
 		row[attrList] = text(listKey(t.Owner, *t.Target))
 	}
 	if !t.DueAt.IsZero() {
-		row[attrDueAt], row[attrDue] = text(instant(t.DueAt)), text(isDue)
+		row[attrDueAt], row[attrDue] = text(formatTime(t.DueAt)), text(isDue)
 	} else if t.Status == task.Failed {
-		row[attrExpires] = number(t.EndedAt.Add(failedLife).Unix())
+		row[attrExpires] = number(t.EndedAt.Add(failedTTL).Unix())
 	}
 	return row, nil
 }
 
-// attributes gives a JSON object as DynamoDB keeps it.
+// attributes converts a JSON object to DynamoDB's attributes.
 func attributes(object []byte) (item, error) {
 	var members map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(object))
-	decoder.UseNumber() // they are texts there too
+	decoder.UseNumber() // DynamoDB takes numbers as text
 	if err := decoder.Decode(&members); err != nil {
 		return nil, err
 	}
 	row := make(item, len(members))
 	for name, v := range members {
-		row[name] = value(v)
+		row[name] = toValue(v)
 	}
 	return row, nil
 }
 
-// fromItem reads a row. What it does not know rides in the Task.
+// fromItem returns the Task of a row. The Task carries unknown attributes along.
 func fromItem(row item) (*task.Task, error) {
 	members := map[string]any{}
 	for name, v := range row {
 		switch name {
-		case attrDue, attrList, attrExpires: // made anew with each write
+		case attrDue, attrList, attrExpires: // derived again on each write
 			continue
 		}
-		known, err := plain(v)
+		decoded, err := fromValue(v)
 		if err != nil {
 			return nil, fmt.Errorf("taskdb: row %s: %s: %w", textOf(row, attrID), name, err)
 		}
-		members[name] = known
+		members[name] = decoded
 	}
 	b, err := json.Marshal(members)
 	var t task.Task
@@ -108,8 +108,8 @@ func fromItem(row item) (*task.Task, error) {
 	return &t, nil
 }
 
-// value gives a JSON value as DynamoDB keeps it.
-func value(v any) types.AttributeValue {
+// toValue converts a JSON value to DynamoDB's form.
+func toValue(v any) types.AttributeValue {
 	switch v := v.(type) {
 	case string:
 		return text(v)
@@ -120,21 +120,21 @@ func value(v any) types.AttributeValue {
 	case []any:
 		list := make([]types.AttributeValue, len(v))
 		for i := range v {
-			list[i] = value(v[i])
+			list[i] = toValue(v[i])
 		}
 		return &types.AttributeValueMemberL{Value: list}
 	case map[string]any:
 		m := item{}
 		for name, member := range v {
-			m[name] = value(member)
+			m[name] = toValue(member)
 		}
 		return &types.AttributeValueMemberM{Value: m}
 	}
 	return &types.AttributeValueMemberNULL{Value: true}
 }
 
-// plain is value's inverse. Our rows hold no other kinds, of whatever release.
-func plain(v types.AttributeValue) (_ any, err error) {
+// fromValue reverses toValue. Rows of all releases hold no other kinds.
+func fromValue(v types.AttributeValue) (_ any, err error) {
 	switch v := v.(type) {
 	case *types.AttributeValueMemberS:
 		return v.Value, nil
@@ -147,7 +147,7 @@ func plain(v types.AttributeValue) (_ any, err error) {
 	case *types.AttributeValueMemberL:
 		list := make([]any, len(v.Value))
 		for i := range v.Value {
-			if list[i], err = plain(v.Value[i]); err != nil {
+			if list[i], err = fromValue(v.Value[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -155,7 +155,7 @@ func plain(v types.AttributeValue) (_ any, err error) {
 	case *types.AttributeValueMemberM:
 		m := map[string]any{}
 		for name := range v.Value {
-			if m[name], err = plain(v.Value[name]); err != nil {
+			if m[name], err = fromValue(v.Value[name]); err != nil {
 				return nil, err
 			}
 		}
@@ -177,20 +177,20 @@ func textOf(row item, name string) string {
 	return s.Value
 }
 
-// instant writes a time so that texts sort as times do.
-func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// formatTime formats a time so that texts sort as times do.
+func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// listKey is the same for one owner and target alone: the length keeps two
-// that join to the same text apart.
+// listKey is different for each owner and target: the length separates two that
+// join to the same text.
 func listKey(owner string, target task.Target) string {
 	return strconv.Itoa(len(owner)) + "|" + owner + "|" + target.String()
 }
 
 func quotaID(owner, day string) string { return "QUOTA#" + day + "#" + owner }
 
-// A cursor is the createdAt and id that a page ended with, and a sum that ties
-// them to their list. The sum is no secret: who makes one up can but begin
-// somewhere else in a list that is his anyway.
+// A cursor holds the createdAt and id that a page ended with, and a checksum that
+// ties them to their list. The checksum needs no key: a forged cursor can only
+// start elsewhere in the caller's own list.
 const sumLength = 8
 
 func cursorSum(list, at, id string) []byte {
@@ -205,7 +205,7 @@ func newCursor(list string, last item) string {
 
 func readCursor(list, cursor string) (item, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	at := len(instant(time.Time{}))
+	at := len(formatTime(time.Time{}))
 	if err != nil || len(b) <= sumLength+at {
 		return nil, task.ErrCursor
 	}

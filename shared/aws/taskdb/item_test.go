@@ -10,8 +10,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// The row of task's testdata holds every attribute. As an item it has those of
-// the indexes too, and it comes back as it was.
+// The row in task's testdata holds every attribute. Its item also has those of the
+// indexes, and converts back without a change.
 func TestAStoredRowAsAnItem(t *testing.T) {
 	text, err := os.ReadFile("../../task/testdata/row.json")
 	if err != nil {
@@ -50,6 +50,6 @@ func TestAStoredRowAsAnItem(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := json.Marshal(back); err != nil || string(got) != string(want) {
-		t.Errorf("it came back as\n%s, %v, want\n%s", got, err, want)
+		t.Errorf("it was read back as\n%s, %v, want\n%s", got, err, want)
 	}
 }

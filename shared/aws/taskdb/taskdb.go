@@ -1,17 +1,17 @@
 // Package taskdb is the DynamoDB Store: the only package that writes the table.
 //
-// Every row stands under its id, in one table:
+// All rows are in one table, by id:
 //
 //	task         id, and the Task's own attributes
-//	             list       owner and target: the index of lists, by createdAt
-//	             due        while dueAt is set: the index of due tasks, by dueAt
-//	QUOTA#…      used       images of an owner's day
-//	PAUSE        until, postsUntil: of reads, of POSTs
+//	             list       owner and target: the index of lists, sorted by createdAt
+//	             due        while dueAt is set: the index of due tasks, sorted by dueAt
+//	QUOTA#…      used       images of an owner on a day
+//	PAUSE        until, postsUntil: for reads, for POSTs
 //	TIMINGS      kind#slot  seconds that a task of the kind took
-//	BALANCE      credits, asOf, level: what the last check found
+//	BALANCE      credits, asOf, level: the result of the last check
 //
-// expiresAt is DynamoDB's time to live: quota rows go after 8 days, failed
-// tasks after 400. Nothing here reads it.
+// expiresAt is DynamoDB's time to live: it deletes quota rows after 8 days and
+// failed tasks after 400. Nothing here reads it.
 package taskdb
 
 import (
@@ -31,10 +31,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// requestTime is how long one request to DynamoDB may take.
-const requestTime = 5 * time.Second
+// requestTimeout is the limit of one request to DynamoDB.
+const requestTimeout = 5 * time.Second
 
-// Store is a task.Store. It may be used by many goroutines.
+// Store is a task.Store. It is safe for concurrent use.
 type Store struct {
 	client *dynamodb.Client
 	table  *string
@@ -42,10 +42,10 @@ type Store struct {
 
 var _ task.Store = (*Store)(nil)
 
-// Open gives the Store in a table, whose form template.yaml holds.
-func Open(table string) *Store { return New(env.Config(requestTime), table) }
+// Open returns the Store in a table, which template.yaml defines.
+func Open(table string) *Store { return New(env.Config(requestTimeout), table) }
 
-// New gives the Store in a table that a client of this configuration reaches.
+// New returns the Store in a table, used by a client of this configuration.
 func New(c aws.Config, table string) *Store {
 	return &Store{client: dynamodb.NewFromConfig(c), table: &table}
 }
@@ -64,7 +64,7 @@ func (s *Store) Task(ctx context.Context, id string) (*task.Task, error) {
 	return fromItem(row)
 }
 
-// read reads a row, consistently; nil if there is none.
+// read reads a row consistently. It returns nil if there is none.
 func (s *Store) read(ctx context.Context, id string) (item, error) {
 	got, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: s.table, Key: key(id), ConsistentRead: aws.Bool(true)})
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Store) read(ctx context.Context, id string) (item, error) {
 	return got.Item, nil
 }
 
-// batchTries is how often what a batch left unread is asked for.
+// batchTries is how many times a batch is requested until all of it is read.
 const batchTries = 5
 
 // Tasks implements task.Store.
@@ -87,16 +87,16 @@ func (s *Store) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
 	found := map[string]*task.Task{}
 	for try := 1; len(keys) > 0; try++ {
 		if try > batchTries {
-			return nil, translate("read many", errThrottled)
+			return nil, translate("read tasks", errThrottled)
 		}
-		if err := pause(ctx, try-1); err != nil {
+		if err := backOff(ctx, try-1); err != nil {
 			return nil, err
 		}
 		got, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
 			RequestItems: map[string]types.KeysAndAttributes{*s.table: {Keys: keys, ConsistentRead: aws.Bool(true)}},
 		})
 		if err != nil {
-			return nil, translate("read many", err)
+			return nil, translate("read tasks", err)
 		}
 		for _, row := range got.Responses[*s.table] {
 			t, err := fromItem(row)
@@ -132,7 +132,7 @@ func (s *Store) List(ctx context.Context, owner string, target task.Target, limi
 		ExpressionAttributeNames:  map[string]string{"#list": attrList},
 		ExpressionAttributeValues: item{":list": text(list)},
 		ScanIndexForward:          aws.Bool(false),
-		Limit:                     aws.Int32(int32(max(limit, 1))), // a page of nothing would lead nowhere
+		Limit:                     aws.Int32(int32(max(limit, 1))), // an empty page would never make progress
 		ExclusiveStartKey:         after,
 	})
 	if err != nil {
@@ -147,24 +147,24 @@ func (s *Store) List(ctx context.Context, owner string, target task.Target, limi
 	return ids, next, nil
 }
 
-// duePage is how many ids one query gives.
-const duePage = 100
+// duePageSize is how many ids one query returns.
+const duePageSize = 100
 
 // Due implements task.Store.
 func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		seen := map[string]bool{} // a row that is written meanwhile may be due again
+		seen := map[string]bool{} // a row that is written in between may be due again
 		for after := item(nil); ; {
 			page, err := s.client.Query(ctx, &dynamodb.QueryInput{
 				TableName: s.table, IndexName: aws.String(indexDue),
 				KeyConditionExpression:    aws.String("#due = :due AND #dueAt <= :now"),
 				ExpressionAttributeNames:  map[string]string{"#due": attrDue, "#dueAt": attrDueAt},
-				ExpressionAttributeValues: item{":due": text(isDue), ":now": text(instant(now))},
-				Limit:                     aws.Int32(duePage),
+				ExpressionAttributeValues: item{":due": text(isDue), ":now": text(formatTime(now))},
+				Limit:                     aws.Int32(duePageSize),
 				ExclusiveStartKey:         after,
 			})
 			if err != nil {
-				yield("", translate("read what is due", err))
+				yield("", translate("read due tasks", err))
 				return
 			}
 			for _, row := range page.Items {
@@ -183,7 +183,7 @@ func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 
 // UsedImages implements task.Store.
 func (s *Store) UsedImages(ctx context.Context, owner, day string) (int, error) {
-	used, err := s.number(ctx, quotaID(owner, day), attrUsed)
+	used, err := s.readNumber(ctx, quotaID(owner, day), attrUsed)
 	return max(0, int(used)), err
 }
 
@@ -210,11 +210,11 @@ func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
 		return task.Pauses{}, err
 	}
 	for kind, name := range pauseAttrs {
-		text := numberOf(row, name)
-		if text == "" {
+		n := numberOf(row, name)
+		if n == "" {
 			continue
 		}
-		until, err := strconv.ParseInt(text, 10, 64)
+		until, err := strconv.ParseInt(n, 10, 64)
 		if err != nil {
 			return task.Pauses{}, fmt.Errorf("taskdb: row %s: %w", pauseID, err)
 		}
@@ -223,15 +223,15 @@ func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
 	return p, nil
 }
 
-// number reads one number of a row; 0 if there is none.
-func (s *Store) number(ctx context.Context, id, name string) (int64, error) {
+// readNumber reads one number of a row. It returns 0 if there is none.
+func (s *Store) readNumber(ctx context.Context, id, name string) (int64, error) {
 	row, err := s.read(ctx, id)
-	n, ok := row[name].(*types.AttributeValueMemberN)
-	if err != nil || !ok {
+	n := numberOf(row, name)
+	if err != nil || n == "" {
 		return 0, err
 	}
-	return strconv.ParseInt(n.Value, 10, 64)
+	return strconv.ParseInt(n, 10, 64)
 }
 
-// errThrottled is a batch of which a part stays unread.
+// errThrottled reports a batch that was not read completely.
 var errThrottled = errors.New("throttled")

@@ -26,7 +26,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// setAttribute writes into the row as a newer release would.
+// setAttribute writes an attribute into the row as a newer release would.
 func (s *Store) setAttribute(ctx context.Context, id, name string, v any) error {
 	u := &dynamodb.UpdateItemInput{
 		TableName: s.table, Key: key(id), UpdateExpression: aws.String("REMOVE #name"),
@@ -52,6 +52,6 @@ func (s *Store) attribute(ctx context.Context, id, name string) (v any, ok bool,
 	if err != nil || row[name] == nil {
 		return nil, false, err
 	}
-	v, err = plain(row[name])
+	v, err = fromValue(row[name])
 	return v, true, err
 }

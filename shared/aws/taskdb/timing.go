@@ -12,8 +12,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// timingsID is the row of all timings, each an attribute: kind#slot, seconds.
-// There are at most TimingSlots of a kind, and few kinds: some 4 KB.
+// timingsID is the row of all timings. Each is an attribute named kind#slot with
+// the seconds. With TimingSlots of each kind and few kinds, the row has about 4 KB.
 const timingsID = "TIMINGS"
 
 // SetTiming implements task.Store.
@@ -24,7 +24,7 @@ func (s *Store) SetTiming(ctx context.Context, x task.Timing) error {
 		ExpressionAttributeNames:  map[string]string{"#slot": x.Kind + "#" + strconv.Itoa(x.Slot)},
 		ExpressionAttributeValues: item{":seconds": number(int64(x.Seconds))},
 	})
-	return translate("keep a timing", err)
+	return translate("write a timing", err)
 }
 
 // Timings implements task.Store.
@@ -36,8 +36,8 @@ func (s *Store) Timings(ctx context.Context) (map[string][]int, error) {
 	timings := map[string][]int{}
 	for name, value := range row {
 		kind, _, slot := strings.Cut(name, "#")
-		n, is := value.(*types.AttributeValueMemberN)
-		if !slot || !is {
+		n, ok := value.(*types.AttributeValueMemberN)
+		if !slot || !ok {
 			continue // the id
 		}
 		seconds, err := strconv.Atoi(n.Value)

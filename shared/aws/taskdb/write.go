@@ -20,7 +20,7 @@ func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task
 	put := types.Put{ConditionExpression: aws.String("attribute_not_exists(id)")}
 	var quota *types.Update
 	if t.Quota != nil {
-		quota = s.raise(t, limit)
+		quota = s.addUsed(t, limit)
 	}
 	refused, err := s.write(ctx, t, put, quota)
 	switch {
@@ -31,14 +31,14 @@ func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task
 	case refused.quota:
 		return nil, task.ErrQuota
 	}
-	stands, err := fromItem(refused.row)
+	current, err := fromItem(refused.row)
 	switch {
 	case err != nil:
 		return nil, err
-	case stands.Writer != t.Writer:
-		return stands, task.ErrExists
+	case current.Writer != t.Writer:
+		return current, task.ErrExists
 	}
-	return stands, nil // our own, whose answer was lost
+	return current, nil // written by an earlier try, whose answer was lost
 }
 
 // Put implements task.Store.
@@ -50,7 +50,7 @@ func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	}
 	var quota *types.Update
 	if t.Quota != nil && t.Refund > 0 {
-		quota = s.change(t, -t.Refund)
+		quota = s.changeUsed(t, -t.Refund)
 	}
 	refused, err := s.write(ctx, t, put, quota)
 	switch {
@@ -61,19 +61,19 @@ func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	case len(refused.row) == 0:
 		return nil, task.ErrNotFound
 	}
-	stands, err := fromItem(refused.row)
+	current, err := fromItem(refused.row)
 	switch {
 	case err != nil:
 		return nil, err
-	case stands.Version != t.Version || stands.Writer != t.Writer:
-		return stands, task.ErrConflict
+	case current.Version != t.Version || current.Writer != t.Writer:
+		return current, task.ErrConflict
 	}
-	return stands, nil // our own, whose answer was lost
+	return current, nil // written by an earlier try, whose answer was lost
 }
 
-// raise adds the task's images to its owner's day, up to limit; 0 is none.
-func (s *Store) raise(t *task.Task, limit int) *types.Update {
-	u := s.change(t, t.Quota.Images)
+// addUsed adds the task's images to its owner's day if that stays within limit; 0 is no limit.
+func (s *Store) addUsed(t *task.Task, limit int) *types.Update {
+	u := s.changeUsed(t, t.Quota.Images)
 	if limit > 0 {
 		room := limit - t.Quota.Images
 		u.ExpressionAttributeValues[":room"] = number(int64(room))
@@ -85,8 +85,8 @@ func (s *Store) raise(t *task.Task, limit int) *types.Update {
 	return u
 }
 
-// change adds images to the owner's day of a task.
-func (s *Store) change(t *task.Task, images int) *types.Update {
+// changeUsed adds images, which may be negative, to the task's owner's day.
+func (s *Store) changeUsed(t *task.Task, images int) *types.Update {
 	day, _ := time.Parse(time.DateOnly, t.Quota.Day)
 	return &types.Update{
 		TableName:                s.table,
@@ -94,23 +94,23 @@ func (s *Store) change(t *task.Task, images int) *types.Update {
 		UpdateExpression:         aws.String("ADD #used :images SET #expires = :expires"),
 		ExpressionAttributeNames: map[string]string{"#used": attrUsed, "#expires": attrExpires},
 		ExpressionAttributeValues: item{
-			":images": number(int64(images)), ":expires": number(day.Add(quotaLife).Unix()),
+			":images": number(int64(images)), ":expires": number(day.Add(quotaTTL).Unix()),
 		},
 	}
 }
 
-// refusal is a condition that did not hold.
+// refusal reports a condition that did not hold.
 type refusal struct {
-	row   item // that stands; nil: none
-	quota bool // the row's condition held, the quota's did not
+	row   item // the current row; nil if there is none
+	quota bool // the condition of the quota failed, not that of the row
 }
 
-// writeTries is how often a write that met another's transaction is made.
+// writeTries is how many times a write that conflicts with a transaction is tried.
 const writeTries = 8
 
-// write puts a task's row on put's condition, and changes the quota in the
-// same transaction, if there is one. Neither is done where a condition is
-// refused, and then it says which.
+// write puts a task's row on put's condition and, in the same transaction, changes
+// the quota if there is one. If a condition does not hold, neither is done and
+// write returns the refusal.
 func (s *Store) write(ctx context.Context, t *task.Task, put types.Put, quota *types.Update) (*refusal, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
@@ -127,14 +127,14 @@ func (s *Store) write(ctx context.Context, t *task.Task, put types.Put, quota *t
 		} else {
 			err = s.transact(ctx, put, quota)
 		}
-		refused, contended := judge(err)
+		refused, conflict := classify(err)
 		switch {
 		case refused != nil:
 			return refused, nil
-		case !contended || try == writeTries:
+		case !conflict || try == writeTries:
 			return nil, translate("write", err)
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := backOff(ctx, try); err != nil {
 			return nil, err
 		}
 	}
@@ -158,18 +158,18 @@ func (s *Store) transact(ctx context.Context, put types.Put, quota *types.Update
 
 const conditionFailed = "ConditionalCheckFailed"
 
-// judge tells a refused condition, and a write that only met another's, from
-// other errors. Of a cancelled transaction the row's own reason comes first:
-// nothing is known of a row while that is unknown.
-func judge(err error) (refused *refusal, contended bool) {
+// classify separates refused conditions and conflicts with other writes from other
+// errors. In a cancelled transaction the row's reason decides before the quota's: if
+// the row's condition was not evaluated, nothing is known about the row.
+func classify(err error) (refused *refusal, conflict bool) {
 	var condition *types.ConditionalCheckFailedException
 	var canceled *types.TransactionCanceledException
-	var conflict *types.TransactionConflictException
-	var progress *types.TransactionInProgressException
+	var conflicting *types.TransactionConflictException
+	var inProgress *types.TransactionInProgressException
 	switch {
 	case errors.As(err, &condition):
 		return &refusal{row: condition.Item}, false
-	case errors.As(err, &conflict) || errors.As(err, &progress):
+	case errors.As(err, &conflicting) || errors.As(err, &inProgress):
 		return nil, true
 	case !errors.As(err, &canceled):
 		return nil, false
@@ -189,16 +189,16 @@ func judge(err error) (refused *refusal, contended bool) {
 }
 
 const (
-	leastPause = 25 * time.Millisecond
-	mostPause  = time.Second
+	minBackoff = 25 * time.Millisecond
+	maxBackoff = time.Second
 )
 
-// pause waits before the try after try, with full jitter; not before the first.
-func pause(ctx context.Context, try int) error {
-	if try == 0 {
+// backOff waits after the given number of tries, with full jitter; not after 0.
+func backOff(ctx context.Context, tries int) error {
+	if tries == 0 {
 		return nil
 	}
-	timer := time.NewTimer(rand.N(min(mostPause, leastPause<<try)))
+	timer := time.NewTimer(rand.N(min(maxBackoff, minBackoff<<tries)))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -208,8 +208,8 @@ func pause(ctx context.Context, try int) error {
 	}
 }
 
-// translate puts an error of the SDK in task's terms. It is the only place
-// where one becomes an error of this package.
+// translate turns an error of the SDK into one that task.Store names. It is the
+// only place where this package does so.
 func translate(what string, err error) error {
 	if err == nil {
 		return nil

@@ -24,8 +24,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/media/picture"
-	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
@@ -80,7 +80,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *Harness {
 	})
 	h.Secret = newSecret()
 	log := slog.New(slog.NewJSONHandler(h.Logged, nil))
-	client := nanobanana.NewHTTPClient()
+	client := outbound.NewClient()
 	h.Poster = lifecycle.NewPoster(h.Settings, h.Rows, config.NewSecrets(h.Secret.read, h.Clock.Now, log), h.Bucket, client, log)
 	h.Now, h.Account.Now = h.Clock.Now, h.Clock.Now
 	h.Submitter = lifecycle.NewSubmitter(h.Settings, h.Poster, client)

@@ -14,6 +14,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/moderation"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -60,7 +61,7 @@ func (w *world) process(kind string) *process {
 	}
 	w.made++
 	p := &process{n: w.made, kind: kind, world: w}
-	client := nanobanana.NewHTTPClient()
+	client := outbound.NewClient()
 	client.Transport = w.mutant.line(p, line{p})
 	log := slog.New(slog.NewJSONHandler(journal{p}, nil))
 	var store task.Store = gate{Store: w.rows, p: p}

@@ -12,7 +12,6 @@ import (
 	"image/png"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,6 +25,8 @@ import (
 	"golang.org/x/image/font/basicfont"
 	"golang.org/x/image/math/fixed"
 	_ "golang.org/x/image/webp" // input images may be WebP
+
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 const maxSide = 4096
@@ -319,7 +320,7 @@ func (s *Server) fetch(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ip := net.ParseIP(u.Hostname()); u.Scheme != "https" && u.Hostname() != "localhost" && !ip.IsLoopback() {
+	if u.Scheme != "https" && !outbound.OnLoopback(u.Host) {
 		return nil, fmt.Errorf("plain http to %s", u.Host)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Proxy stands between one function and the stand-in of AWS: it counts what the
-// function asks for, and makes it fail where a test wants that.
+// Proxy is a proxy between one function and the stand-in of AWS. It records the
+// function's calls and makes them fail where a test wants that.
 type Proxy struct {
 	URL string // the function's AWS_ENDPOINT_URL
 
@@ -22,10 +22,10 @@ type Proxy struct {
 	mu            sync.Mutex // guards what follows
 	calls         []string
 	before, after func(call string) (status int)
-	wrote         func()
+	onWrite       func()
 }
 
-// NewProxy gives a proxy to the stand-in that c reaches, until the test has ended.
+// NewProxy returns a proxy to the stand-in that c reaches. It is closed when the test ends.
 func NewProxy(t testing.TB, c aws.Config) *Proxy {
 	t.Helper()
 	engine, err := url.Parse(aws.ToString(c.BaseEndpoint))
@@ -41,24 +41,24 @@ func NewProxy(t testing.TB, c aws.Config) *Proxy {
 	return p
 }
 
-// Fail makes calls fail with a status, before they have their effect or after;
-// 0 lets one through, and nil all. The functions may also do what a test wants
-// done just then.
+// Fail makes calls fail with the status that before or after returns: before or
+// after the call takes effect. 0 lets the call through; a nil function lets all
+// through. The functions may also do something at that moment.
 func (p *Proxy) Fail(before, after func(call string) (status int)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.before, p.after = before, after
 }
 
-// OnWrite has f called after each write of a table.
+// OnWrite makes the proxy call f after each write to a table.
 func (p *Proxy) OnWrite(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.wrote = f
+	p.onWrite = f
 }
 
-// Take gives the calls since it was last asked, such as PutItem, or of S3 the
-// method.
+// Take returns the calls since the last Take, by operation, such as PutItem, or by
+// method for S3.
 func (p *Proxy) Take() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +74,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	p.calls = append(p.calls, call)
-	before, after, wrote := p.before, p.after, p.wrote
+	before, after, onWrite := p.before, p.after, p.onWrite
 	p.mu.Unlock()
 
 	if before != nil {
@@ -85,8 +85,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := httptest.NewRecorder()
 	p.engine.ServeHTTP(answer, r)
-	if Writes(call) && wrote != nil {
-		wrote()
+	if Writes(call) && onWrite != nil {
+		onWrite()
 	}
 	if after != nil {
 		if status := after(call); status != 0 {
@@ -101,7 +101,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body.Bytes())
 }
 
-// Writes says whether a call writes a table.
+// Writes reports whether a call writes to a table.
 func Writes(call string) bool {
 	switch call {
 	case "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems":

@@ -1,4 +1,4 @@
-// Package taskdbtest makes tables for tests as template.yaml makes them.
+// Package taskdbtest creates tables for tests as template.yaml defines them.
 package taskdbtest
 
 import (
@@ -12,14 +12,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// NewTable makes an empty table, and deletes it when the test has ended.
+// NewTable creates an empty table and deletes it when the test ends.
 func NewTable(t testing.TB, c aws.Config) (name string) {
 	t.Helper()
 	client := dynamodb.NewFromConfig(c)
 	name = "tasks-" + rand.Text()
 	_, err := client.CreateTable(t.Context(), Table(name))
-	var made *types.ResourceInUseException // by this very call, whose first answer was lost: the name is nobody else's
-	if err != nil && !errors.As(err, &made) {
+	var exists *types.ResourceInUseException // created by this call, after a lost answer: the name is random
+	if err != nil && !errors.As(err, &exists) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -28,7 +28,7 @@ func NewTable(t testing.TB, c aws.Config) (name string) {
 	return name
 }
 
-// Table is the form of the table; a test holds template.yaml against it.
+// Table returns the definition of the table; a test compares template.yaml with it.
 func Table(name string) *dynamodb.CreateTableInput {
 	return &dynamodb.CreateTableInput{
 		TableName: &name, BillingMode: types.BillingModePayPerRequest,
@@ -51,7 +51,7 @@ func element(name string, kind types.KeyType) types.KeySchemaElement {
 	return types.KeySchemaElement{AttributeName: &name, KeyType: kind}
 }
 
-// index is named after the attribute that it parts rows by.
+// index returns an index that is named after its partition key.
 func index(hash, sort string) types.GlobalSecondaryIndex {
 	return types.GlobalSecondaryIndex{
 		IndexName: &hash, Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},

@@ -1,0 +1,33 @@
+package outbound
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/url"
+)
+
+// WithoutURL returns err without the *url.Error of an http.Client, which quotes
+// the URL: it may be signed, and its query may hold what no log may.
+func WithoutURL(err error) error {
+	if quoting, ok := errors.AsType[*url.Error](err); ok {
+		return quoting.Err
+	}
+	return err
+}
+
+// Printable returns the error within err whose text holds nothing but addresses,
+// host names and system errors, or nil if there is none. Other errors of net/http
+// may quote the URL, or what the other side sent.
+func Printable(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return dns
+	}
+	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return cert
+	}
+	return nil
+}

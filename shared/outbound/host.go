@@ -1,0 +1,138 @@
+package outbound
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxName  = 253 // bytes of a DNS name
+	maxLabel = 63  // bytes of one of its labels
+
+	// nameBytes are the bytes of labels. The underscore is Docker's.
+	nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+)
+
+// ValidHostPort reports whether s is an IP address, an IPv6 one in brackets and
+// without a zone, or a DNS name, with or without a port. A name is ASCII: Go's
+// resolver maps look-alike digits to addresses.
+func ValidHostPort(s string) bool {
+	host, port, found := strings.Cut(s, ":")
+	if strings.HasPrefix(s, "[") {
+		host, port, found = strings.Cut(s[1:], "]")
+		if a, err := netip.ParseAddr(host); !found || err != nil || !a.Is6() || a.Zone() != "" {
+			return false
+		}
+		if port == "" {
+			return true
+		}
+		port, found = strings.CutPrefix(port, ":")
+		return found && validPort(port)
+	}
+	labels := strings.Split(host, ".")
+	if found && !validPort(port) || !validName(host, labels) {
+		return false
+	}
+	_, err := netip.ParseAddr(host)
+	// What ends in a number is an address or, like 127.1, meant to be one.
+	return err == nil || strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}
+
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+// validName reports whether name, which consists of labels, is written as a DNS
+// name, or as an IPv4 address.
+func validName(name string, labels []string) bool {
+	for _, label := range labels {
+		if label == "" || len(label) > maxLabel || strings.Trim(label, nameBytes) != "" {
+			return false
+		}
+	}
+	return len(name) <= maxName
+}
+
+// PublicName reports whether host is a dotted DNS name that can be public. No
+// spelling of an IP address is one, because the last label of a name begins with
+// an ASCII letter: Go reads "①②⑦.⓪.⓪.①" as 127.0.0.1, other parsers "127.1",
+// "0x7f.1" and "2130706433".
+func PublicName(host string) bool {
+	labels := strings.Split(strings.ToLower(host), ".")
+	if len(labels) < 2 || !validName(host, labels) {
+		return false
+	}
+	for _, label := range labels {
+		if label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	switch top := labels[len(labels)-1]; top {
+	case "arpa", "corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private":
+		return false
+	default:
+		return top[0] >= 'a' // not a number, decimal or hexadecimal
+	}
+}
+
+// Loopback reports whether host, an address or a name without a port, is this
+// machine. Names are not looked up: localhost and those below it count.
+func Loopback(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().IsLoopback()
+	}
+	host = strings.ToLower(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// OnLoopback reports whether a request's host, with or without a port, is this
+// machine itself, as only a program on it can mean it. It is stricter than
+// Loopback: names below localhost could be resolved elsewhere.
+func OnLoopback(host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	return name == "localhost" || net.ParseIP(name).IsLoopback()
+}
+
+// Private reports whether host, an address or a name without a port, belongs to
+// this machine or its own network, as host.docker.internal and a container's
+// single-label name do. Names are not looked up.
+func Private(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().IsLoopback() || a.Unmap().IsPrivate()
+	}
+	host = strings.ToLower(host)
+	return Loopback(host) || !strings.Contains(host, ".") ||
+		strings.HasSuffix(host, ".internal") || strings.HasSuffix(host, ".local")
+}
+
+// Authority returns the host and port of u in lower case, as a dialer takes them.
+func Authority(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// SettingHost returns the host of u in lower case, as settings name it: with its
+// port, unless that is https's own.
+func SettingHost(u *url.URL) string {
+	if u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") {
+		return strings.ToLower(u.Hostname())
+	}
+	return strings.ToLower(u.Host)
+}
+
+// Location returns where a link leads: its host in lower case and its path,
+// without scheme and query. A link that is no URL is returned as it is.
+func Location(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return link
+	}
+	return strings.ToLower(u.Host) + u.Path
+}
