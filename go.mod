@@ -3,6 +3,7 @@ module github.com/preset/nanobanana-functions
 go 1.26.0
 
 require (
+	code.dny.dev/ssrf v0.3.0
 	github.com/HugoSmits86/nativewebp v0.9.3
 	github.com/aws/aws-lambda-go v1.55.1
 	github.com/aws/aws-sdk-go-v2 v1.48.0

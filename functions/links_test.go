@@ -34,16 +34,16 @@ var layers = [][]string{
 // linked are the modules of others that a function links, beside Lambda's own
 // and the SDK's core.
 var linked = map[string][]string{
-	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "x/text", "x/time"},
+	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "ssrf", "x/text", "x/time"},
 	"tasks":    {"dynamodb", "go-jose", "json", "secretsmanager"},
-	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "standard-webhooks", "x/text", "x/time"},
-	"callback": {"dynamodb", "json", "secretsmanager", "x/text", "x/time"},
-	"images":   {"json", "secretsmanager"},
-	"uploads":  {"go-jose", "json", "secretsmanager"},
-	"sweep":    {"dynamodb", "json", "secretsmanager", "x/text", "x/time"},
-	"ingest":   {"dynamodb", "json", "s3", "x/image", "x/text", "x/time"},
+	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "ssrf", "standard-webhooks", "x/text", "x/time"},
+	"callback": {"dynamodb", "json", "secretsmanager", "ssrf", "x/text", "x/time"},
+	"images":   {"json", "secretsmanager", "ssrf"},
+	"uploads":  {"go-jose", "json", "secretsmanager", "ssrf"},
+	"sweep":    {"dynamodb", "json", "secretsmanager", "ssrf", "x/text", "x/time"},
+	"ingest":   {"dynamodb", "json", "s3", "ssrf", "x/image", "x/text", "x/time"},
 	"mcp": {"dynamodb", "github.com/google/jsonschema-go", "github.com/segmentio/asm", "github.com/segmentio/encoding", "github.com/yosida95/uritemplate/v3",
-		"go-jose", "json", "mcp", "secretsmanager", "standard-webhooks", "x/oauth2", "x/sync", "x/sys", "x/text", "x/time"},
+		"go-jose", "json", "mcp", "secretsmanager", "ssrf", "standard-webhooks", "x/oauth2", "x/sync", "x/sys", "x/text", "x/time"},
 	"notify": {"dynamodb", "json", "secretsmanager", "standard-webhooks"},
 }
 
@@ -56,6 +56,8 @@ func short(path string) string {
 	switch {
 	case strings.HasPrefix(path, sdk), path == "github.com/aws/smithy-go", path == "github.com/aws/aws-lambda-go", path+"/" == module:
 		return ""
+	case path == "code.dny.dev/ssrf":
+		return "ssrf"
 	case path == "github.com/go-jose/go-jose/v4":
 		return "go-jose"
 	case path == "github.com/go-json-experiment/json":

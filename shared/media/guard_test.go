@@ -136,7 +136,7 @@ func TestFetchRefusesPrivateAddresses(t *testing.T) {
 	fetcher := media.NewFetcher(media.FetchOptions{ConnectTimeout: time.Second})
 	for _, host := range []string{
 		"127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "0x7f000001", "0x7f.1", "127.1", "0177.0.0.1",
-		"169.254.169.254", "[fd00:ec2::254]", "10.0.0.1", "100.64.0.1", "localhost", "localhost.", "metadata.google.internal",
+		"169.254.169.254", "192.31.196.1", "192.52.193.1", "192.175.48.1", "[2620:4f:8000::1]", "[fd00:ec2::254]", "10.0.0.1", "100.64.0.1", "localhost", "localhost.", "metadata.google.internal",
 		"①②⑦.⓪.⓪.①", "１２７.０.０.１", "127。0。0。1", "[fe80::1%25lo]",
 	} {
 		_, err := fetcher.Fetch(t.Context(), "https://"+host+"/?"+secret, io.Discard)

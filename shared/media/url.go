@@ -8,6 +8,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"code.dny.dev/ssrf"
+
 	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
@@ -76,45 +78,11 @@ func checkAuthority(u *url.URL) error {
 	return nil
 }
 
-// notPublic lists, within the address space that is routed at all, what is
-// set aside by the IANA registries of special-purpose addresses, and the
-// ranges that carry another address inside (6to4, Teredo). For IPv6 the list
-// is short because public admits 2000::/3 alone, which leaves out NAT64
-// (64:ff9b::/96), unique local (fc00::/7) and link-local addresses.
-var notPublic = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("10.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"),
-	netip.MustParsePrefix("127.0.0.0/8"),
-	netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("172.16.0.0/12"),
-	netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"),
-	netip.MustParsePrefix("192.88.99.0/24"),
-	netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("224.0.0.0/4"),
-	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("2001::/23"),
-	netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"),
-	netip.MustParsePrefix("3fff::/20"),
-}
-
-var globalUnicast = netip.MustParsePrefix("2000::/3")
-
-// public says whether a is an address of the public Internet.
+// public reports whether a is an address of the public Internet. Package ssrf
+// refuses what the IANA registries of special-purpose addresses set aside, the
+// ranges that carry another address inside (6to4, Teredo), and every IPv6 address
+// beyond 2000::/3, such as NAT64 (64:ff9b::/96), unique local and link-local ones.
 func public(a netip.Addr) bool {
 	a = a.Unmap()
-	if !a.IsValid() || a.Zone() != "" || a.Is6() && !globalUnicast.Contains(a) {
-		return false
-	}
-	for _, p := range notPublic {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	return true
+	return a.IsValid() && a.Zone() == "" && ssrf.New().SafeAddr(a) == nil
 }
