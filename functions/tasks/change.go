@@ -50,7 +50,7 @@ func (f Function) remove(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	_, err = f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.Delete(f.Rules, f.Now()) })
+	_, err = f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.Delete(task.Rules{Notify: f.Notify}, f.Now()) })
 	return httpapi.Answer{Status: http.StatusNoContent}, err
 }
 

@@ -74,7 +74,7 @@ func (h *harness) checkUsed(n int) {
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.function.Rules.Notify = true
+	h.function.Notify = true
 	h.handler = tasks.New(h.function)
 	h.addRow("ada", h.withQuota(2))
 	x := h.addRow("ada", h.withQuota(3), h.refused(task.CodePaused, task.RetryLater))

@@ -35,7 +35,7 @@ type Function struct {
 	Store   task.Store
 	View    httpapi.View
 	WaitMax time.Duration // caps ?wait=
-	Rules   task.Rules    // decide what follows when a task is canceled
+	Notify  bool          // Preset is notified when a task is canceled
 	Now     func() time.Time
 	Log     *slog.Logger
 }

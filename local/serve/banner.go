@@ -24,7 +24,7 @@ func (s *Server) banner(ctx context.Context, out io.Writer) {
 	default:
 		fmt.Fprintf(out, "  provider    %s\n", s.settings.BaseURL)
 	}
-	if !s.submitter.Rules.Callbacks {
+	if s.settings.NoCallbacks {
 		fmt.Fprintln(out, "  callbacks   cannot reach this machine, so records are polled; to receive them, set PUBLIC_URL to a tunnel's address")
 	}
 	if to, err := url.Parse(s.settings.NotifyURL); err == nil && to.Host != "" {

@@ -188,6 +188,7 @@ func settings(o Options, origin string) (config.Settings, error) {
 	if c.PublicURL == "" {
 		c.PublicURL = origin
 	}
+	c.NoCallbacks = o.Live && c.PublicURL == origin
 	if c.AuthIssuer == "" {
 		c.AuthIssuer = origin + signin.Path
 		c.AuthJWKSURL = c.AuthIssuer + "/.well-known/jwks.json"
@@ -209,7 +210,6 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 		return nil, err
 	}
 	poster := lifecycle.NewPoster(c, s.store, secrets, s.bucket, client, log)
-	poster.Rules.Callbacks = !s.live || c.PublicURL != s.URL
 	s.submitter = lifecycle.NewSubmitter(c, poster, client)
 	s.sweeper = lifecycle.NewSweeper(c, poster)
 	s.sweeper.PostTime = min(s.settings.SweepEvery, time.Minute)
@@ -244,7 +244,7 @@ func (s *Server) api(verifier *auth.Verifier, secrets *config.Secrets, log *slog
 	mux := http.NewServeMux()
 	submit.Register(limited(mux, 28*time.Second), submit.Function{Auth: verifier, Submitter: s.submitter, View: view, Log: log})
 	tasks.Register(mux.Handle, tasks.Function{
-		Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Rules: s.submitter.Rules, Now: s.submitter.Now, Log: log,
+		Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Notify: c.Notifies(), Now: s.submitter.Now, Log: log,
 	})
 	images.Register(mux.Handle, images.Function{Secrets: secrets, Links: s.bucket, Log: log})
 	account := s.account
@@ -287,7 +287,6 @@ func (s *Server) run(log *slog.Logger) {
 	s.pumps.Go(func() { expire(ctx, s.bucket, log) })
 
 	ingester := ingest.Function{Ingester: s.ingester, Log: log}
-	ingester.Ingester.Rules = s.submitter.Rules
 	for work, do := range map[task.Work]func(context.Context, string){
 		task.Ingest: ingester.Task, task.Erase: ingester.Task, task.Notify: s.notify.Task,
 	} {

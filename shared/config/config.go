@@ -78,10 +78,17 @@ type Settings struct {
 	ImageKey    token.Hidden // IMAGE_KEY
 	NotifyKey   token.Hidden // NOTIFY_KEY
 
+	// NoCallbacks says that the provider cannot reach PublicURL. The environment does not
+	// set it: a local run with the real provider does.
+	NoCallbacks bool
+
 	// StandIns says that provider, result hosts and identity provider may be
 	// private addresses over plain http: the local run and sam local, nowhere else.
 	StandIns bool
 }
+
+// Notifies reports whether Preset is notified of how tasks end.
+func (s Settings) Notifies() bool { return s.NotifyURL != "" }
 
 // Load reads the settings of a profile. On Lambda every variable in needs must be
 // set. The error joins one sentence for each fault and quotes no value.

@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -51,7 +50,7 @@ func (w *sweep) send(ctx context.Context) {
 // the sweep's time.
 func (w *sweep) waitToPost(ctx context.Context) bool {
 	for {
-		left := w.postTime() - w.Now().Sub(w.begun)
+		left := w.PostTime - w.Now().Sub(w.begun)
 		if left <= 0 || !timeLeft(ctx, minPostTime) || ctx.Err() != nil || !w.waitForPace(ctx, left) {
 			return false
 		}
@@ -60,13 +59,11 @@ func (w *sweep) waitToPost(ctx context.Context) bool {
 		if wait <= 0 {
 			return true
 		}
-		if wait >= w.postTime()-w.Now().Sub(w.begun) || w.sleep(ctx, wait) != nil {
+		if wait >= w.PostTime-w.Now().Sub(w.begun) || w.Sleep(ctx, wait) != nil {
 			return false
 		}
 	}
 }
-
-func (s *Sweeper) postTime() time.Duration { return cmp.Or(s.PostTime, defaultPostTime) }
 
 // waitForPace waits until the pace allows another POST, and reports whether that came
 // within timeout.
@@ -97,10 +94,7 @@ func (w *sweep) sendOne(ctx context.Context) {
 }
 
 // sleep waits for d, or until ctx ends.
-func (s *Sweeper) sleep(ctx context.Context, d time.Duration) error {
-	if s.Sleep != nil {
-		return s.Sleep(ctx, d)
-	}
+func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

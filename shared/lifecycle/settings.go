@@ -54,15 +54,18 @@ func NewSubmitter(c config.Settings, poster *Poster, client *http.Client) *Submi
 
 // NewSweeper returns a Sweeper for the settings.
 func NewSweeper(c config.Settings, poster *Poster) *Sweeper {
-	return &Sweeper{Poster: poster, Rate: rate.NewLimiter(sweepRate, sweepRate), Posts: postPace(c.PostRate)}
+	return &Sweeper{
+		Poster: poster, Rate: rate.NewLimiter(sweepRate, sweepRate), Posts: postPace(c.PostRate),
+		PostTime: time.Minute, Sleep: sleep,
+	}
 }
 
 func provider(c config.Settings, client *http.Client) *nanobanana.Client {
 	return &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client}
 }
 
-// NewIngester gives an Ingester by the settings. open is picture.Open, which is
-// given so that only who ingests links the decoders.
+// NewIngester returns an Ingester for the settings. open is picture.Open; the caller
+// passes it, so that only functions that ingest link the decoders.
 func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, open func(context.Context, io.ReadSeeker) (media.Picture, error), log *slog.Logger) *Ingester {
 	return &Ingester{
 		Store: store, Bucket: bucket, Open: open, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
@@ -71,17 +74,17 @@ func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, open 
 	}
 }
 
-// Rules gives the rules of a task's life by the settings.
+// Rules returns the rules of a task's life for the settings.
 func Rules(c config.Settings) task.Rules {
 	return task.Rules{
 		Poll: c.PollEvery, UnreadableAfter: c.UnreadableAfter, MaxGenerations: c.MaxGenerations,
-		Callbacks: true, Notify: c.NotifyURL != "",
+		Callbacks: !c.NoCallbacks, Notify: c.Notifies(),
 		ResultHosts: func(link string) bool { return slices.Contains(c.ResultHosts, hostOf(link, c.StandIns)) },
 	}
 }
 
-// hostOf is a link's host as RESULT_HOSTS names it: with its port, but for
-// https's own. It is empty for a link that nobody vouches for.
+// hostOf returns a link's host as RESULT_HOSTS spells it: with its port, unless that is
+// 443 over https. It is empty for a link that RESULT_HOSTS can never allow.
 func hostOf(link string, standIns bool) string {
 	u, err := url.Parse(link)
 	if err != nil || u.User != nil || u.Scheme != "https" && !(standIns && u.Scheme == "http") {
@@ -90,8 +93,8 @@ func hostOf(link string, standIns bool) string {
 	return outbound.SettingHost(u)
 }
 
-// trusted are the hosts whose private addresses and plain http are allowed:
-// where stand-ins are, the result hosts with a port, and the provider.
+// trusted returns the hosts that may have private addresses and plain http: with
+// stand-ins, the result hosts that have a port, and the provider.
 func trusted(c config.Settings) []string {
 	if !c.StandIns {
 		return nil

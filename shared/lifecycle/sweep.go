@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	sweepTime       = 40 * time.Second // for so long a sweep takes up work
-	defaultPostTime = time.Minute      // for so long it starts POSTs; then the next sweep does
-	sweepWorkers    = 8
+	sweepTime    = 40 * time.Second // for so long a sweep takes up work other than POSTs
+	sweepWorkers = 8
 )
 
 // Sweeper does what is due. Its fields are set before use; its methods may be
@@ -27,10 +26,10 @@ type Sweeper struct {
 
 	// Rate limits reads of records, and Posts limits POSTs. Nil: no limit.
 	Rate, Posts *rate.Limiter
-	// PostTime is how long a sweep may start POSTs, waiting included. 0: a minute. Set
-	// it to the time between sweeps if that is shorter.
+	// PostTime is how long a sweep may start POSTs, waiting included: the time between
+	// sweeps, so that the next one goes on.
 	PostTime time.Duration
-	// Sleep waits while POSTs are paused. Nil: a timer.
+	// Sleep waits while POSTs are paused.
 	Sleep func(context.Context, time.Duration) error
 }
 
@@ -76,7 +75,7 @@ type sweep struct {
 }
 
 // Sweep does what is due, the longest due first, until nothing is or 40 s have passed. It
-// starts POSTs for 60 s. Sweeps may overlap. One task's error stops neither the sweep
+// starts POSTs for PostTime. Sweeps may overlap. One task's error stops neither the sweep
 // nor the others. The returned error is that of reading the index.
 func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 	w := &sweep{Sweeper: s, begun: s.Now(), posts: newQueue(), others: newQueue()}

@@ -11,7 +11,6 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/outbound"
-	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config.NeedAuthIssuer) }
@@ -24,8 +23,6 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 		return nil, err
 	}
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
-	rules := task.DefaultRules()
-	rules.Notify = c.NotifyURL != "" // the one that a cancelled task ends by
-	f := tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Rules: rules, Now: outbound.WallClock, Log: log}
+	f := tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Notify: c.Notifies(), Now: outbound.WallClock, Log: log}
 	return httpapi.Gateway(tasks.New(f)), nil
 }

@@ -76,7 +76,8 @@ func (w *world) process(kind string) *process {
 	p.submitter = &lifecycle.Submitter{
 		Poster: poster, HTTP: client, Filter: filter, Prices: config.Prices{task.DefaultModel: 4}, Quota: w.quota,
 	}
-	p.sweeper = &lifecycle.Sweeper{Poster: poster}
+	p.sweeper = lifecycle.NewSweeper(config.Settings{}, poster)
+	p.sweeper.Rate = nil
 	p.ingester = &lifecycle.Ingester{
 		Store: store, Bucket: shelf{p}, Open: open, Rules: w.rules, Now: p.now, Log: log, Dir: w.dir,
 		Fetcher: media.NewFetcher(media.FetchOptions{Trusted: []string{pictureHost}, Dial: p.dial}),
