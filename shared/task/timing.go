@@ -79,12 +79,7 @@ func (d *Durations) Expected(ctx context.Context, model, resolution string) int 
 }
 
 func (d *Durations) refresh(ctx context.Context) {
-	now := time.Now
-	if d.Now != nil {
-		now = d.Now
-	}
-	// Round drops the monotonic clock, which stops while Lambda freezes the process.
-	at := now().Round(0)
+	at := d.Now()
 	d.mu.Lock()
 	fresh := !d.readAt.IsZero() && at.Sub(d.readAt) < timingsTTL
 	if !fresh {
