@@ -15,8 +15,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// BenchmarkAcknowledge is how long a callback waits for its answer while the
-// provider takes 20 ms to give the record: over HTTP, ten at a time.
+// BenchmarkAcknowledge measures how long a callback waits for its answer while
+// the provider takes 20 ms to return the record: over HTTP, ten at a time.
 func BenchmarkAcknowledge(b *testing.B) {
 	w := lifecycletest.New(b)
 	w.Sim.SetBalance(1e9)

@@ -17,8 +17,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// bodies are what a caller with a true token may send about a task of the
-// provider's whose id is known.
+// bodies are what a caller with a valid token may send about a provider's task
+// whose id is known.
 func bodies(id string) map[string]string {
 	return map[string]string{
 		"nothing":                "",
@@ -52,8 +52,8 @@ func bodies(id string) map[string]string {
 	}
 }
 
-// Whatever the body says, while the record says that the task runs it runs:
-// it is answered 200, wakes a read, and harms nothing.
+// While the record says that the task runs, every body is answered 200 and
+// wakes a read, and changes nothing.
 func TestBodyHarmsNothing(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, slowProvider)
@@ -82,7 +82,7 @@ func TestBodyHarmsNothing(t *testing.T) {
 	}
 }
 
-// The record decides: whatever a genuine body says of a picture that is made,
+// The record decides: whatever a genuine body says about a finished picture,
 // what is stored comes from the record.
 func TestRecordDecides(t *testing.T) {
 	t.Parallel()
@@ -103,8 +103,8 @@ func TestRecordDecides(t *testing.T) {
 	}
 }
 
-// A body that comes slowly, in pieces, is heard; one that breaks off is a
-// wake-up all the same.
+// A body that arrives slowly in pieces is read; one that breaks off still wakes
+// the task.
 func TestBodyInPieces(t *testing.T) {
 	t.Parallel()
 	t.Run("slow", func(t *testing.T) {
@@ -151,8 +151,8 @@ func TestBodyInPieces(t *testing.T) {
 	})
 }
 
-// While only a callback can name the provider's id, one without it must come
-// again; one with it is kept.
+// While only a callback can name the provider's id, one without an id is
+// answered 503 so that it comes again; one with an id is kept.
 func TestNoIDKnown(t *testing.T) {
 	t.Parallel()
 	lost := func(k *nanobananatest.Knobs) {
@@ -194,7 +194,7 @@ func TestNoIDKnown(t *testing.T) {
 	t.Run("submitting, then it is named", func(t *testing.T) {
 		h := newHarness(t)
 		x := states["submitting"](h)
-		whole := named + strings.Repeat(" ", 1<<20-len(named)) // as long as is read
+		whole := named + strings.Repeat(" ", 1<<20-len(named)) // the longest that is read
 		h.post(callbackPath(first, x.ID, 1), strings.NewReader(whole)).received(t)
 		h.post(callbackPath(first, x.ID, 1), nil).received(t) // its id is known now
 		if got := h.row(x.ID); got.Status != task.Submitting || got.ProviderID != "" || got.Hint == nil || got.Hint.ProviderID != "f00d" {
@@ -212,7 +212,7 @@ func TestNoIDKnown(t *testing.T) {
 	})
 }
 
-// What can change nothing is answered 200, and changes nothing.
+// A callback that can change nothing is answered 200 and changes nothing.
 func TestNothingToChange(t *testing.T) {
 	t.Parallel()
 	again := func(k *nanobananatest.Knobs) {
@@ -237,9 +237,9 @@ func TestNothingToChange(t *testing.T) {
 				h.t.Fatal(err)
 			}
 		}, task.Generating, 1},
-		"while it waits":                 {again, func(*harness, *task.Task) {}, task.Waiting, 1},
-		"an attempt that is yet to come": {slowProvider, func(*harness, *task.Task) {}, task.Generating, 2},
-		"after the end":                  {nil, end, task.Succeeded, 1},
+		"while it waits":   {again, func(*harness, *task.Task) {}, task.Waiting, 1},
+		"a future attempt": {slowProvider, func(*harness, *task.Task) {}, task.Generating, 2},
+		"after the end":    {nil, end, task.Succeeded, 1},
 		"after it was deleted": {nil, func(h *harness, x *task.Task) {
 			end(h, x)
 			if _, err := task.Update(h.t.Context(), h.Rows.Store, h.row(x.ID), func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) }); err != nil {
@@ -278,7 +278,7 @@ func TestNothingToChange(t *testing.T) {
 	}
 }
 
-// The store is away: the callback is to come again, and is not lost.
+// While the store fails, a callback is answered 503 so that it comes again.
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
 	for _, failing := range []string{"task", "put"} {
@@ -292,7 +292,7 @@ func TestStoreAway(t *testing.T) {
 				h.post(callbackPath(first, x.ID, 1), strings.NewReader(body)).Problem(t, 503, task.CodeUnavailable)
 			}
 			if h.countReads(0) != 0 {
-				t.Errorf("%d reads of the record that nobody has claimed", h.countReads(0))
+				t.Errorf("%d unclaimed reads of the record", h.countReads(0))
 			}
 			h.Rows.Fail(nil, nil)
 			h.post(callbackPath(first, x.ID, 1), strings.NewReader(body)).received(t)
@@ -303,7 +303,7 @@ func TestStoreAway(t *testing.T) {
 	}
 }
 
-// The provider is away: the callback is heard, and what it said is kept.
+// While the provider fails, a callback is answered 200 and its content is kept.
 func TestProviderAway(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(k *nanobananatest.Knobs) {
@@ -317,7 +317,8 @@ func TestProviderAway(t *testing.T) {
 	}
 }
 
-// A row that newer code wrote is left alone, for that code to hear.
+// A row of a newer release is left alone; the callback is answered 503 for that
+// release.
 func TestNewerRow(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -332,8 +333,8 @@ func TestNewerRow(t *testing.T) {
 	}
 }
 
-// However often somebody with a true token calls, the record is read once in
-// 36 s, and nothing else is asked of the provider.
+// However often somebody with a valid token calls, the record is read once in
+// 36 s, and the provider gets no other request.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, slowProvider)
@@ -361,7 +362,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// The log has no token, no link and nothing of what people wrote.
+// The log contains no token, no link and nothing that users wrote.
 func TestNothingIsLogged(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(k *nanobananatest.Knobs) {

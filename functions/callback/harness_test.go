@@ -28,7 +28,7 @@ const (
 	attacker = "https://attacker.example/a.png"
 )
 
-// site is the function, over HTTP and by itself, and what stands behind it.
+// harness is the function, over HTTP and directly, with everything behind it.
 type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
@@ -49,7 +49,7 @@ func newHarness(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *harness {
 	return h
 }
 
-// answer is what the function said.
+// answer is the function's answer.
 type answer struct{ httpapitest.Answer }
 
 // post calls back over HTTP.
@@ -58,7 +58,7 @@ func (h *harness) post(path string, body io.Reader) answer {
 	return answer{h.contract.Do(h.t, httpapitest.NewRequest(h.t, http.MethodPost, h.url+path, body))}
 }
 
-// call calls back with no network between.
+// call calls the handler directly.
 func (h *harness) call(path string, body io.Reader) answer {
 	h.t.Helper()
 	return answer{h.contract.Serve(h.t, h.handler, httptest.NewRequest(http.MethodPost, path, body))}
@@ -78,7 +78,7 @@ func (h *harness) submit() *task.Task {
 	return h.Submitted(h.t, "ada", 1)
 }
 
-// row reads the task as it stands, behind the back of what counts.
+// row reads a task's row without counting the read.
 func (h *harness) row(id string) *task.Task {
 	h.t.Helper()
 	t, err := h.Rows.Store.Task(h.t.Context(), id)
@@ -88,19 +88,20 @@ func (h *harness) row(id string) *task.Task {
 	return t
 }
 
-// reads says how often the record of the provider's nth task was read, from 0.
+// countReads returns how often the record of the provider's nth task, counted
+// from 0, was read.
 func (h *harness) countReads(n int) int { return len(h.Sim.Tasks()[n].Reads) }
 
-// path is where an attempt calls back, signed by a key.
+// callbackPath returns the path of an attempt's callback, signed with a key.
 func callbackPath(key token.Key, id string, attempt int) string {
 	signed := token.Keys{key}.Sign(lifecycle.CallbackMessage(id, attempt))
 	return fmt.Sprintf("/v1/callbacks/%s/%d/%s", id, attempt, signed)
 }
 
-// said is a callback's body, of the family that generate has.
+// callbackBody returns a callback's body in the form that generate uses.
 func callbackBody(id string, code int, urls ...string) string {
 	return fmt.Sprintf(`{"code":%d,"msg":"said","data":{"taskId":%q,"info":{"resultImageUrl":%q}}}`, code, id, strings.Join(urls, ","))
 }
 
-// running is a provider that takes an hour.
+// slowProvider is a provider that takes an hour.
 func slowProvider(k *nanobananatest.Knobs) { k.Delay = 3600e9 }

@@ -15,8 +15,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// A token is good for one attempt of one task, to the last bit. Every other
-// is the same 404, for which neither store nor provider is asked.
+// A token is valid for one attempt of one task, down to the last bit. Every
+// other one is the same 404, without a request to store or provider.
 func TestForgedToken(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -85,14 +85,14 @@ func TestForgedToken(t *testing.T) {
 	if n := h.Rows.Total() - calls; n != 0 || h.countReads(0) != 0 {
 		t.Errorf("%d calls of the store, %d reads of the record", n, h.countReads(0))
 	}
-	// One that is genuine and whose task there is not looks the same.
+	// A valid token of an unknown task gives the same answer.
 	if body := h.post(callbackPath(first, task.NewID("ada", "never"), 1), nil).Problem(t, 404, task.CodeNotFound); body != same {
 		t.Errorf("an unknown task: %s", body)
 	}
 	h.post(genuine, strings.NewReader(callbackBody(made.ID, 200, made.URLs...))).received(t)
 }
 
-// While keys roll, callbacks signed with the old one are heard; once it is
+// While keys roll, callbacks signed with the old key are accepted; once it is
 // retired they are not.
 func TestKeysRoll(t *testing.T) {
 	t.Parallel()
@@ -115,7 +115,8 @@ func TestKeysRoll(t *testing.T) {
 	}
 }
 
-// Without a secret nobody can tell a genuine token: the provider is to come again.
+// Without a secret no token can be verified: the answer is 503, so that the
+// provider calls again.
 func TestSecretAway(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

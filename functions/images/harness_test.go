@@ -20,7 +20,7 @@ var (
 	second = token.Key{ID: "k2", Key: "another of twenty-four bytes"}
 )
 
-// site is the function, served over HTTP, and what stands behind it.
+// harness is the function, served over HTTP, with everything behind it.
 type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
@@ -40,7 +40,7 @@ func newHarness(t testing.TB) *harness {
 	return h
 }
 
-// picture makes a task with one picture, and gives it as it is shown.
+// picture makes a task with one picture and returns it as a client sees it.
 func (h *harness) picture() httpapi.Task {
 	h.t.Helper()
 	shown, err := h.view.Task(h.t.Context(), h.Succeeded(h.t, "ada"))
@@ -50,19 +50,20 @@ func (h *harness) picture() httpapi.Task {
 	return shown
 }
 
-// do asks the function, or the bucket, which is not in the contract.
+// do sends a request to the function, or to the bucket, which is not in the
+// contract.
 func (h *harness) do(method, link string) httpapitest.Answer {
 	h.t.Helper()
 	return h.contract.Do(h.t, httpapitest.NewRequest(h.t, method, link, nil))
 }
 
-// get asks for a link.
+// get gets a link.
 func (h *harness) get(link string) httpapitest.Answer {
 	h.t.Helper()
 	return h.do(http.MethodGet, link)
 }
 
-// follow asks for a link, and then for what it leads to.
+// follow gets a link, and then the link that it redirects to.
 func (h *harness) follow(link string) httpapitest.Answer {
 	h.t.Helper()
 	got := h.get(link)
@@ -72,13 +73,13 @@ func (h *harness) follow(link string) httpapitest.Answer {
 	return h.get(got.Header.Get("Location"))
 }
 
-// link is the link that keys would sign for a file.
+// link returns the link to a file, signed with keys.
 func (h *harness) link(keys token.Keys, id, file string) string {
 	token := keys.Sign(httpapi.ImageMessage(id, file))
 	return h.view.PublicURL + "/v1/images/" + url.PathEscape(id) + "/" + token + "/" + url.PathEscape(file)
 }
 
-// parts takes a link apart: what comes before its token, the token, the file.
+// splitLink returns what comes before a link's token, the token, and the file.
 func splitLink(link string) (before, token, file string) {
 	i := strings.LastIndexByte(link, '/')
 	j := strings.LastIndexByte(link[:i], '/')

@@ -14,7 +14,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// The link leads to the picture, for whoever has it, and costs no read of the store.
+// A link leads everyone who has it to the picture, without a read of the store.
 func TestLink(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -48,8 +48,8 @@ func TestLink(t *testing.T) {
 	}
 }
 
-// The link is for good; what it leads to is not, and outlives the redirect in
-// every cache.
+// The lasting link never expires. The link it redirects to does, but later than
+// any cache keeps the redirect.
 func TestLinkLife(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -85,7 +85,7 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// With download=1 it is saved, under a name that speaks.
+// With download=1 the picture is saved under a readable name.
 func TestDownload(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -106,11 +106,11 @@ func TestDownload(t *testing.T) {
 			t.Errorf("%s: %d %s", query, got.Status, got.Body)
 		}
 		wrong := strings.Replace(x.Images[0].URL, "/k1.", "/k2.", 1)
-		h.get(wrong+"?"+query).Problem(t, 404, task.CodeNotFound) // the token comes first
+		h.get(wrong+"?"+query).Problem(t, 404, task.CodeNotFound) // the token is checked first
 	}
 }
 
-// A token is good for one file of one task, to the last bit.
+// A token is valid for one file of one task, down to the last bit.
 func TestForgedToken(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -166,7 +166,7 @@ func TestForgedToken(t *testing.T) {
 	}
 }
 
-// What no task can have stored is not linked even where the token is right.
+// A name that no task can have stored is 404 even with a valid token.
 func TestTraversal(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -185,13 +185,14 @@ func TestTraversal(t *testing.T) {
 			}
 		})
 	}
-	// A lawful name is linked, whether or not something is there: nobody looks.
+	// A valid name is linked without a check whether the object exists.
 	if got := h.follow(h.link(keys, id, file)); got.Status != 404 {
 		t.Errorf("a picture that is not there: %d", got.Status)
 	}
 }
 
-// While keys roll, links of the old one are good; once it is retired they are not.
+// While keys roll, links signed with the old key are valid; once it is retired
+// they are not.
 func TestKeysRoll(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -217,7 +218,8 @@ func TestKeysRoll(t *testing.T) {
 	}
 }
 
-// Without a secret nobody can tell a genuine link; one read before goes on.
+// Without a secret no link can be verified; a secret that was read before stays
+// in use.
 func TestSecretAway(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -237,7 +239,7 @@ func TestSecretAway(t *testing.T) {
 	}
 }
 
-// The log has no token and no link.
+// The log contains no token and no link.
 func TestNothingIsLogged(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

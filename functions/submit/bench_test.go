@@ -14,13 +14,14 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// free is a store that costs nothing, so that what is left is submit's own.
+// nullStore is a store that does no work, so that only submit's own work is
+// measured.
 type nullStore struct{ task.Store }
 
 func (nullStore) Create(_ context.Context, t *task.Task, _ int) (*task.Task, error) { return t, nil }
 func (nullStore) Put(_ context.Context, t *task.Task) (*task.Task, error)           { return t, nil }
 
-// canned answers every request at once.
+// cannedProvider answers every request at once.
 type cannedProvider struct{ submit, credit string }
 
 func (c cannedProvider) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -31,9 +32,9 @@ func (c cannedProvider) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-// BenchmarkSubmit is the function's own work: from the request's bytes to the
-// answer's, with a store and a network that cost nothing. BenchmarkProvider is
-// what of that is the client's.
+// BenchmarkSubmit measures the function's own work from the request's bytes to
+// the answer's, without store and network. BenchmarkProvider measures the
+// client's part of it.
 func BenchmarkSubmit(b *testing.B) {
 	h := newHarness(b)
 	h.Store, h.Provider = nullStore{}, client()

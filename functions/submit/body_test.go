@@ -13,7 +13,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Malformed bodies are not taken for requests at all.
+// Malformed bodies are 400, with a pointer to the fault.
 func TestMalformed(t *testing.T) {
 	t.Parallel()
 	type fault struct{ body, pointer, code string }
@@ -51,7 +51,8 @@ func TestMalformed(t *testing.T) {
 		"single quotes":    {`{'prompt':'a'}`, "", "malformed_json"},
 		"NaN":              {`{"prompt":"a","numImages":NaN}`, "/numImages", "malformed_json"},
 		"01 images":        {`{"prompt":"a","numImages":01}`, "/numImages", "malformed_json"},
-		// null is not "left out": a field that somebody believes to have set is refused.
+		// null does not mean "left out": whoever sends null believes that the
+		// field is set.
 		"null prompt":      {`{"prompt":null}`, "/prompt", "null"},
 		"null imageUrls":   {`{"prompt":"a","imageUrls":null}`, "/imageUrls", "null"},
 		"null image":       {`{"prompt":"a","imageUrls":[null]}`, "/imageUrls/0", "null"},
@@ -77,7 +78,7 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// Fields of the provider's own API are refused with what to do instead.
+// Fields of the provider's own API are refused with a hint what to use instead.
 func TestTeaching(t *testing.T) {
 	h := newHarness(t)
 	for field, want := range map[string]string{
@@ -89,8 +90,8 @@ func TestTeaching(t *testing.T) {
 	}
 }
 
-// A body of the limit is read, and it is its prompt that is too long; one that
-// is longer is not, whether or not it says so beforehand.
+// A body at the limit is read, and its prompt is too long; a longer body is
+// refused, with or without a Content-Length.
 func TestLongestBody(t *testing.T) {
 	h := newHarness(t)
 	body := `{"prompt":"` + strings.Repeat("x", 256<<10-len(`{"prompt":""}`)) + `"}`
@@ -102,7 +103,8 @@ func TestLongestBody(t *testing.T) {
 	h.refused(413, task.CodeBodyTooLarge, strings.Repeat(" ", 4<<20))
 }
 
-// What is well formed and cannot be had is 422, and names the field.
+// A well-formed request for something that is not available is 422 and names
+// the field.
 func TestUnprocessable(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ body, pointer string }{
@@ -193,7 +195,7 @@ func TestFaultsTogether(t *testing.T) {
 	for _, e := range p.Errors {
 		pointers = append(pointers, e.Pointer)
 		if !strings.Contains(p.Detail, e.Message) {
-			t.Errorf("the detail has not %q: %s", e.Message, p.Detail)
+			t.Errorf("the detail lacks %q: %s", e.Message, p.Detail)
 		}
 	}
 	if got := strings.Join(pointers, " "); got != "/aspectRatio /numImages /prompt /target/id /target/kind" {
@@ -201,7 +203,7 @@ func TestFaultsTogether(t *testing.T) {
 	}
 }
 
-// The limits themselves are lawful.
+// The limits themselves are allowed.
 func TestAtTheLimits(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -250,7 +252,8 @@ func TestEmptyIsNone(t *testing.T) {
 	}
 }
 
-// A body that breaks off is refused, however whole what came of it looks.
+// A body that breaks off is refused, even if the part that arrived is valid
+// JSON.
 func TestBodyBreaksOff(t *testing.T) {
 	h := newHarness(t)
 	for _, read := range []string{"", `{"prompt":`, `{"prompt":"a"}`} {

@@ -15,8 +15,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// What may not be made is refused before a row is written; a key that has its
-// task is answered with that, whatever holds now.
+// A request that must not be made is refused before a row is written. A key
+// that already has a task is answered with it regardless.
 func TestGates(t *testing.T) {
 	t.Parallel()
 	day := func(h *harness) string { h.Quota = 2; return `{"prompt":"a lighthouse","numImages":3}` }
@@ -39,7 +39,7 @@ func TestGates(t *testing.T) {
 		"the quota":         {day, 429, task.CodeQuotaExceeded, false},
 		"the prompt filter": {func(h *harness) string { h.Filter = moderation.New([]string{"lighthouse"}, nil); return "" }, 422, task.CodePromptRejected, true},
 		"no API key yet":    {func(h *harness) string { h.Secret.Set("", nil); h.Clock.Add(time.Hour); return "" }, 503, task.CodeUnavailable, true},
-		"the store is away": {func(h *harness) string {
+		"the store fails": {func(h *harness) string {
 			h.Rows.Fail(func(string, *task.Task) error { return lifecycletest.ErrStore }, nil)
 			return ""
 		}, 503, task.CodeUnavailable, false},
@@ -75,7 +75,7 @@ func TestGates(t *testing.T) {
 	}
 }
 
-// A quota that is used up says how long the day is still.
+// A used-up quota has a Retry-After until the end of the day.
 func TestQuotaRetryAfter(t *testing.T) {
 	h := newHarness(t)
 	h.Quota = 1
@@ -88,7 +88,7 @@ func TestQuotaRetryAfter(t *testing.T) {
 	h.accepted(goodBody)
 }
 
-// Once the row exists the answer is 202, however the provider answered.
+// Once the row exists the answer is 202, whatever the provider answered.
 func TestProviderRefuses(t *testing.T) {
 	t.Parallel()
 	fault := func(kind nanobananatest.FaultKind, code int) nanobananatest.Fault {
@@ -113,7 +113,7 @@ func TestProviderRefuses(t *testing.T) {
 	h := newHarness(t)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			h.Clock.Add(2 * time.Minute) // a 402 before it is forgotten
+			h.Clock.Add(2 * time.Minute) // so that an earlier 402 is forgotten
 			h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Submit = test.fault })
 			posts := h.Sim.Posts()
 			got := h.post(goodBody)
@@ -131,7 +131,7 @@ func TestProviderRefuses(t *testing.T) {
 	}
 }
 
-// The contract's examples of refusals are what is answered.
+// The refusals equal the contract's examples.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	contract := httpapitest.Load(t)

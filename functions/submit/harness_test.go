@@ -14,7 +14,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// site is the function, served over HTTP, and what stands behind it.
+// harness is the function, served over HTTP, with everything behind it.
 type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
@@ -40,14 +40,15 @@ func (h *harness) function() http.Handler {
 	return submit.New(submit.Function{Auth: h.identity.Verifier, Log: h.Log, Submitter: h.Submitter, View: view})
 }
 
-// in gives the site to a subtest.
+// with returns the harness for a subtest.
 func (h *harness) with(t testing.TB) *harness {
 	c := *h
 	c.t = t
 	return &c
 }
 
-// request is a submit as ada, with headers as [httpapitest.NewRequest] takes them.
+// request returns a submit by ada, with headers as [httpapitest.NewRequest]
+// takes them.
 func (h *harness) request(method string, body io.Reader, header ...string) *http.Request {
 	h.t.Helper()
 	header = append([]string{"Authorization", "Bearer " + h.token, "Content-Type", "application/json"}, header...)
@@ -64,15 +65,15 @@ func (h *harness) post(body string, header ...string) httpapitest.Answer {
 	return h.contract.Do(h.t, h.request(http.MethodPost, reader, header...))
 }
 
-// accepted submits a body, and expects a task.
+// accepted submits a body and expects a task.
 func (h *harness) accepted(body string, header ...string) (shown httpapi.Task) {
 	h.t.Helper()
 	h.post(body, header...).JSON(h.t, http.StatusAccepted, &shown)
 	return shown
 }
 
-// refused submits a body, and expects a Problem, and that nothing was stored
-// or sent to the provider.
+// refused submits a body and expects a Problem, and that nothing was stored or
+// sent to the provider.
 func (h *harness) refused(status int, code task.Code, body string, header ...string) (p httpapi.Problem) {
 	h.t.Helper()
 	rows, posts := h.countRows(), h.Sim.Posts()
@@ -88,7 +89,7 @@ func (h *harness) refused(status int, code task.Code, body string, header ...str
 	return p
 }
 
-// rows counts the tasks that have not ended: what a submit would add to.
+// countRows counts the unfinished tasks, to which a submit would add.
 func (h *harness) countRows() (n int) {
 	h.t.Helper()
 	for _, err := range h.Rows.Store.Due(h.t.Context(), h.Now().Add(1000*time.Hour)) {

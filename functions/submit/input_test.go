@@ -12,13 +12,13 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// edit is the body of an edit of these pictures.
+// edit returns the body of an edit of these pictures.
 func edit(entries ...string) string {
-	b, _ := json.Marshal(map[string]any{"prompt": "a", "imageUrls": entries}) // it is text
+	b, _ := json.Marshal(map[string]any{"prompt": "a", "imageUrls": entries}) // strings always encode
 	return string(b)
 }
 
-// A link that the provider must not be sent to is refused, and named.
+// A link that must not be sent to the provider is refused and named.
 func TestLinkRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -52,7 +52,7 @@ func TestLinkRefused(t *testing.T) {
 			t.Errorf("errors: %+v", p.Errors)
 		}
 	})
-	t.Run("all that are wrong are named", func(t *testing.T) {
+	t.Run("all faulty links are named", func(t *testing.T) {
 		p := h.with(t).refused(422, task.CodeInvalidRequest, edit("http://example.com/a.png", "https://example.com/b.png", "https://localhost/c.png"))
 		if len(p.Errors) != 2 || p.Errors[0].Pointer != "/imageUrls/0" || p.Errors[1].Pointer != "/imageUrls/2" {
 			t.Errorf("errors: %+v", p.Errors)
@@ -60,7 +60,7 @@ func TestLinkRefused(t *testing.T) {
 	})
 }
 
-// A link that is strange and harmless is given to the provider as it came.
+// An unusual but harmless link is sent to the provider unchanged.
 func TestLinkAccepted(t *testing.T) {
 	h := newHarness(t)
 	for _, link := range []string{
@@ -78,7 +78,8 @@ func TestLinkAccepted(t *testing.T) {
 	}
 }
 
-// finished gives a task of owner's with one picture, and the picture's link.
+// finishedTask returns a task of owner's with one picture, and the picture's
+// link.
 func (h *harness) finishedTask(owner string) (x *task.Task, link string) {
 	h.t.Helper()
 	x = h.Succeeded(h.t, owner)
@@ -96,8 +97,8 @@ func (h *harness) delete(x *task.Task) {
 	}
 }
 
-// Only pictures of one's own tasks that have succeeded can be edited; whether
-// another owner's exist is not told.
+// Only pictures of the caller's own succeeded tasks can be edited. The answer
+// does not show whether another owner's task exists.
 func TestPictureRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -152,8 +153,8 @@ func TestPictureRefused(t *testing.T) {
 	}
 }
 
-// One's own picture can be edited, by its name or its link: the provider gets
-// a link to the bytes, which nobody else does.
+// The caller's own picture can be edited by its name or its link. Only the
+// provider gets the presigned link to its bytes.
 func TestPictureAccepted(t *testing.T) {
 	h := newHarness(t)
 	own, link := h.finishedTask("ada")

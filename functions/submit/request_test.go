@@ -17,7 +17,7 @@ import (
 
 const goodBody = `{"prompt":"a lighthouse"}`
 
-// An attempt at harm that is only a strange prompt is drawn, and logged as data.
+// A hostile prompt is only a strange prompt: it is drawn, and logged as data.
 func TestStrangePrompts(t *testing.T) {
 	h := newHarness(t)
 	for name, prompt := range map[string]string{
@@ -126,11 +126,11 @@ func TestAuth(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			code := map[int]task.Code{401: task.CodeUnauthorized, 403: task.CodeForbidden}[test.status]
 			h.with(t).refused(test.status, code, goodBody, "Authorization", test.authorization)
-			h.with(t).refused(test.status, code, `{"faulty":`, "Authorization", test.authorization) // who one is comes first
+			h.with(t).refused(test.status, code, `{"faulty":`, "Authorization", test.authorization) // authentication comes first
 		})
 	}
 	if n := h.Rows.Total() + h.Sim.CreditReads(); n != 0 {
-		t.Errorf("%d reads for people who are not let in", n)
+		t.Errorf("%d store calls for callers without access", n)
 	}
 }
 
@@ -183,7 +183,7 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
-// A deleted task's key is used up.
+// A deleted task's key stays used.
 func TestKeyOfDeleted(t *testing.T) {
 	h := newHarness(t)
 	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
@@ -197,7 +197,7 @@ func TestKeyOfDeleted(t *testing.T) {
 	h.refused(422, task.CodeIdempotencyKeyReused, goodBody, "Idempotency-Key", "k")
 }
 
-// The log has no token, no key and nothing of what people wrote.
+// The log contains no token, no key and nothing that users wrote.
 func TestNothingIsLogged(t *testing.T) {
 	h := newHarness(t)
 	body := `{"prompt":"a secret wish","metadata":{"note":"a secret note"},"imageUrls":["https://example.com/secret.png"],"watermark":"secret mark"}`
@@ -223,7 +223,7 @@ func TestNothingIsLogged(t *testing.T) {
 func TestOtherMethods(t *testing.T) {
 	h := newHarness(t)
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
-		got := httpapitest.Do(t, h.request(method, nil)) // not by the contract, where another function has GET
+		got := httpapitest.Do(t, h.request(method, nil)) // not held against the contract, in which GET is another function's
 		if got.Status != 405 || got.Header.Get("Allow") != "POST" {
 			t.Errorf("%s: %d, Allow %q", method, got.Status, got.Header.Get("Allow"))
 		}

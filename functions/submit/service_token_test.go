@@ -9,8 +9,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// What one of our own servers asks for on ada's behalf is ada's: her own
-// repetition under the same key is a replay of it, and bob's is not.
+// A task that one of our own servers orders on ada's behalf is ada's: her own
+// repetition under the same key is a replay of it, bob's is not.
 func TestOnBehalfOf(t *testing.T) {
 	h := newHarness(t)
 	service, kept := token.NewServiceToken("preset")
@@ -22,7 +22,7 @@ func TestOnBehalfOf(t *testing.T) {
 		t.Errorf("%+v, %v", stands, err)
 	}
 	if again := h.accepted(body, "Idempotency-Key", "k"); again.ID != made.ID {
-		t.Errorf("ada's own request made %s beside %s", again.ID, made.ID)
+		t.Errorf("ada's own request made %s besides %s", again.ID, made.ID)
 	}
 	if other := h.accepted(body, append(server, "On-Behalf-Of", "bob")...); other.ID == made.ID {
 		t.Error("bob's request found ada's task")
@@ -32,8 +32,8 @@ func TestOnBehalfOf(t *testing.T) {
 	}
 }
 
-// A service token that names nobody, or is in a browser, makes nothing; nor
-// does a person's that names somebody.
+// A service token without an owner or from a browser is refused, and so is a
+// user's token with On-Behalf-Of.
 func TestOnBehalfOfRefused(t *testing.T) {
 	h := newHarness(t)
 	service, kept := token.NewServiceToken("preset")

@@ -27,7 +27,7 @@ import (
 
 func pngOf(side int) string {
 	var b bytes.Buffer
-	_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, side, side))) // into memory
+	_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, side, side))) // to memory, which does not fail
 	return b.String()
 }
 
@@ -37,7 +37,8 @@ func jpegOf(side int) string {
 	return b.String()
 }
 
-// announced gives the id of an upload of owner's, and the link to put it.
+// announceUpload announces an upload of owner's and returns its id and the link
+// for its bytes.
 func (h *harness) announceUpload(owner, contentType string, size int) (id, link string, header http.Header) {
 	h.t.Helper()
 	id, key, ok := media.NewUpload(owner, contentType)
@@ -48,7 +49,7 @@ func (h *harness) announceUpload(owner, contentType string, size int) (id, link 
 	return id, link, header
 }
 
-// uploaded gives the id of an upload of owner's.
+// upload uploads a file of owner's and returns the upload's id.
 func (h *harness) upload(owner, contentType, file string) string {
 	h.t.Helper()
 	id, link, header := h.announceUpload(owner, contentType, len(file))
@@ -60,8 +61,8 @@ func (h *harness) upload(owner, contentType, file string) string {
 	return id
 }
 
-// An upload of one's own can be edited, and more than once: the provider gets a
-// fresh link to its bytes each time, which is kept nowhere.
+// The caller's own upload can be edited more than once. The provider gets a
+// fresh link to its bytes each time, which is not stored.
 func TestUploadAccepted(t *testing.T) {
 	h := newHarness(t)
 	one, two := h.upload("ada", "image/png", pngOf(8)), h.upload("ada", "image/jpeg", jpegOf(8))
@@ -96,8 +97,9 @@ func TestUploadAccepted(t *testing.T) {
 	}
 }
 
-// What is no picture of one's own is refused before anything is stored or paid
-// for. Whether another's upload exists is not told.
+// An upload that is not the caller's or no picture is refused before anything
+// is stored or paid for. The answer does not show whether another owner's
+// upload exists.
 func TestUploadRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -137,7 +139,7 @@ func TestUploadRefused(t *testing.T) {
 	})
 }
 
-// tall says that it is 1 x 70000 pixels.
+// tall is a PNG that claims to be 1 x 70000 pixels.
 var tall = func() string {
 	b := []byte(pngOf(8))
 	binary.BigEndian.PutUint32(b[16:], 1)
@@ -146,12 +148,13 @@ var tall = func() string {
 	return string(b)
 }()
 
-// A replay is answered by its task, also when its upload has long been deleted.
+// A replay is answered with its task even when its upload has long been
+// deleted.
 func TestUploadReplayed(t *testing.T) {
 	h := newHarness(t)
 	id := h.upload("ada", "image/png", pngOf(8))
 	first := h.accepted(edit("upload:"+id), "Idempotency-Key", "k")
-	if err := h.Bucket.Expire(t.Context(), media.UploadPrefix, -time.Hour); err != nil { // all that there is
+	if err := h.Bucket.Expire(t.Context(), media.UploadPrefix, -time.Hour); err != nil { // deletes every upload
 		t.Fatal(err)
 	}
 	if again := h.accepted(edit("upload:"+id), "Idempotency-Key", "k"); again.ID != first.ID || h.Sim.Posts() != 1 {
@@ -163,8 +166,8 @@ func TestUploadReplayed(t *testing.T) {
 	}
 }
 
-// A bucket that cannot be read is no fault of the upload: the order may be
-// repeated. The signed link is in no log.
+// A bucket that cannot be read is not the upload's fault: the request may be
+// repeated. No log contains the signed link.
 func TestUploadUnreadable(t *testing.T) {
 	h := newHarness(t)
 	id := h.upload("ada", "image/png", pngOf(8))
@@ -193,7 +196,7 @@ func TestUploadUnreadable(t *testing.T) {
 	}
 }
 
-// To who may not list it, S3 says of what a bucket does not hold that it is forbidden.
+// S3 answers 403 for a missing object to a caller that may not list the bucket.
 func TestUploadForbidden(t *testing.T) {
 	h := newHarness(t)
 	bucket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
@@ -205,8 +208,8 @@ func TestUploadForbidden(t *testing.T) {
 	}
 }
 
-// A picture within the request, or within somebody's browser, is refused with
-// what to do instead, however long it is.
+// A picture inside the request or inside a browser is refused with a hint what
+// to do instead, whatever its length.
 func TestInlinePicture(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -221,8 +224,8 @@ func TestInlinePicture(t *testing.T) {
 	}
 }
 
-// An upload that takes too long to be looked at is given to the provider, who
-// looks, too: it is there, and as long as its signature said.
+// An upload that takes too long to check is passed to the provider, which
+// checks it too: it exists, and is as long as its signature said.
 func TestUploadSlow(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -231,7 +234,7 @@ func TestUploadSlow(t *testing.T) {
 		w.Header().Set("Content-Length", "1000")
 		_, _ = io.WriteString(w, pngOf(8)[:20])
 		w.(http.Flusher).Flush()
-		<-r.Context().Done() // the reader has had enough
+		<-r.Context().Done() // until the reader gives up
 	}))
 	defer bucket.Close()
 	h.HTTP = clientOf(bucket)
@@ -240,7 +243,7 @@ func TestUploadSlow(t *testing.T) {
 	}
 }
 
-// through is a client all of whose requests go to this server.
+// clientOf returns a client that sends all requests to this server.
 func clientOf(server *httptest.Server) *http.Client {
 	client := outbound.NewClient()
 	client.Transport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {

@@ -191,11 +191,11 @@ func TestNotFound(t *testing.T) {
 			}
 		})
 	}
-	// // Three of the ids are valid and reach the store, twice each.
+	// Three of the ids are valid and reach the store, twice each.
 	if n := h.Rows.Total() - before; n != 2*3 {
 		t.Errorf("%d reads of the store, want 6", n)
 	}
-	// // The owners still see their own.
+	// The owners still see their own.
 	h.token = h.identity.Token("bob")
 	if got := h.get("/v1/tasks/" + bobs); got.Status != http.StatusOK {
 		t.Errorf("bob's own: %d", got.Status)

@@ -15,7 +15,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// site is the function, served over HTTP, and what stands behind it.
+// harness is the function, served over HTTP, with everything behind it.
 type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
@@ -39,7 +39,7 @@ func (h *harness) post(body string, header ...string) httpapitest.Answer {
 	return h.contract.Do(h.t, httpapitest.NewRequest(h.t, http.MethodPost, h.Settings.PublicURL+"/v1/uploads", strings.NewReader(body), header...))
 }
 
-// put puts a file where the answer says.
+// put uploads a file as the answer says.
 func (h *harness) put(u uploads.Upload, file string) int {
 	h.t.Helper()
 	r := httpapitest.NewRequest(h.t, http.MethodPut, u.UploadURL, strings.NewReader(file))
@@ -49,8 +49,8 @@ func (h *harness) put(u uploads.Upload, file string) int {
 	return httpapitest.Do(h.t, r).Status
 }
 
-// What is announced can be put, once, until the time that was said, and then
-// stands where a submit of the same owner looks for it.
+// An announced picture can be uploaded once, until the link expires, and is
+// then found by a submit of the same owner.
 func TestUpload(t *testing.T) {
 	h := newHarness(t)
 	for _, contentType := range []string{"image/png", "image/jpeg", "image/webp"} {
@@ -78,7 +78,7 @@ func TestUpload(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := httpapitest.Do(t, httpapitest.NewRequest(t, http.MethodGet, link, nil)); got.Status != http.StatusOK || got.Body != "picture" {
-			t.Errorf("it holds %d %q", got.Status, got.Body)
+			t.Errorf("the bucket has %d %q", got.Status, got.Body)
 		}
 	}
 	var late uploads.Upload
