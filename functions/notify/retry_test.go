@@ -86,7 +86,7 @@ func TestGivenUpAndRedriven(t *testing.T) {
 	if after.Work != "" || after.NoticeGivenUpAt.Sub(begun) < 72*time.Hour || !after.NotifiedAt.IsZero() || !after.DueAt.IsZero() {
 		t.Fatalf("after %v: %+v", h.Now().Sub(begun), after)
 	}
-	if logged := h.takeLog(); strings.Count(logged, `"level":"ERROR","msg":"`+lifecycle.NoticeGivenUp+`","task":"`+x.ID+`"`) != 1 {
+	if logged := h.takeLog(); strings.Count(logged, `"level":"ERROR"`) != 1 || !strings.Contains(logged, `"event":"`+lifecycle.EventNoticeGivenUp+`","task":"`+x.ID+`"`) {
 		t.Errorf("logged %s", logged)
 	}
 	before := h.receiver.Take()

@@ -45,7 +45,7 @@ func TestRedrive(t *testing.T) {
 		t.Fatalf("%v: %s", err, said)
 	}
 	for _, want := range []string{
-		`<--log-group-name><the-logs><--start-time><1773446400000><--filter-pattern><{ $.msg = "` + lifecycle.NoticeGivenUp + `" }>`,
+		`<--log-group-name><the-logs><--start-time><1773446400000><--filter-pattern><{ $.event = "` + lifecycle.EventNoticeGivenUp + `" }>`,
 		`<--function-name><the-sweep>`, `<{"redrive": ["a", "b", "c"]}>`,
 	} {
 		if !strings.Contains(calls, want) {

@@ -25,7 +25,7 @@ def aws(*args):
 
 def given_up(logs, since):
     found = aws("logs", "filter-log-events", "--log-group-name", logs, "--start-time", str(int(since.timestamp() * 1000)),
-                "--filter-pattern", '{ $.msg = "a notice was given up" }')
+                "--filter-pattern", '{ $.event = "notice_given_up" }')
     return list(dict.fromkeys(json.loads(e["message"])["task"] for e in found["events"]))
 
 

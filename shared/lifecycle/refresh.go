@@ -55,14 +55,14 @@ func (s *Sweeper) wake(ctx context.Context, t *task.Task, readsAllowed func() bo
 		return c, ok, err
 	})
 	if err == nil && givenUp {
-		s.log(ctx, slog.LevelError, t, NoticeGivenUp)
+		s.log(ctx, slog.LevelError, t, "a notice was given up; make redrive sends it again", "event", EventNoticeGivenUp)
 	}
 	return err
 }
 
-// NoticeGivenUp is what the log says of a task whose end Preset could not be
-// told of in all its time. `make redrive` finds the tasks by it.
-const NoticeGivenUp = "a notice was given up"
+// EventNoticeGivenUp is the attribute "event" of the log line for a notice that could
+// not be delivered in time. `make redrive` finds the tasks by it.
+const EventNoticeGivenUp = "notice_given_up"
 
 // Redrive takes up given-up notices of these tasks again. One task's error does not
 // stop the others.
