@@ -43,7 +43,7 @@ func replyOf(err error) *reply {
 	if !ok {
 		return &reply{}
 	}
-	r := &reply{code: e.Code, text: e.Words, shape: e.Shape}
+	r := &reply{code: e.Code, text: e.Message, shape: e.Shape}
 	if e.Reason == nanobanana.RateLimited || e.Reason == nanobanana.Maintenance {
 		r.backoff = cmp.Or(e.RetryAfter, postsBackoff)
 	}

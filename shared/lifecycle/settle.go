@@ -151,7 +151,7 @@ func (s *Service) fetchRecord(ctx context.Context, t *task.Task, c task.Claim, t
 	default:
 		record.State = task.RecordUnclear
 	}
-	return record, &reply{code: r.ErrorCode, text: r.Words, shape: r.Shape}
+	return record, &reply{code: r.ErrorCode, text: r.Message, shape: r.Shape}
 }
 
 const (

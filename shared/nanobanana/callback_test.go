@@ -24,14 +24,14 @@ func TestParseCallback(t *testing.T) {
 		sample("callback-generate"): {TaskID: "9e4286b7b27960dfe8e1d279b50b28d", Final: true, Success: true,
 			URLs: []string{"https://yourserver.com/image/result.jpg"}},
 		sample("callback-generate-failed"): {TaskID: "task12345", Final: true, Reason: nanobanana.Policy, Code: 400,
-			Words: "Your prompt has been flagged for violating content policy"},
+			Message: "Your prompt has been flagged for violating content policy"},
 		sample("callback-newer"): {TaskID: newer, Final: true, Success: true,
 			URLs: []string{"https://tempfile.aiquickdraw.com/gemini-preview/x.jpeg"}},
 		sample("callback-newer-failed"): {TaskID: newer, Final: true, Reason: nanobanana.GenerationFailed, Code: 501,
-			Words: "Image generation task failed"},
+			Message: "Image generation task failed"},
 
 		// Family A.
-		`{"code":501,"msg":"failed","data":{"taskId":"a","info":{"resultImageUrl":""}}}`:            {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed, Code: 501, Words: "failed"},
+		`{"code":501,"msg":"failed","data":{"taskId":"a","info":{"resultImageUrl":""}}}`:            {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed, Code: 501, Message: "failed"},
 		`{"code":"200","data":{"taskId":"a","info":{"resultImageUrl":"https://h/1.png"}}}`:          {TaskID: "a", Final: true, Success: true, URLs: one},
 		`{"code":200,"data":{"taskId":"a","info":{"resultImageUrl":""}}}`:                           {TaskID: "a"},
 		`{"code":200,"data":{"taskId":"a","info":null}}`:                                            {TaskID: "a"},
@@ -39,9 +39,9 @@ func TestParseCallback(t *testing.T) {
 		`{"code":200,"data":{"task_id":"a","resultImageUrl":"https://h/1.png"}}`:                    {TaskID: "a", Final: true, Success: true, URLs: one},
 		`{"CODE":200,"Data":{"TASKID":"a","Info":{"ResultImageURL":"https://h/1.png"}}}`:            {TaskID: "a", Final: true, Success: true, URLs: one},
 		`{"code":501,"code":200,"data":{"taskId":"b","taskId":"a","resultUrls":"https://h/1.png"}}`: {TaskID: "a", Final: true, Success: true, URLs: one},
-		`{"code":500,"message":"failed to fetch image url","data":{"taskId":"a"}}`:                  {TaskID: "a", Final: true, Reason: nanobanana.InputImage, Code: 500, Words: "failed to fetch image url"},
-		`{"code":400,"msg":"prompt must not be blank","data":{"taskId":"a"}}`:                       {TaskID: "a", Final: true, Reason: nanobanana.BadRequest, Code: 400, Words: "prompt must not be blank"},
-		`{"code":501,"msg":"x","data":{"taskId":"a","info":{"resultImageUrl":"https://h/1.png"}}}`:  {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed, Code: 501, Words: "x", URLs: one},
+		`{"code":500,"message":"failed to fetch image url","data":{"taskId":"a"}}`:                  {TaskID: "a", Final: true, Reason: nanobanana.InputImage, Code: 500, Message: "failed to fetch image url"},
+		`{"code":400,"msg":"prompt must not be blank","data":{"taskId":"a"}}`:                       {TaskID: "a", Final: true, Reason: nanobanana.BadRequest, Code: 400, Message: "prompt must not be blank"},
+		`{"code":501,"msg":"x","data":{"taskId":"a","info":{"resultImageUrl":"https://h/1.png"}}}`:  {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed, Code: 501, Message: "x", URLs: one},
 		`{"code":501}`:                          {Final: true, Reason: nanobanana.GenerationFailed, Code: 501},
 		`{"code":200}`:                          {},
 		`{"taskId":"a"}`:                        {TaskID: "a"},
@@ -56,10 +56,10 @@ func TestParseCallback(t *testing.T) {
 		`{"code":200,"data":{"taskId":"a","successFlag":1,"response":null}}`:                                 {TaskID: "a"},
 		`{"code":501,"data":{"taskId":"a","successFlag":"1","response":{"resultUrls":["https://h/1.png"]}}}`: {TaskID: "a", Final: true, Success: true, URLs: one},
 		`{"code":200,"data":{"taskId":"a","successFlag":2,"errorCode":null}}`:                                {TaskID: "a", Final: true, Reason: nanobanana.GenerationFailed},
-		`{"code":400,"msg":"x","data":{"taskId":"a","successFlag":3,"errorCode":null}}`:                      {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 400, Words: "x"},
+		`{"code":400,"msg":"x","data":{"taskId":"a","successFlag":3,"errorCode":null}}`:                      {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 400, Message: "x"},
 		`{"code":200,"data":{"taskId":"a","successFlag":3,"errorCode":"400"}}`:                               {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 400},
-		`{"code":200,"data":{"taskId":"a","successFlag":3,"errorCode":500,"errorMessage":"nsfw"}}`:           {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 500, Words: "nsfw"},
-		`{"code":200,"msg":"content policy","data":{"taskId":"a","successFlag":3,"errorCode":501}}`:          {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 501, Words: "content policy"},
+		`{"code":200,"data":{"taskId":"a","successFlag":3,"errorCode":500,"errorMessage":"nsfw"}}`:           {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 500, Message: "nsfw"},
+		`{"code":200,"msg":"content policy","data":{"taskId":"a","successFlag":3,"errorCode":501}}`:          {TaskID: "a", Final: true, Reason: nanobanana.Policy, Code: 501, Message: "content policy"},
 	} {
 		got, err := nanobanana.ParseCallback([]byte(body))
 		if err != nil || !reflect.DeepEqual(got, want) {
@@ -118,7 +118,7 @@ func FuzzParseCallback(f *testing.F) {
 			t.Errorf("a failure without a reason, or a reason without a failure: %+v", callback)
 		}
 		checkURLs(t, callback.URLs)
-		checkForLog(t, callback.Words, 200)
+		checkForLog(t, callback.Message, 200)
 		checkTaskID(t, callback.TaskID)
 	})
 }

@@ -21,20 +21,20 @@ const (
 )
 
 // Client calls the NanoBanana API. Its fields are set before use; its methods may be used by many
-// goroutines, and take the key anew each time, since it may have been rotated.
+// goroutines. Each takes the key, since it may have been rotated.
 type Client struct {
-	BaseURL    string       // such as https://api.nanobananaapi.ai; paths are under its /api/v1, in which it may already end
+	BaseURL    string       // such as https://api.nanobananaapi.ai; may already end in /api/v1
 	RecordPath string       // empty means /nanobanana/record-info
 	HTTP       *http.Client // required; from outbound.NewClient
 
 	otherRecordPath atomic.Bool // the path not configured is the one that answers
 }
 
-// Submit sends r once and returns the provider's id of the task it became. On error the caller
-// asks [Error.Certain] before it may think of sending again: after any other error the task may
-// exist, be paid for and call back. The call takes at most 20 s.
+// Submit sends r once and returns the provider's task id. It takes at most 20 s. The caller may send
+// again only after an error that is [Error.Certain]: after any other error the task may exist, be
+// paid for and call back (docs/decisions/sent-once.md).
 func (c *Client) Submit(ctx context.Context, key string, r Request) (taskID string, err error) {
-	path, body, err := r.wire()
+	path, body, err := r.encode()
 	if err != nil {
 		return "", err
 	}
@@ -47,8 +47,8 @@ func (c *Client) Submit(ctx context.Context, key string, r Request) (taskID stri
 	return answer.submitted()
 }
 
-// Record asks how far the provider is with a task. An answer that is not a record (404, 429 with
-// RetryAfter, 5xx, no JSON) is an error, and says nothing about the task.
+// Record returns the provider's record of a task. An answer that is not a record (404, 429 with
+// RetryAfter, 5xx, no JSON) is an error and proves nothing about the task.
 func (c *Client) Record(ctx context.Context, key, taskID string) (Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -56,8 +56,8 @@ func (c *Client) Record(ctx context.Context, key, taskID string) (Record, error)
 	path, other := c.recordPaths()
 	answer, err := c.call(ctx, OpRecord, key, path+query, nil)
 	if err == nil && answer.noSuchPath() {
-		// Only a record is proof that the path exists: a gateway may refuse, in the vendor's own
-		// envelope, before it looks at the path.
+		// Only a record proves that the path exists: a gateway may refuse in the vendor's own
+		// envelope before it looks at the path.
 		if answer, err = c.call(ctx, OpRecord, key, other+query, nil); err == nil && answer.readable() {
 			c.otherRecordPath.Store(other != c.configuredRecordPath())
 		}
@@ -82,8 +82,8 @@ func (c *Client) Credits(ctx context.Context, key string) (float64, error) {
 	return 0, answer.err(OpCredits)
 }
 
-// recordPaths gives the path to ask for records, and the one to try where that does not exist:
-// the vendor's page and the guide disagree, and nobody could ask the live API.
+// recordPaths returns the path of records, and the one to try if that does not exist: the vendor's
+// page and the guide disagree, and we could not ask the live API.
 func (c *Client) recordPaths() (path, other string) {
 	path = c.configuredRecordPath()
 	other = guideRecordPath
@@ -108,7 +108,7 @@ func (c *Client) url(path string) string {
 	return strings.TrimSuffix(strings.TrimRight(c.BaseURL, "/"), "/api/v1") + "/api/v1" + path
 }
 
-// origin returns where the provider's relative links lead, or nothing.
+// origin returns the base of the provider's relative links, or "".
 func (c *Client) origin() string {
 	u, err := url.Parse(c.BaseURL)
 	if err != nil || u.Host == "" {

@@ -23,36 +23,36 @@ var containers = []struct {
 }
 
 // hints are what a folded name mentions that may be a result, the surest first.
-var hints = [][]string{{"result", "output"}, {"image", "file"}, {"url", "link"}}
+var resultHints = [][]string{{"result", "output"}, {"image", "file"}, {"url", "link"}}
 
 // strangers are what a folded name mentions that is no result.
-var strangers = []string{
+var nonResultWords = []string{
 	"input", "source", "reference", "origin", "mask", "thumb", "preview", "cover", "avatar", "callback", "hook", "doc", "help",
 }
 
-func isStranger(key string) bool {
-	return mentions(key, strangers) || isEcho(key)
+func isNoResult(key string) bool {
+	return containsAny(key, nonResultWords) || isRequestPart(key)
 }
 
 // isEcho reports whether what the order supplied stands under a folded name.
-func isEcho(key string) bool {
-	return key == "imageurls" || mentions(key, []string{"param", "prompt"})
+func isRequestPart(key string) bool {
+	return key == "imageurls" || containsAny(key, []string{"param", "prompt"})
 }
 
 // isSupplied reports the same, and whether what stands there may repeat what the order supplied.
-func isSupplied(key string) bool {
-	return isEcho(key) || mentions(key, []string{"input", "callback", "hook"})
+func mayRepeatRequest(key string) bool {
+	return isRequestPart(key) || containsAny(key, []string{"input", "callback", "hook"})
 }
 
-func mentions(key string, words []string) bool {
+func containsAny(key string, words []string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(key, word) })
 }
 
 // collector gathers the links of one task.
 type collector struct {
-	origin string          // of the provider, for relative links; empty where nobody knows it
-	taskID string          // what names another task is passed over
-	echoed map[string]bool // what the order supplied, as target returns it
+	origin       string          // of the provider, for relative links; empty where nobody knows it
+	taskID       string          // what names another task is passed over
+	requestLinks map[string]bool // what the order supplied, as target returns it
 	links
 	guesses []guess
 	inline  bool // a picture stands in the answer itself
@@ -72,52 +72,52 @@ func (c *collector) foreign(n *node) bool {
 
 // knownOfTask gathers the links under known names of every object in n that names the task: each
 // of its pictures may have one.
-func (c *collector) knownOfTask(n *node) {
-	if n = n.open(); n == nil {
+func (c *collector) collectOfTask(n *node) {
+	if n = n.decoded(); n == nil {
 		return
 	}
 	if n.taskID() == c.taskID {
-		c.known(n)
+		c.collect(n)
 		return
 	}
 	for _, m := range n.members {
-		if !isSupplied(m.key) {
-			c.knownOfTask(m.value)
+		if !mayRepeatRequest(m.key) {
+			c.collectOfTask(m.value)
 		}
 	}
 }
 
 // known gathers the links under known names, wherever in n they stand.
-func (c *collector) known(n *node) {
-	n = n.open()
+func (c *collector) collect(n *node) {
+	n = n.decoded()
 	if n == nil || c.foreign(n) {
 		return
 	}
 	if n.kind == isList {
 		for _, m := range n.members {
-			c.known(m.value)
+			c.collect(m.value)
 		}
 		return
 	}
-	c.named(n)
+	c.collectNamed(n)
 }
 
 // named gathers the links under known names in an object.
-func (c *collector) named(n *node) {
+func (c *collector) collectNamed(n *node) {
 	for _, container := range containers {
 		for _, value := range n.all(container.key) {
-			c.container(value.open(), container.results)
+			c.collectContainer(value.decoded(), container.results)
 		}
 	}
 	for _, name := range resultNames {
 		for _, value := range n.all(name) {
-			c.result(value)
+			c.collectResult(value)
 		}
 	}
 	for _, m := range n.members {
-		if !isContainer(m.key) && !slices.Contains(resultNames, m.key) && !isStranger(m.key) {
-			if value := m.value.open(); value.kind == isObject || value.kind == isList {
-				c.known(value)
+		if !isContainer(m.key) && !slices.Contains(resultNames, m.key) && !isNoResult(m.key) {
+			if value := m.value.decoded(); value.kind == isObject || value.kind == isList {
+				c.collect(value)
 			}
 		}
 	}
@@ -135,19 +135,19 @@ func isContainer(key string) bool {
 // container gathers the links of a value that is a container: links themselves, known names in
 // it, what is numbered, and in one of results also what is just called url. A task that is named in
 // it, the upstream's say, does not make it another's.
-func (c *collector) container(n *node, results bool) {
+func (c *collector) collectContainer(n *node, results bool) {
 	switch n.kind {
 	case isText:
-		c.result(n)
+		c.collectResult(n)
 	case isList:
 		for _, m := range n.members {
-			c.container(m.value.open(), true)
+			c.collectContainer(m.value.decoded(), true)
 		}
 	case isObject:
-		c.named(n)
+		c.collectNamed(n)
 		for _, m := range n.members {
 			if isIndex(m.key) || results && (m.key == "url" || m.key == "urls") {
-				c.result(m.value)
+				c.collectResult(m.value)
 			}
 		}
 	}
@@ -157,30 +157,30 @@ func isIndex(key string) bool { return key != "" && strings.Trim(key, "012345678
 
 // result gathers the links of the value of a known name: a text with one or several, a list, an
 // object with a url, or an object whose names are only keys.
-func (c *collector) result(n *node) {
-	n = n.open()
+func (c *collector) collectResult(n *node) {
+	n = n.decoded()
 	switch n.kind {
 	case isText:
-		for _, piece := range split(n.text, true) {
-			c.keep(c.link(piece, true))
+		for _, piece := range splitLinks(n.text, true) {
+			c.addResult(c.toURL(piece, true))
 		}
 	case isList:
 		for _, m := range n.members {
-			c.result(m.value)
+			c.collectResult(m.value)
 		}
 	case isObject:
 		if named := n.get("url", "urls"); named != nil {
-			c.result(named)
+			c.collectResult(named)
 			return
 		}
 		for _, m := range n.members {
-			switch value := m.value.open(); {
-			case isStranger(m.key):
-			case value.kind != isText || isIndex(m.key) || mentions(m.key, slices.Concat(hints...)):
-				c.result(value)
+			switch value := m.value.decoded(); {
+			case isNoResult(m.key):
+			case value.kind != isText || isIndex(m.key) || containsAny(m.key, slices.Concat(resultHints...)):
+				c.collectResult(value)
 			default:
-				for _, piece := range split(value.text, false) {
-					c.keep(c.link(piece, plainPath(piece)))
+				for _, piece := range splitLinks(value.text, false) {
+					c.addResult(c.toURL(piece, plainPath(piece)))
 				}
 			}
 		}
@@ -188,51 +188,51 @@ func (c *collector) result(n *node) {
 }
 
 // keep adds a link that is not the order's own.
-func (c *collector) keep(link string) {
-	if link != "" && !c.echoed[outbound.Location(link)] {
+func (c *collector) addResult(link string) {
+	if link != "" && !c.requestLinks[outbound.Location(link)] {
 		c.add(link)
 	}
 }
 
 // guess gathers the links under names that mention a result, or that stand within such a name,
 // which is less sure.
-func (c *collector) guess(n *node, key string, within int) {
-	n = n.open()
-	rank := hint(key)
+func (c *collector) collectGuesses(n *node, key string, within int) {
+	n = n.decoded()
+	rank := hintRank(key)
 	switch {
 	case n == nil, c.foreign(n):
 	case n.kind == isText:
-		c.guessText(n.text, min(rank, within))
+		c.collectGuessesIn(n.text, min(rank, within))
 	case n.kind == isList:
 		for _, m := range n.members {
-			c.guess(m.value, key, within)
+			c.collectGuesses(m.value, key, within)
 		}
 	case n.kind == isObject:
 		if rank < unhinted {
-			within = min(within, rank+len(hints)*2)
+			within = min(within, rank+len(resultHints)*2)
 		}
 		for _, m := range n.members {
 			switch {
-			case isStranger(m.key):
+			case isNoResult(m.key):
 			case isIndex(m.key): // as in a list
-				c.guess(m.value, key, within)
+				c.collectGuesses(m.value, key, within)
 			default:
-				c.guess(m.value, m.key, within)
+				c.collectGuesses(m.value, m.key, within)
 			}
 		}
 	}
 }
 
 // guessText gathers the links in a text. A guess is surer if it names a picture's file.
-func (c *collector) guessText(text string, rank int) {
+func (c *collector) collectGuessesIn(text string, rank int) {
 	c.inline = c.inline || isInline(text, rank < unhinted)
 	if rank >= unhinted {
 		return
 	}
-	for _, piece := range split(text, false) {
-		link := c.link(piece, plainPath(piece))
+	for _, piece := range splitLinks(text, false) {
+		link := c.toURL(piece, plainPath(piece))
 		switch {
-		case link == "" || c.echoed[outbound.Location(link)]:
+		case link == "" || c.requestLinks[outbound.Location(link)]:
 		case isPicture(link):
 			c.guesses = append(c.guesses, guess{link, rank})
 		default:
@@ -245,9 +245,9 @@ func (c *collector) guessText(text string, rank int) {
 const unhinted = 100
 
 // hint ranks a folded name: the less, the surer.
-func hint(key string) int {
-	for i, words := range hints {
-		if mentions(key, words) {
+func hintRank(key string) int {
+	for i, words := range resultHints {
+		if containsAny(key, words) {
 			return i * 2 // between them those that name no picture's file
 		}
 	}
@@ -255,7 +255,7 @@ func hint(key string) int {
 }
 
 // guessed returns the guesses, the surest first.
-func (c *collector) guessed() links {
+func (c *collector) rankedGuesses() links {
 	slices.SortStableFunc(c.guesses, func(a, b guess) int { return cmp.Compare(a.rank, b.rank) })
 	var l links
 	for _, g := range c.guesses {
@@ -267,32 +267,32 @@ func (c *collector) guessed() links {
 }
 
 // supplied notes the links that stand in n under names of what the order supplied.
-func (c *collector) supplied(n *node) {
-	if n = n.open(); n == nil {
+func (c *collector) noteRequestLinks(n *node) {
+	if n = n.decoded(); n == nil {
 		return
 	}
 	for _, m := range n.members {
-		if isSupplied(m.key) {
-			c.echo(m.value)
+		if mayRepeatRequest(m.key) {
+			c.noteLinks(m.value)
 		} else {
-			c.supplied(m.value)
+			c.noteRequestLinks(m.value)
 		}
 	}
 }
 
 // echo notes every link in n as supplied by the order.
-func (c *collector) echo(n *node) {
-	if n = n.open(); n == nil {
+func (c *collector) noteLinks(n *node) {
+	if n = n.decoded(); n == nil {
 		return
 	}
 	if n.kind == isText {
-		for _, piece := range split(n.text, true) {
-			if link := c.link(piece, false); link != "" {
-				c.echoed[outbound.Location(link)] = true
+		for _, piece := range splitLinks(n.text, true) {
+			if link := c.toURL(piece, false); link != "" {
+				c.requestLinks[outbound.Location(link)] = true
 			}
 		}
 	}
 	for _, m := range n.members {
-		c.echo(m.value)
+		c.noteLinks(m.value)
 	}
 }

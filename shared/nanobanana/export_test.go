@@ -3,7 +3,7 @@ package nanobanana
 // DecodeRecord is what Record does with the body of an answer; the fuzzer needs no server for it.
 func DecodeRecord(body []byte) (Record, bool) {
 	r := reply{status: 200}
-	r.body(body, true)
+	r.parseBody(body, true)
 	record, err := r.record("", "https://api.example")
 	return record, err == nil
 }
@@ -11,7 +11,7 @@ func DecodeRecord(body []byte) (Record, bool) {
 // DecodeSubmit is what Submit does with an answer.
 func DecodeSubmit(status int, body []byte) (taskID string, err error) {
 	r := reply{status: status}
-	r.body(body, true)
+	r.parseBody(body, true)
 	return r.submitted()
 }
 

@@ -36,7 +36,7 @@ func (l *links) add(link string) {
 // link makes a piece of text an absolute http or https URL, or returns nothing. A valid link
 // stays as it is, to the letter: it may be signed. Whether it may be fetched is decided where it
 // is fetched.
-func (c *collector) link(piece string, relative bool) string {
+func (c *collector) toURL(piece string, relative bool) string {
 	switch {
 	case hasScheme(piece):
 	case strings.HasPrefix(piece, "//"):
@@ -121,8 +121,8 @@ func isPicture(text string) bool {
 var inlineStarts = []string{"iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD"}
 
 const (
-	inlineLeast = 64   // characters of a picture in base64
-	inlineBlind = 1024 // of anything in base64
+	minInline         = 64   // characters of a picture in base64
+	minUnmarkedInline = 1024 // of anything in base64
 )
 
 // isInline reports whether text is not a link to a picture but a picture: by its beginning, and
@@ -132,14 +132,14 @@ func isInline(text string, expected bool) bool {
 	if len(text) > 5 && strings.EqualFold(text[:5], "data:") {
 		return !strings.Contains(text, " ")
 	}
-	if len(text) < inlineLeast {
+	if len(text) < minInline {
 		return false
 	}
 	starts := slices.ContainsFunc(inlineStarts, func(start string) bool { return strings.HasPrefix(text, start) })
 	foreign := func(r rune) bool {
 		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("+/=-_\r\n", r)
 	}
-	return (starts || expected && len(text) >= inlineBlind) && !strings.ContainsFunc(text, foreign)
+	return (starts || expected && len(text) >= minUnmarkedInline) && !strings.ContainsFunc(text, foreign)
 }
 
 // escape writes a raw space and a percent sign that begins no escape as the escapes they lack.
@@ -176,13 +176,13 @@ var unquoted = strings.NewReplacer(`\/`, "/", `\"`, `"`)
 // split takes a text apart into the links that it holds. A separator is lawful inside a link: it
 // parts two only where another begins. Where words stand before the first link, a sentence say, it
 // ends at white space; without prose such a text holds none.
-func split(text string, prose bool) []string {
+func splitLinks(text string, prose bool) []string {
 	cut := len(text) > maxSplit
 	text = unwrap(strings.TrimSpace(unquoted.Replace(text[:min(len(text), maxSplit)])))
 	if text == "" {
 		return nil
 	}
-	starts := beginnings(text)
+	starts := linkStarts(text)
 	words := len(starts) > 0 && starts[0] > 0
 	if len(starts) == 0 || words && !prose {
 		return nil
@@ -199,7 +199,7 @@ func split(text string, prose bool) []string {
 		if words || len(starts) > 1 { // what ends a link that stands alone may be part of it
 			piece = strings.TrimRight(piece, separators+openings)
 		}
-		pieces = append(pieces, closed(text[:start], piece))
+		pieces = append(pieces, cutAtClosing(text[:start], piece))
 	}
 	if cut {
 		pieces = pieces[:len(pieces)-1] // nobody knows where it ends
@@ -227,7 +227,7 @@ func unwrap(text string) string {
 }
 
 // closed cuts a piece at the bracket or quote that closes what opened just before it.
-func closed(before, piece string) string {
+func cutAtClosing(before, piece string) string {
 	if before == "" {
 		return piece
 	}
@@ -247,7 +247,7 @@ func closed(before, piece string) string {
 
 // beginnings returns where in text links begin. A text that begins with a path holds more paths
 // where they begin alike. Where it begins with a link, a bracket or quote within one is part of it.
-func beginnings(text string) (starts []int) {
+func linkStarts(text string) (starts []int) {
 	alike := ""
 	if !hasScheme(text) && !strings.HasPrefix(text, "//") && isPath(text[:indexFunc(text, unicode.IsSpace)]) {
 		alike = text[:1+strings.IndexByte(text, '/')]
@@ -256,7 +256,7 @@ func beginnings(text string) (starts []int) {
 		before, _ := utf8.DecodeLastRuneInString(text[:i])
 		switch {
 		case i == 0 || strings.ContainsRune(separators, before):
-		case !strings.ContainsRune(openings, before), len(starts) > 0 && starts[0] == 0 && !parted(text[:i-1]):
+		case !strings.ContainsRune(openings, before), len(starts) > 0 && starts[0] == 0 && !endsLink(text[:i-1]):
 			continue
 		}
 		rest := text[i:]
@@ -268,7 +268,7 @@ func beginnings(text string) (starts []int) {
 }
 
 // parted reports whether another link may begin after text.
-func parted(text string) bool {
+func endsLink(text string) bool {
 	last, _ := utf8.DecodeLastRuneInString(text)
 	return strings.ContainsRune(separators+openings+closings, last)
 }

@@ -31,14 +31,14 @@ func isNoID(text string) bool {
 // namesTask reports whether something that may be a task's id, lawful or not, stands anywhere in n.
 func (n *node) namesTask() bool {
 	return n.any(func(m member) bool {
-		return isTaskID(m) && m.value.identifies() || m.key == "task" && m.value.get("id").identifies()
+		return isTaskIDName(m) && m.value.hasID() || m.key == "task" && m.value.get("id").hasID()
 	})
 }
 
-func isTaskID(m member) bool { return strings.Contains(m.key, "taskid") }
+func isTaskIDName(m member) bool { return strings.Contains(m.key, "taskid") }
 
 // identifies reports whether any value in n is more than the want of an id.
-func (n *node) identifies() bool {
+func (n *node) hasID() bool {
 	return !isNoID(n.scalar()) || n.any(func(m member) bool { return !isNoID(m.value.scalar()) })
 }
 
@@ -52,7 +52,7 @@ type answer struct {
 
 // find reads the structure of an answer about the task asked for, or about any where asked is
 // empty.
-func find(root *node, asked string) answer {
+func findAnswer(root *node, asked string) answer {
 	a := answer{root: root.object()}
 	for a.data = a.root; ; { // an envelope may stand in another
 		inner := a.data.inEnvelope()
@@ -61,7 +61,7 @@ func find(root *node, asked string) answer {
 		}
 		a.data = inner
 	}
-	s := search{asked: asked, least: maxDepth * 4}
+	s := taskSearch{asked: asked, least: maxDepth * 4}
 	s.visit(a.data, 0)
 	if a.about = s.found; a.about == nil {
 		a.about = a.data
@@ -75,7 +75,7 @@ func (n *node) inEnvelope() *node {
 		if object := data.object(); object != nil {
 			return object
 		}
-		if list := data.open(); slices.ContainsFunc(list.members, func(m member) bool { return m.value.object() != nil }) {
+		if list := data.decoded(); slices.ContainsFunc(list.members, func(m member) bool { return m.value.object() != nil }) {
 			return list
 		}
 	}
@@ -104,14 +104,14 @@ func (a answer) submittedID() string {
 
 // search finds the object that names the task asked for, else the first of those that name one
 // least deep.
-type search struct {
+type taskSearch struct {
 	asked string
 	found *node
 	least int
 }
 
-func (s *search) visit(n *node, depth int) {
-	if n = n.open(); n == nil {
+func (s *taskSearch) visit(n *node, depth int) {
+	if n = n.decoded(); n == nil {
 		return
 	}
 	if id := n.taskID(); id != "" {
@@ -124,7 +124,7 @@ func (s *search) visit(n *node, depth int) {
 		}
 	}
 	for _, m := range n.members {
-		if !isSupplied(m.key) {
+		if !mayRepeatRequest(m.key) {
 			s.visit(m.value, depth+1)
 		}
 	}
@@ -139,7 +139,7 @@ func (a answer) places() []*node {
 	for i := 0; i < len(places) && len(places) < maxPlaces; i++ { // level by level
 		for _, m := range places[i].members {
 			inner := m.value.object()
-			if inner == nil || isStranger(m.key) || slices.Contains(resultNames, m.key) {
+			if inner == nil || isNoResult(m.key) || slices.Contains(resultNames, m.key) {
 				continue
 			}
 			if other := inner.taskID(); other == "" || other == id || isContainer(m.key) {
@@ -157,7 +157,7 @@ func (a answer) places() []*node {
 const maxPlaces = 100
 
 // flags are what successFlag means.
-var flags = map[string]State{"0": Running, "1": Succeeded, "2": Failed, "3": Failed, "false": Running, "true": Succeeded}
+var flagStates = map[string]State{"0": Running, "1": Succeeded, "2": Failed, "3": Failed, "false": Running, "true": Succeeded}
 
 // stateWords are what the words of state, status and successFlag mean, folded.
 var stateWords = map[string]State{
@@ -194,7 +194,7 @@ func (n *node) state() (state State, firm bool) {
 		if value == nil {
 			continue
 		}
-		said, ok := value.meaning(key == "successflag")
+		said, ok := value.parseState(key == "successflag")
 		if said == Running && fold(value.scalar()) == "false" && n.failureCode() != 0 {
 			ok = false // no success and an error: it may have ended
 		}
@@ -214,7 +214,7 @@ func (n *node) state() (state State, firm bool) {
 }
 
 // meaning translates a flag or a word, which go no further than this.
-func (n *node) meaning(flag bool) (state State, ok bool) {
+func (n *node) parseState(flag bool) (state State, ok bool) {
 	text := fold(n.scalar())
 	if state, ok = stateWords[text]; ok || !flag {
 		return state, ok
@@ -222,7 +222,7 @@ func (n *node) meaning(flag bool) (state State, ok bool) {
 	if number, isNumber := n.integer(); isNumber {
 		text = strconv.Itoa(number)
 	}
-	state, ok = flags[text]
+	state, ok = flagStates[text]
 	return state, ok
 }
 
@@ -237,18 +237,18 @@ func (n *node) failureCode() int {
 }
 
 // reasons are the names under which a failure is explained, folded. A code may be a word, too.
-var reasons = []string{
+var reasonNames = []string{
 	"errormessage", "failmsg", "errormsg", "failmessage", "failreason", "failurereason", "reason", "error", "detail",
 	"message", "msg", "errorcode", "failcode", "finishreason", "blockreason",
 }
 
 // said returns what an object says in words, one text after the other. "success" is no reason.
-func (n *node) said() (texts []string) {
-	for _, name := range reasons {
+func (n *node) messages() (texts []string) {
+	for _, name := range reasonNames {
 		value := n.get(name)
 		text := value.scalar()
 		if inner := value.object(); inner != nil {
-			if said := inner.said(); len(said) > 0 {
+			if said := inner.messages(); len(said) > 0 {
 				texts = append(texts, said...)
 				continue
 			}
@@ -268,10 +268,10 @@ func (a answer) failure(places []*node) (code int, texts []string) {
 		if code == 0 {
 			code = place.failureCode()
 		}
-		texts = append(texts, place.said()...)
+		texts = append(texts, place.messages()...)
 	}
 	if a.enveloped() {
-		texts = append(texts, a.root.said()...)
+		texts = append(texts, a.root.messages()...)
 	}
 	return code, texts
 }
@@ -308,22 +308,22 @@ func (n *node) params() (p Params) {
 // links returns the links to the task's pictures: under known names, and guesses. It looks where
 // the task's id stands, and further out only where nothing is there.
 func (a answer) links(origin string) (known, guessed links, inline bool) {
-	c := collector{origin: origin, taskID: a.about.taskID(), echoed: map[string]bool{}}
-	c.supplied(a.root)
+	c := collector{origin: origin, taskID: a.about.taskID(), requestLinks: map[string]bool{}}
+	c.noteRequestLinks(a.root)
 	around := []*node{a.about, a.data, a.root}
 	if c.taskID != "" {
-		c.knownOfTask(a.data)
+		c.collectOfTask(a.data)
 	}
 	for _, n := range around {
 		if len(c.list)+c.dropped > 0 {
 			break
 		}
-		c.known(n)
+		c.collect(n)
 	}
 	for _, n := range around {
-		if c.guess(n, "", unhinted); len(c.guesses) > 0 {
+		if c.collectGuesses(n, "", unhinted); len(c.guesses) > 0 {
 			break
 		}
 	}
-	return c.links, c.guessed(), c.inline
+	return c.links, c.rankedGuesses(), c.inline
 }

@@ -325,8 +325,8 @@ func TestWords(t *testing.T) {
 	} {
 		r := record(t, `{"code":200,"data":{"taskId":"task1","successFlag":3,"errorCode":501,"errorMessage":"`+text+
 			`","paramJson":"{\"prompt\":\"a quiet harbour\"}"}}`)
-		if r.Words != want {
-			t.Errorf("%s: words %q, want %q", text, r.Words, want)
+		if r.Message != want {
+			t.Errorf("%s: words %q, want %q", text, r.Message, want)
 		}
 	}
 }
@@ -405,7 +405,7 @@ func (p pathOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestCallbackInOtherShapes(t *testing.T) {
 	for body, want := range map[string]nanobanana.Callback{
 		`{"code":200,"data":{"taskId":"a","state":"success","resultJson":"{\"resultUrls\":[\"` + link + `\"]}"}}`: {TaskID: "a", Final: true, Success: true, URLs: []string{link}},
-		`{"code":501,"data":{"taskId":"a","state":"fail","failCode":"422","failMsg":"no"}}`:                       {TaskID: "a", Final: true, Code: 422, Reason: nanobanana.Invalid, Words: "no"},
+		`{"code":501,"data":{"taskId":"a","state":"fail","failCode":"422","failMsg":"no"}}`:                       {TaskID: "a", Final: true, Code: 422, Reason: nanobanana.Invalid, Message: "no"},
 		`{"code":200,"data":{"taskId":"a","successFlag":3,"resultUrls":["` + link + `"]}}`:                        {TaskID: "a", URLs: []string{link}},
 		`{"code":200,"data":{"taskId":"a","info":{"resultImageUrl":"/files/a.png"}}}`:                             {TaskID: "a"},
 		`{"code":200,"data":[{"task_id":"a","info":{"resultImageUrl":"//h/a.png"}}]}`:                             {TaskID: "a", Final: true, Success: true, URLs: []string{link}},

@@ -5,61 +5,60 @@ import "cmp"
 // State is how far the provider is with a task.
 type State string
 
-// The states. Of the last two nobody can say how far the provider is: they are no reason to end
-// a task, and no proof that it runs.
+// The states. The last two are no reason to end a task, and no proof that it runs.
 const (
 	Running   State = "running"   // successFlag 0
 	Succeeded State = "succeeded" // successFlag 1
 	Failed    State = "failed"    // successFlag 2 (not created) and 3 (generation failed)
-	Unstated  State = "unstated"  // nothing in the record states one
-	Unclear   State = "unclear"   // one we do not know, statements that disagree, or a failure that has a link
+	Unstated  State = "unstated"  // the record has no state
+	Unclear   State = "unclear"   // an unknown state, states that disagree, or a failure with a link
 )
 
 // Record is the provider's answer about one of its tasks.
 type Record struct {
-	TaskID string // empty where the record names none
+	TaskID string // empty if the record has none
 	State  State
 
-	// URLs of the pictures, absolute, in the provider's order, without repeats: those under names
-	// that are known to hold results. A success may come without any, or with fewer than asked.
+	// URLs are the links to the pictures under names known to hold results: absolute, in the
+	// provider's order, without repeats. A success may have none, or fewer than asked for.
 	URLs []string
-	// Guesses are links under other names that may hold results. They are worth a try only where
-	// URLs are none. They may be the order's own input: the caller knows what it sent.
+	// Guesses are links under other names that may hold results. They are worth a try only if URLs
+	// is empty. They may be the request's own input images: the caller knows what it sent.
 	Guesses []string
-	// Dropped is how many links there was no room for: a record keeps 8, of 8 KiB each and 32 KiB
-	// together, the first that fit.
+	// Dropped counts the links that did not fit: a record keeps the first 8 of at most 8 KiB each
+	// and 32 KiB together.
 	Dropped int
 
 	Reason    Reason // why it failed
-	ErrorCode int    // the failure's code; 0 where none was given
+	ErrorCode int    // the failure's code; 0 if there is none
 
-	// Retryable reports whether another generation may help: successFlag or state says failed, the code
-	// is 500 or 501, and the text does not blame the prompt, a parameter, an input image, the
-	// account or the key.
+	// Retryable reports whether another generation may help: successFlag or state is a failure, the
+	// code is 500 or 501, and no message blames the prompt, a parameter, an input image, the account
+	// or the key (docs/decisions/generations.md).
 	Retryable bool
 
-	// Words are the provider's own on why it failed, for the log alone: one line of at most 200
+	// Message is the provider's explanation of a failure, for the log only: one line of at most 200
 	// characters, without links.
-	Words string
-	// Shape is the record without its values: names and types, for the log alone.
+	Message string
+	// Shape is the names and types in the record, without its values, for the log only.
 	Shape string
 
 	Params Params
 }
 
-// Params is what a record tells of the request it belongs to.
+// Params is what a record repeats of its request.
 type Params struct {
-	Present     bool // the record echoed at least one of the two
+	Present     bool // the record has at least one of the two
 	CallbackURL string
 	Prompt      string
 }
 
-// readRecord reads an answer as a record; ok reports whether it is one, and inline whether its
-// picture stands in the answer itself, where nobody can fetch it.
+// readRecord reads an answer as a record. ok reports whether it is one, and inline whether its only
+// picture is in the answer itself instead of behind a link.
 func readRecord(a answer, origin string) (r Record, inline, ok bool) {
 	places := a.places()
 	known, guessed, inline := a.links(origin)
-	state, firm := a.state(places)
+	state, explicit := a.state(places)
 	r = Record{
 		TaskID: a.taskID(), State: state, URLs: known.list, Guesses: guessed.list, Dropped: known.dropped,
 		Params: a.params(places), Shape: a.root.shape(),
@@ -71,27 +70,27 @@ func readRecord(a answer, origin string) (r Record, inline, ok bool) {
 	case state == Failed && len(r.URLs) > 0:
 		r.State = Unclear
 	case state == Failed:
-		code, texts := a.failure(places)
-		r.fail(code, texts, firm)
+		code, messages := a.failure(places)
+		r.setFailure(code, messages, explicit)
 	}
-	if !a.enveloped() { // any object is its own data
+	if !a.enveloped() { // any object would be its own data
 		ok = a.about.taskID() != "" || a.about.get("successflag") != nil || len(r.URLs) > 0
 	}
 	inline = inline && len(r.URLs)+len(r.Guesses)+r.Dropped == 0 && r.State != Running
 	return r, inline, ok || a.enveloped()
 }
 
-// fail notes why the task failed.
-func (r *Record) fail(code int, texts []string, firm bool) {
+// setFailure sets why the task failed.
+func (r *Record) setFailure(code int, messages []string, explicit bool) {
 	r.ErrorCode = code
-	r.Reason = outcomeReason(code, texts)
-	r.Retryable = firm && worthAnother(code, r.Reason)
-	r.Words = words(cmp.Or(texts...), r.Params.Prompt)
+	r.Reason = outcomeReason(code, messages)
+	r.Retryable = explicit && worthRetrying(code, r.Reason)
+	r.Message = loggable(cmp.Or(messages...), r.Params.Prompt)
 }
 
-// worthAnother tells whether a failed generation may be paid for again: only where the code is
-// the provider's own fault and the text put the blame nowhere else.
-func worthAnother(code int, reason Reason) bool {
+// worthRetrying reports whether a failed generation may be paid for again: only if the code is the
+// provider's own fault and no message blames anything else.
+func worthRetrying(code int, reason Reason) bool {
 	blameless := reason == GenerationFailed || reason == ServerError || reason == RateLimited
 	return blameless && (code == 500 || code == 501)
 }

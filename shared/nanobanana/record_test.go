@@ -32,7 +32,7 @@ func TestRecordSamples(t *testing.T) {
 		"record-running": {State: nanobanana.Running},
 		"record-success": {State: nanobanana.Succeeded, URLs: []string{"https://ourserver.com/image/result.jpg"}},
 		"record-failed": {State: nanobanana.Failed, Reason: nanobanana.GenerationFailed, ErrorCode: 501, Retryable: true,
-			Words: "Image generation task failed"},
+			Message: "Image generation task failed"},
 	} {
 		want.TaskID, want.Params = "nanobanana_task_123456", params
 		response := map[string]string{"record-success": "{originImageUrl:text,resultImageUrl:text}"}[name]
@@ -368,7 +368,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		checkURLs(t, r.URLs)
 		checkURLs(t, r.Guesses)
-		checkForLog(t, r.Words, 200)
+		checkForLog(t, r.Message, 200)
 		checkForLog(t, r.Shape, 6000)
 		checkTaskID(t, r.TaskID)
 	})

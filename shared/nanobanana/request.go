@@ -2,20 +2,20 @@ package nanobanana
 
 import "encoding/json"
 
-// Request is one order of pictures. What a model does not know must be left empty: the caller
-// has checked it, and the provider drops such fields in silence.
+// Request asks for pictures. The caller leaves a field empty if the model does not have it: the
+// provider would drop it silently.
 type Request struct {
 	Model       string   // nano-banana, nano-banana-2 or nano-banana-pro
 	Prompt      string   // what to draw, or how to change the input images
-	ImageURLs   []string // the input images; any makes it an edit
-	NumImages   int      // 1-4, nano-banana only; 0 leaves it to the provider, which draws one
+	ImageURLs   []string // the input images; any of them makes it an edit
+	NumImages   int      // 1-4, nano-banana only; 0 means the provider's default, which is 1
 	AspectRatio string   // such as 16:9
-	Resolution  string   // 1K, 2K or 4K; nano-banana has none, nano-banana-pro takes 1K when empty
+	Resolution  string   // 1K, 2K or 4K; not for nano-banana; nano-banana-pro defaults to 1K
 	Watermark   string   // nano-banana only
 	CallbackURL string   // where the provider reports the outcome
 }
 
-// endpoints says for each model where its requests go, and in what shape: the three differ.
+// endpoints maps each model to the path and the body of its requests; the three differ.
 var endpoints = map[string]struct {
 	path string
 	body func(Request) any
@@ -65,13 +65,13 @@ func newerBody(r Request) any {
 
 func proBody(r Request) any {
 	if r.Resolution == "" {
-		r.Resolution = "1K" // left out it is refused: "Resolution must not be blank"
+		r.Resolution = "1K" // the provider refuses an empty one: "Resolution must not be blank"
 	}
 	return newerBody(r)
 }
 
-// wire gives the path and the body of r. An unknown model is a mistake of the program.
-func (r Request) wire() (path string, body []byte, err error) {
+// encode returns the path and the body of r. An unknown model is a bug of the caller.
+func (r Request) encode() (path string, body []byte, err error) {
 	endpoint, ok := endpoints[r.Model]
 	if !ok {
 		return "", nil, &Error{Op: OpSubmit, Reason: BadRequest, NotSent: true}

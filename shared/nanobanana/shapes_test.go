@@ -57,7 +57,7 @@ func TestBracketsInLinks(t *testing.T) {
 // code 0 is none.
 func TestCallbackCodes(t *testing.T) {
 	for body, want := range map[string]nanobanana.Callback{
-		`{"code":400,"msg":"x","data":{"taskId":"a","successFlag":9}}`: {TaskID: "a", Code: 400, Reason: nanobanana.Policy, Words: "x"},
+		`{"code":400,"msg":"x","data":{"taskId":"a","successFlag":9}}`: {TaskID: "a", Code: 400, Reason: nanobanana.Policy, Message: "x"},
 		`{"code":200,"data":{"taskId":"a","successFlag":3,"errorCode":400,"resultUrls":["` + link + `"]}}`: {
 			TaskID: "a", Code: 400, Reason: nanobanana.Policy, URLs: []string{link}},
 		`{"code":0,"msg":"success","data":{"taskId":"a","info":{"resultImageUrl":"` + link + `"}}}`: {TaskID: "a", URLs: []string{link}},

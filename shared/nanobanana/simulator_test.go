@@ -126,7 +126,7 @@ func TestEveryFailureIsUnderstood(t *testing.T) {
 				t.Fatal(err)
 			}
 			told, err := nanobanana.ParseCallback(<-bodies)
-			if err != nil || !reflect.DeepEqual(told, nanobanana.Callback{TaskID: id, Final: true, Reason: want, Code: code, Words: "No."}) {
+			if err != nil || !reflect.DeepEqual(told, nanobanana.Callback{TaskID: id, Final: true, Reason: want, Code: code, Message: "No."}) {
 				t.Errorf("%s %d: callback %+v, %v", model, code, told, err)
 			}
 			sim.SetKnobs(func(k *nanobananatest.Knobs) { k.BareFailures = false })

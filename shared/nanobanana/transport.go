@@ -50,10 +50,10 @@ func (c *Client) call(ctx context.Context, op Op, key, path string, body []byte)
 	case errors.As(err, &broken) || errors.Is(err, context.Canceled):
 		return reply{}, &Error{Op: op, Reason: Transport, HTTPStatus: r.status, cause: err}
 	case len(raw) > maxReply:
-		r.body(raw, false)
+		r.parseBody(raw, false)
 		r.detail = "an answer over 1 MiB"
 	default:
-		r.body(raw, err == nil)
+		r.parseBody(raw, err == nil)
 	}
 	return r, nil
 }

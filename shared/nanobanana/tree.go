@@ -34,10 +34,10 @@ const (
 
 // node is a JSON value. All its methods take nil for a value that is not there.
 type node struct {
-	kind    kind
-	text    string   // a text, number or bool as it stands
-	members []member // of an object or a list, in the provider's order
-	holds   *node    // the JSON that a text holds
+	kind     kind
+	text     string   // a text, number or bool as it stands
+	members  []member // of an object or a list, in the provider's order
+	embedded *node    // the JSON that a text holds
 }
 
 // member is an element of a list, or of an object, where it has a name.
@@ -80,7 +80,7 @@ func (p *parser) value(depth int) *node {
 		}
 		return p.members(t, depth)
 	case string:
-		return &node{kind: isText, text: t, holds: p.inside(t, depth)}
+		return &node{kind: isText, text: t, embedded: p.embedded(t, depth)}
 	case json.Number:
 		return &node{kind: isNumber, text: t.String()}
 	case bool:
@@ -138,7 +138,7 @@ func kindOf(opening json.Delim) kind {
 }
 
 // inside returns the object or the list that a text holds, however often it was quoted, or nil.
-func (p *parser) inside(text string, depth int) *node {
+func (p *parser) embedded(text string, depth int) *node {
 	text = strings.TrimSpace(text)
 	if text == "" || !strings.ContainsRune(`{["`, rune(text[0])) || depth >= maxDepth || !json.Valid([]byte(text)) {
 		return nil
@@ -161,17 +161,17 @@ func fold(name string) string {
 }
 
 // open returns what a text holds, where it holds JSON, and otherwise the value itself.
-func (n *node) open() *node {
-	for n != nil && n.holds != nil {
-		n = n.holds
+func (n *node) decoded() *node {
+	for n != nil && n.embedded != nil {
+		n = n.embedded
 	}
 	return n
 }
 
 // object returns the object that n is, also within a text or within a list of one; or nil.
 func (n *node) object() *node {
-	for n = n.open(); n != nil && n.kind == isList && len(n.members) == 1; {
-		n = n.members[0].value.open()
+	for n = n.decoded(); n != nil && n.kind == isList && len(n.members) == 1; {
+		n = n.members[0].value.decoded()
 	}
 	if n == nil || n.kind != isObject {
 		return nil
@@ -194,7 +194,7 @@ func (n *node) all(key string) (values []*node) {
 
 // any reports whether f holds for any member in n, however deep.
 func (n *node) any(f func(member) bool) bool {
-	n = n.open()
+	n = n.decoded()
 	return n != nil && slices.ContainsFunc(n.members, func(m member) bool { return f(m) || m.value.any(f) })
 }
 
@@ -214,7 +214,7 @@ func (n *node) get(keys ...string) *node {
 
 // scalar returns a text without its margins, a number or a bool; of anything else, nothing.
 func (n *node) scalar() string {
-	if n = n.open(); n == nil || n.kind == isObject || n.kind == isList {
+	if n = n.decoded(); n == nil || n.kind == isObject || n.kind == isList {
 		return ""
 	}
 	return strings.TrimSpace(n.text)
@@ -259,9 +259,9 @@ func (n *node) print(b *strings.Builder, left *int) {
 		b.WriteString("[")
 		n.printMembers(b, left, maxAlike)
 		b.WriteString("]")
-	case n.holds != nil:
+	case n.embedded != nil:
 		b.WriteString("text:")
-		n.holds.print(b, left)
+		n.embedded.print(b, left)
 	default:
 		b.WriteString(string(n.kind))
 	}

@@ -83,8 +83,8 @@ func TestWordsHoldNoSecret(t *testing.T) {
 		"PUBLIC_ERROR_PROMINENT_PEOPLE_FILTER_FAILED, support code 29310472":                             "PUBLIC_ERROR_PROMINENT_PEOPLE_FILTER_FAILED, support code 29310472",
 	} {
 		r := record(t, `{"code":200,"data":{"taskId":"task1","successFlag":3,"errorCode":501,"errorMessage":`+quoted(text)+`}}`)
-		if r.Words != want {
-			t.Errorf("%s: words %q, want %q", text, r.Words, want)
+		if r.Message != want {
+			t.Errorf("%s: words %q, want %q", text, r.Message, want)
 		}
 	}
 }

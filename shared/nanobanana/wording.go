@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	maxText  = 2000 // bytes of a text that are looked at
-	maxWords = 200  // characters of a text that go into the log
-	leastKey = 8    // characters of an API key; less is a word
+	maxText    = 2000 // bytes of a text that are looked at
+	maxMessage = 200  // characters of a text that go into the log
+	leastKey   = 8    // characters of an API key; less is a word
 )
 
 // texts refines a reason where the provider's text is plain; the first match wins. Policy comes
 // first: it is what most surely makes another generation a waste of money. A text that matches
 // unless is passed over. Texts are matched without underscores, hyphens and camel case.
-var texts = []struct {
+var wordings = []struct {
 	pattern func() *regexp.Regexp
 	reason  Reason
 	unless  func() *regexp.Regexp
@@ -74,7 +74,7 @@ const (
 )
 
 // harmless are phrases in which a word of policy's means something else.
-var harmless = anyOf(
+var harmlessPhrases = anyOf(
 	`(type|thread) safety|illegal (argument|state|param|access|char\w*|format|value)\w*|case (in)?sensitive|sensitive (parameter|header|field)|minor (error|version|issue|update|release)`,
 	`\b(account|ip( address)?|api ?key|organi[sz]ation|project)\b[^.;]*\b(blocked|flagged|suspended|banned|violat\w*)[^.;]*`,
 	`blocked (by (the )?(firewall|waf|robots\S*|cloudflare|cors)|waiting|on\b|while)`,
@@ -85,22 +85,22 @@ var harmless = anyOf(
 )
 
 // anyOf matches any of these expressions.
-func anyOf(exprs ...string) func() *regexp.Regexp { return pattern(strings.Join(exprs, "|")) }
+func anyOf(exprs ...string) func() *regexp.Regexp { return compileOnce(strings.Join(exprs, "|")) }
 
 // pattern matches expr in any case. It is compiled when it is first used: to compile all of them
 // would take a twentieth of a cold start, and most functions that start see no failure.
-func pattern(expr string) func() *regexp.Regexp {
+func compileOnce(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?i)" + expr) })
 }
 
 func refine(reason Reason, said []string) Reason {
 	text := strings.Join(said, "; ")
-	text = spaced(text[:min(len(text), maxText)]) // a sentence, unless somebody wants to keep us busy
+	text = splitWords(text[:min(len(text), maxText)]) // a sentence, unless somebody wants to keep us busy
 	if text == "" {
 		return reason
 	}
-	text = harmless().ReplaceAllString(text, " ")
-	for _, t := range texts {
+	text = harmlessPhrases().ReplaceAllString(text, " ")
+	for _, t := range wordings {
 		if t.pattern().MatchString(text) && (t.unless == nil || !t.unless().MatchString(text)) {
 			return t.reason
 		}
@@ -109,7 +109,7 @@ func refine(reason Reason, said []string) Reason {
 }
 
 // spaced writes IMAGE_SAFETY and imageSafety as words.
-func spaced(text string) string {
+func splitWords(text string) string {
 	var b strings.Builder
 	small := false
 	for _, r := range text {
@@ -129,21 +129,21 @@ func spaced(text string) string {
 
 // addresses are what a text for the log must not hold: URLs with and without a scheme, data URLs,
 // what has a query or escapes as URLs have them, and what is long enough to be a key.
-var addresses = anyOf(
-	`(?:[a-z][a-z0-9+.-]*:(?:\\?/){2}|\bdata:|//|(?:\b[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/|/v1/(?:callbacks|images)/)`+rest,
-	`[!-~]*[/?&][!-~]*=`+rest, `[!-~]*%[0-9a-f]{2}`+rest, `[a-z0-9+/=_-]{48,}`,
+var urlPattern = anyOf(
+	`(?:[a-z][a-z0-9+.-]*:(?:\\?/){2}|\bdata:|//|(?:\b[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/|/v1/(?:callbacks|images)/)`+urlRest,
+	`[!-~]*[/?&][!-~]*=`+urlRest, `[!-~]*%[0-9a-f]{2}`+urlRest, `[a-z0-9+/=_-]{48,}`,
 )
 
 // rest is how a URL goes on: past what is not ASCII only if more of a URL follows.
-const rest = `[!-~]*(?:[^\s!-~]+[!-~]*[/?&=%#][!-~]*)*`
+const urlRest = `[!-~]*(?:[^\s!-~]+[!-~]*[/?&=%#][!-~]*)*`
 
 // keys are what may be a key or a token if there is a digit in it.
-var keys = pattern(`[a-z0-9+/=_.~-]{16,}`)
+var keyPattern = compileOnce(`[a-z0-9+/=_.~-]{16,}`)
 
 // words returns a text for the log: one line of at most 200 characters, without links and
 // keys, without the secret (the prompt, or our API key), and without characters that act on a
 // terminal.
-func words(text, secret string) string {
+func loggable(text, secret string) string {
 	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 	if secret = strings.TrimSpace(secret); secret != "" {
 		text = strings.ReplaceAll(text, secret, "...")
@@ -154,13 +154,13 @@ func words(text, secret string) string {
 		}
 		return r
 	}, text)
-	text = addresses().ReplaceAllString(text, "...")
-	text = keys().ReplaceAllStringFunc(text, func(run string) string {
+	text = urlPattern().ReplaceAllString(text, "...")
+	text = keyPattern().ReplaceAllStringFunc(text, func(run string) string {
 		if strings.ContainsAny(run, "0123456789") {
 			return "..."
 		}
 		return run
 	})
 	runes := []rune(strings.Join(strings.Fields(text), " "))
-	return string(runes[:min(len(runes), maxWords)])
+	return string(runes[:min(len(runes), maxMessage)])
 }
