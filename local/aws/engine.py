@@ -1,12 +1,11 @@
 """DynamoDB, S3 and Secrets Manager on loopback: moto's server, for tests.
 
-    python engine.py     takes a free port, prints "listening on PORT", runs until killed
+    python engine.py     listens on a free port, prints "listening on PORT", runs until killed
 
-Three of moto's ways differ from AWS where the tests look, and are mended here:
-requests run one at a time, since it is not made for more; a transaction whose
-conditions do not hold changes nothing at all (moto undoes what it had done by
-putting back an old copy of the table, which its stream does not survive); and
-S3 answers with the Content-Disposition that a presigned link asks for.
+Moto differs from AWS in three points that the tests depend on, which are corrected
+here: requests run one at a time, since moto is not safe for more; a transaction whose
+conditions fail changes nothing (moto restores an old copy of the table, which breaks
+its stream); and S3 answers with the Content-Disposition that a presigned link asks for.
 """
 
 import threading
@@ -22,10 +21,10 @@ one_at_a_time = threading.Lock()
 
 
 def conditions_first(write):
-    """Judges all conditions of a transaction before any of it is done."""
+    """Checks all conditions of a transaction before it changes anything."""
 
     def transact_write_items(self, transact_items):
-        reasons = [judge(self, *next(iter(t.items()))) for t in transact_items]
+        reasons = [check_condition(self, *next(iter(t.items()))) for t in transact_items]
         if any(code for code, _, _ in reasons):
             raise TransactionCanceledException(reasons)
         return write(self, transact_items)
@@ -33,7 +32,7 @@ def conditions_first(write):
     return transact_write_items
 
 
-def judge(backend, kind, op):
+def check_condition(backend, kind, op):
     condition = op.get("ConditionExpression")
     if condition is None:
         return None, None, None

@@ -2,8 +2,8 @@
 
     python set_api_key.py STACK     reads the key from standard input
 
-All else in the secret stays as it is. The key is shown nowhere and stands on no
-command line, where others could see it. AWS's own `aws` speaks to the account.
+The rest of the secret stays as it is. The key is neither shown nor put on a command
+line, where others could see it. It calls AWS through the `aws` command.
 """
 
 import getpass
@@ -26,7 +26,7 @@ def read_key():
         key = sys.stdin.readline()
     key = key.strip()
     if not key or any(not "!" <= c <= "~" for c in key):
-        sys.exit("That is no API key: it must be visible ASCII characters without spaces. Nothing was changed.")
+        sys.exit("This is not an API key: a key has only visible ASCII characters and no spaces. Nothing was changed.")
     return key
 
 
@@ -40,7 +40,7 @@ def main(stack):
     secret["apiKey"] = key
     value = json.dumps(secret)
     aws("secretsmanager", "put-secret-value", "--secret-id", arn, "--secret-string", "file:///dev/stdin", stdin=value)
-    print(f"The key is set. The functions of {stack} take it up within 5 minutes.")
+    print(f"The key is set. The functions of {stack} use it within 5 minutes.")
 
 
 main(sys.argv[1])

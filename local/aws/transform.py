@@ -1,24 +1,24 @@
-"""The template as CloudFormation gets it, for the tests of it.
+"""Prints the template as CloudFormation gets it, for its tests.
 
     python transform.py template.yaml     prints JSON
 
-It is what the Serverless transform makes of the template where every parameter
-has its default. Needs neither AWS nor a build: an S3 address stands in for
-each function's code, as `sam package` would put one there.
+The Serverless transform is applied, with every parameter at its default. This needs
+neither AWS nor a build: like `sam package`, it puts an S3 address in place of each
+function's code.
 """
 
 import json
 import os
 import sys
 
-os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")  # the translator asks for one
+os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")  # the translator needs one
 
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 
 class NoManagedPolicies:
-    """The template names none: its functions' rights are all written out."""
+    """The template uses none: it spells out its functions' permissions."""
 
     def load(self):
         return {}

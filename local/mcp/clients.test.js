@@ -1,8 +1,8 @@
-// The official clients of the Model Context Protocol against POST /mcp: of a
-// bin/local that this starts, or of whatever runs at MCP_URL, with MCP_TOKEN, the
-// token of a user who has made nothing yet, MCP_EXPIRED_TOKEN, and MCP_LEDGER and
-// MCP_LEDGER_KEY, the simulated provider's address and key. There PRICES must make
-// nano-banana-pro/4K dearer than the balance.
+// The official clients of the Model Context Protocol against POST /mcp of a bin/local
+// that this starts, or of the server at MCP_URL. That one needs MCP_TOKEN, the token of
+// a user without pictures; MCP_EXPIRED_TOKEN; and MCP_LEDGER and MCP_LEDGER_KEY, the
+// simulated provider's address and key. Its PRICES must make nano-banana-pro/4K cost
+// more than the balance.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { conformance } from "./conformance.js";
 import { conversation } from "./conversation.js";
 import { Inspector } from "./inspector.js";
 import { startLocal } from "./local.js";
-import { allSeen, strangers, tools } from "./tools.js";
+import { allSeen, tools, unauthorized } from "./tools.js";
 
 const { env } = process;
 const target = env.MCP_URL
@@ -32,4 +32,4 @@ describe("conformance", () => conformance(target));
 describe("the Inspector", () => tools(inspector));
 describe("a conversation", () => conversation(target, inspector, folder));
 allSeen(inspector);
-describe("a stranger", () => strangers(target));
+describe("without sign-in", () => unauthorized(target));

@@ -1,4 +1,4 @@
-// The protocol's own conformance tests, as far as they are about a server like ours.
+// The protocol's own conformance tests, as far as they apply to our server.
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,10 +12,10 @@ const program = new URL("node_modules/.bin/conformance", import.meta.url).pathna
 
 const apply = ["server-initialize", "ping", "tools-list", "dns-rebinding-protection"];
 
-// Those that are about what we do not have, or about a tool of the reference
-// server, which is called by its name.
+// Those that need what we do not have, or that call a tool of the reference server by
+// its name.
 const doNotApply = {
-  "logging-set-level": "we send no logs, and do not say that we could",
+  "logging-set-level": "we send no logs, and do not claim to",
   "completion-complete": "completes arguments of prompts; we have none",
   "tools-call-simple-text": "calls the reference server's test_simple_text",
   "tools-call-image": "calls test_image_content",
@@ -23,15 +23,15 @@ const doNotApply = {
   "tools-call-embedded-resource": "calls test_embedded_resource",
   "tools-call-mixed-content": "calls test_multiple_content_types",
   "tools-call-with-logging": "calls test_tool_with_logging; we send no logs",
-  "tools-call-error": "calls test_error_handling; tools.js has an error of each of our own tools",
-  "tools-call-with-progress": "calls test_tool_with_progress; plain JSON has no way for progress",
-  "tools-call-sampling": "calls test_sampling; without a session we ask the client for nothing",
-  "tools-call-elicitation": "calls test_elicitation; as before",
-  "json-schema-2020-12": "wants the tool json_schema_2020_12_tool listed",
+  "tools-call-error": "calls test_error_handling; tools.js tests an error of each of our tools",
+  "tools-call-with-progress": "calls test_tool_with_progress; plain JSON cannot report progress",
+  "tools-call-sampling": "calls test_sampling; without a session we send the client no requests",
+  "tools-call-elicitation": "calls test_elicitation; without a session we send the client no requests",
+  "json-schema-2020-12": "needs the tool json_schema_2020_12_tool",
   "elicitation-sep1034-defaults": "calls test_elicitation_sep1034_defaults",
   "elicitation-sep1330-enums": "calls test_elicitation_sep1330_enums",
-  "server-sse-polling": "calls test_reconnection, and wants a session and event streams; we answer in plain JSON",
-  "server-sse-multiple-streams": "wants a session; without one it checks nothing",
+  "server-sse-polling": "calls test_reconnection, and needs a session and event streams; we answer in plain JSON",
+  "server-sse-multiple-streams": "needs a session; without one it checks nothing",
   "resources-list": "we have no resources",
   "resources-read-text": "reads test://static-text",
   "resources-read-binary": "reads test://static-binary",
@@ -50,7 +50,7 @@ export function conformance(target) {
   before(async () => (proxy = await startProxy(target.url, target.token)));
   after(() => proxy?.stop());
 
-  test("each scenario that there is applies, or does not for a reason", async () => {
+  test("each existing scenario is run, or left out with a reason", async () => {
     const { code, stdout } = await run(process.execPath, [program, "list", "--server"]);
     assert.equal(code, 0);
     const found = [...stdout.matchAll(/^ +- (\S+)/gm)].map(([, name]) => name);
@@ -62,7 +62,7 @@ export function conformance(target) {
       const folder = await mkdtemp(join(tmpdir(), "nanobanana-mcp-"));
       try {
         const { code, stdout, stderr } = await run(process.execPath, [program, "server", "--url", `${proxy.url}/mcp`, "--scenario", name, "-o", folder]);
-        assert.equal(code, 0, `it ended with ${code}, want 0; it said:\n${stdout}${stderr}`);
+        assert.equal(code, 0, `it ended with ${code}, want 0; its output:\n${stdout}${stderr}`);
         await checkResults(folder);
       } finally {
         await rm(folder, { recursive: true });
@@ -71,7 +71,7 @@ export function conformance(target) {
   }
 }
 
-/** Holds that checks were made, and each with success: the program ends with 0 where there are none. */
+/** Checks that all checks succeeded, and that there were any: without checks the program also ends with 0. */
 async function checkResults(folder) {
   const [results] = await readdir(folder);
   const checks = JSON.parse(await readFile(join(folder, results, "checks.json"), "utf8"));
@@ -79,5 +79,5 @@ async function checkResults(folder) {
     console.log(`    ${id}: ${status}`);
     assert.equal(status, "SUCCESS", `${id}: ${errorMessage}`);
   }
-  assert.notEqual(checks.length, 0, "no check was made");
+  assert.notEqual(checks.length, 0, "no checks were made");
 }

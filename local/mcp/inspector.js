@@ -10,11 +10,11 @@ const program = new URL("node_modules/.bin/mcp-inspector", import.meta.url).path
 const toolFailed = 5; // its exit code for a result with isError
 
 export class Inspector {
-  /** home is a folder for what it may want to keep. */
+  /** home is a folder for the Inspector's own files. */
   constructor(target, home) {
     this.target = target;
     this.home = home;
-    this.schemas = new Map(); // of what each tool gives
+    this.schemas = new Map(); // of each tool's output
     this.seen = new Set(); // how calls ended, such as "get_image failed"
   }
 
@@ -24,7 +24,7 @@ export class Inspector {
     return run(process.execPath, [...all, "--protocol-era", era, "--format", "json", ...args], { env: { HOME: this.home } });
   }
 
-  /** The tools, of which no client may find a fault with the schemas. */
+  /** Lists the tools, and checks that the Inspector finds no fault with their schemas. */
   async list(era) {
     const { code, stdout, stderr } = await this.#run(era, "--method", "tools/list", "--strict");
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
@@ -36,16 +36,16 @@ export class Inspector {
   }
 
   /**
-   * Calls a tool, and prints in a line what was asked and what came back. What
-   * it gives as data is held against its schema.
+   * Calls a tool, and prints the call and its result in one line. It checks the
+   * result's data against the tool's schema.
    */
-  async #call(tool, args, { era = "legacy", pairs = false } = {}) {
-    const given = pairs ? ["--tool-arg", ...Object.entries(args).map(([name, value]) => `${name}=${value}`)] : ["--tool-args-json", JSON.stringify(args)];
-    const { code, stdout, stderr } = await this.#run(era, "--method", "tools/call", "--tool-name", tool, ...given);
-    assert.ok(stdout, `it gave no result, ended with ${code} and said: ${stderr}`);
+  async #invoke(tool, args, { era = "legacy", pairs = false } = {}) {
+    const toolArgs = pairs ? ["--tool-arg", ...Object.entries(args).map(([name, value]) => `${name}=${value}`)] : ["--tool-args-json", JSON.stringify(args)];
+    const { code, stdout, stderr } = await this.#run(era, "--method", "tools/call", "--tool-name", tool, ...toolArgs);
+    assert.ok(stdout, `no result; it ended with ${code}: ${stderr}`);
     const { result } = JSON.parse(stdout);
     const [{ text }] = result.content;
-    console.log(`    ${tool} ${JSON.stringify(args)} -> ${short(text)}`);
+    console.log(`    ${tool} ${JSON.stringify(args)} -> ${summary(text)}`);
     assert.equal(code, result.isError ? toolFailed : 0, stderr);
     this.seen.add(`${tool} ${result.isError ? "failed" : "succeeded"}`);
     if (!result.isError) this.#check(tool, result);
@@ -54,27 +54,27 @@ export class Inspector {
 
   #check(tool, { structuredContent }) {
     const valid = this.schemas.get(tool);
-    assert.ok(valid(structuredContent), `${tool}'s data is not as its schema has it: ${JSON.stringify(valid.errors)} in ${JSON.stringify(structuredContent)}`);
+    assert.ok(valid(structuredContent), `${tool}'s data does not match its schema: ${JSON.stringify(valid.errors)} in ${JSON.stringify(structuredContent)}`);
   }
 
-  /** Calls a tool that is to succeed, and gives what it said, with its data and first text. */
-  async ask(tool, args, options) {
-    const result = await this.#call(tool, args, options);
+  /** Calls a tool that must succeed, and returns the result with its data and first text. */
+  async call(tool, args, options) {
+    const result = await this.#invoke(tool, args, options);
     assert.ok(!result.isError, `${tool} failed: ${result.text}`);
     return result;
   }
 
-  /** Calls a tool that is to fail with this code, and gives its text. */
-  async refused(tool, args, code, options) {
-    const { isError, text } = await this.#call(tool, args, options);
+  /** Calls a tool that must fail with this code, and returns its text. */
+  async callRefused(tool, args, code, options) {
+    const { isError, text } = await this.#invoke(tool, args, options);
     assert.deepEqual({ isError: Boolean(isError), code: text.split(":")[0] }, { isError: true, code });
     assert.match(text, /^What to do: \S/m);
     return text;
   }
 }
 
-/** The first lines of a text, up to what to do next, as one of at most 200 characters; links by their ends. */
-function short(text) {
+/** The first lines of a text, up to "What to do", as one line of at most 200 characters with shortened links. */
+function summary(text) {
   const line = text.split("What to do:")[0].trim().replaceAll(/\s*\n\s*/g, " | ")
     .replaceAll(/https?:\/\/[^\s'"]*\/([^\s'"?]*)[^\s'"]*/g, "http://…/$1");
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;

@@ -1,4 +1,4 @@
-// Runs bin/local, as `make test-mcp` has built it, on a free port.
+// Runs bin/local, which `make test-mcp` builds, on a free port.
 import { sign } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { run, start } from "./child.js";
 
 const binary = new URL("../../bin/local", import.meta.url).pathname;
 
-/** Starts one with a folder of its own, as a target. Its stop ends it and takes the folder away. */
+/** Starts a server with its own folder. stop ends it and deletes the folder. */
 export async function startLocal(owner) {
   const folder = await mkdtemp(join(tmpdir(), "nanobanana-mcp-"));
   try {
@@ -19,7 +19,7 @@ export async function startLocal(owner) {
     const [, addr] = server.match;
     const { stdout, stderr } = await run(binary, ["token", "-addr", addr, "-data", folder, owner]);
     const token = stdout.trim();
-    if (!token) throw new Error(`bin/local gave no token: ${stderr}`);
+    if (!token) throw new Error(`bin/local printed no token: ${stderr}`);
     return {
       url: `http://${addr}`, token,
       expired: await expire(token, join(folder, "mint.pem")),
@@ -35,7 +35,7 @@ export async function startLocal(owner) {
   }
 }
 
-/** The token as it would be had it been made a day ago, for an hour. */
+/** The token as if it had been issued a day ago, for an hour. */
 async function expire(token, keyFile) {
   const [header, claims] = token.split(".");
   const hour = 3600, made = Math.floor(Date.now() / 1000) - 24 * hour;

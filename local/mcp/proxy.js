@@ -1,21 +1,21 @@
-// A proxy on loopback for a client that cannot send a token of its own.
+// A proxy on loopback for a client that cannot send a token.
 import { createServer, request } from "node:http";
 
 /**
- * Puts one in front of a server. It adds the token and leaves all else as it
- * came: Host and Origin above all, which the client is there to play with.
+ * Starts a proxy in front of a server. It adds the token and changes nothing else,
+ * above all not Host and Origin, which the client varies.
  */
 export async function startProxy(url, token) {
   const { hostname, port } = new URL(url);
-  const server = createServer((asked, answer) => {
-    const headers = [...asked.rawHeaders, "Authorization", `Bearer ${token}`];
-    const onward = request({ hostname, port, method: asked.method, path: asked.url, headers, timeout: 35_000 }, (came) => {
-      answer.writeHead(came.statusCode, came.rawHeaders);
-      came.pipe(answer);
+  const server = createServer((incoming, answer) => {
+    const headers = [...incoming.rawHeaders, "Authorization", `Bearer ${token}`];
+    const outgoing = request({ hostname, port, method: incoming.method, path: incoming.url, headers, timeout: 35_000 }, (response) => {
+      answer.writeHead(response.statusCode, response.rawHeaders);
+      response.pipe(answer);
     });
-    onward.on("timeout", () => onward.destroy(new Error("no answer within 35 s")));
-    onward.on("error", (error) => answer.destroy(error));
-    asked.pipe(onward);
+    outgoing.on("timeout", () => outgoing.destroy(new Error("no answer within 35 s")));
+    outgoing.on("error", (error) => answer.destroy(error));
+    incoming.pipe(outgoing);
   });
   await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
   return {

@@ -1,14 +1,14 @@
-// The tools as clients see them, in both eras of the protocol: with the handshake
-// that clients begin by to this day (legacy), and without one (modern).
+// The tools as clients see them, in both eras of the protocol: with a handshake, as
+// today's clients do it (legacy), and without one (modern).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const names = ["generate_image", "get_credits", "get_image", "list_images", "upload_image"];
-const nobodys = "0".repeat(26);
+const unknownTask = "0".repeat(26);
 
-const wrong = [
+const invalidCalls = [
   ["generate_image", { requestKey: "wrong", prompt: "a fox", size: "1024x1024" }, "invalid_request", /Use aspectRatio/],
-  ["get_image", { taskId: nobodys }, "not_found", /./],
+  ["get_image", { taskId: unknownTask }, "not_found", /./],
   ["list_images", { target: { kind: "Mood Board", id: "m" } }, "invalid_request", /target/],
   ["get_credits", { currency: "EUR" }, "invalid_request", /currency/],
   ["upload_image", { contentType: "image/gif", bytes: 100 }, "invalid_request", /contentType/],
@@ -16,33 +16,33 @@ const wrong = [
 
 export function tools(inspector) {
   for (const era of ["legacy", "modern"]) {
-    test(`${era}: no fault is found with any tool that is listed`, async () => {
+    test(`${era}: the listed tools have no faults`, async () => {
       const found = await inspector.list(era);
       assert.deepEqual(found.map(({ name }) => name).sort(), names);
     });
 
-    test(`${era}: a call succeeds, and one fails`, async () => {
-      const { data } = await inspector.ask("get_credits", {}, { era });
+    test(`${era}: one call succeeds and one fails`, async () => {
+      const { data } = await inspector.call("get_credits", {}, { era });
       assert.equal(data.canGenerate, true);
-      await inspector.refused("get_image", { taskId: nobodys }, "not_found", { era });
+      await inspector.callRefused("get_image", { taskId: unknownTask }, "not_found", { era });
     });
   }
 
-  for (const [tool, args, code, says] of wrong) {
-    test(`${tool} says what is wrong`, async () => assert.match(await inspector.refused(tool, args, code), says));
+  for (const [tool, args, code, message] of invalidCalls) {
+    test(`${tool} explains what is wrong`, async () => assert.match(await inspector.callRefused(tool, args, code), message));
   }
 }
 
-/** Tells, after all, that no tool was left out. */
+/** Checks at the end that each tool was called with both outcomes. */
 export function allSeen(inspector) {
-  test("each tool has succeeded, and failed", () => {
+  test("each tool has succeeded and failed", () => {
     const want = names.flatMap((name) => [`${name} failed`, `${name} succeeded`]);
     assert.deepEqual([...inspector.seen].sort(), want);
   });
 }
 
-/** What those are told who are not signed in, or are somebody else's page. */
-export function strangers(target) {
+/** Requests without a valid token, or from another site's page. */
+export function unauthorized(target) {
   const list = async (who, headers) => {
     const answer = await fetch(`${target.url}/mcp`, {
       method: "POST", signal: AbortSignal.timeout(10_000),
@@ -53,21 +53,21 @@ export function strangers(target) {
     return answer;
   };
 
-  for (const [who, headers, says] of [
+  for (const [who, headers, expected] of [
     ["no token", {}, /^Bearer resource_metadata="/],
     ["an expired token", { Authorization: `Bearer ${target.expired}` }, /^Bearer error="invalid_token", resource_metadata="/],
   ]) {
-    test(`${who} is answered 401, and where to sign in`, async () => {
+    test(`${who} returns 401 and where to sign in`, async () => {
       const answer = await list(who, headers);
       assert.equal(answer.status, 401);
       const challenge = answer.headers.get("WWW-Authenticate") ?? "";
-      assert.match(challenge, says);
+      assert.match(challenge, expected);
       const metadata = await fetch(/resource_metadata="([^"]+)"/.exec(challenge)[1], { signal: AbortSignal.timeout(10_000) });
       assert.equal((await metadata.json()).resource, `${target.url}/mcp`);
     });
   }
 
-  test("a page of somebody else's is answered 403", async () => {
+  test("a page of another site gets 403", async () => {
     const { status } = await list("an Origin of its own", { Authorization: `Bearer ${target.token}`, Origin: "http://evil.example.com" });
     assert.equal(status, 403);
   });

@@ -1,8 +1,8 @@
-// Everything that is asked of the server.
+// Requests to the server, and how its refusals are shown.
 
 let session = { token: "", simulator: false };
 
-/** A refusal: what it says is for people. */
+/** A refused request, with texts for people. */
 export class Refusal extends Error {
   constructor(status, problem, retryAfter, requestId = "") {
     super(problem.detail || problem.title || problem.message || `The server answered ${status}.`);
@@ -12,14 +12,14 @@ export class Refusal extends Error {
     this.retryAfter = retryAfter;
     this.requestId = problem.requestId || requestId;
   }
-  /** Whether nobody knows what became of the request: repeat it as it was. */
+  /** Whether the request may have been carried out: if so, repeat it unchanged. */
   get unclear() { return this.status === 0 || this.status === 503 || this.status === 504; }
 }
 
-/** Gets a token: the mint's, or one that is pasted. askToken shows a dialog, with the command that prints one, if there is one. */
+/** Gets a token from the server, or from the user: askToken shows a dialog, with the command that prints one if there is one. */
 export async function signIn(askToken) {
   const answer = await fetch("/local/session");
-  if (!answer.ok) throw elsewhere(await refusal(answer));
+  if (!answer.ok) throw notLocal(await refusal(answer));
   session = await answer.json();
   if (!session.token) {
     session.token = sessionStorage.getItem("token") || await askToken(session.tokenCommand);
@@ -28,8 +28,8 @@ export async function signIn(askToken) {
   return session;
 }
 
-/** A refused session is about where the page was opened, not about an account. */
-function elsewhere(refused) {
+/** A session is refused because of where the page was opened: the error says that, not "forbidden". */
+function notLocal(refused) {
   const [fault] = refused.faults;
   return fault ? Object.assign(refused, { message: fault.message, hint: "" }) : refused;
 }
@@ -43,7 +43,7 @@ async function refusal(answer) {
 }
 
 /** Calls the API. It resolves to {body, etag, retryAfter, status}, or throws a Refusal. */
-export async function call(path, { method = "GET", body, headers = {}, signal } = {}, again = true) {
+export async function call(path, { method = "GET", body, headers = {}, signal } = {}, mayRefresh = true) {
   const request = { method, signal, headers: { Authorization: `Bearer ${session.token}`, ...headers } };
   if (body !== undefined) {
     request.body = JSON.stringify(body);
@@ -54,11 +54,11 @@ export async function call(path, { method = "GET", body, headers = {}, signal } 
     answer = await fetch(path, request);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal(0, { title: "The server cannot be reached.", hint: "Is it still running?" }, 3);
+    throw new Refusal(0, { title: "The server cannot be reached.", hint: "Check that bin/local is running." }, 3);
   }
-  if (answer.status === 401 && again) {
+  if (answer.status === 401 && mayRefresh) {
     sessionStorage.removeItem("token");
-    await signIn(askAgain);
+    await signIn(onUnauthorized);
     return call(path, { method, body, headers, signal }, false);
   }
   if (answer.status >= 400) throw await refusal(answer);
@@ -68,10 +68,10 @@ export async function call(path, { method = "GET", body, headers = {}, signal } 
   };
 }
 
-let askAgain = async () => "";
-export const onSignIn = (ask) => { askAgain = ask; };
+let onUnauthorized = async () => "";
+export const onSignIn = (ask) => { onUnauthorized = ask; };
 
-/** Makes an element: el("p", {className: "hint"}, "text", child). Data is always text, never markup. */
+/** Creates an element: el("p", {className: "hint"}, "text", child). Data becomes text, never markup. */
 export function el(name, properties = {}, ...children) {
   const element = Object.assign(document.createElement(name), properties);
   element.append(...children.filter((child) => child !== null && child !== undefined));
@@ -80,9 +80,9 @@ export function el(name, properties = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Says in place what was refused: what happened, what to do, and the id by which the request is found in the log. */
+/** Shows a refusal in place: what happened, what to do, and the request's id for the log. */
 export function explain(place, refusal, { message = refusal.message, more = "" } = {}) {
-  const words = [message.replace(/[^.!?]$/, "$&."), refusal.hint, more].filter(Boolean).join(" "); // a gateway ends without a stop
+  const words = [message.replace(/[^.!?]$/, "$&."), refusal.hint, more].filter(Boolean).join(" "); // the gateway's messages end without a full stop
   place.replaceChildren(words, ...(refusal.requestId ? [" ", el("small", { className: "request" }, "Request ", el("code", {}, refusal.requestId))] : []));
   place.hidden = false;
 }
@@ -90,5 +90,5 @@ export function explain(place, refusal, { message = refusal.message, more = "" }
 /** Whether a link may be shown as a picture. */
 export const isPicture = (link) => /^https?:\/\//.test(link);
 
-/** The link by which an image is shown small: itself, where it has no thumbnail. */
+/** The link of an image's thumbnail, or of the image itself if it has none. */
 export const small = (image) => image.thumbnailUrl || image.url;

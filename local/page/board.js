@@ -1,29 +1,29 @@
-// Which moodboard is shown, and which others this browser has seen.
+// The moodboard that is shown, and those that this browser knows.
 
 import { byId, el } from "./api.js";
 
 const select = byId("board");
 const dialog = byId("new-board");
-const another = "\n"; // which no board is called
+const another = "\n"; // cannot be a board's id
 let boards = [];
-let now = "";
+let current = "";
 
-/** Where new pictures go, and whose are listed. */
-export const target = () => ({ kind: "moodboard", id: now });
+/** The target of new pictures and of the list. */
+export const target = () => ({ kind: "moodboard", id: current });
 
-/** Shows the board that was shown last; first is there from the start. changed is called after another is chosen. */
+/** Shows the board that was shown last, or first. changed is called when the user chooses another. */
 export function startBoards(first, changed) {
   boards = [...new Set([first, ...remembered("boards", [])])];
-  now = remembered("board", first);
-  if (!boards.includes(now)) now = first;
+  current = remembered("board", first);
+  if (!boards.includes(current)) current = first;
   show();
 
   const go = (id) => {
-    if (id !== now) {
-      now = id;
+    if (id !== current) {
+      current = id;
       if (!boards.includes(id)) boards.push(id);
       remember("boards", boards);
-      remember("board", now);
+      remember("board", current);
       changed();
     }
     show();
@@ -50,15 +50,15 @@ export function startBoards(first, changed) {
 
 function show() {
   select.replaceChildren(...boards.map((id) => el("option", { value: id }, id)), el("option", { value: another }, "Another…"));
-  select.value = now;
+  select.value = current;
 }
 
-/** Keeps it for the next visit, where the browser lets one. */
+/** Stores a value for the next visit, if the browser allows it. */
 function remember(name, value) {
-  try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* then it is for this one */ }
+  try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* then it lasts for this visit */ }
 }
 
-/** What was kept under this name, as far as it can be read. */
+/** The value stored under this name, or otherwise if there is none of that type. */
 function remembered(name, otherwise) {
   try {
     const kept = JSON.parse(localStorage.getItem(name));

@@ -1,5 +1,5 @@
-// The form: what to make. A wish keeps its Idempotency-Key until it is
-// answered, so that a repeated click or a lost answer is never paid twice.
+// The form for a new picture. A request keeps its Idempotency-Key until it is
+// answered, so that a repeated click or a lost answer never costs twice.
 
 import { byId, call, el, explain, isPicture, Refusal } from "./api.js";
 import { target } from "./board.js";
@@ -9,9 +9,9 @@ const form = byId("composer");
 const field = (name) => form.elements[name];
 let models = [];
 let inputs = []; // {entry, picture?, label}
-let uploading = 0; // how many inputs are still to come
+let uploading = 0; // how many inputs are being uploaded
 let sending = false;
-let wish = null; // {key, text}: what was sent and not answered
+let pending = null; // {key, text}: the request that has no answer yet
 
 export async function startComposer(onTask) {
   models = (await call("/v1/models")).body;
@@ -30,7 +30,7 @@ export async function startComposer(onTask) {
   showModel();
 }
 
-/** A model's name for people. */
+/** A model's display name. */
 export const title = (id) => models.find((m) => m.id === id)?.title || id;
 
 const model = () => models.find((m) => m.id === field("model").value);
@@ -73,7 +73,7 @@ function showState() {
   shape.style.setProperty("--shape-width", `${w >= h ? 24 : Math.max(6, 24 * w / h)}px`);
 }
 
-/** Width and height of an aspect ratio; a square where there is none. */
+/** Width and height of an aspect ratio; a square if there is none. */
 export function ratio(text) {
   const [w, h] = (text || "").split(":").map(Number);
   return w > 0 && h > 0 ? [w, h] : [1, 1];
@@ -102,18 +102,18 @@ function showInputs() {
   showState();
 }
 
-/** Lets go of a file that was shown from this page's memory. */
+/** Frees the memory of an uploaded file's preview. */
 function release(input) {
   if (input.picture?.startsWith("blob:")) URL.revokeObjectURL(input.picture);
 }
 
-/** Fills the form with a wish; nothing is sent. */
-export function fill(wanted) {
-  if (wanted.model) { field("model").value = wanted.model; showModel(); }
+/** Fills the form; nothing is sent. */
+export function fill(values) {
+  if (values.model) { field("model").value = values.model; showModel(); }
   for (const name of ["prompt", "aspectRatio", "resolution", "numImages"]) {
-    if (wanted[name] !== undefined) field(name).value = wanted[name];
+    if (values[name] !== undefined) field(name).value = values[name];
   }
-  if (wanted.inputs) { inputs = wanted.inputs; showInputs(); }
+  if (values.inputs) { inputs = values.inputs; showInputs(); }
   showState();
   field("prompt").focus();
   form.scrollIntoView({ block: "nearest", behavior: "smooth" });
@@ -132,14 +132,14 @@ function request() {
 async function submit(onTask) {
   if (sending || uploading) return;
   const text = JSON.stringify(request());
-  // Another wish is another key; the same one, unanswered, is not.
-  if (!wish || wish.text !== text) wish = { key: crypto.randomUUID(), text };
+  // An unanswered request that is repeated unchanged keeps its key.
+  if (!pending || pending.text !== text) pending = { key: crypto.randomUUID(), text };
   showFaults(null);
   sending = true;
   showState();
   try {
-    const { body } = await call("/v1/tasks", { method: "POST", body: JSON.parse(text), headers: { "Idempotency-Key": wish.key } });
-    wish = null;
+    const { body } = await call("/v1/tasks", { method: "POST", body: JSON.parse(text), headers: { "Idempotency-Key": pending.key } });
+    pending = null;
     inputs.forEach(release);
     inputs = [];
     field("prompt").value = "";
@@ -147,7 +147,7 @@ async function submit(onTask) {
     onTask(body);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    if (!error.unclear) wish = null;
+    if (!error.unclear) pending = null;
     showFaults(error);
   } finally {
     sending = false;
@@ -155,7 +155,7 @@ async function submit(onTask) {
   }
 }
 
-/** Shows each fault at its field, and above the button what belongs to none, with what to do. */
+/** Shows each fault at its field, and the rest with the next step above the button. */
 function showFaults(refusal) {
   for (const place of form.querySelectorAll("[data-fault]")) place.textContent = "";
   for (const faulty of form.querySelectorAll("[aria-invalid]")) faulty.removeAttribute("aria-invalid");
@@ -173,7 +173,7 @@ function showFaults(refusal) {
   if (refusal) {
     explain(problem, refusal, {
       message: refusal.faults.length ? rest.join(" ") : refusal.message,
-      more: refusal.unclear ? "Your words are kept: press the button again, it is charged at most once." : "",
+      more: refusal.unclear ? "Your prompt is still here. Press the button again: you are charged at most once." : "",
     });
   }
   const first = form.querySelector("[data-fault]:not(:empty)");
@@ -181,5 +181,5 @@ function showFaults(refusal) {
   if (first) control(first).focus();
 }
 
-/** What a fault beside it is about. */
+/** The form control that a fault belongs to. */
 const control = (place) => place.closest(".field").querySelector("textarea, select, input");

@@ -1,15 +1,15 @@
-// The pictures: one card for each task, kept up to date by one long poll.
+// The pictures: one card per task, kept up to date by one long poll.
 
 import { byId, call, el, explain, isPicture, Refusal, small } from "./api.js";
 import { target } from "./board.js";
 import { ratio } from "./composer.js";
 
 const cards = new Map(); // id -> {task, card}
-const known = new Map(); // id -> task, before its card is built: an edit may come before what it edits
+const known = new Map(); // id -> task, also before its card is built: an edit may be listed before its parent
 const list = byId("tasks");
 let cursor = "";
-let turn = 0; // of the board: what was asked for another comes to nothing
-let round = null; // of the long poll
+let boardTurn = 0; // grows with each switch, so that answers for an earlier board are dropped
+let poll = null; // the AbortController of the long poll
 let actions = {};
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -28,22 +28,22 @@ export async function startGallery(given) {
   follow();
 }
 
-/** Shows another board's pictures in place of these. */
+/** Replaces the pictures with another board's. */
 export async function switchBoard() {
-  turn++;
+  boardTurn++;
   cards.clear();
   list.replaceChildren();
   cursor = "";
   byId("more").hidden = true;
   byId("empty").hidden = true;
-  say(null);
+  showProblem(null);
   restart();
   await load();
 }
 
 async function load() {
   const { kind, id } = target();
-  const mine = turn;
+  const turn = boardTurn;
   const query = new URLSearchParams({ target: `${kind}:${id}`, limit: "50" });
   if (cursor) query.set("cursor", cursor);
   let body;
@@ -51,14 +51,14 @@ async function load() {
     ({ body } = await call(`/v1/tasks?${query}`));
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    if (mine === turn) {
-      say(error);
+    if (turn === boardTurn) {
+      showProblem(error);
       byId("more").hidden = false;
     }
     return;
   }
-  if (mine !== turn) return;
-  say(null);
+  if (turn !== boardTurn) return;
+  showProblem(null);
   for (const task of body.tasks) known.set(task.id, task);
   for (const task of body.tasks) show(task, false);
   cursor = body.cursor || "";
@@ -67,10 +67,10 @@ async function load() {
   restart();
 }
 
-/** Shows a task that was just made. */
+/** Shows a task that was just submitted. */
 export function addTask(task) {
   known.set(task.id, task);
-  if (task.target?.id !== target().id) return; // it was sent from the board before
+  if (task.target?.id !== target().id) return; // it was submitted from an earlier board
   byId("empty").hidden = true;
   show(task, true);
   restart();
@@ -78,8 +78,8 @@ export function addTask(task) {
 
 function show(task, first) {
   const before = cards.get(task.id);
-  task.seenAt = performance.now(); // when its progress was true
-  const same = (name) => before.task[name] === task[name]; // the status's text may change by time alone
+  task.seenAt = performance.now(); // when its progress was read
+  const same = (name) => before.task[name] === task[name]; // the statusText may change while the status does not
   if (before && ["status", "statusText", "updatedAt"].every(same)) {
     before.task = task;
     showTime(task, before.card);
@@ -98,7 +98,7 @@ function show(task, first) {
   if (before && task.done) actions.ended(task);
 }
 
-/** Takes a task off the page. */
+/** Removes a task from the page. */
 function drop(id) {
   const gone = cards.get(id);
   if (!gone) return;
@@ -112,17 +112,17 @@ function drop(id) {
   restart();
 }
 
-/** Asks, and then deletes a task, or cancels one that waits. It resolves to whether the task is gone. */
+/** Asks the user, then deletes or cancels a task. It resolves to whether the task is gone. */
 export async function remove(task, question, button, problem) {
   problem.textContent = "";
   if (!confirm(question)) return false;
-  const hadFocus = document.activeElement === button; // which a disabled one loses
+  const hadFocus = document.activeElement === button; // disabling the button takes the focus away
   button.disabled = true;
   try {
     await call(`/v1/tasks/${task.id}`, { method: "DELETE" });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    if (error.status !== 404) { // gone already is gone
+    if (error.status !== 404) { // it is already gone
       explain(problem, error);
       return false;
     }
@@ -135,42 +135,42 @@ export async function remove(task, question, button, problem) {
   return true;
 }
 
-// ---- the long poll: one request for all that run, begun anew when they change
+// ---- the long poll: one request for all running tasks, restarted when they change
 
 const running = () => [...cards.values()].filter((c) => !c.task.done).map((c) => c.task.id).slice(0, 50);
 
-function restart() { round?.abort(); }
+function restart() { poll?.abort(); }
 
 async function follow() {
-  for (let etag = null, asked = "", failures = 0; ; ) {
+  for (let etag = null, polled = "", failures = 0; ; ) {
     const ids = running();
-    round = new AbortController();
-    const changed = new Promise((resolve) => round.signal.addEventListener("abort", resolve, { once: true }));
+    poll = new AbortController();
+    const changed = new Promise((resolve) => poll.signal.addEventListener("abort", resolve, { once: true }));
     if (!ids.length || document.hidden) { await changed; continue; }
-    if (asked !== ids.join()) { asked = ids.join(); etag = null; }
+    if (polled !== ids.join()) { polled = ids.join(); etag = null; }
     try {
       const begun = performance.now();
       const headers = etag ? { "If-None-Match": etag } : {};
-      const answer = await call(`/v1/tasks?ids=${asked}&wait=20`, { headers, signal: round.signal });
+      const answer = await call(`/v1/tasks?ids=${polled}&wait=20`, { headers, signal: poll.signal });
       etag = answer.etag;
       for (const task of answer.body?.tasks || []) if (cards.has(task.id)) show(task, false);
-      const there = answer.body?.tasks.map((task) => task.id);
-      if (there) ids.filter((id) => !there.includes(id)).forEach(drop); // deleted from elsewhere
-      if (failures) say(null);
+      const found = answer.body?.tasks.map((task) => task.id);
+      if (found) ids.filter((id) => !found.includes(id)).forEach(drop); // deleted elsewhere
+      if (failures) showProblem(null);
       failures = 0;
-      // Where the server does not wait, it says when to look again.
-      if (performance.now() - begun < 500 && running().join() === asked) await Promise.race([pause(answer.retryAfter || 2), changed]);
+      // A server that does not wait says when to ask again.
+      if (performance.now() - begun < 500 && running().join() === polled) await Promise.race([pause(answer.retryAfter || 2), changed]);
     } catch (error) {
       if (error.name === "AbortError") continue;
       if (!(error instanceof Refusal)) throw error;
       failures++;
-      if (failures > 1) say(error, "Trying again.");
+      if (failures > 1) showProblem(error, "The page tries again by itself.");
       await Promise.race([pause(error.retryAfter || Math.min(30, 2 ** failures)), changed]);
     }
   }
 }
 
-function say(refusal, more = "") {
+function showProblem(refusal, more = "") {
   byId("gallery-problem").hidden = !refusal;
   if (refusal) explain(byId("gallery-problem"), refusal, { more });
 }
@@ -189,12 +189,12 @@ function build(task) {
     words.append(el("p", { className: "time" }));
     showTime(task, words);
   }
-  if (task.missing) words.append(el("p", { className: "hint" }, `${task.missing} of ${task.numImages} did not come.`));
+  if (task.missing) words.append(el("p", { className: "hint" }, `${task.missing} of ${task.numImages} pictures are missing.`));
   const damaged = task.images.filter((image) => image.damaged);
   if (damaged.length) words.append(el("p", { className: "hint" }, damagedHint(task, damaged)));
   if (task.error) words.append(failure(task));
   if (task.status === "waiting") words.append(removal(task, "Cancel", "Cancel this picture? Nothing is charged."));
-  if (task.status === "failed") words.append(removal(task, "Delete", "Delete this?"));
+  if (task.status === "failed") words.append(removal(task, "Delete", "Delete this task?"));
   card.append(words);
   return card;
 }
@@ -213,10 +213,10 @@ function pictures(task) {
   return box;
 }
 
-/** Says which pictures came damaged. */
+/** Names the damaged pictures. */
 function damagedHint(task, damaged) {
   const which = task.images.length > 1 ? `Picture ${damaged.map((image) => image.n).join(", ")}` : "This picture";
-  return `${which} came damaged: a part of it may not show.`;
+  return `${which} arrived damaged. Part of it may be missing.`;
 }
 
 const outcomes = { held: "held", spent: "spent", returned: "not charged to you" };
@@ -227,7 +227,7 @@ function state(task) {
   return el("p", { className: "state" }, text, side);
 }
 
-/** Says how long a task has been running by the server's clock, and how long such a one usually takes. */
+/** Shows how long a task has been running, by the server's clock, and how long such tasks usually take. */
 function showTime(task, card) {
   const place = task.progress && card.querySelector(".time");
   if (!place) return;
@@ -242,13 +242,13 @@ export function duration(seconds) {
   return `${Math.floor(seconds / 60)} min${rest ? ` ${rest} s` : ""}`;
 }
 
-/** The picture that a task edits, of a parent that has come. */
+/** The picture of parent that a task edits. */
 function edited(task, parent) {
   const n = (task.imageUrls || []).find((entry) => entry.startsWith(`task:${task.parent}/`))?.split("/")[1];
   return parent?.images.find((image) => image.n === Number(n)) || parent?.images[0];
 }
 
-/** The picture that a task edits; nothing where it is gone. */
+/** The picture that a task edits, or null if it is gone. */
 export async function before(task) {
   if (!task.parent) return null;
   try {
@@ -259,8 +259,8 @@ export async function before(task) {
   return edited(task, known.get(task.parent)) || null;
 }
 
-/** A task with all its words, of which lists have the first 300 characters. */
-export async function whole(task) {
+/** A task with its whole prompt, of which lists have the first 300 characters. */
+export async function fullTask(task) {
   return [...task.prompt].length < 300 ? task : (await call(`/v1/tasks/${task.id}`)).body;
 }
 
@@ -275,15 +275,15 @@ function failure(task) {
   const box = el("div", { className: "error" }, el("b", {}, task.error.message), el("span", {}, task.error.hint), " ",
     el("small", { className: "request" }, "Task ", el("code", {}, task.id)));
   if (task.error.retryable) {
-    const again = el("button", { type: "button", className: "quiet" }, "Try again");
+    const retry = el("button", { type: "button", className: "quiet" }, "Try again");
     const problem = el("p", { className: "fault", role: "alert" });
-    again.addEventListener("click", () => actions.again(task, problem));
-    box.append(el("p", { className: "row" }, again), problem);
+    retry.addEventListener("click", () => actions.retry(task, problem));
+    box.append(el("p", { className: "row" }, retry), problem);
   }
   return box;
 }
 
-/** The button that takes back a wish, and what came of it. */
+/** A button that cancels or deletes a task, with a place for the error. */
 function removal(task, text, question) {
   const button = el("button", { type: "button", className: "quiet", ariaLabel: `${text}: ${task.prompt.slice(0, 120)}` }, text);
   const problem = el("p", { className: "fault", role: "alert" });

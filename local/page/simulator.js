@@ -7,12 +7,12 @@ const input = (name) => panel.querySelector(`[name="${name}"]`);
 
 const hints = {
   "": "",
-  credits: "Nothing is made, and the gate stays shut for a minute.",
-  rateLimit: "The task waits its turn; nothing is charged. Set it back, and it goes on.",
-  maintenance: "The task waits; after six hours it would fail.",
-  policy: "The task fails, and is not tried again.",
-  generation: "It is tried once more after a minute, then fails.",
-  unclear: "Nobody asks twice: the callback tells what became of it.",
+  credits: "No picture is made. After you set it back, it takes up to a minute until pictures are made again.",
+  rateLimit: "The task waits and costs nothing. Set it back, and the task goes on.",
+  maintenance: "The task waits. After six hours it would fail.",
+  policy: "The task fails and is not tried again.",
+  generation: "The task is tried once more after a minute, then it fails.",
+  unclear: "The request is never repeated: the callback shows what became of it.",
 };
 
 export async function startSimulator() {
@@ -22,23 +22,23 @@ export async function startSimulator() {
   panel.addEventListener("change", save);
 }
 
-function show(now) {
-  input("loseCallbacks").checked = now.loseCallbacks;
-  input("repeatCallbacks").checked = now.repeatCallbacks > 1;
-  input("slow").checked = now.slow;
-  input("refuse").value = now.refuse;
-  byId("refuse-hint").textContent = hints[now.refuse];
+function show(switches) {
+  input("loseCallbacks").checked = switches.loseCallbacks;
+  input("repeatCallbacks").checked = switches.repeatCallbacks > 1;
+  input("slow").checked = switches.slow;
+  input("refuse").value = switches.refuse;
+  byId("refuse-hint").textContent = hints[switches.refuse];
 }
 
 async function save() {
-  const wanted = {
+  const switches = {
     loseCallbacks: input("loseCallbacks").checked, repeatCallbacks: input("repeatCallbacks").checked ? 5 : 1,
     slow: input("slow").checked, refuse: input("refuse").value,
   };
   const problem = byId("simulator-problem");
   problem.textContent = "";
   try {
-    show((await call("/local/simulator", { method: "PUT", body: wanted })).body);
+    show((await call("/local/simulator", { method: "PUT", body: switches })).body);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     explain(problem, error);

@@ -3,11 +3,11 @@
 import { byId, call, el, explain, onSignIn, Refusal, signIn, small } from "./api.js";
 import { startBoards } from "./board.js";
 import { addInput, fill, startComposer, title } from "./composer.js";
-import { addTask, before, duration, remove, startGallery, switchBoard, whole } from "./gallery.js";
+import { addTask, before, duration, fullTask, remove, startGallery, switchBoard } from "./gallery.js";
 import { startSimulator } from "./simulator.js";
 import { showTroubles } from "./troubles.js";
 
-/** Asks for a token, where the server gives none: command prints one, or another identity provider has them. */
+/** Asks the user for a token. command prints one; it is empty if the tokens come from another identity provider. */
 async function askToken(command) {
   byId("sign-in-paid").hidden = !command;
   byId("sign-in-other").hidden = Boolean(command);
@@ -20,7 +20,7 @@ async function askToken(command) {
 
 const reasons = {
   insufficient_credits: "The service has no credits left.",
-  quota_exceeded: "Your pictures of today are used up.",
+  quota_exceeded: "You have used up today's pictures.",
 };
 
 const clock = (time) => new Date(time).toLocaleTimeString([], { timeStyle: "short" });
@@ -30,18 +30,18 @@ async function showCredits() {
     const { body } = await call("/v1/credits");
     const parts = [el("b", {}, body.balance.toLocaleString()), " credits"];
     if (body.quota.limit > 0) parts.push(` · ${body.quota.used} of ${body.quota.limit} pictures today`);
-    const word = body.reason ? reasons[body.reason] || "Nothing can be made now." : body.low ? "Running low." : "";
-    if (word) parts.push(" ", el("span", { className: "low" }, word));
-    if (body.reason === "quota_exceeded") parts.push(` More at ${clock(body.quota.resetsAt)}.`);
+    const warning = body.reason ? reasons[body.reason] || "No pictures can be made now." : body.low ? "Credits are running low." : "";
+    if (warning) parts.push(" ", el("span", { className: "low" }, warning));
+    if (body.reason === "quota_exceeded") parts.push(` The next are available at ${clock(body.quota.resetsAt)}.`);
     byId("credits").replaceChildren(...parts);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    explain(byId("credits"), error, { message: `The balance is not known just now. ${error.message}` });
+    explain(byId("credits"), error, { message: `Cannot read the balance now. ${error.message}` });
   }
 }
 
-// What a picture cost shows a little later: the balance is checked now and then.
-// So does what went wrong.
+// The server checks the balance and reports errors from time to time, so both are
+// read again regularly.
 const showState = () => Promise.all([showCredits(), showTroubles()]);
 setInterval(() => { if (!document.hidden) showState(); }, 15_000);
 
@@ -50,23 +50,24 @@ setInterval(() => { if (!document.hidden) showState(); }, 15_000);
 const lightbox = byId("lightbox");
 let shown = null; // {task, image}
 
-/** Turns to the picture that an edit began with, and shows both. */
-async function showBefore(mine) {
+/** Shows the picture that an edit started from beside the result. */
+async function showBefore(opened) {
   byId("lightbox-before").hidden = byId("lightbox-after").hidden = true;
-  const image = await before(mine.task);
-  if (shown !== mine || !image) return;
+  const image = await before(opened.task);
+  if (shown !== opened || !image) return;
   Object.assign(byId("lightbox-before-image"), { src: image.url, alt: "The picture before it was edited", width: image.width, height: image.height });
   byId("lightbox-before").hidden = byId("lightbox-after").hidden = false;
 }
 
-async function showWords(mine) {
-  byId("lightbox-prompt").textContent = mine.task.prompt;
+/** Shows the whole prompt; lists cut it. */
+async function showPrompt(opened) {
+  byId("lightbox-prompt").textContent = opened.task.prompt;
   try {
-    const task = await whole(mine.task);
-    if (shown === mine) byId("lightbox-prompt").textContent = task.prompt;
+    const task = await fullTask(opened.task);
+    if (shown === opened) byId("lightbox-prompt").textContent = task.prompt;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    if (shown === mine) explain(byId("lightbox-problem"), error);
+    if (shown === opened) explain(byId("lightbox-problem"), error);
   }
 }
 
@@ -78,25 +79,25 @@ function facts(task, image) {
     Model: [title(task.model), task.resolution, task.aspectRatio].filter(Boolean).join(" · "),
     Made: `${new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}, in ${duration(took)}`,
     Cost: `${task.credits.estimate} credits${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
-    ...(image.damaged && { Damaged: "The file came incomplete. A part of it may not show." }),
+    ...(image.damaged && { Damaged: "The file arrived incomplete. Part of it may be missing." }),
     Task: task.id,
   }).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
 }
 
 function open(task, image) {
-  const mine = shown = { task, image };
+  const opened = shown = { task, image };
   const picture = byId("lightbox-image");
   Object.assign(picture, { src: image.url, alt: task.prompt.slice(0, 300), width: image.width, height: image.height, hidden: false });
   byId("lightbox-facts").replaceChildren(...facts(task, image));
   byId("lightbox-download").href = `${image.url}?download=1`;
   byId("lightbox-copy").textContent = "Copy link";
   byId("lightbox-problem").textContent = "";
-  showWords(mine);
-  showBefore(mine);
+  showPrompt(opened);
+  showBefore(opened);
   lightbox.showModal();
 }
 
-// Not every browser shows every picture that we keep.
+// Some browsers cannot show some pictures that we store.
 byId("lightbox-image").addEventListener("error", () => {
   if (!shown) return;
   byId("lightbox-image").hidden = true;
@@ -113,7 +114,7 @@ function edit() {
 async function removeShown() {
   const { task } = shown;
   const many = task.images.length > 1;
-  const question = many ? `Delete these ${task.images.length} pictures for good? Their links will lead nowhere.` : "Delete this picture for good? Its link will lead nowhere.";
+  const question = many ? `Delete these ${task.images.length} pictures for good? Their links will stop working.` : "Delete this picture for good? Its link will stop working.";
   if (await remove(task, question, byId("lightbox-delete"), byId("lightbox-problem"))) lightbox.close();
 }
 
@@ -122,7 +123,7 @@ async function copy() {
     await navigator.clipboard.writeText(shown.image.url);
     byId("lightbox-copy").textContent = "Copied";
   } catch {
-    byId("lightbox-copy").textContent = "Copying is not allowed here";
+    byId("lightbox-copy").textContent = "The browser does not allow copying";
   }
 }
 
@@ -132,12 +133,12 @@ byId("lightbox-delete").addEventListener("click", removeShown);
 byId("lightbox-close").addEventListener("click", () => lightbox.close());
 lightbox.addEventListener("click", (event) => { if (event.target === lightbox) lightbox.close(); });
 
-/** Fills the composer with what a failed task wished for. */
-async function again(short, problem) {
+/** Fills the composer with the request of a failed task. */
+async function retry(short, problem) {
   problem.textContent = "";
   let task;
   try {
-    task = await whole(short);
+    task = await fullTask(short);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     explain(problem, error);
@@ -153,11 +154,11 @@ try {
   startBoards(session.target.id, switchBoard);
   await startComposer((task) => { addTask(task); showState(); });
   await Promise.all([
-    startGallery({ fill, again, open, ended: showState }),
+    startGallery({ fill, retry, open, ended: showState }),
     showState(),
     session.simulator ? startSimulator() : null,
   ]);
 } catch (error) {
   if (!(error instanceof Refusal)) throw error;
-  explain(byId("gallery-problem"), error, { more: "Then load the page anew." });
+  explain(byId("gallery-problem"), error, { more: "Then reload the page." });
 }

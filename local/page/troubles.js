@@ -1,8 +1,8 @@
-// What went wrong, for people who do not read the log.
+// Errors in the log, for people who do not read it.
 
 import { byId, call, el, Refusal } from "./api.js";
 
-const many = (n, one, more) => (n === 0 ? "" : n === 1 ? `1 ${one}` : `${n} ${more}`);
+const count = (n, one, more) => (n === 0 ? "" : n === 1 ? `1 ${one}` : `${n} ${more}`);
 
 export async function showTroubles() {
   let report;
@@ -10,13 +10,13 @@ export async function showTroubles() {
     ({ body: report } = await call("/local/troubles"));
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return; // the server's absence shows elsewhere
+    return; // showCredits reports the same error
   }
   const place = byId("troubles");
   place.hidden = report.last.length === 0;
   if (place.hidden) return;
-  const counts = [many(report.ended, "task ended badly", "tasks ended badly"), many(report.errors, "error", "errors")].filter(Boolean).join(", ");
-  byId("troubles-count").textContent = `${counts}. The log says why: see standard error of bin/local.`;
+  const counts = [count(report.ended, "task ended badly", "tasks ended badly"), count(report.errors, "error", "errors")].filter(Boolean).join(", ");
+  byId("troubles-count").textContent = `${counts}. The log, on standard error of bin/local, says why.`;
   byId("troubles-last").replaceChildren(...report.last.map(line));
 }
 

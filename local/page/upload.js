@@ -1,4 +1,4 @@
-// Pictures from this machine: picked, or dropped on the form, and uploaded.
+// Pictures from this machine: picked or dropped on the form, then uploaded.
 
 import { byId, call, el, explain, Refusal } from "./api.js";
 
@@ -9,13 +9,13 @@ async function upload(file) {
   try {
     answer = await fetch(body.uploadUrl, { method: "PUT", headers: body.headers, body: file });
   } catch {
-    throw new Refusal(0, { title: "The connection broke while it was uploaded." }, 0);
+    throw new Refusal(0, { title: "The connection broke during the upload.", hint: "Try again." }, 0);
   }
-  if (!answer.ok) throw new Refusal(answer.status, { title: "It could not be uploaded. Has the file been changed meanwhile?" }, 0);
+  if (!answer.ok) throw new Refusal(answer.status, { title: "The upload failed.", hint: "If the file has changed in the meantime, choose it again." }, 0);
   return { entry: `upload:${body.id}`, picture: URL.createObjectURL(file), label: file.name };
 }
 
-/** Uploads what is picked or dropped: add gets each picture, busy how many are on their way. */
+/** Uploads what is picked or dropped. add gets each picture, busy the number of running uploads. */
 export function startUploads({ add, busy }) {
   const picker = byId("file");
   const place = byId("start-from");
@@ -45,7 +45,7 @@ export function startUploads({ add, busy }) {
   picker.addEventListener("change", () => { take([...picker.files]); picker.value = ""; });
 
   const dragsFiles = (event) => event.dataTransfer?.types.includes("Files");
-  // Beside the form, too: a file that misses it would be opened in its stead.
+  // Outside the form too: the browser would open a file that is dropped there.
   addEventListener("dragover", (event) => { if (dragsFiles(event)) event.preventDefault(); });
   addEventListener("drop", (event) => {
     if (!dragsFiles(event)) return;

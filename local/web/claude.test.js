@@ -1,5 +1,5 @@
-// The conversation of claude.ts: with bin/local, as `make test-web` has built it, and with a
-// stand-in for Anthropic's Messages API, whose Claude does what each test tells it to.
+// The conversation of claude.ts, with bin/local and a stand-in for Anthropic's Messages API,
+// whose Claude does what each test says.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -31,10 +31,10 @@ async function bodyOf(request) {
   return Buffer.concat(chunks).toString();
 }
 
-/** Stands in for the Messages API: a real server, which takes only what Anthropic's would.
- *  `claude` says the content of an answer to the last message's results, none at first. */
+/** A stand-in for the Messages API: a real server that accepts only what Anthropic's would.
+ *  `claude` returns the content of an answer to the last message's tool results. */
 async function messagesApi(t, claude, busy = 0) {
-  const asked = [];
+  const requests = [];
   const anthropic = await listen(t, async (request, response) => {
     const answer = (status, body, headers) => response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body));
     try {
@@ -44,17 +44,17 @@ async function messagesApi(t, claude, busy = 0) {
       const body = JSON.parse(await bodyOf(request));
       assert.deepEqual([body.model, body.max_tokens > 0, body.tools], ["claude-test", true, tools]);
       const results = checkMessages(body.messages);
-      asked.push(body);
+      requests.push(body);
       const content = await claude(results, body);
       answer(200, { type: "message", role: "assistant", content, stop_reason: content.some((b) => b.type === "tool_use") ? "tool_use" : "end_turn" });
     } catch (error) {
       answer(400, { type: "error", error: { type: "invalid_request_error", message: error.stack } });
     }
   });
-  return { asked, options: { anthropic, apiKey: "sk-test", model: "claude-test", tools, mcp: local.base + "/mcp", token: async () => token } };
+  return { requests, options: { anthropic, apiKey: "sk-test", model: "claude-test", tools, mcp: local.base + "/mcp", token: async () => token } };
 }
 
-/** Fails where Anthropic's API would, and gives the last message's results by the tool's name. */
+/** Fails where Anthropic's API would, and returns the last message's results by tool name. */
 function checkMessages(messages) {
   let uses = [], results = {};
   messages.forEach(({ role, content }, n) => {
@@ -88,7 +88,7 @@ const use = (name, input) => ({ type: "tool_use", id: `toolu_${++uses}`, name, i
 const say = (text) => [{ type: "text", text }];
 const words = (result) => result.content.map((b) => b.text ?? "").join("\n");
 
-/** A Claude that has a picture made, waits for it and says where it is. */
+/** A Claude that makes a picture, waits for it and returns its link. */
 const painter = (requestKey) => (results) => {
   const { generate_image: begun, get_image: seen } = results;
   if (seen) return say(`Here it is: ${/^Image 1 of .*: (\S+)$/m.exec(words(seen))[1]}`);
@@ -101,25 +101,25 @@ async function balance() {
   return (await (await fetch(local.base + "/simulator/api/v1/common/credit", { headers })).json()).data;
 }
 
-/** Stands between a conversation and /mcp. `meddle` is asked before each answer goes back. */
-async function between(t, meddle) {
+/** A proxy between a conversation and /mcp. `intercept` runs before each answer is returned. */
+async function proxy(t, intercept) {
   const calls = [];
   const mcp = await listen(t, async (request, response) => {
     const body = await bodyOf(request);
     calls.push(body);
     const { authorization, accept } = request.headers;
     const answer = await fetch(local.base + "/mcp", { method: "POST", headers: { authorization, accept, "Content-Type": "application/json" }, body });
-    const said = await answer.text();
-    await meddle(response, calls.length);
-    if (!response.writableEnded && !response.destroyed) response.writeHead(answer.status, { "Content-Type": "application/json" }).end(said);
+    const text = await answer.text();
+    await intercept(response, calls.length);
+    if (!response.writableEnded && !response.destroyed) response.writeHead(answer.status, { "Content-Type": "application/json" }).end(text);
   });
   return { mcp: mcp + "/mcp", calls };
 }
 
-test("a conversation ends with the picture's link, and goes on", async (t) => {
-  const { options, asked } = await messagesApi(t, painter("dusk"));
+test("a conversation returns the picture's link, and can go on", async (t) => {
+  const { options, requests } = await messagesApi(t, painter("dusk"));
   const { text, stop, messages } = await converse(options, "A lighthouse at dusk, please");
-  assert.deepEqual([stop, messages.length, asked.length], ["end_turn", 6, 3]);
+  assert.deepEqual([stop, messages.length, requests.length], ["end_turn", 6, 3]);
   assert.ok(messages[4].content[0].content.some((b) => b.type === "image"), "Claude sees the picture");
   assert.ok(messages[4].content.every((result) => result.is_error === false));
   const picture = await fetch(/https?:\S+/.exec(text)[0]);
@@ -130,62 +130,62 @@ test("a conversation ends with the picture's link, and goes on", async (t) => {
   assert.deepEqual((await converse(next.options, "Thank you", messages)).messages.slice(0, 6), messages);
 });
 
-test("what is lost after it was called is asked for again: one task, one charge", async (t) => {
+test("a call whose answer is lost is repeated: one task, one charge", async (t) => {
   const full = await balance();
-  const { mcp, calls } = await between(t, (response, n) => {
+  const { mcp, calls } = await proxy(t, (response, n) => {
     if (n === 1) response.destroy();
     if (n === 2) response.writeHead(503, { "Content-Type": "application/json" }).end('{"message":"Service Unavailable"}');
   });
   const { options } = await messagesApi(t, painter("lost"), 1);
   const { messages } = await converse({ ...options, mcp }, "A lighthouse at dusk, please");
-  assert.equal(new Set(calls.slice(0, 3)).size, 1, "the same call");
+  assert.equal(new Set(calls.slice(0, 3)).size, 1, "the repeated calls are the same");
   assert.match(words(messages[2].content[0]), /nothing was charged again/);
   assert.equal(full - await balance(), 4);
   const { tasks } = await (await fetch(`${local.base}/v1/tasks?target=moodboard:lost`, { headers: { Authorization: `Bearer ${token}` } })).json();
   assert.equal(tasks.length, 1);
 });
 
-test("tools of one answer run at once", { timeout: 30_000 }, async (t) => {
-  let bothAreHere;
-  const both = new Promise((resolve) => { bothAreHere = resolve; });
-  const { mcp } = await between(t, (_, n) => { if (n === 2) bothAreHere(); return both; });
+test("the tools of one answer run at the same time", { timeout: 30_000 }, async (t) => {
+  let bothArrived;
+  const both = new Promise((resolve) => { bothArrived = resolve; });
+  const { mcp } = await proxy(t, (_, n) => { if (n === 2) bothArrived(); return both; });
   const { options } = await messagesApi(t, ({ get_credits: seen }) => (seen ? say("Done.") : [use("get_credits", {}), use("list_images", { target: { kind: "moodboard", id: "none" } })]));
   assert.equal((await converse({ ...options, mcp }, "How are we doing?")).text, "Done.");
 });
 
-test("what a tool refuses is for Claude to read", async (t) => {
+test("Claude reads what a tool refuses", async (t) => {
   const { options } = await messagesApi(t, (results) => {
     if (!results.get_credits) return [use("get_credits", {}), use("generate_image", { requestKey: "wrong", prompt: "x", resolution: "8K" }), use("paint", {})];
     assert.deepEqual(Object.values(results).map((r) => r.is_error), [false, true, true]);
     assert.match(words(results.generate_image), /^invalid_request: [^]*resolution[^]*What to do: /);
-    return say("That cannot be had.");
+    return say("That is not possible.");
   });
-  assert.equal((await converse(options, "In 8K, please")).text, "That cannot be had.");
+  assert.equal((await converse(options, "In 8K, please")).text, "That is not possible.");
 
   const away = await messagesApi(t, ({ get_credits: seen }) => {
     if (!seen) return [use("get_credits", {})];
     assert.deepEqual([seen.is_error, /did not answer/.test(words(seen))], [true, true]);
     return say("Later, then.");
   });
-  const { mcp } = await between(t, (response) => response.destroy());
+  const { mcp } = await proxy(t, (response) => response.destroy());
   assert.equal((await converse({ ...away.options, mcp, tries: 1 }, "How many credits?")).text, "Later, then.");
 });
 
-test("what cannot go well ends at once", async (t) => {
+test("permanent errors end the conversation at once", async (t) => {
   const credits = () => [use("get_credits", {})];
   const stranger = await messagesApi(t, credits);
-  const { mcp, calls } = await between(t, () => {});
+  const { mcp, calls } = await proxy(t, () => {});
   await assert.rejects(converse({ ...stranger.options, mcp, token: async () => "stranger" }, "How many credits?"), /token is not accepted by \/mcp/);
-  assert.deepEqual([calls.length, stranger.asked.length], [1, 1]);
+  assert.deepEqual([calls.length, stranger.requests.length], [1, 1]);
   await assert.rejects(converse({ ...stranger.options, apiKey: "sk-wrong" }, "Hello"), { status: 400 });
 });
 
-test("rounds are bounded, and the last is for words", async (t) => {
+test("rounds are limited, and the last has no tools", async (t) => {
   const credits = () => [use("get_credits", {})];
   const patient = await messagesApi(t, (_, { tool_choice }) => (tool_choice.type === "none" ? say("That was enough.") : credits()));
   assert.equal((await converse({ ...patient.options, rounds: 3 }, "Count for ever")).text, "That was enough.");
-  assert.equal(patient.asked.length, 3);
+  assert.equal(patient.requests.length, 3);
   const stubborn = await messagesApi(t, credits);
   await assert.rejects(converse({ ...stubborn.options, rounds: 3 }, "Count for ever"), /after 3 rounds/);
-  assert.equal(stubborn.asked.length, 3);
+  assert.equal(stubborn.requests.length, 3);
 });

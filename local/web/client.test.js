@@ -1,4 +1,4 @@
-// The example client against a running bin/local, as `make test-web` has built both.
+// The example client against a running bin/local; `make test-web` builds both.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -11,7 +11,7 @@ import { startLocal } from "./local.js";
 const contract = new URL("../../openapi.yaml", import.meta.url).pathname;
 const target = { kind: "moodboard", id: "web" };
 let local, base, token;
-let tokens = 0; // that were asked for
+let tokens = 0; // how often the token was requested
 const client = (options = {}) => new Client({ base, token: async () => { tokens++; return token; }, ...options });
 
 before(async () => {
@@ -22,23 +22,23 @@ before(async () => {
 
 after(() => local.stop());
 
-test("the contract is served as it is", async () => {
+test("the contract is served unchanged", async () => {
   const answer = await fetch(base + "/openapi.yaml");
   assert.equal(answer.headers.get("Content-Type"), "application/yaml");
   assert.equal(await answer.text(), await readFile(contract, "utf8"));
 });
 
-test("the map to Preset's statuses is the contract's", async () => {
+test("the statuses map to Preset's as in the contract", async () => {
   const [, block] = /x-preset-status:\n((?: {8}\w+: \w+\n)+)/.exec(await readFile(contract, "utf8"));
   const map = Object.fromEntries(block.trim().split("\n").map((line) => line.trim().split(": ")));
   assert.deepEqual(map, presetStatus);
 });
 
-test("a wish is made once, followed, listed, edited and mapped", async () => {
-  const c = client(), key = crypto.randomUUID(), wish = { prompt: "A lighthouse at dusk", aspectRatio: "4:3", numImages: 2, target };
-  const first = await c.submit(wish, key);
+test("a request is carried out once, followed, listed, edited and mapped", async () => {
+  const c = client(), key = crypto.randomUUID(), request = { prompt: "A lighthouse at dusk", aspectRatio: "4:3", numImages: 2, target };
+  const first = await c.submit(request, key);
   assert.equal(first.replayed, false);
-  const again = await c.submit(wish, key);
+  const again = await c.submit(request, key);
   assert.deepEqual([again.replayed, again.task.id], [true, first.task.id]);
 
   const seen = [], shares = [];
@@ -46,9 +46,9 @@ test("a wish is made once, followed, listed, edited and mapped", async () => {
   const done = await c.wait(first.task.id, (t) => { seen.push(t.status); shares.push(share(t)); });
   assert.equal(done.status, "succeeded");
   assert.equal(done.progress, undefined);
-  assert.ok(new Set(seen).size === seen.length, `each change is seen once: ${seen}`);
+  assert.ok(new Set(seen).size === seen.length, `each change is reported once: ${seen}`);
   assert.ok(shares.slice(0, -1).every((s) => s >= 0 && s < 1) && shares.at(-1) === 1, `${shares}`);
-  assert.ok(tokens - before >= seen.length, "the token is asked for before each call");
+  assert.ok(tokens - before >= seen.length, "the token is requested before each call");
 
   const edit = await c.submit({ prompt: "The same, in snow", imageUrls: [`task:${done.id}/2`], target }, crypto.randomUUID());
   assert.equal((await c.wait(edit.task.id)).parent, done.id);
@@ -69,7 +69,7 @@ test("a wish is made once, followed, listed, edited and mapped", async () => {
   assert.equal(items[1].original_url, null);
 });
 
-test("an item without a thumbnail is drawn by its picture", () => {
+test("an item without a thumbnail has only its picture", () => {
   const image = { n: 1, url: "https://a.example/1.webp", width: 3, height: 4, bytes: 5, contentType: "image/webp", sha256: "", damaged: true };
   const [item] = moodboardItems([{ id: "x", status: "succeeded", images: [image] }]);
   assert.deepEqual([item.enhanced_url, item.thumbnail_url, item.enhancement_status], [image.url, null, "completed"]);
@@ -81,7 +81,7 @@ async function all(generator) {
   return found;
 }
 
-test("a prompt that is refused says why, and its item has failed", async () => {
+test("a refused prompt has an explanation, and its item has failed", async () => {
   await local.simulate({ refuse: "policy" });
   try {
     const { task } = await client().submit({ prompt: "What nobody may see" }, crypto.randomUUID());
@@ -94,7 +94,7 @@ test("a prompt that is refused says why, and its item has failed", async () => {
   }
 });
 
-test("a faulty wish is a problem that names its fields", async () => {
+test("an invalid request is a problem that names its fields", async () => {
   await assert.rejects(client().submit({ prompt: "x", resolution: "4K", numImages: 9 }, crypto.randomUUID()), (e) => {
     assert.deepEqual([e.name, e.status, e.code], ["ApiError", 422, "invalid_request"]);
     assert.deepEqual(e.fields.map((f) => f.pointer).sort(), ["/numImages", "/resolution"]);
@@ -104,15 +104,15 @@ test("a faulty wish is a problem that names its fields", async () => {
   await assert.rejects(client().wait("0".repeat(26)), { status: 404, code: "not_found" });
 });
 
-test("options are checked by the server's own table", async () => {
+test("faults finds what the server refuses", async () => {
   const models = await client().models();
   for (const model of models) {
     for (const resolution of [undefined, "1K", "8K"]) {
       for (const aspectRatio of [undefined, "21:9", "8:1"]) {
         for (const numImages of [undefined, 4, 5]) {
-          const wish = { prompt: "A boat", model: model.id, resolution, aspectRatio, numImages };
-          const judged = await client().submit(wish, crypto.randomUUID()).then(() => [], (e) => { assert.equal(e.status, 422); return e.fields; });
-          assert.equal(faults(wish, models).length, judged.length, JSON.stringify(wish));
+          const request = { prompt: "A boat", model: model.id, resolution, aspectRatio, numImages };
+          const refused = await client().submit(request, crypto.randomUUID()).then(() => [], (e) => { assert.equal(e.status, 422); return e.fields; });
+          assert.equal(faults(request, models).length, refused.length, JSON.stringify(request));
         }
       }
     }
@@ -123,7 +123,7 @@ test("options are checked by the server's own table", async () => {
   assert.equal(price({ prompt: "x", model: "nano-banana-2", resolution: "2K" }, models), 12);
 });
 
-/** A gateway that answers these one after the other, the last for ever. */
+/** A gateway that sends these answers one after the other, and repeats the last. */
 async function gateway(t, ...answers) {
   const keys = [];
   const stand = createServer((request, response) => {
@@ -133,25 +133,25 @@ async function gateway(t, ...answers) {
   });
   await new Promise((resolve) => stand.listen(0, "127.0.0.1", resolve));
   t.after(() => stand.close());
-  return { at: `http://127.0.0.1:${stand.address().port}`, keys };
+  return { base: `http://127.0.0.1:${stand.address().port}`, keys };
 }
 
-test("the gateway's own refusals are understood, and those that pass repeated", async (t) => {
+test("the gateway's own errors are understood, and temporary ones repeated", async (t) => {
   const busy = { status: 429, body: '{"message":"Too Many Requests"}', headers: { "Retry-After": "0" } };
   const lost = { status: 504, body: '{"message":"Endpoint request timed out"}' };
   const made = { status: 202, body: '{"id":"made"}', headers: { "Idempotency-Replayed": "true" } };
   const passing = await gateway(t, busy, lost, { status: 503, body: "<html>" }, made);
-  const { task, replayed } = await client({ base: passing.at }).submit({ prompt: "x" }, "one");
+  const { task, replayed } = await client({ base: passing.base }).submit({ prompt: "x" }, "one");
   assert.deepEqual([task.id, replayed, passing.keys], ["made", true, ["one", "one", "one", "one"]]);
 
   const lasting = await gateway(t, busy);
-  await assert.rejects(client({ base: lasting.at, tries: 2 }).models(), { status: 429, code: "gateway", message: "Too Many Requests" });
+  await assert.rejects(client({ base: lasting.base, tries: 2 }).models(), { status: 429, code: "gateway", message: "Too Many Requests" });
   const none = await gateway(t, { status: 404, body: '{"message":"Not Found"}' });
-  await assert.rejects(client({ base: none.at }).models(), { status: 404, code: "gateway", message: "Not Found" });
-  assert.equal(none.keys.length, 1, "what does not pass is not repeated");
+  await assert.rejects(client({ base: none.base }).models(), { status: 404, code: "gateway", message: "Not Found" });
+  assert.equal(none.keys.length, 1, "a permanent error is not repeated");
 });
 
-test("waiting ends when it is no longer wanted", async () => {
+test("waiting can be aborted", async () => {
   const { task } = await client().submit({ prompt: "A long wait" }, crypto.randomUUID());
   const stop = new AbortController();
   await assert.rejects(client().wait(task.id, () => stop.abort(new Error("gone elsewhere")), stop.signal), /gone elsewhere|abort/i);

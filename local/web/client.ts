@@ -1,5 +1,5 @@
-// An example client for Preset's frontend. Its types are made from openapi.yaml: what it
-// sends and reads is what the contract says, or it does not compile.
+// An example client for Preset's frontend. Its types are generated from openapi.yaml, so
+// it compiles only if what it sends and reads matches the contract.
 import type { components } from "./generated/openapi.js";
 import { ApiError, refusal } from "./error.js";
 
@@ -11,12 +11,13 @@ export type Target = Schemas["Target"];
 type Listed = Schemas["TaskList"];
 
 export interface Options {
-  /** The API's address, without a closing slash. */
+  /** The API's address, without a slash at the end. */
   base: string;
-  /** Gives the session's token, before each call: Supabase renews it behind our back.
+  /** Returns the session's token. It is called before each request, since Supabase renews
+   *  the token:
    *  `async () => (await supabase.auth.getSession()).data.session?.access_token ?? ""` */
   token: () => Promise<string>;
-  /** How often a call is made while its outcome is unclear or the service away. */
+  /** How often a request is sent while its outcome is unclear or the service is down. */
   tries?: number;
 }
 
@@ -27,40 +28,40 @@ export class Client {
     this.#options = { tries: 5, ...options };
   }
 
-  /** Asks for pictures. One key for each wish, `crypto.randomUUID()` at the click, the same
-   *  for each repetition: whatever is repeated here, it is made and paid for once. */
-  async submit(wish: NewTask, key: string, signal?: AbortSignal): Promise<{ task: Task; replayed: boolean }> {
+  /** Requests pictures. Make one key per click with `crypto.randomUUID()`, and repeat a
+   *  request with the same key: then it is carried out and charged once. */
+  async submit(request: NewTask, key: string, signal?: AbortSignal): Promise<{ task: Task; replayed: boolean }> {
     const answer = await this.#call("/v1/tasks", {
       method: "POST",
       headers: { "Content-Type": "application/json", "Idempotency-Key": key },
-      body: JSON.stringify(wish),
+      body: JSON.stringify(request),
       signal,
     });
     const task = await body<Task>(answer);
     return { task, replayed: answer.headers.get("Idempotency-Replayed") === "true" };
   }
 
-  /** Follows a task until it has ended. `seen` is called at first and with each change. */
-  async wait(id: string, seen?: (task: Task) => void, signal?: AbortSignal): Promise<Task> {
+  /** Follows a task until it has ended. `onChange` is called at once and with each change. */
+  async wait(id: string, onChange?: (task: Task) => void, signal?: AbortSignal): Promise<Task> {
     let etag = "";
     for (;;) {
-      const asked = Date.now();
+      const started = Date.now();
       const headers: Record<string, string> = etag ? { "If-None-Match": etag } : {};
-      // The first look is for something to show: without a wait.
+      // The first request does not wait, so that there is something to show.
       const answer = await this.#call(`/v1/tasks/${id}${etag ? "?wait=20" : ""}`, { headers, signal });
       const unchanged = answer.status === 304;
       if (!unchanged) {
         const task = await body<Task>(answer);
-        seen?.(task);
+        onChange?.(task);
         if (task.done) return task;
       }
-      // Waiting may be capped, by WAIT_MAX or a proxy: then the pause is ours to make.
-      if (etag && unchanged && Date.now() - asked < 2000) await pause(seconds(answer) ?? 3, signal);
+      // WAIT_MAX or a proxy may shorten the wait; then pause here.
+      if (etag && unchanged && Date.now() - started < 2000) await pause(seconds(answer) ?? 3, signal);
       etag = answer.headers.get("ETag") ?? "";
     }
   }
 
-  /** All tasks of a moodboard or Showcase, the newest first. */
+  /** All tasks of a moodboard or Showcase, newest first. */
   async *list(target: Target, signal?: AbortSignal): AsyncGenerator<Task> {
     let cursor: string | undefined;
     do {
@@ -68,16 +69,16 @@ export class Client {
       if (cursor) query.set("cursor", cursor);
       const page = await body<Listed>(await this.#call(`/v1/tasks?${query}`, { signal }));
       yield* page.tasks;
-      cursor = page.cursor; // a short page, even an empty one, may have one
+      cursor = page.cursor; // even a short or empty page may have a cursor
     } while (cursor);
   }
 
-  /** What there is to ask for; `faults` checks a wish by it. */
+  /** The models; `faults` checks a request with them. */
   async models(signal?: AbortSignal): Promise<Model[]> {
     return body<Model[]>(await this.#call("/v1/models", { signal }));
   }
 
-  /** Makes a call, again while that is lawful: nothing here is charged twice. */
+  /** Sends a request, and repeats it while that can help. Nothing is charged twice. */
   async #call(path: string, init: RequestInit): Promise<Response> {
     for (let attempt = 1; ; attempt++) {
       let failure: unknown;
@@ -85,17 +86,17 @@ export class Client {
       try {
         const headers = new Headers(init.headers);
         headers.set("Authorization", `Bearer ${await this.#options.token()}`);
-        // Longer than the gateway takes, which is 30 s: without an answer by then there is none.
-        const late = AbortSignal.timeout(40_000);
-        const signal = init.signal ? AbortSignal.any([init.signal, late]) : late;
+        // Longer than the gateway's 30 s: an answer after that does not come.
+        const timeout = AbortSignal.timeout(40_000);
+        const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
         const answer = await fetch(this.#options.base + path, { ...init, headers, signal });
         if (answer.ok || answer.status === 304) return answer;
         const refused = await refusal(answer);
-        if (!refused.passes) throw refused;
+        if (!refused.temporary) throw refused;
         [failure, after] = [refused, seconds(answer)];
       } catch (error) {
         if (error instanceof ApiError || init.signal?.aborted) throw error;
-        failure = error; // no answer at all
+        failure = error; // no answer came
       }
       if (attempt >= this.#options.tries) throw failure;
       await pause(after ?? Math.min(2 ** attempt / 4, 8), init.signal);

@@ -1,19 +1,19 @@
-// What a refusal looks like: ours is a Problem, the gateway's own is {"message"}.
+// Refusals: the functions send a Problem, the gateway itself {"message"}.
 import type { components } from "./generated/openapi.js";
 
 type Schemas = components["schemas"];
 type Problem = Schemas["Problem"];
 type GatewayMessage = Schemas["GatewayMessage"];
 
-/** A refusal. `message` and `hint` are for people. */
+/** A refused request. `message` and `hint` are for people. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
-    /** A Problem's code; "gateway" where it was not our functions that answered. */
+    /** The Problem's code, or "gateway" if the functions did not answer. */
     readonly code: Schemas["ProblemCode"] | "gateway",
     message: string,
     readonly hint = "",
-    /** The fields at fault. */
+    /** The invalid fields. */
     readonly fields: Schemas["ProblemField"][] = [],
     readonly requestId = "",
   ) {
@@ -21,31 +21,31 @@ export class ApiError extends Error {
     this.name = "ApiError";
   }
 
-  /** It passes by itself: the same call, with the same Idempotency-Key, is worth repeating.
-   *  A 429 of ours is the day's quota, which does not. */
-  get passes(): boolean {
+  /** Whether it is worth repeating the same request with the same Idempotency-Key. A 429
+   *  for the day's quota is not temporary. */
+  get temporary(): boolean {
     return this.status >= 500 || (this.status === 429 && this.code !== "quota_exceeded");
   }
 }
 
-/** Reads a refusal, whoever it is from. */
+/** Reads a refusal, from the functions or the gateway. */
 export async function refusal(answer: Response): Promise<ApiError> {
-  let said: unknown;
+  let body: unknown;
   try {
-    said = await answer.json();
+    body = await answer.json();
   } catch {
-    said = undefined; // a proxy's page, or half an answer
+    body = undefined; // a proxy's page, or part of an answer
   }
-  if (isProblem(said)) {
-    return new ApiError(answer.status, said.code, said.title, said.hint, said.errors, said.requestId);
+  if (isProblem(body)) {
+    return new ApiError(answer.status, body.code, body.title, body.hint, body.errors, body.requestId);
   }
-  return new ApiError(answer.status, "gateway", isMessage(said) ? said.message : `The server answered ${answer.status}.`);
+  return new ApiError(answer.status, "gateway", isMessage(body) ? body.message : `The server answered ${answer.status}.`);
 }
 
-function isProblem(said: unknown): said is Problem {
-  return typeof said === "object" && said !== null && "code" in said && "title" in said;
+function isProblem(body: unknown): body is Problem {
+  return typeof body === "object" && body !== null && "code" in body && "title" in body;
 }
 
-function isMessage(said: unknown): said is GatewayMessage {
-  return typeof said === "object" && said !== null && "message" in said && typeof said.message === "string";
+function isMessage(body: unknown): body is GatewayMessage {
+  return typeof body === "object" && body !== null && "message" in body && typeof body.message === "string";
 }

@@ -1,4 +1,4 @@
-// Runs bin/local, as `make test-web` has built it, on a free port.
+// Runs bin/local, which `make test-web` builds, on a free port.
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,16 +7,16 @@ import { promisify } from "node:util";
 
 const binary = new URL("../../bin/local", import.meta.url).pathname;
 
-/** Starts one with a folder of its own. Its stop ends it and takes the folder away. */
+/** Starts a server with its own folder. stop ends it and deletes the folder. */
 export async function startLocal(env = {}) {
   const folder = await mkdtemp(join(tmpdir(), "nanobanana-web-"));
   const server = spawn(binary, ["-addr", "127.0.0.1:0", "-data", folder], {
     env: { PATH: process.env.PATH, HOME: folder, ...env }, stdio: ["ignore", "pipe", "ignore"],
   });
   const base = await new Promise((resolve, reject) => {
-    let said = "";
+    let output = "";
     server.stdout.on("data", (chunk) => {
-      const listening = /^listening on (\S+)$/m.exec((said += chunk));
+      const listening = /^listening on (\S+)$/m.exec((output += chunk));
       if (listening) resolve(listening[1]);
     });
     server.on("error", reject);
@@ -24,7 +24,7 @@ export async function startLocal(env = {}) {
   });
   return {
     base,
-    /** A token for a user of this name. */
+    /** A token for this user. */
     async tokenOf(owner) {
       const { stdout } = await promisify(execFile)(binary, ["token", "-addr", base.slice("http://".length), "-data", folder, owner]);
       return stdout.trim();

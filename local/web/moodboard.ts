@@ -1,9 +1,9 @@
-// A task in Preset's terms.
+// Tasks as items of Preset's moodboards.
 import type { Model, NewTask, Task } from "./client.js";
 
 export type EnhancementStatus = "pending" | "processing" | "completed" | "failed";
 
-/** The contract's x-preset-status. A status that is missing here does not compile. */
+/** The contract's x-preset-status. It compiles only if no status is missing. */
 export const presetStatus: Record<Task["status"], EnhancementStatus> = {
   submitting: "pending",
   waiting: "pending",
@@ -18,18 +18,18 @@ export interface MoodboardItem {
   source: "ai-enhanced";
   enhancement_task_id: string;
   enhancement_status: EnhancementStatus;
-  /** The picture. Like all links here it is for good; null until it is there. */
+  /** The picture's lasting link; null until the picture is stored. */
   enhanced_url: string | null;
-  /** Null, too, where none could be made: draw the picture itself. */
+  /** Also null if there is no thumbnail: show the picture itself. */
   thumbnail_url: string | null;
   width: number | null;
   height: number | null;
-  /** What it was made from; null where that is words alone, or not to be seen from here. */
+  /** What the picture was made from; null if that is only a prompt, or not among the tasks. */
   original_url: string | null;
 }
 
-/** The items of a moodboard's tasks: one for each picture, or one that stands for those to
- *  come or that failed. `task:ID/N` is looked up among these very tasks. */
+/** The items of a moodboard's tasks: one per picture, or one for a task without pictures
+ *  yet or that failed. `task:ID/N` is looked up among the same tasks. */
 export function moodboardItems(tasks: Task[]): MoodboardItem[] {
   return tasks.flatMap((task) => {
     const item: MoodboardItem = {
@@ -53,35 +53,35 @@ function original(task: Task, among: Task[]): string | null {
   return among.find((t) => t.id === id)?.images.find((image) => image.n === Number(n))?.url ?? null;
 }
 
-/** How far a running task seems to be, from 0 to below 1: at two thirds when it should be
- *  done, and ever slower after. Only `done` says that it is. */
+/** How far a running task seems to be, from 0 to below 1: two thirds at the expected time,
+ *  then ever slower. Only `done` means that it is finished. */
 export function share(task: Task): number {
   if (task.done) return 1;
   const { elapsedSeconds, expectedSeconds } = task.progress;
   return elapsedSeconds / (elapsedSeconds + expectedSeconds / 2);
 }
 
-/** What a model cannot do of a wish, before it is sent; by `GET /v1/models`, so that what a
- *  new release can do needs none of this client. The server judges all the same. */
-export function faults(wish: NewTask, models: Model[]): string[] {
-  const model = wish.model === undefined ? models[0] : models.find((m) => m.id === wish.model);
-  if (!model) return [`There is no model ${wish.model}.`];
+/** What a model does not support in a request, found before it is sent. It uses
+ *  `GET /v1/models`, so this client need not change with the models. The server checks too. */
+export function faults(request: NewTask, models: Model[]): string[] {
+  const model = request.model === undefined ? models[0] : models.find((m) => m.id === request.model);
+  if (!model) return [`There is no model ${request.model}.`];
   const found: string[] = [];
-  const prompt = [...wish.prompt.trim()].length; // characters, not UTF-16 units
+  const prompt = [...request.prompt.trim()].length; // characters, not UTF-16 units
   if (prompt < 1 || prompt > model.maxPrompt) found.push(`Describe it in 1 to ${model.maxPrompt} characters.`);
-  const n = wish.numImages ?? 1;
+  const n = request.numImages ?? 1;
   if (!Number.isInteger(n) || n < 1 || n > model.maxImages) found.push(`${model.title} makes 1 to ${model.maxImages} pictures at a time.`);
-  if ((wish.imageUrls?.length ?? 0) > model.maxInputs) found.push(`${model.title} starts from at most ${model.maxInputs} pictures.`);
-  if (wish.aspectRatio && !model.aspectRatios.includes(wish.aspectRatio)) found.push(`${model.title} offers ${model.aspectRatios.join(" ")}.`);
-  if (wish.resolution && !model.resolutions?.includes(wish.resolution)) {
+  if ((request.imageUrls?.length ?? 0) > model.maxInputs) found.push(`${model.title} starts from at most ${model.maxInputs} pictures.`);
+  if (request.aspectRatio && !model.aspectRatios.includes(request.aspectRatio)) found.push(`${model.title} offers ${model.aspectRatios.join(" ")}.`);
+  if (request.resolution && !model.resolutions?.includes(request.resolution)) {
     found.push(model.resolutions ? `${model.title} offers ${model.resolutions.join(" ")}.` : `${model.title} has no resolution to choose.`);
   }
   return found;
 }
 
-/** What a wish costs, in the image service's credits; undefined where it cannot be had. */
-export function price(wish: NewTask, models: Model[]): number | undefined {
-  const model = wish.model === undefined ? models[0] : models.find((m) => m.id === wish.model);
-  const each = model?.credits[wish.resolution ?? model.resolutions?.[0] ?? ""];
-  return each === undefined ? undefined : each * (wish.numImages ?? 1);
+/** What a request costs, in the image service's credits; undefined if the model does not offer it. */
+export function price(request: NewTask, models: Model[]): number | undefined {
+  const model = request.model === undefined ? models[0] : models.find((m) => m.id === request.model);
+  const each = model?.credits[request.resolution ?? model.resolutions?.[0] ?? ""];
+  return each === undefined ? undefined : each * (request.numImages ?? 1);
 }

@@ -1,4 +1,4 @@
-// The studio page in Chromium, against a running bin/local, each test with its own.
+// The studio page in Chromium. Each test runs its own bin/local.
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -23,10 +23,10 @@ before(async () => {
 
 after(() => browser?.close());
 
-/** Starts bin/local for a test; its server is stopped at the test's end. */
+/** Starts bin/local for a test, and stops it when the test ends. */
 async function local(t, env) {
   const server = await startLocal({ SWEEP_EVERY: "100ms", POLL_EVERY: "100ms", DAILY_QUOTA: "200", ...env });
-  server.ends = []; // before it is stopped, which a page would call an error
+  server.ends = []; // run before the server stops, which would cause errors in a page
   t.after(async () => {
     try {
       for (const end of server.ends) await end();
@@ -38,8 +38,8 @@ async function local(t, env) {
 }
 
 /**
- * Opens the studio. Whatever the console calls an error fails the test, but for
- * the statuses in refusals, each as often as it stands there.
+ * Opens the studio. Any error in the console fails the test, except failed requests
+ * with exactly the statuses in refusals.
  */
 async function studio(server, { width = 1024, height = 800, theme = "light", refusals = [], open = true } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce", locale: "en-GB" });
@@ -65,14 +65,14 @@ async function studio(server, { width = 1024, height = 800, theme = "light", ref
   return page;
 }
 
-async function wish(page, prompt) {
+async function submitPrompt(page, prompt) {
   await page.getByLabel("What would you like to see?").fill(prompt);
   await page.locator("#submit").click();
 }
 
 const tile = (page, prompt) => page.locator(".task", { hasText: prompt });
 
-/** Waits for a task's picture, and that it is really drawn. */
+/** Waits until a task's picture is drawn. */
 async function finished(page, prompt) {
   const picture = tile(page, prompt).locator(".picture img").first();
   await picture.waitFor();
@@ -81,9 +81,9 @@ async function finished(page, prompt) {
   return tile(page, prompt);
 }
 
-/** Tasks of the studio by the API alone. It resolves to them when all have ended. */
-async function make(server, wishes) {
-  const { tasks, headers } = await send(server, wishes);
+/** Makes pictures through the API. It resolves to their tasks when all have ended. */
+async function make(server, requests) {
+  const { tasks, headers } = await send(server, requests);
   return Promise.all(tasks.map(async ({ id }) => {
     for (;;) {
       const task = await (await fetch(`${server.base}/v1/tasks/${id}?wait=20`, { headers })).json();
@@ -92,18 +92,18 @@ async function make(server, wishes) {
   }));
 }
 
-async function send(server, wishes) {
+async function send(server, requests) {
   const { token } = await (await fetch(server.base + "/local/session")).json();
   const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
-  const tasks = await Promise.all(wishes.map(async (w) => {
-    const answer = await fetch(server.base + "/v1/tasks", { method: "POST", headers, body: JSON.stringify({ target: { kind: "moodboard", id: "studio" }, ...w }) });
+  const tasks = await Promise.all(requests.map(async (request) => {
+    const answer = await fetch(server.base + "/v1/tasks", { method: "POST", headers, body: JSON.stringify({ target: { kind: "moodboard", id: "studio" }, ...request }) });
     assert.equal(answer.status, 202);
     return answer.json();
   }));
   return { tasks, headers };
 }
 
-test("a wish is sent with the keyboard, followed with honest time, and finished", async (t) => {
+test("a prompt is submitted with the keyboard, and its time and end are shown", async (t) => {
   const page = await studio(await local(t));
   await page.getByRole("heading", { name: "Nothing here yet" }).waitFor();
   assert.match(await page.locator("#credits").innerText(), /^[\d,]+ credits · 0 of 200 pictures today$/);
@@ -123,7 +123,7 @@ test("a wish is sent with the keyboard, followed with honest time, and finished"
   for (const id of order) {
     await page.keyboard.press("Tab");
     assert.equal(await page.evaluate(() => document.activeElement.id), id);
-    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), "none", `the focus is seen on ${id}`);
+    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), "none", `the focus on ${id} is visible`);
   }
   await page.getByRole("combobox", { name: "Pictures" }).selectOption("2");
   await page.getByLabel("What would you like to see?").focus();
@@ -142,7 +142,7 @@ test("a wish is sent with the keyboard, followed with honest time, and finished"
   await page.locator("#credits", { hasText: "2 of 200 pictures" }).waitFor();
 });
 
-test("a picture is edited, and shown before and after", async (t) => {
+test("an edited picture is shown before and after", async (t) => {
   const server = await local(t);
   const long = "A still life of lemons, oil on linen" + ", in the warm light of an afternoon".repeat(12);
   const [first] = await make(server, [{ prompt: long, numImages: 2 }]);
@@ -153,17 +153,17 @@ test("a picture is edited, and shown before and after", async (t) => {
   await page.keyboard.press("Enter");
   const lightbox = page.getByRole("dialog", { name: "Picture" });
   await lightbox.waitFor();
-  await lightbox.getByText(long, { exact: true }).waitFor(); // the list has 300 characters
+  await lightbox.getByText(long, { exact: true }).waitFor(); // the list cuts it at 300 characters
   assert.match(await lightbox.locator("#lightbox-facts").innerText(), new RegExp(`768 × 768[^]*NanoBanana[^]* in \\d+ s[^]*8 credits for 2 pictures[^]*${first.id}`));
   assert.equal(await lightbox.getByText("Before", { exact: true }).isVisible(), false);
   await page.keyboard.press("Escape");
   await lightbox.waitFor({ state: "hidden" });
-  assert.ok(await opener.evaluate((b) => b === document.activeElement), "the focus is back");
+  assert.ok(await opener.evaluate((b) => b === document.activeElement), "the focus returns to the picture");
 
   await opener.click();
   await lightbox.getByRole("button", { name: "Edit this" }).click();
   await page.locator("#inputs li").waitFor();
-  await wish(page, "The same, in snow");
+  await submitPrompt(page, "The same, in snow");
   await finished(page, "The same, in snow");
   assert.equal(await page.locator("#inputs li").count(), 0);
   await tile(page, "The same, in snow").getByRole("button", { name: /^Open/ }).click();
@@ -173,8 +173,8 @@ test("a picture is edited, and shown before and after", async (t) => {
   await page.waitForFunction(() => [...document.querySelectorAll("#lightbox img")].every((img) => img.complete && img.naturalWidth > 0));
 });
 
-/** Has the page see the tasks of lists as change makes them. It resolves when that is so. */
-const seen = (page, change) => page.route("**/v1/tasks?**", async (route) => {
+/** Applies change to each task that the page reads in a list. */
+const rewriteTasks = (page, change) => page.route("**/v1/tasks?**", async (route) => {
   const url = route.request().url().replace(/&wait=\d+/, "");
   const answer = await route.fetch({ url, headers: { ...route.request().headers(), "if-none-match": "" } });
   const body = await answer.json();
@@ -182,18 +182,18 @@ const seen = (page, change) => page.route("**/v1/tasks?**", async (route) => {
   await route.fulfill({ response: answer, json: body });
 });
 
-test("a picture without a thumbnail is shown itself, and a damaged one says so", async (t) => {
+test("without a thumbnail the picture itself is shown, and a damaged picture has a note", async (t) => {
   const server = await local(t);
-  await make(server, ["Without a thumbnail", "That came damaged", "Of a kind no browser shows"].map((prompt) => ({ prompt, numImages: 2 })));
+  await make(server, ["Without a thumbnail", "That arrived damaged", "Of a kind no browser shows"].map((prompt) => ({ prompt, numImages: 2 })));
   const page = await studio(server, { open: false });
-  await seen(page, ({ prompt, images }) => {
-    if (prompt !== "That came damaged") delete images[1].thumbnailUrl;
-    if (prompt === "That came damaged") images[1].damaged = true;
+  await rewriteTasks(page, ({ prompt, images }) => {
+    if (prompt !== "That arrived damaged") delete images[1].thumbnailUrl;
+    if (prompt === "That arrived damaged") images[1].damaged = true;
     if (prompt === "Of a kind no browser shows") images[1].url = `${server.base}/openapi.yaml`;
   });
   await page.goto(server.base);
   const picture = (prompt) => tile(page, prompt).locator(".picture").nth(1);
-  for (const prompt of ["Without a thumbnail", "That came damaged"]) {
+  for (const prompt of ["Without a thumbnail", "That arrived damaged"]) {
     await finished(page, prompt);
     const img = picture(prompt).locator("img");
     await page.waitForFunction((img) => img.complete && img.naturalWidth > 0, await img.elementHandle());
@@ -202,21 +202,21 @@ test("a picture without a thumbnail is shown itself, and a damaged one says so",
   await picture("Of a kind no browser shows").getByText("No preview").waitFor();
   await page.screenshot({ path: `${shots}damaged.png` });
 
-  await tile(page, "That came damaged").getByText("Picture 2 came damaged: a part of it may not show.").waitFor();
-  assert.equal(await page.getByText(/came damaged:/).count(), 1);
+  await tile(page, "That arrived damaged").getByText("Picture 2 arrived damaged. Part of it may be missing.").waitFor();
+  assert.equal(await page.getByText(/arrived damaged\./).count(), 1);
   const lightbox = page.getByRole("dialog", { name: "Picture" });
-  await picture("That came damaged").click();
-  await lightbox.getByText("The file came incomplete.").waitFor();
+  await picture("That arrived damaged").click();
+  await lightbox.getByText("The file arrived incomplete.").waitFor();
   await lightbox.getByRole("button", { name: "Close" }).click();
   await picture("Of a kind no browser shows").click();
   await lightbox.getByText("This browser cannot show the file.").waitFor();
-  assert.equal(await lightbox.getByText("The file came incomplete.").count(), 0);
+  assert.equal(await lightbox.getByText("The file arrived incomplete.").count(), 0);
   await page.screenshot({ path: `${shots}no-preview.png` });
   await lightbox.getByRole("button", { name: "Edit this" }).click();
   await page.locator("#inputs li", { hasText: "Of a kind no browser shows" }).waitFor();
 });
 
-test("a doubt is said when it comes, though the task was not written", async (t) => {
+test("a new status text is shown even if the status is the same", async (t) => {
   const server = await local(t);
   await server.simulate({ refuse: "unclear", loseCallbacks: true });
   await send(server, [{ prompt: "A lost order" }]);
@@ -224,7 +224,7 @@ test("a doubt is said when it comes, though the task was not written", async (t)
   const doubt = "There is no sign that the image service accepted this order. You may order again: that is a new order with a new key, " +
     "which may be charged in addition to this one. If this picture still arrives, it is kept.";
   let late = false;
-  await seen(page, (task) => { if (task.status === "unconfirmed" && late) task.statusText = doubt; });
+  await rewriteTasks(page, (task) => { if (task.status === "unconfirmed" && late) task.statusText = doubt; });
   await page.goto(server.base);
   await tile(page, "A lost order").getByText("Checking with the image service").waitFor();
   late = true;
@@ -232,7 +232,7 @@ test("a doubt is said when it comes, though the task was not written", async (t)
   await page.screenshot({ path: `${shots}doubt.png` });
 });
 
-test("a moodboard is opened, kept, and switched", async (t) => {
+test("moodboards are opened, remembered and switched", async (t) => {
   const server = await local(t);
   await make(server, [{ prompt: "Of the studio" }]);
   const page = await studio(server);
@@ -245,7 +245,7 @@ test("a moodboard is opened, kept, and switched", async (t) => {
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Nothing here yet" }).waitFor();
   assert.equal(await tile(page, "Of the studio").count(), 0);
-  await wish(page, "Of spring");
+  await submitPrompt(page, "Of spring");
   await finished(page, "Of spring");
 
   await page.reload();
@@ -257,7 +257,7 @@ test("a moodboard is opened, kept, and switched", async (t) => {
   assert.equal(await page.locator(".task").count(), 1);
 });
 
-test("pictures are dropped or picked, uploaded, and started from", async (t) => {
+test("pictures are dropped or picked, uploaded and edited", async (t) => {
   const server = await local(t);
   const [made] = await make(server, [{ prompt: "To be uploaded" }]);
   const bytes = Buffer.from(await (await fetch(made.images[0].url)).arrayBuffer());
@@ -285,21 +285,21 @@ test("pictures are dropped or picked, uploaded, and started from", async (t) => 
   await page.getByRole("button", { name: "Do not start from picked.png" }).click();
   assert.equal(await page.locator("#inputs li").count(), 1);
   await page.getByRole("button", { name: /^Edit it/ }).waitFor();
-  await wish(page, "Mine, as a watercolour");
+  await submitPrompt(page, "Mine, as a watercolour");
   await finished(page, "Mine, as a watercolour");
 });
 
-test("out of credits is said, first by the task, then at the button", async (t) => {
-  // No sweep, which would ask for the balance before the wish does.
+test("missing credits are shown on the task, then at the button", async (t) => {
+  // Without a sweep, so that the submit is the first to learn of the balance.
   const page = await studio(await local(t, { SWEEP_EVERY: "10m" }), { refusals: [402] });
   await page.getByLabel("Refuse").selectOption("credits");
-  await page.locator("#refuse-hint", { hasText: "Nothing is made" }).waitFor();
-  await wish(page, "A picture nobody can pay");
+  await page.locator("#refuse-hint", { hasText: "No picture is made" }).waitFor();
+  await submitPrompt(page, "A picture nobody can pay");
   const error = tile(page, "A picture nobody can pay").locator(".error");
   await error.waitFor();
   assert.match(await error.innerText(), /credits[^]*Task \S+/);
   await page.locator("#credits .low", { hasText: "The service has no credits left." }).waitFor();
-  await wish(page, "Another one");
+  await submitPrompt(page, "Another one");
   const problem = page.locator("#problem");
   await problem.waitFor();
   assert.match(await problem.innerText(), /credits/);
@@ -308,7 +308,7 @@ test("out of credits is said, first by the task, then at the button", async (t) 
   await page.screenshot({ path: `${shots}out-of-credits.png` });
 });
 
-test("a lost answer keeps the words, and the same wish is not made twice", async (t) => {
+test("a lost answer keeps the prompt, and repeating it makes one task", async (t) => {
   const page = await studio(await local(t), { refusals: [504] });
   const keys = [];
   await page.route("**/v1/tasks", async (route) => {
@@ -317,8 +317,8 @@ test("a lost answer keeps the words, and the same wish is not made twice", async
     if (keys.length > 1) return route.fulfill({ response: answer });
     await route.fulfill({ status: 504, contentType: "application/json", body: '{"message":"Endpoint request timed out"}' });
   });
-  await wish(page, "Asked for once");
-  await page.locator("#problem", { hasText: "Endpoint request timed out. Your words are kept" }).waitFor();
+  await submitPrompt(page, "Asked for once");
+  await page.locator("#problem", { hasText: "Endpoint request timed out. Your prompt is still here" }).waitFor();
   await page.locator("#submit").click();
   await finished(page, "Asked for once");
   assert.deepEqual(keys, [keys[0], keys[0]]);
@@ -327,18 +327,18 @@ test("a lost answer keeps the words, and the same wish is not made twice", async
   assert.equal(await page.locator(".task").count(), 1);
 });
 
-test("a day's pictures are used up", async (t) => {
+test("a used-up quota is shown with the time of the next pictures", async (t) => {
   const server = await local(t, { DAILY_QUOTA: "1" });
   const page = await studio(server, { refusals: [429] });
-  await wish(page, "The only one");
+  await submitPrompt(page, "The only one");
   await finished(page, "The only one");
-  await page.locator("#credits", { hasText: /1 of 1 pictures today Your pictures of today are used up\. More at \d\d:\d\d\./ }).waitFor();
-  await wish(page, "One too many");
+  await page.locator("#credits", { hasText: /1 of 1 pictures today You have used up today's pictures\. The next are available at \d\d:\d\d\./ }).waitFor();
+  await submitPrompt(page, "One too many");
   await page.locator("#problem").waitFor();
   assert.match(await page.locator("#problem").innerText(), requestId);
 });
 
-test("a refused prompt and a faulty wish say why and what to do", async (t) => {
+test("a refused prompt and an invalid request are explained", async (t) => {
   const page = await studio(await local(t), { refusals: [422] });
   await page.locator("#submit").click();
   await page.locator('[data-fault="/prompt"]:not(:empty)').waitFor();
@@ -347,7 +347,7 @@ test("a refused prompt and a faulty wish say why and what to do", async (t) => {
 
   await page.getByLabel("Refuse").selectOption("policy");
   await page.locator("#refuse-hint", { hasText: "is not tried again" }).waitFor();
-  await wish(page, "What nobody may see");
+  await submitPrompt(page, "What nobody may see");
   const card = tile(page, "What nobody may see");
   await card.locator(".error").waitFor();
   assert.equal(await page.locator("#problem").isVisible(), false);
@@ -358,23 +358,23 @@ test("a refused prompt and a faulty wish say why and what to do", async (t) => {
   await card.waitFor({ state: "detached" });
 });
 
-test("a picture whose callback is lost comes all the same", async (t) => {
+test("a picture whose callback is lost is found", async (t) => {
   const page = await studio(await local(t));
   await page.getByLabel("Lose callbacks").check();
   await page.waitForFunction(async () => (await (await fetch("/local/simulator")).json()).loseCallbacks);
-  await wish(page, "Found by the sweep");
+  await submitPrompt(page, "Found by the sweep");
   await finished(page, "Found by the sweep");
 });
 
-// ---- how it looks
+// ---- layout and accessibility
 
-/** Elements that reach out of the window, or whose contents reach out of them unseen. */
+/** Elements that exceed the window, or whose contents exceed them. */
 const overflows = (page) => page.evaluate(() => {
   const found = [];
   const wide = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > wide) found.push(`the page is ${document.documentElement.scrollWidth} wide`);
   for (const e of document.body.querySelectorAll("*")) {
-    if (!e.checkVisibility() || e.closest(".unseen")) continue;
+    if (!e.checkVisibility() || e.closest(".visually-hidden")) continue;
     const box = e.getBoundingClientRect(), style = getComputedStyle(e);
     const name = `${e.tagName.toLowerCase()}${e.id ? "#" + e.id : ""}.${e.className}`;
     if (box.left < -0.5 || box.right > wide + 0.5) found.push(`${name} is from ${box.left} to ${box.right}`);
@@ -383,27 +383,27 @@ const overflows = (page) => page.evaluate(() => {
   return found;
 });
 
-async function serious(page) {
+async function seriousViolations(page) {
   if (!await page.evaluate("typeof axe !== 'undefined'")) await page.evaluate(axe);
   const { violations } = await page.evaluate("axe.run()");
   return violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`)}`);
 }
 
-test("a task that ends badly shows with where to look", async (t) => {
+test("a task that ends badly is shown, with where to look", async (t) => {
   const server = await local(t, { MAX_GENERATIONS: "1" });
   await server.simulate({ refuse: "generation" });
   const page = await studio(server);
   assert.equal(await page.locator("#troubles").isVisible(), false);
-  await wish(page, "A harbour");
+  await submitPrompt(page, "A harbour");
   const count = page.locator("#troubles-count");
   await count.waitFor();
-  assert.equal(await count.innerText(), "1 task ended badly. The log says why: see standard error of bin/local.");
+  assert.equal(await count.innerText(), "1 task ended badly. The log, on standard error of bin/local, says why.");
   await count.click();
   assert.match(await page.locator("#troubles-last li").innerText(), /^\S.* a task has ended, task \w+, generation_failed$/);
   await page.screenshot({ path: `${shots}troubles.png` });
 });
 
-test("where pictures are paid the page asks for a token, and says how to get one", async (t) => {
+test("if pictures cost credits the page asks for a token and shows how to get one", async (t) => {
   const server = await local(t);
   const page = await studio(server, { open: false });
   await page.route("**/local/session", (route) => route.fulfill({
@@ -415,11 +415,11 @@ test("where pictures are paid the page asks for a token, and says how to get one
   assert.equal(await page.locator("#sign-in-other").isVisible(), false);
   await page.screenshot({ path: `${shots}paid.png` });
   await page.getByLabel("Access token").fill(await server.tokenOf("studio"));
-  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("button", { name: "Continue" }).click();
   await page.locator("#credits b").waitFor();
 });
 
-test("nothing overflows, and axe finds no serious fault", async (t) => {
+test("nothing overflows, and axe finds no serious problem", async (t) => {
   const server = await local(t);
   const looks = [["390", 390, 844], ["1024", 1024, 768], ["1920", 1920, 1080]].flatMap(([name, width, height]) => ["light", "dark"].map((theme) => ({ name, width, height, theme })));
 
@@ -427,7 +427,7 @@ test("nothing overflows, and axe finds no serious fault", async (t) => {
     await page.evaluate(() => scrollTo({ top: 0, behavior: "instant" }));
     await page.screenshot({ path: `${shots}${look.name}-${look.theme}-${what}.png`, fullPage: !what.startsWith("lightbox") && what !== "board" });
     assert.deepEqual(await overflows(page), []);
-    assert.deepEqual(await serious(page), []);
+    assert.deepEqual(await seriousViolations(page), []);
   });
 
   for (const look of looks) {
@@ -475,7 +475,7 @@ test("fifty tiles", async (t) => {
   const server = await local(t);
   await make(server, Array.from({ length: 50 }, (_, i) => ({ prompt: `Tile ${i + 1}` })));
   const times = [];
-  for (let round = 0; round < 3; round++) { // each with nothing cached
+  for (let round = 0; round < 3; round++) { // each with an empty cache
     const page = await studio(server, { open: false });
     await page.goto(server.base, { waitUntil: "commit" });
     const shown = await page.waitForFunction(() => {
@@ -486,5 +486,5 @@ test("fifty tiles", async (t) => {
     await page.screenshot({ path: `${shots}fifty.png` });
     await page.context().close();
   }
-  t.diagnostic(`50 tiles, and the pictures within the window, after ${times.join(", ")} ms`);
+  t.diagnostic(`50 tiles, with the pictures in the window, are drawn after ${times.join(", ")} ms`);
 });

@@ -14,10 +14,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// owner is the person in events/.
+// owner is the user in events/.
 const owner = "7b0f6f0e-3f0a-4c57-9d0b-5d6f1f1b7a2c"
 
-// The stand-in's keys protect nothing: they are the same everywhere.
+// The stand-in's keys protect nothing, so they are constants.
 const (
 	keyID       = "1"
 	callbackKey = "callback-key-of-the-stand-in"
@@ -30,13 +30,13 @@ func sign(key token.Hidden, message string) string {
 
 // subject is the task that an event is about.
 type subject struct {
-	key        string // its Idempotency-Key, which makes its id
+	key        string // its Idempotency-Key, from which its id is derived
 	providerID string
 	result     string // the provider's URL of its picture
-	file       string // of its picture
+	file       string // the file name of its picture
 }
 
-// written is the subject of all that is in events/.
+// written is the subject of the files in events/.
 var written = subject{
 	key:        "3f6c2d0e-6f0b-4f0e-9a53-0c5d6f1f1b7a",
 	providerID: "9e4286b7b27960dfe8e1d279b50b28d",
@@ -46,9 +46,9 @@ var written = subject{
 
 func (s subject) id() string { return task.NewID(owner, s.key) }
 
-// event prints an event of events/ as the stand-ins take it.
+// event prints an event of events/ with a token and paths that the stand-ins accept.
 func event(ctx context.Context, name string, out io.Writer) error {
-	s, err := open()
+	s, err := connect()
 	if err != nil {
 		return err
 	}
@@ -68,10 +68,9 @@ func event(ctx context.Context, name string, out io.Writer) error {
 	return err
 }
 
-// event gives an event of events/, which is made one about another task, with a
-// token for its owner, good for years, and paths that are signed. A forged path
-// stays as it is.
-func (s *site) event(name string, about subject) (string, error) {
+// event returns an event of events/, changed to be about another task, with a token for
+// its owner and signed paths. A forged path stays as it is.
+func (s *connection) event(name string, about subject) (string, error) {
 	text, err := os.ReadFile("events/" + name + ".json")
 	if err != nil {
 		return "", err

@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// An event about another task names that one alone.
+// An event that is changed to another task names only that one.
 func TestEvent(t *testing.T) {
 	t.Chdir("../../..")
 	files, err := filepath.Glob("events/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d events, %v", len(files), err)
 	}
-	s := &site{token: "a-token"}
+	s := &connection{token: "a-token"}
 	about := subject{key: "another-key", providerID: "another-provider-id", result: "https://example.com/1.png", file: "1-0123456789abcdef.png"}
 	replaced := []string{"put-a-token-here", written.key, written.id(), written.providerID, written.result, written.file}
 	found := map[string]bool{}
@@ -38,7 +38,7 @@ func TestEvent(t *testing.T) {
 	}
 	for _, old := range replaced {
 		if !found[old] {
-			t.Errorf("no event has %s: it is written otherwise there now", old)
+			t.Errorf("no event contains %s: events/ has changed", old)
 		}
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/preset/nanobanana-functions/functions/deployed/lambdatest"
 )
 
-// invoke does what `sam local invoke` does, without its container: what SAM has
-// built runs as a process, with the variables that SAM would give it.
+// invoke does what `sam local invoke` does, without a container: it runs what SAM has
+// built as a process, with the variables that SAM would set.
 func invoke(ctx context.Context, function, event string, out io.Writer) error {
-	s, err := open()
+	s, err := connect()
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func invoke(ctx context.Context, function, event string, out io.Writer) error {
 	})
 	f := lambdatest.NewFunction(lambdatest.Config{Name: function, Path: path, Env: s.env, Timeout: time.Minute})
 	answer, err := f.Invoke(ctx, input)
-	f.Close() // then its log is whole
+	f.Close() // completes its log
 	fmt.Fprint(os.Stderr, f.Log())
 	if err != nil {
 		return err

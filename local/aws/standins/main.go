@@ -1,12 +1,12 @@
-// Command standins is what the functions have around them under `sam local
-// invoke`: AWS, the provider, and who signs users in, all at one address. It
-// also runs them without containers, and tells the story of a picture by them.
-// local/aws/sam starts it, at the top of the repository.
+// Command standins serves all that the functions call under `sam local invoke`: AWS, the
+// provider, and the identity provider, at one address. It can also run the functions
+// without containers, and make a picture function by function. local/aws/sam starts it
+// in the repository's root.
 //
-//	standins serve HOST               until SIGTERM; HOST is what the functions call this machine
+//	standins serve HOST               serves until SIGTERM; the functions reach this machine as HOST
 //	standins event NAME               prints events/NAME.json with a token and signed paths
-//	standins invoke FUNCTION FILE     has a built function handle an event, and prints its answer
-//	standins story COMMAND...         COMMAND FUNCTION FILE invokes
+//	standins invoke FUNCTION FILE     invokes a built function with an event, and prints its answer
+//	standins story COMMAND...         makes a picture; COMMAND FUNCTION FILE invokes a function
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"syscall"
 )
 
-// dir is where everything is kept that is made here.
+// dir holds all files that are made here.
 const dir = ".aws/sam"
 
 func main() {
@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case len(args) == 3 && args[0] == "invoke":
 		return invoke(ctx, args[1], args[2], out)
 	case len(args) >= 2 && args[0] == "story":
-		return tell(ctx, args[1:], out)
+		return makePicture(ctx, args[1:], out)
 	}
 	return errors.New("usage: standins serve HOST, event NAME, invoke FUNCTION FILE or story COMMAND")
 }

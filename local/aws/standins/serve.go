@@ -29,20 +29,20 @@ import (
 const (
 	providerPath = "/provider"
 	mintPath     = "/auth/v1"
-	ordersPath   = "/orders" // what the provider was asked for
+	ordersPath   = "/orders" // serves the provider's tasks
 	table        = "tasks"
 	bucket       = "pictures"
 
-	// Nobody can be called there. A task's links and callbacks begin with it.
+	// The start of links and callback URLs. Nothing listens there.
 	publicURL = "https://sam-local.invalid"
 )
 
-// serve runs the stand-ins: the engine at AWS_ENDPOINT_URL, the provider and
-// the mint behind one address, which the functions know by the name host.
+// serve runs the stand-ins behind one address, which the functions reach as host: the
+// engine at AWS_ENDPOINT_URL, the provider and the mint.
 func serve(ctx context.Context, host string) error {
 	engine, err := url.Parse(os.Getenv("AWS_ENDPOINT_URL"))
 	if err != nil || engine.Host == "" {
-		return errors.New("AWS_ENDPOINT_URL is not set: start this by local/aws/sam up")
+		return errors.New("AWS_ENDPOINT_URL is not set: start the stand-ins with local/aws/sam up")
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(address(host), "0"))
 	if err != nil {
@@ -51,7 +51,7 @@ func serve(ctx context.Context, host string) error {
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	origin := "http://" + net.JoinHostPort(host, port)
 
-	// It does not call back: there is nobody to take it. Who plays the story does.
+	// It does not call back, since nothing listens. The story invokes Callback itself.
 	provider := nanobananatest.New(func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })
 	provider.URL = origin + providerPath
 	defer provider.Close()
@@ -64,7 +64,7 @@ func serve(ctx context.Context, host string) error {
 	mux.Handle(providerPath+"/", http.StripPrefix(providerPath, provider))
 	mux.Handle(mintPath+"/", http.StripPrefix(mintPath, mint))
 	mux.HandleFunc(ordersPath, func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(provider.Tasks()) // fails only when the reader has gone
+		_ = json.NewEncoder(w).Encode(provider.Tasks()) // fails only if the reader is gone
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
@@ -82,12 +82,12 @@ func serve(ctx context.Context, host string) error {
 	}
 }
 
-// address is where containers reach this machine, and if possible nobody else:
-// Docker's bridge, or loopback where Docker runs in a machine of its own.
-// STANDINS_ADDRESS is for engines that do it otherwise.
+// address returns the address to listen on. Containers can reach it and, if possible,
+// nothing else: Docker's bridge, or loopback if Docker runs in a virtual machine.
+// STANDINS_ADDRESS sets it for other engines.
 func address(host string) string {
-	if given := os.Getenv("STANDINS_ADDRESS"); given != "" || host == "127.0.0.1" {
-		return cmp.Or(given, host)
+	if set := os.Getenv("STANDINS_ADDRESS"); set != "" || host == "127.0.0.1" {
+		return cmp.Or(set, host)
 	}
 	if bridge, err := net.InterfaceByName("docker0"); err == nil {
 		if addresses, err := bridge.Addrs(); err == nil && len(addresses) > 0 {
@@ -99,8 +99,8 @@ func address(host string) string {
 	return "127.0.0.1"
 }
 
-// prepare makes table, bucket and secret, and writes down what an invocation
-// needs: the variables last, by which one knows that all is there.
+// prepare creates the table, the bucket and the secret, and writes the files that an
+// invocation needs. env.json is last: it shows that everything is ready.
 func prepare(ctx context.Context, host, address, origin string) error {
 	secret, err := create(ctx)
 	if err != nil {
@@ -123,20 +123,20 @@ func prepare(ctx context.Context, host, address, origin string) error {
 	return write("env.json", env)
 }
 
-// environment is SAM's file of variables; Parameters are those of all functions.
+// environment is SAM's file of variables; Parameters apply to all functions.
 type environment struct{ Parameters map[string]string }
 
-// create makes what the template does, and gives the secret's ARN.
+// create creates the template's resources, and returns the secret's ARN.
 func create(ctx context.Context) (secret string, err error) {
 	c := env.Config(10 * time.Second)
 	if _, err := dynamodb.NewFromConfig(c).CreateTable(ctx, taskdbtest.Table(table)); err != nil {
-		return "", fmt.Errorf("the table: %w", err)
+		return "", fmt.Errorf("create the table: %w", err)
 	}
 	_, err = s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = true }).CreateBucket(ctx, &s3.CreateBucketInput{
 		Bucket: aws.String(bucket), CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(c.Region)},
 	})
 	if err != nil {
-		return "", fmt.Errorf("the bucket: %w", err)
+		return "", fmt.Errorf("create the bucket: %w", err)
 	}
 	value, err := json.Marshal(map[string]any{
 		"apiKey":       nanobananatest.DefaultKey,
@@ -150,12 +150,12 @@ func create(ctx context.Context) (secret string, err error) {
 		Name: aws.String("nanobanana"), SecretString: aws.String(string(value)),
 	})
 	if err != nil {
-		return "", fmt.Errorf("the secret: %w", err)
+		return "", fmt.Errorf("create the secret: %w", err)
 	}
 	return *made.ARN, nil
 }
 
-// write puts a file in dir at once: nobody reads half of it.
+// write writes a file in dir atomically.
 func write(name string, content []byte) error {
 	path := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

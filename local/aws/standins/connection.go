@@ -18,21 +18,22 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// tokenLife is longer than anybody keeps an event.
-const tokenLife = 100 * 365 * 24 * time.Hour
+// tokenTTL is long enough for a token in a stored event.
+const tokenTTL = 100 * 365 * 24 * time.Hour
 
-// site is the stand-ins that are up, as seen from beside them.
-type site struct {
+// connection is a connection to the running stand-ins.
+type connection struct {
 	address string
-	env     map[string]string // of the functions
-	token   string            // by which owner is signed in
+	env     map[string]string // the functions' variables
+	token   string            // owner's
 	client  *http.Client
 }
 
-func open() (*site, error) {
+// connect reads what serve has written. It fails if the stand-ins do not run.
+func connect() (*connection, error) {
 	address, err := os.ReadFile(filepath.Join(dir, "address"))
 	if err != nil {
-		return nil, fmt.Errorf("are the stand-ins up? %w", err)
+		return nil, fmt.Errorf("the stand-ins do not run; start them with make sam-up: %w", err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "env.json"))
 	if err != nil {
@@ -46,12 +47,12 @@ func open() (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{address: string(address), env: env.Parameters}
-	if s.token, err = mint.Token(owner, tokenLife); err != nil {
+	s := &connection{address: string(address), env: env.Parameters}
+	if s.token, err = mint.Token(owner, tokenTTL); err != nil {
 		return nil, err
 	}
 	s.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
-		// By whatever name the functions call the stand-ins, here they are here.
+		// The functions reach the stand-ins under another name than this process.
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, s.address)
 		},
@@ -67,7 +68,7 @@ func openMint(issuer string) (*authtest.Mint, error) {
 	return authtest.NewMint(key, issuer)
 }
 
-func (s *site) get(ctx context.Context, link string) ([]byte, error) {
+func (s *connection) get(ctx context.Context, link string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {
 		return nil, err
@@ -83,20 +84,20 @@ func (s *site) get(ctx context.Context, link string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(answer.Body, media.MaxBytes+1))
 }
 
-// order is what the provider has of a task of ours, if it was asked for it.
-func (s *site) order(ctx context.Context, id string) (made nanobananatest.Task, ok bool, err error) {
+// order returns the provider's task for our task id. ok is false if there is none.
+func (s *connection) order(ctx context.Context, id string) (t nanobananatest.Task, ok bool, err error) {
 	b, err := s.get(ctx, "http://"+s.address+ordersPath)
 	if err != nil {
-		return made, false, err
+		return t, false, err
 	}
 	var orders []nanobananatest.Task
 	if err := json.Unmarshal(b, &orders); err != nil {
-		return made, false, err
+		return t, false, err
 	}
 	for _, o := range orders {
 		if strings.HasPrefix(o.CallbackURL, publicURL+"/v1/callbacks/"+id+"/") {
 			return o, true, nil
 		}
 	}
-	return made, false, nil
+	return t, false, nil
 }
