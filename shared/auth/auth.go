@@ -1,6 +1,6 @@
 // Package auth determines the owner of a request from its bearer token: a JWT of
 // the identity provider (Supabase), verified in process against its published
-// keys; a personal token, which stands for one owner; or a service token, with
+// keys; a personal token, which signs in one owner; or a service token, with
 // which one of our own servers names the owner it acts for. See
 // docs/decisions/tokens.md.
 package auth

@@ -33,7 +33,7 @@ func TestCachedTokenIsCheckedEachTime(t *testing.T) {
 			r := request("Bearer " + must(mint.Token("ada", time.Hour)))
 			for range 2 {
 				if owner, err := v.Owner(t.Context(), r); owner != "ada" || err != nil {
-					t.Fatalf("at first: %q, %v", owner, err)
+					t.Fatalf("before: %q, %v", owner, err)
 				}
 			}
 			c.advance(test.advance)
@@ -41,7 +41,7 @@ func TestCachedTokenIsCheckedEachTime(t *testing.T) {
 				test.keys(p, c)
 			}
 			if _, err := v.Owner(t.Context(), r); !errors.Is(err, test.want) {
-				t.Errorf("then: %v, want %v", err, test.want)
+				t.Errorf("after: %v, want %v", err, test.want)
 			}
 		})
 	}

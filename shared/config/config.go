@@ -1,6 +1,7 @@
-// Package config is the service's settings and its secret: the environment read
-// once at the start, the secret's one JSON value read again while it rolls. All
-// faults are reported together, each as a sentence for the operator; none quotes a value.
+// Package config reads the service's settings and its secret. The settings come
+// from the environment, once at the start. The secret is one JSON value, read again
+// every few minutes so that keys can be replaced. All faults are reported together,
+// each as a sentence for the operator, and never quote a value.
 package config
 
 import (
@@ -16,16 +17,16 @@ import (
 // DefaultBaseURL is the provider's own address.
 const DefaultBaseURL = "https://api.nanobananaapi.ai"
 
-// jwksPath is where an issuer publishes its keys unless AUTH_JWKS_URL says otherwise.
+// jwksPath is where an issuer publishes its keys if AUTH_JWKS_URL is not set.
 const jwksPath = "/.well-known/jwks.json"
 
-// A Profile says where the program runs.
+// A Profile is where the program runs.
 type Profile string
 
 const (
 	// Lambda is a function on AWS, or in sam local's container (AWS_SAM_LOCAL=true).
 	Lambda Profile = "lambda"
-	// Local is bin/local: nothing is required and stand-ins are allowed.
+	// Local is bin/local: no setting is required, and stand-ins are allowed.
 	Local Profile = "local"
 )
 
@@ -40,39 +41,39 @@ const (
 	NeedAuthIssuer Need = "AUTH_ISSUER"
 )
 
-// Settings is the environment, checked. PublicURL and BaseURL carry no trailing slash;
-// the other URLs stand as they were given: tokens repeat AuthIssuer letter by letter.
+// Settings are the checked settings. PublicURL and BaseURL have no final slash; the
+// other URLs are unchanged, because a token must repeat AuthIssuer exactly.
 type Settings struct {
 	Table     string // TABLE
 	Bucket    string // BUCKET
 	SecretARN string // SECRET_ARN
 
-	PublicURL   string   // PUBLIC_URL, an origin; empty on Lambda: the request's own domain
-	BaseURL     string   // NANOBANANA_BASE_URL; empty in the local run alone: the simulator
+	PublicURL   string   // PUBLIC_URL, an origin; empty on Lambda means the request's own domain
+	BaseURL     string   // NANOBANANA_BASE_URL; empty only in the local run: the simulator
 	RecordPath  string   // NANOBANANA_RECORD_PATH, under BaseURL + "/api/v1"
 	ResultHosts []string // RESULT_HOSTS, lower case, "host" or "host:port"
 
-	AuthIssuer   string // AUTH_ISSUER; empty in the local run: the mint
+	AuthIssuer   string // AUTH_ISSUER; empty in the local run means its own mint
 	AuthAudience string // AUTH_AUDIENCE
-	AuthJWKSURL  string // AUTH_JWKS_URL; empty exactly where AuthIssuer is
+	AuthJWKSURL  string // AUTH_JWKS_URL; empty if and only if AuthIssuer is
 
-	CORSOrigins    []string      // CORS_ORIGINS; "*" stands alone
+	CORSOrigins    []string      // CORS_ORIGINS; "*" must be the only entry
 	LowCredits     int           // LOW_CREDITS
 	DailyQuota     int           // DAILY_QUOTA, images per owner and UTC day; 0 is no quota
 	MaxGenerations int           // MAX_GENERATIONS
-	PostRate       Rate          // POST_RATE, of the POSTs that sweeps send
-	WaitMax        time.Duration // WAIT_MAX, given in whole seconds; 0 is no waiting
-	Prices         Prices        // PRICES over the defaults
-	NotifyURL      string        // NOTIFY_URL; empty: nobody is told
-	RefusedTerms   []string      // REFUSED_TERMS, that no prompt may have
-	AllowedTerms   []string      // ALLOWED_TERMS, that a prompt may have whatever our own list says
+	PostRate       Rate          // POST_RATE, of the POSTs that the sweep sends
+	WaitMax        time.Duration // WAIT_MAX, set in seconds; 0 is no waiting
+	Prices         Prices        // PRICES, which override the defaults
+	NotifyURL      string        // NOTIFY_URL; empty means no notices
+	RefusedTerms   []string      // REFUSED_TERMS, which no prompt may contain
+	AllowedTerms   []string      // ALLOWED_TERMS, which prompts may contain despite our own list
 	LogLevel       slog.Level    // LOG_LEVEL
 
 	PollEvery       time.Duration // POLL_EVERY
 	SweepEvery      time.Duration // SWEEP_EVERY
 	UnreadableAfter time.Duration // UNREADABLE_AFTER
 
-	// The keys of the local run, empty where StandIns is false: there the secret alone has keys.
+	// The keys of the local run. They are empty if StandIns is false: then only the secret has keys.
 	APIKey      token.Hidden // NANOBANANA_API_KEY
 	CallbackKey token.Hidden // CALLBACK_KEY
 	ImageKey    token.Hidden // IMAGE_KEY
@@ -82,22 +83,22 @@ type Settings struct {
 	// set it: a local run with the real provider does.
 	NoCallbacks bool
 
-	// StandIns says that provider, result hosts and identity provider may be
-	// private addresses over plain http: the local run and sam local, nowhere else.
+	// StandIns allows private addresses and http for the provider, the result hosts
+	// and the identity provider. Only the local run and sam local set it.
 	StandIns bool
 }
 
 // Notifies reports whether Preset is notified of how tasks end.
 func (s Settings) Notifies() bool { return s.NotifyURL != "" }
 
-// Load reads the settings of a profile. On Lambda every variable in needs must be
+// Load reads the settings for a profile. On Lambda every variable in needs must be
 // set. The error joins one sentence for each fault and quotes no value.
 func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings, error) {
 	r := &reader{getenv: getenv, standIns: profile == Local || getenv("AWS_SAM_LOCAL") == "true"}
 	if profile == Lambda {
 		for _, n := range needs {
 			if getenv(string(n)) == "" {
-				r.fault(string(n), "is missing: set it in template.yaml's Environment")
+				r.fault(string(n), "is missing: set it under Environment in template.yaml")
 			}
 		}
 	}
@@ -141,8 +142,8 @@ func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings,
 	return s, nil
 }
 
-// provider sets the provider's address, and with it how often it may be polled:
-// its published limit is one read in 30 s, so only a stand-in is read more often.
+// provider sets the provider's address and how often it is polled. The provider's
+// published limit is one read in 30 s; only a stand-in may be polled more often.
 func (r *reader) provider(s *Settings, profile Profile) {
 	text := r.value("NANOBANANA_BASE_URL")
 	if text == "" && profile == Lambda {
@@ -153,11 +154,11 @@ func (r *reader) provider(s *Settings, profile Profile) {
 	const limit = 36 * time.Second
 	s.PollEvery = r.duration("POLL_EVERY", limit, 10*time.Millisecond, 10*time.Minute)
 	if s.PollEvery < limit && s.BaseURL != "" && !outbound.Loopback(hostname(s.BaseURL)) {
-		r.fault("POLL_EVERY", "is below 36s: the provider allows no more than that; only a provider on loopback may be read more often")
+		r.fault("POLL_EVERY", "is below 36s, which the provider does not allow: set 36s or more; only a provider on loopback may be polled more often")
 	}
 }
 
-// identity sets whose tokens are accepted.
+// identity sets the identity provider whose tokens are accepted.
 func (r *reader) identity(s *Settings) {
 	s.AuthIssuer = r.word("AUTH_ISSUER", "")
 	s.AuthAudience = r.word("AUTH_AUDIENCE", "authenticated")

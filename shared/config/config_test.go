@@ -15,7 +15,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
-// env gives a getenv of pairs "NAME=value".
+// env returns a getenv of pairs "NAME=value".
 func env(pairs ...string) func(string) string {
 	m := map[string]string{}
 	for _, p := range pairs {
@@ -51,7 +51,7 @@ func TestLoadDefaults(t *testing.T) {
 			t.Errorf("Load = %+v, %v; want %+v", got, err, want)
 		}
 	})
-	t.Run("in the local run nothing is required, and no base URL means the simulator", func(t *testing.T) {
+	t.Run("the local run requires nothing and has no base URL, which means the simulator", func(t *testing.T) {
 		want := want
 		want.BaseURL, want.StandIns = "", true
 		got, err := config.Load(env(), config.Local, all...)
@@ -104,7 +104,7 @@ func TestLoadReportsEveryFaultTogether(t *testing.T) {
 	lines := strings.Split(err.Error(), "\n")
 	for i, name := range []string{"TABLE", "BUCKET", "SECRET_ARN", "AUTH_ISSUER", "PUBLIC_URL", "DAILY_QUOTA", "PRICES", "LOG_LEVEL"} {
 		if i >= len(lines) || !strings.HasPrefix(lines[i], name+" ") {
-			t.Errorf("line %d does not speak of %s in:\n%v", i, name, err)
+			t.Errorf("line %d is not about %s in:\n%v", i, name, err)
 		}
 	}
 	if len(lines) != 8 {
@@ -182,18 +182,18 @@ func FuzzPublicURL(f *testing.F) {
 		if err != nil || text == "" {
 			return
 		}
-		// Routes are appended to it as text.
+		// The code appends routes to it as text.
 		u, err := url.Parse(s.PublicURL + "/v1/x")
 		if err != nil || u.Scheme != "https" || u.Path != "/v1/x" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || "https://"+u.Host != s.PublicURL {
-			t.Errorf("PUBLIC_URL=%q is taken as %q", text, s.PublicURL)
+			t.Errorf("PUBLIC_URL=%q is read as %q", text, s.PublicURL)
 		}
 	})
 }
 
 func TestLoadStandIns(t *testing.T) {
 	for _, tt := range []struct {
-		pairs  []string
-		lawful bool
+		pairs []string
+		valid bool
 	}{
 		{[]string{"PUBLIC_URL=http://127.0.0.1:8787"}, true},
 		{[]string{"PUBLIC_URL=http://localhost:8787/"}, true},
@@ -219,8 +219,8 @@ func TestLoadStandIns(t *testing.T) {
 		{[]string{"NANOBANANA_API_KEY=with space"}, false},
 	} {
 		t.Run(strings.Join(tt.pairs, " "), func(t *testing.T) {
-			if _, err := config.Load(env(tt.pairs...), config.Local); (err == nil) != tt.lawful {
-				t.Errorf("Load: %v, want lawful = %v", err, tt.lawful)
+			if _, err := config.Load(env(tt.pairs...), config.Local); (err == nil) != tt.valid {
+				t.Errorf("Load: %v, want valid = %v", err, tt.valid)
 			}
 		})
 	}
@@ -244,7 +244,7 @@ func TestCredits(t *testing.T) {
 		{"sized", "1K", 2, 16}, {"sized", "4K", 1, 18.5}, {"sized", "8K", 1, 18.5}, {"sized", "", 1, 18.5},
 		{"both", "2K", 1, 3}, {"both", "1K", 1, 1}, {"unknown", "1K", 4, 0}, {"flat", "", 0, 0},
 	} {
-		for range 20 { // a map's order must not matter
+		for range 20 { // the order of a map must not matter
 			if got := p.Credits(tt.model, tt.resolution, tt.n); got != tt.want {
 				t.Errorf("Credits(%q, %q, %d) = %v, want %v", tt.model, tt.resolution, tt.n, got, tt.want)
 			}
@@ -281,6 +281,6 @@ func TestHidden(t *testing.T) {
 		t.Errorf("printed: %s", log.String())
 	}
 	if string(s.APIKey) != "hunter2" {
-		t.Error("the text itself is lost")
+		t.Error("string(h) does not return the text")
 	}
 }

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// defaultPrices are what public code reports; PRICES corrects them one by one.
+// defaultPrices are the prices that public code reports. PRICES overrides them one by one.
 const defaultPrices = "nano-banana=4," +
 	"nano-banana-2/1K=8,nano-banana-2/2K=12,nano-banana-2/4K=18," +
 	"nano-banana-pro/1K=18,nano-banana-pro/2K=18,nano-banana-pro/4K=24"
 
-// Prices is what one image costs in the provider's credits, by "model" or
+// Prices are what one image costs in the provider's credits, by "model" or
 // "model/resolution".
 type Prices map[string]float64
 
-// Credits estimates what n images cost. A resolution without a price of its own
-// costs the model's, failing that the model's dearest, so that the estimate is not
-// too low; an unknown model costs 0.
+// Credits estimates what n images cost. A resolution without its own price costs the
+// model's price or, without that, the model's highest, so that the estimate is not
+// too low. An unknown model costs 0.
 func (p Prices) Credits(model, resolution string, n int) float64 {
 	each, ok := p[model+"/"+resolution]
 	if !ok {

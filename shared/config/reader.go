@@ -12,8 +12,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
-// A reader takes single settings from the environment and collects their faults.
-// What its methods give for a variable at fault is of no use: Load fails.
+// A reader reads settings from the environment and collects their faults. The
+// value that its methods return for a faulty variable is not used: Load fails.
 type reader struct {
 	getenv   func(string) string
 	standIns bool
@@ -24,8 +24,8 @@ func (r *reader) fault(name, sentence string) {
 	r.faults = append(r.faults, fmt.Errorf("%s %s", name, sentence))
 }
 
-// value gives the variable's text, "" where unset. White space around it is a
-// fault everywhere: a newline at the end of a pasted value is the usual one.
+// value returns the variable's text, "" if it is not set. White space around it is
+// always a fault; usually it is a newline at the end of a pasted value.
 func (r *reader) value(name string) string {
 	v := r.getenv(name)
 	if strings.TrimSpace(v) != v {
@@ -35,7 +35,7 @@ func (r *reader) value(name string) string {
 	return v
 }
 
-// word gives a text of visible ASCII characters.
+// word reads a text of visible ASCII characters.
 func (r *reader) word(name, fallback string) string {
 	v := r.value(name)
 	if v == "" {
@@ -63,7 +63,7 @@ func (r *reader) number(name string, fallback, low, high int) int {
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < low || n > high {
-		r.fault(name, fmt.Sprintf("is not a whole number from %d to %d: correct it or leave it out (then %d)", low, high, fallback))
+		r.fault(name, fmt.Sprintf("is not a whole number from %d to %d: correct it, or remove it to use %d", low, high, fallback))
 		return 0
 	}
 	return n
@@ -76,7 +76,7 @@ func (r *reader) duration(name string, fallback, low, high time.Duration) time.D
 	}
 	d, err := time.ParseDuration(v)
 	if err != nil || d < low || d > high {
-		r.fault(name, fmt.Sprintf("is not a duration from %v to %v: write it like 90s or 2m, or leave it out (then %v)", low, high, fallback))
+		r.fault(name, fmt.Sprintf("is not a duration from %v to %v: write it like 90s or 2m, or remove it to use %v", low, high, fallback))
 		return fallback
 	}
 	return d
@@ -93,7 +93,7 @@ func (r *reader) level(name string) slog.Level {
 	case "error":
 		return slog.LevelError
 	}
-	r.fault(name, "is not one of debug, info, warn, error: choose one of them")
+	r.fault(name, "is not a log level: set it to debug, info, warn or error")
 	return slog.LevelInfo
 }
 
@@ -119,7 +119,7 @@ func (r *reader) list(name, fallback string) []string {
 	for i, e := range entries {
 		entries[i] = strings.TrimSpace(e)
 		if entries[i] == "" {
-			r.fault(name, "has an empty entry: remove the spare comma")
+			r.fault(name, "has an empty entry: remove the extra comma")
 			return nil
 		}
 	}
@@ -130,7 +130,7 @@ func (r *reader) hosts(name, fallback string) []string {
 	entries := r.list(name, fallback)
 	for i, e := range entries {
 		if !outbound.ValidHostPort(e) {
-			r.fault(name, fmt.Sprintf("entry %d is not a host: write host or host:port, without https:// and path", i+1))
+			r.fault(name, fmt.Sprintf("entry %d is not a host: write host or host:port, without https:// and without a path", i+1))
 		}
 		entries[i] = strings.ToLower(e)
 	}
@@ -144,32 +144,32 @@ func (r *reader) origins(name string) []string {
 			continue
 		}
 		u, err := url.Parse(e)
-		// A developer's page on loopback may call a deployed service.
+		// Pages on loopback are allowed: a developer's page may call a deployed service.
 		if err != nil || !outbound.ValidHostPort(u.Host) || u.Scheme != "https" && (u.Scheme != "http" || !outbound.Loopback(u.Hostname())) || e != u.Scheme+"://"+u.Host {
-			r.fault(name, fmt.Sprintf("entry %d is not an origin: write it like https://app.example.com, without a path or a closing slash", i+1))
+			r.fault(name, fmt.Sprintf("entry %d is not an origin: write it like https://app.example.com, without a path or a final slash", i+1))
 		}
 	}
 	return entries
 }
 
-// publicURL gives the origin under which the provider and browsers reach us.
+// publicURL reads the origin at which the provider and browsers reach us.
 func (r *reader) publicURL(name string) string {
 	text := r.url(name, r.value(name), urlRule{plainOnLoopbackOnly: true})
 	origin := strings.TrimSuffix(text, "/")
 	if u, err := url.Parse(origin); err != nil || u.Path != "" {
-		r.fault(name, "has a path: the routes start at the root, so give scheme and host alone")
+		r.fault(name, "has a path: give only scheme and host, because the routes start at the root")
 		return ""
 	}
 	return strings.ToLower(origin)
 }
 
-// A urlRule says what one URL may have beside scheme, host and path.
+// A urlRule says what one URL may have besides scheme, host and path.
 type urlRule struct {
 	query               bool
 	plainOnLoopbackOnly bool
 }
 
-// url checks text, the value of the variable name, and gives it back; "" stays "".
+// url checks text, the value of the variable name, and returns it. It accepts "".
 func (r *reader) url(name, text string, rule urlRule) string {
 	if text == "" {
 		return ""
@@ -188,14 +188,14 @@ func (r *reader) url(name, text string, rule urlRule) string {
 	case strings.Contains(text, "?") && !rule.query:
 		wrong = "has a query (?): remove it"
 	case !r.standIns && outbound.Private(u.Hostname()):
-		wrong = "names a private host, which only a local run can reach: use the public name"
+		wrong = "names a private host, which only a local run can reach: use its public name"
 	case u.Scheme == "https":
 	case u.Scheme != "http":
 		wrong = "is not https: write it like https://host"
 	case rule.plainOnLoopbackOnly && !outbound.Loopback(u.Hostname()):
-		wrong = "is plain http beyond loopback: use https"
+		wrong = "is http to another machine: use https"
 	case !outbound.Private(u.Hostname()):
-		wrong = "is plain http to a public host: use https"
+		wrong = "is http to a public host: use https"
 	}
 	if wrong != "" {
 		r.fault(name, wrong)

@@ -21,7 +21,7 @@ const (
 	keyB = "bbbbbbbbbbbbbbbbbbbbbbbb"
 )
 
-// value is a secret with this API key.
+// value returns a secret with this API key.
 func value(apiKey string) []byte {
 	return []byte(`{"apiKey":"` + apiKey + `","callbackKeys":[{"id":"c","key":"` + keyA + `"}],"imageKeys":[{"id":"i","key":"` + keyA + `"}]}`)
 }
@@ -58,7 +58,7 @@ func TestParseSecretFaults(t *testing.T) {
 		{"null lists", `{"callbackKeys":null,"imageKeys":[]}`, []string{"callbackKeys is missing", "imageKeys is missing"}},
 		{"wrong case", `{"APIKey":"x","callbackkeys":[],"imageKeys":[{"id":"i","key":"` + keyA + `"}]}`, []string{"callbackKeys is missing"}},
 		{"every fault together", `{"apiKey":7,"callbackKeys":"hunter2","imageKeys":[{"id":"a b","key":"hunter2"},{"id":"i","key":"` + keyA + `"},{"id":"i","key":"` + keyB + `"}],"jwtSecret":"hunter2"}`,
-			[]string{"apiKey is not text", "callbackKeys is not a list", "callbackKeys is", "imageKeys[0].id", "imageKeys[0].key is too short", "imageKeys[2].id occurs twice", "jwtSecret is too short"}},
+			[]string{"apiKey is not a string", "callbackKeys is not a list", "callbackKeys is", "imageKeys[0].id", "imageKeys[0].key is too short", "imageKeys[2].id occurs twice", "jwtSecret is too short"}},
 		{"a newline in the API key", `{"apiKey":"hunter2\n",` + fine + `}`, []string{"apiKey has white space"}},
 		{"a key without id", `{` + fine + `,"notifyKeys":[{"key":"` + keyA + `"}]}`, []string{"notifyKeys[0].id"}},
 		{"a long id", `{` + fine + `,"notifyKeys":[{"id":"` + strings.Repeat("x", 33) + `","key":"` + keyA + `"}]}`, []string{"notifyKeys[0].id"}},
@@ -92,7 +92,7 @@ func FuzzParseSecret(f *testing.F) {
 		}
 		for _, keys := range []token.Keys{s.CallbackKeys, s.ImageKeys} {
 			if !keys.Verify("m", keys.Sign("m")) {
-				t.Errorf("a token of an accepted secret does not verify")
+				t.Errorf("a token signed with an accepted secret does not verify")
 			}
 		}
 	})
@@ -106,11 +106,11 @@ func TestLocalSecret(t *testing.T) {
 		t.Errorf("Current = %#v, %v", got, err)
 	}
 	if _, err := config.NewSecrets(config.Settings{}.LocalSecret, time.Now, slog.New(slog.DiscardHandler)).Current(t.Context()); err == nil {
-		t.Error("a local run without keys has a secret")
+		t.Error("Current succeeded without keys")
 	}
 }
 
-// store is a secret store whose value and fault a test sets between calls.
+// store is a secret store whose value and error a test sets between calls.
 type store struct {
 	value []byte
 	err   error
@@ -128,7 +128,8 @@ func (s *store) read(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// expect fails the test unless get gives the API key want ("" stands for an error) after this many reads in all.
+// expect fails the test unless get returns the API key want, or an error if want is
+// "", and the store has been read this many times in all.
 func (s *store) expect(t *testing.T, get func(context.Context) (config.Secret, error), want string, reads int32) {
 	t.Helper()
 	got, err := get(t.Context())
@@ -143,7 +144,7 @@ func TestSecretsCurrent(t *testing.T) {
 		s := config.NewSecrets(st.read, time.Now, slog.New(slog.DiscardHandler))
 		st.expect(t, s.Current, "", 1)
 		time.Sleep(4 * time.Second)
-		st.expect(t, s.Current, "", 1) // a storm at a cold start reads once in 5 s
+		st.expect(t, s.Current, "", 1) // many calls at a cold start read once in 5 s
 		st.value, st.err = value("one"), nil
 		time.Sleep(time.Second)
 		st.expect(t, s.Current, "one", 2)
@@ -155,11 +156,11 @@ func TestSecretsCurrent(t *testing.T) {
 
 		st.err = errors.New("down")
 		time.Sleep(5 * time.Minute)
-		st.expect(t, s.Current, "two", 4) // the old value stays
+		st.expect(t, s.Current, "two", 4) // the old value stays in use
 		st.expect(t, s.Current, "two", 4)
 		st.value, st.err = []byte("hunter2"), nil
 		time.Sleep(5 * time.Second)
-		st.expect(t, s.Current, "two", 5) // a faulty value too
+		st.expect(t, s.Current, "two", 5) // after a faulty value too
 		st.value = value("three")
 		time.Sleep(5 * time.Second)
 		st.expect(t, s.Current, "three", 6)
@@ -174,21 +175,21 @@ func TestSecretsReload(t *testing.T) {
 			return func(ctx context.Context) (config.Secret, error) { return s.Reload(ctx, at) }
 		}
 		st.expect(t, s.Current, "one", 1)
-		st.value = value("two") // in the very moment after the read
+		st.value = value("two") // at the same instant as the read
 		refused := time.Now()
 		st.expect(t, since(refused), "two", 2)
 		time.Sleep(time.Second)
-		st.expect(t, since(time.Now().Add(-5*time.Second)), "two", 2) // young enough
+		st.expect(t, since(time.Now().Add(-5*time.Second)), "two", 2) // recent enough
 		st.value = value("three")
 		refused = time.Now()
 		st.expect(t, since(refused.Add(-time.Nanosecond)), "three", 3)
 		for range 100 {
-			st.expect(t, since(refused.Add(-time.Nanosecond)), "three", 3) // they share it
+			st.expect(t, since(refused.Add(-time.Nanosecond)), "three", 3) // they share the read
 		}
 		st.expect(t, s.Current, "three", 3)
 		st.err = errors.New("down")
 		st.expect(t, since(time.Now()), "", 4)
-		st.expect(t, since(time.Now()), "", 4) // an old value is not passed off as a new one
+		st.expect(t, since(time.Now()), "", 4) // an old value is never returned as a new one
 		st.expect(t, s.Current, "three", 4)
 		st.err = nil
 		time.Sleep(5 * time.Second)
@@ -208,7 +209,7 @@ func TestSecretsShareARead(t *testing.T) {
 	})
 }
 
-// A store that hangs costs one caller in a while its time, not all of them.
+// When the store hangs, one caller waits now and then, not all of them.
 func TestSecretsHangingStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &store{value: value("one")}
@@ -219,13 +220,13 @@ func TestSecretsHangingStore(t *testing.T) {
 		start := time.Now()
 		st.expect(t, s.Current, "one", 2)
 		if took := time.Since(start); took != 5*time.Second {
-			t.Errorf("the read was waited for %v", took)
+			t.Errorf("the first caller waited %v", took)
 		}
 		for range 100 {
 			st.expect(t, s.Current, "one", 2)
 		}
 		if took := time.Since(start); took != 5*time.Second {
-			t.Errorf("those behind it waited until %v", took)
+			t.Errorf("the callers after it waited until %v", took)
 		}
 	})
 }
@@ -245,7 +246,7 @@ func TestSecretsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := s.Current(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
-			t.Errorf("waiting for another's read: %v after %v", err, time.Since(start))
+			t.Errorf("waiting for another caller's read: %v after %v", err, time.Since(start))
 		}
 		wg.Wait()
 
@@ -256,6 +257,6 @@ func TestSecretsContext(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		wg.Wait()
-		st.expect(t, s.Current, "one", 2) // its caller's going away did not fail the read
+		st.expect(t, s.Current, "one", 2) // the read did not end with its caller
 	})
 }

@@ -30,15 +30,15 @@ func TestParseSecretTokens(t *testing.T) {
 func TestServiceTokenFaults(t *testing.T) {
 	hash := strings.Repeat("0a", 32)
 	for name, test := range map[string]struct{ member, fault string }{
-		"text":                       {`"nbs_hunter2"`, "serviceTokens is not a list"},
-		"a list of texts":            {`["nbs_hunter2"]`, "serviceTokens is not a list"},
-		"the token itself":           {`[{"id":"a","hash":"nbs_hunter2"}]`, "serviceTokens[0].hash is not a SHA-256"},
-		"no hash":                    {`[{"id":"a"}]`, "serviceTokens[0].hash is not a SHA-256"},
-		"a shorter hash":             {`[{"id":"a","hash":"` + hash[2:] + `"}]`, "serviceTokens[0].hash is not a SHA-256"},
-		"upper case, never to match": {`[{"id":"a","hash":"` + strings.ToUpper(hash) + `"}]`, "serviceTokens[0].hash is not a SHA-256"},
-		"no id":                      {`[{"hash":"` + hash + `"}]`, "serviceTokens[0].id is not"},
-		"one id twice":               {`[{"id":"a","hash":"` + hash + `"},{"id":"a","hash":"` + hash + `"}]`, "serviceTokens[1].id occurs twice"},
-		"an empty entry":             {`[{}]`, "serviceTokens[0].id is not"},
+		"a string":           {`"nbs_hunter2"`, "serviceTokens is not a list"},
+		"a list of strings":  {`["nbs_hunter2"]`, "serviceTokens is not a list"},
+		"the token itself":   {`[{"id":"a","hash":"nbs_hunter2"}]`, "serviceTokens[0].hash is not a SHA-256"},
+		"no hash":            {`[{"id":"a"}]`, "serviceTokens[0].hash is not a SHA-256"},
+		"a shorter hash":     {`[{"id":"a","hash":"` + hash[2:] + `"}]`, "serviceTokens[0].hash is not a SHA-256"},
+		"an upper-case hash": {`[{"id":"a","hash":"` + strings.ToUpper(hash) + `"}]`, "serviceTokens[0].hash is not a SHA-256"},
+		"no id":              {`[{"hash":"` + hash + `"}]`, "serviceTokens[0].id is not"},
+		"one id twice":       {`[{"id":"a","hash":"` + hash + `"},{"id":"a","hash":"` + hash + `"}]`, "serviceTokens[1].id occurs twice"},
+		"an empty entry":     {`[{}]`, "serviceTokens[0].id is not"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.ParseSecret(withMember("serviceTokens", test.member))
@@ -60,24 +60,24 @@ func TestPersonalTokenFaults(t *testing.T) {
 		return string(must(json.Marshal(token.PersonalToken{ID: id, Owner: owner, Hash: hash})))
 	}
 	for name, test := range map[string]struct{ member, fault string }{
-		"text":                       {`"nbp_hunter2"`, "personalTokens is not a list"},
-		"one entry, not in a list":   {entry("a", "hunter2", hash), "personalTokens is not a list"},
-		"a list of texts":            {`["nbp_hunter2"]`, "personalTokens is not a list"},
-		"an owner who is a number":   {`[{"id":"a","owner":7,"hash":"` + hash + `"}]`, "personalTokens is not a list"},
-		"the token itself":           {`[` + entry("a", "ada", "nbp_hunter2") + `]`, "personalTokens[0].hash is not a SHA-256 in 64 lower-case hex digits: enter what make token prints"},
-		"no hash":                    {`[{"id":"a","owner":"ada"}]`, "personalTokens[0].hash is not a SHA-256"},
-		"a shorter hash":             {`[` + entry("a", "ada", hash[2:]) + `]`, "personalTokens[0].hash is not a SHA-256"},
-		"upper case, never to match": {`[` + entry("a", "ada", strings.ToUpper(hash)) + `]`, "personalTokens[0].hash is not a SHA-256"},
-		"no id":                      {`[{"owner":"ada","hash":"` + hash + `"}]`, "personalTokens[0].id is not"},
-		"one id twice":               {`[` + entry("a", "ada", hash) + `,` + entry("a", "bob", another) + `]`, "personalTokens[1].id occurs twice"},
-		"one token for two owners":   {`[` + entry("a", "ada", hash) + `,` + entry("b", "bob", hash) + `]`, "personalTokens[1].hash occurs twice"},
-		"no owner":                   {`[{"id":"a","hash":"` + hash + `"}]`, "personalTokens[0].owner is not 1 to 128 visible ASCII characters"},
-		"an empty owner":             {`[` + entry("a", "ada", hash) + `,` + entry("b", "", another) + `]`, "personalTokens[1].owner is not"},
-		"an owner with a space":      {`[` + entry("a", "hunter2 ", hash) + `]`, "personalTokens[0].owner is not"},
-		"an owner with a newline":    {`[` + entry("a", "hunter2\n", hash) + `]`, "personalTokens[0].owner is not"},
-		"an owner beyond ASCII":      {`[` + entry("a", "hünter2", hash) + `]`, "personalTokens[0].owner is not"},
-		"a longer owner":             {`[` + entry("a", strings.Repeat("x", 129), hash) + `]`, "personalTokens[0].owner is not"},
-		"an empty entry":             {`[{}]`, "personalTokens[0].id is not"},
+		"a string":                  {`"nbp_hunter2"`, "personalTokens is not a list"},
+		"an entry outside a list":   {entry("a", "hunter2", hash), "personalTokens is not a list"},
+		"a list of strings":         {`["nbp_hunter2"]`, "personalTokens is not a list"},
+		"an owner that is a number": {`[{"id":"a","owner":7,"hash":"` + hash + `"}]`, "personalTokens is not a list"},
+		"the token itself":          {`[` + entry("a", "ada", "nbp_hunter2") + `]`, "personalTokens[0].hash is not a SHA-256 in 64 lower-case hex digits: enter what make token prints"},
+		"no hash":                   {`[{"id":"a","owner":"ada"}]`, "personalTokens[0].hash is not a SHA-256"},
+		"a shorter hash":            {`[` + entry("a", "ada", hash[2:]) + `]`, "personalTokens[0].hash is not a SHA-256"},
+		"an upper-case hash":        {`[` + entry("a", "ada", strings.ToUpper(hash)) + `]`, "personalTokens[0].hash is not a SHA-256"},
+		"no id":                     {`[{"owner":"ada","hash":"` + hash + `"}]`, "personalTokens[0].id is not"},
+		"one id twice":              {`[` + entry("a", "ada", hash) + `,` + entry("a", "bob", another) + `]`, "personalTokens[1].id occurs twice"},
+		"one token for two owners":  {`[` + entry("a", "ada", hash) + `,` + entry("b", "bob", hash) + `]`, "personalTokens[1].hash occurs twice"},
+		"no owner":                  {`[{"id":"a","hash":"` + hash + `"}]`, "personalTokens[0].owner is not 1 to 128 visible ASCII characters"},
+		"an empty owner":            {`[` + entry("a", "ada", hash) + `,` + entry("b", "", another) + `]`, "personalTokens[1].owner is not"},
+		"an owner with a space":     {`[` + entry("a", "hunter2 ", hash) + `]`, "personalTokens[0].owner is not"},
+		"an owner with a newline":   {`[` + entry("a", "hunter2\n", hash) + `]`, "personalTokens[0].owner is not"},
+		"an owner beyond ASCII":     {`[` + entry("a", "hünter2", hash) + `]`, "personalTokens[0].owner is not"},
+		"a longer owner":            {`[` + entry("a", strings.Repeat("x", 129), hash) + `]`, "personalTokens[0].owner is not"},
+		"an empty entry":            {`[{}]`, "personalTokens[0].id is not"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := config.ParseSecret(withMember("personalTokens", test.member))
@@ -86,7 +86,7 @@ func TestPersonalTokenFaults(t *testing.T) {
 			}
 			for _, quoted := range []string{"hunter2", "nter2", hash, "ada", "bob"} {
 				if strings.Contains(err.Error(), quoted) {
-					t.Errorf("the value is quoted: %v", err)
+					t.Errorf("the error quotes the value: %v", err)
 				}
 			}
 		})

@@ -12,8 +12,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
-// TestStart runs itself as a function that cannot start: its settings are
-// faulty, or what it is built of is.
+// TestStart runs itself as a function that cannot start, because its settings are
+// faulty or build fails.
 func TestStart(t *testing.T) {
 	if os.Getenv("START_TEST") != "" {
 		config.Start(func(config.Settings, *slog.Logger) (any, error) {
@@ -22,16 +22,16 @@ func TestStart(t *testing.T) {
 		t.Fatal("Start returned")
 	}
 	for name, test := range map[string]struct{ env, want string }{
-		"faulty settings":  {"DAILY_QUOTA=many", "TABLE is missing"},
-		"a failing build":  {"TABLE=t", "no such table"},
-		"two faults at it": {"DAILY_QUOTA=many", "DAILY_QUOTA is not"},
+		"faulty settings": {"DAILY_QUOTA=many", "TABLE is missing"},
+		"a failing build": {"TABLE=t", "no such table"},
+		"two faults":      {"DAILY_QUOTA=many", "DAILY_QUOTA is not"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestStart$")
 			cmd.Env = []string{"START_TEST=1", "GORACE=atexit_sleep_ms=0", test.env}
 			out, err := cmd.Output()
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
-				t.Errorf("ended with %v", err)
+				t.Errorf("exited with %v", err)
 			}
 			var line struct{ Level, Msg, Error string }
 			if err := json.Unmarshal(out, &line); err != nil || line.Level != "ERROR" || !strings.Contains(line.Error, test.want) {

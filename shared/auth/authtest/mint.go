@@ -1,5 +1,5 @@
-// Package authtest stands in for the identity provider, for tests and the local
-// run: an issuer of real ES256 tokens that publishes its real key.
+// Package authtest replaces the identity provider in tests and the local run: its
+// Mint issues real ES256 tokens and publishes the real key.
 package authtest
 
 import (
@@ -27,13 +27,13 @@ import (
 const (
 	// Path is where a Mint publishes its key.
 	Path = "/.well-known/jwks.json"
-	// Audience is the audience of a Mint's tokens, as Supabase has it.
+	// Audience is the audience of a Mint's tokens, the same as Supabase's.
 	Audience = "authenticated"
 )
 
 // A Mint issues tokens and, as an http.Handler, publishes the key that verifies them.
 type Mint struct {
-	// Now is the clock tokens are dated by; change it before use only.
+	// Now is the clock that dates tokens. Change it only before use.
 	Now func() time.Time
 
 	issuer string
@@ -41,7 +41,7 @@ type Mint struct {
 	signer jose.Signer
 }
 
-// NewMint gives a Mint that signs with a P-256 key in the name of issuer.
+// NewMint returns a Mint that signs with a P-256 key as issuer.
 func NewMint(key *ecdsa.PrivateKey, issuer string) (*Mint, error) {
 	jwk := jose.JSONWebKey{Key: key.Public(), Algorithm: string(jose.ES256), Use: "sig"}
 	thumbprint, err := jwk.Thumbprint(crypto.SHA256)
@@ -58,12 +58,12 @@ func NewMint(key *ecdsa.PrivateKey, issuer string) (*Mint, error) {
 	return &Mint{Now: time.Now, issuer: issuer, jwk: jwk, signer: signer}, nil
 }
 
-// Token gives a token by which owner is signed in for ttl.
+// Token returns a token that signs owner in for ttl.
 func (m *Mint) Token(owner string, ttl time.Duration) (string, error) {
 	return m.Sign(m.Claims(owner, ttl))
 }
 
-// Claims gives what Token signs, for a test to change before it signs that.
+// Claims returns the claims that Token signs. A test can change them and call Sign.
 func (m *Mint) Claims(owner string, ttl time.Duration) map[string]any {
 	now := m.Now()
 	return map[string]any{
@@ -72,7 +72,7 @@ func (m *Mint) Claims(owner string, ttl time.Duration) map[string]any {
 	}
 }
 
-// Sign gives a token of any claims.
+// Sign returns a token of any claims.
 func (m *Mint) Sign(claims map[string]any) (string, error) {
 	token, err := jwt.Signed(m.signer).Claims(claims).Serialize()
 	if err != nil {
@@ -81,7 +81,7 @@ func (m *Mint) Sign(claims map[string]any) (string, error) {
 	return token, nil
 }
 
-// JWKS gives the public key as a JWK set.
+// JWKS returns the public key as a JWK set.
 func (m *Mint) JWKS() jose.JSONWebKeySet {
 	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{m.jwk}}
 }
@@ -93,12 +93,12 @@ func (m *Mint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.MarshalWrite(w, m.JWKS()) // fails only when the reader has gone
+	_ = json.MarshalWrite(w, m.JWKS()) // fails only if the client has gone
 }
 
-// LoadOrCreateKey gives the P-256 key in the PEM file path. If there is none it
-// makes one that only its user may read; of several processes that do so at once,
-// all get the same key.
+// LoadOrCreateKey returns the P-256 key in the PEM file path. If there is no file, it
+// creates one that only its user may read. Processes that do so at the same time all
+// get the same key.
 func LoadOrCreateKey(path string) (*ecdsa.PrivateKey, error) {
 	key, err := loadKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -119,7 +119,7 @@ func loadKey(path string) (*ecdsa.PrivateKey, error) {
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, fmt.Errorf("%s is not PEM: remove it and a new key is made", path)
+		return nil, fmt.Errorf("%s is not PEM: remove it, and a new key will be created", path)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -127,12 +127,12 @@ func loadKey(path string) (*ecdsa.PrivateKey, error) {
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("%s is not a P-256 key: remove it and a new key is made", path)
+		return nil, fmt.Errorf("%s is not a P-256 key: remove it, and a new key will be created", path)
 	}
 	return key, nil
 }
 
-// createKey puts a new key at path, unless one has appeared there meanwhile.
+// createKey writes a new key to path unless another process has done so in the meantime.
 func createKey(path string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -145,8 +145,8 @@ func createKey(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	// Written beside and then linked, so that nobody reads half a key and the
-	// first of two wins. CreateTemp's files are 0600.
+	// Written to another file and then linked, so that no process reads half a key
+	// and the first of two wins. CreateTemp's files are 0600.
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
