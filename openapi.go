@@ -1,11 +1,11 @@
-// Package contract is openapi.yaml, for the function that serves it. It stands
-// at the module's root since go:embed reaches no file outside its package's
-// folder, and a copy elsewhere would be a second contract.
+// Package contract holds openapi.yaml for the function that serves it. It is at
+// the module's root because go:embed reaches only files in its package's folder,
+// and a copy elsewhere would be a second contract.
 package contract
 
 import _ "embed"
 
-// YAML is openapi.yaml as this release was built with it.
+// YAML is the openapi.yaml that this release was built with.
 //
 //go:embed openapi.yaml
 var YAML []byte
