@@ -111,14 +111,14 @@ func (p *accountProbe) againFinding(guess string) finding {
 // refusalFinding reports how a prompt against the policy fails. Perhaps only the
 // callback says why, perhaps the record too.
 func (p *accountProbe) refusalFinding() finding {
-	const what, guess = "policy refusal", "the callback has code 400; the record may only say that it failed (codes, texts in shared/nanobanana/words.go)"
+	const what, guess = "policy refusal", "the callback has code 400; the record may only say that it failed (codes, wordings in shared/nanobanana/wording.go)"
 	t := p.tasks[refusedTask]
 	switch {
 	case t.submit == nil:
 		return unseen(what, guess, "it was not submitted")
 	case t.err != nil:
 		answer, _ := parseAnswer(t.submit.Body)
-		return found(what, guess, fmt.Sprintf("at the submit: HTTP %d, %s", t.submit.Status, answer), isPromptRefusal(t.err), "codes and texts in shared/nanobanana/words.go")
+		return found(what, guess, fmt.Sprintf("at the submit: HTTP %d, %s", t.submit.Status, answer), isPromptRefusal(t.err), "codes and wordings in shared/nanobanana/wording.go")
 	case !t.done():
 		return unseen(what, guess, "the task has not ended")
 	case t.record.State == nanobanana.Succeeded:
@@ -137,7 +137,7 @@ func (p *accountProbe) refusalFinding() finding {
 		seen += fmt.Sprintf("; callback: %s, read as %s", answer, callback.Reason)
 		policy = policy || callback.Reason == nanobanana.Policy
 	}
-	change := "texts in shared/nanobanana/words.go"
+	change := "wordings in shared/nanobanana/wording.go"
 	if calls == nil {
 		seen += "; no callback was seen"
 		change = "nothing, if the callback says it; otherwise " + change

@@ -154,7 +154,7 @@ func (p *stackProbe) refusalFinding() finding {
 		return unseen(what, guess, "the prompt was not refused; try another one with -refused")
 	}
 	return found(what, guess, fmt.Sprintf("%s, credits %q", t.task.Error.Code, t.task.Credits.Outcome), t.task.Error.Code == task.CodeContentPolicy,
-		"run verify-live with an API key to see the record's and the callback's words; then texts in shared/nanobanana/words.go")
+		"run verify-live with an API key to see the record's and the callback's words; then wordings in shared/nanobanana/wording.go")
 }
 
 func (t *stackTask) priceFinding() finding {

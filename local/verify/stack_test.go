@@ -159,7 +159,7 @@ func TestVerifyStackCallbacksLost(t *testing.T) {
 		t.Error(got.err)
 	}
 	got.checkRow("callbacks", "inferred: ended later, so no callback came or the task took that long: one picture (", "callback function")
-	got.checkRow("policy refusal", "generation_failed", "texts in shared/nanobanana/words.go")
+	got.checkRow("policy refusal", "generation_failed", "wordings in shared/nanobanana/wording.go")
 	got.checkRow("price: one picture", "4 credits", "PRICES=nano-banana=4")
 	got.checkRow("price: a refusal", "0 credits", setNothing)
 }

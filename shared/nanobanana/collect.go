@@ -8,38 +8,39 @@ import (
 	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
-// resultNames are the names under which results stand, folded, in the order in which they are
-// read. originImageUrl is not among them: it is the upstream's own copy and lives for ten minutes.
+// resultNames are the folded names of results, in reading order. originImageUrl is not one: it is the
+// upstream's own copy and lives for ten minutes.
 var resultNames = []string{"resultimageurl", "resultimageurls", "resulturls", "images"}
 
-// containers are what results stand in, folded, in the order in which they are read. Those of
-// results alone may name a result just url.
+// containers are the folded names of what contains results, in reading order. In one with only results
+// a result may be called just url.
 var containers = []struct {
 	key     string
-	results bool
+	results bool // only results
 }{
 	{"response", false}, {"info", false}, {"resultjson", true},
 	{"output", true}, {"outputs", true}, {"result", true}, {"results", true},
 }
 
-// hints are what a folded name mentions that may be a result, the surest first.
+// resultHints are what the folded names of possible results contain, the surest first.
 var resultHints = [][]string{{"result", "output"}, {"image", "file"}, {"url", "link"}}
 
-// strangers are what a folded name mentions that is no result.
+// nonResultWords are what the folded names of other things contain.
 var nonResultWords = []string{
 	"input", "source", "reference", "origin", "mask", "thumb", "preview", "cover", "avatar", "callback", "hook", "doc", "help",
 }
 
+// isNoResult reports whether a folded name is not of a result.
 func isNoResult(key string) bool {
 	return containsAny(key, nonResultWords) || isRequestPart(key)
 }
 
-// isEcho reports whether what the order supplied stands under a folded name.
+// isRequestPart reports whether a folded name is of a part of the request.
 func isRequestPart(key string) bool {
 	return key == "imageurls" || containsAny(key, []string{"param", "prompt"})
 }
 
-// isSupplied reports the same, and whether what stands there may repeat what the order supplied.
+// mayRepeatRequest reports whether a value under a folded name may repeat a part of the request.
 func mayRepeatRequest(key string) bool {
 	return isRequestPart(key) || containsAny(key, []string{"input", "callback", "hook"})
 }
@@ -50,15 +51,15 @@ func containsAny(key string, words []string) bool {
 
 // collector gathers the links of one task.
 type collector struct {
-	origin       string          // of the provider, for relative links; empty where nobody knows it
-	taskID       string          // what names another task is passed over
-	requestLinks map[string]bool // what the order supplied, as target returns it
+	origin       string          // the provider's, for relative links; may be empty
+	taskID       string          // objects that name another task are skipped
+	requestLinks map[string]bool // the request's own links, by outbound.Location
 	links
 	guesses []guess
-	inline  bool // a picture stands in the answer itself
+	inline  bool // a picture is in the answer itself
 }
 
-// guess is a link under a name that is not known.
+// guess is a link under an unknown name.
 type guess struct {
 	link string
 	rank int
@@ -70,8 +71,8 @@ func (c *collector) foreign(n *node) bool {
 	return id != "" && c.taskID != "" && id != c.taskID
 }
 
-// knownOfTask gathers the links under known names of every object in n that names the task: each
-// of its pictures may have one.
+// collectOfTask collects the links under known names in every object in n that names the task: each
+// picture may have one.
 func (c *collector) collectOfTask(n *node) {
 	if n = n.decoded(); n == nil {
 		return
@@ -87,7 +88,7 @@ func (c *collector) collectOfTask(n *node) {
 	}
 }
 
-// known gathers the links under known names, wherever in n they stand.
+// collect collects the links under known names anywhere in n.
 func (c *collector) collect(n *node) {
 	n = n.decoded()
 	if n == nil || c.foreign(n) {
@@ -102,7 +103,7 @@ func (c *collector) collect(n *node) {
 	c.collectNamed(n)
 }
 
-// named gathers the links under known names in an object.
+// collectNamed collects the links under known names in an object.
 func (c *collector) collectNamed(n *node) {
 	for _, container := range containers {
 		for _, value := range n.all(container.key) {
@@ -132,9 +133,9 @@ func isContainer(key string) bool {
 	return false
 }
 
-// container gathers the links of a value that is a container: links themselves, known names in
-// it, what is numbered, and in one of results also what is just called url. A task that is named in
-// it, the upstream's say, does not make it another's.
+// collectContainer collects the links in a container: plain links, known names, numbered names, and in
+// one with only results also the name url. A task id in it does not make it another task's: it may be
+// the upstream's.
 func (c *collector) collectContainer(n *node, results bool) {
 	switch n.kind {
 	case isText:
@@ -155,8 +156,8 @@ func (c *collector) collectContainer(n *node, results bool) {
 
 func isIndex(key string) bool { return key != "" && strings.Trim(key, "0123456789") == "" }
 
-// result gathers the links of the value of a known name: a text with one or several, a list, an
-// object with a url, or an object whose names are only keys.
+// collectResult collects the links in the value of a known name: a text with one or several links, a
+// list, an object with a url, or an object used as a map.
 func (c *collector) collectResult(n *node) {
 	n = n.decoded()
 	switch n.kind {
@@ -187,15 +188,15 @@ func (c *collector) collectResult(n *node) {
 	}
 }
 
-// keep adds a link that is not the order's own.
+// addResult adds a link unless it is the request's own.
 func (c *collector) addResult(link string) {
 	if link != "" && !c.requestLinks[outbound.Location(link)] {
 		c.add(link)
 	}
 }
 
-// guess gathers the links under names that mention a result, or that stand within such a name,
-// which is less sure.
+// collectGuesses collects the links under names that hint at a result, or less surely inside the value
+// of such a name.
 func (c *collector) collectGuesses(n *node, key string, within int) {
 	n = n.decoded()
 	rank := hintRank(key)
@@ -223,7 +224,7 @@ func (c *collector) collectGuesses(n *node, key string, within int) {
 	}
 }
 
-// guessText gathers the links in a text. A guess is surer if it names a picture's file.
+// collectGuessesIn collects the links in a text. A link to a picture file is a surer guess.
 func (c *collector) collectGuessesIn(text string, rank int) {
 	c.inline = c.inline || isInline(text, rank < unhinted)
 	if rank >= unhinted {
@@ -241,20 +242,20 @@ func (c *collector) collectGuessesIn(text string, rank int) {
 	}
 }
 
-// unhinted is the rank of a name that mentions nothing.
+// unhinted is the rank of a name without a hint.
 const unhinted = 100
 
-// hint ranks a folded name: the less, the surer.
+// hintRank ranks a folded name: the lower, the surer.
 func hintRank(key string) int {
 	for i, words := range resultHints {
 		if containsAny(key, words) {
-			return i * 2 // between them those that name no picture's file
+			return i * 2 // the odd ranks are of links that are not picture files
 		}
 	}
 	return unhinted
 }
 
-// guessed returns the guesses, the surest first.
+// rankedGuesses returns the guesses, the surest first.
 func (c *collector) rankedGuesses() links {
 	slices.SortStableFunc(c.guesses, func(a, b guess) int { return cmp.Compare(a.rank, b.rank) })
 	var l links
@@ -266,7 +267,7 @@ func (c *collector) rankedGuesses() links {
 	return l
 }
 
-// supplied notes the links that stand in n under names of what the order supplied.
+// noteRequestLinks notes the links in n under names of parts of the request.
 func (c *collector) noteRequestLinks(n *node) {
 	if n = n.decoded(); n == nil {
 		return
@@ -280,7 +281,7 @@ func (c *collector) noteRequestLinks(n *node) {
 	}
 }
 
-// echo notes every link in n as supplied by the order.
+// noteLinks notes every link in n as the request's own.
 func (c *collector) noteLinks(n *node) {
 	if n = n.decoded(); n == nil {
 		return

@@ -1,6 +1,6 @@
 package nanobanana
 
-// DecodeRecord is what Record does with the body of an answer; the fuzzer needs no server for it.
+// DecodeRecord does what Record does with the body of an answer; the fuzzer needs no server for it.
 func DecodeRecord(body []byte) (Record, bool) {
 	r := reply{status: 200}
 	r.parseBody(body, true)
@@ -8,12 +8,12 @@ func DecodeRecord(body []byte) (Record, bool) {
 	return record, err == nil
 }
 
-// DecodeSubmit is what Submit does with an answer.
+// DecodeSubmit does what Submit does with an answer.
 func DecodeSubmit(status int, body []byte) (taskID string, err error) {
 	r := reply{status: status}
 	r.parseBody(body, true)
 	return r.submitted()
 }
 
-// OutcomeReason is how the text of a failure is understood.
+// OutcomeReason returns the reason of a failure with this code and text.
 func OutcomeReason(code int, text string) Reason { return outcomeReason(code, []string{text}) }

@@ -11,15 +11,15 @@ import (
 
 const (
 	maxLink      = 8 << 10  // bytes of one link
-	maxLinks     = 8        // of a record: twice what one task can be asked for
-	maxLinkBytes = 32 << 10 // of all links of a record: they are kept on the task's row
+	maxLinks     = 8        // of a record: twice the pictures that one task can have
+	maxLinkBytes = 32 << 10 // of all links of a record, since they are kept on the task's row
 )
 
 // links is a bounded list of links, without repeats.
 type links struct {
 	list    []string
 	bytes   int
-	dropped int // links for which there was no room
+	dropped int // links that did not fit
 }
 
 func (l *links) add(link string) {
@@ -33,9 +33,8 @@ func (l *links) add(link string) {
 	}
 }
 
-// link makes a piece of text an absolute http or https URL, or returns nothing. A valid link
-// stays as it is, to the letter: it may be signed. Whether it may be fetched is decided where it
-// is fetched.
+// toURL returns a piece of text as an absolute http or https URL, or "". It does not change a valid
+// link, which may be signed. The fetcher decides whether a link may be fetched.
 func (c *collector) toURL(piece string, relative bool) string {
 	switch {
 	case hasScheme(piece):
@@ -64,8 +63,8 @@ func hasScheme(text string) bool {
 	return false
 }
 
-// absolute returns the URL of a path at the provider's origin; a path that begins with a host's
-// name has only lost its scheme.
+// absolute returns the URL of a path at the provider's origin. A path that begins with a host name is
+// a URL without its scheme.
 func (c *collector) absolute(p string) string {
 	if host, rest, _ := strings.Cut(p, "/"); rest != "" && isHostname(host) {
 		return "https://" + p
@@ -86,8 +85,8 @@ func isHostname(text string) bool {
 	return len(top) >= 2 && !strings.ContainsFunc(top, letters)
 }
 
-// isPath reports whether text looks like a path, and not like a word, a media type or a picture
-// in base64.
+// isPath reports whether text looks like a path rather than a word, a media type or a picture in
+// base64.
 func isPath(text string) bool {
 	first, rest, found := strings.Cut(text, "/")
 	odd := func(r rune) bool {
@@ -97,12 +96,12 @@ func isPath(text string) bool {
 		!isMediaType(text) && !isInline(text, true)
 }
 
-// plainPath reports whether a text is a path even where none is expected.
+// plainPath reports whether text is a path even in a place where none is expected.
 func plainPath(text string) bool { return strings.HasPrefix(text, "/") || isPicture(text) }
 
-// isPathWithSpaces reports whether text is a path with raw spaces, and certainly no sentence.
+// isPathWithSpaces reports whether text is a path with raw spaces rather than a sentence.
 func isPathWithSpaces(text string) bool {
-	return (strings.HasPrefix(text, "/") || isPicture(text)) && isPath(strings.ReplaceAll(text, " ", "%20"))
+	return plainPath(text) && isPath(strings.ReplaceAll(text, " ", "%20"))
 }
 
 func isMediaType(text string) bool {
@@ -111,22 +110,22 @@ func isMediaType(text string) bool {
 		!strings.ContainsAny(rest, "/.?")
 }
 
-// isPicture reports whether the path in text ends as the name of a picture's file.
+// isPicture reports whether the path in text has a picture's extension.
 func isPicture(text string) bool {
 	text, _, _ = strings.Cut(text, "?")
 	return slices.Contains([]string{".png", ".jpg", ".jpeg", ".webp"}, strings.ToLower(path.Ext(text)))
 }
 
-// inlineStarts are how PNG, JPEG, WebP and GIF begin in base64.
+// inlineStarts are the first characters of PNG, JPEG, WebP and GIF in base64.
 var inlineStarts = []string{"iVBORw0KGgo", "/9j/", "UklGR", "R0lGOD"}
 
 const (
 	minInline         = 64   // characters of a picture in base64
-	minUnmarkedInline = 1024 // of anything in base64
+	minUnmarkedInline = 1024 // of any base64 in a picture's place
 )
 
-// isInline reports whether text is not a link to a picture but a picture: by its beginning, and
-// where a picture is expected also by nothing but its length.
+// isInline reports whether text is a picture instead of a link to one. It decides by the first
+// characters, or if a picture is expected by the length alone.
 func isInline(text string, expected bool) bool {
 	text = strings.TrimSpace(text)
 	if len(text) > 5 && strings.EqualFold(text[:5], "data:") {
@@ -142,7 +141,7 @@ func isInline(text string, expected bool) bool {
 	return (starts || expected && len(text) >= minUnmarkedInline) && !strings.ContainsFunc(text, foreign)
 }
 
-// escape writes a raw space and a percent sign that begins no escape as the escapes they lack.
+// escape escapes raw spaces, and percent signs that are not part of an escape.
 func escape(link string) string {
 	var b strings.Builder
 	for i := range len(link) {
@@ -167,15 +166,15 @@ const (
 	openings   = "([{<\"'`"
 	closings   = ")]}>\"'`"
 
-	maxSplit = 2 * maxLinks * maxLink // bytes of a text that are looked at: all links that are kept, and as much between them
+	maxSplit = 2 * maxLinks * maxLink // bytes of a text that are searched: all links that fit, and as much between them
 )
 
-// unquoted takes off the backslashes of JSON that was quoted once more than it should be.
+// unquoted removes the backslashes of JSON that was quoted once too often.
 var unquoted = strings.NewReplacer(`\/`, "/", `\"`, `"`)
 
-// split takes a text apart into the links that it holds. A separator is lawful inside a link: it
-// parts two only where another begins. Where words stand before the first link, a sentence say, it
-// ends at white space; without prose such a text holds none.
+// splitLinks returns the links in a text. A link may contain a separator: only one before another link
+// separates. If the text has words before its first link, as in a sentence, links end at white space;
+// without prose such a text has no links.
 func splitLinks(text string, prose bool) []string {
 	cut := len(text) > maxSplit
 	text = unwrap(strings.TrimSpace(unquoted.Replace(text[:min(len(text), maxSplit)])))
@@ -196,13 +195,13 @@ func splitLinks(text string, prose bool) []string {
 		if words {
 			piece = strings.TrimRight(piece[:indexFunc(piece, unicode.IsSpace)], ".!?。！？")
 		}
-		if words || len(starts) > 1 { // what ends a link that stands alone may be part of it
+		if words || len(starts) > 1 { // the end of a single link may be part of it
 			piece = strings.TrimRight(piece, separators+openings)
 		}
 		pieces = append(pieces, cutAtClosing(text[:start], piece))
 	}
 	if cut {
-		pieces = pieces[:len(pieces)-1] // nobody knows where it ends
+		pieces = pieces[:len(pieces)-1] // its end is missing
 	}
 	return pieces
 }
@@ -214,7 +213,7 @@ func indexFunc(text string, f func(rune) bool) int {
 	return len(text)
 }
 
-// unwrap takes off the brackets or quotes around a list that is no JSON.
+// unwrap removes the brackets or quotes around a list that is not JSON.
 func unwrap(text string) string {
 	for len(text) >= 2 {
 		kind := strings.IndexByte(openings, text[0])
@@ -226,7 +225,7 @@ func unwrap(text string) string {
 	return text
 }
 
-// closed cuts a piece at the bracket or quote that closes what opened just before it.
+// cutAtClosing cuts a piece at the bracket or quote that closes the one just before it.
 func cutAtClosing(before, piece string) string {
 	if before == "" {
 		return piece
@@ -236,7 +235,7 @@ func cutAtClosing(before, piece string) string {
 		return piece
 	}
 	end := strings.LastIndexByte(piece, closings[kind])
-	if closings[kind] == openings[kind] { // a quote holds no other
+	if closings[kind] == openings[kind] { // quotes do not nest
 		end = strings.IndexByte(piece, closings[kind])
 	}
 	if end >= 0 {
@@ -245,12 +244,12 @@ func cutAtClosing(before, piece string) string {
 	return piece
 }
 
-// beginnings returns where in text links begin. A text that begins with a path holds more paths
-// where they begin alike. Where it begins with a link, a bracket or quote within one is part of it.
+// linkStarts returns the offsets in text at which links begin. After a path, further paths must begin
+// with the same folder. After a link at the very start, a bracket or quote inside a link is part of it.
 func linkStarts(text string) (starts []int) {
-	alike := ""
+	samePrefix := ""
 	if !hasScheme(text) && !strings.HasPrefix(text, "//") && isPath(text[:indexFunc(text, unicode.IsSpace)]) {
-		alike = text[:1+strings.IndexByte(text, '/')]
+		samePrefix = text[:1+strings.IndexByte(text, '/')]
 	}
 	for i := range text {
 		before, _ := utf8.DecodeLastRuneInString(text[:i])
@@ -260,14 +259,14 @@ func linkStarts(text string) (starts []int) {
 			continue
 		}
 		rest := text[i:]
-		if hasScheme(rest) || len(rest) > 2 && rest[:2] == "//" && rest[2] != '/' || alike != "" && strings.HasPrefix(rest, alike) {
+		if hasScheme(rest) || len(rest) > 2 && rest[:2] == "//" && rest[2] != '/' || samePrefix != "" && strings.HasPrefix(rest, samePrefix) {
 			starts = append(starts, i)
 		}
 	}
 	return starts
 }
 
-// parted reports whether another link may begin after text.
+// endsLink reports whether another link may begin after text.
 func endsLink(text string) bool {
 	last, _ := utf8.DecodeLastRuneInString(text)
 	return strings.ContainsRune(separators+openings+closings, last)

@@ -11,10 +11,10 @@ const (
 	taskIDs   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 )
 
-// noIDs are the lawful texts that name no task.
+// noIDs are valid ids that name no task.
 var noIDs = []string{"null", "undefined", "none", "nil", "nan", "false", "true", "-1"}
 
-// taskID returns the lawful provider id that stands in an object, or nothing.
+// taskID returns the valid provider id in an object, or "".
 func (n *node) taskID() string {
 	id := n.get("taskid").scalar()
 	if len(id) > maxTaskID || strings.Trim(id, taskIDs) != "" || isNoID(id) {
@@ -23,12 +23,12 @@ func (n *node) taskID() string {
 	return id
 }
 
-// isNoID reports whether a text where an id belongs names nothing.
+// isNoID reports whether a text in the place of an id names no task.
 func isNoID(text string) bool {
 	return strings.Trim(text, "0_-") == "" || slices.Contains(noIDs, strings.ToLower(text))
 }
 
-// namesTask reports whether something that may be a task's id, lawful or not, stands anywhere in n.
+// namesTask reports whether n contains anything that may be a task id, valid or not.
 func (n *node) namesTask() bool {
 	return n.any(func(m member) bool {
 		return isTaskIDName(m) && m.value.hasID() || m.key == "task" && m.value.get("id").hasID()
@@ -37,24 +37,24 @@ func (n *node) namesTask() bool {
 
 func isTaskIDName(m member) bool { return strings.Contains(m.key, "taskid") }
 
-// identifies reports whether any value in n is more than the want of an id.
+// hasID reports whether any value in n may be an id.
 func (n *node) hasID() bool {
 	return !isNoID(n.scalar()) || n.any(func(m member) bool { return !isNoID(m.value.scalar()) })
 }
 
-// answer is an envelope with what it is about. It has one structure for all that the provider
-// sends: submit answers, records, callbacks and refusals.
+// answer is the structure of everything that the provider sends: submit answers, records, callbacks
+// and refusals.
 type answer struct {
-	root  *node // the envelope; nil where there is no object
-	data  *node // what is in it: its data, or where there is none the envelope itself
+	root  *node // the envelope; nil if there is no object
+	data  *node // its data, or the envelope itself if it has none
 	about *node // the object in data that names the task, or data itself
 }
 
-// find reads the structure of an answer about the task asked for, or about any where asked is
+// findAnswer finds the structure of an answer about the task asked, or about any task if asked is
 // empty.
 func findAnswer(root *node, asked string) answer {
 	a := answer{root: root.object()}
-	for a.data = a.root; ; { // an envelope may stand in another
+	for a.data = a.root; ; { // an envelope may be in another
 		inner := a.data.inEnvelope()
 		if inner == nil || a.data != a.root && (a.data.get("code") == nil || a.data.taskID() != "") {
 			break
@@ -69,7 +69,7 @@ func findAnswer(root *node, asked string) answer {
 	return a
 }
 
-// inEnvelope returns the data of an envelope: an object, or a list of them; nil where there is none.
+// inEnvelope returns the data of an envelope: an object or a list of objects; or nil.
 func (n *node) inEnvelope() *node {
 	for _, data := range n.all("data") {
 		if object := data.object(); object != nil {
@@ -82,10 +82,10 @@ func (n *node) inEnvelope() *node {
 	return nil
 }
 
-// enveloped reports whether the answer has data apart from the envelope.
+// enveloped reports whether the answer has data in an envelope.
 func (a answer) enveloped() bool { return a.data != a.root }
 
-// taskID returns the id of the task that the answer is about, or nothing.
+// taskID returns the id of the task that the answer is about, or "".
 func (a answer) taskID() string {
 	if id := a.about.taskID(); id != "" {
 		return id
@@ -93,8 +93,8 @@ func (a answer) taskID() string {
 	return a.root.taskID()
 }
 
-// submittedID returns the id that a submit was answered with, or nothing: where it belongs and
-// names no task, an id further in is another task's.
+// submittedID returns the task id in the answer to a submit, or "". If the id's own place names no
+// task, an id further in belongs to another task.
 func (a answer) submittedID() string {
 	if a.data.get("taskid") != nil {
 		return a.data.taskID()
@@ -102,8 +102,7 @@ func (a answer) submittedID() string {
 	return a.taskID()
 }
 
-// search finds the object that names the task asked for, else the first of those that name one
-// least deep.
+// taskSearch finds the object that names the task asked, or else the least deep one that names a task.
 type taskSearch struct {
 	asked string
 	found *node
@@ -130,9 +129,8 @@ func (s *taskSearch) visit(n *node, depth int) {
 	}
 }
 
-// places returns the objects in which something about the task may be stated, the likeliest
-// first: where its id stands, what is in there, and what is around it. The envelope is none of
-// them while there is data.
+// places returns the objects that may describe the task, the likeliest first: the one with its id,
+// the ones in that, and the one around it. The envelope is not among them if it has data.
 func (a answer) places() []*node {
 	id := a.about.taskID()
 	places := []*node{a.about}
@@ -153,13 +151,13 @@ func (a answer) places() []*node {
 	return places
 }
 
-// maxPlaces is more than an answer has whose parts somebody named by hand.
+// maxPlaces is more than any answer written by people has.
 const maxPlaces = 100
 
-// flags are what successFlag means.
+// flagStates are the meanings of successFlag.
 var flagStates = map[string]State{"0": Running, "1": Succeeded, "2": Failed, "3": Failed, "false": Running, "true": Succeeded}
 
-// stateWords are what the words of state, status and successFlag mean, folded.
+// stateWords are the meanings of the folded words in state, status and successFlag.
 var stateWords = map[string]State{
 	"success": Succeeded, "succeed": Succeeded, "succeeded": Succeeded, "successful": Succeeded, "completed": Succeeded, "complete": Succeeded,
 	"done": Succeeded, "finished": Succeeded,
@@ -170,23 +168,23 @@ var stateWords = map[string]State{
 	"starting": Running, "started": Running, "working": Running,
 }
 
-// state returns what the likeliest place says, and whether another generation may be paid for on
-// that: status alone is too common a word, and one that is not known may be of anything but the
-// task itself.
-func (a answer) state(places []*node) (state State, firm bool) {
+// state returns the state in the likeliest place, and whether it is explicit enough to pay for another
+// generation: status alone is too common a name. Outside the task's own object, an unknown status may
+// belong to something else.
+func (a answer) state(places []*node) (state State, explicit bool) {
 	for _, place := range places {
-		state, firm = place.state()
+		state, explicit = place.state()
 		aside := place != a.about && state == Unclear && place.get("successflag", "state") == nil
 		if state != Unstated && !aside {
-			return state, firm
+			return state, explicit
 		}
 	}
 	return Unstated, false
 }
 
-// state is what an object states. Values that are known must agree. Where one is not known, the
-// others count only if they state a success: nothing is lost by it.
-func (n *node) state() (state State, firm bool) {
+// state returns the state in an object. Known values must agree. Beside an unknown value only a success
+// counts: believing it loses nothing.
+func (n *node) state() (state State, explicit bool) {
 	state = Unstated
 	unknown := false
 	for _, key := range []string{"successflag", "state", "status"} {
@@ -194,26 +192,26 @@ func (n *node) state() (state State, firm bool) {
 		if value == nil {
 			continue
 		}
-		said, ok := value.parseState(key == "successflag")
-		if said == Running && fold(value.scalar()) == "false" && n.failureCode() != 0 {
+		stated, ok := value.parseState(key == "successflag")
+		if stated == Running && fold(value.scalar()) == "false" && n.failureCode() != 0 {
 			ok = false // no success and an error: it may have ended
 		}
 		switch {
 		case !ok:
 			unknown = true
 			continue
-		case state != Unstated && state != said:
+		case state != Unstated && state != stated:
 			return Unclear, false
 		}
-		state, firm = said, firm || key != "status"
+		state, explicit = stated, explicit || key != "status"
 	}
 	if unknown && state != Succeeded {
 		return Unclear, false
 	}
-	return state, firm
+	return state, explicit
 }
 
-// meaning translates a flag or a word, which go no further than this.
+// parseState translates a flag or a word. Neither leaves this function.
 func (n *node) parseState(flag bool) (state State, ok bool) {
 	text := fold(n.scalar())
 	if state, ok = stateWords[text]; ok || !flag {
@@ -226,7 +224,7 @@ func (n *node) parseState(flag bool) (state State, ok bool) {
 	return state, ok
 }
 
-// failureCode is the code that an object gives for a failure, 0 where it gives none.
+// failureCode returns the failure code in an object, or 0.
 func (n *node) failureCode() int {
 	for _, name := range []string{"errorcode", "failcode"} {
 		if code, ok := n.get(name).integer(); ok && code != 0 {
@@ -236,44 +234,43 @@ func (n *node) failureCode() int {
 	return 0
 }
 
-// reasons are the names under which a failure is explained, folded. A code may be a word, too.
+// reasonNames are the folded names of what explains a failure. A code may be a word, too.
 var reasonNames = []string{
 	"errormessage", "failmsg", "errormsg", "failmessage", "failreason", "failurereason", "reason", "error", "detail",
 	"message", "msg", "errorcode", "failcode", "finishreason", "blockreason",
 }
 
-// said returns what an object says in words, one text after the other. "success" is no reason.
-func (n *node) messages() (texts []string) {
+// messages returns the texts in an object that explain a failure. "success" does not.
+func (n *node) messages() (found []string) {
 	for _, name := range reasonNames {
 		value := n.get(name)
 		text := value.scalar()
 		if inner := value.object(); inner != nil {
-			if said := inner.messages(); len(said) > 0 {
-				texts = append(texts, said...)
+			if messages := inner.messages(); len(messages) > 0 {
+				found = append(found, messages...)
 				continue
 			}
 			text = value.text
 		}
 		if strings.Trim(text, "0123456789.-") != "" && stateWords[fold(text)] != Succeeded {
-			texts = append(texts, text)
+			found = append(found, text)
 		}
 	}
-	return texts
+	return found
 }
 
-// failure returns why the task failed: the code, 0 where none is given, and the words, the
-// envelope's last.
-func (a answer) failure(places []*node) (code int, texts []string) {
+// failure returns the code of the task's failure, or 0, and the messages, the envelope's last.
+func (a answer) failure(places []*node) (code int, messages []string) {
 	for _, place := range places {
 		if code == 0 {
 			code = place.failureCode()
 		}
-		texts = append(texts, place.messages()...)
+		messages = append(messages, place.messages()...)
 	}
 	if a.enveloped() {
-		texts = append(texts, a.root.messages()...)
+		messages = append(messages, a.root.messages()...)
 	}
-	return code, texts
+	return code, messages
 }
 
 // params returns what the likeliest place repeats of the request.
@@ -287,26 +284,26 @@ func (a answer) params(places []*node) Params {
 			}
 		}
 	}
-	return a.about.params() // spread out among what the record says itself
+	return a.about.params() // its members may be in the record itself
 }
 
-// params reads the request that an object is. What cannot be read is as if it were absent: it
-// neither confirms nor contradicts.
+// params reads an object as a request. Unreadable members count as absent: they neither confirm nor
+// contradict.
 func (n *node) params() (p Params) {
-	for _, object := range []*node{n, n.get("input").object()} { // siblings nest the prompt
+	for _, object := range []*node{n, n.get("input").object()} { // sibling APIs nest the prompt
 		if callback := object.get("callbackurl"); p.CallbackURL == "" && callback != nil && callback.kind == isText {
 			p.CallbackURL = callback.scalar()
 		}
 		if prompt := object.get("prompt"); p.Prompt == "" && prompt != nil && prompt.kind == isText {
-			p.Prompt = prompt.text // verbatim: it will be compared with what was sent
+			p.Prompt = prompt.text // verbatim: the caller compares it with what it sent
 		}
 	}
 	p.Present = p.CallbackURL != "" || p.Prompt != ""
 	return p
 }
 
-// links returns the links to the task's pictures: under known names, and guesses. It looks where
-// the task's id stands, and further out only where nothing is there.
+// links returns the links to the task's pictures: those under known names, and guesses. It looks in
+// the object with the task's id first, and further out only if that has none.
 func (a answer) links(origin string) (known, guessed links, inline bool) {
 	c := collector{origin: origin, taskID: a.about.taskID(), requestLinks: map[string]bool{}}
 	c.noteRequestLinks(a.root)

@@ -10,16 +10,15 @@ import (
 	"unicode"
 )
 
-// What the provider sends is read as a tree in which nothing is required, and not with the strict
-// decoder that our own API uses: other cases, repeated names, other types and other nesting must
-// not lose a picture.
+// The provider's JSON becomes a tree in which nothing is required. The strict decoder of our own API
+// would lose pictures: the provider may use another case, repeated names, other types or other nesting.
 
 const (
-	maxDepth = 64     // what is nested deeper is left out
-	maxNodes = 20_000 // what comes later is left out; a lawful record has fewer than a hundred
+	maxDepth = 64     // deeper values are left out
+	maxNodes = 20_000 // later values are left out; a documented record has fewer than a hundred
 )
 
-// kind is the type of a JSON value, as a shape prints it.
+// kind is the type of a JSON value, as shape prints it.
 type kind string
 
 const (
@@ -32,23 +31,23 @@ const (
 	isCut    kind = "?" // the answer ends before the value does
 )
 
-// node is a JSON value. All its methods take nil for a value that is not there.
+// node is a JSON value. All methods accept nil, for a missing value.
 type node struct {
 	kind     kind
-	text     string   // a text, number or bool as it stands
+	text     string   // a text, number or bool as it is written
 	members  []member // of an object or a list, in the provider's order
-	embedded *node    // the JSON that a text holds
+	embedded *node    // the JSON in a text
 }
 
-// member is an element of a list, or of an object, where it has a name.
+// member is an element of a list, or a named one of an object.
 type member struct {
-	name  string // as it is spelled
-	key   string // the name folded, by which it is compared
+	name  string // as it is written
+	key   string // the folded name, for comparing
 	value *node
 }
 
-// parse reads raw as JSON. It reports as whole whether raw is one JSON value and nothing else; of
-// other bytes the tree holds what can be made out, for a shape.
+// parse reads raw as JSON; whole reports whether raw is exactly one JSON value. Otherwise the tree has
+// what could be read, for a shape.
 func parse(raw []byte) (root *node, whole bool) {
 	raw = bytes.TrimSpace(bytes.TrimPrefix(raw, []byte("\ufeff")))
 	p := parser{dec: numbersAsText(raw), left: maxNodes}
@@ -61,8 +60,8 @@ func numbersAsText(raw []byte) *json.Decoder {
 	return dec
 }
 
-// parser builds a tree of bounded size and depth in linear time. It ends where the bytes or the
-// nodes are used up.
+// parser builds a tree of bounded size and depth in linear time. It stops when the bytes or
+// the nodes are used up.
 type parser struct {
 	dec  *json.Decoder
 	left int // nodes that may still be built
@@ -108,12 +107,12 @@ func (p *parser) members(opening json.Delim, depth int) *node {
 		}
 	}
 	if p.left > 0 {
-		_, _ = p.dec.Token() // the closing bracket; where it is missing, the next token is, too
+		_, _ = p.dec.Token() // the closing bracket; if it is missing, so is the next token
 	}
 	return n
 }
 
-// skip passes over an object or a list without recursion: nobody knows how deep it is.
+// skip passes over an object or a list without recursion, since it may be of any depth.
 func (p *parser) skip(opening json.Delim) *node {
 	for open := 1; open > 0; {
 		token, err := p.dec.Token()
@@ -137,7 +136,7 @@ func kindOf(opening json.Delim) kind {
 	return isList
 }
 
-// inside returns the object or the list that a text holds, however often it was quoted, or nil.
+// embedded returns the object or list in a text, however often it was quoted, or nil.
 func (p *parser) embedded(text string, depth int) *node {
 	text = strings.TrimSpace(text)
 	if text == "" || !strings.ContainsRune(`{["`, rune(text[0])) || depth >= maxDepth || !json.Valid([]byte(text)) {
@@ -160,7 +159,7 @@ func fold(name string) string {
 	}, name)
 }
 
-// open returns what a text holds, where it holds JSON, and otherwise the value itself.
+// decoded returns the JSON in a text, or else the value itself.
 func (n *node) decoded() *node {
 	for n != nil && n.embedded != nil {
 		n = n.embedded
@@ -168,7 +167,7 @@ func (n *node) decoded() *node {
 	return n
 }
 
-// object returns the object that n is, also within a text or within a list of one; or nil.
+// object returns n as an object, also from a text or a list of one; or nil.
 func (n *node) object() *node {
 	for n = n.decoded(); n != nil && n.kind == isList && len(n.members) == 1; {
 		n = n.members[0].value.decoded()
@@ -192,14 +191,14 @@ func (n *node) all(key string) (values []*node) {
 	return values
 }
 
-// any reports whether f holds for any member in n, however deep.
+// any reports whether f is true for any member in n, at any depth.
 func (n *node) any(f func(member) bool) bool {
 	n = n.decoded()
 	return n != nil && slices.ContainsFunc(n.members, func(m member) bool { return f(m) || m.value.any(f) })
 }
 
-// get returns the value under the first of these folded names that has one, the last where it is
-// repeated; null and the empty text are no value.
+// get returns the value under the first of these folded names that has one, the last if the name is
+// repeated. Null and the empty text are not values.
 func (n *node) get(keys ...string) *node {
 	for _, key := range keys {
 		values := n.all(key)
@@ -212,7 +211,7 @@ func (n *node) get(keys ...string) *node {
 	return nil
 }
 
-// scalar returns a text without its margins, a number or a bool; of anything else, nothing.
+// scalar returns a trimmed text, a number or a bool; "" for anything else.
 func (n *node) scalar() string {
 	if n = n.decoded(); n == nil || n.kind == isObject || n.kind == isList {
 		return ""
@@ -240,8 +239,7 @@ const (
 	maxAlike = 3 // elements of a list that a shape shows
 )
 
-// shape prints the names and types of n on one line, and never a value. A name that does not look
-// like one is printed as *.
+// shape returns the names and types in n on one line, and never a value. It prints an odd name as *.
 func (n *node) shape() string {
 	var b strings.Builder
 	left := maxNames

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	maxText    = 2000 // bytes of a text that are looked at
-	maxMessage = 200  // characters of a text that go into the log
-	leastKey   = 8    // characters of an API key; less is a word
+	maxText    = 2000 // bytes of a text that are searched
+	maxMessage = 200  // characters of a message in the log
+	leastKey   = 8    // characters of an API key; a shorter one could be a word
 )
 
-// texts refines a reason where the provider's text is plain; the first match wins. Policy comes
-// first: it is what most surely makes another generation a waste of money. A text that matches
-// unless is passed over. Texts are matched without underscores, hyphens and camel case.
+// wordings refine a reason by the wording of the provider's messages; the first match wins. Policy comes
+// first, since after it another generation is most surely a waste of money. A message that also
+// matches unless does not count. Underscores, hyphens and camel case become spaces before matching.
 var wordings = []struct {
 	pattern func() *regexp.Regexp
 	reason  Reason
@@ -26,9 +26,9 @@ var wordings = []struct {
 		`nsfw|\bnud(e|ity)|sexual|porn|erotic|explicit(ly)? (content|material|image|picture)|adult content|violen(t|ce)|\bgore\b`,
 		`\bhate(ful)?\b|harass|bully|\b(self )?harm|unsafe|danger|illegal|weapon|terroris|\bdrugs?\b|suggestive`,
 		`\bminors?\b|underage|child(ren)?\b|\bcsam\b|inappropriate|offensive|objectionable|sensitive|\brisk`,
-		// Whose it is.
+		// Whose rights it concerns.
 		`copyright|trademark|intellectual property|infring|recitation|likeness|celebrit|impersonat|deep ?fake|without consent|living artist|\bspii\b|(public|political) figure|(famous|prominent|real) (person|people)`,
-		// Who refused, and by which rule.
+		// Who refused it, and by which rule.
 		`flagged|blocked|block ?list|moderat(ed|ion|or)|safety|guard ?rails?|guidelines?|prohibited|disallowed|responsible ?ai|\brai\b`,
 		`filtered|content (policy|policies|filter|review|check|inspection|audit|moderation|violation)|data inspection`,
 		`(usage|use|community|acceptable|safety) (policy|policies|standards|rules)|violat|(goes|is|are|was) against (our|the)\b|pass [^.;]*(review|moderation|audit|inspection|risk control)`,
@@ -73,7 +73,7 @@ const (
 	zhPicture = `(图片|图像|照片|参考图|原图|垫图|文件)`
 )
 
-// harmless are phrases in which a word of policy's means something else.
+// harmlessPhrases are phrases in which a word of the policy wordings means something else.
 var harmlessPhrases = anyOf(
 	`(type|thread) safety|illegal (argument|state|param|access|char\w*|format|value)\w*|case (in)?sensitive|sensitive (parameter|header|field)|minor (error|version|issue|update|release)`,
 	`\b(account|ip( address)?|api ?key|organi[sz]ation|project)\b[^.;]*\b(blocked|flagged|suspended|banned|violat\w*)[^.;]*`,
@@ -84,18 +84,19 @@ var harmlessPhrases = anyOf(
 	`(风控|审核|安全)[^，。；]{0,2}(服务|系统|接口)[^，。；]{0,4}(异常|不可用|超时|繁忙|失败)|敏感参数|大小写敏感|安全(连接|证书|密钥|令牌|传输)|审核服务(异常|不可用|超时|繁忙)|(账号|账户|帐号|帐户)[^，。；]*`,
 )
 
-// anyOf matches any of these expressions.
+// anyOf returns a pattern that matches any of these expressions.
 func anyOf(exprs ...string) func() *regexp.Regexp { return compileOnce(strings.Join(exprs, "|")) }
 
-// pattern matches expr in any case. It is compiled when it is first used: to compile all of them
-// would take a twentieth of a cold start, and most functions that start see no failure.
+// compileOnce returns a pattern that matches expr in any case, compiled at its first use: compiling all
+// of them would take a twentieth of a cold start, and most instances see no failure.
 func compileOnce(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?i)" + expr) })
 }
 
-func refine(reason Reason, said []string) Reason {
-	text := strings.Join(said, "; ")
-	text = splitWords(text[:min(len(text), maxText)]) // a sentence, unless somebody wants to keep us busy
+// refine returns the reason that the messages make plain, or else reason.
+func refine(reason Reason, messages []string) Reason {
+	text := strings.Join(messages, "; ")
+	text = splitWords(text[:min(len(text), maxText)]) // a message is a sentence; anything longer is an attack
 	if text == "" {
 		return reason
 	}
@@ -108,7 +109,7 @@ func refine(reason Reason, said []string) Reason {
 	return reason
 }
 
-// spaced writes IMAGE_SAFETY and imageSafety as words.
+// splitWords writes IMAGE_SAFETY and imageSafety as words.
 func splitWords(text string) string {
 	var b strings.Builder
 	small := false
@@ -127,22 +128,21 @@ func splitWords(text string) string {
 	return b.String()
 }
 
-// addresses are what a text for the log must not hold: URLs with and without a scheme, data URLs,
-// what has a query or escapes as URLs have them, and what is long enough to be a key.
+// urlPattern matches what a message in the log must not contain: URLs with and without a scheme, data
+// URLs, queries, URL escapes, and anything long enough to be a key.
 var urlPattern = anyOf(
 	`(?:[a-z][a-z0-9+.-]*:(?:\\?/){2}|\bdata:|//|(?:\b[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/|/v1/(?:callbacks|images)/)`+urlRest,
 	`[!-~]*[/?&][!-~]*=`+urlRest, `[!-~]*%[0-9a-f]{2}`+urlRest, `[a-z0-9+/=_-]{48,}`,
 )
 
-// rest is how a URL goes on: past what is not ASCII only if more of a URL follows.
+// urlRest matches the rest of a URL: it passes beyond ASCII only if more of a URL follows.
 const urlRest = `[!-~]*(?:[^\s!-~]+[!-~]*[/?&=%#][!-~]*)*`
 
-// keys are what may be a key or a token if there is a digit in it.
+// keyPattern matches what may be a key or a token if it contains a digit.
 var keyPattern = compileOnce(`[a-z0-9+/=_.~-]{16,}`)
 
-// words returns a text for the log: one line of at most 200 characters, without links and
-// keys, without the secret (the prompt, or our API key), and without characters that act on a
-// terminal.
+// loggable returns a message for the log: one line of at most 200 characters, without links and keys,
+// without the secret (the prompt, or our API key), and without control characters.
 func loggable(text, secret string) string {
 	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 	if secret = strings.TrimSpace(secret); secret != "" {
