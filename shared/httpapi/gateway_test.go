@@ -117,14 +117,14 @@ func TestGateway(t *testing.T) {
 	}
 }
 
-// seen is what a client sees of an answer, without what no two share.
-type seen struct {
+// clientView is what a client sees of an answer, without what no two share.
+type clientView struct {
 	status int
 	header http.Header
 	body   string
 }
 
-func (s seen) trim() seen {
+func (s clientView) trim() clientView {
 	id := s.header.Get("X-Request-Id")
 	if id != "" {
 		s.body = strings.ReplaceAll(s.body, id, "ID")
@@ -140,7 +140,7 @@ func (s seen) trim() seen {
 	return s
 }
 
-func send(t *testing.T, client *http.Client, r *http.Request, body string) seen {
+func send(t *testing.T, client *http.Client, r *http.Request, body string) clientView {
 	t.Helper()
 	r.Body = io.NopCloser(strings.NewReader(body))
 	resp, err := client.Do(r)
@@ -152,7 +152,7 @@ func send(t *testing.T, client *http.Client, r *http.Request, body string) seen 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return seen{resp.StatusCode, resp.Header, string(got)}.trim()
+	return clientView{resp.StatusCode, resp.Header, string(got)}.trim()
 }
 
 // toEvent gives r as API Gateway would: headers in lower case, values joined
@@ -177,7 +177,7 @@ func toEvent(r *http.Request, target, body string, base64Body bool) events.APIGa
 	return e
 }
 
-func invoke(t *testing.T, h http.Handler, e events.APIGatewayV2HTTPRequest) seen {
+func invoke(t *testing.T, h http.Handler, e events.APIGatewayV2HTTPRequest) clientView {
 	t.Helper()
 	resp, err := Gateway(h)(t.Context(), e)
 	if err != nil {
@@ -186,7 +186,7 @@ func invoke(t *testing.T, h http.Handler, e events.APIGatewayV2HTTPRequest) seen
 	if id := resp.Headers["X-Request-Id"]; id != "" && id != e.RequestContext.RequestID {
 		t.Errorf("request id %q", id)
 	}
-	s := seen{status: resp.StatusCode, header: http.Header{}, body: resp.Body}
+	s := clientView{status: resp.StatusCode, header: http.Header{}, body: resp.Body}
 	for name, value := range resp.Headers {
 		s.header.Set(name, value)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestAcceptedIsSureAndReadAfter90Seconds(t *testing.T) {
+func TestAcceptedTaskIsReadAfter90Seconds(t *testing.T) {
 	for _, s := range []Status{Submitting, Unconfirmed} {
 		h := in(t, s).after(2 * time.Second).accepted("p1")
 		equal(t, "provider id", h.ProviderID, "p1")
@@ -19,34 +19,34 @@ func TestAcceptedIsSureAndReadAfter90Seconds(t *testing.T) {
 	}
 }
 
-func TestAcceptedIsReadAfter36SecondsWhereNoCallbackCanCome(t *testing.T) {
+func TestAcceptedTaskIsReadAfter36SecondsWithoutCallbacks(t *testing.T) {
 	h := begin(t)
 	h.r.Callbacks = false
 	h.accepted("p1")
 	equal(t, "due", h.DueAt, h.now.Add(36*time.Second))
 }
 
-func TestAcceptedIsReadAtOnceIfItsCallbackCameFirst(t *testing.T) {
-	h := begin(t).after(time.Second).heard(Hint{ProviderID: "p1", Success: true, URLs: []string{good}})
+func TestAcceptedTaskIsReadAtOnceIfItsCallbackCameFirst(t *testing.T) {
+	h := begin(t).after(time.Second).calledBack(Hint{ProviderID: "p1", Success: true, URLs: []string{good}})
 	h.after(time.Second).accepted("p1")
 	equal(t, "due", h.DueAt, h.now)
 	if h.Hint == nil {
-		t.Error("the hint was dropped, though it names the same id")
+		t.Error("the hint was dropped although it names the same id")
 	}
 	h.read(made)
 	equal(t, "status", h.Status, Storing)
 }
 
-func TestOwnAnswersIDIsTakenAsItIs(t *testing.T) {
+func TestIDOfOwnAnswerWins(t *testing.T) {
 	foreign := Hint{ProviderID: "foreign", Success: true, URLs: []string{strange}}
-	t.Run("against the id that a callback named", func(t *testing.T) {
-		h := begin(t).heard(foreign).after(time.Second).accepted("p1")
+	t.Run("over the id that a callback named", func(t *testing.T) {
+		h := begin(t).calledBack(foreign).after(time.Second).accepted("p1")
 		equal(t, "provider id", h.ProviderID, "p1")
 		equal(t, "hint", h.Hint, nil)
 		equal(t, "due", h.DueAt, h.now.Add(90*time.Second))
 	})
-	t.Run("against the id of a callback whose record did not contradict", func(t *testing.T) {
-		h := in(t, Unconfirmed, images(2)).heard(foreign)
+	t.Run("over the id of a callback whose record did not contradict", func(t *testing.T) {
+		h := in(t, Unconfirmed, images(2)).calledBack(foreign)
 		h.read(Record{State: RecordMade, URLs: []string{strange}})
 		equal(t, "status", h.Status, Generating)
 		equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
@@ -54,20 +54,20 @@ func TestOwnAnswersIDIsTakenAsItIs(t *testing.T) {
 		equal(t, "provider id", h.ProviderID, "p1")
 		equal(t, "charges", h.Charges, []Charge{ChargeSure})
 		equal(t, "generations", h.Generations, 1)
-		equal(t, "urls of the other id", h.URLs, nil)
+		equal(t, "URLs of the other id", h.URLs, nil)
 		equal(t, "short", h.ShortAt, time.Time{})
 		equal(t, "due", h.DueAt, h.now)
 	})
-	t.Run("not against an id that is surely its own", func(t *testing.T) {
-		h := in(t, Unconfirmed).heard(Hint{ProviderID: "p1"})
+	t.Run("but not over an id that is certainly ours", func(t *testing.T) {
+		h := in(t, Unconfirmed).calledBack(Hint{ProviderID: "p1"})
 		h.read(Record{State: RecordRunning, Match: MatchOwn})
 		unchanged(t, h, func() { h.accepted("p2") })
 	})
 }
 
-func TestAcceptedAfterItsRecordOnlySettlesThePrice(t *testing.T) {
+func TestAcceptedAfterItsRecordOnlyChangesTheCharge(t *testing.T) {
 	for name, rec := range map[string]Record{"generating": running, "storing": made} {
-		h := in(t, Unconfirmed).heard(Hint{ProviderID: "p1"}).read(rec)
+		h := in(t, Unconfirmed).calledBack(Hint{ProviderID: "p1"}).read(rec)
 		equal(t, name+": charges before", h.Charges, []Charge{ChargeDoubtful})
 		want := h.Task.Clone()
 		want.Charges = []Charge{ChargeSure}
@@ -76,16 +76,16 @@ func TestAcceptedAfterItsRecordOnlySettlesThePrice(t *testing.T) {
 	}
 }
 
-// The reads that failed before were of another record.
-func TestAnotherIDsFailedReadsDoNotCount(t *testing.T) {
-	h := in(t, Unconfirmed).heard(Hint{ProviderID: "foreign"}).read(unread)
+// The earlier failed reads were of another record.
+func TestFailedReadsOfAnotherIDDoNotCount(t *testing.T) {
+	h := in(t, Unconfirmed).calledBack(Hint{ProviderID: "foreign"}).read(unread)
 	h.after(time.Second).accepted("p1")
-	h.after(3 * time.Minute).heard(Hint{ProviderID: "p1", Success: true, URLs: []string{good}})
+	h.after(3 * time.Minute).calledBack(Hint{ProviderID: "p1", Success: true, URLs: []string{good}})
 	h.read(unread)
 	equal(t, "status after the first failed read of its own record", h.Status, Generating)
 }
 
-func TestRefusedForGood(t *testing.T) {
+func TestRefusedForever(t *testing.T) {
 	h := begin(t, images(3)).refused(Refusal{Code: CodeInsufficientCredits, RetryAfter: time.Hour})
 	equal(t, "status", h.Status, Failed)
 	equal(t, "failure", h.Failure, CodeInsufficientCredits)
@@ -98,10 +98,10 @@ func TestRefusedForNow(t *testing.T) {
 		refusal Refusal
 		due     time.Duration
 	}{
-		"a new key":                    {Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow}, 0},
-		"a new key, Retry-After apart": {Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow, RetryAfter: time.Hour}, 0},
-		"Retry-After":                  {Refusal{Code: CodeRateLimited, Retry: RetryLater, RetryAfter: 3600 * time.Second}, time.Hour},
-		"Retry-After past the end":     {Refusal{Code: CodePaused, Retry: RetryLater, RetryAfter: 7 * 24 * time.Hour}, 6 * time.Hour},
+		"a new key":                       {Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow}, 0},
+		"a new key ignores Retry-After":   {Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow, RetryAfter: time.Hour}, 0},
+		"Retry-After":                     {Refusal{Code: CodeRateLimited, Retry: RetryLater, RetryAfter: 3600 * time.Second}, time.Hour},
+		"Retry-After beyond the deadline": {Refusal{Code: CodePaused, Retry: RetryLater, RetryAfter: 7 * 24 * time.Hour}, 6 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := begin(t).after(time.Second).refused(c.refusal)
@@ -115,8 +115,8 @@ func TestRefusedForNow(t *testing.T) {
 	}
 }
 
-// Full jitter: of tasks that are refused together, as many come back in each part of
-// the time. That grows with the time they have been refused for, up to two minutes.
+// Full jitter: tasks that are refused together come back evenly over the waiting time.
+// That time grows with how long they have been refused, up to two minutes.
 func TestRefusalsWithoutRetryAfterBackOff(t *testing.T) {
 	for refusedFor, most := range map[time.Duration]time.Duration{
 		0: 10 * time.Second, 9 * time.Second: 10 * time.Second, 70 * time.Second: 70 * time.Second,
@@ -140,7 +140,7 @@ func TestRefusalsWithoutRetryAfterBackOff(t *testing.T) {
 				if refusedFor > 0 {
 					again.refused(Refusal{Code: CodeRateLimited, Retry: RetryLater}).after(refusedFor).resubmit()
 				}
-				equal(t, "the same refusal once more: due", again.refused(Refusal{Code: CodeRateLimited, Retry: RetryLater}).DueAt, h.DueAt)
+				equal(t, "due after the same refusal again", again.refused(Refusal{Code: CodeRateLimited, Retry: RetryLater}).DueAt, h.DueAt)
 			}
 		}
 		for part, n := range parts {
@@ -151,7 +151,7 @@ func TestRefusalsWithoutRetryAfterBackOff(t *testing.T) {
 	}
 }
 
-// Each refusal of one task waits by a chance of its own.
+// Each refusal of one task has its own random wait.
 func TestBackOffDiffersByAttempt(t *testing.T) {
 	h := begin(t).refused(Refusal{Code: CodePaused, Retry: RetryLater}).after(time.Hour)
 	seen := map[time.Duration]bool{}
@@ -164,9 +164,9 @@ func TestBackOffDiffersByAttempt(t *testing.T) {
 	}
 }
 
-// What passes ends by time, never by count.
-func TestPassingRefusalsAreNotCounted(t *testing.T) {
-	for code, passes := range map[Code]bool{
+// A temporary refusal ends a task by time, never by count.
+func TestTemporaryRefusalsAreNotCounted(t *testing.T) {
+	for code, temporary := range map[Code]bool{
 		CodeRateLimited: true, CodePaused: true, CodeProviderUnavailable: true,
 		CodeProviderUnauthorized: false, CodeProviderRejected: false,
 	} {
@@ -177,14 +177,14 @@ func TestPassingRefusalsAreNotCounted(t *testing.T) {
 				h.resubmit()
 			}
 		}
-		if passes {
+		if temporary {
 			equal(t, string(code)+": attempts in 5 hours", h.Attempt, 301)
 			equal(t, string(code)+": counted", h.Refusals, 0)
 			h.at(6 * time.Hour).refused(Refusal{Code: code, Retry: RetryLater})
 		}
 		equal(t, string(code)+": status", h.Status, Failed)
 		equal(t, string(code)+": failure", h.Failure, code)
-		if !passes {
+		if !temporary {
 			equal(t, string(code)+": attempts", h.Attempt, 10)
 		}
 	}
@@ -208,7 +208,7 @@ func TestTheTenthRefusalInARowIsTheLast(t *testing.T) {
 	equal(t, "refund", h.Refund, 1)
 }
 
-func TestRefusalsEnd6HoursAfterTheFirstInARow(t *testing.T) {
+func TestRefusalsFailTheTask6HoursAfterTheFirst(t *testing.T) {
 	second := func(at time.Duration) *history {
 		h := begin(t).refused(Refusal{Code: CodePaused, Retry: RetryLater, RetryAfter: 5 * time.Hour})
 		return h.at(5 * time.Hour).resubmit().at(at)
@@ -221,11 +221,11 @@ func TestRefusalsEnd6HoursAfterTheFirstInARow(t *testing.T) {
 	equal(t, "failure", h.Failure, CodeRateLimited)
 
 	h = second(6 * time.Hour).refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
-	equal(t, "status of a refusal after 6 h", h.Status, Failed)
+	equal(t, "status after a refusal after 6 h", h.Status, Failed)
 	equal(t, "failure", h.Failure, CodeRateLimited)
 }
 
-func TestAnAcceptedAttemptEndsTheRowOfRefusals(t *testing.T) {
+func TestAnAcceptedAttemptResetsTheRefusals(t *testing.T) {
 	h := begin(t).refused(Refusal{Code: CodeProviderUnauthorized, Retry: RetryNow}).resubmit().after(time.Second).accepted("p1")
 	equal(t, "refusals", h.Refusals, 0)
 	equal(t, "first refusal", h.FirstRefusal, time.Time{})
@@ -235,27 +235,27 @@ func TestAnAcceptedAttemptEndsTheRowOfRefusals(t *testing.T) {
 	equal(t, "deadline", h.Deadline, h.now.Add(6*time.Hour))
 }
 
-func TestARefusedAttemptForgetsWhatCallbacksSaid(t *testing.T) {
-	h := begin(t).heard(Hint{ProviderID: "foreign", Failure: CodeGenerationFailed})
+func TestARefusedAttemptDropsTheHint(t *testing.T) {
+	h := begin(t).calledBack(Hint{ProviderID: "foreign", Failure: CodeGenerationFailed})
 	h.after(time.Second).refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
 	equal(t, "hint", h.Hint, nil)
 }
 
-// P3: no POST after a 400 callback of the attempt before, taken while it was
-// current.
-func TestAnAttemptWhoseCallbackSaid400IsTheLast(t *testing.T) {
+// P3: no POST follows an attempt for which a callback with code 400 came while the
+// attempt was current.
+func TestNoAttemptFollowsACallbackWithCode400(t *testing.T) {
 	for name, again := range map[string]Refusal{
 		"refused for now":       {Code: CodeRateLimited, Retry: RetryLater},
 		"refused for a new key": {Code: CodeProviderUnauthorized, Retry: RetryNow},
 	} {
-		h := begin(t).heard(Hint{ProviderID: "p1", Failure: CodeContentPolicy, Bars: true})
-		equal(t, name+": its callback was taken", h.Findable(), true)
+		h := begin(t).calledBack(Hint{ProviderID: "p1", Failure: CodeContentPolicy, Bars: true})
+		equal(t, name+": findable", h.Findable(), true)
 		h.after(time.Second).refused(again)
 		equal(t, name, h.Status, Failed)
 	}
 }
 
-func TestNotPostedIsNoRefusal(t *testing.T) {
+func TestNotPostedIsNotCountedAsRefusal(t *testing.T) {
 	for _, s := range []Status{Submitting, Unconfirmed} {
 		h := in(t, s).after(time.Second).notPosted()
 		equal(t, "charges", h.Charges, []Charge{ChargeNone})
@@ -268,7 +268,7 @@ func TestNotPostedIsNoRefusal(t *testing.T) {
 	}
 }
 
-// While the secret cannot be read, no attempt is posted: that ends, too.
+// While the secret cannot be read, no attempt is posted. That has a deadline too.
 func TestNotPostedForHoursIsGivenUp(t *testing.T) {
 	h := begin(t).after(time.Second).notPosted()
 	since := h.now
@@ -282,7 +282,7 @@ func TestNotPostedForHoursIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestNotPostedLeavesARowOfRefusalsItsDeadline(t *testing.T) {
+func TestNotPostedKeepsTheDeadlineOfEarlierRefusals(t *testing.T) {
 	h := in(t, Waiting)
 	first := h.now
 	h.after(time.Hour).resubmit().notPosted()
@@ -293,17 +293,17 @@ func TestNotPostedLeavesARowOfRefusalsItsDeadline(t *testing.T) {
 	equal(t, "failure", h.Failure, CodeRateLimited)
 }
 
-func TestSilenceIsReadAtOnceIfACallbackNamedAnID(t *testing.T) {
+func TestUnansweredIsReadAtOnceIfACallbackNamedAnID(t *testing.T) {
 	h := in(t, Unconfirmed)
 	equal(t, "due without one", h.DueAt, h.Deadline)
 	equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
-	h = begin(t).heard(Hint{ProviderID: "p1"}).at(time.Minute).silence()
+	h = begin(t).calledBack(Hint{ProviderID: "p1"}).at(time.Minute).unanswered()
 	equal(t, "due with one", h.DueAt, h.now)
 }
 
-func TestResubmitBeginsAnAttemptThatKnowsNothingOfTheLast(t *testing.T) {
+func TestResubmitClearsTheLastAttempt(t *testing.T) {
 	h := in(t, Generating).after(90 * time.Second)
-	h.heard(Hint{Failure: CodeGenerationFailed}).read(broken)
+	h.calledBack(Hint{Failure: CodeGenerationFailed}).read(broken)
 	readAt := h.ReadAt
 	h.after(time.Minute).resubmit()
 	equal(t, "status", h.Status, Submitting)
@@ -315,10 +315,10 @@ func TestResubmitBeginsAnAttemptThatKnowsNothingOfTheLast(t *testing.T) {
 	equal(t, "urls", h.URLs, nil)
 	equal(t, "accepted at", h.AcceptedAt, time.Time{})
 	equal(t, "submitBy", h.SubmitBy, h.now.Add(60*time.Second))
-	equal(t, "read at, for reads are 36 s apart across attempts", h.ReadAt, readAt)
+	equal(t, "read at, because reads are 36 s apart across attempts", h.ReadAt, readAt)
 }
 
-func TestResubmitIsForWaitingAlone(t *testing.T) {
+func TestResubmitIsOnlyForWaiting(t *testing.T) {
 	for _, s := range allStatuses {
 		h := in(t, s).after(time.Minute)
 		if s == Waiting {
@@ -332,7 +332,7 @@ func TestResubmitIsForWaitingAlone(t *testing.T) {
 	}
 }
 
-func TestBackoffDoublesUpToItsMost(t *testing.T) {
+func TestBackoffDoublesUpToItsMaximum(t *testing.T) {
 	for try, want := range map[int]time.Duration{
 		0: time.Second, 1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 4: 5 * time.Second, 1 << 30: 5 * time.Second,
 	} {
@@ -340,7 +340,7 @@ func TestBackoffDoublesUpToItsMost(t *testing.T) {
 	}
 }
 
-func TestQuotaIsReturnedOnceWithFailed(t *testing.T) {
+func TestFailedReturnsTheQuotaOnce(t *testing.T) {
 	h := begin(t, images(4))
 	equal(t, "quota", h.Quota, &Quota{Day: "2026-03-01", Images: 4})
 	h.refused(Refusal{Code: CodeProviderRejected})
@@ -359,9 +359,9 @@ func TestQuotaIsNotReturned(t *testing.T) {
 	policy := Hint{ProviderID: "p1", Failure: CodeContentPolicy, Bars: true}
 	for name, h := range map[string]*history{
 		"after content_policy of a record":   in(t, Generating).after(90 * time.Second).read(Record{State: RecordFailed, Code: CodeContentPolicy}),
-		"after content_policy of a callback": brokenOnce(t).heard(policy),
+		"after content_policy of a callback": brokenOnce(t).calledBack(policy),
 		"after success":                      in(t, Succeeded),
-		"where none was raised":              in(t, Failed, func(d *Draft) { d.CountQuota = false }),
+		"if none was counted":                in(t, Failed, func(d *Draft) { d.CountQuota = false }),
 	} {
 		equal(t, name, h.Refund, 0)
 		if h.Quota != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// What is told of the credits, and when it stops being news. They are low
-// below 100; the cheapest picture costs 4.
+// Next reports each change of the level once. Credits are low below 100; the cheapest
+// picture costs 4.
 func TestBalanceNext(t *testing.T) {
 	const fine, low, empty = task.LevelFine, task.LevelLow, task.LevelEmpty
 	for name, test := range map[string]struct {
@@ -17,22 +17,22 @@ func TestBalanceNext(t *testing.T) {
 		is      task.Level
 		news    task.News
 	}{
-		"at first, plenty":                 {"", 1000, fine, ""},
-		"at first, little":                 {"", 99.5, low, task.NewsCreditsLow},
-		"at first, nothing":                {"", 0, empty, task.NewsCreditsEmpty},
-		"still fine":                       {fine, 100, fine, ""},
-		"low now":                          {fine, 99.9, low, task.NewsCreditsLow},
-		"empty at once":                    {fine, 3.9, empty, task.NewsCreditsEmpty},
-		"less than nothing":                {fine, -12, empty, task.NewsCreditsEmpty},
-		"still low":                        {low, 4, low, ""},
-		"empty now":                        {low, 3.9, empty, task.NewsCreditsEmpty},
-		"topped up":                        {low, 100, fine, task.NewsCreditsRestored},
-		"still empty":                      {empty, 0, empty, ""},
-		"a picture's price was given back": {empty, 4, empty, ""},
-		"a little was added":               {empty, 99.9, empty, ""},
-		"topped up from nothing":           {empty, 100, fine, task.NewsCreditsRestored},
-		"a word of a newer release":        {"frozen", 1000, fine, ""},
-		"a word of a newer release, low":   {"frozen", 50, low, task.NewsCreditsLow},
+		"at first, plenty":                    {"", 1000, fine, ""},
+		"at first, little":                    {"", 99.5, low, task.NewsCreditsLow},
+		"at first, nothing":                   {"", 0, empty, task.NewsCreditsEmpty},
+		"still fine":                          {fine, 100, fine, ""},
+		"low now":                             {fine, 99.9, low, task.NewsCreditsLow},
+		"empty at once":                       {fine, 3.9, empty, task.NewsCreditsEmpty},
+		"below zero":                          {fine, -12, empty, task.NewsCreditsEmpty},
+		"still low":                           {low, 4, low, ""},
+		"empty now":                           {low, 3.9, empty, task.NewsCreditsEmpty},
+		"topped up":                           {low, 100, fine, task.NewsCreditsRestored},
+		"still empty":                         {empty, 0, empty, ""},
+		"the price of a picture was returned": {empty, 4, empty, ""},
+		"a little was added":                  {empty, 99.9, empty, ""},
+		"topped up from empty":                {empty, 100, fine, task.NewsCreditsRestored},
+		"a level of a newer release":          {"frozen", 1000, fine, ""},
+		"a level of a newer release, low":     {"frozen", 50, low, task.NewsCreditsLow},
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
@@ -50,20 +50,20 @@ func TestBalanceNext(t *testing.T) {
 				return
 			}
 			want.Level, want.Since = test.is, at
-			if told := is.Delivered(news); told != want {
-				t.Errorf("told: %+v, want %+v", told, want)
+			if delivered := is.Delivered(news); delivered != want {
+				t.Errorf("delivered: %+v, want %+v", delivered, want)
 			}
-			// What was not told for sure is found again, by the same name.
+			// News that may not have arrived comes again, with the same id.
 			again, repeated := is.Undelivered().Next(test.credits+0.05, at.Add(time.Hour), 100, 4)
 			if repeated != news || again.NewsID(repeated) != is.NewsID(news) || is.NewsID(news) == want.NewsID(news) {
-				t.Errorf("again: %+v, news %q by the name %q, which was %q", again, repeated, again.NewsID(repeated), is.NewsID(news))
+				t.Errorf("again: %+v, news %q with id %q, which was %q", again, repeated, again.NewsID(repeated), is.NewsID(news))
 			}
 		})
 	}
 }
 
-// Where low means less than the cheapest picture costs, there is no low, and
-// what cannot pay a picture is not fine.
+// If the low limit is less than the price of the cheapest picture, the level is never
+// low, and credits that do not pay for a picture are empty.
 func TestBalanceNextLowBelowCheapest(t *testing.T) {
 	var b task.Balance
 	for _, step := range []struct {
@@ -80,8 +80,8 @@ func TestBalanceNextLowBelowCheapest(t *testing.T) {
 	}
 }
 
-// While it is unsure what people know, they are told how things stand: they may
-// have heard otherwise. Once that has come, all is as before.
+// While it is unsure whether the last news arrived, the current level is news. After
+// its delivery, only changes are.
 func TestBalanceUnsure(t *testing.T) {
 	at := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 	for name, test := range map[string]struct {
@@ -102,20 +102,20 @@ func TestBalanceUnsure(t *testing.T) {
 			if news != test.news || !is.Unsure || is.Level != test.was || !is.Since.Equal(at) {
 				t.Errorf("%+v, news %q", is, news)
 			}
-			told := is.Delivered(news)
-			if told.Level != test.is || told.Unsure || !told.Since.Equal(is.AsOf) {
-				t.Errorf("told: %+v", told)
+			delivered := is.Delivered(news)
+			if delivered.Level != test.is || delivered.Unsure || !delivered.Since.Equal(is.AsOf) {
+				t.Errorf("delivered: %+v", delivered)
 			}
-			if next, news := told.Next(test.credits, at.Add(2*time.Hour), 100, 4); news != "" {
-				t.Errorf("%+v, and again news: %q", next, news)
+			if next, news := delivered.Next(test.credits, at.Add(2*time.Hour), 100, 4); news != "" {
+				t.Errorf("%+v, news again: %q", next, news)
 			}
 		})
 	}
 }
 
-// The name of news says what, and since when people knew otherwise.
+// The id is made of the news and of the time of the last delivered news.
 func TestNewsID(t *testing.T) {
-	since := time.Date(2026, 3, 14, 12, 0, 0, 7e6+999, time.UTC) // the row has milliseconds
+	since := time.Date(2026, 3, 14, 12, 0, 0, 7e6+999, time.UTC) // the id has milliseconds
 	for want, b := range map[string]task.Balance{
 		"credits-low-1773489600007": {Since: since, AsOf: since.Add(time.Hour)},
 		"credits-low-0":             {AsOf: since},

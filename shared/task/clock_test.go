@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestDeadlinesCountFromEnteringTheState(t *testing.T) {
+func TestDeadlinesCountFromEnteringTheStatus(t *testing.T) {
 	for s, window := range map[Status]time.Duration{
 		Submitting:  time.Minute,
 		Waiting:     6 * time.Hour,
@@ -51,7 +51,7 @@ func TestDueAtIsNeverLaterThanTheDeadline(t *testing.T) {
 		"a callback just after a claim just before the deadline": func() *history {
 			h := in(t, Generating).after(24*time.Hour - time.Second)
 			h.claim()
-			return h.heard(Hint{})
+			return h.calledBack(Hint{})
 		},
 		"a short record just before the deadline": func() *history {
 			return in(t, Generating, images(2)).after(24*time.Hour - time.Second).read(made)
@@ -59,13 +59,13 @@ func TestDueAtIsNeverLaterThanTheDeadline(t *testing.T) {
 		"a wake just before the deadline": func() *history {
 			return in(t, Storing).after(72*time.Hour - time.Second).wake()
 		},
-		"something wrong just before the deadline": func() *history {
+		"a postponed task just before the deadline": func() *history {
 			h := in(t, Generating).after(24*time.Hour - time.Second)
 			h.Postpone(h.now)
 			return h
 		},
 	} {
-		h := do().must(nil) // which is Check, too
+		h := do().must(nil) // also calls Check
 		equal(t, name, h.DueAt, h.Deadline)
 	}
 }
@@ -78,13 +78,13 @@ func TestNext(t *testing.T) {
 	}{
 		"submitting":                             {in(t, Submitting), NextUnanswered},
 		"unconfirmed":                            {in(t, Unconfirmed), NextExpire},
-		"unconfirmed with an id from a callback": {named(t), NextRead},
-		"unconfirmed, its callback told nothing": {in(t, Unconfirmed).heard(blank), NextExpire},
+		"unconfirmed with an id from a callback": {unconfirmedWithID(t), NextRead},
+		"unconfirmed, after an empty callback":   {in(t, Unconfirmed).calledBack(blank), NextExpire},
 		"waiting":                                {in(t, Waiting), NextResubmit},
 		"generating":                             {in(t, Generating), NextRead},
 		"storing":                                {in(t, Storing), NextWake},
 		"deleted":                                {in(t, Succeeded).deleted(), NextWake},
-		"to be told":                             {notified(t), NextWake},
+		"with a notice to send":                  {notifying(t), NextWake},
 	} {
 		due := c.h.DueAt
 		equal(t, name+", before it is due", c.h.Next(due.Add(-time.Millisecond)), NextNothing)
@@ -100,10 +100,10 @@ func TestNextAtTheDeadline(t *testing.T) {
 		h    *history
 		want Next
 	}{
-		"waiting expires instead of being sent again": {in(t, Waiting), NextExpire},
-		"generating is read once more":                {in(t, Generating), NextRead},
-		"unconfirmed with an id is read once more":    {named(t), NextRead},
-		"storing is woken once more":                  {in(t, Storing), NextWake},
+		"waiting expires and is not sent again":        {in(t, Waiting), NextExpire},
+		"generating is read one last time":             {in(t, Generating), NextRead},
+		"unconfirmed with an id is read one last time": {unconfirmedWithID(t), NextRead},
+		"storing is woken one last time":               {in(t, Storing), NextWake},
 	} {
 		equal(t, name, c.h.Next(c.h.Deadline), c.want)
 	}
@@ -127,8 +127,8 @@ func TestPostponeLeavesADueTaskAloneForAMinute(t *testing.T) {
 	equal(t, "due", h.DueAt, h.now.Add(time.Minute))
 }
 
-// The write of what a sweep did may be applied and its answer lost: then the
-// sweep takes the task for a failed one and postpones what it finds.
+// The write of a sweep may be applied although its answer is lost. Then the sweep
+// takes it for an error and postpones the task that it finds.
 func TestPostponeNeverMakesATaskDueSooner(t *testing.T) {
 	t.Run("an unconfirmed task expires no earlier than its deadline", func(t *testing.T) {
 		h := in(t, Unconfirmed)
@@ -173,23 +173,23 @@ func TestEventsOfAnotherAttemptChangeNothing(t *testing.T) {
 	}
 }
 
-// A transition that does not apply to a status reports the row as the same.
-// That an attempt was accepted after all is worth knowing in Waiting too.
+// An event that does not apply to a status leaves the row unchanged. Accepted applies
+// to Waiting too, because it makes the charge certain.
 func TestEventsThatDoNotApplyChangeNothing(t *testing.T) {
 	events := map[string]struct {
 		do      func(*history)
 		applies []Status
 	}{
-		"accepted": {func(h *history) { h.accepted("p1") }, []Status{Submitting, Unconfirmed, Waiting}},
-		"refused":  {func(h *history) { h.refused(Refusal{Code: CodePaused, Retry: RetryNow}) }, []Status{Submitting, Unconfirmed}},
-		"no post":  {func(h *history) { h.notPosted() }, []Status{Submitting, Unconfirmed}},
-		"silence":  {func(h *history) { h.silence() }, []Status{Submitting}},
-		"heard":    {func(h *history) { h.heard(Hint{ProviderID: "p1"}) }, []Status{Submitting, Unconfirmed, Generating}},
-		"claim":    {func(h *history) { h.Claim(h.r, h.now) }, []Status{Generating}},
-		"stored":   {func(h *history) { h.stored(pictures(1)...) }, []Status{Storing}},
-		"told":     {func(h *history) { h.Notified(h.now) }, nil},
-		"erased":   {func(h *history) { h.Erased(h.now, h.now) }, nil},
-		"wake":     {func(h *history) { h.wake() }, nil}, // none is due
+		"accepted":    {func(h *history) { h.accepted("p1") }, []Status{Submitting, Unconfirmed, Waiting}},
+		"refused":     {func(h *history) { h.refused(Refusal{Code: CodePaused, Retry: RetryNow}) }, []Status{Submitting, Unconfirmed}},
+		"no post":     {func(h *history) { h.notPosted() }, []Status{Submitting, Unconfirmed}},
+		"unanswered":  {func(h *history) { h.unanswered() }, []Status{Submitting}},
+		"called back": {func(h *history) { h.calledBack(Hint{ProviderID: "p1"}) }, []Status{Submitting, Unconfirmed, Generating}},
+		"claim":       {func(h *history) { h.Claim(h.r, h.now) }, []Status{Generating}},
+		"stored":      {func(h *history) { h.stored(pictures(1)...) }, []Status{Storing}},
+		"notified":    {func(h *history) { h.Notified(h.now) }, nil},
+		"erased":      {func(h *history) { h.Erased(h.now, h.now) }, nil},
+		"wake":        {func(h *history) { h.wake() }, nil}, // none is due
 	}
 	for name, e := range events {
 		for _, s := range allStatuses {
@@ -228,7 +228,7 @@ func TestReadingScheduleOfRules(t *testing.T) {
 	r := DefaultRules()
 	equal(t, "first read", r.firstRead(), 90*time.Second)
 	r.Callbacks = false
-	equal(t, "first read where no callback can come", r.firstRead(), 36*time.Second)
+	equal(t, "first read without callbacks", r.firstRead(), 36*time.Second)
 	for age, want := range map[time.Duration]time.Duration{
 		0:                                 36 * time.Second,
 		10*time.Minute - time.Millisecond: 36 * time.Second,

@@ -15,8 +15,7 @@ import (
 	"time"
 )
 
-// published are the codes of the design, section 3. Each is stored and shown:
-// none may change its word.
+// published holds the code words. Each is stored and shown, so none may change.
 var published = []string{
 	"invalid_request", "unsupported_media_type", "body_too_large", "idempotency_key_reused", "unauthorized", "forbidden",
 	"not_found", "conflict", "prompt_rejected", "quota_exceeded", "insufficient_credits", "rate_limited", "paused",
@@ -34,8 +33,8 @@ func TestCodesAreThePublishedWords(t *testing.T) {
 	equal(t, "codes", words, want)
 }
 
-// A code that nothing gives is one that people read about in vain. The table
-// of sentences names every code, and so does not count.
+// Every code is returned somewhere. The table of explanations names all codes, so it
+// does not count.
 func TestEveryCodeIsUsed(t *testing.T) {
 	unused := codes(t)
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
@@ -46,7 +45,7 @@ func TestEveryCodeIsUsed(t *testing.T) {
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 		if err != nil {
-			return nil // somebody is writing it
+			return nil // it is being edited
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if id, ok := n.(*ast.Ident); ok {
@@ -60,11 +59,11 @@ func TestEveryCodeIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, word := range unused {
-		t.Errorf("%s (%s) is used nowhere", name, word)
+		t.Errorf("nothing uses %s (%s)", name, word)
 	}
 }
 
-// codes reads code.go for its constants of type Code: name and word.
+// codes returns the constants of type Code in code.go: name and word.
 func codes(t *testing.T) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "code.go", nil, parser.SkipObjectResolution)
@@ -87,7 +86,7 @@ func codes(t *testing.T) map[string]string {
 	return all
 }
 
-func TestErrorGivesItsCause(t *testing.T) {
+func TestErrorUnwrapsToItsCause(t *testing.T) {
 	cause := fmt.Errorf("reading: %w", ErrNotFound)
 	e := &Error{Code: CodeUnavailable, RetryAfter: time.Second, Err: cause}
 	if !errors.Is(e, ErrNotFound) {
@@ -103,7 +102,7 @@ func TestErrorGivesItsCause(t *testing.T) {
 	equal(t, "cause of an error without one", errors.Unwrap(&Error{Code: CodeConflict}), nil)
 }
 
-func TestErrorsTextIsForTheLog(t *testing.T) {
+func TestTextOfErrors(t *testing.T) {
 	for want, e := range map[string]*Error{
 		"conflict":                {Code: CodeConflict},
 		"unavailable: no network": {Code: CodeUnavailable, Err: errors.New("no network")},
@@ -114,12 +113,12 @@ func TestErrorsTextIsForTheLog(t *testing.T) {
 	}
 }
 
-func TestStoreErrorsAreApart(t *testing.T) {
+func TestStoreErrorsDiffer(t *testing.T) {
 	all := []error{ErrNotFound, ErrExists, ErrConflict, ErrQuota, ErrForeign, ErrBusy, ErrCursor, ErrStuck, errUnlawful}
 	for i, a := range all {
 		for _, b := range all[i+1:] {
 			if errors.Is(a, b) || a.Error() == b.Error() {
-				t.Errorf("%v and %v cannot be told apart", a, b)
+				t.Errorf("%v and %v are the same", a, b)
 			}
 		}
 	}

@@ -18,7 +18,7 @@ func TestDeleteIsAConflictWhileTheTaskRuns(t *testing.T) {
 	}
 }
 
-func TestDeleteOfAWaitingTaskIsFreeOfCharge(t *testing.T) {
+func TestDeleteCancelsAWaitingTaskWithoutCharge(t *testing.T) {
 	h := in(t, Waiting, images(2)).after(time.Second).deleted()
 	equal(t, "failure", h.Failure, CodeCanceled)
 	equal(t, "refund", h.Refund, 2)
@@ -46,7 +46,7 @@ func TestDeleteEmptiesTheRow(t *testing.T) {
 	equal(t, "public url", h.PublicURL, "")
 	equal(t, "deleted", h.DeletedAt, h.now)
 	equal(t, "is deleted", h.Deleted(), true)
-	// Status, ids, counters and charge stay.
+	// Status, ids, counters and charges stay.
 	equal(t, "status", h.Status, Succeeded)
 	equal(t, "id", h.ID, before.ID)
 	equal(t, "owner", h.Owner, before.Owner)
@@ -61,13 +61,13 @@ func TestDeleteEmptiesTheRow(t *testing.T) {
 	unchanged(t, h, func() { h.after(time.Hour).deleted() })
 }
 
-func TestEraseBegun16MinutesAfterDeleteIsTheLast(t *testing.T) {
+func TestAnEraseThatBegins16MinutesAfterDeleteIsTheLast(t *testing.T) {
 	h := in(t, Succeeded).after(time.Hour).deleted()
 	deleted := h.now
 	equal(t, "work", h.Work, Erase)
 	equal(t, "tries", h.Tries, 1)
 	equal(t, "due", h.DueAt, h.now.Add(time.Minute))
-	equal(t, "deadline, for it is never given up", h.Deadline, time.Time{})
+	equal(t, "deadline, because it is never given up", h.Deadline, time.Time{})
 	unchanged(t, h, func() {
 		h.after(30*time.Minute).Erased(h.now, deleted.Add(16*time.Minute-time.Millisecond))
 	})
@@ -77,7 +77,7 @@ func TestEraseBegun16MinutesAfterDeleteIsTheLast(t *testing.T) {
 	equal(t, "due", h.DueAt, time.Time{})
 }
 
-func TestEraseIsWokenForAsLongAsItTakes(t *testing.T) {
+func TestEraseIsWokenUntilItIsDone(t *testing.T) {
 	h := in(t, Failed).deleted()
 	h.after(10_000 * time.Hour).wake()
 	equal(t, "work", h.Work, Erase)
@@ -86,11 +86,11 @@ func TestEraseIsWokenForAsLongAsItTakes(t *testing.T) {
 	equal(t, "work", h.Work, Erase)
 }
 
-func TestADeletedTasksNoticeIsStillTold(t *testing.T) {
+func TestADeletedTasksNoticeIsStillSent(t *testing.T) {
 	waiting := in(t, Waiting)
 	waiting.r.Notify = true
 	for name, h := range map[string]*history{
-		"succeeded": notified(t).after(time.Second).deleted(),
+		"succeeded": notifying(t).after(time.Second).deleted(),
 		"canceled":  waiting.after(time.Second).deleted(),
 	} {
 		equal(t, name+": work", h.Work, Erase)
@@ -106,16 +106,16 @@ func TestADeletedTasksNoticeIsStillTold(t *testing.T) {
 		equal(t, name+": notified", h.NotifiedAt, h.now)
 	}
 
-	told := notified(t)
-	told.Notified(told.now)
-	told.deleted()
-	equal(t, "told before it was deleted: pending", told.NoticePending, false)
-	told.after(20*time.Minute).Erased(told.now, told.now)
-	equal(t, "told before it was deleted: work", told.Work, "")
+	delivered := notifying(t)
+	delivered.Notified(delivered.now)
+	delivered.deleted()
+	equal(t, "delivered before it was deleted: pending", delivered.NoticePending, false)
+	delivered.after(20*time.Minute).Erased(delivered.now, delivered.now)
+	equal(t, "delivered before it was deleted: work", delivered.Work, "")
 }
 
-func TestErasedIsForEraseAlone(t *testing.T) {
-	for _, h := range []*history{in(t, Storing), notified(t), in(t, Failed)} {
+func TestErasedIsOnlyForErase(t *testing.T) {
+	for _, h := range []*history{in(t, Storing), notifying(t), in(t, Failed)} {
 		h.after(time.Hour)
 		unchanged(t, h, func() { h.Erased(h.now, h.now) })
 	}

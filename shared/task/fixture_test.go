@@ -12,12 +12,12 @@ import (
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const (
-	good    = "https://cdn.example/1.png" // on a host of RESULT_HOSTS
+	good    = "https://cdn.example/1.png" // its host is in RESULT_HOSTS
 	good2   = "https://cdn.example/2.png"
-	strange = "https://elsewhere.example/1.png" // on another
+	strange = "https://elsewhere.example/1.png" // its host is not
 )
 
-// Records as the provider might give them, of the attempt itself.
+// Records of the attempt itself, as the provider may return them.
 var (
 	running = Record{State: RecordRunning}
 	made    = Record{State: RecordMade, URLs: []string{good}}
@@ -31,9 +31,8 @@ func testRules() Rules {
 	return r
 }
 
-// history is a task that things happen to, and the clock they happen by. Its
-// methods are the events; each fails the test where the machine objects, or
-// leaves a row that no Store would take.
+// history is a task with its clock. Its methods are the events of the task. Each fails
+// the test if Task returns an error, or is left in a row that no Store would accept.
 type history struct {
 	*Task
 	t   *testing.T
@@ -58,7 +57,7 @@ func images(n int) func(*Draft) { return func(d *Draft) { d.Request.NumImages = 
 
 func (h *history) after(d time.Duration) *history { h.now = h.now.Add(d); return h }
 
-// at sets the clock to so long after the creation.
+// at sets the clock to d after the creation.
 func (h *history) at(d time.Duration) *history { h.now = start.Add(d); return h }
 
 func (h *history) must(err error) *history {
@@ -87,7 +86,7 @@ func (h *history) notPosted() *history {
 	return h.must(h.NotPosted(h.now, h.Attempt))
 }
 
-func (h *history) silence() *history {
+func (h *history) unanswered() *history {
 	h.t.Helper()
 	return h.must(h.Unanswered(h.r, h.now, h.Attempt))
 }
@@ -97,7 +96,7 @@ func (h *history) resubmit() *history {
 	return h.must(h.Resubmit(h.now))
 }
 
-func (h *history) heard(hint Hint) *history {
+func (h *history) calledBack(hint Hint) *history {
 	h.t.Helper()
 	_, err := h.CalledBack(h.r, h.now, h.Attempt, hint)
 	return h.must(err)
@@ -112,15 +111,15 @@ func (h *history) claim() Claim {
 	return c
 }
 
-func (h *history) learn(c Claim, rec Record) *history {
+func (h *history) applyRecord(c Claim, rec Record) *history {
 	h.t.Helper()
 	return h.must(h.ApplyRecord(h.r, h.now, c, rec))
 }
 
-// read claims a read and learns what it says.
+// read claims a read and applies rec as its result.
 func (h *history) read(rec Record) *history {
 	h.t.Helper()
-	return h.learn(h.claim(), rec)
+	return h.applyRecord(h.claim(), rec)
 }
 
 func (h *history) expire() *history {
@@ -144,7 +143,7 @@ func (h *history) deleted() *history {
 	return h.must(h.Delete(h.r, h.now))
 }
 
-// in gives a task that has just entered a status, by the shortest way.
+// in returns a task that has just entered a status, on the shortest way.
 func in(t *testing.T, s Status, edit ...func(*Draft)) *history {
 	t.Helper()
 	h := begin(t, edit...)
@@ -152,7 +151,7 @@ func in(t *testing.T, s Status, edit ...func(*Draft)) *history {
 	case Waiting:
 		h.after(time.Second).refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
 	case Unconfirmed:
-		h.at(submitWindow).silence()
+		h.at(submitWindow).unanswered()
 	case Generating:
 		h.after(time.Second).accepted("p1")
 	case Storing:
@@ -169,7 +168,7 @@ func in(t *testing.T, s Status, edit ...func(*Draft)) *history {
 	return h
 }
 
-// brokenOnce gives a task that waits after a failed generation.
+// brokenOnce returns a task that waits after a failed generation.
 func brokenOnce(t *testing.T) *history {
 	t.Helper()
 	h := in(t, Generating).after(90 * time.Second).read(broken)
@@ -179,7 +178,7 @@ func brokenOnce(t *testing.T) *history {
 	return h
 }
 
-// madeAll is a record with all the pictures that were asked for.
+// madeAll returns a record with all requested pictures.
 func madeAll(h *history) Record {
 	return Record{State: RecordMade, URLs: []string{good, good2, good + "?3", good + "?4"}[:h.NumImages]}
 }
@@ -212,8 +211,8 @@ func equal[T any](t *testing.T, what string, got, want T) {
 	}
 }
 
-// notified gives a task that has just succeeded and whose end is to be told.
-func notified(t *testing.T) *history {
+// notifying returns a task that has just succeeded and has a notice to send.
+func notifying(t *testing.T) *history {
 	t.Helper()
 	h := in(t, Storing).after(time.Second)
 	h.r.Notify = true

@@ -36,7 +36,7 @@ func TestWhichHintIsKept(t *testing.T) {
 		"else the later stands: failure after an id":        {saysID, saysFailure, saysFailure},
 	} {
 		for _, s := range []Status{Submitting, Unconfirmed, Generating} {
-			h := in(t, s).heard(c.first).heard(c.second)
+			h := in(t, s).calledBack(c.first).calledBack(c.second)
 			if h.Hint == nil {
 				t.Errorf("%s, in %q: no hint", name, s)
 				continue
@@ -48,18 +48,18 @@ func TestWhichHintIsKept(t *testing.T) {
 
 func TestAHintKeepsTheIDNamedBefore(t *testing.T) {
 	anonymous := Hint{Success: true, URLs: []string{good}}
-	h := in(t, Unconfirmed).heard(saysFailure).heard(anonymous)
+	h := in(t, Unconfirmed).calledBack(saysFailure).calledBack(anonymous)
 	equal(t, "hint", *h.Hint, saysSuccess)
 }
 
 func TestALaterIDReplacesOneThatNobodyConfirmed(t *testing.T) {
-	h := in(t, Unconfirmed).heard(Hint{ProviderID: "foreign", Failure: CodeGenerationFailed}).heard(saysSuccess)
+	h := in(t, Unconfirmed).calledBack(Hint{ProviderID: "foreign", Failure: CodeGenerationFailed}).calledBack(saysSuccess)
 	equal(t, "id to read", h.claim().ProviderID, "p1")
 }
 
 func TestA400IsRememberedBesideTheHint(t *testing.T) {
 	for _, s := range []Status{Submitting, Unconfirmed, Generating} {
-		h := in(t, s).heard(saysSuccess).heard(saysPolicy)
+		h := in(t, s).calledBack(saysSuccess).calledBack(saysPolicy)
 		equal(t, "barred attempt", h.Barred, 1)
 		equal(t, "hint", *h.Hint, saysSuccess)
 	}
@@ -104,12 +104,12 @@ func TestFindable(t *testing.T) {
 			"success without id": {Success: true, URLs: []string{good}},
 			"400 without id":     {Failure: CodeContentPolicy, Bars: true},
 		} {
-			unchanged(t, h, func() { h.heard(hint) })
+			unchanged(t, h, func() { h.calledBack(hint) })
 			equal(t, string(s)+", "+name, h.Findable(), false)
 		}
-		h.heard(saysID)
+		h.calledBack(saysID)
 		equal(t, string(s)+", an id named", h.Findable(), true)
-		h.heard(saysNothing)
+		h.calledBack(saysNothing)
 		equal(t, string(s)+", an id named before", h.Findable(), true)
 	}
 	for _, s := range []Status{Waiting, Generating, Storing, Succeeded, Failed} {
@@ -119,16 +119,16 @@ func TestFindable(t *testing.T) {
 
 func TestACallbackMakesTheTaskDueAtTheEarliestLawfulClaim(t *testing.T) {
 	t.Run("at once", func(t *testing.T) {
-		h := in(t, Generating).after(time.Second).heard(saysNothing)
+		h := in(t, Generating).after(time.Second).calledBack(saysNothing)
 		equal(t, "due", h.DueAt, h.now)
 	})
 	t.Run("36 s after the last claim", func(t *testing.T) {
 		h := in(t, Generating).after(10 * time.Minute)
-		h.read(running).after(35 * time.Second).heard(saysFailure)
+		h.read(running).after(35 * time.Second).calledBack(saysFailure)
 		equal(t, "due", h.DueAt, h.ReadAt.Add(36*time.Second))
 	})
 	t.Run("60 s after a short record", func(t *testing.T) {
-		h := in(t, Generating, images(2)).after(time.Minute).read(made).after(time.Second).heard(saysNothing)
+		h := in(t, Generating, images(2)).after(time.Minute).read(made).after(time.Second).calledBack(saysNothing)
 		equal(t, "due", h.DueAt, h.ShortAt.Add(60*time.Second))
 	})
 }
@@ -154,10 +154,10 @@ func TestTenThousandCallbacksCauseOneReadPer36Seconds(t *testing.T) {
 }
 
 func TestARepeatedCallbackWritesNothing(t *testing.T) {
-	h := in(t, Generating).after(time.Second).heard(saysSuccess)
+	h := in(t, Generating).after(time.Second).calledBack(saysSuccess)
 	h.claim()
-	h.after(time.Second).heard(saysSuccess)
-	unchanged(t, h, func() { h.after(time.Second).heard(saysSuccess) })
+	h.after(time.Second).calledBack(saysSuccess)
+	unchanged(t, h, func() { h.after(time.Second).calledBack(saysSuccess) })
 }
 
 // UNREADABLE_AFTER counts from the first failed read since the last readable
@@ -180,7 +180,7 @@ func TestTheHintCountsAloneOnlyAfterFailedReads(t *testing.T) {
 		"any flag is readable": {saysFailure,
 			func(h *history) { h.read(running).after(after).read(unread).after(poll).read(unread) }, Generating},
 		"the failed reads may be older than the hint": {saysID,
-			func(h *history) { h.read(unread).after(after).heard(saysSuccess).read(unread) }, Storing},
+			func(h *history) { h.read(unread).after(after).calledBack(saysSuccess).read(unread) }, Storing},
 		"success on another host": {saysUntrusted,
 			func(h *history) { h.read(unread).after(time.Hour).read(unread) }, Generating},
 		"success with one other host": {saysMixed,
@@ -189,7 +189,7 @@ func TestTheHintCountsAloneOnlyAfterFailedReads(t *testing.T) {
 		"failure":      {saysFailure, func(h *history) { h.read(unread).after(after).read(unread) }, Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := in(t, Generating).after(time.Second).heard(c.hint)
+			h := in(t, Generating).after(time.Second).calledBack(c.hint)
 			c.do(h)
 			equal(t, "status", h.Status, c.want)
 		})
@@ -197,23 +197,23 @@ func TestTheHintCountsAloneOnlyAfterFailedReads(t *testing.T) {
 }
 
 func TestTheHintAloneFromUnconfirmed(t *testing.T) {
-	h := readsFail(in(t, Unconfirmed).heard(saysSuccess))
+	h := readsFail(in(t, Unconfirmed).calledBack(saysSuccess))
 	equal(t, "status", h.Status, Storing)
 	equal(t, "urls", h.URLs, saysSuccess.URLs)
 	equal(t, "provider id", h.ProviderID, "p1")
 	equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
 	equal(t, "generations", h.Generations, 1)
 
-	h = readsFail(in(t, Unconfirmed).heard(saysFailure))
+	h = readsFail(in(t, Unconfirmed).calledBack(saysFailure))
 	equal(t, "failure", h.Failure, CodeGenerationFailed)
 	equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
 }
 
 func TestFailureByTheHintAloneIsNeverReasonForAnother(t *testing.T) {
-	h := readsFail(in(t, Generating).heard(saysFailure))
+	h := readsFail(in(t, Generating).calledBack(saysFailure))
 	equal(t, "status", h.Status, Failed)
 	equal(t, "failure", h.Failure, CodeGenerationFailed)
-	h = readsFail(in(t, Generating).heard(saysPolicy).heard(saysFailure))
+	h = readsFail(in(t, Generating).calledBack(saysPolicy).calledBack(saysFailure))
 	equal(t, "failure after a 400", h.Failure, CodeContentPolicy)
 	equal(t, "refund after a 400", h.Refund, 0)
 }
@@ -235,23 +235,39 @@ func TestTheRecordDecidesTheCallbackMayAddWhy(t *testing.T) {
 	} {
 		h := in(t, Generating).after(time.Second)
 		for _, hint := range c.heard {
-			h.heard(hint)
+			h.calledBack(hint)
 		}
 		h.read(c.rec)
 		equal(t, name+": status", h.Status, Failed)
 		equal(t, name+": failure", h.Failure, c.code)
 	}
-	h := in(t, Generating).after(time.Second).heard(saysPolicy).read(made)
+	h := in(t, Generating).after(time.Second).calledBack(saysPolicy).read(made)
 	equal(t, "a 400 against a record that is a success", h.Status, Storing)
 }
 
 // How long a record could not be read says nothing of another id's record.
 func TestACallbackThatNamesAnotherIDBeginsAnew(t *testing.T) {
-	h := in(t, Unconfirmed).heard(saysSuccess).read(unread)
-	h.after(2 * time.Minute).heard(Hint{ProviderID: "p2", Success: true, URLs: []string{good2}}).after(36 * time.Second).read(unread)
+	h := in(t, Unconfirmed).calledBack(saysSuccess).read(unread)
+	h.after(2 * time.Minute).calledBack(Hint{ProviderID: "p2", Success: true, URLs: []string{good2}}).after(36 * time.Second).read(unread)
 	equal(t, "status at the first failed read of p2", h.Status, Unconfirmed)
 	equal(t, "unreadable since", h.UnreadableSince, h.now)
 	h.after(2 * time.Minute).read(unread)
 	equal(t, "status", h.Status, Storing)
 	equal(t, "provider id", h.ProviderID, "p2")
+}
+
+// A callback may leave out the provider's id. What it says of the attempt
+// counts all the same, once nothing else can be read.
+func TestAFailureWithoutAnIDCountsWhileTheRecordIsUnreadable(t *testing.T) {
+	nameless := Hint{Failure: CodeProviderRejected}
+
+	h := readsFail(in(t, Generating).calledBack(nameless))
+	equal(t, "status by our own id", h.Status, Failed)
+	equal(t, "failure by our own id", h.Failure, CodeProviderRejected)
+	equal(t, "provider id", h.ProviderID, "p1")
+
+	h = in(t, Unconfirmed).calledBack(saysID).calledBack(nameless)
+	equal(t, "hint by the id named before", *h.Hint, saysOther)
+	h = in(t, Unconfirmed).calledBack(saysFailure).calledBack(nameless)
+	equal(t, "hint by the id of a failure named before", *h.Hint, saysOther)
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// designed is the table of the design, section 2, written down again: who may
+// wantLawful is the table of the design, section 2, written down again: who may
 // make what of a status.
-var designed = map[Status]map[event][]Status{
+var wantLawful = map[Status]map[event][]Status{
 	Submitting: {
 		byAnswer:  {Generating, Waiting, Failed},
 		bySilence: {Unconfirmed},
@@ -56,7 +56,7 @@ func TestOnlyTheTablesChangesAreLawful(t *testing.T) {
 	for _, from := range allStatuses {
 		for _, by := range allEvents {
 			for _, to := range allStatuses {
-				tryMove(t, from, by, to, slices.Contains(designed[from][by], to))
+				tryMove(t, from, by, to, slices.Contains(wantLawful[from][by], to))
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func TestEveryStatusCanBeReached(t *testing.T) {
 	reached := map[Status]bool{Submitting: true}
 	for range allStatuses {
 		for from := range reached {
-			for _, tos := range designed[from] {
+			for _, tos := range wantLawful[from] {
 				for _, to := range tos {
 					reached[to] = true
 				}
@@ -119,10 +119,10 @@ func entered(s Status) func(*testing.T) *history {
 	return func(t *testing.T) *history { t.Helper(); return in(t, s) }
 }
 
-// named is unconfirmed, and a callback has named an id.
-func named(t *testing.T) *history {
+// unconfirmedWithID is unconfirmed, and a callback has unconfirmedWithID an id.
+func unconfirmedWithID(t *testing.T) *history {
 	t.Helper()
-	return in(t, Unconfirmed).after(time.Second).heard(Hint{ProviderID: "p1"})
+	return in(t, Unconfirmed).after(time.Second).calledBack(Hint{ProviderID: "p1"})
 }
 
 // readsFail makes reads of the record fail for so long that the hint counts alone.
@@ -157,7 +157,7 @@ func answerSteps() []step {
 	none := func(h *history) { h.notPosted() }
 	steps := []step{
 		{"created: submitting", entered(Submitting), func(*history) {}, Submitting, ""},
-		{"submitting, ambiguous answer: unconfirmed", entered(Submitting), func(h *history) { h.silence() }, Unconfirmed, ""},
+		{"submitting, ambiguous answer: unconfirmed", entered(Submitting), func(h *history) { h.unanswered() }, Unconfirmed, ""},
 	}
 	for _, from := range []Status{Submitting, Unconfirmed} {
 		name := string(from)
@@ -184,9 +184,9 @@ func waitingSteps() []step {
 		{"waiting, sweep at dueAt: submitting", entered(Waiting),
 			func(h *history) { h.after(time.Minute).resubmit() }, Submitting, ""},
 		{"waiting after a failed generation, its callback says 400: failed", brokenOnce,
-			func(h *history) { h.after(time.Second).heard(policy) }, Failed, CodeContentPolicy},
+			func(h *history) { h.after(time.Second).calledBack(policy) }, Failed, CodeContentPolicy},
 		{"waiting after a refusal, a callback says 400: the same", entered(Waiting),
-			func(h *history) { h.after(time.Second).heard(policy) }, Waiting, ""},
+			func(h *history) { h.after(time.Second).calledBack(policy) }, Waiting, ""},
 		{"waiting, 6 h since the first refusal: failed with the last refusal's code", entered(Waiting),
 			func(h *history) { h.after(6 * time.Hour).expire() }, Failed, CodeRateLimited},
 		{"waiting, DELETE: failed", entered(Waiting),
@@ -213,10 +213,10 @@ func recordSteps() []step {
 			func(h *history) { h.after(24*time.Hour - time.Millisecond).read(running) }, Generating, ""},
 		{"generating, deadline of 24 h, record made: storing", entered(Generating),
 			func(h *history) { h.after(24 * time.Hour).read(made) }, Storing, ""},
-		{"unconfirmed, record of the named id running: generating", named, first(running), Generating, ""},
-		{"unconfirmed, record of the named id made: storing", named, first(made), Storing, ""},
-		{"unconfirmed, record of the named id failed, surely ours: waiting", named, first(sure(broken)), Waiting, ""},
-		{"unconfirmed, record of the named id failed otherwise: failed", named, first(other), Failed, CodeProviderRejected},
+		{"unconfirmed, record of the named id running: generating", unconfirmedWithID, first(running), Generating, ""},
+		{"unconfirmed, record of the named id made: storing", unconfirmedWithID, first(made), Storing, ""},
+		{"unconfirmed, record of the named id failed, surely ours: waiting", unconfirmedWithID, first(sure(broken)), Waiting, ""},
+		{"unconfirmed, record of the named id failed otherwise: failed", unconfirmedWithID, first(other), Failed, CodeProviderRejected},
 	}
 }
 
@@ -224,7 +224,7 @@ func hintSteps() []step {
 	success := Hint{ProviderID: "p1", Success: true, URLs: []string{good}}
 	failure := Hint{ProviderID: "p1", Failure: CodeGenerationFailed}
 	alone := func(hint Hint) func(*history) {
-		return func(h *history) { readsFail(h.after(time.Second).heard(hint)) }
+		return func(h *history) { readsFail(h.after(time.Second).calledBack(hint)) }
 	}
 	return []step{
 		{"generating, the hint alone, success: storing", entered(Generating), alone(success), Storing, ""},

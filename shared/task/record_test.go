@@ -39,7 +39,7 @@ func TestClaimsFollowTheSchedule(t *testing.T) {
 }
 
 func TestARecordOfAnAttachedIDIsReadAgainSoon(t *testing.T) {
-	h := named(t).after(time.Hour).read(running)
+	h := unconfirmedWithID(t).after(time.Hour).read(running)
 	equal(t, "accepted, as far as known", h.AcceptedAt, h.now)
 	if next := h.DueAt.Sub(h.now); next < 36*time.Second || next > 5*time.Minute {
 		t.Errorf("next read after %v, want 36 s to 5 min", next)
@@ -68,7 +68,7 @@ func TestAnIDNamedByACallbackIsAttached(t *testing.T) {
 		"if its record says nothing":      {MatchUnknown, Generating, ChargeDoubtful, 1},
 		"for sure if its record names it": {MatchOwn, Generating, ChargeSure, 1},
 	} {
-		h := named(t).read(Record{State: RecordRunning, Match: c.match})
+		h := unconfirmedWithID(t).read(Record{State: RecordRunning, Match: c.match})
 		equal(t, name+": status", h.Status, c.status)
 		equal(t, name+": charge", h.Charges, []Charge{c.charge})
 		equal(t, name+": generations", h.Generations, c.gens)
@@ -76,16 +76,16 @@ func TestAnIDNamedByACallbackIsAttached(t *testing.T) {
 }
 
 func TestAnIDWhoseRecordContradictsIsDropped(t *testing.T) {
-	h := in(t, Unconfirmed).heard(saysSuccess).read(Record{State: RecordMade, Match: MatchForeign, URLs: []string{strange}})
+	h := in(t, Unconfirmed).calledBack(saysSuccess).read(Record{State: RecordMade, Match: MatchForeign, URLs: []string{strange}})
 	equal(t, "hint", h.Hint, nil)
 	equal(t, "urls", h.URLs, nil)
 	equal(t, "due", h.DueAt, h.Deadline)
 	equal(t, "findable", h.Findable(), false)
-	h.after(time.Minute).heard(Hint{ProviderID: "p2"}).read(made)
+	h.after(time.Minute).calledBack(Hint{ProviderID: "p2"}).read(made)
 	equal(t, "status after the right id", h.Status, Storing)
 	equal(t, "provider id", h.ProviderID, "p2")
 
-	h = named(t)
+	h = unconfirmedWithID(t)
 	h.now = h.Deadline
 	h.read(Record{State: RecordMade, Match: MatchForeign, URLs: []string{strange}})
 	equal(t, "at the deadline", h.Failure, CodeOutcomeUnknown)
@@ -93,14 +93,14 @@ func TestAnIDWhoseRecordContradictsIsDropped(t *testing.T) {
 
 func TestWhatIsLearnedOfAnotherIDIsDropped(t *testing.T) {
 	for name, change := range map[string]func(*history){
-		"a later callback named another id": func(h *history) { h.heard(Hint{ProviderID: "p2"}) },
+		"a later callback named another id": func(h *history) { h.calledBack(Hint{ProviderID: "p2"}) },
 		"our own answer names another id":   func(h *history) { h.accepted("p2") },
 		"our own answer is a refusal":       func(h *history) { h.refused(Refusal{Code: CodePaused, Retry: RetryLater}) },
 	} {
-		h := named(t)
+		h := unconfirmedWithID(t)
 		c := h.claim()
 		change(h.after(time.Second))
-		unchanged(t, h, func() { h.learn(c, made) })
+		unchanged(t, h, func() { h.applyRecord(c, made) })
 		if h.Status == Storing {
 			t.Errorf("%s: the record of the other id was taken", name)
 		}
@@ -161,7 +161,7 @@ func TestAnOlderReadIsNotTheSecondOfAShortRecord(t *testing.T) {
 		h := in(t, Generating, images(2)).after(90 * time.Second)
 		slow := h.claim()
 		h.after(36 * time.Second).read(made)
-		h.after(time.Second).learn(slow, rec)
+		h.after(time.Second).applyRecord(slow, rec)
 		equal(t, name, h.Status, Generating)
 	}
 }
@@ -171,7 +171,7 @@ func TestAtTheDeadlineATaskIsReadOnceMore(t *testing.T) {
 		h := in(t, Generating)
 		h.now = h.Deadline.Add(-time.Millisecond)
 		c := h.claim()
-		h.after(time.Second).learn(c, running)
+		h.after(time.Second).applyRecord(c, running)
 		equal(t, "status", h.Status, Generating)
 		equal(t, "next", h.Next(h.now), NextRead)
 		h.after(36 * time.Second).read(running)
@@ -189,13 +189,13 @@ func TestAtTheDeadlineATaskIsReadOnceMore(t *testing.T) {
 		equal(t, "failure", h.Failure, CodeTimedOut)
 	})
 	t.Run("a success hint still counts", func(t *testing.T) {
-		h := in(t, Unconfirmed).heard(saysSuccess)
+		h := in(t, Unconfirmed).calledBack(saysSuccess)
 		h.now = h.Deadline
 		h.read(unread).after(2 * time.Minute).read(unread)
 		equal(t, "status", h.Status, Storing)
 	})
 	t.Run("a success hint of another host does not", func(t *testing.T) {
-		h := in(t, Unconfirmed).heard(saysUntrusted)
+		h := in(t, Unconfirmed).calledBack(saysUntrusted)
 		h.now = h.Deadline
 		h.read(unread).after(2 * time.Minute).read(unread)
 		equal(t, "failure", h.Failure, CodeOutcomeUnknown)
@@ -232,11 +232,13 @@ func TestAnotherGenerationOnlyIf(t *testing.T) {
 		"no callback named another cause":     {generating, nil, []Hint{saysOther}, broken, Failed},
 		"a success heard is no obstacle":      {generating, nil, []Hint{saysSuccess}, broken, Waiting},
 		"MAX_GENERATIONS allows it":           {generating, one, nil, broken, Failed},
-		"the id is surely ours":               {named, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
-		"not of an id of a callback's alone":  {named, nil, nil, broken, Failed},
-		"nor attached from one":               {func(t *testing.T) *history { return named(t).read(running).after(time.Minute) }, nil, nil, broken, Failed},
-		"until its record names this attempt": {func(t *testing.T) *history { return named(t).read(running).after(time.Minute) }, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
-		"or until our own answer does":        {func(t *testing.T) *history { return named(t).read(running).after(time.Minute).accepted("p1") }, nil, nil, broken, Waiting},
+		"the id is surely ours":               {unconfirmedWithID, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
+		"not of an id of a callback's alone":  {unconfirmedWithID, nil, nil, broken, Failed},
+		"nor attached from one":               {func(t *testing.T) *history { return unconfirmedWithID(t).read(running).after(time.Minute) }, nil, nil, broken, Failed},
+		"until its record names this attempt": {func(t *testing.T) *history { return unconfirmedWithID(t).read(running).after(time.Minute) }, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
+		"or until our own answer does": {func(t *testing.T) *history {
+			return unconfirmedWithID(t).read(running).after(time.Minute).accepted("p1")
+		}, nil, nil, broken, Waiting},
 	} {
 		h := c.from(t)
 		if c.rules != nil {
@@ -244,7 +246,7 @@ func TestAnotherGenerationOnlyIf(t *testing.T) {
 		}
 		h.after(90 * time.Second)
 		for _, hint := range c.heard {
-			h.heard(hint)
+			h.calledBack(hint)
 		}
 		h.read(c.rec)
 		equal(t, name, h.Status, c.want)
@@ -255,8 +257,8 @@ func TestAnotherGenerationWaitsAtLeast60Seconds(t *testing.T) {
 	h := brokenOnce(t)
 	equal(t, "due", h.DueAt, h.now.Add(60*time.Second))
 	equal(t, "setback", h.Setback, CodeGenerationFailed)
-	unchanged(t, h, func() { h.after(time.Second).heard(saysFailure) })
-	unchanged(t, h, func() { h.after(time.Second).heard(saysSuccess) })
+	unchanged(t, h, func() { h.after(time.Second).calledBack(saysFailure) })
+	unchanged(t, h, func() { h.after(time.Second).calledBack(saysSuccess) })
 }
 
 func TestGenerationsAreBounded(t *testing.T) {

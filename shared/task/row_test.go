@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// golden reads a stored row of testdata, and returns it as it is stored too.
-func golden(t *testing.T, name string) (*Task, string) {
+// storedRow reads a stored row of testdata, and returns it as it is stored too.
+func storedRow(t *testing.T, name string) (*Task, string) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + name)
 	if err != nil {
@@ -41,30 +41,30 @@ func written(t *testing.T, x *Task) string {
 // attributes keep their names, kinds and places. A new attribute is added to
 // row.json. The file of an older release is never changed.
 func TestARowIsStoredAsItWas(t *testing.T) {
-	x, stored := golden(t, "row.json")
+	x, stored := storedRow(t, "row.json")
 	equal(t, "schema", x.Schema, Schema)
 	equal(t, "row", written(t, x), stored)
 	if len(x.Extra) > 0 {
 		t.Errorf("attributes that this code does not know: %v", x.Extra)
 	}
-	hollow(t, "Task", reflect.ValueOf(x).Elem(), map[string]bool{"Task.Refund": true, "Task.Extra": true, "Task.Hint.Bars": true})
+	checkFilled(t, "Task", reflect.ValueOf(x).Elem(), map[string]bool{"Task.Refund": true, "Task.Extra": true, "Task.Hint.Bars": true})
 }
 
-// hollow fails the test for each field without a value that is stored: only
+// checkFilled fails the test for each field without a value that is stored: only
 // those of apart are not.
-func hollow(t *testing.T, path string, v reflect.Value, apart map[string]bool) {
+func checkFilled(t *testing.T, path string, v reflect.Value, apart map[string]bool) {
 	t.Helper()
 	switch {
 	case apart[path]:
 	case v.IsZero():
 		t.Errorf("%s has no value in row.json: add one", path)
 	case v.Kind() == reflect.Pointer:
-		hollow(t, path, v.Elem(), apart)
+		checkFilled(t, path, v.Elem(), apart)
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
-		hollow(t, path, v.Index(0), apart)
+		checkFilled(t, path, v.Index(0), apart)
 	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
 		for field, value := range v.Fields() {
-			hollow(t, path+"."+field.Name, value, apart)
+			checkFilled(t, path+"."+field.Name, value, apart)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func hollow(t *testing.T, path string, v reflect.Value, apart map[string]bool) {
 // written, and comes back as it was.
 func TestAnOlderRowIsReadAndWritten(t *testing.T) {
 	for _, name := range []string{"row-2026-11-25.json"} {
-		x, stored := golden(t, name)
+		x, stored := storedRow(t, name)
 		equal(t, name+": may be written", x.Known(), true)
 		equal(t, name, written(t, x), stored)
 		if len(x.Extra) > 0 {

@@ -26,7 +26,7 @@ func TestSetTargetIsNoChangeOfStatus(t *testing.T) {
 }
 
 func TestSetTargetLeavesANoticeAlone(t *testing.T) {
-	h := notified(t).after(time.Second)
+	h := notifying(t).after(time.Second)
 	due := h.DueAt
 	h.must(h.SetTarget(Target{"showcase", "7"}, h.now))
 	equal(t, "work", h.Work, Notify)

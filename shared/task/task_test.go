@@ -188,14 +188,14 @@ func TestCloneSharesNothing(t *testing.T) {
 	x := full()
 	c := x.Clone()
 	equal(t, "clone", c, x)
-	shared(t, "Task", reflect.ValueOf(x).Elem(), reflect.ValueOf(c).Elem())
+	checkUnshared(t, "Task", reflect.ValueOf(x).Elem(), reflect.ValueOf(c).Elem())
 	x.Refund = 3
 	equal(t, "refund of a clone", x.Clone().Refund, 0)
 	equal(t, "clone of an empty task", new(Task).Clone(), new(Task))
 }
 
-// shared fails the test for each slice, map and pointer that a and b share.
-func shared(t *testing.T, path string, a, b reflect.Value) {
+// checkUnshared fails the test for each slice, map and pointer that a and b share.
+func checkUnshared(t *testing.T, path string, a, b reflect.Value) {
 	switch a.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map:
 		if a.UnsafePointer() == b.UnsafePointer() && !a.IsNil() {
@@ -205,17 +205,17 @@ func shared(t *testing.T, path string, a, b reflect.Value) {
 	}
 	switch a.Kind() {
 	case reflect.Pointer:
-		shared(t, path, a.Elem(), b.Elem())
+		checkUnshared(t, path, a.Elem(), b.Elem())
 	case reflect.Slice:
 		for i := range a.Len() {
-			shared(t, path, a.Index(i), b.Index(i))
+			checkUnshared(t, path, a.Index(i), b.Index(i))
 		}
 	case reflect.Struct:
 		if a.Type() == reflect.TypeFor[time.Time]() {
 			return
 		}
 		for field, value := range a.Fields() {
-			shared(t, path+"."+field.Name, value, b.FieldByIndex(field.Index))
+			checkUnshared(t, path+"."+field.Name, value, b.FieldByIndex(field.Index))
 		}
 	}
 }

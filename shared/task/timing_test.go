@@ -44,22 +44,22 @@ func TestTiming(t *testing.T) {
 	}
 }
 
-// timed is a store of timings alone.
-type timed struct {
+// timingStore is a store of timings alone.
+type timingStore struct {
 	task.Store
 	timings map[string][]int
 	err     error
 	reads   int
 }
 
-func (s *timed) Timings(context.Context) (map[string][]int, error) {
+func (s *timingStore) Timings(context.Context) (map[string][]int, error) {
 	s.reads++
 	return s.timings, s.err
 }
 
 func TestPace(t *testing.T) {
 	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
-	s := &timed{timings: map[string][]int{"nano-banana": {31, 300, 30}, "nano-banana-2/1K": {50, 51}, "nano-banana-2/2K": {70, 60, 50, 40}}}
+	s := &timingStore{timings: map[string][]int{"nano-banana": {31, 300, 30}, "nano-banana-2/1K": {50, 51}, "nano-banana-2/2K": {70, 60, 50, 40}}}
 	p := &task.Durations{Store: s, Now: func() time.Time { return now }}
 	want := func(seconds int, model, resolution string) {
 		t.Helper()

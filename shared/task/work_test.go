@@ -2,7 +2,6 @@ package task
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 )
@@ -28,7 +27,7 @@ func TestWakesBackOff(t *testing.T) {
 	}{
 		"ingest, 1 min to 1 h": {in(t, Storing), minutes(1, 2, 4, 8, 16, 32, 60, 60, 60)},
 		"erase, 1 min to 1 h":  {in(t, Succeeded).deleted(), minutes(1, 2, 4, 8, 16, 32, 60, 60, 60)},
-		"notify, 5 s to 6 h": {notified(t), []time.Duration{
+		"notify, 5 s to 6 h": {notifying(t), []time.Duration{
 			5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second,
 			160 * time.Second, 320 * time.Second, 640 * time.Second, 1280 * time.Second,
 			2560 * time.Second, 5120 * time.Second, 10240 * time.Second, 20480 * time.Second, 6 * time.Hour, 6 * time.Hour,
@@ -61,7 +60,7 @@ func TestAWakeOfStoringClaimsARead(t *testing.T) {
 	equal(t, "claimed within 36 s of another claim", ok, false)
 	equal(t, "tries", h.Tries, 2)
 
-	h = notified(t)
+	h = notifying(t)
 	h.now = h.DueAt
 	_, ok, err = h.Wake(h.r, h.now)
 	h.must(err)
@@ -85,7 +84,7 @@ func TestAWakesReadFindsFreshLinks(t *testing.T) {
 		h := in(t, Storing, images(2)).after(time.Minute)
 		claim, _, err := h.Wake(h.r, h.now)
 		h.must(err)
-		h.learn(claim, c.rec)
+		h.applyRecord(claim, c.rec)
 		equal(t, name+": urls", h.URLs, c.want)
 		equal(t, name+": status", h.Status, Storing)
 	}
@@ -93,12 +92,12 @@ func TestAWakesReadFindsFreshLinks(t *testing.T) {
 
 // Rule 7: an attempt's charge is sure where its record's paramJson names it.
 func TestAWakesReadSettlesThePrice(t *testing.T) {
-	h := readsFail(in(t, Unconfirmed).heard(saysSuccess))
+	h := readsFail(in(t, Unconfirmed).calledBack(saysSuccess))
 	equal(t, "charges by the hint alone", h.Charges, []Charge{ChargeDoubtful})
 	h.after(time.Minute)
 	claim, _, err := h.Wake(h.r, h.now)
 	h.must(err)
-	h.learn(claim, Record{State: RecordMade, Match: MatchOwn, URLs: []string{good}})
+	h.applyRecord(claim, Record{State: RecordMade, Match: MatchOwn, URLs: []string{good}})
 	equal(t, "charges by the record", h.Charges, []Charge{ChargeSure})
 }
 
@@ -158,7 +157,7 @@ func TestStoredAfterFreshLinks(t *testing.T) {
 	claim, _, err := h.Wake(h.r, h.now)
 	h.must(err)
 	again := []string{good + "?again", good2 + "?again"}
-	h.learn(claim, Record{State: RecordMade, URLs: again})
+	h.applyRecord(claim, Record{State: RecordMade, URLs: again})
 	equal(t, "urls, fresh once more", h.URLs, again)
 
 	h = shortThenWhole()
@@ -180,123 +179,8 @@ func TestStoredWaitsForMoreThanAsked(t *testing.T) {
 	h.after(2 * time.Minute)
 	claim, _, err := h.Wake(h.r, h.now)
 	h.must(err)
-	h.learn(claim, Record{State: RecordMade, URLs: []string{good + "?fresh"}})
+	h.applyRecord(claim, Record{State: RecordMade, URLs: []string{good + "?fresh"}})
 	equal(t, "urls", h.URLs, []string{good, good2})
-}
-
-func damaged(n int, bytes int64) Image {
-	return Image{N: n, File: "damaged.png", SHA256: fmt.Sprint("damaged ", n, " ", bytes), Bytes: bytes, Damaged: true}
-}
-
-// What was got is kept until all is there, and its put is not work for ingest again,
-// P4: the sweep brings it back.
-func TestSalvageKeepsWhatThereIs(t *testing.T) {
-	sound := pictures(3)
-	h := in(t, Storing, images(3))
-	due, tries := h.DueAt, h.Tries
-	h.after(time.Second).Salvage([]Image{sound[0], damaged(2, 5)})
-	h.must(nil)
-	equal(t, "salvaged", h.Salvaged, []Image{sound[0], damaged(2, 5)})
-	for n, want := range []Image{sound[0], {}, {}} {
-		got, ok := h.SalvagedImage(n + 1)
-		equal(t, "kept", got, want)
-		equal(t, "is kept", ok, n == 0)
-	}
-	equal(t, "work, P4", h.Work, "")
-	equal(t, "due", h.DueAt, due)
-	unchanged(t, h, func() { h.Salvage([]Image{sound[0], damaged(2, 7)}) })
-	unchanged(t, h, func() { h.Salvage([]Image{damaged(1, 7), damaged(2, 7)}) })
-	unchanged(t, h, func() { h.wake() })
-	equal(t, "next", h.Next(due), NextWake)
-	h.now = due
-	c, ok, err := h.Wake(h.r, h.now)
-	h.must(err)
-	equal(t, "work after a wake", h.Work, Ingest)
-	equal(t, "tries after a wake", h.Tries, tries+1)
-
-	h.Salvage([]Image{sound[1]})
-	equal(t, "a sound one in its place", h.Salvaged, []Image{sound[0], sound[1]})
-	equal(t, "work", h.Work, "")
-	if !ok {
-		t.Fatal("the wake claimed no read")
-	}
-	h.learn(c, Record{State: RecordMade, URLs: []string{good + "?fresh", good2 + "?fresh", good}})
-	equal(t, "work with fresh links", h.Work, Ingest)
-
-	for name, h := range map[string]*history{"ended": in(t, Succeeded), "after the last wake": in(t, Storing).after(72 * time.Hour).wake()} {
-		unchanged(t, h, func() { h.Salvage([]Image{damaged(1, 5)}) })
-		equal(t, name, h.Salvaged, nil)
-	}
-	equal(t, "in the end", h.stored(sound...).Salvaged, nil)
-}
-
-// The last wake's consumer may die, and what was salvaged is in the bucket.
-func TestWhatWasSalvagedIsNotGivenUp(t *testing.T) {
-	h := in(t, Storing, images(2))
-	h.Salvage([]Image{damaged(2, 5)})
-	h.must(nil).after(72 * time.Hour).wake()
-	equal(t, "at the last wake", h.Status, Storing)
-	h.now = h.Deadline
-	h.wake()
-	equal(t, "after it", h.Status, Succeeded)
-	want := damaged(2, 5)
-	want.N = 1
-	equal(t, "images", h.Images, []Image{want})
-	equal(t, "missing", h.Missing, 1)
-	equal(t, "due", h.DueAt, time.Time{})
-}
-
-func TestStoredTakesWhatIsDamagedAtTheLastWake(t *testing.T) {
-	sound := pictures(2)
-	salvaged := func(n int, salvaged ...Image) *history {
-		h := in(t, Storing, images(n))
-		h.Salvage(salvaged)
-		return h.must(nil)
-	}
-	h := salvaged(2, damaged(2, 5))
-	unchanged(t, h, func() {
-		for _, got := range [][]Image{nil, sound[:1], {sound[0], damaged(2, 5)}, {damaged(1, 5), damaged(2, 5)}} {
-			if err := h.Stored(h.r, h.now, got); !errors.Is(err, errUnlawful) {
-				t.Errorf("%d images before the last wake: %v", len(got), err)
-			}
-		}
-	})
-	last := func(h *history, got ...Image) (files []string) {
-		h.after(72 * time.Hour).wake().after(time.Second).stored(got...)
-		equal(t, "status", h.Status, Succeeded)
-		for i, x := range h.Images {
-			equal(t, "n", x.N, i+1)
-			files = append(files, x.SHA256)
-		}
-		equal(t, "missing", h.Missing, h.NumImages-len(files))
-		return files
-	}
-	d := func(n int, bytes int64) string { return damaged(n, bytes).SHA256 }
-	equal(t, "the link is dead", last(salvaged(1, damaged(1, 5))), []string{d(1, 5)})
-	equal(t, "one sound", last(salvaged(2, damaged(1, 5)), sound[1]), []string{d(1, 5), sound[1].SHA256})
-	equal(t, "all sound", last(salvaged(2, damaged(1, 5)), sound...), []string{sound[0].SHA256, sound[1].SHA256})
-	equal(t, "more of it now", last(salvaged(1, damaged(1, 5)), damaged(1, 9)), []string{d(1, 9)})
-	equal(t, "less of it now", last(salvaged(1, damaged(1, 5)), damaged(1, 2)), []string{d(1, 5)})
-	equal(t, "one of three", last(salvaged(3, damaged(2, 5))), []string{d(2, 5)})
-	equal(t, "sound ones that were", last(salvaged(3, damaged(2, 5), sound[0]), damaged(1, 9)), []string{sound[0].SHA256, d(2, 5)})
-	equal(t, "the same one", last(salvaged(2, sound[0]), Image{N: 2, SHA256: sound[0].SHA256}), []string{sound[0].SHA256})
-
-	h = in(t, Generating, images(2)).after(90 * time.Second).read(made).after(time.Minute)
-	h.read(Record{State: RecordMade, URLs: []string{good + "?fresh", good2 + "?fresh"}})
-	fresh := pictures(3)
-	equal(t, "no more than asked for", last(h, damaged(1, 5), damaged(2, 6), fresh[2]), []string{d(2, 6), fresh[2].SHA256})
-}
-
-func TestDropOfWrongGuesses(t *testing.T) {
-	h := in(t, Storing, images(2))
-	unchanged(t, h, func() { h.DropLinks([]string{good2}, pictures(1)) })
-	h.Guessed = true
-	unchanged(t, h, func() { h.DropLinks([]string{good2}, nil) })
-	unchanged(t, h, func() { h.DropLinks([]string{good2}, []Image{damaged(1, 5)}) })
-	unchanged(t, h, func() { h.DropLinks(nil, pictures(1)) })
-	h.DropLinks([]string{good2}, pictures(1))
-	equal(t, "urls", h.URLs, []string{good})
-	equal(t, "missing", h.stored(pictures(1)...).Missing, 1)
 }
 
 func TestStoredCountsTheMissing(t *testing.T) {
@@ -326,7 +210,7 @@ func TestTheLastWake(t *testing.T) {
 		done func(*history) bool
 	}{
 		"storing": {in(t, Storing), 72 * time.Hour, func(h *history) bool { return h.Failure == CodeImageUnavailable }},
-		"notify":  {notified(t), 72 * time.Hour, func(h *history) bool { return !h.NoticeGivenUpAt.IsZero() && h.Work == "" }},
+		"notify":  {notifying(t), 72 * time.Hour, func(h *history) bool { return !h.NoticeGivenUpAt.IsZero() && h.Work == "" }},
 	} {
 		equal(t, name+": deadline", c.h.Deadline, c.h.now.Add(c.time))
 		c.h.after(c.time - time.Millisecond).wake()
@@ -356,7 +240,7 @@ func TestASweepThatWasAwayForTheDeadlineStillWakesFirst(t *testing.T) {
 }
 
 func TestNotifyIsSetWithTheEndWhereSomebodyIsTold(t *testing.T) {
-	h := notified(t)
+	h := notifying(t)
 	equal(t, "work", h.Work, Notify)
 	equal(t, "tries", h.Tries, 1)
 	equal(t, "due", h.DueAt, h.now.Add(5*time.Second))
@@ -374,7 +258,7 @@ func TestNotifyIsSetWithTheEndWhereSomebodyIsTold(t *testing.T) {
 }
 
 func TestRedriveTakesUpAGivenUpNotice(t *testing.T) {
-	givenUp := func() *history { return notified(t).after(72 * time.Hour).wake().after(lastWakeWindow).wake() }
+	givenUp := func() *history { return notifying(t).after(72 * time.Hour).wake().after(lastWakeWindow).wake() }
 	h := givenUp().after(time.Hour)
 	equal(t, "given up", h.NoticeGivenUpAt, h.now.Add(-time.Hour))
 	h.Redrive(h.now)
@@ -394,16 +278,16 @@ func TestRedriveTakesUpAGivenUpNotice(t *testing.T) {
 	h.Erased(h.now, h.now)
 	equal(t, "work after that", h.Work, Notify)
 
-	told := notified(t)
+	told := notifying(t)
 	told.Notified(told.now)
-	for name, h := range map[string]*history{"told": told, "being told": notified(t), "not to be told": in(t, Failed), "on its way": in(t, Storing)} {
+	for name, h := range map[string]*history{"told": told, "being told": notifying(t), "not to be told": in(t, Failed), "on its way": in(t, Storing)} {
 		unchanged(t, h, func() { h.Redrive(h.now) })
 		equal(t, name+": pending", h.NoticePending, false)
 	}
 }
 
 func TestAnEndIsFinal(t *testing.T) {
-	h := notified(t)
+	h := notifying(t)
 	for range 20 {
 		h.now = h.DueAt
 		h.wake()
