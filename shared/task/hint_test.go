@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What callbacks say, in the order of what replaces what.
+// Hints, in the order in which a later one replaces an earlier one.
 var (
 	saysNothing   = Hint{}
 	saysID        = Hint{ProviderID: "p1"}
@@ -20,20 +20,20 @@ var (
 
 func TestWhichHintIsKept(t *testing.T) {
 	for name, c := range map[string]struct{ first, second, want Hint }{
-		"a success is not replaced by a failure":            {saysSuccess, saysFailure, saysSuccess},
-		"a success is not replaced by a policy refusal":     {saysSuccess, saysPolicy, saysSuccess},
-		"nor one of another host by a failure":              {saysUntrusted, saysFailure, saysUntrusted},
-		"nor one of RESULT_HOSTS by one without":            {saysSuccess, saysUntrusted, saysSuccess},
-		"nor by one with one host that is not":              {saysSuccess, saysMixed, saysSuccess},
-		"nor any by a callback that says nothing":           {saysSuccess, saysNothing, saysSuccess},
-		"nor a failure by a callback that names the id":     {saysFailure, saysID, saysFailure},
-		"else the later stands: success after failure":      {saysFailure, saysSuccess, saysSuccess},
-		"else the later stands: any host after failure":     {saysFailure, saysUntrusted, saysUntrusted},
-		"else the later stands: RESULT_HOSTS after another": {saysUntrusted, saysSuccess, saysSuccess},
-		"else the later stands: success after success":      {saysSuccess, saysSuccess2, saysSuccess2},
-		"else the later stands: another after another":      {saysUntrusted, saysMixed, saysMixed},
-		"else the later stands: failure after failure":      {saysOther, saysFailure, saysFailure},
-		"else the later stands: failure after an id":        {saysID, saysFailure, saysFailure},
+		"a success is not replaced by a failure":                           {saysSuccess, saysFailure, saysSuccess},
+		"a success is not replaced by a policy refusal":                    {saysSuccess, saysPolicy, saysSuccess},
+		"a success of another host is not replaced by a failure":           {saysUntrusted, saysFailure, saysUntrusted},
+		"a success of RESULT_HOSTS is not replaced by one of another host": {saysSuccess, saysUntrusted, saysSuccess},
+		"nor by one with a single other host":                              {saysSuccess, saysMixed, saysSuccess},
+		"no hint is replaced by an empty callback":                         {saysSuccess, saysNothing, saysSuccess},
+		"a failure is not replaced by a callback with only an id":          {saysFailure, saysID, saysFailure},
+		"otherwise the later stays: success after failure":                 {saysFailure, saysSuccess, saysSuccess},
+		"otherwise the later stays: any host after failure":                {saysFailure, saysUntrusted, saysUntrusted},
+		"otherwise the later stays: RESULT_HOSTS after another host":       {saysUntrusted, saysSuccess, saysSuccess},
+		"otherwise the later stays: success after success":                 {saysSuccess, saysSuccess2, saysSuccess2},
+		"otherwise the later stays: another host after another host":       {saysUntrusted, saysMixed, saysMixed},
+		"otherwise the later stays: failure after failure":                 {saysOther, saysFailure, saysFailure},
+		"otherwise the later stays: failure after an id":                   {saysID, saysFailure, saysFailure},
 	} {
 		for _, s := range []Status{Submitting, Unconfirmed, Generating} {
 			h := in(t, s).calledBack(c.first).calledBack(c.second)
@@ -52,12 +52,12 @@ func TestAHintKeepsTheIDNamedBefore(t *testing.T) {
 	equal(t, "hint", *h.Hint, saysSuccess)
 }
 
-func TestALaterIDReplacesOneThatNobodyConfirmed(t *testing.T) {
+func TestALaterIDReplacesAnUnconfirmedOne(t *testing.T) {
 	h := in(t, Unconfirmed).calledBack(Hint{ProviderID: "foreign", Failure: CodeGenerationFailed}).calledBack(saysSuccess)
 	equal(t, "id to read", h.claim().ProviderID, "p1")
 }
 
-func TestA400IsRememberedBesideTheHint(t *testing.T) {
+func TestACode400IsKeptSeparatelyFromTheHint(t *testing.T) {
 	for _, s := range []Status{Submitting, Unconfirmed, Generating} {
 		h := in(t, s).calledBack(saysSuccess).calledBack(saysPolicy)
 		equal(t, "barred attempt", h.Barred, 1)
@@ -81,7 +81,7 @@ func TestAnIDOtherThanTheKnownOneIsIgnored(t *testing.T) {
 	}
 }
 
-func TestWhileSubmittingACallbackIsOnlyKept(t *testing.T) {
+func TestACallbackWhileSubmittingIsOnlyKept(t *testing.T) {
 	h := begin(t)
 	want := h.Clone()
 	kept := saysSuccess
@@ -95,7 +95,7 @@ func TestWhileSubmittingACallbackIsOnlyKept(t *testing.T) {
 	equal(t, "claimed", ok, false)
 }
 
-// 503 while no id is known: the callback holds the only one.
+// A callback gets 503 while no provider id is known, so that it comes again.
 func TestFindable(t *testing.T) {
 	for _, s := range []Status{Submitting, Unconfirmed} {
 		h := in(t, s)
@@ -117,7 +117,7 @@ func TestFindable(t *testing.T) {
 	}
 }
 
-func TestACallbackMakesTheTaskDueAtTheEarliestLawfulClaim(t *testing.T) {
+func TestACallbackMakesTheTaskDueAtTheEarliestRead(t *testing.T) {
 	t.Run("at once", func(t *testing.T) {
 		h := in(t, Generating).after(time.Second).calledBack(saysNothing)
 		equal(t, "due", h.DueAt, h.now)
@@ -160,24 +160,24 @@ func TestARepeatedCallbackWritesNothing(t *testing.T) {
 	unchanged(t, h, func() { h.after(time.Second).calledBack(saysSuccess) })
 }
 
-// UNREADABLE_AFTER counts from the first failed read since the last readable
-// one to the read that acts.
-func TestTheHintCountsAloneOnlyAfterFailedReads(t *testing.T) {
+// UNREADABLE_AFTER is the time from the first failed read since the last good one to the
+// read that decides.
+func TestTheHintDecidesAloneOnlyAfterFailedReads(t *testing.T) {
 	const poll, after = 36 * time.Second, 2 * time.Minute
 	for name, c := range map[string]struct {
 		hint Hint
 		do   func(*history)
 		want Status
 	}{
-		"the record decides, while it can be read": {saysFailure, func(h *history) { h.read(running) }, Generating},
-		"one failed read":                          {saysSuccess, func(h *history) { h.read(unread) }, Generating},
+		"the record decides while it can be read": {saysFailure, func(h *history) { h.read(running) }, Generating},
+		"one failed read":                         {saysSuccess, func(h *history) { h.read(unread) }, Generating},
 		"failed reads for less than UNREADABLE_AFTER": {saysSuccess,
 			func(h *history) { h.read(unread).after(after - time.Millisecond).read(unread) }, Generating},
 		"failed reads for UNREADABLE_AFTER": {saysSuccess,
 			func(h *history) { h.read(unread).after(after).read(unread) }, Storing},
-		"a readable one between starts the count anew": {saysSuccess,
+		"a good read in between restarts the time": {saysSuccess,
 			func(h *history) { h.read(unread).after(poll).read(running).after(after).read(unread) }, Generating},
-		"any flag is readable": {saysFailure,
+		"a running record is readable": {saysFailure,
 			func(h *history) { h.read(running).after(after).read(unread).after(poll).read(unread) }, Generating},
 		"the failed reads may be older than the hint": {saysID,
 			func(h *history) { h.read(unread).after(after).calledBack(saysSuccess).read(unread) }, Storing},
@@ -185,8 +185,8 @@ func TestTheHintCountsAloneOnlyAfterFailedReads(t *testing.T) {
 			func(h *history) { h.read(unread).after(time.Hour).read(unread) }, Generating},
 		"success with one other host": {saysMixed,
 			func(h *history) { h.read(unread).after(time.Hour).read(unread) }, Generating},
-		"nothing said": {saysID, func(h *history) { h.read(unread).after(time.Hour).read(unread) }, Generating},
-		"failure":      {saysFailure, func(h *history) { h.read(unread).after(after).read(unread) }, Failed},
+		"only an id": {saysID, func(h *history) { h.read(unread).after(time.Hour).read(unread) }, Generating},
+		"failure":    {saysFailure, func(h *history) { h.read(unread).after(after).read(unread) }, Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := in(t, Generating).after(time.Second).calledBack(c.hint)
@@ -196,7 +196,7 @@ func TestTheHintCountsAloneOnlyAfterFailedReads(t *testing.T) {
 	}
 }
 
-func TestTheHintAloneFromUnconfirmed(t *testing.T) {
+func TestTheHintAloneDecidesForUnconfirmed(t *testing.T) {
 	h := readsFail(in(t, Unconfirmed).calledBack(saysSuccess))
 	equal(t, "status", h.Status, Storing)
 	equal(t, "urls", h.URLs, saysSuccess.URLs)
@@ -209,7 +209,7 @@ func TestTheHintAloneFromUnconfirmed(t *testing.T) {
 	equal(t, "charges", h.Charges, []Charge{ChargeDoubtful})
 }
 
-func TestFailureByTheHintAloneIsNeverReasonForAnother(t *testing.T) {
+func TestAFailureFromTheHintAloneIsNeverRetried(t *testing.T) {
 	h := readsFail(in(t, Generating).calledBack(saysFailure))
 	equal(t, "status", h.Status, Failed)
 	equal(t, "failure", h.Failure, CodeGenerationFailed)
@@ -218,20 +218,20 @@ func TestFailureByTheHintAloneIsNeverReasonForAnother(t *testing.T) {
 	equal(t, "refund after a 400", h.Refund, 0)
 }
 
-func TestTheRecordDecidesTheCallbackMayAddWhy(t *testing.T) {
+func TestTheRecordDecidesAndTheCallbackMayAddTheReason(t *testing.T) {
 	rejected := Record{State: RecordFailed, Code: CodeProviderRejected}
 	for name, c := range map[string]struct {
 		heard []Hint
 		rec   Record
 		code  Code
 	}{
-		"nothing heard":                    {nil, Record{State: RecordFailed, Code: CodeGenerationFailed}, CodeGenerationFailed},
-		"a 400":                            {[]Hint{saysPolicy}, broken, CodeContentPolicy},
-		"a 400, then another failure":      {[]Hint{saysPolicy, saysFailure}, broken, CodeContentPolicy},
-		"a 400 after a success":            {[]Hint{saysSuccess, saysPolicy}, broken, CodeContentPolicy},
-		"a cause":                          {[]Hint{saysOther}, Record{State: RecordFailed, Code: CodeGenerationFailed}, CodeProviderRejected},
-		"a success":                        {[]Hint{saysSuccess}, Record{State: RecordFailed, Code: CodeGenerationFailed}, CodeGenerationFailed},
-		"a cause against the record's own": {[]Hint{saysPolicy}, rejected, CodeProviderRejected},
+		"nothing heard":               {nil, Record{State: RecordFailed, Code: CodeGenerationFailed}, CodeGenerationFailed},
+		"a 400":                       {[]Hint{saysPolicy}, broken, CodeContentPolicy},
+		"a 400, then another failure": {[]Hint{saysPolicy, saysFailure}, broken, CodeContentPolicy},
+		"a 400 after a success":       {[]Hint{saysSuccess, saysPolicy}, broken, CodeContentPolicy},
+		"a cause":                     {[]Hint{saysOther}, Record{State: RecordFailed, Code: CodeGenerationFailed}, CodeProviderRejected},
+		"a success":                   {[]Hint{saysSuccess}, Record{State: RecordFailed, Code: CodeGenerationFailed}, CodeGenerationFailed},
+		"the record's own cause wins": {[]Hint{saysPolicy}, rejected, CodeProviderRejected},
 	} {
 		h := in(t, Generating).after(time.Second)
 		for _, hint := range c.heard {
@@ -242,11 +242,11 @@ func TestTheRecordDecidesTheCallbackMayAddWhy(t *testing.T) {
 		equal(t, name+": failure", h.Failure, c.code)
 	}
 	h := in(t, Generating).after(time.Second).calledBack(saysPolicy).read(made)
-	equal(t, "a 400 against a record that is a success", h.Status, Storing)
+	equal(t, "the record is a success in spite of a 400", h.Status, Storing)
 }
 
-// How long a record could not be read says nothing of another id's record.
-func TestACallbackThatNamesAnotherIDBeginsAnew(t *testing.T) {
+// The failed reads of one id's record do not count for another id's record.
+func TestACallbackWithAnotherIDRestartsTheTime(t *testing.T) {
 	h := in(t, Unconfirmed).calledBack(saysSuccess).read(unread)
 	h.after(2 * time.Minute).calledBack(Hint{ProviderID: "p2", Success: true, URLs: []string{good2}}).after(36 * time.Second).read(unread)
 	equal(t, "status at the first failed read of p2", h.Status, Unconfirmed)
@@ -256,18 +256,18 @@ func TestACallbackThatNamesAnotherIDBeginsAnew(t *testing.T) {
 	equal(t, "provider id", h.ProviderID, "p2")
 }
 
-// A callback may leave out the provider's id. What it says of the attempt
-// counts all the same, once nothing else can be read.
+// A callback may leave out the provider id. It still decides once the record cannot be
+// read.
 func TestAFailureWithoutAnIDCountsWhileTheRecordIsUnreadable(t *testing.T) {
 	nameless := Hint{Failure: CodeProviderRejected}
 
 	h := readsFail(in(t, Generating).calledBack(nameless))
-	equal(t, "status by our own id", h.Status, Failed)
-	equal(t, "failure by our own id", h.Failure, CodeProviderRejected)
+	equal(t, "status with our own id", h.Status, Failed)
+	equal(t, "failure with our own id", h.Failure, CodeProviderRejected)
 	equal(t, "provider id", h.ProviderID, "p1")
 
 	h = in(t, Unconfirmed).calledBack(saysID).calledBack(nameless)
-	equal(t, "hint by the id named before", *h.Hint, saysOther)
+	equal(t, "hint with the id named before", *h.Hint, saysOther)
 	h = in(t, Unconfirmed).calledBack(saysFailure).calledBack(nameless)
-	equal(t, "hint by the id of a failure named before", *h.Hint, saysOther)
+	equal(t, "hint with the id of an earlier failure", *h.Hint, saysOther)
 }

@@ -7,14 +7,14 @@ import (
 
 func TestOneOwnerAndKeyMakeOneID(t *testing.T) {
 	equal(t, "id of a replay", NewID("owner", "key"), NewID("owner", "key"))
-	// Rows are found by this for as long as they stand.
+	// The way to make ids must never change: rows are found by them.
 	equal(t, "id", NewID("owner", "key"), "d50qqh3tejca390ekjnh31vpgs")
 }
 
 func TestOtherOwnersAndKeysMakeOtherIDs(t *testing.T) {
 	pairs := [][2]string{
 		{"owner", "key"}, {"owner", "other"}, {"other", "key"}, {"Owner", "key"}, {"owner", "key "},
-		// Pairs that join to the same text.
+		// Pairs that are the same when joined.
 		{"ab", "c"}, {"a", "bc"}, {"a|b", "c"}, {"a", "b|c"}, {"", "a|b|c"}, {"a|", "c"}, {"a", "|c"},
 		{"1|a", "b"}, {"1", "a|b"},
 		{"owner", "../../QUOTA#bob"}, {"owner/..", "/QUOTA#bob"},
@@ -33,12 +33,12 @@ func TestOtherOwnersAndKeysMakeOtherIDs(t *testing.T) {
 	}
 }
 
-func TestWithoutAKeyEachIDIsNew(t *testing.T) {
+func TestEachIDWithoutAKeyIsNew(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		id := NewID("owner", "")
 		if seen[id] {
-			t.Fatalf("id %q came twice", id)
+			t.Fatalf("the id %q came twice", id)
 		}
 		if !ValidID(id) {
 			t.Fatalf("id %q is not valid", id)

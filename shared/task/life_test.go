@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// wantLawful is the table of the design, section 2, written down again: who may
-// make what of a status.
+// wantLawful is the table of lawful changes by status, written down a second time, so that
+// a change of lawful cannot pass unnoticed. docs/ARCHITECTURE.md draws it.
 var wantLawful = map[Status]map[event][]Status{
 	Submitting: {
 		byAnswer:  {Generating, Waiting, Failed},
@@ -75,7 +75,7 @@ func tryMove(t *testing.T, from Status, by event, to Status, want bool) {
 			t.Errorf("%s: error %v, want %v", name, err, errUnlawful)
 		}
 		if !h.sameRow(before) {
-			t.Errorf("%s was refused, and yet changed the row", name)
+			t.Errorf("%s was refused but changed the row", name)
 		}
 		return
 	}
@@ -90,7 +90,7 @@ func tryMove(t *testing.T, from Status, by event, to Status, want bool) {
 
 func TestEveryStatusCanBeReached(t *testing.T) {
 	for _, s := range allStatuses {
-		in(t, s) // fails the test where it is not reached by the exported methods
+		in(t, s) // fails the test if the exported methods do not lead there
 	}
 	reached := map[Status]bool{Submitting: true}
 	for range allStatuses {
@@ -105,10 +105,10 @@ func TestEveryStatusCanBeReached(t *testing.T) {
 	equal(t, "statuses reached by the table", len(reached), len(allStatuses))
 }
 
-// step is one row of the design's table: how a task comes to it, what
-// happens, and what becomes of the task.
+// step is one way through the table: how a task gets there, what happens, and what the
+// task becomes.
 type step struct {
-	row  string
+	name string
 	from func(*testing.T) *history
 	do   func(*history)
 	want Status
@@ -125,14 +125,14 @@ func unconfirmedWithID(t *testing.T) *history {
 	return in(t, Unconfirmed).after(time.Second).calledBack(Hint{ProviderID: "p1"})
 }
 
-// readsFail makes reads of the record fail for so long that the hint counts alone.
+// readsFail lets reads fail until the hint decides alone.
 func readsFail(h *history) *history {
 	h.t.Helper()
 	h.after(h.r.Poll).read(unread)
 	return h.after(h.r.UnreadableAfter).read(unread)
 }
 
-func TestTableOfDesign(t *testing.T) {
+func TestSteps(t *testing.T) {
 	var steps []step
 	steps = append(steps, answerSteps()...)
 	steps = append(steps, waitingSteps()...)
@@ -140,7 +140,7 @@ func TestTableOfDesign(t *testing.T) {
 	steps = append(steps, hintSteps()...)
 	steps = append(steps, endSteps()...)
 	for _, s := range steps {
-		t.Run(s.row, func(t *testing.T) {
+		t.Run(s.name, func(t *testing.T) {
 			h := s.from(t)
 			s.do(h)
 			h.must(nil)
@@ -164,7 +164,7 @@ func answerSteps() []step {
 		steps = append(steps,
 			step{name + ", own answer with an id: generating", entered(from), accept, Generating, ""},
 			step{name + ", own answer, refused for now: waiting", entered(from), again, Waiting, ""},
-			step{name + ", own answer, refused for good: failed", entered(from), final, Failed, CodeInsufficientCredits},
+			step{name + ", own answer, refused forever: failed", entered(from), final, Failed, CodeInsufficientCredits},
 			step{name + ", no POST was started: waiting", entered(from), none, Waiting, ""},
 		)
 	}
@@ -173,7 +173,7 @@ func answerSteps() []step {
 			func(h *history) { h.after(time.Hour).accepted("p1") }, Generating, ""},
 		step{"unconfirmed, deadline of 2 h: failed", entered(Unconfirmed),
 			func(h *history) { h.after(2 * time.Hour).expire() }, Failed, CodeOutcomeUnknown},
-		step{"unconfirmed, just before the deadline: the same", entered(Unconfirmed),
+		step{"unconfirmed, just before the deadline: unchanged", entered(Unconfirmed),
 			func(h *history) { h.after(2*time.Hour - time.Millisecond).expire() }, Unconfirmed, ""},
 	)
 }
@@ -185,7 +185,7 @@ func waitingSteps() []step {
 			func(h *history) { h.after(time.Minute).resubmit() }, Submitting, ""},
 		{"waiting after a failed generation, its callback says 400: failed", brokenOnce,
 			func(h *history) { h.after(time.Second).calledBack(policy) }, Failed, CodeContentPolicy},
-		{"waiting after a refusal, a callback says 400: the same", entered(Waiting),
+		{"waiting after a refusal, a callback says 400: unchanged", entered(Waiting),
 			func(h *history) { h.after(time.Second).calledBack(policy) }, Waiting, ""},
 		{"waiting, 6 h since the first refusal: failed with the last refusal's code", entered(Waiting),
 			func(h *history) { h.after(6 * time.Hour).expire() }, Failed, CodeRateLimited},
@@ -203,19 +203,19 @@ func recordSteps() []step {
 	other := Record{State: RecordFailed, Code: CodeProviderRejected}
 	sure := func(rec Record) Record { rec.Match = MatchOwn; return rec }
 	return []step{
-		{"generating, record still running: the same", entered(Generating), first(running), Generating, ""},
+		{"generating, record still running: unchanged", entered(Generating), first(running), Generating, ""},
 		{"generating, record made: storing", entered(Generating), first(made), Storing, ""},
-		{"generating, record failed, worth another: waiting", entered(Generating), first(broken), Waiting, ""},
+		{"generating, record failed, retried: waiting", entered(Generating), first(broken), Waiting, ""},
 		{"generating, record failed otherwise: failed", entered(Generating), first(other), Failed, CodeProviderRejected},
 		{"generating, deadline of 24 h, record running: failed", entered(Generating),
 			func(h *history) { h.after(24 * time.Hour).read(running) }, Failed, CodeTimedOut},
-		{"generating, just before the deadline: the same", entered(Generating),
+		{"generating, just before the deadline: unchanged", entered(Generating),
 			func(h *history) { h.after(24*time.Hour - time.Millisecond).read(running) }, Generating, ""},
 		{"generating, deadline of 24 h, record made: storing", entered(Generating),
 			func(h *history) { h.after(24 * time.Hour).read(made) }, Storing, ""},
 		{"unconfirmed, record of the named id running: generating", unconfirmedWithID, first(running), Generating, ""},
 		{"unconfirmed, record of the named id made: storing", unconfirmedWithID, first(made), Storing, ""},
-		{"unconfirmed, record of the named id failed, surely ours: waiting", unconfirmedWithID, first(sure(broken)), Waiting, ""},
+		{"unconfirmed, record of the named id failed, certainly ours: waiting", unconfirmedWithID, first(sure(broken)), Waiting, ""},
 		{"unconfirmed, record of the named id failed otherwise: failed", unconfirmedWithID, first(other), Failed, CodeProviderRejected},
 	}
 }
@@ -241,11 +241,11 @@ func endSteps() []step {
 		{"storing, all images stored: succeeded", two, func(h *history) { h.stored(pictures(2)...) }, Succeeded, ""},
 		{"storing, deadline of 72 h with one of two: succeeded", two,
 			func(h *history) { lastWake(h).stored(pictures(1)...) }, Succeeded, ""},
-		{"storing, deadline of 72 h, the last wake's run may be under way: the same", two,
+		{"storing, deadline of 72 h, the last wake's run may be under way: unchanged", two,
 			func(h *history) { lastWake(h).after(15 * time.Minute).wake() }, Storing, ""},
 		{"storing, deadline of 72 h with none: failed", two,
 			func(h *history) { lastWake(h).after(lastWakeWindow).wake() }, Failed, CodeImageUnavailable},
-		{"succeeded, DELETE: the same, emptied", entered(Succeeded), func(h *history) { h.deleted() }, Succeeded, ""},
-		{"failed, DELETE: the same, emptied", entered(Failed), func(h *history) { h.deleted() }, Failed, CodeProviderRejected},
+		{"succeeded, DELETE: unchanged, emptied", entered(Succeeded), func(h *history) { h.deleted() }, Succeeded, ""},
+		{"failed, DELETE: unchanged, emptied", entered(Failed), func(h *history) { h.deleted() }, Failed, CodeProviderRejected},
 	}
 }

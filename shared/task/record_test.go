@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestClaimIsLawfulWhenTheLastIs36SecondsOld(t *testing.T) {
+func TestClaimsAre36SecondsApart(t *testing.T) {
 	h := in(t, Generating).after(5 * time.Second)
 	c := h.claim()
 	equal(t, "claim", c, Claim{Attempt: 1, ProviderID: "p1", At: h.now})
@@ -40,13 +40,13 @@ func TestClaimsFollowTheSchedule(t *testing.T) {
 
 func TestARecordOfAnAttachedIDIsReadAgainSoon(t *testing.T) {
 	h := unconfirmedWithID(t).after(time.Hour).read(running)
-	equal(t, "accepted, as far as known", h.AcceptedAt, h.now)
+	equal(t, "accepted, as a guess", h.AcceptedAt, h.now)
 	if next := h.DueAt.Sub(h.now); next < 36*time.Second || next > 5*time.Minute {
 		t.Errorf("next read after %v, want 36 s to 5 min", next)
 	}
 }
 
-func TestNoClaimWhereThereIsNoRecordToRead(t *testing.T) {
+func TestNoClaimWithoutARecordToRead(t *testing.T) {
 	for _, s := range []Status{Submitting, Waiting, Unconfirmed, Storing, Succeeded, Failed} {
 		h := in(t, s).after(time.Hour)
 		unchanged(t, h, func() {
@@ -91,10 +91,10 @@ func TestAnIDWhoseRecordContradictsIsDropped(t *testing.T) {
 	equal(t, "at the deadline", h.Failure, CodeOutcomeUnknown)
 }
 
-func TestWhatIsLearnedOfAnotherIDIsDropped(t *testing.T) {
+func TestARecordOfAnotherIDIsDropped(t *testing.T) {
 	for name, change := range map[string]func(*history){
 		"a later callback named another id": func(h *history) { h.calledBack(Hint{ProviderID: "p2"}) },
-		"our own answer names another id":   func(h *history) { h.accepted("p2") },
+		"our own answer has another id":     func(h *history) { h.accepted("p2") },
 		"our own answer is a refusal":       func(h *history) { h.refused(Refusal{Code: CodePaused, Retry: RetryLater}) },
 	} {
 		h := unconfirmedWithID(t)
@@ -102,7 +102,7 @@ func TestWhatIsLearnedOfAnotherIDIsDropped(t *testing.T) {
 		change(h.after(time.Second))
 		unchanged(t, h, func() { h.applyRecord(c, made) })
 		if h.Status == Storing {
-			t.Errorf("%s: the record of the other id was taken", name)
+			t.Errorf("%s: the record of the other id was used", name)
 		}
 	}
 }
@@ -117,26 +117,26 @@ func TestASuccessWithoutURLIsNoSuccessYet(t *testing.T) {
 	equal(t, "at the deadline", h.Failure, CodeImageUnavailable)
 }
 
-func TestURLsOfARecordMayBeOfAnyHost(t *testing.T) {
+func TestURLsOfARecordMayHaveAnyHost(t *testing.T) {
 	h := in(t, Generating).after(90 * time.Second).read(Record{State: RecordMade, URLs: []string{strange}})
 	equal(t, "status", h.Status, Storing)
 	equal(t, "urls", h.URLs, []string{strange})
 }
 
-func TestFewerURLsThanAskedAreReadOnceMoreAfter60Seconds(t *testing.T) {
+func TestAShortRecordIsReadAgainAfter60Seconds(t *testing.T) {
 	for name, c := range map[string]struct {
 		second Record
 		urls   []string
 	}{
-		"with all":                         {Record{State: RecordMade, URLs: []string{good, good2}}, []string{good, good2}},
-		"with another":                     {Record{State: RecordMade, URLs: []string{good2}}, []string{good, good2}},
-		"with the same":                    {made, []string{good}},
-		"with none":                        {Record{State: RecordMade}, []string{good}},
-		"that is running again":            {running, []string{good}},
-		"that says failed":                 {broken, []string{good}},
-		"that says failed, for good":       {Record{State: RecordFailed, Code: CodeContentPolicy}, []string{good}},
-		"that cannot be read":              {unread, []string{good}},
-		"with one more than was asked for": {Record{State: RecordMade, URLs: []string{good, good2, strange}}, []string{good, good2, strange}},
+		"with all":                     {Record{State: RecordMade, URLs: []string{good, good2}}, []string{good, good2}},
+		"with another":                 {Record{State: RecordMade, URLs: []string{good2}}, []string{good, good2}},
+		"with the same":                {made, []string{good}},
+		"with none":                    {Record{State: RecordMade}, []string{good}},
+		"that is running again":        {running, []string{good}},
+		"that reports failure":         {broken, []string{good}},
+		"that reports a final failure": {Record{State: RecordFailed, Code: CodeContentPolicy}, []string{good}},
+		"that cannot be read":          {unread, []string{good}},
+		"with more than requested":     {Record{State: RecordMade, URLs: []string{good, good2, strange}}, []string{good, good2, strange}},
 	} {
 		t.Run("a second record "+name, func(t *testing.T) {
 			h := in(t, Generating, images(2)).after(90 * time.Second).read(made)
@@ -154,9 +154,9 @@ func TestFewerURLsThanAskedAreReadOnceMoreAfter60Seconds(t *testing.T) {
 	}
 }
 
-// A read claimed before the short record came, and learned of after it, is not
-// the read that was put off by 60 s.
-func TestAnOlderReadIsNotTheSecondOfAShortRecord(t *testing.T) {
+// A read that was claimed before a short record, but applied after it, is not the read
+// that follows 60 s later.
+func TestAnOlderReadIsNotTheSecondReadOfAShortRecord(t *testing.T) {
 	for name, rec := range map[string]Record{"short as well": made, "running": running, "failed": broken, "unreadable": unread} {
 		h := in(t, Generating, images(2)).after(90 * time.Second)
 		slow := h.claim()
@@ -166,8 +166,8 @@ func TestAnOlderReadIsNotTheSecondOfAShortRecord(t *testing.T) {
 	}
 }
 
-func TestAtTheDeadlineATaskIsReadOnceMore(t *testing.T) {
-	t.Run("a read claimed before it does not count", func(t *testing.T) {
+func TestATaskIsReadOneLastTimeAtTheDeadline(t *testing.T) {
+	t.Run("a read that was claimed before does not count", func(t *testing.T) {
 		h := in(t, Generating)
 		h.now = h.Deadline.Add(-time.Millisecond)
 		c := h.claim()
@@ -177,7 +177,7 @@ func TestAtTheDeadlineATaskIsReadOnceMore(t *testing.T) {
 		h.after(36 * time.Second).read(running)
 		equal(t, "failure", h.Failure, CodeTimedOut)
 	})
-	t.Run("failed reads expire it only after UNREADABLE_AFTER", func(t *testing.T) {
+	t.Run("failed reads fail the task only after UNREADABLE_AFTER", func(t *testing.T) {
 		h := in(t, Generating)
 		h.now = h.Deadline
 		h.read(unread)
@@ -188,7 +188,7 @@ func TestAtTheDeadlineATaskIsReadOnceMore(t *testing.T) {
 		h.after(36 * time.Second).read(unread)
 		equal(t, "failure", h.Failure, CodeTimedOut)
 	})
-	t.Run("a success hint still counts", func(t *testing.T) {
+	t.Run("a success hint still decides", func(t *testing.T) {
 		h := in(t, Unconfirmed).calledBack(saysSuccess)
 		h.now = h.Deadline
 		h.read(unread).after(2 * time.Minute).read(unread)
@@ -200,7 +200,7 @@ func TestAtTheDeadlineATaskIsReadOnceMore(t *testing.T) {
 		h.read(unread).after(2 * time.Minute).read(unread)
 		equal(t, "failure", h.Failure, CodeOutcomeUnknown)
 	})
-	t.Run("URLs seen before are not lost", func(t *testing.T) {
+	t.Run("earlier URLs are not lost", func(t *testing.T) {
 		h := in(t, Generating, images(2))
 		h.now = h.Deadline.Add(-time.Second)
 		h.read(made).after(time.Minute).read(unread)
@@ -214,7 +214,7 @@ func TestAtTheDeadlineATaskIsReadOnceMore(t *testing.T) {
 	})
 }
 
-func TestAnotherGenerationOnlyIf(t *testing.T) {
+func TestAnotherGenerationNeeds(t *testing.T) {
 	with := func(edit func(*Record)) Record { rec := broken; edit(&rec); return rec }
 	one := func(h *history) { h.r.MaxGenerations = 1 }
 	generating := func(t *testing.T) *history { t.Helper(); return in(t, Generating) }
@@ -225,18 +225,18 @@ func TestAnotherGenerationOnlyIf(t *testing.T) {
 		rec   Record
 		want  Status
 	}{
-		"the record says 500 or 501":          {generating, nil, nil, broken, Waiting},
-		"no other code":                       {generating, nil, nil, with(func(r *Record) { r.Retry = false }), Failed},
-		"no callback said 400":                {generating, nil, []Hint{saysPolicy}, broken, Failed},
-		"none, whatever was heard later":      {generating, nil, []Hint{saysPolicy, saysFailure}, broken, Failed},
-		"no callback named another cause":     {generating, nil, []Hint{saysOther}, broken, Failed},
-		"a success heard is no obstacle":      {generating, nil, []Hint{saysSuccess}, broken, Waiting},
-		"MAX_GENERATIONS allows it":           {generating, one, nil, broken, Failed},
-		"the id is surely ours":               {unconfirmedWithID, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
-		"not of an id of a callback's alone":  {unconfirmedWithID, nil, nil, broken, Failed},
-		"nor attached from one":               {func(t *testing.T) *history { return unconfirmedWithID(t).read(running).after(time.Minute) }, nil, nil, broken, Failed},
-		"until its record names this attempt": {func(t *testing.T) *history { return unconfirmedWithID(t).read(running).after(time.Minute) }, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
-		"or until our own answer does": {func(t *testing.T) *history {
+		"a record with code 500 or 501":              {generating, nil, nil, broken, Waiting},
+		"and no other code":                          {generating, nil, nil, with(func(r *Record) { r.Retry = false }), Failed},
+		"no callback with code 400":                  {generating, nil, []Hint{saysPolicy}, broken, Failed},
+		"whatever callback came later":               {generating, nil, []Hint{saysPolicy, saysFailure}, broken, Failed},
+		"no callback with another cause":             {generating, nil, []Hint{saysOther}, broken, Failed},
+		"no failed callback; a success is fine":      {generating, nil, []Hint{saysSuccess}, broken, Waiting},
+		"MAX_GENERATIONS above one":                  {generating, one, nil, broken, Failed},
+		"an id that is certainly ours":               {unconfirmedWithID, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
+		"more than an id that only a callback named": {unconfirmedWithID, nil, nil, broken, Failed},
+		"more than an attached id of a callback":     {func(t *testing.T) *history { return unconfirmedWithID(t).read(running).after(time.Minute) }, nil, nil, broken, Failed},
+		"a record that names this attempt":           {func(t *testing.T) *history { return unconfirmedWithID(t).read(running).after(time.Minute) }, nil, nil, with(func(r *Record) { r.Match = MatchOwn }), Waiting},
+		"or our own answer with the id": {func(t *testing.T) *history {
 			return unconfirmedWithID(t).read(running).after(time.Minute).accepted("p1")
 		}, nil, nil, broken, Waiting},
 	} {
@@ -266,7 +266,7 @@ func TestGenerationsAreBounded(t *testing.T) {
 		h := begin(t)
 		h.r.MaxGenerations = max
 		for h.Status != Failed {
-			// A refusal between is no generation.
+			// A refusal in between is not a generation.
 			h.refused(Refusal{Code: CodeProviderUnavailable, Retry: RetryLater})
 			h.after(time.Hour).resubmit().accepted("p").after(time.Hour).read(broken)
 			if h.Status == Waiting {

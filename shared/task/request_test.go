@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// request gives a request for one picture, without faults, as edited.
+// request returns a valid request for one picture, after edit.
 func request(edit func(*Request)) *Request {
 	r := &Request{Prompt: "a cat", NumImages: 1}
 	if edit != nil {
@@ -17,7 +17,7 @@ func request(edit func(*Request)) *Request {
 	return r
 }
 
-// found lists faults as "pointer code".
+// found returns the faults of r as "pointer code".
 func found(r *Request) []string {
 	var all []string
 	for _, f := range r.Faults() {
@@ -34,10 +34,10 @@ func TestNormalize(t *testing.T) {
 		"the default model has no resolution": {Request{}, Request{Model: "nano-banana"}},
 		"nano-banana-2 defaults to 1K":        {Request{Model: "nano-banana-2"}, Request{Model: "nano-banana-2", Resolution: "1K"}},
 		"nano-banana-pro defaults to 1K":      {Request{Model: "nano-banana-pro"}, Request{Model: "nano-banana-pro", Resolution: "1K"}},
-		"a resolution given stays":            {Request{Model: "nano-banana-pro", Resolution: "4K"}, Request{Model: "nano-banana-pro", Resolution: "4K"}},
+		"a given resolution stays":            {Request{Model: "nano-banana-pro", Resolution: "4K"}, Request{Model: "nano-banana-pro", Resolution: "4K"}},
 		"an unknown model stays":              {Request{Model: "dall-e"}, Request{Model: "dall-e"}},
 		"the prompt is trimmed":               {Request{Prompt: " \t\r\n a\n b \u00a0\u2003\n"}, Request{Prompt: "a\n b", Model: "nano-banana"}},
-		"all else stays as given": {Request{AspectRatio: " 1:1", Watermark: " w ", ImageURLs: []string{" x "}},
+		"everything else stays as given": {Request{AspectRatio: " 1:1", Watermark: " w ", ImageURLs: []string{" x "}},
 			Request{Model: "nano-banana", AspectRatio: " 1:1", Watermark: " w ", ImageURLs: []string{" x "}}},
 	} {
 		c.in.Normalize()
@@ -84,7 +84,7 @@ func TestLimitsOfEachModel(t *testing.T) {
 	}
 }
 
-func TestOptionsAModelLacksAreFaults(t *testing.T) {
+func TestOptionsThatAModelLacksAreFaults(t *testing.T) {
 	for _, c := range []struct {
 		model, option, value string
 		ok                   bool
@@ -185,7 +185,7 @@ func TestFaultsOfOtherFields(t *testing.T) {
 	}
 }
 
-// A pointer may be long, but says nothing of the input but lawful key names.
+// Faults never repeat the input, except valid key names.
 func TestFaultsEchoNothing(t *testing.T) {
 	const secret = "s3cret"
 	r := request(func(r *Request) {
@@ -213,11 +213,11 @@ func TestFingerprint(t *testing.T) {
 		return request(func(r *Request) { full(r); edit(r) }).Fingerprint()
 	}
 	for name, edit := range map[string]func(*Request){
-		"nothing":              func(*Request) {},
-		"white space around":   func(r *Request) { r.Prompt = "\n a cat " },
-		"default resolution":   func(r *Request) { r.Resolution = "" },
-		"order of metadata":    func(r *Request) { r.Metadata = map[string]string{"b": "2", "a": "1"} },
-		"another equal target": func(r *Request) { r.Target = &Target{"moodboard", "1"} },
+		"nothing":                 func(*Request) {},
+		"surrounding white space": func(r *Request) { r.Prompt = "\n a cat " },
+		"default resolution":      func(r *Request) { r.Resolution = "" },
+		"order of metadata":       func(r *Request) { r.Metadata = map[string]string{"b": "2", "a": "1"} },
+		"another equal target":    func(r *Request) { r.Target = &Target{"moodboard", "1"} },
 	} {
 		equal(t, "same fingerprint after "+name, edited(edit), base)
 	}
@@ -241,7 +241,7 @@ func TestFingerprint(t *testing.T) {
 	} {
 		sum := edited(edit)
 		if other, ok := seen[sum]; ok {
-			t.Errorf("another %s has the fingerprint of another %s", name, other)
+			t.Errorf("%s and %s: the fingerprint is the same", name, other)
 		}
 		seen[sum] = name
 	}
@@ -274,7 +274,7 @@ func TestParseSource(t *testing.T) {
 		"task:" + someID + "/14":     {TaskID: someID, N: 14},
 		"upload:" + someID:           {UploadID: someID},
 		"https://example.com/a.png":  {Link: "https://example.com/a.png"},
-		"TASK:" + someID + "/1":      {Link: "TASK:" + someID + "/1"}, // no link either, but that is judged elsewhere
+		"TASK:" + someID + "/1":      {Link: "TASK:" + someID + "/1"}, // not a link either, but that is checked elsewhere
 		"data:image/png;base64,AAAA": {Link: "data:image/png;base64,AAAA"},
 		"":                           {},
 	} {
@@ -305,7 +305,7 @@ func FuzzSource(f *testing.F) {
 		switch {
 		case !ok:
 			if !strings.HasPrefix(entry, "task:") && !strings.HasPrefix(entry, "upload:") {
-				t.Errorf("ParseSource(%q): a link is refused", entry)
+				t.Errorf("ParseSource(%q) refused a link", entry)
 			}
 			return
 		case s.TaskID != "":
@@ -317,7 +317,7 @@ func FuzzSource(f *testing.F) {
 			t.Errorf("ParseSource(%q) = %+v, which is %q", entry, s, back)
 		}
 		if s.TaskID != "" && !ValidID(s.TaskID) || s.UploadID != "" && !ValidID(s.UploadID) {
-			t.Errorf("ParseSource(%q) = %+v, with an id that is none", entry, s)
+			t.Errorf("ParseSource(%q) = %+v, with an invalid id", entry, s)
 		}
 	})
 }
@@ -326,7 +326,7 @@ func TestModels(t *testing.T) {
 	all := Models()
 	equal(t, "default", all[0].ID, DefaultModel)
 	all[0].ID = "changed"
-	equal(t, "default, the list changed", Models()[0].ID, DefaultModel)
+	equal(t, "default after the list was changed", Models()[0].ID, DefaultModel)
 	for _, m := range Models() {
 		got, ok := ModelByID(m.ID)
 		equal(t, m.ID, got, m)
@@ -339,22 +339,22 @@ func TestModels(t *testing.T) {
 	equal(t, "no model found", ok, false)
 }
 
-// A watermark is drawn, so it is one line of text. Emoji joined by zero-width
-// joiners, marks and text from right to left are text.
+// A watermark is drawn, so it must be one line of text. Joined emoji, combining marks and
+// text from right to left are text.
 func TestWatermarksAreOneLine(t *testing.T) {
 	for name, mark := range map[string]string{
 		"NUL": "a\x00b", "bell": "a\ab", "escape sequence": "a\x1b[31mb", "tab": "a\tb", "line feed": "a\nb", "carriage return": "a\rb",
-		"at the end": "a\n", "at the start": "\va", "delete": "a\x7f", "next line, of C1": "a\u0085b", "the last of C1": "a\u009fb",
+		"at the end": "a\n", "at the start": "\va", "delete": "a\x7f", "next line (C1)": "a\u0085b", "last of C1": "a\u009fb",
 		"line separator": "a\u2028b", "paragraph separator": "a\u2029b",
 	} {
 		r := request(func(r *Request) { r.Watermark = mark })
 		equal(t, name, found(r), []string{"/watermark invalid"})
 	}
 	for name, mark := range map[string]string{
-		"words": "© Preset 2026", "no-break space": "a\u00a0b", "emoji of several": "👩\u200d🎨", "combining mark": "e\u0301", "Hebrew": "\u200fשלום\u200e 1",
+		"words": "© Preset 2026", "no-break space": "a\u00a0b", "joined emoji": "👩\u200d🎨", "combining mark": "e\u0301", "Hebrew": "\u200fשלום\u200e 1",
 	} {
 		equal(t, name, found(request(func(r *Request) { r.Watermark = mark })), nil)
 	}
 	over := request(func(r *Request) { r.Watermark = strings.Repeat("\n", 101) })
-	equal(t, "too long and of control characters", found(over), []string{"/watermark out_of_range"})
+	equal(t, "too long, with control characters", found(over), []string{"/watermark out_of_range"})
 }

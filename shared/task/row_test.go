@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// storedRow reads a stored row of testdata, and returns it as it is stored too.
+// storedRow returns a row of testdata, parsed and as it is stored.
 func storedRow(t *testing.T, name string) (*Task, string) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + name)
@@ -37,10 +37,10 @@ func written(t *testing.T, x *Task) string {
 	return string(b)
 }
 
-// A row is written once and read for years, by older code and newer: its
-// attributes keep their names, kinds and places. A new attribute is added to
-// row.json. The file of an older release is never changed.
-func TestARowIsStoredAsItWas(t *testing.T) {
+// Older and newer code reads a row for years, so its attributes keep their names, kinds
+// and places. Add a new attribute to row.json; never change the file of an older
+// release.
+func TestTheStoredFormOfARowStays(t *testing.T) {
 	x, stored := storedRow(t, "row.json")
 	equal(t, "schema", x.Schema, Schema)
 	equal(t, "row", written(t, x), stored)
@@ -50,34 +50,34 @@ func TestARowIsStoredAsItWas(t *testing.T) {
 	checkFilled(t, "Task", reflect.ValueOf(x).Elem(), map[string]bool{"Task.Refund": true, "Task.Extra": true, "Task.Hint.Bars": true})
 }
 
-// checkFilled fails the test for each field without a value that is stored: only
-// those of apart are not.
-func checkFilled(t *testing.T, path string, v reflect.Value, apart map[string]bool) {
+// checkFilled fails the test for each stored field without a value. The fields in except
+// are not stored.
+func checkFilled(t *testing.T, path string, v reflect.Value, except map[string]bool) {
 	t.Helper()
 	switch {
-	case apart[path]:
+	case except[path]:
 	case v.IsZero():
 		t.Errorf("%s has no value in row.json: add one", path)
 	case v.Kind() == reflect.Pointer:
-		checkFilled(t, path, v.Elem(), apart)
+		checkFilled(t, path, v.Elem(), except)
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
-		checkFilled(t, path, v.Index(0), apart)
+		checkFilled(t, path, v.Index(0), except)
 	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
 		for field, value := range v.Fields() {
-			checkFilled(t, path+"."+field.Name, value, apart)
+			checkFilled(t, path+"."+field.Name, value, except)
 		}
 	}
 }
 
-// An older row has none of the attributes that came later. It is read, may be
-// written, and comes back as it was.
+// An older row lacks the attributes that came later. It can be read and written, and
+// stays as it was.
 func TestAnOlderRowIsReadAndWritten(t *testing.T) {
 	for _, name := range []string{"row-2026-11-25.json"} {
 		x, stored := storedRow(t, name)
 		equal(t, name+": may be written", x.Known(), true)
 		equal(t, name, written(t, x), stored)
 		if len(x.Extra) > 0 {
-			t.Errorf("%s has attributes that this code does not know any more: %v", name, x.Extra)
+			t.Errorf("%s has attributes that this code no longer knows: %v", name, x.Extra)
 		}
 	}
 }

@@ -11,9 +11,9 @@ func damaged(n int, bytes int64) Image {
 	return Image{N: n, File: "damaged.png", SHA256: fmt.Sprint("damaged ", n, " ", bytes), Bytes: bytes, Damaged: true}
 }
 
-// What was got is kept until all is there, and its put is not work for ingest again,
-// P4: the sweep brings it back.
-func TestSalvageKeepsWhatThereIs(t *testing.T) {
+// Pictures are kept until all are there. The write that keeps them is no work for ingest
+// (P4); the sweep wakes the task again.
+func TestSalvageKeepsPictures(t *testing.T) {
 	sound := pictures(3)
 	h := in(t, Storing, images(3))
 	due, tries := h.DueAt, h.Tries
@@ -38,7 +38,7 @@ func TestSalvageKeepsWhatThereIs(t *testing.T) {
 	equal(t, "tries after a wake", h.Tries, tries+1)
 
 	h.Salvage([]Image{sound[1]})
-	equal(t, "a sound one in its place", h.Salvaged, []Image{sound[0], sound[1]})
+	equal(t, "a sound picture replaces a damaged one", h.Salvaged, []Image{sound[0], sound[1]})
 	equal(t, "work", h.Work, "")
 	if !ok {
 		t.Fatal("the wake claimed no read")
@@ -50,11 +50,11 @@ func TestSalvageKeepsWhatThereIs(t *testing.T) {
 		unchanged(t, h, func() { h.Salvage([]Image{damaged(1, 5)}) })
 		equal(t, name, h.Salvaged, nil)
 	}
-	equal(t, "in the end", h.stored(sound...).Salvaged, nil)
+	equal(t, "after the end", h.stored(sound...).Salvaged, nil)
 }
 
-// The last wake's consumer may die, and what was salvaged is in the bucket.
-func TestWhatWasSalvagedIsNotGivenUp(t *testing.T) {
+// The consumer of the last wake may die while salvaged pictures are in the bucket.
+func TestSalvagedPicturesAreNotGivenUp(t *testing.T) {
 	h := in(t, Storing, images(2))
 	h.Salvage([]Image{damaged(2, 5)})
 	h.must(nil).after(72 * time.Hour).wake()
@@ -69,7 +69,7 @@ func TestWhatWasSalvagedIsNotGivenUp(t *testing.T) {
 	equal(t, "due", h.DueAt, time.Time{})
 }
 
-func TestStoredTakesWhatIsDamagedAtTheLastWake(t *testing.T) {
+func TestStoredUsesDamagedPicturesAtTheLastWake(t *testing.T) {
 	sound := pictures(2)
 	salvaged := func(n int, salvaged ...Image) *history {
 		h := in(t, Storing, images(n))
@@ -98,19 +98,19 @@ func TestStoredTakesWhatIsDamagedAtTheLastWake(t *testing.T) {
 	equal(t, "the link is dead", last(salvaged(1, damaged(1, 5))), []string{d(1, 5)})
 	equal(t, "one sound", last(salvaged(2, damaged(1, 5)), sound[1]), []string{d(1, 5), sound[1].SHA256})
 	equal(t, "all sound", last(salvaged(2, damaged(1, 5)), sound...), []string{sound[0].SHA256, sound[1].SHA256})
-	equal(t, "more of it now", last(salvaged(1, damaged(1, 5)), damaged(1, 9)), []string{d(1, 9)})
-	equal(t, "less of it now", last(salvaged(1, damaged(1, 5)), damaged(1, 2)), []string{d(1, 5)})
+	equal(t, "longer now", last(salvaged(1, damaged(1, 5)), damaged(1, 9)), []string{d(1, 9)})
+	equal(t, "shorter now", last(salvaged(1, damaged(1, 5)), damaged(1, 2)), []string{d(1, 5)})
 	equal(t, "one of three", last(salvaged(3, damaged(2, 5))), []string{d(2, 5)})
-	equal(t, "sound ones that were", last(salvaged(3, damaged(2, 5), sound[0]), damaged(1, 9)), []string{sound[0].SHA256, d(2, 5)})
+	equal(t, "a sound one from before", last(salvaged(3, damaged(2, 5), sound[0]), damaged(1, 9)), []string{sound[0].SHA256, d(2, 5)})
 	equal(t, "the same one", last(salvaged(2, sound[0]), Image{N: 2, SHA256: sound[0].SHA256}), []string{sound[0].SHA256})
 
 	h = in(t, Generating, images(2)).after(90 * time.Second).read(made).after(time.Minute)
 	h.read(Record{State: RecordMade, URLs: []string{good + "?fresh", good2 + "?fresh"}})
 	fresh := pictures(3)
-	equal(t, "no more than asked for", last(h, damaged(1, 5), damaged(2, 6), fresh[2]), []string{d(2, 6), fresh[2].SHA256})
+	equal(t, "no more than requested", last(h, damaged(1, 5), damaged(2, 6), fresh[2]), []string{d(2, 6), fresh[2].SHA256})
 }
 
-func TestDropOfWrongGuesses(t *testing.T) {
+func TestDropLinksDropsWrongGuesses(t *testing.T) {
 	h := in(t, Storing, images(2))
 	unchanged(t, h, func() { h.DropLinks([]string{good2}, pictures(1)) })
 	h.Guessed = true
@@ -122,19 +122,19 @@ func TestDropOfWrongGuesses(t *testing.T) {
 	equal(t, "missing", h.stored(pictures(1)...).Missing, 1)
 }
 
-// Two links with the same bytes are one picture. No other is waited for, since
-// each link has been tried, and the second is counted as missing.
+// Two links with the same bytes are one picture. The task does not wait for another one,
+// because each link was tried; the second counts as missing.
 func TestTwoLinksWithTheSameBytesAreOnePicture(t *testing.T) {
 	all := pictures(3)
 	all[1].SHA256 = all[0].SHA256
 	h := in(t, Storing, images(3)).after(time.Second)
-	equal(t, "whole", h.Complete(all), true)
+	equal(t, "complete", h.Complete(all), true)
 	h.stored(all...)
 	equal(t, "status", h.Status, Succeeded)
 	equal(t, "pictures", len(h.Images), 2)
 	equal(t, "missing", h.Missing, 1)
 
 	late := in(t, Storing, images(3)).after(72 * time.Hour).wake().stored(all[:2]...)
-	equal(t, "pictures after the last wake, one link being dead", len(late.Images), 1)
+	equal(t, "pictures after the last wake with one dead link", len(late.Images), 1)
 	equal(t, "missing after the last wake", late.Missing, 2)
 }

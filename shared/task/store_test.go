@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// oneRow is a Store of one row, as far as Update needs one.
+// oneRow is a Store of one row with the methods that Update needs.
 type oneRow struct {
 	Store
 	row  *Task
@@ -45,7 +45,7 @@ func TestUpdateWritesAChange(t *testing.T) {
 	}
 }
 
-func TestUpdateWritesNothingWhereNothingChanges(t *testing.T) {
+func TestUpdateWritesNothingIfNothingChanges(t *testing.T) {
 	none := func(*Task) error { return nil }
 	for _, s := range allStatuses {
 		h := in(t, s)
@@ -56,7 +56,7 @@ func TestUpdateWritesNothingWhereNothingChanges(t *testing.T) {
 			t.Errorf("%q: %d writes, error %v", s, len(store.puts), err)
 		}
 	}
-	t.Run("to a row that the last write took images back with", func(t *testing.T) {
+	t.Run("after a write with a refund", func(t *testing.T) {
 		h := in(t, Submitting)
 		store := &oneRow{row: h.Task.Clone()}
 		failed, err := Update(t.Context(), store, h.Task, func(x *Task) error {
@@ -73,7 +73,7 @@ func TestUpdateWritesNothingWhereNothingChanges(t *testing.T) {
 	})
 }
 
-func TestUpdateAppliesTheChangeToTheRowThatStands(t *testing.T) {
+func TestUpdateAppliesTheChangeToTheStoredRow(t *testing.T) {
 	h := in(t, Submitting)
 	store := &oneRow{row: h.Task.Clone()}
 	store.row.Version, store.row.Writer = 5, "somebody else"
@@ -87,7 +87,7 @@ func TestUpdateAppliesTheChangeToTheRowThatStands(t *testing.T) {
 	equal(t, "their change", got.Metadata["theirs"], "kept")
 	equal(t, "writes", len(store.puts), 2)
 	if store.puts[0].Writer == store.puts[1].Writer {
-		t.Error("two logical writes have one writer")
+		t.Error("two logical writes have the same writer")
 	}
 }
 
@@ -110,7 +110,7 @@ func TestUpdateFails(t *testing.T) {
 			t.Errorf("row %v, %d writes, error %v", got, len(store.puts), err)
 		}
 	})
-	t.Run("with ErrBusy, where somebody else is always faster", func(t *testing.T) {
+	t.Run("with ErrBusy if another writer is always faster", func(t *testing.T) {
 		store := &oneRow{row: h.Task.Clone()}
 		store.before = func() error { store.row.Version++; return nil }
 		_, err := Update(t.Context(), store, h.Task, change)
@@ -121,7 +121,7 @@ func TestUpdateFails(t *testing.T) {
 	t.Run("with ErrForeign for a row of newer code", func(t *testing.T) {
 		newer := h.Task.Clone()
 		newer.Version, newer.Status = 7, "dreaming"
-		for name, inHand := range map[string]*Task{"in hand": newer, "that stands": h.Task} {
+		for name, inHand := range map[string]*Task{"in hand": newer, "in the store": h.Task} {
 			store := &oneRow{row: newer}
 			got, err := Update(t.Context(), store, inHand, change)
 			if !errors.Is(err, ErrForeign) || got.Status != "dreaming" || store.row != newer {

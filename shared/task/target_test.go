@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Whatever the task is doing goes on as if nothing had happened.
-func TestSetTargetIsNoChangeOfStatus(t *testing.T) {
+// Whatever the task is doing goes on.
+func TestSetTargetChangesNoStatus(t *testing.T) {
 	to := Target{"showcase", "7"}
 	for _, s := range []Status{Submitting, Waiting, Unconfirmed, Generating, Storing, Succeeded, Failed} {
 		h := in(t, s, images(2)).after(time.Second)

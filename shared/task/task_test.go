@@ -28,11 +28,11 @@ func TestNew(t *testing.T) {
 	if y := New(Draft{Owner: "owner", IdempotencyKey: "key", Request: r}, start); y.Writer == x.Writer || x.Writer == "" {
 		t.Errorf("writers %q and %q, want two different ones", x.Writer, y.Writer)
 	}
-	equal(t, "quota where none counts", New(Draft{Request: r}, start).Quota, nil)
+	equal(t, "quota without CountQuota", New(Draft{Request: r}, start).Quota, nil)
 }
 
-// full gives a task with something in every field, so that a new field is
-// tested as soon as it is there.
+// full returns a task with a value in every field, so that a new field is tested
+// at once.
 func full() *Task {
 	x := new(Task)
 	fill(reflect.ValueOf(x).Elem())
@@ -97,7 +97,7 @@ func TestARowSurvivesItsJSON(t *testing.T) {
 	}
 }
 
-func TestUnknownAttributesArePutBack(t *testing.T) {
+func TestUnknownAttributesAreKept(t *testing.T) {
 	const row = `{"id":"x","schema":1,"status":"generating","newer":{"a":[1,{"b":null}]},"big":12345678901234567890,"none":null,"":"empty"}`
 	x := new(Task)
 	if err := json.Unmarshal([]byte(row), x); err != nil {
@@ -125,7 +125,7 @@ func TestUnknownAttributesArePutBack(t *testing.T) {
 	equal(t, "status", string(got["status"]), `"generating"`)
 }
 
-// An attribute whose name differs from one of ours in case alone is another.
+// An attribute whose name differs from ours only in case is another attribute.
 func TestAttributesDifferInCase(t *testing.T) {
 	x := new(Task)
 	if err := json.Unmarshal([]byte(`{"owner":"bob","OWNER":"eve"}`), x); err != nil {
@@ -135,7 +135,7 @@ func TestAttributesDifferInCase(t *testing.T) {
 	equal(t, "extra", x.Extra, map[string]json.RawMessage{"OWNER": json.RawMessage(`"eve"`)})
 }
 
-func TestWhatIsNoRowIsRefused(t *testing.T) {
+func TestMalformedRowsAreRefused(t *testing.T) {
 	for _, b := range []string{``, `null`, `[]`, `"x"`, `1`, `{`, `{"id":1}`, `{"createdAt":"yesterday"}`, `{} {}`} {
 		x := &Task{ID: "before"}
 		if err := json.Unmarshal([]byte(b), x); err == nil {
@@ -145,7 +145,7 @@ func TestWhatIsNoRowIsRefused(t *testing.T) {
 	}
 	bad := &Task{Extra: map[string]json.RawMessage{"a": json.RawMessage(`{`)}}
 	if b, err := json.Marshal(bad); err == nil {
-		t.Errorf("a row with an unlawful attribute was written as %s", b)
+		t.Errorf("a row with a malformed attribute was written as %s", b)
 	}
 }
 
@@ -162,18 +162,18 @@ func FuzzTaskJSON(f *testing.F) {
 		}
 		once, err := json.Marshal(x)
 		if err != nil {
-			t.Fatalf("a row that was read cannot be written: %v", err)
+			t.Fatalf("writing a row that was read: %v", err)
 		}
 		y := new(Task)
 		if err := json.Unmarshal(once, y); err != nil {
-			t.Fatalf("a row that was written cannot be read: %v", err)
+			t.Fatalf("reading a row that was written: %v", err)
 		}
 		twice, err := json.Marshal(y)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if string(once) != string(twice) {
-			t.Errorf("a row changed by being read and written:\n%s\n%s", once, twice)
+			t.Errorf("reading and writing changed a row:\n%s\n%s", once, twice)
 		}
 		names := func(a, b json.RawMessage) bool { return true }
 		if !maps.EqualFunc(x.Extra, y.Extra, names) {
@@ -182,8 +182,8 @@ func FuzzTaskJSON(f *testing.F) {
 	})
 }
 
-// A change made to the copy, in place too, must not reach the row in hand:
-// Update tells by the two whether there is anything to write.
+// A change to the copy, even in place, must not reach the original: Update compares the
+// two to decide whether to write.
 func TestCloneSharesNothing(t *testing.T) {
 	x := full()
 	c := x.Clone()
@@ -226,18 +226,18 @@ func TestCheckRefusesARowThatWouldBeStuck(t *testing.T) {
 		x    Task
 		want error
 	}{
-		"unfinished, due":                   {Task{Status: Waiting, DueAt: at}, nil},
-		"unfinished, not due":               {Task{Status: Waiting}, ErrStuck},
-		"unfinished, due at its deadline":   {Task{Status: Waiting, DueAt: at, Deadline: at}, nil},
-		"unfinished, due after it":          {Task{Status: Waiting, DueAt: at.Add(time.Millisecond), Deadline: at}, ErrStuck},
-		"ended, with nothing left to do":    {Task{Status: Succeeded}, nil},
-		"ended, but due":                    {Task{Status: Succeeded, DueAt: at}, ErrStuck},
-		"ended, with work":                  {Task{Status: Failed, Work: Erase, DueAt: at}, nil},
-		"ended, with work, not due":         {Task{Status: Failed, Work: Erase}, ErrStuck},
-		"ended, still to be told":           {Task{Status: Failed, NoticePending: true, DueAt: at}, nil},
-		"ended, still to be told, not due":  {Task{Status: Failed, NoticePending: true}, ErrStuck},
-		"ended, to be told after the limit": {Task{Status: Failed, Work: Notify, DueAt: at, Deadline: start}, ErrStuck},
-		"of newer code, not due":            {Task{Status: "dreaming"}, ErrStuck},
+		"unfinished, due":                        {Task{Status: Waiting, DueAt: at}, nil},
+		"unfinished, not due":                    {Task{Status: Waiting}, ErrStuck},
+		"unfinished, due at its deadline":        {Task{Status: Waiting, DueAt: at, Deadline: at}, nil},
+		"unfinished, due after it":               {Task{Status: Waiting, DueAt: at.Add(time.Millisecond), Deadline: at}, ErrStuck},
+		"ended, without work":                    {Task{Status: Succeeded}, nil},
+		"ended, but due":                         {Task{Status: Succeeded, DueAt: at}, ErrStuck},
+		"ended, with work":                       {Task{Status: Failed, Work: Erase, DueAt: at}, nil},
+		"ended, with work, not due":              {Task{Status: Failed, Work: Erase}, ErrStuck},
+		"ended, with a notice":                   {Task{Status: Failed, NoticePending: true, DueAt: at}, nil},
+		"ended, with a notice, not due":          {Task{Status: Failed, NoticePending: true}, ErrStuck},
+		"ended, with a notice past its deadline": {Task{Status: Failed, Work: Notify, DueAt: at, Deadline: start}, ErrStuck},
+		"of newer code, not due":                 {Task{Status: "dreaming"}, ErrStuck},
 	} {
 		if err := c.x.Check(); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)

@@ -32,7 +32,7 @@ func TestTiming(t *testing.T) {
 		}
 		x.Missing = 1
 		if _, ok := x.Timing(); ok {
-			t.Error("a partial success is timed, which waited for its deadline")
+			t.Error("a partial success is timed, although it waited for its deadline")
 		}
 		x.Missing, x.Status = 0, task.Failed
 		if _, ok := x.Timing(); ok {
@@ -44,7 +44,7 @@ func TestTiming(t *testing.T) {
 	}
 }
 
-// timingStore is a store of timings alone.
+// timingStore is a Store with only timings.
 type timingStore struct {
 	task.Store
 	timings map[string][]int
@@ -57,7 +57,7 @@ func (s *timingStore) Timings(context.Context) (map[string][]int, error) {
 	return s.timings, s.err
 }
 
-func TestPace(t *testing.T) {
+func TestDurations(t *testing.T) {
 	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 	s := &timingStore{timings: map[string][]int{"nano-banana": {31, 300, 30}, "nano-banana-2/1K": {50, 51}, "nano-banana-2/2K": {70, 60, 50, 40}}}
 	p := &task.Durations{Store: s, Now: func() time.Time { return now }}
@@ -68,7 +68,7 @@ func TestPace(t *testing.T) {
 		}
 	}
 	want(31, "nano-banana", "")
-	want(40, "nano-banana-2", "1K") // of two no median is made
+	want(40, "nano-banana-2", "1K") // two are too few for a median
 	want(60, "nano-banana-2", "2K")
 	want(90, "nano-banana-pro", "4K")
 	want(20, "of-a-newer-release", "")
@@ -80,11 +80,11 @@ func TestPace(t *testing.T) {
 		t.Errorf("%d reads within a minute", s.reads)
 	}
 	now = now.Add(time.Second)
-	s.err = errors.New("away")
-	want(31, "nano-banana", "") // what is known stays
+	s.err = errors.New("down")
+	want(31, "nano-banana", "") // the last medians stay
 	want(31, "nano-banana", "")
 	if s.reads != 2 {
-		t.Errorf("%d reads while the store is away", s.reads)
+		t.Errorf("%d reads while the store is down", s.reads)
 	}
 	now = now.Add(time.Minute)
 	s.err = nil

@@ -54,7 +54,7 @@ func TestAWakeOfStoringClaimsARead(t *testing.T) {
 
 	h = in(t, Storing)
 	h.now = h.DueAt
-	h.ReadAt = h.now.Add(-35 * time.Second) // by a callback just before its success was learned of
+	h.ReadAt = h.now.Add(-35 * time.Second) // by a callback just before its record was applied
 	_, ok, err = h.Wake(h.r, h.now)
 	h.must(err)
 	equal(t, "claimed within 36 s of another claim", ok, false)
@@ -90,8 +90,9 @@ func TestAWakesReadFindsFreshLinks(t *testing.T) {
 	}
 }
 
-// Rule 7: an attempt's charge is sure where its record's paramJson names it.
-func TestAWakesReadSettlesThePrice(t *testing.T) {
+// A record whose paramJson names the attempt makes its charge sure; see
+// docs/decisions/quota.md.
+func TestAWakesReadMakesTheChargeSure(t *testing.T) {
 	h := readsFail(in(t, Unconfirmed).calledBack(saysSuccess))
 	equal(t, "charges by the hint alone", h.Charges, []Charge{ChargeDoubtful})
 	h.after(time.Minute)
@@ -101,7 +102,7 @@ func TestAWakesReadSettlesThePrice(t *testing.T) {
 	equal(t, "charges by the record", h.Charges, []Charge{ChargeSure})
 }
 
-func TestStoredIsAWholeSuccess(t *testing.T) {
+func TestStoredEndsWithAllImages(t *testing.T) {
 	h := in(t, Storing, images(2)).after(time.Second).stored(pictures(2)...)
 	equal(t, "status", h.Status, Succeeded)
 	equal(t, "images", h.Images, pictures(2))
@@ -114,7 +115,7 @@ func TestStoredIsAWholeSuccess(t *testing.T) {
 	equal(t, "refund", h.Refund, 0)
 }
 
-func TestStoredRefusesAPartBeforeTheLastWake(t *testing.T) {
+func TestStoredRefusesAnIncompleteSetBeforeTheLastWake(t *testing.T) {
 	h := in(t, Storing, images(2))
 	refused := func() {
 		for n := range 2 {
@@ -127,10 +128,10 @@ func TestStoredRefusesAPartBeforeTheLastWake(t *testing.T) {
 	unchanged(t, h.after(71*time.Hour).wake(), refused)
 }
 
-// A record that was short may come again with fresh links to the same pictures:
-// the old ones are dead, or lead to the same bytes.
+// After a short record, a later one may have fresh links to the same pictures. The old
+// links are dead, or lead to the same bytes.
 func TestStoredAfterFreshLinks(t *testing.T) {
-	shortThenWhole := func() *history {
+	shortThenAll := func() *history {
 		h := in(t, Generating, images(2)).after(90 * time.Second).read(made).after(time.Minute)
 		h.read(Record{State: RecordMade, URLs: []string{good + "?fresh", good2 + "?fresh"}})
 		equal(t, "urls", len(h.URLs), 3)
@@ -144,32 +145,32 @@ func TestStoredAfterFreshLinks(t *testing.T) {
 		}
 		return images
 	}
-	h := shortThenWhole().stored(fresh...)
-	equal(t, "images, the old link being dead", h.Images, numbered(all[1], all[2]))
+	h := shortThenAll().stored(fresh...)
+	equal(t, "images if the old link is dead", h.Images, numbered(all[1], all[2]))
 	equal(t, "missing", h.Missing, 0)
 
 	all[1].SHA256 = all[0].SHA256
-	h = shortThenWhole().stored(all...)
-	equal(t, "images, the old link being alive", h.Images, numbered(all[0], all[2]))
+	h = shortThenAll().stored(all...)
+	equal(t, "images if the old link works", h.Images, numbered(all[0], all[2]))
 	equal(t, "missing", h.Missing, 0)
 
-	h = shortThenWhole().after(time.Minute) // and they die, too
+	h = shortThenAll().after(time.Minute) // the fresh links die too
 	claim, _, err := h.Wake(h.r, h.now)
 	h.must(err)
 	again := []string{good + "?again", good2 + "?again"}
 	h.applyRecord(claim, Record{State: RecordMade, URLs: again})
-	equal(t, "urls, fresh once more", h.URLs, again)
+	equal(t, "URLs, fresh again", h.URLs, again)
 
-	h = shortThenWhole()
+	h = shortThenAll()
 	unchanged(t, h, func() {
 		if err := h.Stored(h.r, h.now, all[:2]); !errors.Is(err, errUnlawful) {
-			t.Errorf("one picture of two, by two links: %v", err)
+			t.Errorf("one picture of two, from two links: %v", err)
 		}
 	})
 }
 
-// A record that had more pictures than were asked for has each of them waited for.
-func TestStoredWaitsForMoreThanAsked(t *testing.T) {
+// If a record has more pictures than requested, the task waits for all of them.
+func TestStoredWaitsForMoreThanRequested(t *testing.T) {
 	h := in(t, Generating).after(90 * time.Second).read(Record{State: RecordMade, URLs: []string{good, good2}})
 	unchanged(t, h, func() {
 		if err := h.Stored(h.r, h.now, pictures(2)[1:]); !errors.Is(err, errUnlawful) {
@@ -185,7 +186,7 @@ func TestStoredWaitsForMoreThanAsked(t *testing.T) {
 
 func TestStoredCountsTheMissing(t *testing.T) {
 	short := in(t, Generating, images(3)).after(90 * time.Second).read(made).after(time.Minute).read(made)
-	equal(t, "missing of three asked, one promised", short.stored(pictures(1)...).Missing, 2)
+	equal(t, "missing of three requested, one promised", short.stored(pictures(1)...).Missing, 2)
 
 	late := in(t, Storing, images(3)).after(72 * time.Hour).wake().stored(pictures(2)...)
 	equal(t, "status after the last wake", late.Status, Succeeded)
@@ -193,7 +194,7 @@ func TestStoredCountsTheMissing(t *testing.T) {
 	equal(t, "refund", late.Refund, 0)
 
 	more := in(t, Generating).after(90 * time.Second).read(Record{State: RecordMade, URLs: []string{good, good2}})
-	equal(t, "missing of one asked, two promised", more.stored(pictures(2)...).Missing, 0)
+	equal(t, "missing of one requested, two promised", more.stored(pictures(2)...).Missing, 0)
 
 	none := in(t, Storing).after(72 * time.Hour).wake()
 	if err := none.Stored(none.r, none.now, nil); !errors.Is(err, errUnlawful) {
@@ -201,8 +202,8 @@ func TestStoredCountsTheMissing(t *testing.T) {
 	}
 }
 
-// At the end of its time a task is woken once more; it ends at the sweep after
-// that wake, never before it.
+// At its deadline a task is woken one last time. It ends at the sweep after that wake,
+// never before.
 func TestTheLastWake(t *testing.T) {
 	for name, c := range map[string]struct {
 		h    *history
@@ -232,14 +233,14 @@ func TestTheLastWake(t *testing.T) {
 	}
 }
 
-func TestASweepThatWasAwayForTheDeadlineStillWakesFirst(t *testing.T) {
+func TestALateSweepStillWakesFirst(t *testing.T) {
 	h := in(t, Storing).after(100 * time.Hour).wake()
 	equal(t, "status", h.Status, Storing)
 	equal(t, "last wake", h.LastWake, true)
-	equal(t, "status of what it saved", h.stored(pictures(1)...).Status, Succeeded)
+	equal(t, "status after the images are stored", h.stored(pictures(1)...).Status, Succeeded)
 }
 
-func TestNotifyIsSetWithTheEndWhereSomebodyIsTold(t *testing.T) {
+func TestTheEndSetsNotifyIfNoticesAreOn(t *testing.T) {
 	h := notifying(t)
 	equal(t, "work", h.Work, Notify)
 	equal(t, "tries", h.Tries, 1)
@@ -254,16 +255,16 @@ func TestNotifyIsSetWithTheEndWhereSomebodyIsTold(t *testing.T) {
 	h = begin(t)
 	h.r.Notify = true
 	equal(t, "work of a failure", h.refused(Refusal{Code: CodeProviderRejected}).Work, Notify)
-	equal(t, "work where nobody is told", in(t, Failed).Work, "")
+	equal(t, "work without notices", in(t, Failed).Work, "")
 }
 
-func TestRedriveTakesUpAGivenUpNotice(t *testing.T) {
+func TestRedriveRestartsAGivenUpNotice(t *testing.T) {
 	givenUp := func() *history { return notifying(t).after(72 * time.Hour).wake().after(lastWakeWindow).wake() }
 	h := givenUp().after(time.Hour)
 	equal(t, "given up", h.NoticeGivenUpAt, h.now.Add(-time.Hour))
 	h.Redrive(h.now)
 	h.must(nil)
-	equal(t, "given up still", h.NoticeGivenUpAt, time.Time{})
+	equal(t, "still given up", h.NoticeGivenUpAt, time.Time{})
 	equal(t, "work", h.Work, Notify)
 	equal(t, "tries", h.Tries, 1)
 	equal(t, "due", h.DueAt, h.now.Add(5*time.Second))
@@ -278,9 +279,9 @@ func TestRedriveTakesUpAGivenUpNotice(t *testing.T) {
 	h.Erased(h.now, h.now)
 	equal(t, "work after that", h.Work, Notify)
 
-	told := notifying(t)
-	told.Notified(told.now)
-	for name, h := range map[string]*history{"told": told, "being told": notifying(t), "not to be told": in(t, Failed), "on its way": in(t, Storing)} {
+	delivered := notifying(t)
+	delivered.Notified(delivered.now)
+	for name, h := range map[string]*history{"delivered": delivered, "being delivered": notifying(t), "without a notice": in(t, Failed), "running": in(t, Storing)} {
 		unchanged(t, h, func() { h.Redrive(h.now) })
 		equal(t, name+": pending", h.NoticePending, false)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// testBalance keeps one balance after another: the newest stays.
+// testBalance stores one balance after another: the newest stays.
 func testBalance(t *testing.T, h Harness) {
 	if b, err := h.Store.Balance(t.Context()); b != (task.Balance{}) || err != nil {
 		t.Errorf("at first: %+v, %v", b, err)
@@ -32,6 +32,6 @@ func testBalance(t *testing.T, h Harness) {
 		t.Errorf("the balance is due as a task: %q, %v", id, err)
 	}
 	if paused, err := h.Store.Paused(t.Context()); paused != (task.Pauses{}) || err != nil {
-		t.Errorf("it pauses sweeps: %v, %v", paused, err)
+		t.Errorf("the balance pauses sweeps: %v, %v", paused, err)
 	}
 }

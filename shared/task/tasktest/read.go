@@ -60,7 +60,7 @@ func testQuotaParallel(t *testing.T, h Harness) {
 	used(t, h.Store, "ada", 3)
 }
 
-// testRefund takes images back with the put that fails the task, once.
+// testRefund returns images to the quota with the put that fails the task, once.
 func testRefund(t *testing.T, h Harness) {
 	x, other := create(t, h.Store, start, images(3)), create(t, h.Store, start, images(2))
 	used(t, h.Store, "ada", 5)
@@ -68,7 +68,7 @@ func testRefund(t *testing.T, h Harness) {
 	used(t, h.Store, "ada", 2)
 	update(t, h.Store, failed, func(x *task.Task) error { return x.Delete(task.DefaultRules(), start.Add(time.Minute)) })
 	used(t, h.Store, "ada", 2)
-	// A put that is refused takes nothing back.
+	// A refused put returns nothing.
 	stale := next(other, "w", refused)
 	update(t, h.Store, other, accepted)
 	if _, err := h.Store.Put(t.Context(), stale); !errors.Is(err, task.ErrConflict) {
@@ -77,7 +77,7 @@ func testRefund(t *testing.T, h Harness) {
 	used(t, h.Store, "ada", 2)
 }
 
-// list reads all pages of a target, and fails the test if a page is too long.
+// list returns all pages of a target, and fails the test if a page is too long.
 func list(t *testing.T, s task.Store, owner string, x task.Target, limit int) []string {
 	t.Helper()
 	var all []string
@@ -95,33 +95,33 @@ func list(t *testing.T, s task.Store, owner string, x task.Target, limit int) []
 }
 
 func testList(t *testing.T, h Harness) {
-	var mine []string
+	var adas []string
 	for n := range 5 {
-		mine = append(mine, create(t, h.Store, start.Add(time.Duration(n)*time.Second)).ID)
+		adas = append(adas, create(t, h.Store, start.Add(time.Duration(n)*time.Second)).ID)
 	}
 	create(t, h.Store, start, owner("bob"))
 	create(t, h.Store, start, target(task.Target{Kind: "moodboard", ID: "4"}))
 	create(t, h.Store, start, target(task.Target{Kind: "moodboard", ID: "42:"}))
 	create(t, h.Store, start, target(task.Target{Kind: "showcase", ID: "42"}))
 	create(t, h.Store, start, func(d *task.Draft) { d.Request.Target = nil })
-	// Words that are the same only if their borders do not count.
+	// Owner and target that are the same only when joined.
 	create(t, h.Store, start, target(task.Target{Kind: "moodboard4", ID: "2"}))
 	create(t, h.Store, start, owner("adam"), target(task.Target{Kind: "oodboard", ID: "42"}))
-	slices.Reverse(mine)
-	if got := list(t, h.Store, "ada", board, 100); !slices.Equal(got, mine) {
-		t.Errorf("got %v, want %v", got, mine)
+	slices.Reverse(adas)
+	if got := list(t, h.Store, "ada", board, 100); !slices.Equal(got, adas) {
+		t.Errorf("got %v, want %v", got, adas)
 	}
 	if got := list(t, h.Store, "eve", board, 100); len(got) != 0 {
 		t.Errorf("a stranger got %v", got)
 	}
 }
 
-// testListPages pages through while more are made: each that was there at the
-// beginning comes exactly once.
+// testListPages reads pages while tasks are created: each that existed at the beginning
+// comes exactly once.
 func testListPages(t *testing.T, h Harness) {
-	var mine []string
+	var adas []string
 	for n := range 25 {
-		mine = append(mine, create(t, h.Store, start.Add(time.Duration(n/5)*time.Second)).ID) // some at one instant
+		adas = append(adas, create(t, h.Store, start.Add(time.Duration(n/5)*time.Second)).ID) // five at each time
 	}
 	for _, limit := range []int{1, 7, 25, 100} {
 		got := list(t, h.Store, "ada", board, limit)
@@ -129,8 +129,8 @@ func testListPages(t *testing.T, h Harness) {
 			t.Errorf("limit %d: %d ids", limit, len(got))
 		}
 		slices.Sort(got)
-		if want := slices.Sorted(slices.Values(mine)); !slices.Equal(got, want) {
-			t.Errorf("limit %d: not each exactly once", limit)
+		if want := slices.Sorted(slices.Values(adas)); !slices.Equal(got, want) {
+			t.Errorf("limit %d: not every task exactly once", limit)
 		}
 	}
 	ids, cursor, err := h.Store.List(t.Context(), "ada", board, 10, "")
@@ -145,7 +145,8 @@ func testListPages(t *testing.T, h Harness) {
 	}
 }
 
-// testListCursor gives cursors that List did not: none shows another's list.
+// testListCursor uses cursors that List did not return for the owner: none shows
+// another owner's list.
 func testListCursor(t *testing.T, h Harness) {
 	for range 3 {
 		create(t, h.Store, start)
@@ -158,11 +159,11 @@ func testListCursor(t *testing.T, h Harness) {
 	bobsTasks := list(t, h.Store, "bob", board, 100)
 	ids, _, err := h.Store.List(t.Context(), "ada", board, 100, bobs)
 	if err != nil && !errors.Is(err, task.ErrCursor) {
-		t.Errorf("another's cursor: %v", err)
+		t.Errorf("another owner's cursor: %v", err)
 	}
 	for _, id := range ids {
 		if slices.Contains(bobsTasks, id) {
-			t.Errorf("another's cursor shows another's task %s", id)
+			t.Errorf("another owner's cursor shows that owner's task %s", id)
 		}
 	}
 	for _, forged := range []string{"x", "!", bobs[:len(bobs)-1], bobs + "A", "../..", base64.RawURLEncoding.EncodeToString([]byte("QUOTA#bob")), "\x00"} {
@@ -172,18 +173,18 @@ func testListCursor(t *testing.T, h Harness) {
 	}
 }
 
-// testListDeleted deletes a task: it is in no list any more.
+// testListDeleted deletes a task: it is no longer in any list.
 func testListDeleted(t *testing.T, h Harness) {
 	kept, gone := create(t, h.Store, start), create(t, h.Store, start.Add(time.Second))
 	x := update(t, h.Store, gone, refused)
 	update(t, h.Store, x, func(x *task.Task) error { return x.Delete(task.DefaultRules(), start.Add(time.Minute)) })
 	if got := list(t, h.Store, "ada", board, 10); !slices.Equal(got, []string{kept.ID}) {
-		t.Errorf("got %v, want %s alone", got, kept.ID)
+		t.Errorf("got %v, want only %s", got, kept.ID)
 	}
 }
 
-// testListRetargeted gives tasks another target: each is in the list of the one
-// it has, at its age, and in no other; what pages end with may go away.
+// testListRetargeted changes the targets of tasks: each task is only in the list of its
+// current target, in the order of creation. The last task of a page may leave the list.
 func testListRetargeted(t *testing.T, h Harness) {
 	showcase := task.Target{Kind: "showcase", ID: "7"}
 	to := func(x task.Target) func(*task.Task) error {
@@ -199,7 +200,7 @@ func testListRetargeted(t *testing.T, h Harness) {
 		t.Fatal(cursor, err)
 	}
 
-	update(t, h.Store, kept, to(board)) // where it is already
+	update(t, h.Store, kept, to(board)) // its own target
 	update(t, h.Store, none, to(board))
 	moved = update(t, h.Store, moved, to(showcase))
 	same(t, "the row", read(t, h.Store, moved.ID), moved)
@@ -209,20 +210,20 @@ func testListRetargeted(t *testing.T, h Harness) {
 		}
 	}
 	if got := list(t, h.Store, "bob", showcase, 10); len(got) != 0 {
-		t.Errorf("another's list got %v", got)
+		t.Errorf("another owner's list has %v", got)
 	}
 
-	update(t, h.Store, kept, to(showcase)) // which the page ended with
+	update(t, h.Store, kept, to(showcase)) // the last of the page
 	if ids, next, err := h.Store.List(t.Context(), "ada", board, 10, cursor); len(ids) != 0 || next != "" || err != nil {
 		t.Errorf("after the page: %v, %q, %v; want nothing", ids, next, err)
 	}
-	update(t, h.Store, moved, accepted) // a later write keeps it there
+	update(t, h.Store, moved, accepted) // a later write keeps the target
 	if got, want := list(t, h.Store, "ada", showcase, 10), []string{newer.ID, kept.ID, moved.ID, older.ID}; !slices.Equal(got, want) {
-		t.Errorf("in the end: got %v, want %v", got, want)
+		t.Errorf("at the end: got %v, want %v", got, want)
 	}
 }
 
-// due reads the index.
+// due returns the ids of due tasks.
 func due(t *testing.T, s task.Store, now time.Time) []string {
 	t.Helper()
 	var ids []string
@@ -251,7 +252,7 @@ func testDue(t *testing.T, h Harness) {
 	if got := due(t, h.Store, start.Add(time.Hour)); !slices.Equal(got, ids) {
 		t.Errorf("later: %v, want %v", got, ids)
 	}
-	// It moves with the row, and leaves with the end.
+	// The index follows the row; a task that ended is not in it.
 	update(t, h.Store, first, accepted)
 	update(t, h.Store, read(t, h.Store, ids[1]), refused)
 	want := append(slices.Clone(ids[2:]), ids[0])
@@ -261,27 +262,27 @@ func testDue(t *testing.T, h Harness) {
 }
 
 func testDuePages(t *testing.T, h Harness) {
-	const many = 300
-	for n := range many {
+	const total = 300
+	for n := range total {
 		create(t, h.Store, start.Add(time.Duration(n/3)*time.Millisecond), func(d *task.Draft) { d.Request.Target = nil })
 	}
 	got := due(t, h.Store, start.Add(time.Hour))
-	if slices.Sort(got); len(slices.Compact(got)) != many {
-		t.Errorf("%d of %d tasks", len(got), many)
+	if slices.Sort(got); len(slices.Compact(got)) != total {
+		t.Errorf("%d of %d tasks", len(got), total)
 	}
 	for _, err := range h.Store.Due(t.Context(), start.Add(time.Hour)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		break // may be left early
+		break // the caller may stop early
 	}
 }
 
-// testDueWhileWriting writes the rows as they come, some to be due again at
-// once: the range ends, and misses none.
+// testDueWhileWriting writes each row that comes, and makes some due again at once: the
+// range ends and misses none.
 func testDueWhileWriting(t *testing.T, h Harness) {
-	const many = 150
-	for n := range many {
+	const total = 150
+	for n := range total {
 		create(t, h.Store, start.Add(time.Duration(n)*time.Millisecond))
 	}
 	seen := map[string]int{}
@@ -289,18 +290,18 @@ func testDueWhileWriting(t *testing.T, h Harness) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if seen[id]++; len(seen) > many || seen[id] > 2 {
+		if seen[id]++; len(seen) > total || seen[id] > 2 {
 			t.Fatalf("the range does not end: %s came %d times", id, seen[id])
 		}
 		update(t, h.Store, read(t, h.Store, id), func(x *task.Task) error {
 			x.Refusals++
 			if len(seen)%2 == 0 {
-				x.DueAt = x.DueAt.Add(-time.Second) // due all the same
+				x.DueAt = x.DueAt.Add(-time.Second) // still due
 			}
 			return nil
 		})
 	}
-	if len(seen) != many {
-		t.Errorf("%d of %d tasks came", len(seen), many)
+	if len(seen) != total {
+		t.Errorf("%d of %d tasks came", len(seen), total)
 	}
 }

@@ -1,4 +1,4 @@
-// Package tasktest holds what every task.Store must do, as one test.
+// Package tasktest holds the conformance test that every task.Store must pass.
 package tasktest
 
 import (
@@ -14,18 +14,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Harness is an empty Store and a way behind it.
+// Harness is an empty Store, with direct access to its rows.
 type Harness struct {
 	Store task.Store
-	// SetAttribute changes one attribute of a stored row, named as in the
-	// Task's JSON, as a newer release would write it: text, bool, float64,
-	// map[string]any, []any. Nil removes it.
+	// SetAttribute changes one attribute of a stored row, by its name in the Task's
+	// JSON, as a newer release would write it: text, bool, float64,
+	// map[string]any or []any. Nil removes it.
 	SetAttribute func(ctx context.Context, id, name string, value any) error
-	// Attribute reads one.
+	// Attribute reads one attribute.
 	Attribute func(ctx context.Context, id, name string) (value any, ok bool, err error)
 }
 
-// TestStore is the conformance test. open gives a fresh Harness each time.
+// TestStore is the conformance test. Each call of open returns a fresh Harness.
 func TestStore(t *testing.T, open func(*testing.T) Harness) {
 	tests := []struct {
 		name string
@@ -57,7 +57,7 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 		{"Timings", testTimings},
 		{"Balance", testBalance},
 		{"Large", testLarge},
-		{"Apart", testApart},
+		{"Isolation", testIsolation},
 		{"Canceled", testCanceled},
 	}
 	for _, test := range tests {
@@ -65,12 +65,12 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 	}
 }
 
-// start is when the tests' tasks begin: far from any deadline of a real clock.
+// start is when the tests create tasks. It is far from any deadline of a real clock.
 var start = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
 var board = task.Target{Kind: "moodboard", ID: "42"}
 
-// draft is a lawful draft.
+// draft returns a valid draft.
 func draft(change ...func(*task.Draft)) task.Draft {
 	d := task.Draft{Owner: "ada", Request: task.Request{Prompt: "a lighthouse", NumImages: 1, Model: task.DefaultModel, Target: &task.Target{Kind: board.Kind, ID: board.ID}}}
 	for _, c := range change {
@@ -97,7 +97,7 @@ func create(t *testing.T, s task.Store, at time.Time, change ...func(*task.Draft
 	return got
 }
 
-// read reads a row that must be there.
+// read returns a row that must exist.
 func read(t *testing.T, s task.Store, id string) *task.Task {
 	t.Helper()
 	x, err := s.Task(t.Context(), id)
@@ -107,7 +107,7 @@ func read(t *testing.T, s task.Store, id string) *task.Task {
 	return x
 }
 
-// update changes a row by the gate.
+// update changes a row with task.Update.
 func update(t *testing.T, s task.Store, x *task.Task, change func(*task.Task) error) *task.Task {
 	t.Helper()
 	got, err := task.Update(t.Context(), s, x, change)
@@ -117,7 +117,7 @@ func update(t *testing.T, s task.Store, x *task.Task, change func(*task.Task) er
 	return got
 }
 
-// accepted moves a task on: the provider took its first attempt.
+// accepted moves a task on: the provider accepted its first attempt.
 func accepted(x *task.Task) error {
 	return x.Accepted(task.DefaultRules(), start.Add(time.Second), 1, "provider-"+x.ID)
 }
@@ -127,7 +127,7 @@ func refused(x *task.Task) error {
 	return x.Refused(task.DefaultRules(), start.Add(time.Second), 1, task.Refusal{Code: task.CodeProviderRejected})
 }
 
-// next is a copy of x as the gate would put it.
+// next returns a changed copy of x, as task.Update would put it.
 func next(x *task.Task, writer string, change func(*task.Task) error) *task.Task {
 	c := x.Clone()
 	if err := change(c); err != nil {
@@ -150,11 +150,11 @@ func same(t *testing.T, what string, got, want *task.Task) {
 func used(t *testing.T, s task.Store, owner string, want int) {
 	t.Helper()
 	if got, err := s.UsedImages(t.Context(), owner, task.Day(start)); got != want || err != nil {
-		t.Errorf("used of %s: %d, %v; want %d", owner, got, err, want)
+		t.Errorf("used images of %s: %d, %v; want %d", owner, got, err, want)
 	}
 }
 
-// testPause pauses reads and POSTs: neither knows of the other, and the last word counts.
+// testPause pauses reads and POSTs: they are independent, and the last pause counts.
 func testPause(t *testing.T, h Harness) {
 	var want task.Pauses
 	paused := func() {
@@ -180,7 +180,7 @@ func testPause(t *testing.T, h Harness) {
 	}
 }
 
-// testLarge holds the largest request there can be.
+// testLarge stores the largest possible request.
 func testLarge(t *testing.T, h Harness) {
 	x := task.New(draft(func(d *task.Draft) {
 		d.Request.Model, d.Request.Prompt = "nano-banana-2", strings.Repeat("🍌", 20000)
@@ -198,8 +198,9 @@ func testLarge(t *testing.T, h Harness) {
 	same(t, "the row", read(t, h.Store, x.ID), x)
 }
 
-// testApart changes what the Store gave and was given: neither reaches the row.
-func testApart(t *testing.T, h Harness) {
+// testIsolation changes the tasks that the Store returned and was given. That must not
+// change the row.
+func testIsolation(t *testing.T, h Harness) {
 	given := task.New(draft(), start)
 	got, err := h.Store.Create(t.Context(), given, 0)
 	if err != nil {
@@ -218,7 +219,7 @@ func testApart(t *testing.T, h Harness) {
 	same(t, "the row", read(t, h.Store, want.ID), want)
 }
 
-// testCanceled asks with a context that has ended.
+// testCanceled calls every method with a canceled context.
 func testCanceled(t *testing.T, h Harness) {
 	x := create(t, h.Store, start)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -253,9 +254,9 @@ func testTasks(t *testing.T, h Harness) {
 		ids = append(ids, create(t, h.Store, start, key(fmt.Sprint(n))).ID)
 	}
 	slices.Reverse(ids)
-	asked := slices.Insert(slices.Clone(ids[:99]), 50, task.NewID("nobody", "nothing"))
-	asked[99] = asked[0] // named twice
-	got, err := h.Store.Tasks(t.Context(), asked)
+	requested := slices.Insert(slices.Clone(ids[:99]), 50, task.NewID("nobody", "nothing"))
+	requested[99] = requested[0] // named twice
+	got, err := h.Store.Tasks(t.Context(), requested)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,9 +265,9 @@ func testTasks(t *testing.T, h Harness) {
 		order = append(order, x.ID)
 	}
 	if !slices.Equal(order, ids[:98]) {
-		t.Errorf("got %d tasks, not those asked for in their order", len(order))
+		t.Errorf("got %d tasks, not the requested ones in their order", len(order))
 	}
 	if none, err := h.Store.Tasks(t.Context(), nil); len(none) != 0 || err != nil {
-		t.Errorf("none asked for: %v, %v", none, err)
+		t.Errorf("without ids: %v, %v", none, err)
 	}
 }

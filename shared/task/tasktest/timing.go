@@ -11,8 +11,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// testTimings keeps timings of two kinds: one that comes again stands once, and
-// another in its slot takes its place.
+// testTimings stores timings of two kinds: a repeated timing counts once, and a later one
+// in its slot replaces it.
 func testTimings(t *testing.T, h Harness) {
 	timings := func(want map[string][]int) {
 		t.Helper()
@@ -24,7 +24,7 @@ func testTimings(t *testing.T, h Harness) {
 			t.Errorf("the timings are %v, %v; want %v", got, err, want)
 		}
 	}
-	keep := func(kind string, slot, seconds int) {
+	set := func(kind string, slot, seconds int) {
 		t.Helper()
 		if err := h.Store.SetTiming(t.Context(), task.Timing{Kind: kind, Slot: slot, Seconds: seconds}); err != nil {
 			t.Fatal(err)
@@ -32,12 +32,12 @@ func testTimings(t *testing.T, h Harness) {
 	}
 	const words, pro = "nano-banana", "nano-banana-pro/4K"
 	timings(map[string][]int{})
-	keep(words, 0, 20)
-	keep(words, task.TimingSlots-1, 30)
-	keep(words, task.TimingSlots-1, 30)
-	keep(pro, 0, 95)
+	set(words, 0, 20)
+	set(words, task.TimingSlots-1, 30)
+	set(words, task.TimingSlots-1, 30)
+	set(pro, 0, 95)
 	timings(map[string][]int{words: {20, 30}, pro: {95}})
-	keep(words, 0, 41)
+	set(words, 0, 41)
 	timings(map[string][]int{words: {30, 41}, pro: {95}})
 
 	for id, err := range h.Store.Due(t.Context(), start.Add(1000*time.Hour)) {
@@ -46,7 +46,7 @@ func testTimings(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := h.Store.Timings(ctx)
-	if keepErr := h.Store.SetTiming(ctx, task.Timing{Kind: words}); !errors.Is(err, context.Canceled) || !errors.Is(keepErr, context.Canceled) {
-		t.Errorf("with a context that has ended: %v, %v", err, keepErr)
+	if setErr := h.Store.SetTiming(ctx, task.Timing{Kind: words}); !errors.Is(err, context.Canceled) || !errors.Is(setErr, context.Canceled) {
+		t.Errorf("with a canceled context: %v, %v", err, setErr)
 	}
 }

@@ -23,8 +23,8 @@ func testCreate(t *testing.T, h Harness) {
 	same(t, "the row", read(t, h.Store, x.ID), x)
 }
 
-// testCreateExists creates what is there: the row that stands comes back, and
-// is judged before the quota.
+// testCreateExists creates a row that exists: Create returns the stored row, and checks
+// that before the quota.
 func testCreateExists(t *testing.T, h Harness) {
 	first := create(t, h.Store, start, key("k"), images(3))
 	moved := update(t, h.Store, first, accepted)
@@ -33,12 +33,12 @@ func testCreateExists(t *testing.T, h Harness) {
 	if !errors.Is(err, task.ErrExists) {
 		t.Fatalf("got %v, want ErrExists", err)
 	}
-	same(t, "the row that stands", got, moved)
+	same(t, "the stored row", got, moved)
 	same(t, "the row", read(t, h.Store, first.ID), moved)
 	used(t, h.Store, "ada", 3)
 }
 
-// testStuck writes rows that nobody would ever look at again.
+// testStuck writes rows that no sweep would ever find.
 func testStuck(t *testing.T, h Harness) {
 	x := task.New(draft(), start)
 	x.DueAt = time.Time{}
@@ -50,11 +50,11 @@ func testStuck(t *testing.T, h Harness) {
 	}
 	stored := create(t, h.Store, start)
 	for name, spoil := range map[string]func(*task.Task){
-		"unfinished":         func(x *task.Task) { x.DueAt = time.Time{} },
-		"past its deadline":  func(x *task.Task) { x.DueAt = x.Deadline.Add(time.Second) },
-		"final, with work":   func(x *task.Task) { x.Status, x.Work, x.DueAt = task.Failed, task.Notify, time.Time{} },
-		"final, to be told":  func(x *task.Task) { x.Status, x.NoticePending, x.DueAt = task.Failed, true, time.Time{} },
-		"final, and yet due": func(x *task.Task) { x.Status = task.Failed },
+		"unfinished":           func(x *task.Task) { x.DueAt = time.Time{} },
+		"past its deadline":    func(x *task.Task) { x.DueAt = x.Deadline.Add(time.Second) },
+		"final, with work":     func(x *task.Task) { x.Status, x.Work, x.DueAt = task.Failed, task.Notify, time.Time{} },
+		"final, with a notice": func(x *task.Task) { x.Status, x.NoticePending, x.DueAt = task.Failed, true, time.Time{} },
+		"final, but due":       func(x *task.Task) { x.Status = task.Failed },
 	} {
 		bad := next(stored, "w", func(x *task.Task) error { spoil(x); return nil })
 		if _, err := h.Store.Put(t.Context(), bad); !errors.Is(err, task.ErrStuck) {
@@ -64,10 +64,10 @@ func testStuck(t *testing.T, h Harness) {
 	same(t, "the row", read(t, h.Store, stored.ID), stored)
 }
 
-// testLostAnswer repeats writes whose answers were lost, as a lower layer
-// does: they are recognised, and count once.
+// testLostAnswer repeats writes whose answers were lost, as a lower layer does: the Store
+// recognises them, and they count once.
 func testLostAnswer(t *testing.T, h Harness) {
-	create(t, h.Store, start, images(4)) // so that taking back twice would show
+	create(t, h.Store, start, images(4)) // so that a second refund would show
 	x := task.New(draft(images(2)), start)
 	for range 3 {
 		got, err := h.Store.Create(t.Context(), x, 6)
@@ -87,22 +87,22 @@ func testLostAnswer(t *testing.T, h Harness) {
 	if got := read(t, h.Store, x.ID); got.Version != 2 || got.Writer != "one writer" {
 		t.Errorf("version %d by %s", got.Version, got.Writer)
 	}
-	// Another's write in between is not our own.
+	// After another writer's write, ours is a conflict.
 	theirs := next(failed, "another", func(x *task.Task) error { return x.Delete(task.DefaultRules(), start) })
 	if _, err := h.Store.Put(t.Context(), theirs); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.Store.Put(t.Context(), failed); !errors.Is(err, task.ErrConflict) {
-		t.Errorf("ours after another's: %v, want ErrConflict", err)
+		t.Errorf("our put after another writer's: %v, want ErrConflict", err)
 	}
 	if _, err := h.Store.Create(t.Context(), x, 6); !errors.Is(err, task.ErrExists) {
-		t.Errorf("our creation after another's put: %v, want ErrExists", err)
+		t.Errorf("our create after another writer's put: %v, want ErrExists", err)
 	}
 	used(t, h.Store, "ada", 4)
 }
 
-// testTwoWriters has many write one row at once: one wins, the others get the
-// row that stands.
+// testTwoWriters lets many write one row at once: one wins, the others get the stored
+// row.
 func testTwoWriters(t *testing.T, h Harness) {
 	const writers = 16
 	drafts := make([]*task.Task, writers)
@@ -123,7 +123,7 @@ func testTwoWriters(t *testing.T, h Harness) {
 	used(t, h.Store, "ada", 0)
 }
 
-// race runs n writers at once, and gives the row of the one that won.
+// race runs n writers at once and returns the row of the winner.
 func race(t *testing.T, n int, loss error, write func(int) (*task.Task, error)) *task.Task {
 	t.Helper()
 	rows, errs := make([]*task.Task, n), make([]error, n)
@@ -144,7 +144,7 @@ func race(t *testing.T, n int, loss error, write func(int) (*task.Task, error)) 
 		}
 	}
 	if winner == nil {
-		t.Fatal("nobody won")
+		t.Fatal("no writer won")
 	}
 	for i, err := range errs {
 		if err != nil {
@@ -157,7 +157,7 @@ func race(t *testing.T, n int, loss error, write func(int) (*task.Task, error)) 
 func testPut(t *testing.T, h Harness) {
 	x := create(t, h.Store, start)
 	if _, err := h.Store.Put(t.Context(), next(task.New(draft(), start), "w", accepted)); !errors.Is(err, task.ErrNotFound) {
-		t.Errorf("a row that is missing: %v, want ErrNotFound", err)
+		t.Errorf("a missing row: %v, want ErrNotFound", err)
 	}
 	second := next(x, "w2", accepted)
 	if _, err := h.Store.Put(t.Context(), second); err != nil {
@@ -165,14 +165,14 @@ func testPut(t *testing.T, h Harness) {
 	}
 	same(t, "the row", read(t, h.Store, x.ID), second)
 	for name, stale := range map[string]*task.Task{
-		"of the version before":    next(x, "w3", refused),
-		"of a version yet to come": next(next(second, "w4", refused), "w5", func(*task.Task) error { return nil }),
+		"of the version before": next(x, "w3", refused),
+		"of a later version":    next(next(second, "w4", refused), "w5", func(*task.Task) error { return nil }),
 	} {
-		stands, err := h.Store.Put(t.Context(), stale)
+		stored, err := h.Store.Put(t.Context(), stale)
 		if !errors.Is(err, task.ErrConflict) {
 			t.Fatalf("%s: %v, want ErrConflict", name, err)
 		}
-		same(t, name+": the row that stands", stands, second)
+		same(t, name+": the stored row", stored, second)
 	}
 	same(t, "the row", read(t, h.Store, x.ID), second)
 }
@@ -195,8 +195,8 @@ func testUpdate(t *testing.T, h Harness) {
 	same(t, "the row", read(t, h.Store, x.ID), moved)
 }
 
-// testUpdateConflict has many raise one number: none is lost, and the change
-// is applied to the row that stands.
+// testUpdateConflict lets many writers raise one number: none is lost, because each
+// change is applied to the stored row.
 func testUpdateConflict(t *testing.T, h Harness) {
 	x := create(t, h.Store, start)
 	const writers = 8
@@ -214,7 +214,7 @@ func testUpdateConflict(t *testing.T, h Harness) {
 	}
 }
 
-// testUpdateForeign finds rows of newer code: they are read, and not written.
+// testUpdateForeign updates rows of newer code: they can be read but not written.
 func testUpdateForeign(t *testing.T, h Harness) {
 	for name, value := range map[string]any{"status": "dreaming", "schema": float64(task.Schema + 1)} {
 		x := create(t, h.Store, start)
@@ -225,7 +225,7 @@ func testUpdateForeign(t *testing.T, h Harness) {
 		if _, err := task.Update(t.Context(), h.Store, foreign, accepted); !errors.Is(err, task.ErrForeign) {
 			t.Errorf("%s: %v, want ErrForeign", name, err)
 		}
-		// The copy in hand is older than the row: the conflict shows it.
+		// The copy in hand is older than the row: Update learns that from the conflict.
 		stale := x.Clone()
 		stale.Version = 0
 		if _, err := task.Update(t.Context(), h.Store, stale, accepted); !errors.Is(err, task.ErrForeign) {
@@ -235,7 +235,7 @@ func testUpdateForeign(t *testing.T, h Harness) {
 	}
 }
 
-// testUnknownAttributes puts rows with attributes of newer code: they stay.
+// testUnknownAttributes puts rows with attributes of newer code: the attributes stay.
 func testUnknownAttributes(t *testing.T, h Harness) {
 	x := create(t, h.Store, start)
 	unknown := map[string]any{
