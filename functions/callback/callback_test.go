@@ -279,7 +279,7 @@ func TestNothingToChange(t *testing.T) {
 }
 
 // While the store fails, a callback is answered 503 so that it comes again.
-func TestStoreAway(t *testing.T) {
+func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	for _, failing := range []string{"task", "put"} {
 		t.Run(failing, func(t *testing.T) {
@@ -304,7 +304,7 @@ func TestStoreAway(t *testing.T) {
 }
 
 // While the provider fails, a callback is answered 200 and its content is kept.
-func TestProviderAway(t *testing.T) {
+func TestProviderFails(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, func(k *nanobananatest.Knobs) {
 		k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 500}

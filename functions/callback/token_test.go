@@ -117,7 +117,7 @@ func TestKeysRoll(t *testing.T) {
 
 // Without a secret no token can be verified: the answer is 503, so that the
 // provider calls again.
-func TestSecretAway(t *testing.T) {
+func TestSecretUnavailable(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	x := h.submit()

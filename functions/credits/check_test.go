@@ -15,7 +15,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// The schedule's check says in the log what there is, and louder when it is low.
+// The scheduled check logs the balance, as a warning if it is low.
 func TestCheck(t *testing.T) {
 	for name, test := range map[string]struct {
 		balance   float64
@@ -44,11 +44,11 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Checks one after another: each is kept, news is told once, and a check that
-// comes too soon after one that failed keeps nothing.
+// Each of several checks stores its balance, news is sent once, and a check too
+// soon after a failed one stores nothing.
 func TestChecks(t *testing.T) {
 	h := newHarness(t)
-	var since time.Time // when people were told last, which without a NOTIFY_URL the log does
+	var since time.Time // the last news, which is only logged without a NOTIFY_URL
 	for _, step := range []struct {
 		balance float64
 		level   task.Level
@@ -57,7 +57,7 @@ func TestChecks(t *testing.T) {
 		{1000, task.LevelFine, ""}, {50, task.LevelLow, task.NewsCreditsLow}, {49, task.LevelLow, ""},
 		{3, task.LevelEmpty, task.NewsCreditsEmpty}, {20, task.LevelEmpty, ""}, {500, task.LevelFine, task.NewsCreditsRestored},
 	} {
-		h.Clock.Add(time.Second) // the memory is younger than 30 s: a check asks all the same
+		h.Clock.Add(time.Second) // the cache is younger than 30 s, but a check does not use it
 		h.Sim.SetBalance(step.balance)
 		got, err := h.function.Check(t.Context())
 		if err != nil || got.News != step.news || got.Balance != step.balance {
@@ -72,9 +72,9 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// With the store away the line that the alarm goes by is logged all the same.
-// What was not kept is news again.
-func TestCheckStoreAway(t *testing.T) {
+// If the store fails, the line that the alarm matches is logged anyway. News
+// that was not stored is news again.
+func TestCheckStoreFails(t *testing.T) {
 	for call, news := range map[string]task.News{"balance": "", "setBalance": task.NewsCreditsLow} {
 		t.Run(call, func(t *testing.T) {
 			h := newHarness(t)
@@ -95,7 +95,8 @@ func TestCheckStoreAway(t *testing.T) {
 	}
 }
 
-// A balance that cannot be had fails the run: the schedule's errors are counted.
+// A balance that cannot be read fails the run, because the schedule's errors
+// are counted.
 func TestCheckFails(t *testing.T) {
 	h := newHarness(t, func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} })
 	if got, err := h.function.Check(t.Context()); err == nil {
@@ -109,7 +110,7 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
-// The gateway's events come to the same function.
+// The gateway's events go to the same function.
 func TestOnLambdaServes(t *testing.T) {
 	h := newHarness(t)
 	event := `{"version":"2.0","rawPath":"/v1/models","requestContext":{"domainName":"api.example.com","requestId":"r","http":{"method":"GET","path":"/v1/models"}}}`

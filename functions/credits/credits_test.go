@@ -19,8 +19,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// What the balance and the quota say of what can be made. The cheapest
-// picture costs 4.
+// Balance and quota decide what can be made. The cheapest picture costs 4.
 func TestCanGenerate(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -47,7 +46,7 @@ func TestCanGenerate(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
 			h.setQuota(test.limit)
-			h.Submitted(t, "bob", 1) // his are not ada's
+			h.Submitted(t, "bob", 1) // does not count for ada
 			used := 0
 			for _, n := range test.used {
 				h.Submitted(t, "ada", n)
@@ -57,7 +56,7 @@ func TestCanGenerate(t *testing.T) {
 				used = 0 // not counted
 			}
 			h.Sim.SetBalance(test.balance)
-			h.Clock.Add(30 * time.Second) // what submit knows of it is forgotten
+			h.Clock.Add(30 * time.Second) // the balance that submit cached is too old
 			got := h.credits()
 			want := credits.Credits{
 				Balance: test.balance, Low: test.low, LowBelow: 100, AsOf: h.Now(), CanGenerate: test.reason == "", Reason: test.reason,
@@ -71,8 +70,8 @@ func TestCanGenerate(t *testing.T) {
 	}
 }
 
-// A quota is one of a UTC day: what was used is forgotten at midnight, and what
-// failed is given back.
+// A quota counts one UTC day: it resets at midnight, and failed tasks are
+// returned to it.
 func TestQuota(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -107,7 +106,7 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-// However often it is asked for, the balance is read once in 30 s.
+// However often it is asked for, the balance is read at most once in 30 s.
 func TestBalanceFromMemory(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -130,8 +129,8 @@ func TestBalanceFromMemory(t *testing.T) {
 	}
 }
 
-// The provider cannot say: the last balance known is shown, with its age, and
-// where there is none it is 503. Nobody asks again for 5 s.
+// If the provider fails, the last known balance is shown with its age, or 503
+// if there is none. The provider is not asked again for 5 s.
 func TestProviderDown(t *testing.T) {
 	t.Parallel()
 	down := func(k *nanobananatest.Knobs) {
@@ -164,8 +163,9 @@ func TestProviderDown(t *testing.T) {
 	}
 }
 
-// A client that goes away while the balance is read costs the next one nothing.
-func TestClientGoesAway(t *testing.T) {
+// If a client disconnects while the balance is read, the next one still gets
+// it.
+func TestClientDisconnects(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.credits()
@@ -178,8 +178,8 @@ func TestClientGoesAway(t *testing.T) {
 	}
 }
 
-// The provider refused a task for want of credits: for a minute nothing can be
-// made, whatever the balance says.
+// For a minute after the provider refused a task for lack of credits nothing
+// can be made, whatever the balance is.
 func TestAfter402(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -202,18 +202,18 @@ func TestAfter402(t *testing.T) {
 	}
 }
 
-func TestStoreAway(t *testing.T) {
+func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.Rows.Fail(lifecycletest.On("used", lifecycletest.ErrStore), nil)
-	h.credits() // without a quota nobody asks
+	h.credits() // without a quota it is not read
 	h.setQuota(3)
 	if body := h.get("/v1/credits", h.bearer).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, lifecycletest.ErrStore.Error()) {
 		t.Errorf("%s", body)
 	}
 }
 
-// Who is not let in costs the provider nothing, and is told nothing.
+// A caller without access causes no request to the provider and sees nothing.
 func TestCreditsRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -239,7 +239,7 @@ func TestCreditsRefused(t *testing.T) {
 	if n := h.Sim.CreditReads() + h.Rows.Total(); n != 0 {
 		t.Errorf("%d reads", n)
 	}
-	h.Secret.Set(nanobananatest.DefaultKey+"x", nil) // the provider's own 401 is not the caller's
+	h.Secret.Set(nanobananatest.DefaultKey+"x", nil) // the provider's 401 must not be passed on
 	h.get("/v1/credits", h.bearer).Problem(t, 503, task.CodeUnavailable)
 	logged := h.Logged.Take()
 	if n := strings.Count(logged, "\n"); n != 7 {
@@ -252,7 +252,7 @@ func TestCreditsRefused(t *testing.T) {
 	}
 }
 
-// The contract is served as it stands, to anybody.
+// The contract is public and served unchanged.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -267,7 +267,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// Health is for everybody, too, whatever is away.
+// Health is public, and needs neither store nor provider.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -278,7 +278,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// The models are for everybody, as they stand in package task, with prices.
+// The models are public: those of package task, with prices.
 func TestModels(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -305,7 +305,7 @@ func TestModels(t *testing.T) {
 	}
 	var example []credits.Model
 	if err := json.Unmarshal(h.contract.Example(t, "models"), &example); err != nil || !reflect.DeepEqual(got, example) {
-		t.Errorf("the contract's example is not what is answered: %+v, %v", example, err)
+		t.Errorf("the answer is not the contract's example: %+v, %v", example, err)
 	}
 	if cached := answer.Header.Get("Cache-Control"); cached != "public, max-age=300" {
 		t.Errorf("Cache-Control: %s", cached)
@@ -315,8 +315,8 @@ func TestModels(t *testing.T) {
 	}
 }
 
-// PRICES corrects the price of a model, there and in the estimate, and with it
-// what is too little to make anything.
+// PRICES corrects the price of a model here and in the estimate, and with it
+// the balance below which nothing can be made.
 func TestPrices(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

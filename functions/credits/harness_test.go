@@ -10,7 +10,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// site is the function, served over HTTP, and what stands behind it.
+// harness is the function, served over HTTP, with everything behind it.
 type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
@@ -34,10 +34,10 @@ func newHarness(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *harness {
 	return h
 }
 
-// limit sets the daily quota.
+// setQuota sets the daily quota.
 func (h *harness) setQuota(images int) { h.Quota, h.function.Quota = images, images }
 
-// request asks, with an Authorization if it is not empty.
+// request returns a GET, with an Authorization header if it is not empty.
 func (h *harness) request(path, authorization string) *http.Request {
 	h.t.Helper()
 	return httpapitest.NewRequest(h.t, http.MethodGet, h.Settings.PublicURL+path, nil, "Authorization", authorization)
@@ -48,7 +48,7 @@ func (h *harness) get(path, authorization string) httpapitest.Answer {
 	return h.contract.Do(h.t, h.request(path, authorization))
 }
 
-// credits asks as ada, and expects an answer.
+// credits asks as ada and expects an answer.
 func (h *harness) credits() (c credits.Credits) {
 	h.t.Helper()
 	h.get("/v1/credits", h.bearer).JSON(h.t, http.StatusOK, &c)

@@ -12,108 +12,14 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
-	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
-	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
-	"github.com/preset/nanobanana-functions/shared/webhook"
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
-// told is a site whose news a receiver is told.
-type noticeHarness struct {
-	*harness
-	receiver *webhooktest.Receiver
-	key      []byte // signs
-	hidden   []string
-}
-
-// tells gives a site after a first check, which has found plenty.
-func newNoticeHarness(t *testing.T) *noticeHarness {
-	t.Helper()
-	h := newUncheckedHarness(t)
-	h.check(1000)
-	h.log()
-	return h
-}
-
-func newUncheckedHarness(t *testing.T) *noticeHarness {
-	t.Helper()
-	h := &noticeHarness{harness: newHarness(t), receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, nanobananatest.DefaultKey}}
-	var spelt token.Key
-	h.key, spelt = webhooktest.KeyOf("a")
-	h.keys(spelt)
-	c := h.Settings
-	c.NotifyURL = h.receiver.URL
-	h.function.Sender = webhook.FromSettings(c, h.Secrets)
-	h.function.Sender.Now = h.Clock.Now
-	t.Cleanup(func() { h.log() })
-	return h
-}
-
-// keys makes these the keys that sign. Who has read others already keeps them
-// for five minutes.
-func (h *noticeHarness) keys(keys ...token.Key) {
-	h.Secret.SetNotifyKeys(keys...)
-	for _, k := range keys {
-		h.hidden = append(h.hidden, strings.TrimPrefix(string(k.Key), "whsec_"))
-	}
-}
-
-// check has the next scheduled check find so many credits. It never fails.
-func (h *noticeHarness) check(balance float64) task.News {
-	h.t.Helper()
-	h.Clock.Add(15 * time.Minute)
-	h.Sim.SetBalance(balance)
-	found, err := h.function.Check(h.t.Context())
-	if err != nil || found.Balance != balance {
-		h.t.Errorf("at %v: %+v, %v", balance, found, err)
-	}
-	if c := h.credits(); c.Balance != balance || !c.AsOf.Equal(h.Now()) {
-		h.t.Errorf("at %v people see %+v", balance, c)
-	}
-	return found.News
-}
-
-// kept is the row as it stands.
-func (h *noticeHarness) storedBalance() task.Balance {
-	h.t.Helper()
-	b, err := h.Store.Balance(h.t.Context())
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return b
-}
-
-// one takes the one delivery that there is, which is the contract's and signed.
-func (h *noticeHarness) takeOne() webhooktest.Delivery {
-	h.t.Helper()
-	all := h.receiver.Take()
-	if len(all) != 1 {
-		h.t.Fatalf("%d deliveries, want 1", len(all))
-	}
-	h.contract.CheckJSON(h.t, "CreditsNotice", all[0].Body)
-	if !all[0].SignedBy(h.key) {
-		h.t.Errorf("not signed: %v", all[0].Header)
-	}
-	return all[0]
-}
-
-// log takes the log, and holds it against what no log may hold.
-func (h *noticeHarness) log() string {
-	h.t.Helper()
-	text := h.Logged.Take()
-	for _, secret := range h.hidden {
-		if strings.Contains(text, secret) {
-			h.t.Errorf("the log holds %q: %s", secret, text)
-		}
-	}
-	return text
-}
-
-// News is told once, by names that are the contract's and all different; what
-// stands is told no more, as when a picture's price is given back and spent.
-func TestNewsTold(t *testing.T) {
+// News is sent once, each with a name of its own. A state that continues is not
+// sent again, for example when a picture's price is returned and spent again.
+func TestNews(t *testing.T) {
 	t.Parallel()
 	h := newNoticeHarness(t)
 	names := map[string]bool{}
@@ -129,7 +35,7 @@ func TestNewsTold(t *testing.T) {
 		}
 		if step.news == "" {
 			if all := h.receiver.Take(); len(all) > 0 {
-				t.Errorf("at %v: told %s", step.balance, all[0].Body)
+				t.Errorf("at %v: sent %s", step.balance, all[0].Body)
 			}
 			continue
 		}
@@ -138,7 +44,7 @@ func TestNewsTold(t *testing.T) {
 		want := map[string]any{"type": string(step.news), "timestamp": asOf, "data": map[string]any{"balance": step.balance, "lowBelow": 100.0, "asOf": asOf}}
 		var got map[string]any
 		if err := json.Unmarshal(d.Body, &got); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("told %s, want %v", d.Body, want)
+			t.Errorf("sent %s, want %v", d.Body, want)
 		}
 		if at := d.Header.Get("webhook-timestamp"); at != strconv.FormatInt(h.Now().Unix(), 10) {
 			t.Errorf("webhook-timestamp %q at %d", at, h.Now().Unix())
@@ -153,7 +59,7 @@ func TestNewsTold(t *testing.T) {
 	}
 }
 
-// What the first check of all finds is told, too.
+// What the very first check finds is sent, too.
 func TestFirstNews(t *testing.T) {
 	t.Parallel()
 	h := newUncheckedHarness(t)
@@ -163,9 +69,9 @@ func TestFirstNews(t *testing.T) {
 	}
 }
 
-// The receiver is away: people see the balance all the same, each check tells
-// the same news, by the same name, until it has come, and then no more.
-func TestReceiverAway(t *testing.T) {
+// While the receiver fails, clients see the balance, and each check sends the
+// same news under the same name until it is delivered.
+func TestReceiverFails(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
 		"503": webhooktest.Status(503), "302": webhooktest.Status(302), "400": webhooktest.Status(400),
@@ -202,7 +108,7 @@ func TestReceiverAway(t *testing.T) {
 			ids = append(ids, h.takeOne().ID())
 			for _, id := range ids {
 				if id != (task.Balance{Since: since}).NewsID(task.NewsCreditsLow) {
-					t.Errorf("told as %q", ids)
+					t.Errorf("sent as %q", ids)
 				}
 			}
 			if want := (task.Balance{Credits: 30, AsOf: h.Now(), Level: task.LevelLow, Since: h.Now()}); h.storedBalance() != want {
@@ -210,14 +116,14 @@ func TestReceiverAway(t *testing.T) {
 			}
 			h.check(20)
 			if all := h.receiver.Take(); len(all) > 0 {
-				t.Errorf("told again: %s", all[0].Body)
+				t.Errorf("sent again: %s", all[0].Body)
 			}
 		})
 	}
 }
 
-// The answer was lost, and the credits are topped up before the next check:
-// who may think that they are low learns that they are not.
+// If the answer was lost and the credits are topped up before the next check,
+// the receiver learns that they are no longer low.
 func TestAnswerLost(t *testing.T) {
 	t.Parallel()
 	h := newNoticeHarness(t)
@@ -231,11 +137,11 @@ func TestAnswerLost(t *testing.T) {
 	}
 	h.check(1000)
 	if all := h.receiver.Take(); len(all) > 0 {
-		t.Errorf("told again: %s", all[0].Body)
+		t.Errorf("sent again: %s", all[0].Body)
 	}
 }
 
-// deadlines is a transport that notes how long a request may still take.
+// deadlines is a transport that records how long a request may still take.
 type deadlines struct {
 	http.RoundTripper
 	left chan time.Duration
@@ -248,7 +154,7 @@ func (d deadlines) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // A receiver that does not answer is waited for no longer than the function's
-// time allows, and the balance is kept.
+// time allows, and the balance is stored.
 func TestReceiverHangs(t *testing.T) {
 	t.Parallel()
 	h := newNoticeHarness(t)
@@ -257,7 +163,7 @@ func TestReceiverHangs(t *testing.T) {
 	has := deadlines{RoundTripper: client.Transport, left: make(chan time.Duration, 1)}
 	client.Transport = has
 	h.function.Sender.HTTP = &client
-	h.check(50) // fails unless it is kept
+	h.check(50) // fails unless the balance is stored
 	if left := <-has.left; left <= 0 || left > 5*time.Second {
 		t.Errorf("the receiver has %v for its answer", left)
 	}
@@ -266,11 +172,11 @@ func TestReceiverHangs(t *testing.T) {
 	}
 }
 
-// Two checks at once that find the same news tell it by one name, whoever of
-// them keeps what it found; the next tells nothing.
+// Two concurrent checks that find the same news send it under one name,
+// whichever stores its balance; the next check sends nothing.
 func TestTwoChecksAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, second := range map[string]int{"both are told": 204, "one is not": 503} {
+	for name, second := range map[string]int{"both are delivered": 204, "one is not": 503} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newNoticeHarness(t)
@@ -287,7 +193,7 @@ func TestTwoChecksAtOnce(t *testing.T) {
 					close(both)
 				}
 				mu.Unlock()
-				<-both // each has read what was known before the other keeps anything
+				<-both // both have read the row before either writes it
 				rw.WriteHeader(status)
 			})
 			var checks sync.WaitGroup
@@ -305,9 +211,9 @@ func TestTwoChecksAtOnce(t *testing.T) {
 			}
 			h.receiver.Answer(nil)
 			h.check(50)
-			for _, again := range h.receiver.Take() { // the one that was not told kept what it found last
+			for _, again := range h.receiver.Take() { // the undelivered one stored its balance last
 				if second == 204 || again.ID() != all[0].ID() {
-					t.Errorf("told again, as %q", again.ID())
+					t.Errorf("sent again, as %q", again.ID())
 				}
 			}
 			if b := h.storedBalance(); b.Level != task.LevelLow || b.Unsure {
@@ -317,41 +223,42 @@ func TestTwoChecksAtOnce(t *testing.T) {
 	}
 }
 
-// It was told, and that could not be kept: it is told again by the same name.
-func TestToldNotKept(t *testing.T) {
+// If the delivery of news could not be stored, the news is sent again under the
+// same name.
+func TestNewsSentNotStored(t *testing.T) {
 	t.Parallel()
 	h := newNoticeHarness(t)
 	h.Rows.Fail(lifecycletest.On("setBalance", lifecycletest.ErrStore), nil)
 	h.Clock.Add(15 * time.Minute)
 	h.Sim.SetBalance(50)
 	if _, err := h.function.Check(t.Context()); err == nil {
-		t.Error("nobody learns of it")
+		t.Error("the check did not fail")
 	}
 	first := h.takeOne()
 	h.Rows.Fail(nil, nil)
 	h.check(50)
 	if d := h.takeOne(); d.ID() != first.ID() {
-		t.Errorf("told as %q and %q", first.ID(), d.ID())
+		t.Errorf("sent as %q and %q", first.ID(), d.ID())
 	}
 }
 
-// What people know cannot be read: nobody is told anything.
-func TestNewsStoreAway(t *testing.T) {
+// If the stored balance cannot be read, no news is sent.
+func TestNewsStoreFails(t *testing.T) {
 	t.Parallel()
 	h := newNoticeHarness(t)
 	h.Rows.Fail(lifecycletest.On("balance", lifecycletest.ErrStore), nil)
 	h.Sim.SetBalance(50)
 	if _, err := h.function.Check(t.Context()); err == nil {
-		t.Error("nobody learns of it")
+		t.Error("the check did not fail")
 	}
 	if all := h.receiver.Take(); len(all) > 0 {
-		t.Errorf("told %s", all[0].Body)
+		t.Errorf("sent %s", all[0].Body)
 	}
 }
 
-// Without a NOTIFY_URL the log has the news, once; who is told from now on is
-// not told of before.
-func TestNobodyIsTold(t *testing.T) {
+// Without a NOTIFY_URL news is logged once. A receiver that is configured later
+// does not get it.
+func TestNewsWithoutURL(t *testing.T) {
 	t.Parallel()
 	h := newNoticeHarness(t)
 	url := h.function.Sender.URL
@@ -365,14 +272,14 @@ func TestNobodyIsTold(t *testing.T) {
 	h.function.Sender.URL = url
 	h.check(40)
 	if all := h.receiver.Take(); len(all) > 0 {
-		t.Errorf("told %s", all[0].Body)
+		t.Errorf("sent %s", all[0].Body)
 	}
 	h.check(400)
 	h.takeOne()
 }
 
-// With keys that receivers' libraries would not take nothing is sent, the
-// operator learns of it at once, and people see the balance.
+// With keys that receivers' libraries would refuse nothing is sent, an error is
+// logged at once, and clients see the balance.
 func TestFaultyKeys(t *testing.T) {
 	t.Parallel()
 	for name, keys := range webhooktest.FaultyKeys() {
@@ -397,7 +304,7 @@ func TestFaultyKeys(t *testing.T) {
 	}
 }
 
-// The contract's examples are what is told.
+// The notices equal the contract's examples.
 func TestNewsExamples(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// found is what a check on another machine kept, a while ago.
+// storeBalance stores the balance of an earlier check on another machine.
 func (h *harness) storeBalance(credits float64, ago time.Duration) (asOf time.Time) {
 	h.t.Helper()
 	asOf = h.Now().Add(-ago)
@@ -22,8 +22,8 @@ func (h *harness) storeBalance(credits float64, ago time.Duration) (asOf time.Ti
 	return asOf
 }
 
-// A look at the credits costs the provider nothing while checks come: what
-// the last one found is shown, with its age, and read once in 30 s.
+// While checks run, reading the credits costs the provider nothing: the balance
+// of the last check is shown with its age, and its row is read once in 30 s.
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -46,8 +46,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// A balance that is not enough for a picture is asked for afresh, once in 30 s: a
-// top-up shows within 40 s, though the next check is minutes away.
+// A balance too small for a picture is read from the provider, once in 30 s, so
+// that a top-up shows within 40 s although the next check is minutes away.
 func TestTopUp(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -60,7 +60,7 @@ func TestTopUp(t *testing.T) {
 		}
 	}
 	no(1)
-	h.Sim.SetBalance(500) // as soon as that
+	h.Sim.SetBalance(500) // right after that
 	h.Clock.Add(30*time.Second - time.Millisecond)
 	for range 5 {
 		no(1)
@@ -75,8 +75,8 @@ func TestTopUp(t *testing.T) {
 	}
 }
 
-// While the provider cannot say, it is not asked more often than that, either.
-func TestTopUpWhileTheProviderCannotSay(t *testing.T) {
+// While the provider fails it is not asked more often, either.
+func TestTopUpProviderFails(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
@@ -91,8 +91,8 @@ func TestTopUpWhileTheProviderCannotSay(t *testing.T) {
 	}
 }
 
-// After a 402 the gate is shut for a minute, in this process: a balance that has
-// grown meanwhile opens it, one that is merely enough does not.
+// After a 402 this process refuses tasks for a minute. A balance that has grown
+// ends that; one that is merely enough does not.
 func TestTopUpAfter402(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -118,7 +118,7 @@ func TestTopUpAfter402(t *testing.T) {
 	}
 	refused()
 	h.Clock.Add(31 * time.Second)
-	refused() // asked again: it is 10 still
+	refused() // the balance is read again and still 10
 	h.Clock.Add(28 * time.Second)
 	refused() // in the last second of the minute
 	h.Clock.Add(time.Second)
@@ -136,8 +136,8 @@ func TestTopUpAfter402(t *testing.T) {
 	}
 }
 
-// A snapshot is shown for 7 minutes. If no check has come for longer, the
-// provider is asked, and what is old is shown only if he cannot say.
+// A stored balance is shown for 7 minutes. If no check came for longer, the
+// provider is asked, and the old balance is shown only if that fails.
 func TestSnapshotOld(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -150,15 +150,15 @@ func TestSnapshotOld(t *testing.T) {
 	})
 	h.Clock.Add(time.Millisecond)
 	if c := h.credits(); c.Balance != 77 || !c.AsOf.Equal(asOf) || h.Sim.CreditReads() != 1 {
-		t.Errorf("while the provider cannot say: %+v", c)
+		t.Errorf("while the provider fails: %+v", c)
 	}
 	h.Clock.Add(5 * time.Second)
 	if c := h.credits(); c.Balance != 1000 || !c.AsOf.Equal(h.Now()) || h.Sim.CreditReads() != 2 {
-		t.Errorf("once he can: %+v", c)
+		t.Errorf("when the provider works again: %+v", c)
 	}
 }
 
-// An older snapshot does not replace what this process knows itself.
+// An older stored balance does not replace a newer one in memory.
 func TestSnapshotOlderThanMemory(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -171,8 +171,7 @@ func TestSnapshotOlderThanMemory(t *testing.T) {
 	}
 }
 
-// The snapshot is no ground to refuse a submit, nor to let it through: the
-// gate asks the provider.
+// A submit does not rely on the stored balance: it asks the provider.
 func TestSnapshotAndGate(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -192,8 +191,8 @@ func TestSnapshotAndGate(t *testing.T) {
 	}
 }
 
-// With the row out of reach the provider is asked.
-func TestSnapshotAway(t *testing.T) {
+// If the row cannot be read, the provider is asked.
+func TestSnapshotUnreadable(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.storeBalance(77, time.Minute)

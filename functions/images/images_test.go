@@ -220,7 +220,7 @@ func TestKeysRoll(t *testing.T) {
 
 // Without a secret no link can be verified; a secret that was read before stays
 // in use.
-func TestSecretAway(t *testing.T) {
+func TestSecretUnavailable(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	x := h.picture()

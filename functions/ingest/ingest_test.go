@@ -17,14 +17,15 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// record is a stream record: of it only the key is read.
+// record returns a stream record with a task's key, which is all that is read
+// of it.
 func record(id string) events.DynamoDBEventRecord {
 	return events.DynamoDBEventRecord{EventID: "e", Change: events.DynamoDBStreamRecord{
 		Keys: map[string]events.DynamoDBAttributeValue{"id": events.NewStringAttribute(id)},
 	}}
 }
 
-// storing gives a task whose pictures are made and not yet copied.
+// newStoringTask returns a task whose pictures are made but not yet copied.
 func newStoringTask(t *testing.T, w *lifecycletest.Harness) *task.Task {
 	t.Helper()
 	n := len(w.Sim.Tasks())
@@ -48,8 +49,8 @@ func checkStatus(t *testing.T, w *lifecycletest.Harness, id string, want task.St
 	return got
 }
 
-// One bad record stops neither the batch nor the stream, and repeats change
-// nothing.
+// One bad record stops neither the batch nor the stream, and repeated records
+// change nothing.
 func TestBatch(t *testing.T) {
 	w := lifecycletest.New(t)
 	first, second := newStoringTask(t, w), newStoringTask(t, w)
@@ -74,8 +75,8 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// A picture that cannot be had is no failure of the batch: the sweep brings
-// the task back.
+// A picture that cannot be fetched does not fail the batch: the sweep retries
+// the task.
 func TestFailedCopy(t *testing.T) {
 	w := lifecycletest.New(t)
 	x := newStoringTask(t, w)
@@ -91,8 +92,8 @@ func TestFailedCopy(t *testing.T) {
 	}
 }
 
-// A panic over one task, as a picture that breaks a decoder makes it, stops
-// neither the batch nor the stream.
+// A panic over one task, for example from a picture that breaks a decoder,
+// stops neither the batch nor the stream.
 func TestPanic(t *testing.T) {
 	w := lifecycletest.New(t)
 	first, second := newStoringTask(t, w), newStoringTask(t, w)
@@ -116,8 +117,8 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// The work of a deleted task is to empty its part of the bucket; a batch for
-// which no time is left fails nobody.
+// The work of a deleted task is to delete its objects. A batch without time
+// left does not fail.
 func TestEraseAndNoTime(t *testing.T) {
 	w := lifecycletest.New(t)
 	x := newStoringTask(t, w)

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write claude-tools.json anew")
 
-// schema is what this test looks at of a JSON schema.
+// schema is the part of a JSON schema that this test checks.
 type schema struct {
 	Type, Pattern, Description     string
 	Properties                     map[string]*schema
@@ -38,7 +38,7 @@ func read[T any](t testing.TB, raw []byte) (v T) {
 	return v
 }
 
-// definitions are the tools as a client gets them.
+// definitions returns the tools as a client sees them.
 func definitions(t testing.TB) []definition {
 	t.Helper()
 	got := newHarness(t).post(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
@@ -79,7 +79,8 @@ func TestDefinitions(t *testing.T) {
 	}
 }
 
-// closed fails the test where an object may have what is not described.
+// checkClosed fails the test if an object allows properties that are not
+// described.
 func checkClosed(t testing.TB, name string, s *schema) {
 	t.Helper()
 	if s == nil {
@@ -99,7 +100,7 @@ func checkClosed(t testing.TB, name string, s *schema) {
 	checkClosed(t, name+"[]", s.Items)
 }
 
-// What the schema of generate_image allows is what the models have.
+// The schema of generate_image allows what the models allow.
 func TestDefinitionsFollowTheModels(t *testing.T) {
 	for _, d := range definitions(t) {
 		p := read[schema](t, d.InputSchema).Properties
@@ -134,8 +135,8 @@ func checkSame(t testing.TB, what string, got, want []string) {
 	}
 }
 
-// claude-tools.json is the same tools for the Messages API, which calls the
-// schema by another name and knows neither titles nor results.
+// claude-tools.json has the same tools in the form of the Messages API, which
+// names the schema differently and has neither titles nor output schemas.
 func TestClaudeTools(t *testing.T) {
 	tools, err := mcp.Definitions()
 	if err != nil {

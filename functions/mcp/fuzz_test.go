@@ -10,8 +10,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 )
 
-// FuzzServe sees that nothing a signed-in client sends is answered with a 5xx, or
-// logged as a fault of ours.
+// FuzzServe checks that nothing a signed-in client sends is answered with a 5xx
+// or logged as an error.
 func FuzzServe(f *testing.F) {
 	for _, seed := range []string{
 		ping, "[" + ping + "]", "null", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"x"}}`,
@@ -31,7 +31,7 @@ func FuzzServe(f *testing.F) {
 	handler := mcp.New(h.function)
 	f.Fuzz(func(t *testing.T, body, version string) {
 		if strings.Contains(body, "imageUrls") {
-			return // what it names may be anywhere, and is asked for
+			return // the links could name any host, and would be fetched
 		}
 		r := httpapitest.NewRequest(t, http.MethodPost, h.Settings.PublicURL+"/mcp", strings.NewReader(body),
 			"Authorization", "Bearer "+h.token, "Content-Type", "application/json", "Accept", "*/*", "Mcp-Method", "tools/call", "Mcp-Name", "get_credits")

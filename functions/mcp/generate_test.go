@@ -38,7 +38,7 @@ func TestGenerate(t *testing.T) {
 			t.Errorf("task %s of %s after %d POSTs: %s", same.TaskID, p.TaskID, h.Sim.Posts(), again.text())
 		}
 	})
-	t.Run("for another picture it is refused", func(t *testing.T) {
+	t.Run("the same requestKey for another picture is refused", func(t *testing.T) {
 		h.with(t).call("generate_image", args("requestKey", "lighthouse-1", "prompt", "another")).checkRefused(task.CodeIdempotencyKeyReused)
 	})
 	t.Run("another owner's key is another task", func(t *testing.T) {
@@ -58,17 +58,17 @@ func TestGenerate(t *testing.T) {
 			t.Errorf("the edit is %+v, %v", row, err)
 		}
 	})
-	t.Run("the quota is the API's", func(t *testing.T) {
+	t.Run("the API's quota applies", func(t *testing.T) {
 		h := h.with(t)
 		refused := h.call("generate_image", args("requestKey", "over", "prompt", "more", "numImages", 2))
 		refused.checkRefused(task.CodeQuotaExceeded)
 		if !strings.Contains(refused.text(), "Retry-After: ") {
-			t.Errorf("it does not say until when: %s", refused.text())
+			t.Errorf("it has no Retry-After: %s", refused.text())
 		}
 	})
 }
 
-// Whatever is refused is stored nowhere and sent to nobody.
+// What is refused is neither stored nor sent.
 func TestGenerateRefused(t *testing.T) {
 	h := newHarness(t)
 	for _, tt := range []struct {
@@ -108,7 +108,7 @@ func TestGenerateRefused(t *testing.T) {
 			}
 		})
 	}
-	t.Run("another's picture looks like none", func(t *testing.T) {
+	t.Run("another owner's picture looks like a missing one", func(t *testing.T) {
 		h := h.with(t)
 		mine := h.Succeeded(t, "bob").ID
 		texts := map[string]bool{}
@@ -124,14 +124,14 @@ func TestGenerateRefused(t *testing.T) {
 	}
 }
 
-// What the provider refuses teaches, too.
+// Refusals by the provider say what to do, too.
 func TestGenerateFails(t *testing.T) {
 	t.Run("without credits", func(t *testing.T) {
 		h := newHarness(t)
 		h.Sim.SetBalance(0)
 		h.call("generate_image", args("requestKey", "k", "prompt", "a")).checkRefused(task.CodeInsufficientCredits)
 	})
-	t.Run("a task that has failed at once is an error with the task", func(t *testing.T) {
+	t.Run("a task that fails at once is an error with the task's data", func(t *testing.T) {
 		h := newHarness(t)
 		h.Secret.Set("another-key-than-the-providers", nil)
 		got := h.call("generate_image", args("requestKey", "k", "prompt", "a"))
@@ -139,16 +139,16 @@ func TestGenerateFails(t *testing.T) {
 			t.Errorf("%v: %s", got.IsError, got.text())
 		}
 		if got.StructuredContent == nil {
-			t.Error("without its id nobody can ask for it")
+			t.Error("the failed task's data is missing")
 		}
 	})
-	t.Run("while the store is away", func(t *testing.T) {
+	t.Run("while the store fails", func(t *testing.T) {
 		h := newHarness(t)
 		h.Rows.Fail(lifecycletest.On("create", errors.New("dynamodb: arn:aws:dynamodb:eu-central-1:123456789012:table/t")), nil)
 		got := h.call("generate_image", args("requestKey", "k", "prompt", "a"))
 		got.checkRefused(task.CodeUnavailable)
 		if strings.Contains(got.text(), "arn:") || strings.Contains(got.text(), "dynamodb") {
-			t.Errorf("it tells of our insides: %s", got.text())
+			t.Errorf("it shows internals: %s", got.text())
 		}
 	})
 }
@@ -163,12 +163,12 @@ func TestPanic(t *testing.T) {
 		t.Errorf("it said %s", got.text())
 	}
 	if log := h.Logged.Take(); !strings.Contains(log, "a fault of ours") {
-		t.Errorf("nobody can look into it: %s", log)
+		t.Errorf("the panic is not logged: %s", log)
 	}
 }
 
-// The SDK gives a tool a context without a deadline. By it a submit judges
-// whether it has time for its POST.
+// The context that the SDK passes to a tool has no deadline, but submit needs
+// it to decide whether there is time for its POST.
 func TestDeadline(t *testing.T) {
 	h := newHarness(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)

@@ -26,7 +26,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// site is the function, served over HTTP, and what stands behind it.
+// harness is the function, served over HTTP, with everything behind it.
 type harness struct {
 	*lifecycletest.Harness
 	t        testing.TB
@@ -49,7 +49,7 @@ func newHarness(t testing.TB) *harness {
 	return h
 }
 
-// api is the HTTP API, for whom mcp is for.
+// api returns the HTTP API for the callers that mcp accepts.
 func (h *harness) api() http.Handler {
 	clients := h.identity.Clients
 	view := httpapi.View{PublicURL: h.Settings.PublicURL, Secrets: h.Secrets, Now: h.Clock.Now}
@@ -88,7 +88,7 @@ func outputSchemas(t testing.TB) map[string]*jsonschema.Schema {
 	return compiled
 }
 
-// in gives the site to a subtest.
+// with returns the harness for a subtest.
 func (h *harness) with(t testing.TB) *harness {
 	c := *h
 	c.t = t
@@ -110,7 +110,7 @@ func (h *harness) send(method, body string, header ...string) httpapitest.Answer
 	return httpapitest.Do(h.t, httpapitest.NewRequest(h.t, method, h.Settings.PublicURL+"/mcp", strings.NewReader(body), header...))
 }
 
-// said is what a tool said.
+// toolResult is a tool's result.
 type toolResult struct {
 	IsError bool
 	Content []struct {
@@ -122,10 +122,10 @@ type toolResult struct {
 	t testing.TB
 }
 
-// text is what it said in words.
+// text returns the result's text.
 func (r toolResult) text() string { return r.Content[0].Text }
 
-// previews are the pictures that are shown.
+// previews returns the longer sides of the shown previews.
 func (r toolResult) previews() (sides []int) {
 	r.t.Helper()
 	for _, c := range r.Content {
@@ -135,14 +135,14 @@ func (r toolResult) previews() (sides []int) {
 		b, err := base64.StdEncoding.DecodeString(c.Data)
 		config, broken := jpeg.DecodeConfig(bytes.NewReader(b))
 		if err != nil || broken != nil || c.MIMEType != "image/jpeg" {
-			r.t.Fatalf("a preview that is none: %s, %v, %v", c.MIMEType, err, broken)
+			r.t.Fatalf("an invalid preview: %s, %v, %v", c.MIMEType, err, broken)
 		}
 		sides = append(sides, max(config.Width, config.Height))
 	}
 	return sides
 }
 
-// into reads the data of a success.
+// decode decodes the data of a success.
 func (r toolResult) decode(v any) {
 	r.t.Helper()
 	if r.IsError {
@@ -153,8 +153,8 @@ func (r toolResult) decode(v any) {
 	}
 }
 
-// refused fails the test unless it was refused with this code, in our words
-// alone: the sentence for people and the one for Claude.
+// checkRefused fails the test unless the call was refused with this code and
+// only our sentences for people and for Claude.
 func (r toolResult) checkRefused(code task.Code) {
 	r.t.Helper()
 	x := httpapi.Explain(code)
@@ -163,10 +163,11 @@ func (r toolResult) checkRefused(code task.Code) {
 	}
 }
 
-// limit is how large a result may be: Claude cuts what is larger.
+// maxAnswer is the size of the largest result that Claude does not cut.
 const maxAnswer = 60_000
 
-// call calls a tool. Whatever it says is of the tool's own schema, and not too large.
+// call calls a tool and checks that the result matches the tool's schema and is
+// not too large.
 func (h *harness) call(tool string, arguments any, header ...string) toolResult {
 	h.t.Helper()
 	body, err := json.Marshal(map[string]any{
@@ -200,7 +201,7 @@ func (h *harness) call(tool string, arguments any, header ...string) toolResult 
 		err = h.outputs[tool].Validate(v)
 	}
 	if err != nil {
-		h.t.Errorf("%s said what its schema does not have: %v\n%s", tool, err, r.StructuredContent)
+		h.t.Errorf("%s does not match its schema: %v\n%s", tool, err, r.StructuredContent)
 	}
 	return r
 }
@@ -221,7 +222,7 @@ type picture struct {
 	NextStep string
 }
 
-// args are a tool's arguments by name and value.
+// args returns a tool's arguments from names and values.
 func args(pairs ...any) map[string]any {
 	m := map[string]any{}
 	for i := 0; i < len(pairs); i += 2 {

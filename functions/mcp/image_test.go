@@ -46,7 +46,7 @@ func TestGetImage(t *testing.T) {
 			t.Errorf("previews of %v", sides)
 		}
 	})
-	t.Run("without its thumbnail it still comes", func(t *testing.T) {
+	t.Run("without a readable thumbnail the picture still comes", func(t *testing.T) {
 		h := newHarness(t)
 		made := h.Succeeded(t, "ada")
 		h.function.API = noThumbnails(h.api())
@@ -82,7 +82,7 @@ func TestGetImage(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a failed one is an error that teaches", func(t *testing.T) {
+	t.Run("a failed one is an error that says what to do", func(t *testing.T) {
 		h := h.with(t)
 		h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome = nanobananatest.Outcome{ErrorCode: 400} })
 		n := len(h.Sim.Tasks())
@@ -120,8 +120,8 @@ func TestGetImage(t *testing.T) {
 	}
 }
 
-// After five minutes of an unknown outcome each tool that shows the task says to
-// ask the user before another order.
+// After five minutes of an unknown outcome every tool that shows the task says
+// to ask the user before another order.
 func TestDoubt(t *testing.T) {
 	h := newHarness(t)
 	order := args("requestKey", "k1", "prompt", "a lighthouse", "target", args("kind", "moodboard", "id", "m1"))
@@ -166,7 +166,7 @@ func noThumbnails(api http.Handler) http.Handler {
 	})
 }
 
-// deleted is a task of owner's that was.
+// deletedTask returns the id of a deleted task of owner's.
 func (h *harness) deletedTask(owner string) string {
 	h.t.Helper()
 	x := h.Succeeded(h.t, owner)
@@ -176,11 +176,11 @@ func (h *harness) deletedTask(owner string) string {
 	return x.ID
 }
 
-// It waits through what changes on the way, until the picture is there or time
-// is up.
+// get_image waits through changes until the picture is there or the time is
+// over.
 func TestGetImageWaits(t *testing.T) {
 	h := newHarness(t)
-	asked := make(chan string, 100) // the queries of its requests to the API
+	asked := make(chan string, 100) // the queries of the tool's requests to the API
 	api := h.function.API
 	h.function.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked <- r.URL.RawQuery
@@ -205,9 +205,9 @@ func TestGetImageWaits(t *testing.T) {
 	finished := make(chan error, 1)
 	go func() {
 		<-asked
-		<-looked // and sees it running
+		<-looked // and found the task running
 		err := h.Settle(t.Context(), x.ID, 1, []byte(`{"code":200,"data":{"taskId":"`+made.ID+`","info":{"resultImageUrl":"`+made.URLs[0]+`"}}}`))
-		<-asked // since it is being stored now, and still not there
+		<-asked // again, because the task is being stored now
 		if err == nil {
 			err = h.Ingester.Ingest(t.Context(), x.ID)
 		}
@@ -224,11 +224,11 @@ func TestGetImageWaits(t *testing.T) {
 	h.function.Settings.WaitMax = 0
 	h.call("get_image", args("taskId", h.Submitted(t, "ada", 1).ID, "waitSeconds", 20)).decode(&p)
 	if only := <-asked; only != "" || len(asked) > 0 {
-		t.Errorf("where nobody may wait it asked for %q, and %d times more", only, len(asked))
+		t.Errorf("without waiting it asked for %q, and %d times more", only, len(asked))
 	}
 }
 
-// Four pictures as large and as hard to compress as they come.
+// Four pictures of maximum size that compress badly still fit.
 func TestResultsAreSmall(t *testing.T) {
 	h := newHarness(t)
 	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 1024 })
@@ -305,7 +305,7 @@ func TestGetCredits(t *testing.T) {
 	} {
 		h.Quota = 100 // so that it is counted
 		h.Sim.SetBalance(1000)
-		h.Clock.Add(time.Minute) // until it is asked for anew
+		h.Clock.Add(time.Minute) // until the balance is read again
 		owner := "o" + string(tt.reason) + tt.says + string(rune('0'+tt.quota))
 		if tt.quota > 0 {
 			h.Submitted(t, strings.ReplaceAll(owner, " ", "-"), 1)
@@ -322,7 +322,7 @@ func TestGetCredits(t *testing.T) {
 	h.call("get_credits", args("owner", "bob")).checkRefused(task.CodeInvalidRequest)
 }
 
-// fetch follows a link as somebody does who is not signed in.
+// fetch gets a link without signing in.
 func (h *harness) fetch(method, link, body string, status int, header ...string) string {
 	h.t.Helper()
 	got := httpapitest.Do(h.t, httpapitest.NewRequest(h.t, method, link, strings.NewReader(body), header...))
@@ -335,7 +335,7 @@ func (h *harness) fetch(method, link, body string, status int, header ...string)
 	return got.Body
 }
 
-// The command it gives puts the file where generate_image finds it.
+// The command puts the file where generate_image finds it.
 func TestUploadImage(t *testing.T) {
 	h := newHarness(t)
 	var p picture

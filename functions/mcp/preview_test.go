@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// noisy is a thumbnail of grain, which is hard to compress: the more, the more of
-// its pixels have it.
+// noisy returns a thumbnail in which a share of the pixels is grain, which
+// compresses badly.
 func noisy(t *testing.T, share uint32) []byte {
 	t.Helper()
 	img := pixels.NewRGBA(pixels.Rect(0, 0, 512, 512))
@@ -44,6 +44,6 @@ func TestPreviewGetsSmallerUntilItFits(t *testing.T) {
 		t.Errorf("sides of %v", sides)
 	}
 	if small, err := reduce([]byte("no JPEG")); err == nil {
-		t.Errorf("%d bytes of what is none", len(small))
+		t.Errorf("%d bytes from an invalid thumbnail", len(small))
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
 
-func TestWho(t *testing.T) {
+func TestCallers(t *testing.T) {
 	h := newHarness(t)
 	personal, kept := token.NewPersonalToken("ada", "claude")
 	stranger, _ := token.NewPersonalToken("ada", "claude")
@@ -77,7 +77,7 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%s says %+v", path, m)
 		}
 	}
-	t.Run("without a PUBLIC_URL the address is the one it came to", func(t *testing.T) {
+	t.Run("without a PUBLIC_URL the request's host is the address", func(t *testing.T) {
 		h.function.Settings.PublicURL = ""
 		w := httptest.NewRecorder()
 		mcp.New(h.function).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://abc.execute-api.eu-central-1.amazonaws.com/.well-known/oauth-protected-resource", nil))
@@ -87,7 +87,7 @@ func TestMetadata(t *testing.T) {
 	})
 }
 
-// What a page of somebody else's may have a browser send.
+// Requests that another site's page makes a browser send are refused.
 func TestGuard(t *testing.T) {
 	h := newHarness(t)
 	own := strings.TrimPrefix(h.Settings.PublicURL, "http://")
@@ -128,7 +128,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// What is no message of the protocol, or none that we know.
+// Messages that are not the protocol's, or use an unknown method, are refused.
 func TestProtocol(t *testing.T) {
 	h := newHarness(t)
 	call := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":`
@@ -180,9 +180,9 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// What the protocol has beside tools is not here, and above all no stream that
-// would keep a function waiting.
-func TestToolsAlone(t *testing.T) {
+// The server has only tools. In particular it opens no stream, which would keep
+// the function running.
+func TestOnlyTools(t *testing.T) {
 	h := newHarness(t)
 	for _, method := range []string{
 		"prompts/list", "resources/list", "resources/read", "resources/templates/list", "resources/subscribe",
@@ -200,7 +200,7 @@ func TestToolsAlone(t *testing.T) {
 	}
 }
 
-// A client of the protocol of 2026-07-28 has no handshake.
+// A client of protocol version 2026-07-28 sends no handshake.
 func TestModernProtocol(t *testing.T) {
 	h := newHarness(t)
 	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_credits","arguments":{},"_meta":{
@@ -214,7 +214,7 @@ func TestModernProtocol(t *testing.T) {
 	}
 }
 
-// Many calls at once do not mix their owners up.
+// Concurrent calls do not mix up their owners.
 func TestAtOnce(t *testing.T) {
 	h := newHarness(t)
 	tokens := map[string]string{"ada": h.token, "bob": h.identity.Token("bob")}

@@ -18,7 +18,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
-// world is a world whose tasks' ends are told to a receiver.
+// harness is a harness whose notices go to a receiver.
 type harness struct {
 	*lifecycletest.Harness
 	t        *testing.T
@@ -44,8 +44,8 @@ func newHarness(t *testing.T) *harness {
 	return h
 }
 
-// keys makes these the keys that sign. Who has read others already keeps them
-// for five minutes.
+// setKeys sets the keys that sign. Keys that were read before stay cached for
+// five minutes.
 func (h *harness) setKeys(keys ...token.Key) {
 	h.Secret.SetNotifyKeys(keys...)
 	for _, k := range keys {
@@ -53,7 +53,7 @@ func (h *harness) setKeys(keys ...token.Key) {
 	}
 }
 
-// one takes the one delivery that there is.
+// takeOne takes the only delivery.
 func (h *harness) takeOne() webhooktest.Delivery {
 	h.t.Helper()
 	all := h.receiver.Take()
@@ -63,7 +63,8 @@ func (h *harness) takeOne() webhooktest.Delivery {
 	return all[0]
 }
 
-// stream hands a record of each task to the function, as the table's stream does.
+// stream calls the function with a record of each task, as the table's stream
+// does.
 func (h *harness) stream(ids ...string) {
 	h.t.Helper()
 	var e events.DynamoDBEvent
@@ -86,19 +87,20 @@ func (h *harness) row(id string) *task.Task {
 	return x
 }
 
-// told fails the test unless a task is told, or is not and stays due.
+// checkDelivered fails the test unless a task's notice is delivered or, if want
+// is false, still due.
 func (h *harness) checkDelivered(id string, want bool) {
 	h.t.Helper()
 	x := h.row(id)
-	if told := x.Work == "" && !x.NotifiedAt.IsZero() && x.DueAt.IsZero(); told != want {
-		h.t.Errorf("told: %v, want %v: work %q, told at %v, due %v", told, want, x.Work, x.NotifiedAt, x.DueAt)
+	if delivered := x.Work == "" && !x.NotifiedAt.IsZero() && x.DueAt.IsZero(); delivered != want {
+		h.t.Errorf("delivered: %v, want %v: work %q, delivered at %v, due %v", delivered, want, x.Work, x.NotifiedAt, x.DueAt)
 	}
 	if waits := x.Work == task.Notify && x.NotifiedAt.IsZero() && !x.DueAt.IsZero(); waits == want {
-		h.t.Errorf("it is to be told: %v, want %v", waits, !want)
+		h.t.Errorf("it is still due: %v, want %v", waits, !want)
 	}
 }
 
-// log takes what notify logged, and holds it against what no log may hold.
+// takeLog takes notify's log and checks that it contains no secret.
 func (h *harness) takeLog() string {
 	h.t.Helper()
 	text := h.Logged.Take()
@@ -107,13 +109,13 @@ func (h *harness) takeLog() string {
 			h.t.Errorf("the log holds %q: %s", secret, text)
 		}
 	}
-	// That a task has ended is ingest's to say.
+	// Ingest logs that a task has ended.
 	return strings.Join(slices.DeleteFunc(strings.SplitAfter(text, "\n"), func(line string) bool {
 		return strings.Contains(line, `"event":"`+lifecycle.EventEnded+`"`)
 	}), "")
 }
 
-// contract fails the test unless the body is what openapi.yaml says of it.
+// checkContract fails the test unless the body matches openapi.yaml.
 func (h *harness) checkContract(d webhooktest.Delivery, kind string) {
 	h.t.Helper()
 	c := httpapitest.Load(h.t)
@@ -121,7 +123,7 @@ func (h *harness) checkContract(d webhooktest.Delivery, kind string) {
 	c.CheckJSON(h.t, kind, d.Body)
 }
 
-// parsed reads a body into plain JSON values.
+// parse decodes a body into plain JSON values.
 func parse(t *testing.T, b []byte) (v map[string]any) {
 	t.Helper()
 	if err := json.Unmarshal(b, &v); err != nil {

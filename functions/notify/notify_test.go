@@ -22,9 +22,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
-// What is told is the contract's, and nothing but what GET would show, beside
-// whose it is.
-func TestTold(t *testing.T) {
+// A notice matches the contract and contains what GET returns, besides the
+// owner.
+func TestSucceededNotice(t *testing.T) {
 	h := newHarness(t)
 	x := h.Succeeded(t, "ada")
 	h.Clock.Add(3 * time.Second)
@@ -54,21 +54,21 @@ func TestTold(t *testing.T) {
 	data["owner"] = "ada"
 	want := map[string]any{"type": "task.succeeded", "timestamp": x.EndedAt.Format(time.RFC3339Nano), "data": data}
 	if got := parse(t, d.Body); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %v\nwant %v", got, want)
+		t.Errorf("sent %v\nwant %v", got, want)
 	}
 
 	h.stream(x.ID, x.ID)
 	if again := h.receiver.Take(); len(again) > 0 {
-		t.Errorf("it was told %d times more", len(again))
+		t.Errorf("it was sent %d times more", len(again))
 	}
 	if logged := h.takeLog(); logged != "" {
 		t.Errorf("logged %s", logged)
 	}
 }
 
-// A picture of which there is no thumbnail, and one that is damaged, are told as
-// the contract has them.
-func TestImagesTold(t *testing.T) {
+// A picture without a thumbnail and a damaged one are shown as the contract
+// says.
+func TestNoticeImages(t *testing.T) {
 	h := newHarness(t)
 	for name, change := range map[string]func(*task.Image){
 		"without a thumbnail": func(i *task.Image) { i.Thumbnail = "" },
@@ -80,19 +80,19 @@ func TestImagesTold(t *testing.T) {
 			h.stream(x.ID)
 			d := h.takeOne()
 			h.checkContract(d, "SucceededNotice")
-			var told notify.Notice
-			if err := json.Unmarshal(d.Body, &told); err != nil {
+			var sent notify.Notice
+			if err := json.Unmarshal(d.Body, &sent); err != nil {
 				t.Fatal(err)
 			}
-			got, want := told.Data.Images[0], h.row(x.ID).Images[0]
+			got, want := sent.Data.Images[0], h.row(x.ID).Images[0]
 			if (got.ThumbnailURL == "") != (want.Thumbnail == "") || got.Damaged != want.Damaged || got.URL == "" {
-				t.Errorf("told %+v of %+v", got, want)
+				t.Errorf("sent %+v for %+v", got, want)
 			}
 		})
 	}
 }
 
-func TestFailureTold(t *testing.T) {
+func TestFailedNotice(t *testing.T) {
 	h := newHarness(t)
 	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultCode, Code: 422}
@@ -110,16 +110,16 @@ func TestFailureTold(t *testing.T) {
 	}
 }
 
-// What is not, or no more, notify's to tell is left alone: one that runs, one
-// that is being erased, one of a newer release, one that never was.
-func TestNotToBeTold(t *testing.T) {
+// Tasks without a notice to send are left alone: running, being erased, of a
+// newer release, unknown.
+func TestNothingToSend(t *testing.T) {
 	h := newHarness(t)
 	running, deleted, newer := h.Submitted(t, "ada", 1), h.Succeeded(t, "ada"), h.Succeeded(t, "ada")
 	h.update(deleted.ID, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
 	h.update(newer.ID, func(x *task.Task) error { x.Schema = task.Schema + 1; return nil })
 	h.stream(running.ID, deleted.ID, newer.ID, "no such task")
 	if all := h.receiver.Take(); len(all) > 0 {
-		t.Errorf("told: %s", all[0].Body)
+		t.Errorf("sent: %s", all[0].Body)
 	}
 	if logged := h.takeLog(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "no such task") {
 		t.Errorf("logged %s", logged)
@@ -133,8 +133,9 @@ func (h *harness) update(id string, change func(*task.Task) error) {
 	}
 }
 
-// A task that is deleted before it could be told is told without what it was.
-func TestDeletedIsTold(t *testing.T) {
+// The notice of a task that was deleted before the notice was sent has only how
+// the task ended.
+func TestDeletedNotice(t *testing.T) {
 	h := newHarness(t)
 	h.receiver.Answer(webhooktest.Status(http.StatusServiceUnavailable))
 	x := h.Succeeded(t, "ada")
@@ -142,7 +143,7 @@ func TestDeletedIsTold(t *testing.T) {
 	full := h.takeOne()
 	h.Clock.Add(time.Minute)
 	h.update(x.ID, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
-	h.stream(x.ID) // while it is erased there is nothing to tell
+	h.stream(x.ID) // while it is being erased nothing is sent
 	h.receiver.Answer(nil)
 	h.Clock.Add(17 * time.Minute)
 	if err := h.Ingester.Ingest(t.Context(), x.ID); err != nil {
@@ -160,11 +161,11 @@ func TestDeletedIsTold(t *testing.T) {
 		t.Errorf("it ended at %v, and now at %v", was, is)
 	}
 	if strings.Contains(string(d.Body), lifecycletest.Prompt) || strings.Contains(string(d.Body), "/v1/images/") {
-		t.Errorf("told %s", d.Body)
+		t.Errorf("sent %s", d.Body)
 	}
 }
 
-// While a key rolls, a receiver that knows the old one or the new one is content.
+// While a key rolls, a receiver with either the old or the new key can verify.
 func TestTwoKeys(t *testing.T) {
 	h := newHarness(t)
 	oldKey, spelt := webhooktest.KeyOf("o")
@@ -182,8 +183,8 @@ func TestTwoKeys(t *testing.T) {
 	}
 }
 
-// With keys that receivers' libraries would not take nothing is sent, and the
-// operator learns of it at once.
+// With keys that receivers' libraries would refuse nothing is sent, and an
+// error is logged at once.
 func TestFaultyKeys(t *testing.T) {
 	for name, keys := range webhooktest.FaultyKeys() {
 		t.Run(name, func(t *testing.T) {
@@ -204,9 +205,9 @@ func TestFaultyKeys(t *testing.T) {
 	}
 }
 
-// Whatever is not a 2xx in time is no success, is not followed, and leaves the
-// row as it was for the sweep.
-func TestRefused(t *testing.T) {
+// Only a 2xx in time is a success. A redirect is not followed, and any failure
+// leaves the row for the sweep.
+func TestReceiverAnswers(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s was followed to", r.Method, r.URL) }))
 	defer elsewhere.Close()
 	endless := func(code int) http.HandlerFunc {
@@ -223,8 +224,8 @@ func TestRefused(t *testing.T) {
 		return func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, elsewhere.URL, code) }
 	}
 	for name, x := range map[string]struct {
-		answer http.HandlerFunc
-		told   bool
+		answer    http.HandlerFunc
+		delivered bool
 	}{
 		"200": {webhooktest.Status(200), true}, "202": {webhooktest.Status(202), true}, "299": {webhooktest.Status(299), true},
 		"200 and an endless body": {endless(200), true},
@@ -249,12 +250,12 @@ func TestRefused(t *testing.T) {
 			}
 			before := h.Succeeded(t, "ada")
 			h.stream(before.ID)
-			h.checkDelivered(before.ID, x.told)
+			h.checkDelivered(before.ID, x.delivered)
 			h.takeOne() // not repeated by itself
-			if after := h.row(before.ID); !x.told && after.Version != before.Version {
+			if after := h.row(before.ID); !x.delivered && after.Version != before.Version {
 				t.Errorf("the row was written: version %d, was %d", after.Version, before.Version)
 			}
-			if logged := h.takeLog(); (logged == "") != x.told || !x.told && (!strings.Contains(logged, before.ID) || !strings.Contains(logged, "WARN")) {
+			if logged := h.takeLog(); (logged == "") != x.delivered || !x.delivered && (!strings.Contains(logged, before.ID) || !strings.Contains(logged, "WARN")) {
 				t.Errorf("logged %s", logged)
 			}
 		})
@@ -271,8 +272,8 @@ func rawAnswer(text string) http.HandlerFunc {
 	}
 }
 
-// Nobody listens there, or nobody is to be told any more: no harm is done.
-func TestNobodyThere(t *testing.T) {
+// An unreachable receiver, or a NOTIFY_URL that was removed, does no harm.
+func TestReceiverUnreachable(t *testing.T) {
 	for name, url := range map[string]string{"refused": "http://127.0.0.1:1/?token=" + webhooktest.Query, "no such host": "https://receiver.invalid/?token=" + webhooktest.Query, "not set": ""} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t)
@@ -287,8 +288,8 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
-// The answer came and the row could not be written: it is told again, by the
-// same id. A panic and a record without a key stop nobody.
+// If the answer came but the row could not be written, the notice is sent again
+// under the same id. A panic and a record without a key do not stop the batch.
 func TestOneOfABatchFails(t *testing.T) {
 	h := newHarness(t)
 	first, second := h.Succeeded(t, "ada"), h.Succeeded(t, "bob")
@@ -321,6 +322,6 @@ func TestOneOfABatchFails(t *testing.T) {
 		}
 	}
 	if len(ids) != 2 || ids[0] != ids[1] {
-		t.Errorf("told as %q", ids)
+		t.Errorf("sent as %q", ids)
 	}
 }

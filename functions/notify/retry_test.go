@@ -11,8 +11,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
-// passes has time pass until the end: a sweep each minute, and notify for each
-// wake, as the stream carries it. It stops when there is nothing left to tell.
+// pass lets time pass: a sweep each minute, and notify for each wake, as the
+// stream would call it. It stops when nothing is left to send.
 func (h *harness) pass(id string, d time.Duration) (wakes int) {
 	h.t.Helper()
 	for end := h.Now().Add(d); h.Now().Before(end); {
@@ -37,9 +37,9 @@ func (h *harness) pass(id string, d time.Duration) (wakes int) {
 	return wakes
 }
 
-// The receiver is down for two days: it is asked ever more seldom, and told
-// when it is back. Each time it is the same message, newly signed.
-func TestDownForTwoDays(t *testing.T) {
+// A receiver that is down for two days is tried at growing intervals, and gets
+// the notice when it is back. Each try is the same message, signed anew.
+func TestReceiverDownForTwoDays(t *testing.T) {
 	h := newHarness(t)
 	h.receiver.Answer(webhooktest.Status(http.StatusBadGateway))
 	x := h.Succeeded(t, "ada")
@@ -71,8 +71,8 @@ func TestDownForTwoDays(t *testing.T) {
 	}
 }
 
-// After three days it is given up, with an alarm; and taken up again when the
-// operator says so.
+// After three days the notice is given up with an alarm, and sent again when
+// the operator asks for it.
 func TestGivenUpAndRedriven(t *testing.T) {
 	h := newHarness(t)
 	h.receiver.Answer(webhooktest.Status(http.StatusBadGateway))
@@ -93,9 +93,9 @@ func TestGivenUpAndRedriven(t *testing.T) {
 
 	h.receiver.Answer(nil)
 	h.Clock.Add(24 * time.Hour)
-	h.stream(x.ID) // by itself nothing happens any more
+	h.stream(x.ID) // nothing happens without a redrive
 	if all := h.receiver.Take(); len(all) > 0 {
-		t.Error("it was told when it had been given up")
+		t.Error("it was sent after it had been given up")
 	}
 	if done := h.Redrive(t.Context(), []string{x.ID, "no such task"}); done != (lifecycle.Swept{Done: 2, Failed: 1}) {
 		t.Errorf("redriven: %+v", done)
@@ -106,13 +106,13 @@ func TestGivenUpAndRedriven(t *testing.T) {
 		t.Errorf("another message: %v", d.Header)
 	}
 	if h.Redrive(t.Context(), []string{x.ID}); h.row(x.ID).Work != "" {
-		t.Error("what is told was taken up again")
+		t.Error("a delivered notice was sent again")
 	}
 }
 
-// A crash between the write that ended the task and its notice costs the time
-// to the next sweep: the first try counts as begun.
-func TestTheStreamIsLost(t *testing.T) {
+// A crash between the write that ended the task and its notice delays the
+// notice until the next sweep, because the first try counts as begun.
+func TestStreamRecordLost(t *testing.T) {
 	h := newHarness(t)
 	x := h.Succeeded(t, "ada")
 	if x.Work != task.Notify || x.DueAt.Sub(h.Now()) > 5*time.Second {

@@ -79,7 +79,7 @@ func TestMalformed(t *testing.T) {
 }
 
 // Fields of the provider's own API are refused with a hint what to use instead.
-func TestTeaching(t *testing.T) {
+func TestFieldHints(t *testing.T) {
 	h := newHarness(t)
 	for field, want := range map[string]string{
 		"type": "Not needed: imageUrls makes it an edit.", "callBackUrl": "Not needed: the service sets it.", "image_size": "Use aspectRatio.",
@@ -105,7 +105,7 @@ func TestLongestBody(t *testing.T) {
 
 // A well-formed request for something that is not available is 422 and names
 // the field.
-func TestUnprocessable(t *testing.T) {
+func TestNotAvailable(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ body, pointer string }{
 		"no prompt":              {`{}`, "/prompt"},
@@ -188,7 +188,7 @@ func keys(n int) string {
 }
 
 // All faults of a request are reported together.
-func TestFaultsTogether(t *testing.T) {
+func TestAllFaultsReported(t *testing.T) {
 	h := newHarness(t)
 	p := h.refused(422, task.CodeInvalidRequest, `{"prompt":"","numImages":9,"aspectRatio":"7:5","target":{}}`)
 	var pointers []string

@@ -30,7 +30,7 @@ func TestSweep(t *testing.T) {
 	}
 	w.Clock.Add(2 * time.Minute)
 	if swept, err := run(t.Context(), sweep.Event{}); err != nil || swept.Done != 1 || swept.Failed != 0 || !swept.Oldest.Equal(got.CreatedAt) {
-		t.Errorf("when it is due: %+v, %v", swept, err)
+		t.Errorf("when the task is due: %+v, %v", swept, err)
 	}
 	if x, err := w.Rows.Task(t.Context(), got.ID); err != nil || x.Status != task.Storing {
 		t.Errorf("task: %+v, %v", x, err)
@@ -40,13 +40,13 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// swept is the line that a sweep logs.
+// sweptLine is the line that a sweep logs.
 type sweptLine struct {
 	Level, Event                string
 	OldestSeconds, Done, Failed int
 }
 
-// last reads the last line of the log.
+// lastLine decodes the last line of the log.
 func lastLine(t *testing.T, w *lifecycletest.Harness) (line sweptLine) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(w.Logged.Take()), "\n")
@@ -56,13 +56,13 @@ func lastLine(t *testing.T, w *lifecycletest.Harness) (line sweptLine) {
 	return line
 }
 
-// The oldest unfinished task that is due counts, whatever else is due with it; one
-// that has ended does not, though there is something left to tell of it.
+// The oldest due unfinished task counts. One that has ended does not, even if
+// its notice is pending.
 func TestOldest(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
 	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
-	w.Succeeded(t, "ada") // is to be told
+	w.Succeeded(t, "ada") // its notice is pending
 	w.Clock.Add(3 * time.Hour)
 	var created []time.Time
 	for i := range 3 {
@@ -79,7 +79,7 @@ func TestOldest(t *testing.T) {
 	}
 }
 
-// The index cannot be read: the schedule sees a failed run.
+// If the index cannot be read, the run fails for the schedule.
 func TestSweepFails(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rows.Fail(func(string, *task.Task) error { return lifecycletest.ErrStore }, nil)
@@ -88,8 +88,8 @@ func TestSweepFails(t *testing.T) {
 	}
 }
 
-// One task that fails is counted and comes again a minute later; it stops
-// neither the sweep nor the others.
+// A task that fails is counted and comes again a minute later. It stops neither
+// the sweep nor the other tasks.
 func TestOneFails(t *testing.T) {
 	w := lifecycletest.New(t)
 	var ids []string
@@ -105,7 +105,7 @@ func TestOneFails(t *testing.T) {
 	failing := true
 	w.Rows.Fail(func(call string, x *task.Task) error {
 		if call == "put" && x.ID == ids[0] && failing {
-			failing = false // its postponement is written
+			failing = false // the write that postpones it works
 			panic("out of order")
 		}
 		return nil
@@ -124,8 +124,8 @@ func TestOneFails(t *testing.T) {
 	}
 }
 
-// By the operator's word notices are taken up again that were given up, and
-// what is due waits for the schedule.
+// A redrive sends notices again that were given up; other due work waits for
+// the schedule.
 func TestRedrive(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
@@ -153,7 +153,7 @@ func TestRedrive(t *testing.T) {
 		t.Errorf("work %q, given up at %v", after.Work, after.NoticeGivenUpAt)
 	}
 	if after := row(t, w, due.ID); after.Version != due.Version {
-		t.Error("what is due was done, too")
+		t.Error("due work was done, too")
 	}
 }
 

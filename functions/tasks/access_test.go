@@ -52,7 +52,7 @@ func TestAuth(t *testing.T) {
 }
 
 // A failing store is answered 503 with Retry-After and no detail.
-func TestStoreAway(t *testing.T) {
+func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	x := h.addRow("ada", func(x *task.Task) error { x.Target = &board; return nil })
@@ -77,7 +77,7 @@ func TestStoreAway(t *testing.T) {
 // Without the secret no picture link can be signed, and without the issuer's
 // keys no token can be verified: both are 503. Requests that need neither are
 // answered.
-func TestSecretAway(t *testing.T) {
+func TestSecretUnavailable(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	running, made := h.addRow("ada").ID, h.addRow("ada", h.succeeded).ID

@@ -106,7 +106,7 @@ func TestCancel(t *testing.T) {
 
 // If others write the row between DELETE's read and its put, their change
 // decides.
-func TestDeleteMeanwhile(t *testing.T) {
+func TestDeleteRace(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	first := func(id string, change func(*task.Task) error) {

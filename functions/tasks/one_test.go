@@ -91,7 +91,7 @@ func TestFailure(t *testing.T) {
 
 // The whole request is shown, including the whole prompt, and the pictures with
 // our own links.
-func TestWhatWasAskedFor(t *testing.T) {
+func TestShowsRequest(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	prompt := strings.Repeat("é", 5000)

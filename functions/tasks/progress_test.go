@@ -46,7 +46,7 @@ func TestProgress(t *testing.T) {
 
 // Passing time alone changes neither the tag nor ends a wait, for one task and
 // for several.
-func TestProgressIsNoNews(t *testing.T) {
+func TestProgressIsNoChange(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	x := h.addRow("ada", h.accepted)

@@ -151,7 +151,7 @@ func TestTargetBody(t *testing.T) {
 
 // Both changes answer the same 404 for another owner's task, an unknown one and
 // an invalid id; a new target also for a deleted task.
-func TestChangeOfWhatIsNotYours(t *testing.T) {
+func TestChangeNotFound(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	bobs, gone := h.addRow("bob", h.succeeded), h.addRow("ada", h.deleted)
@@ -178,7 +178,7 @@ func TestChangeOfWhatIsNotYours(t *testing.T) {
 
 // A store that fails before or after its write is answered 503 without detail;
 // a retry succeeds. The row of a newer release is left alone.
-func TestChangeWithTheStoreAway(t *testing.T) {
+func TestChangeStoreFails(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	for _, change := range []struct {

@@ -212,7 +212,7 @@ func TestWaitCutShort(t *testing.T) {
 }
 
 // A store that fails while a client waits is answered 503 with Retry-After.
-func TestWaitStoreGoesAway(t *testing.T) {
+func TestWaitStoreFails(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	x := h.addRow("ada")
