@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,7 +15,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
-	"github.com/preset/nanobanana-functions/shared/taskbolt"
+	"github.com/preset/nanobanana-functions/shared/task/tasktest"
 )
 
 // line is a line of the log about a task's end.
@@ -149,13 +148,8 @@ func TestACallbackIsAnsweredInTimeThoughItsRecordHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "tasks.db")
 	synctest.Test(t, func(t *testing.T) {
-		store, err := taskbolt.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
+		store := tasktest.NewMemory()
 		const key = "0123456789abcdef0123456789abcdef"
 		secrets := config.NewSecrets(func(context.Context) ([]byte, error) {
 			return []byte(`{"apiKey":"` + key + `","callbackKeys":[{"id":"1","key":"` + key + `"}],"imageKeys":[{"id":"1","key":"` + key + `"}]}`), nil

@@ -7,63 +7,61 @@ import (
 	"time"
 )
 
-// waiting makes a world in which so many orders have been refused, one a second, and
-// the provider accepts again.
-func waiting(t *testing.T, dir string, orders int) (w *world, ids []string) {
-	w = newWorld(t, dir, 0)
-	w.provider.close(true)
+// waiting returns a harness in which so many orders were refused, one a second, and the
+// provider accepts again.
+func waiting(t *testing.T, orders int) (h *harness, ids []string) {
+	h = newHarness(t, 0)
+	h.provider.close(true)
 	for range orders {
-		ids = append(ids, w.order(t).id)
+		ids = append(ids, h.order(t).id)
 		time.Sleep(time.Second)
 	}
-	w.provider.close(false)
-	time.Sleep(time.Minute) // all are due, and no POST was refused of late
-	return w, ids
+	h.provider.close(false)
+	time.Sleep(time.Minute) // all are due, and the pause of POSTs is over
+	return h, ids
 }
 
-// Two sweeps that begin together send 20 POSTs in 10 s at most, the oldest order
-// first, and start none after their minute. The next goes on where they ended.
+// Two sweeps that begin together send at most 20 POSTs in 10 s, the oldest order first,
+// and start none after their minute. The next sweep continues where they ended.
 func TestSweepsKeepThePace(t *testing.T) {
-	dir := ramDir(t)
 	synctest.Test(t, func(t *testing.T) {
-		w, ids := waiting(t, dir, 150)
+		h, ids := waiting(t, 150)
 		begun := time.Now()
 		var sweeps sync.WaitGroup
 		for range 2 {
-			sweeps.Go(w.sweep)
+			sweeps.Go(h.sweep)
 		}
 		sweeps.Wait()
-		sent := w.provider.seen()
+		sent := h.provider.seen()
 		if n := len(sent); n < 100 || n > 120 {
 			t.Errorf("%d POSTs in a minute", n)
 		}
-		w.sweep()
-		sent = w.provider.seen()
+		h.sweep()
+		sent = h.provider.seen()
 		for n, s := range sent {
 			if n >= len(ids) || s.id != ids[n] {
-				t.Fatalf("POST %d is not that of order %d", n, n)
+				t.Fatalf("POST %d is not for order %d", n, n)
 			}
 			if n >= limit && s.at.Sub(sent[n-limit].at) < limitTime {
 				t.Errorf("more than %d POSTs in %v, at %v", limit, limitTime, s.at.Sub(begun))
 			}
 		}
-		if n := w.provider.taken(); n != len(ids) {
+		if n := h.provider.taken(); n != len(ids) {
 			t.Errorf("%d orders of %d are accepted after two minutes", n, len(ids))
 		}
 	})
 }
 
-// A sweep lasts for its minute, and for what is on its way then.
+// A sweep lasts a minute, plus the POSTs under way at its end.
 func TestSweepEnds(t *testing.T) {
-	dir := ramDir(t)
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := waiting(t, dir, 150)
+		h, _ := waiting(t, 150)
 		begun := time.Now()
-		w.sweep()
+		h.sweep()
 		if took := time.Since(begun); took > time.Minute+latency || took < 59*time.Second {
 			t.Errorf("the sweep took %v", took)
 		}
-		for _, s := range w.provider.seen() {
+		for _, s := range h.provider.seen() {
 			if at := s.at.Sub(begun); at > time.Minute+latency {
 				t.Errorf("a POST arrived after %v", at)
 			}
@@ -71,14 +69,13 @@ func TestSweepEnds(t *testing.T) {
 	})
 }
 
-// While the provider refuses, a sweep tries one order each 10 s, instead of each order.
+// While the provider refuses, a sweep tries one order every 10 s.
 func TestRefusalStopsTheOthers(t *testing.T) {
-	dir := ramDir(t)
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := waiting(t, dir, 30)
-		w.provider.close(true)
-		w.sweep()
-		sent := w.provider.seen()
+		h, _ := waiting(t, 30)
+		h.provider.close(true)
+		h.sweep()
+		sent := h.provider.seen()
 		if n := len(sent); n != 6 {
 			t.Errorf("%d POSTs in a minute, want 6", n)
 		}

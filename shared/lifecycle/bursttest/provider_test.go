@@ -13,41 +13,41 @@ import (
 	"time"
 )
 
-// A sibling of the provider accepts so many POSTs in a time.
+// The limit of a sibling of the provider, which publishes none.
 const (
 	limit     = 20
 	limitTime = 10 * time.Second
 )
 
-// latency is how long an answer takes.
+// latency is the time until an answer.
 const latency = 200 * time.Millisecond
 
-// provider is NanoBanana as far as bursts go. A request over a real connection
-// would stop synctest's time.
+// provider simulates NanoBanana's rate limit as an http.RoundTripper, since a real
+// connection would stop synctest's time.
 type provider struct {
-	retryAfter time.Duration // with a 429; 0: not said
+	retryAfter time.Duration // of a 429; 0: without the header
 
 	mu       sync.Mutex // guards what follows
-	shut     bool       // every POST is refused
+	closed   bool       // refuses every POST
 	recent   []time.Time
 	posts    []posted
 	accepted map[string]time.Time // by our id
 }
 
-// posted is a POST, as it arrived.
+// posted is a POST that arrived.
 type posted struct {
 	id string // ours
 	at time.Time
 }
 
-// close has every POST refused from now on, or not any more, and forgets those before.
-func (p *provider) close(shut bool) {
+// close begins or ends the refusal of every POST, and forgets the POSTs before.
+func (p *provider) close(closed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.shut, p.posts = shut, nil
+	p.closed, p.posts = closed, nil
 }
 
-// seen returns the POSTs that arrived.
+// seen returns the POSTs that have arrived.
 func (p *provider) seen() []posted {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,7 +83,7 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	case path.Base(r.URL.Path) == "credit":
 		body = `{"code":200,"msg":"success","data":1000000}`
-	default: // a record: the order has ended, so that nothing is to be done for it any more
+	default: // a record: the order has failed, so that sweeps have no more work with it
 		body = fmt.Sprintf(`{"code":200,"msg":"success","data":{"taskId":%q,"successFlag":2,"errorCode":400,"errorMessage":"content policy violation","response":null}}`, r.URL.Query().Get("taskId"))
 	}
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r}, nil
@@ -96,7 +96,7 @@ func (p *provider) post(id string) (status int, body string) {
 	now := time.Now()
 	p.posts = append(p.posts, posted{id, now})
 	p.recent = slices.DeleteFunc(p.recent, func(at time.Time) bool { return now.Sub(at) >= limitTime })
-	if p.shut || len(p.recent) >= limit {
+	if p.closed || len(p.recent) >= limit {
 		return http.StatusTooManyRequests, `{"code":429,"msg":"Too many requests","data":null}`
 	}
 	p.recent = append(p.recent, now)

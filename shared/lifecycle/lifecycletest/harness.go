@@ -1,6 +1,6 @@
-// Package lifecycletest provides what the lifecycle works with. The store, the bucket
-// and the server that the provider calls back are real; the clock and the secret are
-// the test's, and the provider is a simulator over HTTP. An identity provider can
+// Package lifecycletest provides what the lifecycle works with. The bucket and
+// the server that the provider calls back are real; the store is in memory, the clock
+// and the secret are the test's, and the provider is a simulator over HTTP. An identity provider can
 // join them ([Harness.Identity]). The test runs sweeps and the stream's work itself.
 package lifecycletest
 
@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,7 +26,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
-	"github.com/preset/nanobanana-functions/shared/taskbolt"
+	"github.com/preset/nanobanana-functions/shared/task/tasktest"
 )
 
 // Harness is a lifecycle with all that it works with.
@@ -59,15 +58,11 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *Harness {
 	}}, adjust...)...)
 	t.Cleanup(h.Sim.Close)
 
-	bolt, err := taskbolt.Open(filepath.Join(t.TempDir(), "tasks.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = bolt.Close() })
-	h.Rows = &Store{Store: bolt, calls: map[string]int{}}
+	h.Rows = &Store{Store: tasktest.NewMemory(), calls: map[string]int{}}
 
 	site := httptest.NewServer(h.Mux)
 	t.Cleanup(site.Close)
+	var err error
 	h.Bucket, err = dir.Open(t.TempDir(), func() string { return site.URL }, []byte("the key of the bucket's links"))
 	if err != nil {
 		t.Fatal(err)

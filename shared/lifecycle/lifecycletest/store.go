@@ -13,7 +13,7 @@ import (
 // ErrStore is the error of a store that is unavailable.
 var ErrStore = errors.New("the store is unavailable")
 
-// Store is a real store whose calls a test can count, and let fail before or after
+// Store is a store whose calls a test can count, and let fail before or after
 // they take effect.
 type Store struct {
 	task.Store

@@ -45,6 +45,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/preset/nanobanana-functions/shared/task"
+	"github.com/preset/nanobanana-functions/shared/task/tasktest"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
@@ -71,7 +72,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func inMemory() task.Store { return newMemory() }
+func inMemory() task.Store { return tasktest.NewMemory() }
 
 func TestProof(t *testing.T) {
 	counts := map[string]int{}
