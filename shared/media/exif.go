@@ -2,13 +2,13 @@ package media
 
 import "encoding/binary"
 
-// orientation reads from EXIF, which is a TIFF file, how the picture is to be
-// turned and mirrored: 1 to 8, or 0 if that is not in it.
+// orientation returns how the picture must be turned and mirrored, 1 to 8, as its
+// EXIF data say, which are a TIFF file. It returns 0 if they do not say.
 func orientation(tiff []byte) int {
 	const (
-		entry = 12     // bytes of an entry
+		entry = 12     // bytes per entry
 		tag   = 0x0112 // Orientation
-		short = 3      // the type it has
+		short = 3      // the type of its value
 	)
 	if len(tiff) < 8 {
 		return 0

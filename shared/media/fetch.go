@@ -21,34 +21,33 @@ const (
 	maxRedirects = 5
 )
 
-// FetchOptions are the knobs of a Fetcher. Every zero value means the default
-// given in brackets.
+// FetchOptions configure a Fetcher. A zero value means the default in brackets.
 type FetchOptions struct {
-	// Trusted are "host:port" entries that may be reached by plain http
-	// and at private addresses: stand-ins of the local run.
+	// Trusted lists the "host:port" entries that may use plain http and
+	// private addresses: the stand-ins of the local run.
 	Trusted []string
 
-	MaxBytes       int64         // longest body [MaxBytes]
-	ConnectTimeout time.Duration // for each: DNS, one address, TLS [5 s]
-	HeaderTimeout  time.Duration // from the request to the answer's headers [10 s]
+	MaxBytes       int64         // the longest body [MaxBytes]
+	ConnectTimeout time.Duration // for each of DNS, one address, TLS [5 s]
+	HeaderTimeout  time.Duration // from the request to the response headers [10 s]
 	Timeout        time.Duration // for all of one Fetch [60 s]
 
-	// A body has to bring FloorBytes [16 KiB] in every FloorWindow [10 s].
+	// A body must deliver FloorBytes [16 KiB] in every FloorWindow [10 s].
 	FloorWindow time.Duration
 	FloorBytes  int64
 
 	// Lookup resolves a host name [net.DefaultResolver.LookupNetIP].
 	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
-	// Dial connects to an address that has passed the guard, never to a
-	// name unless it is Trusted [net.Dialer.DialContext].
+	// Dial connects to an IP address that the guard allows, or to a Trusted
+	// entry [net.Dialer.DialContext].
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// RootCAs are the certificate authorities believed [the system's].
+	// RootCAs are the trusted certificate authorities [the system's].
 	RootCAs *x509.CertPool
 }
 
-// A Fetcher downloads pictures from links that come from outside: over https,
-// from public addresses only, on every hop, within bounds of time and size.
-// It may be used by several goroutines at once.
+// A Fetcher downloads pictures from untrusted links. Each hop must use https and a
+// public address, and the download is limited in time and size. A Fetcher is safe
+// for concurrent use.
 type Fetcher struct {
 	o       FetchOptions
 	trusted map[string]bool
@@ -75,20 +74,19 @@ func NewFetcher(o FetchOptions) *Fetcher {
 	return f
 }
 
-// Fetch writes the picture behind rawURL to w and returns its length. What
-// begins as a picture may still be none: see package picture. Neither
-// Content-Type nor Content-Encoding is believed: the first bytes decide whether
-// the body is a picture, or one compressed by gzip, which is decompressed
-// within the same limits. An http link is fetched over https. On failure w
-// holds part of the picture, and the error is a *FetchError unless writing to w
-// failed. Memory does not grow with the picture, and nothing goes on after
-// Fetch has returned.
+// Fetch writes the picture at rawURL to w and returns its length. It ignores
+// Content-Type and Content-Encoding: the first bytes decide whether the body is a
+// picture, or one compressed with gzip, which Fetch decompresses within the same
+// limits. A file that begins as a picture may still be none; package picture finds
+// out. Fetch uses https for an http link. After a failure w holds part of the
+// picture, and the error is a *FetchError unless writing to w failed. Memory does
+// not grow with the picture, and nothing runs on after Fetch has returned.
 func (f *Fetcher) Fetch(ctx context.Context, rawURL string, w io.Writer) (int64, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, f.o.Timeout, errOverall)
 	defer stop()
 	n, err := f.follow(ctx, rawURL, w)
-	// A link that was escaped for a page once too often: it is tried as it
-	// stands first, since it may be signed.
+	// The link may have been escaped for a page once too often. It is first
+	// tried as it is, since it may be signed.
 	plain := unescape.Replace(rawURL)
 	if err == nil || n > 0 || plain == rawURL || ctx.Err() != nil {
 		return n, err
@@ -99,10 +97,10 @@ func (f *Fetcher) Fetch(ctx context.Context, rawURL string, w io.Writer) (int64,
 	return 0, err
 }
 
-// unescape undoes the ways in which pages write "&" in a link.
+// unescape replaces the ways in which HTML writes "&" in a link.
 var unescape = strings.NewReplacer("&amp;", "&", "&#38;", "&", "&#x26;", "&")
 
-// follow fetches one link, along its redirects.
+// follow fetches one link and follows its redirects.
 func (f *Fetcher) follow(ctx context.Context, rawURL string, w io.Writer) (int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -113,18 +111,18 @@ func (f *Fetcher) follow(ctx context.Context, rawURL string, w io.Writer) (int64
 	}
 	transport := f.transport(ctx)
 	for range 1 + maxRedirects {
-		f.secure(u)
+		f.upgrade(u)
 		resp, err := f.get(ctx, transport, u)
 		if err != nil {
 			return 0, err
 		}
-		if !redirects(resp.StatusCode) {
+		if !isRedirect(resp.StatusCode) {
 			defer resp.Body.Close()
 			return f.save(ctx, cancel, resp, w)
 		}
 		resp.Body.Close()
-		// By hand, because http.Client would send the signed link on as
-		// Referer and quote it in its errors.
+		// http.Client would pass the signed link on as Referer and quote it
+		// in its errors.
 		next, err := resp.Location()
 		if err != nil {
 			return 0, &FetchError{Kind: KindRefused, Host: u.Hostname(), Err: errRedirect}
@@ -134,8 +132,8 @@ func (f *Fetcher) follow(ctx context.Context, rawURL string, w io.Writer) (int64
 	return 0, &FetchError{Kind: KindRefused, Host: u.Hostname(), Err: errRedirects}
 }
 
-// secure makes an http link an https one, unless it leads to a stand-in.
-func (f *Fetcher) secure(u *url.URL) {
+// upgrade turns an http link into an https one, unless it leads to a stand-in.
+func (f *Fetcher) upgrade(u *url.URL) {
 	if u.Scheme != "http" || f.trusted[outbound.Authority(u)] {
 		return
 	}
@@ -145,7 +143,7 @@ func (f *Fetcher) secure(u *url.URL) {
 	}
 }
 
-func redirects(status int) bool {
+func isRedirect(status int) bool {
 	switch status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
 		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -154,11 +152,11 @@ func redirects(status int) bool {
 	return false
 }
 
-// transport returns a transport for the hops of one download. One that
-// lasted would dial on after ctx has ended.
+// transport returns a transport for one download, all its hops included. A shared
+// transport would go on dialing after ctx has ended.
 func (f *Fetcher) transport(ctx context.Context) *http.Transport {
 	return &http.Transport{
-		// Proxy stays nil: behind one the guard would see its address only.
+		// Proxy stays nil: the guard would only see the proxy's address.
 		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
 			return f.dial(ctx, network, address)
 		},
@@ -171,7 +169,7 @@ func (f *Fetcher) transport(ctx context.Context) *http.Transport {
 	}
 }
 
-// get makes one hop. Its answer's body is the caller's to close.
+// get makes the request of one hop. The caller closes the response's body.
 func (f *Fetcher) get(ctx context.Context, transport http.RoundTripper, u *url.URL) (*http.Response, error) {
 	if err := f.check(u); err != nil {
 		return nil, &FetchError{Kind: KindRefused, Host: u.Hostname(), Err: err}
@@ -181,7 +179,7 @@ func (f *Fetcher) get(ctx context.Context, transport http.RoundTripper, u *url.U
 		URL:    u,
 		Host:   u.Host,
 		Header: http.Header{
-			// A host that picks a form by it does not pick a lossy copy.
+			// The order keeps hosts that negotiate from sending a lossy copy.
 			"Accept":          {"image/png, image/jpeg;q=0.9, image/webp;q=0.5, */*;q=0.1"},
 			"Accept-Encoding": {"identity"},
 			"User-Agent":      {userAgent},
@@ -194,8 +192,8 @@ func (f *Fetcher) get(ctx context.Context, transport http.RoundTripper, u *url.U
 	return resp, nil
 }
 
-// check says why u may not be asked for, as far as u itself tells; dial
-// judges the address behind its name.
+// check returns why u must not be requested, or nil. It looks at u alone; dial
+// checks the addresses of its host.
 func (f *Fetcher) check(u *url.URL) error {
 	if f.trusted[outbound.Authority(u)] && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil {
 		return nil
@@ -209,9 +207,9 @@ func (f *Fetcher) check(u *url.URL) error {
 	return errLinkHost
 }
 
-// dial connects to address, a host and port that check has passed. The name
-// is looked up once, and what is connected to are the very addresses that
-// were judged: an answer that changes between two questions gains nothing.
+// dial connects to address, a host and port that check has allowed. It looks the
+// name up once and connects to the addresses that it checked, so that a DNS answer
+// that changes in between has no effect.
 func (f *Fetcher) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if f.trusted[strings.ToLower(address)] {
 		return f.connect(ctx, network, address)
@@ -244,8 +242,8 @@ func (f *Fetcher) lookup(ctx context.Context, host string) ([]netip.Addr, error)
 	return f.o.Lookup(ctx, "ip", host)
 }
 
-// connect dials address. The connection does not outlive ctx, which no part
-// of net/http sees to during the TLS handshake.
+// connect dials address and closes the connection when ctx ends, which net/http
+// does not do during the TLS handshake.
 func (f *Fetcher) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	dialCtx, cancel := context.WithTimeout(ctx, f.o.ConnectTimeout)
 	defer cancel()

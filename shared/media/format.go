@@ -2,31 +2,31 @@ package media
 
 // Limits of a picture.
 const (
-	MaxBytes  = 25 << 20   // of its file
+	MaxBytes  = 25 << 20   // of the file
 	MaxPixels = 40_000_000 // width times height
-	MaxSide   = 16384      // of width and of height
+	MaxSide   = 16384      // pixels of width and of height
 )
 
 // ThumbnailSide is the longest side of a thumbnail in pixels.
 const ThumbnailSide = 512
 
-// A Picture is what was found in a file, by picture.Open. Its type is what the
-// file's bytes say, whatever name or header it came with.
+// A Picture is what picture.Open found in a file. Its type comes from the file's
+// bytes, not from a name or a header.
 type Picture struct {
-	Width, Height int // as browsers show it: turned where its EXIF says so
+	Width, Height int // as browsers show it: turned if its EXIF says so
 	ContentType   string
 	Ext           string // png, jpg or webp
 	Bytes         int64
 	SHA256        [32]byte
-	Thumbnail     []byte // JPEG, at most ThumbnailSide on its longest side; nil: none could be made
+	Thumbnail     []byte // JPEG, at most ThumbnailSide on its longest side; nil if none could be made
 }
 
-// A Format is one kind of picture we keep.
+// A Format is a kind of picture that we store.
 type Format struct {
 	ContentType, Ext string
 
 	magic  string // how files begin; "?" is any byte
-	letter string // what the ids of uploads end with
+	letter string // the last letter of an upload's id
 }
 
 var formats = [...]Format{
@@ -38,8 +38,8 @@ var formats = [...]Format{
 // MagicLength is how many bytes of a file's head Sniff needs.
 const MagicLength = 12
 
-// Sniff gives the format whose files begin like head. What begins as a picture
-// is not yet one.
+// Sniff returns the format whose files begin like head. A file that begins as a
+// picture may still be none.
 func Sniff(head []byte) (Format, bool) {
 	for _, f := range formats {
 		if matches(f.magic, head) {

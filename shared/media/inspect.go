@@ -7,38 +7,39 @@ import (
 	"io"
 )
 
-// ErrNotPicture means that a file is none of ours: not a PNG, JPEG or WebP,
-// cut short, broken in its structure, or beyond MaxPixels or MaxSide.
+// ErrNotPicture means that a file is no picture that we store: not a PNG, JPEG or
+// WebP, cut short, broken in its structure, or beyond MaxPixels or MaxSide.
 var ErrNotPicture = errors.New("media: not a picture")
 
-// ErrDamaged goes with ErrNotPicture where the file begins as a picture of
-// known size: browsers show what there is of it.
+// ErrDamaged accompanies ErrNotPicture if the file begins as a picture of known
+// size: browsers show the part that is there.
 var ErrDamaged = errors.New("media: a damaged picture")
 
 // A Layout is what Walk finds in a picture's file.
 type Layout struct {
 	Format
-	Width, Height int    // as stored, in pixels; 0 until a size within limits was read
-	Orientation   int    // as EXIF has it where browsers follow it, 1 to 8; 0: none
-	Profile       []byte // ICC, at most MaxProfile; in a PNG the content of iCCP, compressed
-	Begun         bool   // pixels begin in it
+	Width, Height int    // as stored, in pixels; 0 if no size within the limits was found
+	Orientation   int    // EXIF, where browsers follow it, 1 to 8; 0 if there is none
+	Profile       []byte // ICC, at most MaxProfile; in a PNG the compressed content of iCCP
+	HasPixels     bool   // the file has at least the beginning of the pixel data
 	Frames        int    // of an animation; 0 for a still picture
 
-	// Flaw is what is wrong although the walk reached the end: a thing that
-	// decoders overlook. Empty: nothing.
+	// Flaw is a fault that decoders overlook, so that the walk still reached
+	// the end; empty if there is none.
 	Flaw string
 
 	JPEG       JPEGFrame
 	Interlaced bool   // of a PNG
 	Chunk      string // the kind of a WebP's first chunk
-	Alpha      bool   // a WebP or PNG has a chunk of alpha before its pixels
+	Alpha      bool   // a WebP or PNG has an alpha chunk before its pixels
 }
 
-// MaxProfile is how long an ICC profile may be, in bytes, to be noticed.
+// MaxProfile is the length in bytes of the longest ICC profile that Walk reads.
 const MaxProfile = 16 << 10
 
-// sized keeps the picture's size, if it is within limits.
-func (l *Layout) sized(width, height int64) error {
+// setSize sets the picture's size. It returns an error, and sets 0, if the size is
+// beyond the limits.
+func (l *Layout) setSize(width, height int64) error {
 	if width < 1 || height < 1 || width > MaxSide || height > MaxSide || width*height > MaxPixels {
 		l.Width, l.Height = 0, 0
 		return fmt.Errorf("%d x %d pixels", width, height)
@@ -47,12 +48,12 @@ func (l *Layout) sized(width, height int64) error {
 	return nil
 }
 
-// Walk walks through a picture from its start to its own end. It proves the
-// structure: that each part is there whole, in a PNG with its checksum, and
-// that the picture's size is within limits. It does not decode the pixels, so
-// that it needs little memory and no decoder: only package picture proves that
-// they can be read. What is wrong with the file is ErrNotPicture, and the
-// Layout is then what was found before it; other errors are those of r.
+// Walk reads a picture from its start to its own end. It checks the structure:
+// that each part is complete, in a PNG with the right checksum, and that the size
+// is within the limits. It does not decode the pixels, so it needs little memory
+// and no decoder; package picture proves that they can be read. Walk returns
+// ErrNotPicture if the file is faulty, and a Layout of what it found before the
+// fault. Other errors are those of r.
 func Walk(r io.Reader) (Layout, error) {
 	w := &walk{source: r}
 	w.r = bufio.NewReaderSize(w, 32<<10)
@@ -79,9 +80,9 @@ func Walk(r io.Reader) (Layout, error) {
 	return w.Layout, nil
 }
 
-// Inspect walks through a picture like Walk, and returns its format. It is
-// stricter: a picture with a flaw, an animation and a JPEG of a rare kind are
-// ErrNotPicture too.
+// Inspect reads a picture like Walk and returns its format. It is stricter: it also
+// returns ErrNotPicture for a picture with a flaw, an animation and a JPEG of a
+// rare kind.
 func Inspect(r io.Reader) (Format, error) {
 	l, err := Walk(r)
 	switch {
@@ -90,23 +91,23 @@ func Inspect(r io.Reader) (Format, error) {
 	case l.Flaw != "":
 		return Format{}, fmt.Errorf("%w: %s", ErrNotPicture, l.Flaw)
 	case l.Frames > 0 || l.JPEG.Marker > jpegSOF2:
-		return Format{}, fmt.Errorf("%w: of a kind that few programs read", ErrNotPicture)
+		return Format{}, fmt.Errorf("%w: a kind that few programs read", ErrNotPicture)
 	}
 	return l.Format, nil
 }
 
-// A walk is the file on its way, and what was found in it. It remembers why
-// reading failed, to tell that from a file that ends too soon.
+// A walk reads a file and collects its Layout. It keeps the error of source, so that
+// Walk can distinguish it from a file that ends too soon.
 type walk struct {
 	Layout
-	r      *bufio.Reader // of the walk itself
+	r      *bufio.Reader // reads the walk itself
 	source io.Reader
 	err    error
 
 	inFrame bool // of an animation
 
-	profileParts map[byte][]byte // of a JPEG's ICC profile, by their numbers
-	profileSize  int             // of all of them
+	profileParts map[byte][]byte // of a JPEG's ICC profile, by number
+	profileSize  int             // of all parts, in bytes
 }
 
 func (w *walk) Read(b []byte) (int, error) {
@@ -117,14 +118,14 @@ func (w *walk) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// take reads the next n bytes, which are few.
-func (w *walk) take(n int64) ([]byte, error) {
+// next reads n bytes, which must be few.
+func (w *walk) next(n int64) ([]byte, error) {
 	b := make([]byte, n)
 	_, err := io.ReadFull(w.r, b)
 	return b, err
 }
 
-// skip passes over n bytes.
+// skip skips n bytes.
 func (w *walk) skip(n int64) error {
 	_, err := io.CopyN(io.Discard, w.r, n)
 	return err

@@ -13,11 +13,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
-// maxURL is the length in bytes of the longest link to a picture that people
-// may give.
+// maxURL is the length in bytes of the longest link that users may send.
 const maxURL = 2048
 
-// What is wrong with a link, in words for people; none repeats the link.
+// What is wrong with a link, in sentences for people. None quotes the link.
 var (
 	errLinkLong   = errors.New("the link is longer than 2,048 characters")
 	errLinkChars  = errors.New("the link contains spaces, backslashes or unprintable characters")
@@ -29,10 +28,10 @@ var (
 	errLinkEmpty  = errors.New("the link is empty")
 )
 
-// CheckURL says whether raw, a link given by people, may be handed to the
-// provider as a picture to edit: https on port 443 of a public DNS name,
-// without credentials. It asks no name server. The text of its error is for
-// people and repeats nothing of raw.
+// CheckURL returns nil if raw, a link from a user, may be passed to the provider as a
+// picture to edit: https on port 443 of a public DNS name, without credentials. It
+// queries no name server. The text of its error is for people and quotes nothing
+// of raw.
 func CheckURL(raw string) error {
 	switch {
 	case raw == "":
@@ -55,15 +54,14 @@ func CheckURL(raw string) error {
 	return nil
 }
 
-// unsafeInURL finds what URL parsers disagree on or what hides from a
-// reader: a backslash ends the host for browsers but not for Go, tabs and
-// line ends are dropped by some.
+// unsafeInURL reports whether URL parsers disagree on r or readers cannot see it: a
+// backslash ends the host for browsers but not for Go, and some parsers drop tabs
+// and line ends.
 func unsafeInURL(r rune) bool {
 	return r == ' ' || r == '\\' || !unicode.IsPrint(r)
 }
 
-// checkAuthority checks everything of u that comes before its path but
-// whether the host is public.
+// checkAuthority checks all of u before its path, except whether the host is public.
 func checkAuthority(u *url.URL) error {
 	switch {
 	case u.Scheme != "https":

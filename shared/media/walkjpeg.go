@@ -7,11 +7,11 @@ import (
 	"io"
 )
 
-// A JPEGFrame is the frame header of a JPEG, and what its scans hold.
+// A JPEGFrame is the frame header of a JPEG and what its scans contain.
 type JPEGFrame struct {
-	Marker     byte // how it is coded: jpegSOF0 to 0xcf
+	Marker     byte // the coding: jpegSOF0 to 0xcf
 	Components []JPEGComponent
-	Adobe      bool // a segment of Adobe's tells how the colours are stored
+	Adobe      bool // an Adobe segment states how the colours are stored
 }
 
 // A JPEGComponent is one colour of a JPEG.
@@ -19,15 +19,15 @@ type JPEGComponent struct {
 	H, V int // sampling factors
 
 	id byte
-	// missing has, for each of the 64 coefficients, how many of its lowest
-	// bits no scan holds: all, until one does.
+	// missing is, for each of the 64 coefficients, how many of its lowest
+	// bits are in no scan so far.
 	missing [64]byte
 }
 
 const allBits = 0xff
 
-// Progressive reports whether the picture comes in several scans, each of
-// which makes all of it better.
+// Progressive reports whether the picture consists of several scans, each of which
+// refines all of it.
 func (f JPEGFrame) Progressive() bool { return f.Marker == jpegSOF2 }
 
 // Complete reports whether there is a scan for every bit of every coefficient.
@@ -42,8 +42,8 @@ func (f JPEGFrame) Complete() bool {
 
 // Markers of a JPEG.
 const (
-	jpegSOF0, jpegSOF2        = 0xc0, 0xc2       // and SOF1 between: what all decoders read
-	jpegDHT, jpegJPG, jpegDAC = 0xc4, 0xc8, 0xcc // not frames, though among them
+	jpegSOF0, jpegSOF2        = 0xc0, 0xc2       // with SOF1 between them: all decoders read these
+	jpegDHT, jpegJPG, jpegDAC = 0xc4, 0xc8, 0xcc // in the range of frames, but no frames
 	jpegSOI, jpegEOI, jpegSOS = 0xd8, 0xd9, 0xda
 	jpegAPP14                 = 0xee
 	jpegAPP1, jpegAPP2        = 0xe1, 0xe2
@@ -55,7 +55,7 @@ func isFrame(marker byte) bool {
 	return marker >= jpegSOF0 && marker <= 0xcf && marker != jpegDHT && marker != jpegJPG && marker != jpegDAC
 }
 
-// jpeg walks from marker to marker.
+// jpeg reads a JPEG, marker by marker.
 func (w *walk) jpeg() error {
 	if err := w.skip(2); err != nil {
 		return err
@@ -63,12 +63,12 @@ func (w *walk) jpeg() error {
 	for {
 		marker, err := w.marker()
 		switch {
-		case err == io.EOF && w.Begun:
-			w.Flaw = "a JPEG without its end"
+		case err == io.EOF && w.HasPixels:
+			w.Flaw = "a JPEG without its end marker"
 			return nil
 		case err != nil:
 			return err
-		case marker == jpegEOI && !w.Begun:
+		case marker == jpegEOI && !w.HasPixels:
 			return errors.New("a JPEG without pixels")
 		case marker == jpegEOI:
 			return nil
@@ -79,23 +79,23 @@ func (w *walk) jpeg() error {
 	}
 }
 
-// segment walks through the segment after a marker.
+// segment reads the segment after a marker.
 func (w *walk) segment(marker byte) error {
-	head, err := w.take(2)
+	head, err := w.next(2)
 	if err != nil {
 		return err
 	}
 	size := int64(binary.BigEndian.Uint16(head)) - 2
 	switch {
 	case size < 0, marker == jpegSOI, marker == jpegSOS && w.JPEG.Marker == 0:
-		return errors.New("a JPEG out of order")
+		return errors.New("a JPEG with segments out of order")
 	case isFrame(marker) && w.JPEG.Marker == 0:
 		return w.frame(marker, size)
 	case marker == jpegSOS:
 		return w.scan(size)
-	case marker == jpegAPP1 && !w.Begun && w.Orientation == 0:
+	case marker == jpegAPP1 && !w.HasPixels && w.Orientation == 0:
 		return w.exif(size)
-	case marker == jpegAPP2 && !w.Begun:
+	case marker == jpegAPP2 && !w.HasPixels:
 		return w.profilePart(size)
 	case marker == jpegAPP14 && !w.JPEG.Adobe:
 		return w.adobe(size)
@@ -106,14 +106,14 @@ func (w *walk) segment(marker byte) error {
 // frame reads the frame header.
 func (w *walk) frame(marker byte, size int64) error {
 	if size < 6 || size > maxFrame {
-		return errors.New("a JPEG without its head")
+		return errors.New("a JPEG without a frame header")
 	}
-	b, err := w.take(size)
+	b, err := w.next(size)
 	if err != nil {
 		return err
 	}
 	if int64(b[5])*3+6 != size {
-		return errors.New("a JPEG whose head is broken")
+		return errors.New("a JPEG with a broken frame header")
 	}
 	w.JPEG.Marker = marker
 	for c := b[6:]; len(c) >= 3; c = c[3:] {
@@ -123,20 +123,20 @@ func (w *walk) frame(marker byte, size int64) error {
 		}
 		w.JPEG.Components = append(w.JPEG.Components, component)
 	}
-	return w.sized(int64(binary.BigEndian.Uint16(b[3:])), int64(binary.BigEndian.Uint16(b[1:])))
+	return w.setSize(int64(binary.BigEndian.Uint16(b[3:])), int64(binary.BigEndian.Uint16(b[1:])))
 }
 
-// scan reads the head of a scan, and notes what the scan holds.
+// scan reads the header of a scan and records which bits the scan contains.
 func (w *walk) scan(size int64) error {
-	b, err := w.take(size)
+	b, err := w.next(size)
 	if err != nil {
 		return err
 	}
 	if size < 4 || int64(b[0])*2+4 != size {
-		return errors.New("a JPEG whose scan has no head")
+		return errors.New("a JPEG with a broken scan header")
 	}
-	if !w.Begun {
-		w.Begun, w.Profile = true, w.profile()
+	if !w.HasPixels {
+		w.HasPixels, w.Profile = true, w.profile()
 	}
 	n := 2 * int(b[0])
 	from, to, low := int(b[n+1]), int(b[n+2]), b[n+3]&0xf
@@ -150,25 +150,25 @@ func (w *walk) scan(size int64) error {
 	return nil
 }
 
-// exif looks for the orientation in an application segment.
+// exif reads the orientation from an application segment.
 func (w *walk) exif(size int64) error {
-	b, err := w.take(size)
+	b, err := w.next(size)
 	if err == nil && len(b) > len(exifHead) && string(b[:len(exifHead)]) == exifHead {
 		w.Orientation = orientation(b[len(exifHead):])
 	}
 	return err
 }
 
-// adobe looks for Adobe's word on the colours in an application segment.
+// adobe checks whether an application segment is Adobe's, about the colours.
 func (w *walk) adobe(size int64) error {
-	b, err := w.take(size)
+	b, err := w.next(size)
 	w.JPEG.Adobe = err == nil && len(b) >= 12 && string(b[:5]) == "Adobe"
 	return err
 }
 
-// profilePart keeps a part of the ICC profile. One that is too long is dropped.
+// profilePart keeps a part of the ICC profile unless the profile gets too long.
 func (w *walk) profilePart(size int64) error {
-	b, err := w.take(size)
+	b, err := w.next(size)
 	head := len(profileHead) + 2
 	if err != nil || len(b) < head || string(b[:len(profileHead)]) != profileHead {
 		return err
@@ -183,7 +183,7 @@ func (w *walk) profilePart(size int64) error {
 	return nil
 }
 
-// profile puts the ICC profile together. Its parts are numbered from 1, and may
+// profile joins the parts of the ICC profile. They are numbered from 1 and may
 // come in any order.
 func (w *walk) profile() (icc []byte) {
 	if w.profileSize > MaxProfile {
@@ -195,9 +195,9 @@ func (w *walk) profile() (icc []byte) {
 	return icc
 }
 
-// marker finds the next one that begins a segment or ends the picture. What is
-// before it is a scan, where a 0xff that is none of these is followed by 0 or
-// by a mark to restart at; or it is rubbish, which decoders pass over, too.
+// marker returns the next marker that begins a segment or ends the picture. It skips
+// scan data, where 0xff is followed by 0 or is a restart marker, and rubbish, which
+// decoders skip too.
 func (w *walk) marker() (byte, error) {
 	for {
 		b := byte(0xff)
@@ -208,7 +208,7 @@ func (w *walk) marker() (byte, error) {
 		if err != nil {
 			return 0, err
 		}
-		for b == 0xff { // any number of them may stand before the marker
+		for b == 0xff { // any number of these may come before the marker
 			if b, err = w.r.ReadByte(); err != nil {
 				return 0, err
 			}

@@ -99,7 +99,7 @@ func inspect(src *source) (media.Picture, error) {
 		return media.Picture{}, src.err
 	case broken == nil && (err == nil || errors.As(err, &rare) && layout.Flaw == ""):
 		return p, nil
-	case !layout.Begun:
+	case !layout.HasPixels:
 		return media.Picture{}, errors.Join(err, broken)
 	}
 	p.Thumbnail = nil // of what there is, it would be as damaged
