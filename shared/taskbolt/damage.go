@@ -93,14 +93,27 @@ type damage struct {
 }
 
 // guard calls do and returns its error. A panic in do, or a memory fault in the
-// map of the file, becomes a *DamageError, which every later guard returns without
+// map of the file, becomes a *DamageError; every later guard returns it without
 // calling do.
-func (d *damage) guard(do func() error) (err error) {
+func (d *damage) guard(do func() error) error {
+	if err := d.known(); err != nil {
+		return err
+	}
+	return d.protect(do)
+}
+
+// known returns the damage found so far, nil if there is none.
+func (d *damage) known() error {
 	select {
 	case <-d.found:
 		return d.err
 	default:
+		return nil
 	}
+}
+
+// protect calls do and turns a panic or a memory fault into a *DamageError.
+func (d *damage) protect(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
@@ -118,13 +131,11 @@ func (d *damage) guard(do func() error) (err error) {
 // close closes db. With a damaged file, bbolt may hold its own lock forever, so
 // close waits for at most a second: the lock on the file ends with the process.
 func (d *damage) close(db *bbolt.DB) error {
-	select {
-	case <-d.found:
-	default:
+	if d.known() == nil {
 		return db.Close()
 	}
 	done := make(chan error, 1)
-	go func() { done <- d.guardClose(db) }()
+	go func() { done <- d.protect(db.Close) }()
 	select {
 	case err := <-done:
 		return err
@@ -133,26 +144,9 @@ func (d *damage) close(db *bbolt.DB) error {
 	}
 }
 
-func (d *damage) guardClose(db *bbolt.DB) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = d.err
-		}
-	}()
-	return db.Close()
-}
-
 // Damaged returns a channel that is closed when the file turns out to be damaged.
 // Damage then returns the error.
 func (s *Store) Damaged() <-chan struct{} { return s.damage.found }
 
 // Damage returns what is wrong with the file, nil if nothing is.
-func (s *Store) Damage() error {
-	select {
-	case <-s.damage.found:
-		return s.damage.err
-	default:
-		return nil
-	}
-}
+func (s *Store) Damage() error { return s.damage.known() }

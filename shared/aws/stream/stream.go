@@ -1,5 +1,6 @@
 // Package stream receives DynamoDB's stream on Lambda. Only the task's id is taken
-// from a record: the consumer reads the row before it acts.
+// from a record: the consumer reads the row before it acts. See
+// docs/decisions/streams.md.
 package stream
 
 import (

@@ -12,6 +12,8 @@
 //
 // expiresAt is DynamoDB's time to live: it deletes quota rows after 8 days and
 // failed tasks after 400. Nothing here reads it.
+//
+// See docs/decisions/versioned-puts.md, quota.md and due-index.md.
 package taskdb
 
 import (

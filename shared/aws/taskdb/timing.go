@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -34,13 +33,12 @@ func (s *Store) Timings(ctx context.Context) (map[string][]int, error) {
 		return nil, err
 	}
 	timings := map[string][]int{}
-	for name, value := range row {
-		kind, _, slot := strings.Cut(name, "#")
-		n, ok := value.(*types.AttributeValueMemberN)
-		if !slot || !ok {
+	for name := range row {
+		kind, _, found := strings.Cut(name, "#")
+		if !found {
 			continue // the id
 		}
-		seconds, err := strconv.Atoi(n.Value)
+		seconds, err := strconv.Atoi(numberOf(row, name))
 		if err != nil {
 			return nil, translate("read timings", err)
 		}
