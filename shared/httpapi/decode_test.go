@@ -33,7 +33,7 @@ type target struct {
 	ID   string `json:"id"`
 }
 
-var lessons = map[string]string{"/callBackUrl": "Not needed: the service sets it."}
+var advice = map[string]string{"/callBackUrl": "Not needed: the service sets it."}
 
 func post(body string) *http.Request {
 	r := httptest.NewRequest("POST", "/v1/tasks", strings.NewReader(body))
@@ -53,7 +53,7 @@ func TestDecode(t *testing.T) {
 	}
 	bananas := strings.Repeat("🍌", 5000) + "\u202e"
 	if got, err := Decode[submission](post(`{"prompt":"`+bananas+`"}`), limit, nil); err != nil || got.Prompt != bananas {
-		t.Errorf("text is not kept exactly: %v", err)
+		t.Errorf("the text changed: %v", err)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestDecodeRefuses(t *testing.T) {
 			var err error
 			cputest.Within(t, time.Second, "to decode it", func() { got, err = Decode[submission](post(c.body), limit<<3, nil) })
 			if !reflect.DeepEqual(got, submission{}) {
-				t.Errorf("gave %+v beside an error", got)
+				t.Errorf("returned %+v together with an error", got)
 			}
 			e := refused(t, err, task.CodeInvalidRequest, c.status)
 			if f := e.Fields[0]; f.Pointer != c.pointer && c.pointer != "*" || f.Code != c.code {
@@ -128,23 +128,23 @@ func TestDecodeRefuses(t *testing.T) {
 			}
 			for _, f := range e.Fields {
 				if len(f.Pointer) > 256 || strings.Contains(f.Message, "1e30") || strings.Contains(f.Message, "json:") {
-					t.Errorf("echoes too much: %+v", f)
+					t.Errorf("repeats too much of the input: %+v", f)
 				}
 			}
 		})
 	}
 }
 
-func TestDecodeTeaches(t *testing.T) {
-	_, err := Decode[submission](post(`{"prompt":"a","callBackUrl":"https://evil.example"}`), limit, lessons)
+func TestDecodeAdvises(t *testing.T) {
+	_, err := Decode[submission](post(`{"prompt":"a","callBackUrl":"https://evil.example"}`), limit, advice)
 	e := refused(t, err, task.CodeInvalidRequest, 400)
-	want := task.Field{Pointer: "/callBackUrl", Code: "unknown_field", Message: lessons["/callBackUrl"]}
+	want := task.Field{Pointer: "/callBackUrl", Code: "unknown_field", Message: advice["/callBackUrl"]}
 	if e.Fields[0] != want {
 		t.Errorf("got %+v, want %+v", e.Fields[0], want)
 	}
 }
 
-func TestDecodeSaysWhatIsExpected(t *testing.T) {
+func TestDecodeNamesTheExpectedType(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"prompt":1}`:      "Expected text.",
 		`{"numImages":"1"}`: "Expected a whole number.",
@@ -170,18 +170,18 @@ func TestDecodeLimit(t *testing.T) {
 		t.Errorf("a body of exactly the limit: %v", err)
 	}
 	_, err := Decode[submission](post(exact+" "), limit, nil)
-	refused(t, err, task.CodeBodyTooLarge, 0)
+	refused(t, err, task.CodeBodyTooLarge, 413)
 
 	r := post(exact + " ")
 	r.ContentLength = -1 // chunked: the length is not announced
 	_, err = Decode[submission](r, limit, nil)
-	refused(t, err, task.CodeBodyTooLarge, 0)
+	refused(t, err, task.CodeBodyTooLarge, 413)
 
 	r = post(``)
 	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"prompt":"a"}`), errReader{}))
 	_, err = Decode[submission](r, limit, nil)
-	if e := refused(t, err, task.CodeInvalidRequest, 0); e.Fields[0].Code != "incomplete_body" {
-		t.Errorf("a body that breaks off: %v", e)
+	if e := refused(t, err, task.CodeInvalidRequest, 400); e.Fields[0].Code != "incomplete_body" {
+		t.Errorf("a body that ends too early: %v", e)
 	}
 }
 
@@ -217,21 +217,20 @@ func TestDecodeMediaType(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !c.ok {
-				refused(t, err, task.CodeUnsupportedMediaType, 0)
+				refused(t, err, task.CodeUnsupportedMediaType, 415)
 			}
 		})
 	}
 }
 
-// refused fails the test unless err is a *task.Error with this code and,
-// where its status differs from the code's own, this status.
+// refused fails the test unless err is a *task.Error with this code and status.
 func refused(t *testing.T, err error, code task.Code, status int) *task.Error {
 	t.Helper()
 	var e *task.Error
 	if !errors.As(err, &e) {
 		t.Fatalf("got %v, want %s", err, code)
 	}
-	if a, _ := problemAnswer(e, Answer{}, ""); e.Code != code || status != 0 && a.Status != status {
+	if a, _ := problemAnswer(e, Answer{}, ""); e.Code != code || a.Status != status {
 		t.Fatalf("got %v with status %d, want %s with %d", e, a.Status, code, status)
 	}
 	return e
@@ -246,7 +245,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		v, err := Parse[submission](body, lessons)
+		v, err := Parse[submission](body, advice)
 		if err != nil {
 			if e := ErrorOf(err); e.Code != task.CodeInvalidRequest || len(e.Fields) != 1 {
 				t.Fatalf("%v", err)

@@ -12,8 +12,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// codes gives every constant of type Code in package task, from its source,
-// so that a code added there cannot be forgotten here.
+// codes returns every constant of type Code from the source of package task, so that a
+// new code cannot be forgotten here.
 func codes(t *testing.T) []task.Code {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../task/code.go", nil, 0)
@@ -54,11 +54,11 @@ func TestExplain(t *testing.T) {
 		}
 		for _, sentence := range []string{x.Title, x.Hint, x.Claude} {
 			if !strings.HasSuffix(sentence, ".") {
-				t.Errorf("%s: %q is no sentence", code, sentence)
+				t.Errorf("%s: %q is not a sentence", code, sentence)
 			}
 			for _, word := range []string{"NanoBanana", "nanobanana", "DynamoDB", "Lambda"} {
 				if strings.Contains(sentence, word) {
-					t.Errorf("%s: %q tells of %s", code, sentence, word)
+					t.Errorf("%s: %q mentions %s", code, sentence, word)
 				}
 			}
 		}
@@ -68,9 +68,9 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// A "Try again" stands where the same request may well succeed in a while, and
-// nowhere else: not where it was the request, the account, the quota or the
-// operator, and not where a first order may still be charged.
+// A "Try again" is offered only where the same request may succeed later: not if the
+// cause was the request, the account, the quota or the operator, and not if the first
+// order may still be charged.
 func TestRetryable(t *testing.T) {
 	retryable := map[task.Code]bool{
 		task.CodeRateLimited: true, task.CodePaused: true, task.CodeUnavailable: true, task.CodeInternal: true,

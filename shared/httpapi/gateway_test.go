@@ -23,7 +23,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// echo answers with all that an endpoint can see of its request.
+// echo answers with everything that an endpoint sees of its request.
 func echo(r *http.Request) (Answer, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -50,7 +50,7 @@ func echoHandler() http.Handler {
 		if err != nil {
 			return Answer{}, err
 		}
-		s, err := Decode[submission](r, 64, lessons)
+		s, err := Decode[submission](r, 64, advice)
 		return Answer{Status: 202, Header: http.Header{"X-Key": {key}}, Body: s}, err
 	}))
 	mux.HandleFunc("/binary", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte{0x89, 'P', 'N', 'G', 0xff, 0}) })
@@ -61,8 +61,8 @@ func echoHandler() http.Handler {
 	return Mux(log, mux)
 }
 
-// TestGateway sends the same requests to one handler through a server and
-// through the adapter, and wants the same answers.
+// TestGateway sends the same requests to one handler through a server and through the
+// adapter. The answers must be the same.
 func TestGateway(t *testing.T) {
 	h := echoHandler()
 	server := httptest.NewServer(h)
@@ -117,7 +117,7 @@ func TestGateway(t *testing.T) {
 	}
 }
 
-// clientView is what a client sees of an answer, without what no two share.
+// clientView is what a client sees of an answer, without what differs each time.
 type clientView struct {
 	status int
 	header http.Header
@@ -155,8 +155,8 @@ func send(t *testing.T, client *http.Client, r *http.Request, body string) clien
 	return clientView{resp.StatusCode, resp.Header, string(got)}.trim()
 }
 
-// toEvent gives r as API Gateway would: headers in lower case, values joined
-// by commas, cookies apart. Text that is not UTF-8 only fits in base64.
+// toEvent returns r as API Gateway sends it: headers in lower case, values joined by
+// commas, cookies separate. Text that is not UTF-8 must be in base64.
 func toEvent(r *http.Request, target, body string, base64Body bool) events.APIGatewayV2HTTPRequest {
 	path, query, _ := strings.Cut(target, "?")
 	e := events.APIGatewayV2HTTPRequest{Version: "2.0", RawPath: path, RawQueryString: query, Headers: map[string]string{"host": "api.example"}, Body: body}
@@ -249,7 +249,7 @@ func TestGatewayRequest(t *testing.T) {
 	}
 	e.Body, e.IsBase64Encoded = "%%%", true
 	if _, err := Gateway(h)(ctx, e); err == nil {
-		t.Error("a body that is not base64 went through")
+		t.Error("a body that is not base64 was accepted")
 	}
 }
 
@@ -269,8 +269,8 @@ func TestGatewayAnswersInTime(t *testing.T) {
 	})
 }
 
-// FuzzGateway takes what Lambda would be sent. Whatever it is, there is an
-// answer that the gateway can pass on.
+// FuzzGateway runs events as Lambda may get them. For every event there must be an answer
+// that the gateway can pass on.
 func FuzzGateway(f *testing.F) {
 	h := echoHandler()
 	for _, r := range []*http.Request{post(`{"prompt":"a"}`), httptest.NewRequest("GET", "/echo/a%2Fb?x=%zz", nil), httptest.NewRequest("OPTIONS", "/", nil)} {

@@ -19,7 +19,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// served is one answer together with the log line of its request.
+// served is one answer with the log line of its request.
 type served struct {
 	*httptest.ResponseRecorder
 	line map[string]any
@@ -54,7 +54,7 @@ func failing(err error) Endpoint {
 }
 
 func TestHandlerAnswers(t *testing.T) {
-	t.Run("a body as JSON, not to be stored", func(t *testing.T) {
+	t.Run("sends a body as JSON, with no-store", func(t *testing.T) {
 		s := serve(t, post(`{}`), func(r *http.Request) (Answer, error) {
 			return Answer{Status: 202, Header: http.Header{"Location": {"/v1/tasks/1"}}, Body: map[string]any{"b": "</script>", "a": []string(nil)}}, nil
 		})
@@ -68,13 +68,13 @@ func TestHandlerAnswers(t *testing.T) {
 			}
 		}
 	})
-	t.Run("no body", func(t *testing.T) {
+	t.Run("sends no body", func(t *testing.T) {
 		s := serve(t, post(`{}`), func(r *http.Request) (Answer, error) { return Answer{Status: 204}, nil })
 		if s.Code != 204 || s.Body.Len() != 0 || s.Header().Get("Content-Type") != "" {
 			t.Errorf("got %d %s %v", s.Code, s.Body, s.Header())
 		}
 	})
-	t.Run("bytes as they are, under the headers given", func(t *testing.T) {
+	t.Run("sends bytes unchanged, with the endpoint's headers", func(t *testing.T) {
 		s := serve(t, post(`{}`), func(r *http.Request) (Answer, error) {
 			return Answer{Header: http.Header{"Content-Type": {"text/yaml"}, "Cache-Control": {"public"}}, Body: []byte("a: 1")}, nil
 		})
@@ -82,7 +82,7 @@ func TestHandlerAnswers(t *testing.T) {
 			t.Errorf("got %d %s %v", s.Code, s.Body, s.Header())
 		}
 	})
-	t.Run("a request id of our own making, in the context, the answer and the log", func(t *testing.T) {
+	t.Run("makes a request id for the context, the answer and the log", func(t *testing.T) {
 		var inside string
 		r := post(`{}`)
 		r.Header.Set("X-Request-Id", "forged")
@@ -105,19 +105,19 @@ func TestHandlerRefuses(t *testing.T) {
 		code   task.Code
 	}{
 		{"an error with a code", &task.Error{Code: task.CodeInsufficientCredits}, 402, task.CodeInsufficientCredits},
-		{"one that was wrapped", wrapped(&task.Error{Code: task.CodeConflict}), 409, task.CodeConflict},
+		{"a wrapped error with a code", wrapped(&task.Error{Code: task.CodeConflict}), 409, task.CodeConflict},
 		{"an invalid request", task.Invalid(), 422, task.CodeInvalidRequest},
 		{"a malformed request", wrapped(task.Malformed()), 400, task.CodeInvalidRequest},
-		{"one whose cause has another meaning", &task.Error{Code: task.CodePaused, Err: task.ErrNotFound}, 503, task.CodePaused},
-		{"one whose code nobody knows", &task.Error{Code: "surprise"}, 500, task.CodeInternal},
+		{"an error with a code and another cause", &task.Error{Code: task.CodePaused, Err: task.ErrNotFound}, 503, task.CodePaused},
+		{"an error with an unknown code", &task.Error{Code: "surprise"}, 500, task.CodeInternal},
 		{"a missing row", wrapped(task.ErrNotFound), 404, task.CodeNotFound},
 		{"a forged cursor", wrapped(task.ErrCursor), 400, task.CodeInvalidRequest},
 		{"a used quota", wrapped(task.ErrQuota), 429, task.CodeQuotaExceeded},
 		{"a busy store", wrapped(task.ErrBusy), 503, task.CodeUnavailable},
-		{"a contended row", wrapped(task.ErrConflict), 503, task.CodeUnavailable},
+		{"a conflict in the store", wrapped(task.ErrConflict), 503, task.CodeUnavailable},
 		{"a row of newer code", wrapped(task.ErrForeign), 503, task.CodeUnavailable},
 		{"a deadline", wrapped(context.DeadlineExceeded), 503, task.CodeUnavailable},
-		{"an error of the program", wrapped(task.ErrStuck), 500, task.CodeInternal},
+		{"a programming error", wrapped(task.ErrStuck), 500, task.CodeInternal},
 		{"any other error", errors.New("secret sauce"), 500, task.CodeInternal},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestHandlerRefuses(t *testing.T) {
 				t.Errorf("got %v", s.Header())
 			}
 			if strings.Contains(s.Body.String(), "sauce") || strings.Contains(s.Body.String(), "t1") {
-				t.Errorf("echoes the cause: %s", s.Body)
+				t.Errorf("shows the cause: %s", s.Body)
 			}
 			if _, logged := s.line["error"]; logged != (c.status >= 500) || s.line["code"] != string(c.code) {
 				t.Errorf("logged %v", s.line)
@@ -198,7 +198,7 @@ func TestHandlerPanics(t *testing.T) {
 			t.Errorf("logged %v", s.line)
 		}
 	})
-	t.Run("in what cannot be encoded", func(t *testing.T) {
+	t.Run("in the encoding", func(t *testing.T) {
 		s := serve(t, post(`{}`), func(*http.Request) (Answer, error) { return Answer{Status: 202, Body: func() {}}, nil })
 		if s.Code != 500 || s.problem(t).Code != task.CodeInternal {
 			t.Errorf("got %d %s", s.Code, s.Body)
@@ -207,7 +207,7 @@ func TestHandlerPanics(t *testing.T) {
 }
 
 func TestLogLine(t *testing.T) {
-	t.Run("tells the route, never path, query or headers", func(t *testing.T) {
+	t.Run("has the route, never path, query or headers", func(t *testing.T) {
 		r := httptest.NewRequest("GET", "/v1/images/t0ken?s3cret=1", nil)
 		r.Header.Set("Authorization", "Bearer h3ader")
 		s := serve(t, r, failing(task.ErrNotFound))
@@ -220,7 +220,7 @@ func TestLogLine(t *testing.T) {
 			}
 		}
 	})
-	t.Run("makes no noise for a client that is gone", func(t *testing.T) {
+	t.Run("is DEBUG for a client that is gone", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		s := serve(t, post(`{}`).WithContext(ctx), func(r *http.Request) (Answer, error) { return Answer{}, r.Context().Err() })
@@ -228,7 +228,7 @@ func TestLogLine(t *testing.T) {
 			t.Errorf("got %d, logged %v", s.Code, s.line)
 		}
 	})
-	t.Run("warns of what passes by itself", func(t *testing.T) {
+	t.Run("is WARN for what ends by itself", func(t *testing.T) {
 		if s := serve(t, post(`{}`), failing(task.ErrBusy)); s.line["level"] != "WARN" {
 			t.Errorf("logged %v", s.line)
 		}
@@ -268,7 +268,7 @@ func TestMux(t *testing.T) {
 	}
 }
 
-// A mux with a page at the root is served by Mux, too, and redirects nobody.
+// Mux also serves a mux with a page at the root, without redirects.
 func TestMuxRoot(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "page") })
@@ -294,7 +294,7 @@ func BenchmarkSubmit(b *testing.B) {
 		if _, err := IdempotencyKey(r); err != nil {
 			return Answer{}, err
 		}
-		s, err := Decode[submission](r, limit, lessons)
+		s, err := Decode[submission](r, limit, advice)
 		return Answer{Status: 202, Header: http.Header{"Location": {"/v1/tasks/1"}}, Body: s}, err
 	}))
 	h := Mux(log, mux)
@@ -314,7 +314,7 @@ func BenchmarkParse(b *testing.B) {
 	body := []byte(benchBody)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Parse[submission](body, lessons); err != nil {
+		if _, err := Parse[submission](body, advice); err != nil {
 			b.Fatal(err)
 		}
 	}

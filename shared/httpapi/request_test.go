@@ -36,7 +36,7 @@ func TestIdempotencyKey(t *testing.T) {
 		r := post(`{}`)
 		r.Header["Idempotency-Key"] = keys
 		_, err := IdempotencyKey(r)
-		if e, ok := err.(*task.Error); !ok || e.Code != task.CodeInvalidRequest || e.Fields[0].Pointer != "" {
+		if e, ok := err.(*task.Error); !ok || !e.Malformed || e.Fields[0].Pointer != "" {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -55,13 +55,13 @@ func TestQuery(t *testing.T) {
 		t.Errorf("without limit: got %d, %v", n, err)
 	}
 	for _, query := range []string{"wiat=3", "wait=1&wait=2", "wait=%zz", "a;b"} {
-		if _, err := Query(get(query), "wait"); ErrorOf(err).Code != task.CodeInvalidRequest {
+		if _, err := Query(get(query), "wait"); !ErrorOf(err).Malformed {
 			t.Errorf("%s: got %v", query, err)
 		}
 	}
 	for _, wait := range []string{"", "0", "21", "1.5", "1e1", "0x5", "-1", " 5", "99999999999999999999", "٣"} {
 		_, err := QueryInt(map[string][]string{"wait": {wait}}, "wait", 0, 1, 20)
-		refused(t, err, task.CodeInvalidRequest, 0)
+		refused(t, err, task.CodeInvalidRequest, 400)
 	}
 }
 

@@ -20,7 +20,8 @@ func newView(publicURL string) View {
 	return View{PublicURL: publicURL, Secrets: config.NewSecrets(config.Settings{CallbackKey: viewKey, ImageKey: viewKey}.LocalSecret, time.Now, slog.New(slog.DiscardHandler))}
 }
 
-// stored is a finished task with one picture, and everything set that must not leave.
+// stored returns a finished task with one picture and with all fields set that must
+// not be shown.
 func stored() *task.Task {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return &task.Task{
@@ -58,7 +59,7 @@ func TestViewShows(t *testing.T) {
 	}
 }
 
-// A picture without a thumbnail has no link to one, and a damaged one says so.
+// A picture without a thumbnail has no thumbnailUrl, and a damaged one is marked.
 func TestViewImages(t *testing.T) {
 	x := stored()
 	x.Images = append(x.Images, x.Images[0], x.Images[0])
@@ -81,8 +82,8 @@ func TestViewImages(t *testing.T) {
 	}
 }
 
-// What people and Claude read about an unknown outcome changes after 5 minutes,
-// unless a callback has come meanwhile.
+// The text about an unknown outcome, for people and for Claude, changes after 5 minutes,
+// unless a callback has come.
 func TestViewUnconfirmed(t *testing.T) {
 	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	const first = "Checking with the image service; you are charged at most once"
@@ -93,14 +94,14 @@ func TestViewUnconfirmed(t *testing.T) {
 		hint   *task.Hint
 		late   bool
 	}{
-		"at once":                      {task.Unconfirmed, since, 0, nil, false},
-		"by another clock":             {task.Unconfirmed, since, -time.Second, nil, false},
-		"just before":                  {task.Unconfirmed, since, 5*time.Minute - 1, nil, false},
-		"after five minutes":           {task.Unconfirmed, since, 5 * time.Minute, nil, true},
-		"at the deadline":              {task.Unconfirmed, since, 2 * time.Hour, nil, true},
-		"a callback came":              {task.Unconfirmed, since, time.Hour, &task.Hint{ProviderID: "p"}, false},
-		"nobody knows since when":      {task.Unconfirmed, time.Time{}, time.Hour, nil, false},
-		"long generating is not doubt": {task.Generating, since, time.Hour, nil, false},
+		"at once":                  {task.Unconfirmed, since, 0, nil, false},
+		"before, by another clock": {task.Unconfirmed, since, -time.Second, nil, false},
+		"just before":              {task.Unconfirmed, since, 5*time.Minute - 1, nil, false},
+		"after five minutes":       {task.Unconfirmed, since, 5 * time.Minute, nil, true},
+		"at the deadline":          {task.Unconfirmed, since, 2 * time.Hour, nil, true},
+		"a callback came":          {task.Unconfirmed, since, time.Hour, &task.Hint{ProviderID: "p"}, false},
+		"without a time of entry":  {task.Unconfirmed, time.Time{}, time.Hour, nil, false},
+		"long generating":          {task.Generating, since, time.Hour, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := &task.Task{Status: c.status, Since: c.since, Hint: c.hint, CreatedAt: since}
@@ -110,25 +111,25 @@ func TestViewUnconfirmed(t *testing.T) {
 			}
 			if !c.late {
 				if want := map[task.Status]string{task.Unconfirmed: first, task.Generating: "Making your picture"}[c.status]; shown.StatusText != want || StatusHint(shown) != "" {
-					t.Errorf("it says %q and to Claude %q", shown.StatusText, StatusHint(shown))
+					t.Errorf("the text is %q, for Claude %q", shown.StatusText, StatusHint(shown))
 				}
 				return
 			}
 			for _, words := range []string{"no sign that the image service accepted", "order again", "a new order with a new key", "may be charged in addition to this one", "If this picture still arrives, it is kept"} {
 				if !strings.Contains(shown.StatusText, words) {
-					t.Errorf("%q does not say %q", shown.StatusText, words)
+					t.Errorf("%q lacks %q", shown.StatusText, words)
 				}
 			}
 			for _, words := range []string{"ask whether to order again", "new requestKey", "charged in addition to this one", "it is kept"} {
 				if !strings.Contains(StatusHint(shown), words) {
-					t.Errorf("Claude reads %q, not %q", StatusHint(shown), words)
+					t.Errorf("the text for Claude is %q, without %q", StatusHint(shown), words)
 				}
 			}
 		})
 	}
 	for status, all := range phases {
 		if last := all[len(all)-1]; last.After != 0 || last.Claude != "" {
-			t.Errorf("%s begins with %+v", status, last)
+			t.Errorf("the first phase of %s is %+v", status, last)
 		}
 	}
 }
@@ -153,7 +154,7 @@ func TestViewStatuses(t *testing.T) {
 		{"of-a-newer-release", "", "Working on it", "held", "3", false},
 	} {
 		x := &task.Task{Status: c.status, Failure: c.failure}
-		shown, err := View{}.Task(t.Context(), x) // without pictures no secret is needed
+		shown, err := View{}.Task(t.Context(), x) // without pictures it needs no secret
 		if err != nil || shown.StatusText != c.text || shown.Credits.Outcome != c.outcome || shown.Done != (c.retry == "") || RetryAfter(x) != c.retry {
 			t.Errorf("%s %s: got %+v, %q, %v", c.status, c.failure, shown, RetryAfter(x), err)
 		}
@@ -187,7 +188,7 @@ func TestViewProgress(t *testing.T) {
 	want(Progress{ElapsedSeconds: 7, ExpectedSeconds: 15})
 	x.Status = task.Failed
 	if shown, err := v.Task(t.Context(), x); err != nil || shown.Progress != nil {
-		t.Errorf("it has ended, and is shown with %+v, %v", shown.Progress, err)
+		t.Errorf("a finished task has progress %+v, %v", shown.Progress, err)
 	}
 }
 
@@ -200,7 +201,7 @@ func TestViewWithoutSecret(t *testing.T) {
 	}
 }
 
-func TestViewListed(t *testing.T) {
+func TestViewListItem(t *testing.T) {
 	for given, want := range map[string]string{
 		"short":                  "short",
 		strings.Repeat("🍌", 300): strings.Repeat("🍌", 300),

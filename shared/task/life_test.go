@@ -119,7 +119,7 @@ func entered(s Status) func(*testing.T) *history {
 	return func(t *testing.T) *history { t.Helper(); return in(t, s) }
 }
 
-// unconfirmedWithID is unconfirmed, and a callback has unconfirmedWithID an id.
+// unconfirmedWithID returns an unconfirmed task whose provider id a callback has named.
 func unconfirmedWithID(t *testing.T) *history {
 	t.Helper()
 	return in(t, Unconfirmed).after(time.Second).calledBack(Hint{ProviderID: "p1"})

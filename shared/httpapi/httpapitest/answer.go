@@ -12,15 +12,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Answer is what a function said.
+// Answer is the response of a function.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-// NewRequest gives a request with headers by name and value. A later one
-// replaces an earlier one; an empty value is none, one of several lines several.
+// NewRequest returns a request with headers, given as names and values. A later header
+// replaces an earlier one. An empty value removes the header; each line of a value is a
+// value of its own.
 func NewRequest(t testing.TB, method, url string, body io.Reader, header ...string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, body)
@@ -35,13 +36,13 @@ func NewRequest(t testing.TB, method, url string, body io.Reader, header ...stri
 	return r
 }
 
-// Do sends r, and reads the answer; a redirect is one, and not followed.
+// Do sends r and returns the answer. It does not follow a redirect.
 func Do(t testing.TB, r *http.Request) Answer {
 	t.Helper()
 	return read(t, http.DefaultTransport, r)
 }
 
-// Do is the function Do, and checks the answer as CheckResponse does.
+// Do is like the function Do, and checks the answer as CheckResponse does.
 func (c *Contract) Do(t testing.TB, r *http.Request) Answer {
 	t.Helper()
 	return read(t, c.Transport(t, nil), r)
@@ -61,8 +62,7 @@ func read(t testing.TB, from http.RoundTripper, r *http.Request) Answer {
 	return Answer{resp.StatusCode, resp.Header, string(body)}
 }
 
-// Serve asks h for the answer, with no network between, and checks it as
-// CheckResponse does.
+// Serve calls h without a network, and checks the answer as CheckResponse does.
 func (c *Contract) Serve(t testing.TB, h http.Handler, r *http.Request) Answer {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -72,8 +72,8 @@ func (c *Contract) Serve(t testing.TB, h http.Handler, r *http.Request) Answer {
 	return got
 }
 
-// JSON reads the body into v. It ends the test unless that can be done and the
-// answer is of this status.
+// JSON decodes the body into v. It ends the test if that fails, or if the answer has
+// another status.
 func (a Answer) JSON(t testing.TB, status int, v any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.Body), v); err != nil || a.Status != status {
@@ -81,10 +81,10 @@ func (a Answer) JSON(t testing.TB, status int, v any) {
 	}
 }
 
-// Problem fails the test unless the answer is a Problem of this status and
-// code, with the headers of one: it is not to be kept, leads nowhere, and says
-// how to sign in (401) and when to come again (429, 503) where that helps and
-// nowhere else. It gives the body without what tells one request from the other.
+// Problem fails the test unless the answer is a Problem with this status and code and
+// the right headers: no-store, no Location, WWW-Authenticate only with 401, Retry-After
+// only with 429 and 503. It returns the body without the request id, which differs for
+// each request.
 func (a Answer) Problem(t testing.TB, status int, code task.Code) string {
 	t.Helper()
 	var p struct {

@@ -1,7 +1,7 @@
-// Package httpapitest holds what the functions answer against openapi.yaml,
-// the contract that is written by hand. A test loads the contract and asks by
-// it ([Contract.Do], [Contract.Serve]), or lets a client of its own check every
-// answer it gets ([Contract.Transport]).
+// Package httpapitest checks the functions' answers against openapi.yaml, the contract,
+// which is written by hand. A test loads the contract and sends requests through it
+// ([Contract.Do], [Contract.Serve]), or lets its own client check every answer
+// ([Contract.Transport]).
 package httpapitest
 
 import (
@@ -28,11 +28,11 @@ type Contract struct {
 	mux    *http.ServeMux                 // finds the route of a request, as the functions do
 
 	mu       sync.Mutex                              // guards compiled
-	compiled map[*openapi3.Schema]*jsonschema.Schema // what has been asked for
+	compiled map[*openapi3.Schema]*jsonschema.Schema // the schemas used so far
 }
 
-// Load reads openapi.yaml from the root of the module that the test is in. A
-// document that is not valid, or has an example that is not, ends the test.
+// Load reads openapi.yaml from the root of the test's module. It ends the test if the
+// document or one of its examples is not valid.
 func Load(t testing.TB) *Contract {
 	t.Helper()
 	c, err := load()
@@ -80,10 +80,10 @@ func moduleRoot() (string, error) {
 	return "", err
 }
 
-// Routes lists what the contract declares, such as "POST /v1/tasks", sorted.
+// Routes returns the routes of the contract, such as "POST /v1/tasks", sorted.
 func (c *Contract) Routes() []string { return slices.Sorted(maps.Keys(c.routes)) }
 
-// Example gives the value under components/examples as JSON.
+// Example returns the value under components/examples as JSON.
 func (c *Contract) Example(t testing.TB, name string) []byte {
 	t.Helper()
 	example, ok := c.doc.Components.Examples[name]
@@ -97,8 +97,8 @@ func (c *Contract) Example(t testing.TB, name string) []byte {
 	return b
 }
 
-// CheckJSON fails the test unless body is one of the contract's schemas by
-// name, such as "Task".
+// CheckJSON fails the test unless body matches the contract's schema with this name, such
+// as "Task".
 func (c *Contract) CheckJSON(t testing.TB, schema string, body []byte) {
 	t.Helper()
 	ref, ok := c.doc.Components.Schemas[schema]

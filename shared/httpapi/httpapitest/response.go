@@ -17,14 +17,14 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// CheckResponse fails the test unless resp is what the contract lets one of
-// our handlers answer to r: the status is declared for its route, required
-// headers are there, headers and body are of their schema, a Problem says of
-// itself what status and headers say. The body is read, and put back.
+// CheckResponse fails the test unless the contract allows our handlers to answer r with
+// resp: the status is declared for the route, required headers are there, headers and
+// body match their schemas, and a Problem agrees with status and headers. It reads the
+// body and puts it back.
 //
-// The gateway's own {"message"} stands in the contract, but no handler may
-// send it. Under /v1/, what is no route has to be a Problem of 404 or 405;
-// other addresses are none of the contract's, and are not looked at.
+// The contract also has the gateway's own {"message"}, which no handler may send. Under
+// /v1/, the answer for an unknown route must be a Problem with 404 or 405. Other
+// addresses are not in the contract, and not checked.
 func (c *Contract) CheckResponse(t testing.TB, r *http.Request, resp *http.Response) {
 	t.Helper()
 	if err := c.check(r, resp); err != nil {
@@ -32,8 +32,8 @@ func (c *Contract) CheckResponse(t testing.TB, r *http.Request, resp *http.Respo
 	}
 }
 
-// Transport gives an http.RoundTripper that makes its exchanges by next, nil
-// being http.DefaultTransport, and checks every answer as CheckResponse does.
+// Transport returns an http.RoundTripper that sends requests through next, or
+// http.DefaultTransport if next is nil, and checks every answer as CheckResponse does.
 func (c *Contract) Transport(t testing.TB, next http.RoundTripper) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
@@ -75,23 +75,23 @@ func (c *Contract) check(r *http.Request, resp *http.Response) error {
 	if r.Method == http.MethodHead {
 		return c.checkHeaders(declared.Value.Headers, resp.Header)
 	}
-	// The body first: what it says tells more than what it came with.
+	// The body first: its faults explain more than those of the headers.
 	return errors.Join(c.checkBody(declared.Value.Content, resp, body), c.checkHeaders(declared.Value.Headers, resp.Header))
 }
 
-// operation is the route of r, or nil.
+// operation returns the route of r, or nil.
 func (c *Contract) operation(r *http.Request) *openapi3.Operation {
-	if p := r.URL.EscapedPath(); p != path.Clean("/"+p) { // the functions redirect nobody to a tidier one
+	if p := r.URL.EscapedPath(); p != path.Clean("/"+p) { // the functions do not redirect to a clean path
 		return nil
 	}
 	_, pattern := c.mux.Handler(r)
 	return c.routes[pattern]
 }
 
-// checkUnmatched checks the answer for an address or a method that is none.
+// checkUnmatched checks the answer for an unknown address or method.
 func (c *Contract) checkUnmatched(resp *http.Response, body []byte) error {
 	if status := resp.StatusCode; status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
-		return errors.New("there is no such route, which is 404 or 405")
+		return errors.New("there is no such route, so the status must be 404 or 405")
 	}
 	if resp.StatusCode == http.StatusMethodNotAllowed && resp.Header.Get("Allow") == "" {
 		return errors.New("405 without the header Allow")
@@ -106,18 +106,18 @@ func (c *Contract) checkBody(content openapi3.Content, resp *http.Response, body
 	contentType := resp.Header.Get("Content-Type")
 	if len(content) == 0 {
 		if len(body) > 0 || contentType != "" {
-			return fmt.Errorf("a body of %d bytes, Content-Type %q, where there is none", len(body), contentType)
+			return fmt.Errorf("a body of %d bytes, Content-Type %q, but none is declared", len(body), contentType)
 		}
 		return nil
 	}
 	if resp.StatusCode >= http.StatusBadRequest && contentType != problemType {
-		return fmt.Errorf("Content-Type %q: a refusal of ours is %s", contentType, problemType)
+		return fmt.Errorf("Content-Type %q: our refusals are %s", contentType, problemType)
 	}
 	media, ok := content[contentType]
 	if !ok {
 		return fmt.Errorf("Content-Type %q is not declared", contentType)
 	}
-	if contentType == "application/yaml" { // the contract itself, whole
+	if contentType == "application/yaml" { // the contract itself
 		if len(body) == 0 {
 			return errors.New("an empty document")
 		}
@@ -130,7 +130,7 @@ func (c *Contract) checkBody(content openapi3.Content, resp *http.Response, body
 	return checkProblem(value.(map[string]any), resp)
 }
 
-// checkProblem checks what no schema can say of a Problem.
+// checkProblem checks what a schema cannot express about a Problem.
 func checkProblem(p map[string]any, resp *http.Response) error {
 	var errs []error
 	for _, x := range []struct{ name, got, want string }{
@@ -164,7 +164,7 @@ func (c *Contract) checkHeaders(declared openapi3.Headers, h http.Header) error 
 	return errors.Join(errs...)
 }
 
-// headerValue reads a header as its schema has it.
+// headerValue returns a header's value in the type of its schema.
 func headerValue(schema *openapi3.Schema, text string) any {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && schema.Type.Is(openapi3.TypeInteger) {
 		return float64(n)
@@ -172,7 +172,7 @@ func headerValue(schema *openapi3.Schema, text string) any {
 	return text
 }
 
-// checkJSON reads body, strictly one JSON value, and checks it.
+// checkJSON decodes body, which must be exactly one JSON value, and checks it.
 func (c *Contract) checkJSON(schema *openapi3.Schema, body []byte) (any, error) {
 	var value any
 	if err := json.Unmarshal(body, &value); err != nil {

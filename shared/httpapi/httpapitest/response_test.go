@@ -22,7 +22,7 @@ func answer(status int, header map[string]string, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// A check that sees no fault proves nothing of the functions it is held against.
+// The check must find each kind of fault; otherwise it proves nothing.
 func TestCheck(t *testing.T) {
 	c := Load(t)
 	asJSON := map[string]string{"Content-Type": "application/json"}
@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 		{"an address outside the contract", "GET", "/studio.js", 200, asJSON, "x", ""},
 		{"a status that is not declared", "GET", "/v1/tasks/x", 418, nil, notFound, "not declared"},
 		{"an answer where there is no route", "GET", "/v1/nothing", 200, asJSON, "{}", "no such route"},
-		{"a path that is not tidy", "GET", "/v1//tasks", 200, asJSON, "{}", "no such route"},
+		{"a path that is not clean", "GET", "/v1//tasks", 200, asJSON, "{}", "no such route"},
 		{"405 without Allow", "PUT", "/v1/credits", 405, nil, strings.ReplaceAll(notFound, "404", "405"), "Allow"},
 		{"a Problem of another status", "GET", "/v1/tasks/x", 404, nil, strings.Replace(notFound, "404", "500", 1), "status"},
 		{"a Problem of another request", "GET", "/v1/tasks/x", 404, map[string]string{"X-Request-Id": "r2"}, notFound, "requestId"},
@@ -51,7 +51,7 @@ func TestCheck(t *testing.T) {
 		{"HTML", "GET", "/v1/models", 200, map[string]string{"Content-Type": "text/html"}, "<html>", "not declared"},
 		{"a body cut short", "GET", "/v1/tasks/x", 404, nil, notFound[:20], "not JSON"},
 		{"no body", "GET", "/v1/tasks/x", 404, nil, "", "not JSON"},
-		{"a body where there is none", "GET", "/v1/images/i/t/f", 302, map[string]string{"Location": "https://x.example"}, "x", "where there is none"},
+		{"a body that is not declared", "GET", "/v1/images/i/t/f", 302, map[string]string{"Location": "https://x.example"}, "x", "but none is declared"},
 		{"a header missing", "GET", "/v1/images/i/t/f", 302, map[string]string{"Content-Type": ""}, "", "Location is missing"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -59,10 +59,10 @@ func TestCheck(t *testing.T) {
 			resp := answer(x.status, x.header, x.body)
 			err := c.check(r, resp)
 			if (err == nil) != (x.fault == "") || err != nil && !strings.Contains(err.Error(), x.fault) {
-				t.Errorf("got %v, want a word about %q", err, x.fault)
+				t.Errorf("got %v, want an error with %q", err, x.fault)
 			}
 			if body, err := io.ReadAll(resp.Body); err != nil || string(body) != x.body {
-				t.Errorf("the body left for the client is %q, %v", body, err)
+				t.Errorf("the client then reads the body %q, %v", body, err)
 			}
 		})
 	}
@@ -96,7 +96,7 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// A recorder counts what would fail a test.
+// recorder counts the errors that would fail a test.
 type recorder struct {
 	testing.TB
 	errors int
@@ -115,18 +115,18 @@ func TestCheckJSON(t *testing.T) {
 	}
 }
 
-// A moment is one by OpenAPI, which is stricter than JSON Schema.
+// A date-time is one of OpenAPI, which is stricter than JSON Schema.
 func TestDateTime(t *testing.T) {
 	c := Load(t)
 	created := regexp.MustCompile(`"createdAt":"[^"]*"`)
 	example := c.Example(t, "succeededTask")
-	for moment, faults := range map[string]int{
+	for text, faults := range map[string]int{
 		"2026-03-14T12:00:00.5Z": 0, "2026-03-14t12:00:00z": 1, "2026-02-30T12:00:00Z": 1, "2026-03-14": 1, "": 1,
 	} {
 		seen := &recorder{TB: t}
-		body := created.ReplaceAll(example, []byte(`"createdAt":"`+moment+`"`))
+		body := created.ReplaceAll(example, []byte(`"createdAt":"`+text+`"`))
 		if c.CheckJSON(seen, "Task", body); seen.errors != faults {
-			t.Errorf("%s: %d faults, want %d", moment, seen.errors, faults)
+			t.Errorf("%s: %d faults, want %d", text, seen.errors, faults)
 		}
 	}
 }

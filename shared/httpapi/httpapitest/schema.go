@@ -8,7 +8,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// visit checks a value by JSON Schema 2020-12, as OpenAPI 3.1 has it.
+// visit checks a value against JSON Schema 2020-12, as OpenAPI 3.1 uses it.
 func (c *Contract) visit(schema *openapi3.Schema, value any) error {
 	compiled, err := c.compile(schema)
 	if err != nil {
@@ -17,15 +17,15 @@ func (c *Contract) visit(schema *openapi3.Schema, value any) error {
 	return compiled.Validate(value)
 }
 
-// compile gives what checks values. It is kept: schema.VisitJSON compiles the
-// schema for every value, which was a third of what the functions' tests cost.
+// compile returns the compiled schema and keeps it. The library's schema.VisitJSON
+// compiles the schema for every value, which took a third of the functions' tests.
 func (c *Contract) compile(schema *openapi3.Schema) (*jsonschema.Schema, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if compiled, ok := c.compiled[schema]; ok {
 		return compiled, nil
 	}
-	// Beside the components, which it refers to.
+	// Together with the components, to which the schema refers.
 	text, err := json.Marshal(map[string]any{"components": c.doc.Components, "schema": schema})
 	if err != nil {
 		return nil, err
@@ -47,7 +47,8 @@ func (c *Contract) compile(schema *openapi3.Schema) (*jsonschema.Schema, error) 
 	return compiled, err
 }
 
-// dateTime is OpenAPI's, which has no lower-case letters as JSON Schema's has.
+// dateTime checks OpenAPI's date-time, which unlike JSON Schema's has no lower-case
+// letters.
 func dateTime(value any) error {
 	text, ok := value.(string)
 	if !ok {

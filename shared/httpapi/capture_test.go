@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestRecord(t *testing.T) {
+func TestCapture(t *testing.T) {
 	for name, tt := range map[string]struct {
 		h      http.HandlerFunc
 		status int
@@ -16,7 +16,7 @@ func TestRecord(t *testing.T) {
 		"nothing":      {func(http.ResponseWriter, *http.Request) {}, 200, nil},
 		"a status":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202) }, 202, nil},
 		"a body alone": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }, 200, "{}"},
-		"both, and the status once more": {func(w http.ResponseWriter, _ *http.Request) {
+		"both, and a second status": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(400)
 			_, _ = io.WriteString(w, "no")
 			w.WriteHeader(200)
