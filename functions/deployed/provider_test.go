@@ -20,7 +20,7 @@ func (w *world) over(n int) (made nanobananatest.Task) {
 		if all := w.sim.Tasks(); len(all) > n {
 			made = all[n]
 		}
-		return made.Over
+		return made.CallbacksDone
 	})
 	return made
 }

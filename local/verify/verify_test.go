@@ -76,7 +76,7 @@ func (a *account) serve(w http.ResponseWriter, r *http.Request) {
 // comes after a test has looked.
 func (a *account) awaitIdle() {
 	for _, task := range a.Tasks() {
-		for now := task; !now.Over; now, _ = a.Task(task.ID) {
+		for now := task; !now.CallbacksDone; now, _ = a.Task(task.ID) {
 			select {
 			case <-a.closed:
 				return

@@ -108,7 +108,7 @@ func TestOtherShapesAreUnderstood(t *testing.T) {
 		if err != nil && (asError(t, err).Detail == "" || asError(t, err).Shape == "") {
 			t.Errorf("%s: %+v", name, err)
 		}
-		if name == "stranger" && (r.TaskID != nanobananatest.StrangersID || r.Params.Prompt != "somebody else's picture") {
+		if name == "stranger" && (r.TaskID != nanobananatest.OtherTaskID || r.Params.Prompt != "somebody else's picture") {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}

@@ -40,10 +40,10 @@ func TestCallbackTellsTheOutcome(t *testing.T) {
 		{"generate-pro", nanobananatest.Outcome{ErrorCode: 500, Message: "Oops"}, object{
 			"code": 200.0, "data.successFlag": 3.0, "data.errorCode": 500.0, "data.errorMessage": "Oops"}},
 	} {
-		p, site := serve(t), receive(t)
+		p, callbacks := serve(t), receive(t)
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome = tt.outcome })
-		id := p.order(tt.endpoint, object{"callBackUrl": site.url})
-		_, body := site.next(t)
+		id := p.order(tt.endpoint, object{"callBackUrl": callbacks.url})
+		_, body := callbacks.next(t)
 		tt.want["data.taskId"] = id
 		if tt.outcome.ErrorCode == 0 {
 			place := map[string]string{"generate": "info", "generate-2": "response"}[tt.endpoint]
@@ -71,24 +71,24 @@ func TestOutcomeTimes(t *testing.T) {
 }
 
 func TestCallbackIsRetriedUntilTaken(t *testing.T) {
-	p, site := serve(t, retrying(9)), receive(t, 500, 302, 404, 204)
-	id := p.order("generate", object{"callBackUrl": site.url})
+	p, callbacks := serve(t, retrying(9)), receive(t, 500, 302, 404, 204)
+	id := p.order("generate", object{"callBackUrl": callbacks.url})
 	if got, want := p.statuses(id, 4), []int{500, 302, 404, 204}; !reflect.DeepEqual(got, want) {
 		t.Errorf("answers %v, want %v", got, want)
 	}
 	p.over(id)
-	first, _ := site.next(t)
+	first, _ := callbacks.next(t)
 	for range 3 {
-		if again, _ := site.next(t); !bytes.Equal(again, first) {
+		if again, _ := callbacks.next(t); !bytes.Equal(again, first) {
 			t.Errorf("a retry says %s, the first said %s", again, first)
 		}
 	}
-	site.none(t)
+	callbacks.none(t)
 }
 
 func TestCallbackIsGivenUp(t *testing.T) {
-	p, site := serve(t, retrying(2)), receive(t, 500, 500, 500)
-	id := p.order("generate", object{"callBackUrl": site.url})
+	p, callbacks := serve(t, retrying(2)), receive(t, 500, 500, 500)
+	id := p.order("generate", object{"callBackUrl": callbacks.url})
 	p.statuses(id, 3)
 	refused := p.order("generate")
 	if got := p.statuses(refused, 3); !reflect.DeepEqual(got, []int{0, 0, 0}) {
@@ -102,11 +102,11 @@ func TestCallbackIsGivenUp(t *testing.T) {
 }
 
 func TestRetriesWait(t *testing.T) {
-	p, site := serve(t), receive(t, 500)
+	p, callbacks := serve(t), receive(t, 500)
 	p.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.CallbackRetries = []nanobananatest.Duration{nanobananatest.Duration(30 * time.Millisecond)}
 	})
-	id := p.order("generate", object{"callBackUrl": site.url})
+	id := p.order("generate", object{"callBackUrl": callbacks.url})
 	p.statuses(id, 2)
 	if c := p.task(id).Callbacks; c[1].At.Sub(c[0].At) < 30*time.Millisecond {
 		t.Errorf("retried after %v", c[1].At.Sub(c[0].At))
@@ -114,32 +114,32 @@ func TestRetriesWait(t *testing.T) {
 }
 
 func TestCallbackIsRepeated(t *testing.T) {
-	p, site := serve(t), receive(t)
+	p, callbacks := serve(t), receive(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.RepeatCallbacks = 5 })
-	id := p.order("generate-2", object{"callBackUrl": site.url})
+	id := p.order("generate-2", object{"callBackUrl": callbacks.url})
 	p.statuses(id, 5)
 	p.over(id)
-	first, _ := site.next(t)
+	first, _ := callbacks.next(t)
 	for range 4 {
-		if again, _ := site.next(t); !bytes.Equal(again, first) {
+		if again, _ := callbacks.next(t); !bytes.Equal(again, first) {
 			t.Errorf("one says %s, another %s", first, again)
 		}
 	}
-	site.none(t)
+	callbacks.none(t)
 	if len(p.Charged()) != 1 || p.Balance() != 992 {
 		t.Errorf("charged %v", p.Charged())
 	}
 }
 
 func TestCallbackIsLost(t *testing.T) {
-	p, site := serve(t), receive(t)
+	p, callbacks := serve(t), receive(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })
-	p.over(p.order("generate", object{"callBackUrl": site.url}))
+	p.over(p.order("generate", object{"callBackUrl": callbacks.url}))
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = false })
 	if asked := p.over(p.order("generate-2", object{"callBackUrl": nil})); len(asked.Callbacks) != 0 { // asks for none
 		t.Errorf("called back %v", asked.Callbacks)
 	}
-	site.none(t)
+	callbacks.none(t)
 }
 
 func TestCallbackIsEarly(t *testing.T) {
@@ -147,33 +147,33 @@ func TestCallbackIsEarly(t *testing.T) {
 	p.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.EarlyCallbacks, k.Delay = true, nanobananatest.Duration(time.Hour)
 	})
-	site := receive(t)
-	site.bodies = make(chan []byte) // the callback is not answered until somebody looks
+	callbacks := receive(t)
+	callbacks.bodies = make(chan []byte) // the callback is not answered until somebody looks
 	answered := make(chan string, 1)
-	go func() { answered <- p.order("generate", object{"callBackUrl": site.url}) }()
-	await(t, "the callback to arrive", func() bool { return len(site.visited()) == 1 })
+	go func() { answered <- p.order("generate", object{"callBackUrl": callbacks.url}) }()
+	await(t, "the callback to arrive", func() bool { return len(callbacks.visited()) == 1 })
 	select {
 	case <-answered:
 		t.Fatal("the submit was answered first")
 	case <-time.After(20 * time.Millisecond):
 	}
-	_, body := site.next(t)
+	_, body := callbacks.next(t)
 	if id := <-answered; at(body, "data.taskId") != id {
 		t.Errorf("called back about %v, want %s", at(body, "data.taskId"), id)
 	}
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })
-	p.order("generate", object{"callBackUrl": site.url}) // does not wait for what does not come
+	p.order("generate", object{"callBackUrl": callbacks.url}) // does not wait for what does not come
 }
 
 func TestCallbackContradictsItself(t *testing.T) {
 	for endpoint, place := range map[string]string{"generate": "code", "generate-pro": "data.errorCode"} {
-		p, site := serve(t), receive(t, 500) // the contradiction waits for the success to be taken
+		p, callbacks := serve(t), receive(t, 500) // the contradiction waits for the success to be taken
 		p.SetKnobs(func(k *nanobananatest.Knobs) {
 			k.ContradictCallbacks, k.CallbackRetries = true, make([]nanobananatest.Duration, 3)
 		})
-		id := p.order(endpoint, object{"callBackUrl": site.url})
+		id := p.order(endpoint, object{"callBackUrl": callbacks.url})
 		for i, failed := range []bool{false, false, true} {
-			if _, body := site.next(t); (at(body, place) == 501.0) != failed || at(body, "data.taskId") != id {
+			if _, body := callbacks.next(t); (at(body, place) == 501.0) != failed || at(body, "data.taskId") != id {
 				t.Errorf("%s: callback %d says %v", endpoint, i, body)
 			}
 		}
@@ -185,28 +185,28 @@ func TestCallbackContradictsItself(t *testing.T) {
 
 // The whole life takes the time it is told to.
 func TestDelay(t *testing.T) {
-	p, site := serve(t), receive(t)
+	p, callbacks := serve(t), receive(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(50 * time.Millisecond) })
 	start := time.Now()
-	id := p.order("generate", object{"callBackUrl": site.url})
+	id := p.order("generate", object{"callBackUrl": callbacks.url})
 	if p.record(id).data()["successFlag"] != 0.0 && time.Since(start) < 50*time.Millisecond {
 		t.Error("it is done at once")
 	}
-	site.next(t)
+	callbacks.next(t)
 	if took := time.Since(start); took < 50*time.Millisecond {
 		t.Errorf("called back after %v", took)
 	}
 }
 
 func TestCallbackIsLate(t *testing.T) {
-	p, site := serve(t), receive(t)
+	p, callbacks := serve(t), receive(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.CallbackDelay = nanobananatest.Duration(50 * time.Millisecond) })
 	start := time.Now()
-	id := p.order("generate", object{"callBackUrl": site.url})
+	id := p.order("generate", object{"callBackUrl": callbacks.url})
 	if p.done(id); p.record(id).data()["successFlag"] != 1.0 {
 		t.Error("it is done, and its record does not say so")
 	}
-	site.next(t)
+	callbacks.next(t)
 	if took := time.Since(start); took < 50*time.Millisecond {
 		t.Errorf("called back after %v", took)
 	}
@@ -215,12 +215,12 @@ func TestCallbackIsLate(t *testing.T) {
 // Whoever wants to harm calls back first, while the record says that it is generating.
 func TestCallbackIsForged(t *testing.T) {
 	for _, last := range []string{"A", "Z"} {
-		p, site := serve(t), receive(t, 404)
+		p, callbacks := serve(t), receive(t, 404)
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.ForgeCallbacks = true })
-		id := p.order("generate", object{"callBackUrl": site.url + last})
+		id := p.order("generate", object{"callBackUrl": callbacks.url + last})
 		var named []any
 		for range 3 {
-			_, body := site.next(t)
+			_, body := callbacks.next(t)
 			if at(body, "data.info.resultImageUrl") != "https://attacker.example/forged.png" || at(body, "code") != 200.0 {
 				t.Errorf("the forgery says %v", body)
 			}
@@ -229,11 +229,11 @@ func TestCallbackIsForged(t *testing.T) {
 		if named[0] != id || named[1] == id || named[2] != id {
 			t.Errorf("the forgeries name %v, want the task, another, the task %s", named, id)
 		}
-		paths := site.visited()
+		paths := callbacks.visited()
 		if paths[0] == "/callback"+last || len(paths[0]) != len("/callback"+last) || paths[1] != "/callback"+last || paths[2] != paths[1] {
 			t.Errorf("the forgeries went to %v", paths)
 		}
-		if _, body := site.next(t); at(body, "data.info.resultImageUrl") != p.task(id).URLs[0] {
+		if _, body := callbacks.next(t); at(body, "data.info.resultImageUrl") != p.task(id).URLs[0] {
 			t.Errorf("the provider says %v", body)
 		}
 		if told := p.over(id).Callbacks; len(told) != 1 {

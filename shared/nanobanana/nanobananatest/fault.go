@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// reply is an answer: the proper one, before a fault befalls it.
+// reply is the proper answer, before a fault changes it.
 type reply struct {
 	status      int
 	contentType string
@@ -20,7 +20,7 @@ type reply struct {
 
 func success(body []byte) reply { return reply{http.StatusOK, "application/json", body} }
 
-// refuse is an error in the vendor's envelope, by the carrier the knobs say.
+// refuse returns an error in the vendor's envelope, with the HTTP status that the knobs say.
 func (s *Server) refuse(code int, message string) reply {
 	status := code
 	if s.Knobs().ErrorsInBody {
@@ -33,7 +33,7 @@ func refusal(status, code int, message string) reply {
 	return reply{status, "application/json", fill("refusal", fields{"code": code, "msg": message})}
 }
 
-// notFound is what the web server says that knows nothing of the vendor's envelope.
+// notFound is the answer of a web server that does not know the vendor's envelope.
 var notFound = reply{http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found\n")}
 
 func (p reply) write(w http.ResponseWriter) {
@@ -43,11 +43,11 @@ func (p reply) write(w http.ResponseWriter) {
 	_, _ = w.Write(p.body)
 }
 
-// answer writes the proper answer, or what the fault makes of it.
+// answer writes the proper answer, or the fault's version of it.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, f Fault, proper reply) {
 	switch f.Kind {
 	case FaultStatus, FaultCode, FaultRaw:
-		f.answer(w)
+		f.write(w)
 	case FaultHTML:
 		reply{http.StatusOK, "text/html", []byte("<!DOCTYPE html><title>One moment</title><p>Checking your browser.")}.write(w)
 	case FaultTruncated:
@@ -59,7 +59,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f Fault, proper 
 		w.Header().Set("Content-Length", strconv.Itoa(whole))
 		w.WriteHeader(proper.status)
 		_, _ = w.Write(proper.body[:whole/2])
-		_ = http.NewResponseController(w).Flush() // what is not out by now never goes out
+		_ = http.NewResponseController(w).Flush() // only flushed bytes are sent before the abort
 		panic(http.ErrAbortHandler)
 	case FaultEmpty:
 		reply{http.StatusOK, proper.contentType, nil}.write(w)
@@ -86,8 +86,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f Fault, proper 
 	}
 }
 
-// answer writes the answer of FaultStatus, FaultCode and FaultRaw.
-func (f Fault) answer(w http.ResponseWriter) {
+// write writes the answer of FaultStatus, FaultCode and FaultRaw.
+func (f Fault) write(w http.ResponseWriter) {
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(time.Duration(f.RetryAfter).Seconds())))
 	}
@@ -106,7 +106,7 @@ func (f Fault) answer(w http.ResponseWriter) {
 func hangUp(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // not HTTP/1: the nearest there is
+		panic(http.ErrAbortHandler) // not HTTP/1: the closest to it
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok && reset {
 		_ = tcp.SetLinger(0)
@@ -114,7 +114,7 @@ func hangUp(w http.ResponseWriter, reset bool) {
 	_ = conn.Close()
 }
 
-// hold waits until the client or the server has gone.
+// hold waits until the client goes away or the server closes.
 func (s *Server) hold(r *http.Request) {
 	select {
 	case <-r.Context().Done():
@@ -122,7 +122,7 @@ func (s *Server) hold(r *http.Request) {
 	}
 }
 
-// drip writes the proper answer a byte a second, and its first byte at once.
+// drip writes the proper answer at a byte a second, the first one at once.
 func (s *Server) drip(w http.ResponseWriter, r *http.Request, proper reply) {
 	w.Header().Set("Content-Type", proper.contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(proper.body)))
@@ -140,7 +140,7 @@ func (s *Server) drip(w http.ResponseWriter, r *http.Request, proper reply) {
 	}
 }
 
-// pour writes the proper answer, and then more again and again, for as long as somebody reads.
+// pour writes the proper answer and then more, again and again, until the client stops reading.
 func (s *Server) pour(w http.ResponseWriter, proper reply, more []byte) {
 	w.Header().Set("Content-Type", proper.contentType)
 	w.WriteHeader(proper.status)
@@ -148,7 +148,7 @@ func (s *Server) pour(w http.ResponseWriter, proper reply, more []byte) {
 	}
 }
 
-// bomb is 1 MiB of zeros, packed. Packed pieces in a row are unpacked as one.
+// bomb is 1 MiB of zeros, packed. Several in a row unpack as one stream.
 var bomb = sync.OnceValue(func() []byte { return pack(make([]byte, 1<<20)) })
 
 func pack(body []byte) []byte {

@@ -21,14 +21,14 @@ import (
 )
 
 // line is a TCP connection, on which a test sees what net/http would hide.
-type line struct {
+type rawConn struct {
 	t *testing.T
 	net.Conn
 	sent time.Time // the request, or a little earlier
 }
 
 // dial sends one request and does not read the answer.
-func (p *provider) dial(t *testing.T, method, path, body string) line {
+func (p *provider) dial(t *testing.T, method, path, body string) rawConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
 	if err != nil {
@@ -41,18 +41,18 @@ func (p *provider) dial(t *testing.T, method, path, body string) line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return line{t, conn, sent}
+	return rawConn{t, conn, sent}
 }
 
 // read reads n bytes, or fewer if no more come in time.
-func (l line) read(n int64, within time.Duration) ([]byte, error) {
+func (l rawConn) read(n int64, within time.Duration) ([]byte, error) {
 	l.t.Helper()
 	_ = l.SetReadDeadline(time.Now().Add(within))
 	return io.ReadAll(io.LimitReader(l, n))
 }
 
 // head reads as far as the empty line after the headers.
-func (l line) head() (head string, err error) {
+func (l rawConn) head() (head string, err error) {
 	l.t.Helper()
 	for !strings.HasSuffix(head, "\r\n\r\n") {
 		b, err := l.read(1, patience)
@@ -65,7 +65,7 @@ func (l line) head() (head string, err error) {
 }
 
 // answer reads to the end, and parts head and body.
-func (l line) answer() (head, body string, err error) {
+func (l rawConn) answer() (head, body string, err error) {
 	l.t.Helper()
 	all, err := l.read(1<<20, patience)
 	head, body, _ = strings.Cut(string(all), "\r\n\r\n")
@@ -102,7 +102,7 @@ func requests(p *provider) map[string]request {
 func TestFaults(t *testing.T) {
 	p := serve(t)
 	for name, r := range requests(p) {
-		send := func(t *testing.T, f nanobananatest.Fault) line {
+		send := func(t *testing.T, f nanobananatest.Fault) rawConn {
 			t.Helper()
 			p.SetKnobs(func(k *nanobananatest.Knobs) { r.set(k, f) })
 			return p.dial(t, r.method, r.path, r.body)
@@ -122,71 +122,71 @@ func TestFaults(t *testing.T) {
 }
 
 // faultChecks looks at each kind of fault on the wire, where proper would be the proper body.
-var faultChecks = map[nanobananatest.FaultKind]func(t *testing.T, l line, proper string){
-	nanobananatest.FaultStatus: func(t *testing.T, l line, _ string) {
+var faultChecks = map[nanobananatest.FaultKind]func(t *testing.T, l rawConn, proper string){
+	nanobananatest.FaultStatus: func(t *testing.T, l rawConn, _ string) {
 		head, body, _ := l.answer()
 		if !strings.HasPrefix(head, "HTTP/1.1 455 ") || !strings.Contains(head, "Retry-After: 20\r\n") || body != `{"code":455,"data":null,"msg":"No."}` {
 			t.Errorf("%s\n%s", head, body)
 		}
 	},
-	nanobananatest.FaultCode: func(t *testing.T, l line, _ string) {
+	nanobananatest.FaultCode: func(t *testing.T, l rawConn, _ string) {
 		head, body, _ := l.answer()
 		if !strings.HasPrefix(head, "HTTP/1.1 200 ") || !strings.Contains(head, "Retry-After: 20\r\n") || body != `{"code":455,"data":null,"msg":"No."}` {
 			t.Errorf("%s\n%s", head, body)
 		}
 	},
-	nanobananatest.FaultHTML: func(t *testing.T, l line, _ string) {
+	nanobananatest.FaultHTML: func(t *testing.T, l rawConn, _ string) {
 		head, body, _ := l.answer()
 		if !strings.HasPrefix(head, "HTTP/1.1 200 ") || !strings.Contains(head, "text/html") || !strings.HasPrefix(body, "<!DOCTYPE html>") {
 			t.Errorf("%s\n%s", head, body)
 		}
 	},
-	nanobananatest.FaultTruncated: func(t *testing.T, l line, proper string) {
+	nanobananatest.FaultTruncated: func(t *testing.T, l rawConn, proper string) {
 		head, body, err := l.answer()
 		if err != nil || len(body) != len(proper)/2 || length(head) != len(body) || body[:4] != proper[:4] {
 			t.Errorf("%s\n%d bytes of %d, %v", head, len(body), len(proper), err)
 		}
 	},
-	nanobananatest.FaultCut: func(t *testing.T, l line, proper string) {
+	nanobananatest.FaultCut: func(t *testing.T, l rawConn, proper string) {
 		head, body, _ := l.answer()
 		if len(body) != len(proper)/2 || length(head) != len(proper) || body[:4] != proper[:4] {
 			t.Errorf("%s\n%d bytes of %d", head, len(body), len(proper))
 		}
 	},
-	nanobananatest.FaultEmpty: func(t *testing.T, l line, _ string) {
+	nanobananatest.FaultEmpty: func(t *testing.T, l rawConn, _ string) {
 		head, body, err := l.answer()
 		if err != nil || !strings.HasPrefix(head, "HTTP/1.1 200 ") || !strings.Contains(head, "Content-Length: 0") || body != "" {
 			t.Errorf("%s\n%q, %v", head, body, err)
 		}
 	},
-	nanobananatest.FaultNoTaskID: func(t *testing.T, l line, _ string) {
+	nanobananatest.FaultNoTaskID: func(t *testing.T, l rawConn, _ string) {
 		head, body, _ := l.answer()
 		if !strings.HasPrefix(head, "HTTP/1.1 200 ") || body != `{"code":200,"data":null,"msg":"success"}` {
 			t.Errorf("%s\n%s", head, body)
 		}
 	},
-	nanobananatest.FaultReset: func(t *testing.T, l line, _ string) {
+	nanobananatest.FaultReset: func(t *testing.T, l rawConn, _ string) {
 		if got, err := l.read(1, patience); len(got) != 0 || !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%q, %v; want a reset", got, err)
 		}
 	},
-	nanobananatest.FaultClose: func(t *testing.T, l line, _ string) {
+	nanobananatest.FaultClose: func(t *testing.T, l rawConn, _ string) {
 		if got, err := l.read(1, patience); len(got) != 0 || err != nil {
 			t.Errorf("%q, %v; want an orderly end", got, err)
 		}
 	},
-	nanobananatest.FaultHang: func(t *testing.T, l line, _ string) {
+	nanobananatest.FaultHang: func(t *testing.T, l rawConn, _ string) {
 		if got, err := l.read(1, 30*time.Millisecond); len(got) != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%q, %v; want nothing", got, err)
 		}
 	},
-	nanobananatest.FaultRedirect: func(t *testing.T, l line, _ string) {
+	nanobananatest.FaultRedirect: func(t *testing.T, l rawConn, _ string) {
 		head, body, _ := l.answer()
 		if !strings.HasPrefix(head, "HTTP/1.1 307 ") || !strings.Contains(head, "Location: http://other.example/x\r\n") || body != "" {
 			t.Errorf("%s\n%s", head, body)
 		}
 	},
-	nanobananatest.FaultSlow: func(t *testing.T, l line, proper string) {
+	nanobananatest.FaultSlow: func(t *testing.T, l rawConn, proper string) {
 		head, err := l.head()
 		body, cut := l.read(1, patience)
 		if err != nil || cut != nil || length(head) != len(proper) || string(body) != proper[:1] {
@@ -196,13 +196,13 @@ var faultChecks = map[nanobananatest.FaultKind]func(t *testing.T, l line, proper
 			t.Errorf("%q, %v; want the next byte a second later", more, err)
 		}
 	},
-	nanobananatest.FaultEndless: func(t *testing.T, l line, proper string) {
+	nanobananatest.FaultEndless: func(t *testing.T, l rawConn, proper string) {
 		all, err := l.read(2<<20, patience)
 		if err != nil || len(all) != 2<<20 || !bytes.Contains(all, []byte(proper[:4])) || !bytes.Contains(all[1<<20:], make([]byte, 1000)) {
 			t.Errorf("%d bytes, %v; want no end", len(all), err)
 		}
 	},
-	nanobananatest.FaultGzipBomb: func(t *testing.T, l line, proper string) {
+	nanobananatest.FaultGzipBomb: func(t *testing.T, l rawConn, proper string) {
 		const size = 3 << 20
 		_ = l.SetReadDeadline(time.Now().Add(patience))
 		var wire bytes.Buffer
@@ -226,13 +226,13 @@ func TestFaultySubmitIsCarriedOutOrNot(t *testing.T) {
 	for kind := range faultChecks {
 		for _, accepted := range []bool{false, true} {
 			t.Run(fmt.Sprint(kind, " ", accepted), func(t *testing.T) {
-				p, site := serve(t), receive(t)
+				p, callbacks := serve(t), receive(t)
 				p.SetKnobs(func(k *nanobananatest.Knobs) {
 					k.Submit = nanobananatest.Fault{Kind: kind, Accepted: accepted, Times: 1}
 				})
-				p.dial(t, "POST", "/api/v1/nanobanana/generate-2", `{"prompt":"p","callBackUrl":"`+site.url+`"}`)
+				p.dial(t, "POST", "/api/v1/nanobanana/generate-2", `{"prompt":"p","callBackUrl":"`+callbacks.url+`"}`)
 				if accepted {
-					site.next(t)
+					callbacks.next(t)
 				}
 				await(t, "the post", func() bool { return p.Posts() == 1 })
 				await(t, "the fault to be spent", func() bool { return p.Knobs().Submit == nanobananatest.Fault{} })

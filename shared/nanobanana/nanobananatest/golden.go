@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// golden holds one reply for each shape the provider sends, after nanobanana-api.md. The
-// simulator fills in its own values and serves them; the client's tests read them as they are.
+// golden has one reply for each documented shape. The simulator fills in its own values and serves
+// them; the client's tests read them as they are.
 //
 //go:embed testdata/*.json
 var golden embed.FS
 
-// Golden returns the sample reply of this name (a file of testdata, without .json). An unknown
-// name is a mistake in the test, and panics.
+// Golden returns the sample reply of this name, a file of testdata without .json. It panics for an
+// unknown name, which is a mistake in the test.
 func Golden(name string) []byte {
 	body, err := golden.ReadFile("testdata/" + name + ".json")
 	if err != nil {
@@ -24,11 +24,10 @@ func Golden(name string) []byte {
 	return body
 }
 
-// fields names values by their place in a reply, such as data.taskId.
+// fields maps a place in a reply, such as data.taskId, to its value.
 type fields map[string]any
 
-// fill returns the sample with the values given put in their places. A place may be new, but not
-// the object it is in.
+// fill returns the sample with these values. A place may be new, but not the object that it is in.
 func fill(name string, values fields) []byte {
 	var reply map[string]any
 	if err := json.Unmarshal(Golden(name), &reply); err != nil {
@@ -49,8 +48,8 @@ func fill(name string, values fields) []byte {
 	return body
 }
 
-// spell is body with its numbers as texts, where the knobs say so.
-func (k Knobs) spell(body []byte) []byte {
+// spellNumbers returns body, with its numbers as texts if the knobs say so.
+func (k Knobs) spellNumbers(body []byte) []byte {
 	if !k.TextNumbers {
 		return body
 	}
@@ -58,22 +57,22 @@ func (k Knobs) spell(body []byte) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	if err := decoder.Decode(&reply); err != nil {
-		panic(err) // it is ours
+		panic(err) // the body is our own
 	}
-	spelled, err := json.Marshal(spelled(reply))
+	spelled, err := json.Marshal(numbersAsText(reply))
 	if err != nil {
 		panic(err)
 	}
 	return spelled
 }
 
-func spelled(value any) any {
+func numbersAsText(value any) any {
 	switch v := value.(type) {
 	case json.Number:
 		return v.String()
 	case map[string]any:
 		for name := range v {
-			v[name] = spelled(v[name])
+			v[name] = numbersAsText(v[name])
 		}
 	}
 	return value

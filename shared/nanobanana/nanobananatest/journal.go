@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// journal is the memory of a server in a file: one JSON object a line, never rewritten. The zero
-// journal keeps nothing. It is guarded by Server.mu.
+// journal keeps a server's state in a file: one JSON object a line, never rewritten. The zero journal
+// keeps nothing. Server.mu guards it.
 type journal struct {
 	file *os.File
-	err  error // of the first write that failed; then none follows, since its line may be torn
+	err  error // of the first failed write; there are no writes after it, since its line may be torn
 }
 
-// entry is one line: something happened that must outlive the process.
+// entry is one line: an event that must outlive the process.
 type entry struct {
-	Accepted *acceptance `json:"accepted,omitempty"`
-	Finished *ending     `json:"finished,omitempty"`
-	Told     string      `json:"told,omitempty"`    // the id of a task that will not be called back any more
-	Balance  *float64    `json:"balance,omitempty"` // as set
+	Accepted      *acceptance `json:"accepted,omitempty"`
+	Finished      *ending     `json:"finished,omitempty"`
+	CallbacksDone string      `json:"told,omitempty"`    // the id of a task with no more callbacks to come
+	Balance       *float64    `json:"balance,omitempty"` // as set
 }
 
 type acceptance struct {
@@ -37,7 +37,7 @@ type acceptance struct {
 	Look      look           `json:"look"`
 }
 
-// ending is what became of a task: a failure where it has a code.
+// ending is the end of a task: a failure if it has a code.
 type ending struct {
 	ID           string    `json:"id"`
 	At           time.Time `json:"at"`
@@ -47,12 +47,12 @@ type ending struct {
 	Inputs       [][]byte  `json:"inputs,omitempty"`
 }
 
-// Open is New with a journal in the file at path, so that a provider outlives the process it runs
-// in, killed or not: it knows its tasks and its balance, and serves the same pictures. Knobs, API
-// keys, counters and the lists of reads, callbacks and downloads begin anew. One process at a time
-// may have the file open.
+// Open is like New, with a journal in the file at path. A provider opened again, even after a kill,
+// has its tasks and its balance, and serves the same pictures. Knobs, API keys, counters and the
+// lists of reads, callbacks and downloads start from zero. Only one process at a time may have the
+// file open.
 //
-// The caller sets URL, and calls Resume.
+// The caller sets URL and calls Resume.
 func Open(path string, adjust ...func(*Knobs)) (*Server, error) {
 	s := New(adjust...)
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
@@ -61,7 +61,7 @@ func Open(path string, adjust ...func(*Knobs)) (*Server, error) {
 	}
 	kept, err := s.replay(file)
 	if err == nil {
-		err = file.Truncate(kept) // a line that was torn when the process died
+		err = file.Truncate(kept) // drops a line that was torn when the process died
 	}
 	if err != nil {
 		return nil, fmt.Errorf("nanobananatest: %s: %w", path, errors.Join(err, file.Close()))
@@ -70,22 +70,22 @@ func Open(path string, adjust ...func(*Knobs)) (*Server, error) {
 	return s, nil
 }
 
-// Resume lets the tasks go on that the journal left unfinished: they are done when their time
-// comes, or at once if it has passed, and called back unless that was over. The first request does
-// the same, but nobody may ask a provider that should be calling.
+// Resume continues the tasks that the journal left unfinished: they are done at their time, or at once
+// if it has passed, and the remaining callbacks are sent. The first request does the same, but there
+// may be none before the callbacks are due.
 func (s *Server) Resume() {
 	s.resume.Do(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for _, t := range s.order {
-			if !t.Over && !s.closed {
-				s.running.Go(func() { s.live(t) })
+		for _, t := range s.accepted {
+			if !t.CallbacksDone && !s.closed {
+				s.running.Go(func() { s.run(t) })
 			}
 		}
 	})
 }
 
-// replay does again what the journal tells, and returns the length of its whole lines.
+// replay applies the journal's entries and returns the length of its complete lines.
 func (s *Server) replay(file io.Reader) (kept int64, err error) {
 	all, err := io.ReadAll(file)
 	if err != nil {
@@ -118,12 +118,12 @@ func (s *Server) apply(e entry) error {
 	if e.Finished != nil {
 		t, known := s.tasks[e.Finished.ID]
 		if !known {
-			return fmt.Errorf("task %q ends and never began", e.Finished.ID)
+			return fmt.Errorf("task %q ends but never began", e.Finished.ID)
 		}
 		s.end(t, *e.Finished)
 	}
-	if t, known := s.tasks[e.Told]; known {
-		t.Over = true
+	if t, known := s.tasks[e.CallbacksDone]; known {
+		t.CallbacksDone = true
 	}
 	if e.Balance != nil {
 		s.balance = *e.Balance
@@ -143,7 +143,7 @@ func (a *acceptance) task() (*task, error) {
 	if !known {
 		return nil, fmt.Errorf("unknown endpoint %q", a.Endpoint)
 	}
-	o, err := read(a.Params)
+	o, err := parseRequest(a.Params)
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +152,11 @@ func (a *acceptance) task() (*task, error) {
 			ID: a.ID, Endpoint: a.Endpoint, Prompt: o.Prompt, Params: a.Params, CallbackURL: o.CallbackURL,
 			CreatedAt: a.CreatedAt, Charge: a.Charge,
 		},
-		endpoint: e, order: o, look: a.Look, outcome: a.Outcome, visible: a.Visible, due: a.Due, called: make(chan struct{}),
+		endpoint: e, request: o, look: a.Look, outcome: a.Outcome, visible: a.Visible, due: a.Due, called: make(chan struct{}),
 	}, nil
 }
 
-// write appends a line, in one write: what the kernel has taken outlives kill -9.
+// write appends a line with one system call: what the kernel has accepted survives kill -9.
 func (j *journal) write(e entry) error {
 	if j.file == nil || j.err != nil {
 		return j.err

@@ -43,13 +43,13 @@ func killed(t *testing.T, path string) string {
 }
 
 func TestJournalKeepsTasksMoneyAndPictures(t *testing.T) {
-	path, site := filepath.Join(t.TempDir(), "journal"), receive(t)
+	path, callbacks := filepath.Join(t.TempDir(), "journal"), receive(t)
 	p := reopen(t, path, func(k *nanobananatest.Knobs) { k.RefundFailures = true })
 	p.SetBalance(200)
-	p.over(p.order("generate", object{"callBackUrl": site.url, "numImages": 2}))
-	p.over(p.order("generate-2", object{"callBackUrl": site.url, "imageUrls": []string{plain(t, color.NRGBA{255, 0, 0, 255})}}))
+	p.over(p.order("generate", object{"callBackUrl": callbacks.url, "numImages": 2}))
+	p.over(p.order("generate-2", object{"callBackUrl": callbacks.url, "imageUrls": []string{plain(t, color.NRGBA{255, 0, 0, 255})}}))
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode = 400 })
-	p.over(p.order("generate", object{"callBackUrl": site.url}))
+	p.over(p.order("generate", object{"callBackUrl": callbacks.url}))
 
 	again := reopen(t, killed(t, path), func(k *nanobananatest.Knobs) { k.PictureSide, k.PictureFormat = 64, "webp" })
 	again.Resume()
@@ -84,20 +84,20 @@ func TestJournalKeepsTasksMoneyAndPictures(t *testing.T) {
 		t.Errorf("the balance was %v and is %v", p.Balance(), again.Balance())
 	}
 	for range 3 {
-		site.next(t)
+		callbacks.next(t)
 	}
 	again.over(again.order("generate")) // it goes on, and
-	site.none(t)                        // nobody was told twice
+	callbacks.none(t)                   // nobody was told twice
 }
 
 func TestJournalLetsUnfinishedTasksGoOn(t *testing.T) {
-	path, site := filepath.Join(t.TempDir(), "journal"), receive(t, 500)
+	path, callbacks := filepath.Join(t.TempDir(), "journal"), receive(t, 500)
 	hour := nanobananatest.Duration(time.Hour)
 	p := reopen(t, path, func(k *nanobananatest.Knobs) { k.CallbackRetries = []nanobananatest.Duration{hour} })
-	untold := p.order("generate", object{"callBackUrl": site.url})
+	untold := p.order("generate", object{"callBackUrl": callbacks.url})
 	p.statuses(untold, 1)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = hour })
-	running := p.order("generate", object{"callBackUrl": site.url})
+	running := p.order("generate", object{"callBackUrl": callbacks.url})
 
 	again := reopen(t, killed(t, path))
 	if n := len(again.task(untold).Callbacks); n != 0 {
@@ -114,15 +114,15 @@ func TestJournalLetsUnfinishedTasksGoOn(t *testing.T) {
 
 // The time a task is due at passes while nobody runs.
 func TestJournalKeepsTheTimeATaskIsDue(t *testing.T) {
-	path, site := filepath.Join(t.TempDir(), "journal"), receive(t)
+	path, callbacks := filepath.Join(t.TempDir(), "journal"), receive(t)
 	p := reopen(t, path, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(100 * time.Millisecond) })
 	start := time.Now()
-	id := p.order("generate", object{"callBackUrl": site.url})
+	id := p.order("generate", object{"callBackUrl": callbacks.url})
 	copied := killed(t, path)
 	p.Close()
 	again := reopen(t, copied, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
 	again.credit() // the first request is enough
-	_, told := site.next(t)
+	_, told := callbacks.next(t)
 	if took := time.Since(start); at(told, "data.taskId") != id || took < 100*time.Millisecond {
 		t.Errorf("called back about %v after %v", at(told, "data.taskId"), took)
 	}
@@ -152,7 +152,7 @@ func TestTornJournal(t *testing.T) {
 		}
 		again.Close()
 		third := reopen(t, path) // what was written after the tear can be read
-		if task := third.task(more); task.Flag != nanobananatest.FlagSucceeded || !task.Over {
+		if task := third.task(more); task.Flag != nanobananatest.FlagSucceeded || !task.CallbacksDone {
 			t.Errorf("cut at %d: %+v", cut, task)
 		}
 		third.Close()

@@ -31,32 +31,32 @@ import (
 
 const maxSide = 4096
 
-// album keeps the pictures drawn last. They are drawn when first asked for.
+// album caches the latest pictures. A picture is drawn when it is first asked for.
 type album struct {
 	mu    sync.Mutex // guards what follows
-	drawn map[sheet][]byte
-	order []sheet
+	drawn map[drawing][]byte
+	order []drawing
 }
 
-// sheet is all that a picture is drawn from, so that the same order gives the same bytes.
-type sheet struct {
+// drawing is all that a picture is drawn from, so that the same request always yields the same bytes.
+type drawing struct {
 	prompt string
-	n      int // which of the order's pictures, from 1
+	n      int // which picture of the request, from 1
 	look   look
-	edit   string // the task whose inputs are drawn in; empty where there are none
+	edit   string // the task whose input images are drawn in; empty if there are none
 }
 
-// look is what the knobs decide of a picture, for good when its order is accepted.
+// look is what the knobs decide about a picture, once and for all at acceptance.
 type look struct {
 	Width     int    `json:"width"`
 	Height    int    `json:"height"`
-	Format    string `json:"format"`    // what it is encoded in
-	Extension string `json:"extension"` // what its name and its Content-Type say it is encoded in
+	Format    string `json:"format"`    // the encoding
+	Extension string `json:"extension"` // the encoding that its name and its Content-Type claim
 }
 
 const albumSize = 64
 
-func (a *album) picture(sh sheet, inputs [][]byte) ([]byte, error) {
+func (a *album) picture(sh drawing, inputs [][]byte) ([]byte, error) {
 	a.mu.Lock()
 	body, ok := a.drawn[sh]
 	a.mu.Unlock()
@@ -79,10 +79,10 @@ func (a *album) picture(sh sheet, inputs [][]byte) ([]byte, error) {
 	return body, nil
 }
 
-func (a *album) keep(sh sheet, body []byte) {
+func (a *album) keep(sh drawing, body []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.drawn[sh]; known { // it was drawn twice at once
+	if _, known := a.drawn[sh]; known { // it was drawn twice at the same time
 		return
 	}
 	if len(a.order) >= albumSize {
@@ -90,7 +90,7 @@ func (a *album) keep(sh sheet, body []byte) {
 		a.order = a.order[1:]
 	}
 	if a.drawn == nil {
-		a.drawn = map[sheet][]byte{}
+		a.drawn = map[drawing][]byte{}
 	}
 	a.drawn[sh] = body
 	a.order = append(a.order, sh)
@@ -113,24 +113,24 @@ func encode(img image.Image, format string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// draw makes a picture of the prompt: a gradient and discs in colours of its hash, the inputs in
-// a frame where there are any, and its first words.
-func (sh sheet) draw(inputs []image.Image) image.Image {
+// draw draws a picture for the prompt: a gradient and discs in colours from its hash, the input images
+// in a frame if there are any, and its first words.
+func (sh drawing) draw(inputs []image.Image) image.Image {
 	hash := fnv.New64a()
 	_, _ = io.WriteString(hash, sh.prompt)
 	dice := rand.New(rand.NewPCG(hash.Sum64(), uint64(sh.n)))
 	width, height := sh.look.Width, sh.look.Height
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
-	gradient(img, tone(dice), tone(dice))
+	gradient(img, randomColor(dice), randomColor(dice))
 	for range 5 {
-		disc(img, tone(dice), dice.IntN(width), dice.IntN(height), 1+dice.IntN(1+min(width, height)/4))
+		disc(img, randomColor(dice), dice.IntN(width), dice.IntN(height), 1+dice.IntN(1+min(width, height)/4))
 	}
-	insert(img, inputs, tone(dice))
+	insert(img, inputs, randomColor(dice))
 	caption(img, sh.prompt)
 	return img
 }
 
-func tone(dice *rand.Rand) color.RGBA {
+func randomColor(dice *rand.Rand) color.RGBA {
 	return color.RGBA{uint8(dice.IntN(256)), uint8(dice.IntN(256)), uint8(dice.IntN(256)), 255}
 }
 
@@ -155,7 +155,7 @@ func disc(img *image.RGBA, c color.RGBA, centerX, centerY, radius int) {
 	}
 }
 
-// insert draws the inputs side by side, tinted, in a frame of the picture's own.
+// insert draws the input images side by side, tinted and framed.
 func insert(img *image.RGBA, inputs []image.Image, tint color.RGBA) {
 	if len(inputs) == 0 {
 		return
@@ -172,7 +172,7 @@ func insert(img *image.RGBA, inputs []image.Image, tint color.RGBA) {
 	draw.Draw(img, inner, veil, image.Point{}, draw.Over)
 }
 
-// caption writes the beginning of the prompt on a bar at the foot, where there is room.
+// caption writes the beginning of the prompt on a bar at the bottom, if there is room.
 func caption(img *image.RGBA, prompt string) {
 	const lineHeight = 18
 	letters := (img.Rect.Dx() - 12) / basicfont.Face7x13.Advance
@@ -190,7 +190,7 @@ func caption(img *image.RGBA, prompt string) {
 	writer.DrawString(string(text))
 }
 
-// size gives a picture's sides for a ratio and a resolution; side is the longest at 1K.
+// size returns a picture's sides for a ratio and a resolution; side is the longest one at 1K.
 func size(ratio, resolution string, side int) (width, height int) {
 	switch resolution {
 	case "2K":
@@ -211,9 +211,9 @@ func size(ratio, resolution string, side int) (width, height int) {
 	return max(1, side*w/h), side
 }
 
-// names are what the pictures of t are served as.
-func (t *task) names() []string {
-	names := make([]string, t.order.count())
+// fileNames returns the names under which the pictures of t are served.
+func (t *task) fileNames() []string {
+	names := make([]string, t.request.count())
 	for i := range names {
 		names[i] = fmt.Sprintf("%s-%d.%s", t.ID, i+1, t.look.Extension)
 	}
@@ -227,20 +227,20 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	t, n := s.tasks[id], 0
 	if t != nil && t.Flag == FlagSucceeded {
-		n = 1 + slices.Index(t.names(), name)
+		n = 1 + slices.Index(t.fileNames(), name)
 	}
 	if n > 0 {
 		t.Downloads++
 	}
 	s.mu.Unlock()
-	fault := s.take(func(k *Knobs) *Fault { return &k.Download })
+	fault := s.takeFault(func(k *Knobs) *Fault { return &k.Download })
 	proper, sending := notFound, s.Knobs().Sending
 	switch {
 	case strings.Contains(r.URL.RawQuery, "amp;"):
-		// As with a signed link: written otherwise it does not hold.
+		// Like a signed link, it is invalid when written otherwise.
 		proper = reply{http.StatusForbidden, "text/plain", []byte("403 the signature does not match\n")}
 	case strings.HasPrefix(r.UserAgent(), "Go-http-client"):
-		// The vendor's host does so too: clients that say who they are are let in.
+		// The vendor's host refuses this one too; it accepts clients that identify themselves.
 		proper = reply{http.StatusForbidden, "text/plain", []byte("403 for the default User-Agent of a library\n")}
 	case n > 0:
 		proper = s.picture(t, n)
@@ -251,7 +251,7 @@ func (s *Server) result(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, fault, proper)
 }
 
-// send makes of the proper answer with a picture what is sent, and sets its headers.
+// send returns the answer that is sent in place of the proper picture, and sets its headers.
 func (d Sending) send(w http.ResponseWriter, proper reply) reply {
 	if d.Change != nil {
 		proper.body = d.Change(slices.Clone(proper.body))
@@ -272,11 +272,10 @@ func (d Sending) send(w http.ResponseWriter, proper reply) reply {
 	return proper
 }
 
-// NoEnd takes the end marker off a JPEG, as a Change of [Sending].
+// NoEnd removes a JPEG's end marker, as a Change of [Sending].
 func NoEnd(body []byte) []byte { return bytes.TrimSuffix(body, []byte{0xff, 0xd9}) }
 
-// BadChecksum puts a chunk with a wrong checksum into a PNG, of a kind that need not be understood,
-// as a Change of [Sending].
+// BadChecksum adds an optional chunk with a wrong checksum to a PNG, as a Change of [Sending].
 func BadChecksum(body []byte) []byte {
 	const header = 33 // the signature and IHDR
 	chunk := []byte("\x00\x00\x00\x04teXtabcd\x00\x00\x00\x00")
@@ -284,7 +283,7 @@ func BadChecksum(body []byte) []byte {
 }
 
 func (s *Server) picture(t *task, n int) reply {
-	sh := sheet{prompt: t.Prompt, n: n, look: t.look}
+	sh := drawing{prompt: t.Prompt, n: n, look: t.look}
 	if len(t.inputs) > 0 {
 		sh.edit = t.ID
 	}
@@ -297,8 +296,8 @@ func (s *Server) picture(t *task, n int) reply {
 
 var contentTypes = map[string]string{"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
-// look decides what the pictures of an order will look like.
-func (k Knobs) look(e endpoint, o order) look {
+// look returns how the pictures of a request will look.
+func (k Knobs) look(e endpoint, o submitRequest) look {
 	format := e.format
 	if contentTypes[k.PictureFormat] != "" {
 		format = k.PictureFormat
@@ -313,8 +312,8 @@ func (k Knobs) look(e endpoint, o order) look {
 	return l
 }
 
-// fetch gets an input image as a small JPEG. Plain http is for loopback, where tests and the local
-// run keep their pictures.
+// fetch downloads an input image and returns it as a small JPEG. It allows plain http on loopback only,
+// where tests and the local run serve their pictures.
 func (s *Server) fetch(ctx context.Context, address string) ([]byte, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -343,7 +342,7 @@ func (s *Server) fetch(ctx context.Context, address string) ([]byte, error) {
 	return shrink(body)
 }
 
-// shrink makes a small JPEG of an image, on white where one can see through it.
+// shrink returns an image as a small JPEG, with white behind transparent parts.
 func shrink(body []byte) ([]byte, error) {
 	config, _, err := image.DecodeConfig(bytes.NewReader(body))
 	if err != nil {

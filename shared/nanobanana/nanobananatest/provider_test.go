@@ -16,7 +16,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// patience ends a test that hangs, and nothing else.
+// patience is how long a test may hang before it fails.
 const patience = time.Minute
 
 // provider is a Server and a client of it. Neither uses the product's client.
@@ -45,7 +45,7 @@ func attach(t testing.TB, s *nanobananatest.Server) *provider {
 
 type object = map[string]any
 
-// answer is what was answered; body is nil where that is no JSON object.
+// answer is an answer; body is nil if it is not a JSON object.
 type answer struct {
 	status int
 	header http.Header
@@ -97,10 +97,10 @@ func (p *provider) credit() answer {
 	return p.ask("GET", p.URL+"/api/v1/common/credit", nil)
 }
 
-// nowhere is a callback address where nobody listens.
+// nowhere is a callback address where nothing listens.
 const nowhere = "http://127.0.0.1:1/callback"
 
-// params is an order of a picture that every endpoint takes.
+// params returns the fields of a request that the endpoint accepts.
 func params(endpoint string, more ...object) object {
 	o := object{"prompt": "a harbour", "callBackUrl": nowhere}
 	switch endpoint {
@@ -138,10 +138,10 @@ func (p *provider) done(id string) (got nanobananatest.Task) {
 	return got
 }
 
-// over waits until the task is done, and all has been called back that will be.
+// over waits until the task is done and its last callback sent.
 func (p *provider) over(id string) nanobananatest.Task {
 	p.t.Helper()
-	await(p.t, "the last callback", func() bool { return p.task(id).Over })
+	await(p.t, "the last callback", func() bool { return p.task(id).CallbacksDone })
 	return p.task(id)
 }
 
@@ -154,18 +154,18 @@ func (p *provider) task(id string) nanobananatest.Task {
 	return got
 }
 
-// await polls for what nothing announces.
+// await polls until a condition is true.
 func await(t testing.TB, what string, come func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !come(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("in vain waited for %s", what)
+			t.Fatalf("waited in vain for %s", what)
 		}
 	}
 }
 
-// site takes callbacks. The statuses are its first answers; after them it says 200.
-type site struct {
+// callbackServer receives callbacks. It answers with the statuses first, and then with 200.
+type callbackServer struct {
 	url    string
 	bodies chan []byte
 
@@ -174,22 +174,22 @@ type site struct {
 	paths    []string
 }
 
-// visited tells the paths called so far.
-func (s *site) visited() []string {
+// visited returns the paths called so far.
+func (s *callbackServer) visited() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.paths)
 }
 
-func receive(t testing.TB, statuses ...int) *site {
-	s := &site{bodies: make(chan []byte, 1000), statuses: statuses}
+func receive(t testing.TB, statuses ...int) *callbackServer {
+	s := &callbackServer{bodies: make(chan []byte, 1000), statuses: statuses}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.url = server.URL + "/callback"
 	return s
 }
 
-func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *callbackServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	if r.Method != "POST" || r.Header.Get("Content-Type") != "application/json" || strings.Contains(r.UserAgent(), "Go-http-client") {
 		body = nil
@@ -207,7 +207,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // next waits for a callback.
-func (s *site) next(t testing.TB) (raw []byte, body object) {
+func (s *callbackServer) next(t testing.TB) (raw []byte, body object) {
 	t.Helper()
 	select {
 	case raw = <-s.bodies:
@@ -220,8 +220,8 @@ func (s *site) next(t testing.TB) (raw []byte, body object) {
 	return raw, body
 }
 
-// none tells that no callback came that was not taken.
-func (s *site) none(t testing.TB) {
+// none fails the test if there is another callback.
+func (s *callbackServer) none(t testing.TB) {
 	t.Helper()
 	select {
 	case body := <-s.bodies:
@@ -230,7 +230,7 @@ func (s *site) none(t testing.TB) {
 	}
 }
 
-// at finds what stands in an object at a place such as data.info.
+// at returns the value in an object at a place such as data.info.
 func at(body object, place string) any {
 	var found any = body
 	for _, key := range strings.Split(place, ".") {

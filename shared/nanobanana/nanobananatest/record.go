@@ -12,10 +12,10 @@ import (
 func (s *Server) record(w http.ResponseWriter, r *http.Request, path string) {
 	knobs := s.Knobs()
 	if served := knobs.RecordPath; served != "both" && (served == "record") != (path == "record") {
-		notFound.write(w) // it is the path that is unknown, not the task
+		notFound.write(w) // the path is unknown, not the task
 		return
 	}
-	fault := s.take(func(k *Knobs) *Fault { return &k.Record })
+	fault := s.takeFault(func(k *Knobs) *Fault { return &k.Record })
 	t, visible := s.noteRead(r.FormValue("taskId"))
 	var proper reply
 	switch {
@@ -24,12 +24,12 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request, path string) {
 	case !visible:
 		proper = s.refuse(404, "the task does not exist")
 	default:
-		proper = success(knobs.Reshape.apply(knobs.spell(s.recordBody(t, knobs))))
+		proper = success(knobs.Reshape.apply(knobs.spellNumbers(s.recordBody(t, knobs))))
 	}
 	s.answer(w, r, fault, proper)
 }
 
-// noteRead counts a read of a record, and tells whether it may be seen.
+// noteRead counts a read of a record and reports whether the record is visible yet.
 func (s *Server) noteRead(id string) (t *task, visible bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,26 +42,26 @@ func (s *Server) noteRead(id string) (t *task, visible bool) {
 	return t, !now.Before(t.visible)
 }
 
-// recordBody is the record of t as it stands, with what the knobs make of it.
+// recordBody returns the current record of t, changed by the knobs.
 func (s *Server) recordBody(t *task, knobs Knobs) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	shown := t.Task
 	if shown.Flag == FlagSucceeded {
-		if knobs.RecordFlips && t.told > 0 {
+		if knobs.RecordFlips && t.successReads > 0 {
 			shown.Flag, shown.ErrorCode, shown.ErrorMessage = FlagFailed, 501, usualMessage(501)
 		}
-		t.told++
+		t.successReads++
 	}
-	values := t.common(knobs)
+	values := t.commonFields(knobs)
 	if shown.Flag != FlagRunning {
-		values["data.completeTime"] = t.stamp(t.doneAt)
+		values["data.completeTime"] = t.formatTime(t.doneAt)
 	}
 	sample := "record-running"
 	switch shown.Flag {
 	case FlagSucceeded:
 		sample = "record-success"
-		values["data.response"] = s.delivered(t, knobs)
+		values["data.response"] = s.response(t, knobs)
 	case FlagFailed:
 		sample = "record-failed"
 		values["data.errorCode"], values["data.errorMessage"] = shown.ErrorCode, shown.ErrorMessage
@@ -75,9 +75,9 @@ func (s *Server) recordBody(t *task, knobs Knobs) []byte {
 	return fill(sample, values)
 }
 
-// callbackBody is what is called back about a task that is done: in family A the outcome and the
-// URL, in family B the whole record, whose completeTime stays the sample's: a time that does not
-// exist. Contradicting, a failure whatever became of it.
+// callbackBody returns the callback of a finished task: in family A the outcome and the URL, in family B
+// the whole record, with the sample's completeTime, which is not a valid time. With contradict it is a
+// failure, whatever the outcome.
 func (s *Server) callbackBody(t *task, knobs Knobs, contradict bool) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,34 +87,34 @@ func (s *Server) callbackBody(t *task, knobs Knobs, contradict bool) []byte {
 	}
 	switch {
 	case t.endpoint.newer && code == 0:
-		values := t.common(knobs)
-		values["data.response"] = s.delivered(t, knobs)
+		values := t.commonFields(knobs)
+		values["data.response"] = s.response(t, knobs)
 		return fill("callback-newer", values)
 	case t.endpoint.newer:
-		values := t.common(knobs)
+		values := t.commonFields(knobs)
 		values["data.errorCode"], values["data.errorMessage"] = code, message
 		return fill("callback-newer-failed", values)
 	case code == 0:
-		info := s.delivered(t, knobs)
+		info := s.response(t, knobs)
 		delete(info, "originImageUrl")
 		return fill("callback-generate", fields{"data.taskId": t.ID, "data.info": info})
 	}
 	return fill("callback-generate-failed", fields{"code": code, "msg": message, "data.taskId": t.ID})
 }
 
-// common is what every record holds. The caller holds Server.mu.
-func (t *task) common(knobs Knobs) fields {
+// commonFields returns what every record contains. The caller holds Server.mu.
+func (t *task) commonFields(knobs Knobs) fields {
 	model := strings.Replace(t.Endpoint, "generate", "nano-banana", 1)
 	return fields{
 		"data.taskId":        t.ID,
-		"data.operationType": model + "_" + strings.ToLower(cmp.Or(t.order.Resolution, "1K")),
-		"data.createTime":    t.stamp(t.CreatedAt),
+		"data.operationType": model + "_" + strings.ToLower(cmp.Or(t.request.Resolution, "1K")),
+		"data.createTime":    t.formatTime(t.CreatedAt),
 		"data.paramJson":     t.paramJSON(knobs),
 	}
 }
 
-// stamp writes a time as the endpoint's records do: the newer ones without a zone, and of another.
-func (t *task) stamp(at time.Time) string {
+// formatTime formats a time as the endpoint's records do: the newer ones in UTC+8, without a zone.
+func (t *task) formatTime(at time.Time) string {
 	if t.endpoint.newer {
 		return at.UTC().Add(8 * time.Hour).Format(time.DateTime)
 	}
@@ -133,21 +133,21 @@ func (t *task) paramJSON(knobs Knobs) string {
 	return string(text)
 }
 
-// urls are where the pictures of t are served.
+// urls returns the URLs of the pictures of t.
 func (s *Server) urls(t *task) []string {
-	urls := t.names()
+	urls := t.fileNames()
 	for i, name := range urls {
 		urls[i] = s.URL + "/result/" + name
 	}
 	return urls
 }
 
-// delivered is where the URLs of the pictures stand, in the shape the knobs say. originImageUrl is
-// a trap: it looks like a result, and nothing is there.
-func (s *Server) delivered(t *task, knobs Knobs) map[string]any {
+// response returns the object with the pictures' URLs, in the shape that the knobs say. originImageUrl
+// is a trap: it looks like a result but leads nowhere.
+func (s *Server) response(t *task, knobs Knobs) map[string]any {
 	urls := s.urls(t)
 	urls = urls[:max(0, len(urls)-max(0, knobs.ShortBy))]
-	response := map[string]any{"originImageUrl": s.URL + "/result/origin-" + t.names()[0]}
+	response := map[string]any{"originImageUrl": s.URL + "/result/origin-" + t.fileNames()[0]}
 	switch {
 	case knobs.Delivery == "resultUrls", knobs.Delivery == "resultImageUrls", knobs.Delivery == "result_urls":
 		response[knobs.Delivery] = urls

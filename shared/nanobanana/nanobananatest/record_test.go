@@ -88,13 +88,13 @@ func TestParamJSON(t *testing.T) {
 	for knob, want := range map[string]string{
 		"": `"callBackUrl":"` + nowhere + `"`, "full": `"callBackUrl":"` + nowhere + `"`, "noCallback": `{"prompt":"a harbour"}`, "absent": "",
 	} {
-		p, site := serve(t, func(k *nanobananatest.Knobs) { k.ParamJSON = knob }), receive(t)
+		p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.ParamJSON = knob }), receive(t)
 		echoed, _ := p.record(p.order("generate-2")).data()["paramJson"].(string)
 		if !strings.Contains(echoed, want) || (want == "") != (echoed == "") {
 			t.Errorf("knob %q: paramJson is %s, want %s", knob, echoed, want)
 		}
-		p.order("generate-2", object{"callBackUrl": site.url})
-		if _, body := site.next(t); (at(body, "data.paramJson") == "") != (want == "") {
+		p.order("generate-2", object{"callBackUrl": callbacks.url})
+		if _, body := callbacks.next(t); (at(body, "data.paramJson") == "") != (want == "") {
 			t.Errorf("knob %q: the callback says %v", knob, at(body, "data.paramJson"))
 		}
 	}
@@ -112,9 +112,9 @@ func TestDelivery(t *testing.T) {
 		"result_urls":     func(one, two string) object { return object{"result_urls": []any{one, two}} },
 		"images":          func(one, two string) object { return object{"images": []any{object{"url": one}, object{"url": two}}} },
 	} {
-		p, site := serve(t, func(k *nanobananatest.Knobs) { k.Delivery = knob }), receive(t)
-		id := p.order("generate", object{"numImages": 2, "callBackUrl": site.url})
-		_, told := site.next(t)
+		p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.Delivery = knob }), receive(t)
+		id := p.order("generate", object{"numImages": 2, "callBackUrl": callbacks.url})
+		_, told := callbacks.next(t)
 		urls := p.task(id).URLs
 		if info := at(told, "data.info"); !reflect.DeepEqual(info, want(urls[0], urls[1])) {
 			t.Errorf("knob %q: the callback has %v", knob, info)
@@ -139,15 +139,15 @@ func TestShortBy(t *testing.T) {
 }
 
 func TestTextNumbers(t *testing.T) {
-	p, site := serve(t, func(k *nanobananatest.Knobs) { k.TextNumbers = true }), receive(t)
+	p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.TextNumbers = true }), receive(t)
 	p.SetBalance(100.5)
 	for _, tt := range []struct {
 		code int
 		flag string
 	}{{0, "1"}, {501, "3"}} {
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode = tt.code })
-		id := p.order("generate-2", object{"callBackUrl": site.url})
-		_, told := site.next(t)
+		id := p.order("generate-2", object{"callBackUrl": callbacks.url})
+		_, told := callbacks.next(t)
 		for who, body := range map[string]object{"callback": told, "record": p.record(id).body} {
 			if at(body, "code") != "200" || at(body, "data.successFlag") != tt.flag || at(body, "data.taskId") != id {
 				t.Errorf("the %s says %v", who, body)

@@ -1,7 +1,7 @@
 // Package nanobananatest simulates the NanoBanana API, in the style of net/http/httptest: a real
-// HTTP server that takes orders, keeps their records and a ledger of credits, calls back, and
-// serves pictures drawn from the prompts. Its [Knobs] make it fail in every way a provider has
-// been seen to. It shares no code with the client, so that neither hides the other's mistakes.
+// HTTP server that accepts requests, keeps their records and a ledger of credits, calls back, and
+// serves pictures drawn from the prompts. Its [Knobs] make it fail in every way in which a provider
+// has been seen to fail. It shares no code with the client, so that neither hides the other's mistakes.
 package nanobananatest
 
 import (
@@ -17,25 +17,25 @@ import (
 )
 
 const (
-	// DefaultKey is the API key that a new Server takes.
+	// DefaultKey is the API key that a new Server accepts.
 	DefaultKey = "nanobanana-test-key"
 
 	defaultBalance = 1000
 	userAgent      = "nanobanana-simulator/1"
 )
 
-// Server is the simulated provider. It is an http.Handler; NewServer also listens, and Open gives
-// one that remembers.
+// Server is the simulated provider. It is an http.Handler; one from NewServer also listens, and one
+// from Open keeps its state in a file.
 type Server struct {
-	// URL is where the server is reached, such as http://127.0.0.1:4711: the client's BaseURL, and
-	// the beginning of the pictures' URLs. Set by NewServer; set it before use after New and Open.
+	// URL is the server's address, such as http://127.0.0.1:4711: the client's BaseURL, and the
+	// beginning of the pictures' URLs. NewServer sets it; after New and Open, set it before use.
 	URL string
 
-	// Now is the clock that stamps tasks and reads; set it before use. Waiting is done in real time.
+	// Now is the clock for the times of tasks and reads; set it before use. Waits are in real time.
 	Now func() time.Time
 
 	mux      *http.ServeMux
-	listener *http.Server // of NewServer
+	listener *http.Server // from NewServer
 	client   *http.Client // for callbacks and input images
 	album    album
 	running  sync.WaitGroup // the listener, requests and the tasks' goroutines
@@ -43,16 +43,16 @@ type Server struct {
 	stop     context.CancelFunc
 	resume   sync.Once
 
-	mu      sync.Mutex // guards what follows
-	journal journal
-	closed  bool
-	knobs   Knobs
-	keys    []string
-	balance float64
-	tasks   map[string]*task
-	order   []*task // as accepted
-	posts   int
-	credits int
+	mu       sync.Mutex // guards what follows
+	journal  journal
+	closed   bool
+	knobs    Knobs
+	keys     []string
+	balance  float64
+	tasks    map[string]*task
+	accepted []*task // in the order of acceptance
+	posts    int
+	credits  int
 }
 
 // New returns a Server that does not listen, for use as an http.Handler. The caller sets URL, and
@@ -92,15 +92,14 @@ func NewServer(adjust ...func(*Knobs)) *Server {
 	s := New(adjust...)
 	s.URL = "http://" + listener.Addr().String()
 	s.listener = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	s.running.Go(func() { _ = s.listener.Serve(listener) }) // ends by Close alone
+	s.running.Go(func() { _ = s.listener.Serve(listener) }) // until Close
 	return s
 }
 
-// ServeHTTP answers as the provider would, also behind http.StripPrefix: URL then ends in the
-// prefix.
+// ServeHTTP answers as the provider would. Behind http.StripPrefix, URL ends in the prefix.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.Resume()
-	if !s.enter() {
+	if !s.begin() {
 		http.Error(w, "the server is closed", http.StatusServiceUnavailable)
 		return
 	}
@@ -108,8 +107,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// enter counts one that runs, unless the server is closed. Done is for the caller.
-func (s *Server) enter() bool {
+// begin adds one to running, unless the server is closed, and reports whether it did. The caller calls
+// Done.
+func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
@@ -118,9 +118,8 @@ func (s *Server) enter() bool {
 	return !s.closed
 }
 
-// Close stops listening, gives up the tasks that are not done and the callbacks that are not
-// delivered, and returns when nothing runs any more. Behind another server it is called when that
-// one is closed.
+// Close stops listening, gives up unfinished tasks and undelivered callbacks, and returns when nothing
+// runs any more. Close another server in front of it first.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -136,7 +135,7 @@ func (s *Server) Close() {
 	s.journal.close()
 }
 
-// SetKeys makes these the only API keys taken: so one rotates them.
+// SetKeys makes these the only valid API keys.
 func (s *Server) SetKeys(keys ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,38 +147,38 @@ func (s *Server) SetBalance(credits float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.balance = credits
-	_ = s.journal.write(entry{Balance: &credits}) // the journal keeps the error, and takes no order any more
+	_ = s.journal.write(entry{Balance: &credits}) // the journal keeps the error and refuses further tasks
 }
 
-// Balance returns the account's credits: those set, less the Charge of every task that was not
-// refunded.
+// Balance returns the account's credits: the balance that was set less the Charge of every task that
+// was not refunded.
 func (s *Server) Balance() float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.balance
 }
 
-// Posts returns how many requests for pictures reached the server, refused ones too.
+// Posts returns how many requests for pictures reached the server, including refused ones.
 func (s *Server) Posts() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.posts
 }
 
-// CreditReads returns how often the balance was asked for.
+// CreditReads returns how often the balance was read.
 func (s *Server) CreditReads() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.credits
 }
 
-// Charged returns what each task has cost so far, by its id: its Charge, or 0 once it was refunded.
-// The sum is what is missing from the balance as it was last set.
+// Charged returns the cost of each task by its id: its Charge, or 0 after a refund. The sum is what is
+// missing from the balance that was last set.
 func (s *Server) Charged() map[string]float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	charged := make(map[string]float64, len(s.order))
-	for _, t := range s.order {
+	charged := make(map[string]float64, len(s.accepted))
+	for _, t := range s.accepted {
 		charged[t.ID] = 0
 		if !t.Refunded {
 			charged[t.ID] = t.Charge
@@ -192,8 +191,8 @@ func (s *Server) Charged() map[string]float64 {
 func (s *Server) Tasks() []Task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tasks := make([]Task, len(s.order))
-	for i, t := range s.order {
+	tasks := make([]Task, len(s.accepted))
+	for i, t := range s.accepted {
 		tasks[i] = s.snapshot(t)
 	}
 	return tasks
@@ -210,7 +209,7 @@ func (s *Server) Task(id string) (Task, bool) {
 	return s.snapshot(t), true
 }
 
-// authorized tells whether the request has a valid key.
+// authorized reports whether the request has a valid key.
 func (s *Server) authorized(r *http.Request) bool {
 	key, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	s.mu.Lock()
@@ -228,15 +227,15 @@ func (s *Server) credit(w http.ResponseWriter, r *http.Request) {
 	if knobs.OutOfCredits {
 		balance = 0
 	}
-	fault := s.take(func(k *Knobs) *Fault { return &k.Credit })
-	proper := success(knobs.spell(fill("credit", fields{"data": balance})))
+	fault := s.takeFault(func(k *Knobs) *Fault { return &k.Credit })
+	proper := success(knobs.spellNumbers(fill("credit", fields{"data": balance})))
 	if !s.authorized(r) {
 		proper = s.unauthorized()
 	}
 	s.answer(w, r, fault, proper)
 }
 
-// newClient returns the client for callbacks and input images. Like the vendor's it does not
+// newClient returns the client for callbacks and input images. Like the vendor's, it does not
 // follow redirects.
 func newClient() *http.Client {
 	transport := &http.Transport{
@@ -252,7 +251,7 @@ func newClient() *http.Client {
 	}
 }
 
-// sleep waits, and tells whether it waited to the end: false when the server closes.
+// sleep waits and reports whether it waited to the end; it stops when the server closes.
 func (s *Server) sleep(d time.Duration) bool {
 	if d <= 0 {
 		return s.life.Err() == nil

@@ -156,14 +156,14 @@ func TestUnknownKnobsPanic(t *testing.T) {
 
 // Close lets go of whoever is kept waiting, and leaves nothing running.
 func TestClose(t *testing.T) {
-	p, site := serve(t), receive(t, 500, 500, 500, 500)
+	p, callbacks := serve(t), receive(t, 500, 500, 500, 500)
 	fault := func(kind nanobananatest.FaultKind) {
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit.Kind = kind })
 	}
 	p.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.CallbackRetries = []nanobananatest.Duration{nanobananatest.Duration(time.Hour)}
 	})
-	retried := p.order("generate", object{"callBackUrl": site.url})
+	retried := p.order("generate", object{"callBackUrl": callbacks.url})
 	p.statuses(retried, 1)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
 	running := p.order("generate")
@@ -173,7 +173,7 @@ func TestClose(t *testing.T) {
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = 0 })
 	fetching := p.order("generate-2", object{"imageUrls": []string{slow.URL}})
 	<-asked
-	var lines []line
+	var lines []rawConn
 	for i, kind := range []nanobananatest.FaultKind{nanobananatest.FaultHang, nanobananatest.FaultSlow, nanobananatest.FaultEndless} {
 		fault(kind)
 		lines = append(lines, p.dial(t, "GET", "/api/v1/common/credit", ""))
@@ -192,11 +192,11 @@ func TestClose(t *testing.T) {
 		}
 	}
 	for _, id := range []string{running, fetching} {
-		if task := p.task(id); task.Flag != nanobananatest.FlagRunning || task.Over {
+		if task := p.task(id); task.Flag != nanobananatest.FlagRunning || task.CallbacksDone {
 			t.Errorf("a task that ran is %+v", task)
 		}
 	}
-	if task := p.task(retried); len(task.Callbacks) != 1 || task.Over {
+	if task := p.task(retried); len(task.Callbacks) != 1 || task.CallbacksDone {
 		t.Errorf("the task that was called back is %+v", task)
 	}
 	if conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://")); err == nil {

@@ -53,8 +53,8 @@ func expectShape(t *testing.T, got object, sample string) {
 func TestAnswersHaveTheShapeOfTheSamples(t *testing.T) {
 	for endpoint, family := range map[string]string{"generate": "generate", "generate-2": "newer", "generate-pro": "newer"} {
 		t.Run(endpoint, func(t *testing.T) {
-			p, site := serve(t, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) }), receive(t)
-			callback := object{"callBackUrl": site.url}
+			p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) }), receive(t)
+			callback := object{"callBackUrl": callbacks.url}
 			running := p.submit(endpoint, params(endpoint, callback))
 			expectShape(t, running.body, "submit-"+family)
 			record := p.record(running.data()["taskId"].(string))
@@ -62,14 +62,14 @@ func TestAnswersHaveTheShapeOfTheSamples(t *testing.T) {
 
 			p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = 0 })
 			id := p.order(endpoint, callback)
-			_, told := site.next(t)
+			_, told := callbacks.next(t)
 			expectShape(t, told, "callback-"+family)
 			record = p.record(id)
 			expectShape(t, record.body, "record-success")
 
 			p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode = 501 })
 			id = p.order(endpoint, callback)
-			_, told = site.next(t)
+			_, told = callbacks.next(t)
 			expectShape(t, told, "callback-"+family+"-failed")
 			expectShape(t, p.record(id).body, "record-failed")
 

@@ -9,29 +9,29 @@ import (
 	"strings"
 )
 
-// Shape makes of a record or a callback, envelope and all, what is sent in its place: any JSON
-// value. It may change its argument.
+// Shape returns the JSON value that is sent in place of a record or a callback. It may change its
+// argument.
 type Shape func(envelope map[string]any) any
 
-// Shapes are ways in which a record, or a callback, may differ from the documented ones. Each takes
-// one as the server makes it, and leaves what it does not find.
+// Shapes are ways in which a record or a callback may differ from the documented ones. Each changes what
+// it finds and leaves the rest.
 var Shapes = map[string]Shape{
-	// The same, written otherwise.
+	// The same content in another form.
 	"nested":  inData(func(data object) any { return object{"record": data} }),
 	"listed":  inData(func(data object) any { return []any{data} }),
 	"quoted":  inData(func(data object) any { return text(data) }),
 	"flat":    flat,
-	"words":   inData(words),
+	"words":   inData(siblingWording),
 	"renamed": inResponse(func(_, response object) { rename(response, "resultImageUrl", "imageFile") }),
 
-	// Links written otherwise.
+	// Links in another form.
 	"relative": links(func(u *url.URL) string { return u.RequestURI() }),
 	"noScheme": links(func(u *url.URL) string { return "//" + u.Host + u.RequestURI() }),
 	"amp":      links(func(u *url.URL) string { return u.String() + "?a=1&amp;b=2" }),
 	"percent":  links(func(u *url.URL) string { return u.String() + "?name=100%" }),
 	"http":     links(func(u *url.URL) string { return "http://" + u.Host + u.RequestURI() }),
 
-	// Nothing to be found in it.
+	// Nothing useful in it.
 	"linkless":    inResponse(func(data, _ object) { data["response"] = nil }),
 	"inline":      links(func(*url.URL) string { return "data:image/png;base64,iVBORw0KGgo" + strings.Repeat("A", 300) }),
 	"stateless":   inData(func(data object) any { delete(data, "successFlag"); return data }),
@@ -39,9 +39,9 @@ var Shapes = map[string]Shape{
 	"conflicting": inData(conflicting),
 	"large":       inData(func(data object) any { data["trace"] = strings.Repeat("x", 1<<20); return data }),
 
-	// Whose is it?
+	// Another task's, or perhaps so.
 	"stranger": stranger,
-	"respelt":  inData(func(data object) any { return reprompt(data, ascii) }),
+	"respelt":  inData(func(data object) any { return reprompt(data, asASCII) }),
 	"rewritten": inData(func(data object) any {
 		return reprompt(data, func(string) string { return "Something else entirely." })
 	}),
@@ -49,7 +49,7 @@ var Shapes = map[string]Shape{
 }
 
 // StrangersID is the id of the task that a record of the shape "stranger" is about.
-const StrangersID = "ffffffffffffffffffffffffffffffff"
+const OtherTaskID = "ffffffffffffffffffffffffffffffff"
 
 type object = map[string]any
 
@@ -62,18 +62,18 @@ func (s Shape) apply(body []byte) []byte {
 	decoder.UseNumber()
 	var envelope object
 	if err := decoder.Decode(&envelope); err != nil {
-		panic(err) // it is ours
+		panic(err) // the body is our own
 	}
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(s(envelope)); err != nil {
-		panic(fmt.Errorf("nanobananatest: a shape that is no JSON: %w", err))
+		panic(fmt.Errorf("nanobananatest: a shape that is not JSON: %w", err))
 	}
 	return out.Bytes()
 }
 
-// inData is a Shape that changes the data alone.
+// inData returns a Shape that changes only the data.
 func inData(change func(data object) any) Shape {
 	return func(envelope object) any {
 		if data, ok := envelope["data"].(object); ok {
@@ -83,7 +83,7 @@ func inData(change func(data object) any) Shape {
 	}
 }
 
-// inResponse is a Shape that changes what is delivered, where something is.
+// inResponse returns a Shape that changes the object with the results, if there is one.
 func inResponse(change func(data, response object)) Shape {
 	return inData(func(data object) any {
 		for _, name := range []string{"response", "info"} {
@@ -95,7 +95,7 @@ func inResponse(change func(data, response object)) Shape {
 	})
 }
 
-// links is a Shape that writes the links of results otherwise, one and several.
+// links returns a Shape that rewrites the links to results.
 func links(write func(*url.URL) string) Shape {
 	other := func(link any) any {
 		if u, err := url.Parse(fmt.Sprint(link)); err == nil && u.Host != "" {
@@ -130,7 +130,7 @@ func rename(in object, from, to string) {
 	}
 }
 
-// flat has no data: all its members, and those of its response, stand in the envelope.
+// flat has no data: the envelope has all its members, and those of its response.
 func flat(envelope object) any {
 	data, _ := envelope["data"].(object)
 	delete(envelope, "data")
@@ -142,8 +142,8 @@ func flat(envelope object) any {
 	return envelope
 }
 
-// words is how a sibling of the provider writes records.
-func words(data object) any {
+// siblingWording writes records as a sibling of the provider does.
+func siblingWording(data object) any {
 	states := map[string]string{"0": "generating", "1": "success", "2": "fail", "3": "fail"}
 	data["state"] = states[fmt.Sprint(data["successFlag"])]
 	delete(data, "successFlag")
@@ -157,7 +157,7 @@ func words(data object) any {
 	return data
 }
 
-// conflicting also states the opposite of its flag.
+// conflicting also has a state that is the opposite of its flag.
 func conflicting(data object) any {
 	data["state"] = "success"
 	if fmt.Sprint(data["successFlag"]) == "1" {
@@ -166,11 +166,11 @@ func conflicting(data object) any {
 	return data
 }
 
-// stranger is the record of another customer's task, with that one's picture.
+// stranger is the record of another customer's task, with that customer's picture.
 func stranger(envelope object) any {
-	links(func(u *url.URL) string { return u.String() + "?of=" + StrangersID })(envelope)
+	links(func(u *url.URL) string { return u.String() + "?of=" + OtherTaskID })(envelope)
 	return inData(func(data object) any {
-		data["taskId"] = StrangersID
+		data["taskId"] = OtherTaskID
 		data["paramJson"] = text(object{
 			"prompt": "somebody else's picture", "callBackUrl": "https://other.example/v1/callbacks/zzzzzzzzzzzzzzzzzzzzzzzzzz/1/xxx",
 		})
@@ -188,8 +188,8 @@ func reprompt(data object, change func(string) string) any {
 	return data
 }
 
-// ascii is what a store that knows no other characters makes of a text.
-func ascii(text string) string {
+// asASCII returns a text as an ASCII store would keep it.
+func asASCII(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r > 127 {
 			return '?'

@@ -37,9 +37,9 @@ func TestShapes(t *testing.T) {
 }
 
 func TestCallbacksHaveShapesToo(t *testing.T) {
-	p, site := serve(t, func(k *nanobananatest.Knobs) { k.ReshapeCallback = nanobananatest.Shapes["listed"] }), receive(t)
-	id := p.order("generate", object{"callBackUrl": site.url})
-	_, body := site.next(t)
+	p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.ReshapeCallback = nanobananatest.Shapes["listed"] }), receive(t)
+	id := p.order("generate", object{"callBackUrl": callbacks.url})
+	_, body := callbacks.next(t)
 	if list, ok := body["data"].([]any); !ok || len(list) != 1 || list[0].(object)["taskId"] != id {
 		t.Errorf("callback %v", body)
 	}

@@ -15,14 +15,14 @@ import (
 
 const maxBody = 1 << 20
 
-// endpoint is what is documented of one of the three.
+// endpoint is the documentation of one of the three.
 type endpoint struct {
-	fields      []string // others are dropped in silence, as the vendor does
+	fields      []string // others are dropped silently, as the vendor does
 	prompt      int      // longest prompt in characters
 	inputs      int      // most input images
 	ratios      []string
-	resolutions map[string]float64 // credits for an image by resolution; "" where it is not given
-	newer       bool               // one image a task, callbacks and answers of family B
+	resolutions map[string]float64 // credits for an image by resolution; "" if it is not given
+	newer       bool               // one image a task; callbacks and answers of family B
 	format      string
 }
 
@@ -48,9 +48,9 @@ var endpoints = map[string]endpoint{
 	},
 }
 
-// order is the body of a submit, of any endpoint. Names are matched exactly: what is spelled
-// otherwise (callbackUrl, aspect_ratio) is dropped in silence like any unknown field.
-type order struct {
+// submitRequest is the body of a submit, of any endpoint. Names match exactly: another spelling
+// (callbackUrl, aspect_ratio) is dropped silently like any unknown field.
+type submitRequest struct {
 	Prompt       string   `json:"prompt"`
 	Type         string   `json:"type"`
 	CallbackURL  string   `json:"callBackUrl"`
@@ -69,7 +69,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request, name string, e e
 	s.mu.Lock()
 	s.posts++
 	s.mu.Unlock()
-	fault := s.take(func(k *Knobs) *Fault { return &k.Submit })
+	fault := s.takeFault(func(k *Knobs) *Fault { return &k.Submit })
 	proper := success(Golden("submit-generate"))
 	switch {
 	case fault.Kind != NoFault && !fault.Accepted:
@@ -80,15 +80,15 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request, name string, e e
 	case len(body) > maxBody:
 		proper = s.refuse(413, "the request body is too large")
 	default:
-		proper = s.place(r, name, e, body)
+		proper = s.takeRequest(r, name, e, body)
 	}
 	s.answer(w, r, fault, proper)
 }
 
 const unreadable = "the request body is not readable"
 
-// place takes an order, and gives the answer to it.
-func (s *Server) place(r *http.Request, name string, e endpoint, body []byte) reply {
+// takeRequest accepts or refuses a request and returns the answer.
+func (s *Server) takeRequest(r *http.Request, name string, e endpoint, body []byte) reply {
 	var params map[string]any
 	if json.Unmarshal(body, &params) != nil || params == nil {
 		return s.refuse(400, unreadable)
@@ -98,7 +98,7 @@ func (s *Server) place(r *http.Request, name string, e endpoint, body []byte) re
 			delete(params, field)
 		}
 	}
-	o, err := read(params)
+	o, err := parseRequest(params)
 	if err != nil {
 		return s.refuse(400, "a parameter has the wrong type")
 	}
@@ -116,8 +116,8 @@ func (s *Server) place(r *http.Request, name string, e endpoint, body []byte) re
 	return success(fill("submit-generate", fields{"data.taskId": t.ID}))
 }
 
-// read takes the order out of the fields of its body.
-func read(params map[string]any) (o order, err error) {
+// parseRequest returns the request with these fields.
+func parseRequest(params map[string]any) (o submitRequest, err error) {
 	known, err := json.Marshal(params)
 	if err == nil {
 		err = json.Unmarshal(known, &o)
@@ -125,8 +125,8 @@ func read(params map[string]any) (o order, err error) {
 	return o, err
 }
 
-// validate says what is wrong with an order, or nothing.
-func (e endpoint) validate(o order) string {
+// validate returns what is wrong with a request, or "".
+func (e endpoint) validate(o submitRequest) string {
 	_, priced := e.resolutions[o.Resolution]
 	ratio := cmp.Or(o.ImageSize, o.AspectRatio)
 	switch {
@@ -154,7 +154,7 @@ func (e endpoint) validate(o order) string {
 	return ""
 }
 
-func (o order) validateGenerate() string {
+func (o submitRequest) validateGenerate() string {
 	switch {
 	case o.Type != "TEXTTOIAMGE" && o.Type != "IMAGETOIAMGE":
 		return "type must be TEXTTOIAMGE or IMAGETOIAMGE"
@@ -168,16 +168,16 @@ func (o order) validateGenerate() string {
 	return ""
 }
 
-// inputs are the images to edit: generate looks at them only when its type says so.
-func (o order) inputs() []string {
+// inputs returns the images to edit; generate uses them only if its type says so.
+func (o submitRequest) inputs() []string {
 	if o.Type == "TEXTTOIAMGE" {
 		return nil
 	}
 	return o.ImageURLs
 }
 
-// count is how many pictures were ordered.
-func (o order) count() int {
+// count returns how many pictures are requested.
+func (o submitRequest) count() int {
 	if o.NumImages == nil {
 		return 1
 	}

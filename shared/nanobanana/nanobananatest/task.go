@@ -17,7 +17,7 @@ const (
 	callbackTimeout = 15 * time.Second
 	maxInput        = 25 << 20
 	maxPixels       = 40_000_000
-	inputSide       = 192 // longest side of what is kept of an input image: it is only drawn into others
+	inputSide       = 192 // longest side of an input image that is kept, for drawing it into others
 )
 
 // The successFlag of a task.
@@ -27,52 +27,51 @@ const (
 	FlagFailed    = 3
 )
 
-// Task is one order the server took.
+// Task is one accepted request.
 type Task struct {
-	ID           string
-	Endpoint     string         // generate, generate-2 or generate-pro
-	Prompt       string         //
-	Params       map[string]any // the fields of the body that the endpoint knows
-	CallbackURL  string
-	CreatedAt    time.Time
-	Flag         int    // what became of it: FlagRunning, FlagSucceeded, FlagFailed
-	ErrorCode    int    // of a failure
-	ErrorMessage string // of a failure
-	Charge       float64
-	Refunded     bool
-	URLs         []string    // of its pictures, as ordered
-	Reads        []time.Time // of its record, when it was asked for, whatever the answer was
-	Callbacks    []Callback  // in the order of their answers
-	Over         bool        // it is done, and nothing will be called back any more
-	Downloads    int         // of its pictures, whatever the answer was
+	ID            string
+	Endpoint      string // generate, generate-2 or generate-pro
+	Prompt        string
+	Params        map[string]any // the fields of the body that the endpoint knows
+	CallbackURL   string
+	CreatedAt     time.Time
+	Flag          int    // FlagRunning, FlagSucceeded or FlagFailed
+	ErrorCode     int    // of a failure
+	ErrorMessage  string // of a failure
+	Charge        float64
+	Refunded      bool
+	URLs          []string    // of its pictures
+	Reads         []time.Time // when its record was read, whatever the answer was
+	Callbacks     []Callback  // in the order of their answers
+	CallbacksDone bool        // it is done, and no callback is to come
+	Downloads     int         // of its pictures, whatever the answers were
 }
 
-// Callback is one delivery, retries each on their own.
+// Callback is one delivery; each retry is another.
 type Callback struct {
 	At     time.Time
-	Status int // the HTTP status answered; 0 where there was no answer
+	Status int // the HTTP status of the answer; 0 if there was none
 }
 
-// task is a Task and what is nobody else's business. The Task is guarded by Server.mu; its URLs
-// are made when they are asked for.
+// task is a Task and its internals. Server.mu guards the Task; its URLs are made on demand.
 type task struct {
 	Task
-	endpoint endpoint
-	order    order
-	look     look
-	outcome  Outcome
-	visible  time.Time     // its record is 404 until then
-	due      time.Time     // when it will be done, by the clock of the machine
-	doneAt   time.Time     // when it was done; this and inputs are set before it is
-	inputs   [][]byte      // small JPEGs: an edit is drawn from them when the originals may be gone
-	told     int           // how often its record said success
-	called   chan struct{} // closed after the first delivery, or when there is none
-	early    bool
-	once     sync.Once // closes called
+	endpoint     endpoint
+	request      submitRequest
+	look         look
+	outcome      Outcome
+	visible      time.Time     // its record is 404 until then
+	due          time.Time     // when it will be done, by the machine's clock
+	doneAt       time.Time     // when it was done; set with inputs before it is
+	inputs       [][]byte      // small JPEGs, since the originals may be gone when an edit is drawn
+	successReads int           // how often its record was read as a success
+	called       chan struct{} // closed after the first delivery, or if there is none
+	early        bool
+	once         sync.Once // closes called
 }
 
-// accept takes an order, charges for it and starts its life; or refuses it.
-func (s *Server) accept(name string, e endpoint, o order, params map[string]any) (*task, reply) {
+// accept accepts a request, charges for it and starts its task; or refuses it.
+func (s *Server) accept(name string, e endpoint, o submitRequest, params map[string]any) (*task, reply) {
 	charge := e.resolutions[o.Resolution] * float64(o.count())
 	s.mu.Lock()
 	if s.knobs.OutOfCredits || charge > s.balance {
@@ -89,29 +88,29 @@ func (s *Server) accept(name string, e endpoint, o order, params map[string]any)
 			ID: newID(), Endpoint: name, Prompt: o.Prompt, Params: params, CallbackURL: o.CallbackURL,
 			CreatedAt: now, Charge: charge,
 		},
-		endpoint: e, order: o, look: s.knobs.look(e, o), outcome: s.knobs.Outcome, early: s.knobs.EarlyCallbacks,
+		endpoint: e, request: o, look: s.knobs.look(e, o), outcome: s.knobs.Outcome, early: s.knobs.EarlyCallbacks,
 		visible: now.Add(time.Duration(s.knobs.RecordHiddenFor)), due: time.Now().Add(delay), called: make(chan struct{}),
 	}
 	if err := s.journal.write(entry{Accepted: t.acceptance()}); err != nil {
 		return nil, refusal(500, 500, err.Error())
 	}
-	if spend(&s.knobs.Outcome.Times) {
+	if countDown(&s.knobs.Outcome.Times) {
 		s.knobs.Outcome = Outcome{}
 	}
 	s.add(t)
-	s.running.Go(func() { s.live(t) })
+	s.running.Go(func() { s.run(t) })
 	return t, reply{}
 }
 
-// add enters a task in the books. The caller holds Server.mu.
+// add registers a task and charges for it. The caller holds Server.mu.
 func (s *Server) add(t *task) {
 	s.balance -= t.Charge
 	s.tasks[t.ID] = t
-	s.order = append(s.order, t)
+	s.accepted = append(s.accepted, t)
 }
 
-// live is the life of a task, from acceptance, or where the journal left it, to its last callback.
-func (s *Server) live(t *task) {
+// run runs a task from its acceptance, or from where the journal left it, to its last callback.
+func (s *Server) run(t *task) {
 	defer t.markCalled()
 	if s.Knobs().ForgeCallbacks && t.Flag == FlagRunning && t.CallbackURL != "" {
 		s.forge(t)
@@ -123,23 +122,23 @@ func (s *Server) live(t *task) {
 		return
 	}
 	if knobs := s.Knobs(); t.CallbackURL != "" && !knobs.LoseCallbacks {
-		s.deliver(t, knobs, knobs.ReshapeCallback.apply(knobs.spell(s.callbackBody(t, knobs, false))))
-		if knobs.ContradictCallbacks && t.Flag == FlagSucceeded { // final: nobody writes it any more
-			s.deliver(t, knobs, knobs.ReshapeCallback.apply(knobs.spell(s.callbackBody(t, knobs, true))))
+		s.deliver(t, knobs, knobs.ReshapeCallback.apply(knobs.spellNumbers(s.callbackBody(t, knobs, false))))
+		if knobs.ContradictCallbacks && t.Flag == FlagSucceeded { // final, so nothing writes it any more
+			s.deliver(t, knobs, knobs.ReshapeCallback.apply(knobs.spellNumbers(s.callbackBody(t, knobs, true))))
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.life.Err() == nil {
-		t.Over = true
-		_ = s.journal.write(entry{Told: t.ID}) // unwritten, it is told again
+		t.CallbacksDone = true
+		_ = s.journal.write(entry{CallbacksDone: t.ID}) // if this is lost, the callbacks are repeated
 	}
 }
 
-// finish looks at the input images and decides what became of the task. It tells whether it did:
-// a server that closes gives tasks up, it does not fail them.
+// finish fetches the input images, decides the outcome and reports whether it did: a closing server
+// gives its tasks up but does not fail them.
 func (s *Server) finish(t *task) bool {
-	inputs, err := s.fetchAll(t.order.inputs())
+	inputs, err := s.fetchAll(t.request.inputs())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.life.Err() != nil {
@@ -153,12 +152,12 @@ func (s *Server) finish(t *task) bool {
 		done.ErrorCode, done.ErrorMessage = 422, "failed to fetch image url"
 	}
 	done.Refunded = done.ErrorCode != 0 && s.knobs.RefundFailures
-	_ = s.journal.write(entry{Finished: &done}) // unwritten, it is done again
+	_ = s.journal.write(entry{Finished: &done}) // if this is lost, the task is finished again
 	s.end(t, done)
 	return true
 }
 
-// end enters what became of a task in the books. The caller holds Server.mu.
+// end records the end of a task. The caller holds Server.mu.
 func (s *Server) end(t *task, done ending) {
 	t.Flag, t.ErrorCode, t.ErrorMessage, t.Refunded = FlagSucceeded, done.ErrorCode, done.ErrorMessage, done.Refunded
 	if t.ErrorCode != 0 {
@@ -177,8 +176,7 @@ func usualMessage(code int) string {
 	return "Image generation task failed"
 }
 
-// deliver sends a callback as often as the knobs say, each time with retries, and returns when
-// all is over.
+// deliver sends a callback as often as the knobs say, with retries, and returns after the last one.
 func (s *Server) deliver(t *task, knobs Knobs, body []byte) {
 	var deliveries sync.WaitGroup
 	for range max(1, knobs.RepeatCallbacks) {
@@ -193,7 +191,7 @@ func (s *Server) deliver(t *task, knobs Knobs, body []byte) {
 	deliveries.Wait()
 }
 
-// post calls back once, and tells whether the answer was 2xx.
+// post calls back once and reports whether the answer was 2xx.
 func (s *Server) post(t *task, body []byte) bool {
 	defer t.markCalled()
 	status := s.call(t.CallbackURL, body)
@@ -203,7 +201,7 @@ func (s *Server) post(t *task, body []byte) bool {
 	return status >= 200 && status < 300
 }
 
-// call posts JSON and returns the HTTP status answered, 0 where there was no answer.
+// call posts JSON and returns the HTTP status of the answer, or 0.
 func (s *Server) call(address string, body []byte) (status int) {
 	req, err := http.NewRequestWithContext(s.life, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
@@ -220,11 +218,11 @@ func (s *Server) call(address string, body []byte) (status int) {
 	return resp.StatusCode
 }
 
-// forge calls back as somebody would who is not the provider: at an address with another last
-// letter, which nobody gave out; about a task that does not exist; and about this one, with a
-// picture of his own. It is in no list of callbacks, and not retried.
+// forge calls back as an attacker would: at an address with a wrong last letter; about a task that does
+// not exist; and about this one, each with the attacker's picture. The lists of callbacks do not have
+// these, and they are not retried.
 func (s *Server) forge(t *task) {
-	say := func(address, id string) {
+	send := func(address, id string) {
 		picture := map[string]any{"resultImageUrl": "https://attacker.example/forged.png"}
 		s.call(address, fill("callback-generate", fields{"data.taskId": id, "data.info": picture}))
 	}
@@ -233,15 +231,15 @@ func (s *Server) forge(t *task) {
 	if t.CallbackURL[last:] == other {
 		other = "B"
 	}
-	say(t.CallbackURL[:last]+other, t.ID)
-	say(t.CallbackURL, newID())
-	say(t.CallbackURL, t.ID)
+	send(t.CallbackURL[:last]+other, t.ID)
+	send(t.CallbackURL, newID())
+	send(t.CallbackURL, t.ID)
 }
 
 func (t *task) markCalled() { t.once.Do(func() { close(t.called) }) }
 
-// waitForEarlyCallback holds the answer to a submit back until its callback was delivered, where
-// that is to come first.
+// waitForEarlyCallback delays the answer to a submit until its callback was delivered, if the callback
+// comes first.
 func (t *task) waitForEarlyCallback(r *http.Request) {
 	if !t.early {
 		return
@@ -252,7 +250,7 @@ func (t *task) waitForEarlyCallback(r *http.Request) {
 	}
 }
 
-// fetchAll gets the input images, scaled down. One that cannot be had spoils the order.
+// fetchAll returns the input images, scaled down, or an error if it cannot fetch one.
 func (s *Server) fetchAll(urls []string) ([][]byte, error) {
 	ctx, cancel := context.WithTimeout(s.life, callbackTimeout)
 	defer cancel()
