@@ -141,6 +141,23 @@ func TestFileNamesInPages(t *testing.T) {
 	}
 }
 
+var pageName = regexp.MustCompile(`\bdocs/[\w./-]+\.md\b`)
+
+// The pages that comments and messages in other files name exist.
+func TestPagesNamedInCode(t *testing.T) {
+	all := tree(t)
+	for _, p := range all {
+		if !source.MatchString(p) && p != "Makefile" || path.Ext(p) == ".md" || strings.HasPrefix(path.Base(p), "package") {
+			continue
+		}
+		for _, page := range pageName.FindAllString(read(t, p), -1) {
+			if !slices.Contains(all, page) {
+				t.Errorf("%s names %s, which does not exist", p, page)
+			}
+		}
+	}
+}
+
 var anything = regexp.MustCompile(`<[a-z]+>|\b[A-Z]{2,}\b|\*|…`)
 
 // named reports whether a path is name, or ends with it after a slash.
