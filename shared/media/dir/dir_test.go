@@ -121,8 +121,8 @@ func TestDirBucketSurvivesReopening(t *testing.T) {
 	}
 }
 
-// A picture that cannot be read is that error, not other bytes than announced,
-// and leaves what was under its key.
+// Put returns the error of a picture that cannot be read, not ErrDigest, and leaves the
+// object under its key unchanged.
 func TestDirBucketPutFails(t *testing.T) {
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
@@ -133,21 +133,21 @@ func TestDirBucketPutFails(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	for name, body := range map[string]io.ReadSeeker{
-		"read": struct {
+		"reading fails": struct {
 			io.Reader
 			io.Seeker
 		}{iotest.ErrReader(broken), strings.NewReader("")},
-		"seek": unseekable{strings.NewReader("x"), broken},
+		"seeking fails": unseekable{strings.NewReader("x"), broken},
 	} {
 		if err := bucket.Put(t.Context(), key, body, 1, "image/png", sum); !errors.Is(err, broken) || errors.Is(err, media.ErrDigest) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if left := files(t, folder); len(left) != 1 {
-		t.Errorf("left: %q", left)
+		t.Errorf("left behind: %q", left)
 	}
 	if b, err := os.ReadFile(filepath.Join(folder, key)); err != nil || string(b) != "x" {
-		t.Errorf("under its key: %q, %v", b, err)
+		t.Errorf("object: %q, %v", b, err)
 	}
 }
 
@@ -158,9 +158,9 @@ type unseekable struct {
 
 func (u unseekable) Seek(int64, int) (int64, error) { return 0, u.err }
 
-// While a picture is written nothing is to be seen where pictures are; what a
-// killed process left of one is gone when the bucket is opened again.
-func TestDirBucketHalves(t *testing.T) {
+// While a picture is being written, nothing is visible in the folders of pictures. Open
+// deletes the part of a picture that a killed process left behind.
+func TestDirBucketPartialFiles(t *testing.T) {
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
 	sum := sha256.Sum256([]byte("x"))
@@ -172,7 +172,7 @@ func TestDirBucketHalves(t *testing.T) {
 	}{readerFunc(func([]byte) (int, error) {
 		for _, name := range files(t, folder) {
 			left = append(left, strings.TrimPrefix(name, folder))
-			if err := os.Link(name, filepath.Join(filepath.Dir(name), "LEFT")); err != nil { // as if this were its end
+			if err := os.Link(name, filepath.Join(filepath.Dir(name), "LEFT")); err != nil { // as if the process were killed now
 				t.Error(err)
 			}
 		}
@@ -182,14 +182,14 @@ func TestDirBucketHalves(t *testing.T) {
 		t.Error("Put succeeds")
 	}
 	if len(left) != 1 || strings.HasPrefix(left[0], "/tasks") {
-		t.Errorf("while it is written: %q", left)
+		t.Errorf("files while writing: %q", left)
 	}
 	if now := files(t, folder); len(now) != 1 || filepath.Base(now[0]) != "LEFT" {
-		t.Fatalf("after a kill: %q", now)
+		t.Fatalf("files after a kill: %q", now)
 	}
 	serveDir(t, folder)
 	if now := files(t, folder); len(now) != 0 {
-		t.Errorf("after opening it again: %q", now)
+		t.Errorf("files after opening it again: %q", now)
 	}
 }
 
@@ -209,32 +209,6 @@ func TestDirBucketRefuses(t *testing.T) {
 	w := httptest.NewRecorder()
 	bucket.ServeHTTP(w, httptest.NewRequest(http.MethodPost, link, strings.NewReader("x")))
 	if w.Code != http.StatusMethodNotAllowed {
-		t.Errorf("POST by a link for reading: %d, want 405", w.Code)
-	}
-}
-
-func TestKeys(t *testing.T) {
-	sum := [32]byte{0xab, 0xcd, 0, 1, 2, 3, 4, 5, 6, 7}
-	key, thumb := media.Key("0123abc", 12, sum, "webp"), media.ThumbnailKey("0123abc", 12, sum)
-	if want := "tasks/0123abc/12-abcd000102030405.webp"; key != want {
-		t.Errorf("Key: %s, want %s", key, want)
-	}
-	if want := "tasks/0123abc/12-abcd000102030405-512.jpg"; thumb != want {
-		t.Errorf("ThumbnailKey: %s, want %s", thumb, want)
-	}
-	for _, k := range []string{key, thumb} {
-		if got, ok := media.KeyOfFile("0123abc", media.File(k)); !ok || got != k {
-			t.Errorf("KeyOfFile(%s) = %q, %v", media.File(k), got, ok)
-		}
-	}
-	for _, file := range []string{
-		"", "1", "1-abcd000102030405", "1-abcd000102030405.gif", "1-ABCD000102030405.png", "1-abcd00010203040.png",
-		"1-abcd0001020304056.png", "0-abcd000102030405.png", "01-abcd000102030405.png", "100-abcd000102030405.png",
-		"-1-abcd000102030405.png", "1-abcd000102030405-512.png", "1-abcd000102030405-256.jpg", "1-abcd000102030405.png\n",
-		"../1-abcd000102030405.png", "1-abcd000102030405.png/..", "1-abcd000102030405.jpeg", strings.Repeat("1", 10_000),
-	} {
-		if key, ok := media.KeyOfFile("t", file); ok {
-			t.Errorf("KeyOfFile(%q) = %q", file, key)
-		}
+		t.Errorf("POST with a link for reading: %d, want 405", w.Code)
 	}
 }

@@ -15,20 +15,20 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-// PutLink implements Uploader.
-func (d *Bucket) PutLink(_ context.Context, key string, size int64, ttl time.Duration) (string, http.Header, error) {
+// PutLink implements media.Uploader.
+func (b *Bucket) PutLink(_ context.Context, key string, size int64, ttl time.Duration) (string, http.Header, error) {
 	if !validKey(key) || size < 1 {
-		return "", nil, fmt.Errorf("dir: put link: %q of %d bytes is no object", key, size)
+		return "", nil, fmt.Errorf("dir: put link: %q of %d bytes cannot be an object", key, size)
 	}
-	expires, length := strconv.FormatInt(d.Now().Add(ttl).Unix(), 10), strconv.FormatInt(size, 10)
-	query := url.Values{"expires": {expires}, "bytes": {length}, "signature": {d.sign("write", key, expires, length)}}
-	return d.baseURL() + LinkPath + key + "?" + query.Encode(), http.Header{
+	expires, length := strconv.FormatInt(b.Now().Add(ttl).Unix(), 10), strconv.FormatInt(size, 10)
+	query := url.Values{"expires": {expires}, "bytes": {length}, "signature": {b.sign("write", key, expires, length)}}
+	return b.baseURL() + LinkPath + key + "?" + query.Encode(), http.Header{
 		"Content-Type": {media.ContentType(key)}, "If-None-Match": {"*"},
 	}, nil
 }
 
-// preflight lets pages of any origin use a link, from which nobody can tell
-// where it was made.
+// preflight lets pages of any origin use a link: a link does not show which page it
+// was made for.
 func preflight(w http.ResponseWriter) {
 	w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, PUT")
 	w.Header().Set("Access-Control-Allow-Headers", "Content-Type, If-None-Match")
@@ -36,58 +36,59 @@ func preflight(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// receive answers a PUT by a link of PutLink: 403 unless the signature is right
-// and fresh, and the request the one that was signed; 412 where there is an
-// object already, as S3 does.
-func (d *Bucket) receive(w http.ResponseWriter, r *http.Request, key string) {
+// servePut serves a PUT with a link of PutLink. It answers 403 unless the signature is
+// right and has not expired and the request is the signed one, and 412 if an object
+// already exists, as S3 does.
+func (b *Bucket) servePut(w http.ResponseWriter, r *http.Request, key string) {
 	query := r.URL.Query()
 	length := query.Get("bytes")
 	size, err := strconv.ParseInt(length, 10, 64)
 	asSigned := r.ContentLength == size && r.Header.Get("Content-Type") == media.ContentType(key) && r.Header.Get("If-None-Match") == "*"
-	if err != nil || !asSigned || !d.signed("write", key, length, query) {
+	if err != nil || !asSigned || !b.signed("write", key, length, query) {
 		http.Error(w, "this link is wrong or has expired, or is for another file", http.StatusForbidden)
 		return
 	}
-	err = d.accept(key, http.MaxBytesReader(w, r.Body, size), size)
+	err = b.create(key, http.MaxBytesReader(w, r.Body, size), size)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		http.Error(w, "this has been uploaded already", http.StatusPreconditionFailed)
+		http.Error(w, "this file has already been uploaded", http.StatusPreconditionFailed)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		http.Error(w, "the file broke off before its end", http.StatusBadRequest)
+		http.Error(w, "the file ended too early", http.StatusBadRequest)
 	case err != nil:
-		http.Error(w, "this could not be stored", http.StatusInternalServerError)
+		http.Error(w, "the file could not be stored", http.StatusInternalServerError)
 	}
 }
 
-// accept stores body under key, where there must be nothing. Of two at once one
-// comes second: a file is linked to its name only when it is all there.
-func (d *Bucket) accept(key string, body io.Reader, size int64) error {
-	if _, err := d.root.Stat(key); err == nil {
+// create stores body under key and returns fs.ErrExist if an object exists there. A
+// complete file is linked to its name in one step, so of two concurrent uploads only
+// one succeeds.
+func (b *Bucket) create(key string, body io.Reader, size int64) error {
+	if _, err := b.root.Stat(key); err == nil {
 		return fs.ErrExist
 	}
-	whole := func(n int64, _ [32]byte) error {
+	complete := func(n int64, _ [32]byte) error {
 		if n != size {
 			return io.ErrUnexpectedEOF
 		}
 		return nil
 	}
-	return d.write(key, body, size, whole, d.root.Link)
+	return b.write(key, body, size, complete, b.root.Link)
 }
 
-// Expire deletes what came under prefix, which has to end in a slash, more than
-// age ago: what a lifecycle rule does in S3.
-func (d *Bucket) Expire(ctx context.Context, prefix string, age time.Duration) error {
+// Expire deletes the objects under prefix, which must end in a slash, that are older
+// than age. A lifecycle rule does this in S3.
+func (b *Bucket) Expire(ctx context.Context, prefix string, age time.Duration) error {
 	if !dirPattern().MatchString(prefix) {
 		return fmt.Errorf("dir: expire: %q is no prefix", prefix)
 	}
-	end := d.Now().Add(-age)
-	err := fs.WalkDir(d.root.FS(), path.Clean(prefix), func(name string, e fs.DirEntry, err error) error {
+	end := b.Now().Add(-age)
+	err := fs.WalkDir(b.root.FS(), path.Clean(prefix), func(name string, e fs.DirEntry, err error) error {
 		if err = errors.Join(err, ctx.Err()); err != nil || e.IsDir() {
 			return err
 		}
 		info, err := e.Info()
 		if err == nil && info.ModTime().Before(end) {
-			err = d.root.Remove(name)
+			err = b.root.Remove(name)
 		}
 		return err
 	})

@@ -34,7 +34,7 @@ func files(t *testing.T, folder string) (names []string) {
 	return names
 }
 
-// An upload that breaks off leaves nothing, and can be made anew.
+// An upload that breaks off leaves nothing behind and can be repeated.
 func TestDirBucketUploadBroken(t *testing.T) {
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
@@ -67,12 +67,12 @@ func TestDirBucketUploadBroken(t *testing.T) {
 	r.Header = header
 	w := httptest.NewRecorder()
 	if bucket.ServeHTTP(w, r); w.Code != http.StatusOK {
-		t.Errorf("anew: %d %s", w.Code, w.Body)
+		t.Errorf("repeated: %d %s", w.Code, w.Body)
 	}
 }
 
-// An upload that cannot be read or stored is our fault, not the file's, and
-// leaves nothing.
+// If an upload cannot be read or stored, the answer is 500, not a fault of the file, and
+// nothing is left behind.
 func TestDirBucketUploadFails(t *testing.T) {
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
@@ -93,18 +93,18 @@ func TestDirBucketUploadFails(t *testing.T) {
 		t.Errorf("answered %d %s, want 500", w.Code, w.Body)
 	}
 	if w := put(strings.NewReader(strings.Repeat("x", 999))); w.Code != http.StatusBadRequest {
-		t.Errorf("a byte is missing: answered %d %s, want 400", w.Code, w.Body)
+		t.Errorf("with a byte missing: answered %d %s, want 400", w.Code, w.Body)
 	}
 	if left := files(t, folder); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
 	if w := put(strings.NewReader(strings.Repeat("x", 1000))); w.Code != http.StatusOK {
-		t.Errorf("anew: %d %s", w.Code, w.Body)
+		t.Errorf("repeated: %d %s", w.Code, w.Body)
 	}
 }
 
-// Of two uploads at once the first that is whole stays; the other is told so.
-func TestDirBucketUploadsAtOnce(t *testing.T) {
+// Of two concurrent uploads, the first to be complete stays and the other gets 412.
+func TestDirBucketConcurrentUploads(t *testing.T) {
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
 	_, key, _ := media.NewUpload("ada", "image/png")
@@ -129,14 +129,14 @@ func TestDirBucketUploadsAtOnce(t *testing.T) {
 		t.Errorf("the other is answered %d, want 412", status)
 	}
 	if b, err := os.ReadFile(filepath.Join(folder, key)); err != nil || string(b) != "first" {
-		t.Errorf("there is %q, %v", b, err)
+		t.Errorf("the object is %q, %v", b, err)
 	}
 	if left := files(t, folder); len(left) != 1 {
 		t.Errorf("left: %q", left)
 	}
 }
 
-// A page of any origin may use a link: a browser asks that first.
+// Pages of any origin may use a link; browsers send a preflight request first.
 func TestDirBucketPreflight(t *testing.T) {
 	bucket := serveDir(t, t.TempDir())
 	_, key, _ := media.NewUpload("ada", "image/png")
@@ -148,24 +148,24 @@ func TestDirBucketPreflight(t *testing.T) {
 	r.Header = http.Header{"Origin": {"http://localhost:3000"}, "Access-Control-Request-Method": {"PUT"}, "Access-Control-Request-Headers": {"content-type,if-none-match"}}
 	w := httptest.NewRecorder()
 	bucket.ServeHTTP(w, r)
-	said := w.Header()
-	if w.Code != http.StatusNoContent || said.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(said.Get("Access-Control-Allow-Methods"), "PUT") {
-		t.Errorf("%d, %v", w.Code, said)
+	headers := w.Header()
+	if w.Code != http.StatusNoContent || headers.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(headers.Get("Access-Control-Allow-Methods"), "PUT") {
+		t.Errorf("%d, %v", w.Code, headers)
 	}
 	for name := range header {
-		if !strings.Contains(said.Get("Access-Control-Allow-Headers"), name) {
-			t.Errorf("%s is not allowed: %v", name, said)
+		if !strings.Contains(headers.Get("Access-Control-Allow-Headers"), name) {
+			t.Errorf("%s is not allowed: %v", name, headers)
 		}
 	}
 }
 
-// Old uploads go, and what an earlier release left half written beside them;
-// younger ones and the pictures of tasks stay.
+// Expire deletes old uploads, and partial files that an earlier release left among
+// them. Younger uploads and the pictures of tasks stay.
 func TestDirBucketExpire(t *testing.T) {
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
 	if err := bucket.Expire(t.Context(), media.UploadPrefix, time.Hour); err != nil {
-		t.Errorf("with nothing there: %v", err)
+		t.Errorf("an empty bucket: %v", err)
 	}
 	keep := []string{"tasks/t/1.png", "uploads/o/young.png"}
 	for _, name := range append(keep, "uploads/o/old.png", "uploads/p/.HALF") {
@@ -189,34 +189,5 @@ func TestDirBucketExpire(t *testing.T) {
 	}
 	if left := files(t, folder); len(left) != len(keep) {
 		t.Errorf("left: %q, want %q", left, keep)
-	}
-}
-
-func TestUploadKeys(t *testing.T) {
-	for contentType, ext := range map[string]string{"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"} {
-		id, key, ok := media.NewUpload("ada", contentType)
-		again, same := media.UploadKey("ada", id)
-		if !ok || !same || again != key || media.ContentType(key) != contentType || !strings.HasSuffix(key, "/"+id+ext) || !strings.HasPrefix(key, media.UploadPrefix) {
-			t.Errorf("%s: %s, %s, %s", contentType, id, key, again)
-		}
-		if strings.Contains(key, "ada") {
-			t.Errorf("the key names its owner: %s", key)
-		}
-		if other, _ := media.UploadKey("bob", id); other == key || filepath.Base(other) != filepath.Base(key) {
-			t.Errorf("bob's is %s, ada's %s", other, key)
-		}
-		if next, _, _ := media.NewUpload("ada", contentType); next == id {
-			t.Errorf("%s twice", id)
-		}
-		for _, bad := range []string{"", id[1:], id + "p", strings.ToUpper(id), id[:25] + "0", "../" + id[3:], id[:25] + "\n"} {
-			if key, ok := media.UploadKey("ada", bad); ok {
-				t.Errorf("UploadKey(%q) = %s", bad, key)
-			}
-		}
-	}
-	for _, contentType := range []string{"", "image/gif", "image/jpg", "IMAGE/PNG", "image/png; charset=x", "image/svg+xml"} {
-		if id, key, ok := media.NewUpload("ada", contentType); ok || id != "" || key != "" {
-			t.Errorf("NewUpload(%q) = %s, %s", contentType, id, key)
-		}
 	}
 }

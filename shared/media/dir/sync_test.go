@@ -18,10 +18,10 @@ import (
 
 const aloneName = "MEDIA_ALONE"
 
-// A picture whose name cannot be made safe on disk is not said to be stored:
-// after a crash its folder could be gone. The test is a process of its own,
-// since root, as whom it may run, can open every folder.
-func TestDirBucketNamesAreSafe(t *testing.T) {
+// Put fails if it cannot sync the folder of a picture, which could be gone after a crash.
+// The test runs in its own process, as another user than root, who can open every
+// folder.
+func TestDirBucketSyncsFolders(t *testing.T) {
 	if os.Getenv(aloneName) == "" {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 		cmd.Env = append(os.Environ(), aloneName+"=1")
@@ -38,12 +38,12 @@ func TestDirBucketNamesAreSafe(t *testing.T) {
 	}
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
-	if err := os.Chmod(folder, 0o300); err != nil { // files can be made in it; it cannot be opened, nor synced
+	if err := os.Chmod(folder, 0o300); err != nil { // files can be created in it, but it cannot be opened or synced
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Chmod(folder, 0o700) })
 	sum := sha256.Sum256([]byte("x"))
 	if err := bucket.Put(t.Context(), media.Key("t", 1, sum, "png"), strings.NewReader("x"), 1, "image/png", sum); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("Put: %v, want that it may not", err)
+		t.Errorf("Put: %v, want fs.ErrPermission", err)
 	}
 }

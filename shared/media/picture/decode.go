@@ -18,11 +18,11 @@ import (
 type decoder struct {
 	config func(io.Reader) (image.Config, error)
 	decode func(io.Reader) (image.Image, error)
-	// memory is the most that decode allocates, in bytes.
+	// memory returns the most bytes that decode allocates.
 	memory func(media.Layout, color.Model) int64
 }
 
-// The decoders, by extension, are called by name: those that happen to be
+// decoders are the decoders by extension. They are called directly, since those
 // registered with package image depend on what else is linked.
 var decoders = map[string]decoder{
 	"png":  {png.DecodeConfig, png.Decode, pngMemory},
@@ -30,48 +30,48 @@ var decoders = map[string]decoder{
 	"webp": {webp.DecodeConfig, decodeWebP, webpMemory},
 }
 
-// An unsupported error is a lawful form of picture that the decoder does not
-// know. It does not mean that the file is broken.
+// An unsupported error means that the decoder does not know this valid form of
+// picture. The file need not be broken.
 type unsupported struct{ err error }
 
 func (u *unsupported) Error() string { return u.err.Error() }
 
-// rareHead makes an unsupported of err, which a decoder returned for a file's
-// head, if it names a form of JPEG. A PNG in a form that image/png does not
-// support is not lawful, and no program reads it.
-func rareHead(err error) error {
+// headerError returns err, a decoder's error for a file's header, as unsupported if it
+// is about a form of JPEG. A form of PNG that image/png does not support is not
+// valid, and no program reads it.
+func headerError(err error) error {
 	if rare, ok := errors.AsType[jpeg.UnsupportedError](err); ok {
 		return &unsupported{rare}
 	}
 	return err
 }
 
-// rareInk makes an unsupported of err, which a decoder returned for a whole
-// file, if it is a JPEG of four inks where no segment of Adobe's tells how they
-// are stored: image/jpeg notices that at the end of decoding. Anything else in
-// a scan that looks like an unknown form is a broken file.
-func rareInk(l media.Layout, err error) error {
+// decodeError returns err, a decoder's error for a whole file, as unsupported if the
+// file is a JPEG with four inks but without an Adobe segment that states how they
+// are stored. image/jpeg finds that out at the end of decoding. Any other unknown
+// form in a scan is a broken file.
+func decodeError(l media.Layout, err error) error {
 	if len(l.JPEG.Components) == 4 && !l.JPEG.Adobe {
-		return rareHead(err)
+		return headerError(err)
 	}
 	return err
 }
 
-// decodeWebP decodes a WebP. The colours of a lossy one are stored in the
-// narrow range of video, 16 to 235 and 240, and returned so by package webp;
-// package image takes them for the full range, so they are stretched in place.
+// decodeWebP decodes a WebP. A lossy one stores its colours in the narrow range of
+// video, 16 to 235 or 240, and package webp returns them so. Package image expects
+// the full range, so decodeWebP converts them in place.
 func decodeWebP(r io.Reader) (image.Image, error) {
 	img, err := webp.Decode(r)
 	switch img := img.(type) {
 	case *image.YCbCr:
-		stretch(img)
+		toFullRange(img)
 	case *image.NYCbCrA:
-		stretch(&img.YCbCr)
+		toFullRange(&img.YCbCr)
 	}
 	return img, err
 }
 
-func stretch(img *image.YCbCr) {
+func toFullRange(img *image.YCbCr) {
 	var luma, chroma [256]uint8
 	for i := range 256 {
 		luma[i] = clamp((float64(i) - 16) * 255 / 219)
@@ -89,27 +89,28 @@ func stretch(img *image.YCbCr) {
 
 func clamp(v float64) uint8 { return uint8(max(0, min(255, v+0.5))) }
 
-// filtered reads the file from its start, without the flaws that its decoder
-// would stumble over.
-func (s *source) filtered(l media.Layout) io.Reader {
+// decodable returns a reader for the file, from its start, without the flaws that its
+// decoder would reject.
+func (s *source) decodable(l media.Layout) io.Reader {
 	switch {
 	case l.Ext == "png":
-		return &pngFilter{r: s.rewound(), alpha: l.Alpha}
+		return &pngFilter{r: s.fromStart(), alpha: l.Alpha}
 	case l.Ext == "jpg" && l.Flaw != "" && l.JPEG.Complete():
-		// The end alone is not there, unless decoding shows otherwise.
-		return io.MultiReader(s.rewound(), bytes.NewReader([]byte{0xff, 0xd9}))
+		// Only the end marker is missing, unless decoding shows otherwise.
+		return io.MultiReader(s.fromStart(), bytes.NewReader([]byte{0xff, 0xd9}))
 	case l.Chunk == "VP8X":
-		return alphaAsItIs(s.rewound(), l.Alpha)
+		return setAlphaFlag(s.fromStart(), l.Alpha)
 	}
-	return s.rewound()
+	return s.fromStart()
 }
 
-// alphaAsItIs reads an extended WebP, its flag for alpha set to whether there is
-// a chunk of alpha: package webp wants that, other programs go by the chunk.
-func alphaAsItIs(r io.Reader, alpha bool) io.Reader {
+// setAlphaFlag returns r, an extended WebP, with its alpha flag set to alpha, whether
+// there is an alpha chunk. Package webp requires that; other programs use the chunk
+// alone.
+func setAlphaFlag(r io.Reader, alpha bool) io.Reader {
 	const flags, flag = 20, 1 << 4
 	head := make([]byte, flags+1)
-	n, _ := io.ReadFull(r, head) // a failure comes again with the next read
+	n, _ := io.ReadFull(r, head) // the next read returns the error again
 	if n == len(head) {
 		if head[flags] &^= flag; alpha {
 			head[flags] |= flag

@@ -80,7 +80,7 @@ func pngOfPalette() []byte {
 func wantDamaged(t *testing.T, name string, file []byte) {
 	t.Helper()
 	p, err := picture.Open(t.Context(), bytes.NewReader(file))
-	if !errors.Is(err, media.ErrDamaged) || !errors.Is(err, picture.ErrBad) || p.Width == 0 || p.Height == 0 || p.Thumbnail != nil || p.Bytes != int64(len(file)) {
+	if !errors.Is(err, media.ErrDamaged) || !errors.Is(err, media.ErrNotPicture) || p.Width == 0 || p.Height == 0 || p.Thumbnail != nil || p.Bytes != int64(len(file)) {
 		t.Errorf("%s: %+v, %v; want it damaged", name, p, err)
 	}
 }
@@ -190,7 +190,7 @@ func TestOpenRefusesAnimations(t *testing.T) {
 		"a frame without pixels":  webpChunks(2, 8, 8, anim, frame(8, 8, webpChunk("ICCP", make([]byte, 9)))),
 		"frames in frames":        webpChunks(2, 8, 8, anim, frame(8, 8, nested)),
 	} {
-		if p, err := picture.Open(t.Context(), bytes.NewReader(file)); !errors.Is(err, picture.ErrBad) {
+		if p, err := picture.Open(t.Context(), bytes.NewReader(file)); !errors.Is(err, media.ErrNotPicture) {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 
 func pixels(l media.Layout) int64 { return int64(l.Width) * int64(l.Height) }
 
-// pngMemory is what image/png allocates: one picture, and where it is
-// interlaced a second one in passes.
+// pngMemory returns how much image/png allocates: one picture, and a second one in
+// passes if it is interlaced.
 func pngMemory(l media.Layout, m color.Model) int64 {
 	var n int64 = 4
 	switch m {
@@ -22,9 +22,10 @@ func pngMemory(l media.Layout, m color.Model) int64 {
 	return n * pixels(l)
 }
 
-// webpMemory is what package webp allocates, by the kind of the first chunk: lossy pictures are 4:2:0 in whole blocks; a lossless one may be
-// unpacked from a second one; an extended file may hold a lossy picture and
-// its alpha, the latter as a lossless picture of its own.
+// webpMemory returns how much package webp allocates, by the kind of the first chunk.
+// A lossy picture is 4:2:0 in whole blocks; a lossless one may be unpacked from a
+// second one; an extended file may contain a lossy picture and its alpha, which is a
+// lossless picture of its own.
 func webpMemory(l media.Layout, _ color.Model) int64 {
 	switch l.Chunk {
 	case "VP8 ":
@@ -35,10 +36,10 @@ func webpMemory(l media.Layout, _ color.Model) int64 {
 	return 11 * pixels(l)
 }
 
-// jpegMemory is what image/jpeg allocates: a byte for each sample, of which
-// there are fewer than pixels where colours are stored more coarsely; for
-// progressive files also four, the coefficients of all scans; for RGB and CMYK
-// another picture, converted from the first.
+// jpegMemory returns how much image/jpeg allocates: a byte per sample, of which
+// coarsely stored colours have fewer than pixels; four more for progressive files,
+// for the coefficients of all scans; and for RGB and CMYK another picture, converted
+// from the first.
 func jpegMemory(l media.Layout, m color.Model) int64 {
 	n := samples(l)
 	if l.JPEG.Progressive() {
@@ -50,7 +51,7 @@ func jpegMemory(l media.Layout, m color.Model) int64 {
 	return n
 }
 
-// samples counts the samples of all components, in whole blocks.
+// samples returns the number of samples of all components, in whole blocks.
 func samples(l media.Layout) int64 {
 	all := l.JPEG.Components
 	if len(all) == 0 {
@@ -58,7 +59,7 @@ func samples(l media.Layout) int64 {
 	}
 	first := all[0]
 	if len(all) == 1 {
-		first.H, first.V = 1, 1 // whatever it says: there is nothing to be coarser than
+		first.H, first.V = 1, 1 // the factors of a single component mean nothing
 		all = []media.JPEGComponent{first}
 	}
 	blocks := func(side, factor int) int64 {

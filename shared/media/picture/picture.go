@@ -1,6 +1,6 @@
-// Package picture proves that files are pictures, and shrinks them. It is apart
-// from media for the sake of the functions that do neither: decoders that are
-// linked are set up at every start.
+// Package picture proves that files are pictures by decoding them, and makes their
+// thumbnails. It is separate from media because linked decoders are set up at every
+// start, also in functions that do not use them.
 package picture
 
 import (
@@ -16,41 +16,31 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media/thumbnail"
 )
 
-// Limits of a picture.
 const (
-	MaxPixels = media.MaxPixels
-	MaxSide   = media.MaxSide
-
-	// maxMemory bounds what decoding may take: a picture of 4096 x 4096 in
-	// the costliest form of PNG (16 bits, interlaced), or 40 Mpx in any
-	// usual one. Forms that cost much per pixel have fewer pixels.
+	// maxMemory is how many bytes decoding may take: enough for 4096 x 4096
+	// pixels in the costliest form of PNG (16 bits, interlaced), or for 40 Mpx
+	// in any usual form. Forms that cost much per pixel may have fewer pixels.
 	maxMemory = 256 << 20
 
-	// largePicture is how much decoding has to take for it to be worth
+	// largePicture is how many bytes decoding must take before it is worth
 	// clearing the heap first.
 	largePicture = 16 << 20
 )
 
-// ErrBad means that a file is not a picture we keep: not a PNG, JPEG or WebP,
-// beyond a limit, or broken. With media.ErrDamaged it is one of known size
-// that cannot be read to its end.
-var ErrBad = media.ErrNotPicture
-
-// Open proves that file, from its start, holds a picture by decoding all of
-// it, and measures and shrinks it on the way. What follows a picture's own
-// end (a ZIP behind a JPEG) is not looked at: the file is kept as it is, and
-// its type is the picture's.
+// Open proves that file, from its start, is a picture by decoding all of it, and
+// returns its size and a thumbnail. It ignores what follows the picture's own end
+// (a ZIP after a JPEG): the file is stored unchanged, and its type is the picture's.
 //
-// A sound picture in a form that the decoders do not support has no
-// thumbnail. A file that is no picture is ErrBad; if media.ErrDamaged is in the
-// error too, the Picture is filled, without a thumbnail. Other errors are those
-// of reading it, and of ctx, which is minded throughout: a file can be made to
-// decode for hours.
+// A sound picture in a form that the decoders do not support has no thumbnail. Open
+// returns media.ErrNotPicture for a file that is no picture; if the error is also
+// media.ErrDamaged, the Picture is filled, without a thumbnail. Other errors are
+// those of reading file and of ctx, which Open checks throughout, since a file can
+// be made to decode for hours.
 //
-// Open takes the memory of the decoded picture, at most 256 MiB, and a few
-// MiB more, however long the file is. The exception is a lossless WebP made to
-// hurt: golang.org/x/image keeps up to 2,600 groups of Huffman codes, some
-// 140 MiB, beside the picture.
+// Open takes the memory of the decoded picture, at most 256 MiB, and a few MiB
+// more, however long the file is. The exception is a hostile lossless WebP, for
+// which golang.org/x/image holds up to 2,600 groups of Huffman codes, some 140 MiB,
+// besides the picture.
 func Open(ctx context.Context, file io.ReadSeeker) (media.Picture, error) {
 	src := &source{ctx: ctx, file: file}
 	p, err := inspect(src)
@@ -58,21 +48,21 @@ func Open(ctx context.Context, file io.ReadSeeker) (media.Picture, error) {
 	case src.err != nil:
 		return media.Picture{}, fmt.Errorf("picture: open: %w", src.err)
 	case err != nil:
-		return p, fmt.Errorf("%w: %w", ErrBad, err)
+		return p, fmt.Errorf("%w: %w", media.ErrNotPicture, err)
 	}
 	return p, nil
 }
 
 func inspect(src *source) (media.Picture, error) {
 	hash := sha256.New()
-	size, err := io.Copy(hash, io.LimitReader(src.rewound(), media.MaxBytes+1))
+	size, err := io.Copy(hash, io.LimitReader(src.fromStart(), media.MaxBytes+1))
 	if err != nil {
 		return media.Picture{}, err
 	}
 	if size > media.MaxBytes {
 		return media.Picture{}, fmt.Errorf("longer than %d bytes", media.MaxBytes)
 	}
-	layout, broken := media.Walk(src.rewound())
+	layout, broken := media.Walk(src.fromStart())
 	if layout.Width == 0 {
 		return media.Picture{}, broken
 	}
@@ -87,11 +77,11 @@ func inspect(src *source) (media.Picture, error) {
 	if thumbnail.Turned(layout.Orientation) {
 		p.Width, p.Height = p.Height, p.Width
 	}
-	p.Thumbnail, err = shrunk(src, layout)
+	p.Thumbnail, err = makeThumbnail(src, layout)
 	if err != nil && broken == nil && layout.Ext == "png" && layout.Alpha {
-		// Its chunk of alpha may be unlawful: other programs then do without.
+		// Its alpha chunk may be invalid; other programs then ignore it.
 		layout.Alpha = false
-		p.Thumbnail, err = shrunk(src, layout)
+		p.Thumbnail, err = makeThumbnail(src, layout)
 	}
 	var rare *unsupported
 	switch {
@@ -102,42 +92,42 @@ func inspect(src *source) (media.Picture, error) {
 	case !layout.HasPixels:
 		return media.Picture{}, errors.Join(err, broken)
 	}
-	p.Thumbnail = nil // of what there is, it would be as damaged
+	p.Thumbnail = nil // it would show the damage
 	return p, errors.Join(media.ErrDamaged, err, broken)
 }
 
-// shrunk decodes all of the picture, and returns its thumbnail. The error is
-// an unsupported one where the decoder cannot know whether the file is sound.
-func shrunk(src *source, l media.Layout) ([]byte, error) {
+// makeThumbnail decodes all of the picture and returns its thumbnail. It returns an
+// unsupported error if the decoder cannot find out whether the file is sound.
+func makeThumbnail(src *source, l media.Layout) ([]byte, error) {
 	if l.Frames > 0 {
 		return nil, &unsupported{errors.New("an animation")}
 	}
 	d := decoders[l.Ext]
-	config, err := d.config(src.filtered(l))
+	config, err := d.config(src.decodable(l))
 	if err != nil {
-		return nil, rareHead(err)
+		return nil, headerError(err)
 	}
 	if config.Width != l.Width || config.Height != l.Height {
-		return nil, fmt.Errorf("%d x %d pixels by its container, %d x %d within", l.Width, l.Height, config.Width, config.Height)
+		return nil, fmt.Errorf("%d x %d pixels in its container, %d x %d inside", l.Width, l.Height, config.Width, config.Height)
 	}
 	memory := d.memory(l, config.ColorModel)
 	switch {
 	case memory > maxMemory:
 		return nil, fmt.Errorf("%d x %d pixels: more than can be decoded in this form", l.Width, l.Height)
 	case memory > largePicture:
-		// Or the heap, which may double between two collections, would
-		// still hold the picture before this one. It takes a millisecond.
+		// The heap may double between two collections, so it could still
+		// hold the previous picture. A collection takes a millisecond.
 		runtime.GC()
 	}
-	img, err := d.decode(src.filtered(l))
+	img, err := d.decode(src.decodable(l))
 	if err != nil {
-		return nil, rareInk(l, err)
+		return nil, decodeError(l, err)
 	}
 	return thumbnail.Make(img, media.ThumbnailSide, thumbnail.Look{Orientation: l.Orientation, Profile: profile(l, img)})
 }
 
-// A source is the file under the decoders, which know no context. It
-// remembers why reading failed, to tell that from a broken picture.
+// A source reads the file for the decoders, which know no context. It keeps the error
+// of reading, so that Open can distinguish it from a broken picture.
 type source struct {
 	ctx  context.Context
 	file io.ReadSeeker
@@ -158,8 +148,8 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// rewound reads the file from its start.
-func (s *source) rewound() *bufio.Reader {
+// fromStart returns a reader for the file, from its start.
+func (s *source) fromStart() *bufio.Reader {
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil && s.err == nil {
 		s.err = err
 	}

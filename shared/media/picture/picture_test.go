@@ -222,8 +222,8 @@ func TestOpenRefuses(t *testing.T) {
 	for name, file := range bad() {
 		t.Run(name, func(t *testing.T) {
 			got := mediatest.Allocated(func() {
-				if p, err := picture.Open(t.Context(), bytes.NewReader(file)); !errors.Is(err, picture.ErrBad) {
-					t.Errorf("got %+v, %v; want ErrBadPicture", p, err)
+				if p, err := picture.Open(t.Context(), bytes.NewReader(file)); !errors.Is(err, media.ErrNotPicture) {
+					t.Errorf("got %+v, %v; want ErrNotPicture", p, err)
 				}
 			})
 			if got > 2<<20 {
@@ -278,12 +278,12 @@ func TestOpenMemory(t *testing.T) {
 
 func TestOpenFailsToRead(t *testing.T) {
 	broken := io.NewSectionReader(brokenAt{pngOf(100, 100), 300}, 0, 1000)
-	if _, err := picture.Open(t.Context(), broken); !errors.Is(err, errDisk) || errors.Is(err, picture.ErrBad) {
+	if _, err := picture.Open(t.Context(), broken); !errors.Is(err, errDisk) || errors.Is(err, media.ErrNotPicture) {
 		t.Errorf("got %v, want errDisk", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := picture.Open(ctx, bytes.NewReader(pngOf(1, 1))); !errors.Is(err, context.Canceled) || errors.Is(err, picture.ErrBad) {
+	if _, err := picture.Open(ctx, bytes.NewReader(pngOf(1, 1))); !errors.Is(err, context.Canceled) || errors.Is(err, media.ErrNotPicture) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
@@ -381,15 +381,15 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		p, err := picture.Open(t.Context(), bytes.NewReader(file))
 		if err != nil {
-			if !errors.Is(err, picture.ErrBad) {
-				t.Fatalf("not ErrBadPicture: %v", err)
+			if !errors.Is(err, media.ErrNotPicture) {
+				t.Fatalf("not ErrNotPicture: %v", err)
 			}
-			if known := p.Width > 0 && p.Width*p.Height <= picture.MaxPixels && p.SHA256 == sha256.Sum256(file); known != errors.Is(err, media.ErrDamaged) {
+			if known := p.Width > 0 && p.Width*p.Height <= media.MaxPixels && p.SHA256 == sha256.Sum256(file); known != errors.Is(err, media.ErrDamaged) {
 				t.Fatalf("%+v, %v", p, err)
 			}
 			return
 		}
-		if p.Width < 1 || p.Height < 1 || p.Width*p.Height > picture.MaxPixels || p.SHA256 != sha256.Sum256(file) || p.Bytes != int64(len(file)) {
+		if p.Width < 1 || p.Height < 1 || p.Width*p.Height > media.MaxPixels || p.SHA256 != sha256.Sum256(file) || p.Bytes != int64(len(file)) {
 			t.Fatalf("got %+v", p)
 		}
 		l, err := media.Walk(bytes.NewReader(file))

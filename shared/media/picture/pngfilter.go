@@ -10,18 +10,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-// maxTRNS is the longest tRNS chunk that has a meaning, in bytes.
+// maxTRNS is the length in bytes of the longest valid tRNS chunk.
 const maxTRNS = 256
 
-// A pngFilter reads a PNG without the chunks that its pixels do not need: a
-// decoder then does not stumble over a wrong checksum in them. A tRNS chunk, which
-// the pixels do need, is left out if its checksum is wrong.
+// A pngFilter reads a PNG without the chunks that its pixels do not need, so that a
+// decoder does not reject it for a wrong checksum in them. It also leaves out a tRNS
+// chunk, which the pixels do need, if its checksum is wrong.
 type pngFilter struct {
 	r       *bufio.Reader
-	alpha   bool // tRNS chunks are read
+	alpha   bool // tRNS chunks are not left out
 	started bool
-	head    bytes.Buffer // what is to be read before r
-	left    int64        // of the chunk in r
+	head    bytes.Buffer // read before r
+	left    int64        // bytes of the chunk in r
 }
 
 func (f *pngFilter) Read(b []byte) (int, error) {
@@ -38,7 +38,7 @@ func (f *pngFilter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// next goes to the next chunk that is needed.
+// next skips to the next chunk that is needed.
 func (f *pngFilter) next() error {
 	if !f.started {
 		f.started = true
@@ -46,11 +46,11 @@ func (f *pngFilter) next() error {
 	}
 	head, err := f.r.Peek(8)
 	if err != nil {
-		// What is left of a file that is cut short.
+		// The rest of a file that is cut short.
 		return f.pass(int64(len(head)), 0, err)
 	}
 	size, kind := int64(binary.BigEndian.Uint32(head)), string(head[4:])
-	const around = 8 + 4 // its head and its checksum
+	const around = 8 + 4 // header and checksum
 	switch {
 	case !media.PNGAncillary(kind):
 		return f.pass(8, size+4)
@@ -64,8 +64,8 @@ func (f *pngFilter) next() error {
 	return err
 }
 
-// pass has the next n bytes read, and then left more. It returns err if there
-// are none.
+// pass lets Read return the next n bytes, and then left more. If n is 0, it returns
+// err.
 func (f *pngFilter) pass(n, left int64, err ...error) error {
 	f.left = left
 	if n == 0 && len(err) > 0 {

@@ -10,16 +10,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-// Where things stand in an ICC profile.
+// Offsets in an ICC profile.
 const (
 	iccSpace     = 16 // the colour space of the picture
 	iccSignature = 36
 	iccHead      = 128
 )
 
-// profile returns the ICC profile that a thumbnail of img is to carry, which
-// has RGB pixels: nil for one of another space, as of ink or grey, and for one
-// that is too long or broken.
+// profile returns the ICC profile for a thumbnail of img, which has RGB pixels. It
+// returns nil if the profile is for another colour space, such as CMYK or grey, too
+// long or broken.
 func profile(l media.Layout, img image.Image) []byte {
 	switch img.(type) {
 	case *image.CMYK, *image.Gray, *image.Gray16:
@@ -27,7 +27,7 @@ func profile(l media.Layout, img image.Image) []byte {
 	}
 	icc := l.Profile
 	if l.Ext == "png" {
-		icc = inflated(icc)
+		icc = inflate(icc)
 	}
 	if len(icc) < iccHead || len(icc) > media.MaxProfile || int64(binary.BigEndian.Uint32(icc)) != int64(len(icc)) ||
 		string(icc[iccSignature:iccSignature+4]) != "acsp" || string(icc[iccSpace:iccSpace+4]) != "RGB " {
@@ -36,9 +36,9 @@ func profile(l media.Layout, img image.Image) []byte {
 	return icc
 }
 
-// inflated returns the profile in the content of an iCCP chunk: its name, a
-// zero, the method of compression, and the profile.
-func inflated(chunk []byte) []byte {
+// inflate returns the profile in the content of an iCCP chunk, which is a name, a zero
+// byte, the compression method, and the compressed profile.
+func inflate(chunk []byte) []byte {
 	_, data, ok := bytes.Cut(chunk, []byte{0})
 	if !ok || len(data) < 1 || data[0] != 0 {
 		return nil
@@ -47,7 +47,7 @@ func inflated(chunk []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	// One byte more than allowed tells too long from exactly full.
+	// One extra byte distinguishes too long from exactly full.
 	icc, err := io.ReadAll(io.LimitReader(z, media.MaxProfile+1))
 	if err != nil {
 		return nil

@@ -2,11 +2,11 @@ package thumbnail
 
 import "image"
 
-// Turned reports whether a picture of this orientation, as EXIF has it, is shown
-// with width and height exchanged.
+// Turned reports whether a picture with this EXIF orientation is shown with width and
+// height exchanged.
 func Turned(orientation int) bool { return orientation >= 5 && orientation <= 8 }
 
-// upright returns img as a picture of this orientation is shown.
+// upright returns img as it is shown with this orientation.
 func upright(img *image.RGBA, orientation int) *image.RGBA {
 	if orientation < 2 || orientation > 8 {
 		return img
@@ -18,16 +18,16 @@ func upright(img *image.RGBA, orientation int) *image.RGBA {
 	}
 	for y := range h {
 		for x := range w {
-			tx, ty := placed(orientation, x, y, w, h)
+			tx, ty := shownAt(orientation, x, y, w, h)
 			out.SetRGBA(tx, ty, img.RGBAAt(x, y))
 		}
 	}
 	return out
 }
 
-// placed is where the pixel at x, y of a picture of w x h is shown. Orientation
-// says at which edges its first row and its first column are shown.
-func placed(orientation, x, y, w, h int) (int, int) {
+// shownAt returns where the pixel at x, y of a picture of w x h is shown. The comments
+// name the edges at which the picture's first row and first column are shown.
+func shownAt(orientation, x, y, w, h int) (int, int) {
 	right, below := w-1-x, h-1-y
 	switch orientation {
 	case 2: // top, right

@@ -1,5 +1,5 @@
-// Package thumbnail makes small JPEGs of pictures. It links no decoder but
-// JPEG's own.
+// Package thumbnail makes small JPEGs of pictures. The only decoder that it links is
+// that of JPEG.
 package thumbnail
 
 import (
@@ -12,25 +12,25 @@ import (
 	"slices"
 )
 
-// qualities are those that JPEGs are tried with: the first is the usual one.
+// qualities are the JPEG qualities to try. The first is the usual one.
 var qualities = []int{82, 60, 35}
 
-// maxPixels bounds what Reduce decodes: our own thumbnails have a quarter of it.
+// maxPixels limits what Reduce decodes. Our own thumbnails have at most a quarter of it.
 const maxPixels = 1 << 20
 
-// A Look is what a picture's file says of how its pixels are to be shown.
+// A Look is how a picture's file wants its pixels to be shown.
 type Look struct {
 	Orientation int    // as in EXIF, 1 to 8; 0 means 1
-	Profile     []byte // ICC, at most 64 KB; nil means none
+	Profile     []byte // ICC, at most 64 KB; nil if there is none
 }
 
-// Encode returns src as a JPEG whose longer side is at most longest pixels, never
-// larger than src.
+// Encode returns src as a JPEG whose longer side is at most longest pixels. It never
+// enlarges src.
 func Encode(src image.Image, longest int) ([]byte, error) {
 	return Make(src, longest, Look{})
 }
 
-// Make returns src as a JPEG like Encode, turned upright, and with the profile.
+// Make returns src as a JPEG like Encode, turned upright and with the profile of l.
 func Make(src image.Image, longest int, l Look) ([]byte, error) {
 	thumb, err := encode(upright(shrink(src, longest), l.Orientation), qualities[0])
 	if err != nil || len(l.Profile) == 0 {
@@ -56,9 +56,9 @@ func encode(img image.Image, quality int) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// Reduce makes a JPEG of at most 1 Mpx smaller: its longer side at most longest
-// pixels, the file at most limit bytes, for which quality is given up. The error
-// says that it is no such JPEG, or that nothing made it small enough.
+// Reduce returns thumb, a JPEG of at most 1 Mpx, with a longer side of at most longest
+// pixels and at most limit bytes, for which it lowers the quality. It returns an error
+// if thumb is no such JPEG or cannot be made small enough.
 func Reduce(thumb []byte, longest, limit int) ([]byte, error) {
 	c, err := jpeg.DecodeConfig(bytes.NewReader(thumb))
 	if err == nil && int64(c.Width)*int64(c.Height) > maxPixels {
@@ -81,14 +81,14 @@ func Reduce(thumb []byte, longest, limit int) ([]byte, error) {
 	return nil, fmt.Errorf("thumbnail: %d bytes are too few for %d pixels", limit, longest)
 }
 
-// shrink scales src so that no side is longer than longest, over white where
-// it is transparent. Each pixel of the result is the mean of the area of src
-// under it, exactly, in one pass over the rows of src: the scalers of
-// golang.org/x/image/draw hold 32 bytes for each pixel of an intermediate
-// picture as tall as src, which is 100 MB for 40 Mpx.
+// shrink scales src so that no side is longer than longest, and puts it on white where
+// it is transparent. Each pixel of the result is the exact mean of the area of src
+// under it. shrink needs one pass over the rows of src; the scalers of
+// golang.org/x/image/draw hold 32 bytes per pixel of an intermediate picture as tall
+// as src, which is 100 MB for 40 Mpx.
 //
-// Areas are counted in units that make them whole numbers: a pixel of src is
-// dw units wide and dh tall, one of the result sw wide and sh tall.
+// Areas are counted in units that make them whole numbers: a pixel of src is dw units
+// wide and dh tall, one of the result sw wide and sh tall.
 func shrink(src image.Image, longest int) *image.RGBA {
 	sw, sh := src.Bounds().Dx(), src.Bounds().Dy()
 	dw, dh := sw, sh
@@ -101,7 +101,7 @@ func shrink(src image.Image, longest int) *image.RGBA {
 	sums := make([]uint64, 3*dw) // the rows of src under one row of dst
 	area := uint64(sw) * uint64(sh)
 
-	y, room := 0, sh // the row of dst, and how much of its height is left
+	y, room := 0, sh // the row of dst, and the rest of its height
 	for sy := range sh {
 		draw.Draw(row, row.Rect, image.White, image.Point{}, draw.Src)
 		draw.Draw(row, row.Rect, src, src.Bounds().Min.Add(image.Pt(0, sy)), draw.Over)
@@ -125,12 +125,12 @@ func shrink(src image.Image, longest int) *image.RGBA {
 	return dst
 }
 
-// squeeze sets line, three colours for each column, to the RGBA pixels of
-// row, each in the one or two columns it lies in.
+// squeeze adds the RGBA pixels of row up in line, which has three colours per column.
+// Each pixel lies in one or two columns.
 func squeeze(line []uint64, row []uint8, dw int) {
 	clear(line)
 	sw := len(row) / 4
-	i, room := 0, sw // the column, and how much of its width is left
+	i, room := 0, sw // the column, and the rest of its width
 	for p := 0; p < len(row); p += 4 {
 		r, g, b := uint64(row[p]), uint64(row[p+1]), uint64(row[p+2])
 		take := min(dw, room)
