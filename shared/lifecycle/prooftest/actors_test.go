@@ -18,98 +18,98 @@ func hexDigest(b []byte) string {
 }
 
 // submit is functions/submit.
-func (w *world) submit(o lifecycle.Order) {
-	w.start("submit", 28*time.Second, func(ctx context.Context, a *actor) {
+func (sim *simulation) submit(o lifecycle.Order) {
+	sim.start("submit", 28*time.Second, func(ctx context.Context, a *actor) {
 		id := task.NewID(o.Owner, o.IdempotencyKey)
-		w.mu.Lock()
-		before := w.book.row(id)
-		w.mu.Unlock()
-		t, replayed, err := w.mutant.submit(a.process.submitter)(ctx, o)
-		w.mu.Lock()
-		defer w.mu.Unlock()
+		sim.mu.Lock()
+		before := sim.ledger.row(id)
+		sim.mu.Unlock()
+		t, replayed, err := sim.mutant.submit(a.process.submitter)(ctx, o)
+		sim.mu.Lock()
+		defer sim.mu.Unlock()
 		if !a.lives() {
 			return // nobody had its answer
 		}
-		w.note("    submit #%d answers %v, replayed %v", a.n, err, replayed)
-		w.checkSubmitted(a, id, before, o, t, replayed, err)
+		sim.note("    submit #%d answers %v, replayed %v", a.n, err, replayed)
+		sim.checkSubmitted(a, id, before, o, t, replayed, err)
 	})
 }
 
 // checkSubmitted holds the answer to a submit against I12, P5 and P7.
-func (w *world) checkSubmitted(a *actor, id string, before *task.Task, o lifecycle.Order, t *task.Task, replayed bool, err error) {
+func (sim *simulation) checkSubmitted(a *actor, id string, before *task.Task, o lifecycle.Order, t *task.Task, replayed bool, err error) {
 	var refused *task.Error
 	switch {
 	case errors.As(err, &refused) && refused.Code == task.CodeUnavailable:
 	case errors.As(err, &refused):
 		o.Request.Normalize()
-		stood := before != nil && before.Fingerprint == o.Request.Fingerprint() && !w.book.row(id).Deleted()
+		stood := before != nil && before.Fingerprint == o.Request.Fingerprint() && !sim.ledger.row(id).Deleted()
 		if a.wrote[id] || stood {
-			w.violate("P7", "%s is refused with %s, while its row stands", short(id), refused.Code)
+			sim.violate("P7", "%s is refused with %s, while its row stands", short(id), refused.Code)
 		}
 	case err != nil:
-		w.violate("P7", "a submit failed with %v, which is no answer", err)
-	case w.book.row(id) == nil || t.ID != id:
-		w.violate("no task is lost", "a submit is answered, and there is no row")
+		sim.violate("P7", "a submit failed with %v, which is no answer", err)
+	case sim.ledger.row(id) == nil || t.ID != id:
+		sim.violate("no task is lost", "a submit is answered, and there is no row")
 	case replayed && a.posts > 0:
-		w.violate("I12", "a replay of %s has posted", short(id))
+		sim.violate("I12", "a replay of %s has posted", short(id))
 	case !replayed && !a.wrote[id]:
-		w.violate("P6", "%s is somebody else's row, and not answered as a replay", short(id))
+		sim.violate("P6", "%s is somebody else's row, and not answered as a replay", short(id))
 	}
-	w.checkAnswers(a)
+	sim.checkAnswers(a)
 }
 
 // checkAnswers holds the rows of the attempts whose answers reached an actor,
 // which went on to its end and whose store did not fail for long since, against P5.
-func (w *world) checkAnswers(a *actor) {
+func (sim *simulation) checkAnswers(a *actor) {
 	for _, got := range a.answered {
-		if a.faults > got.faults+3 || a.gaveUp || w.weather.storeAway {
+		if a.faults > got.faults+3 || a.gaveUp || sim.conditions.storeDown {
 			continue
 		}
-		t := w.book.row(got.task)
+		t := sim.ledger.row(got.task)
 		if t.Charges[got.n-1] != task.ChargeSure && !t.Done() {
-			w.violate("P5", "%s/%d was accepted, and is marked %s", short(t.ID), got.n, t.Charges[got.n-1])
+			sim.violate("P5", "%s/%d was accepted, and is marked %s", short(t.ID), got.n, t.Charges[got.n-1])
 		}
 		if t.Attempt == got.n && t.Status == task.Generating && t.ProviderID != got.order.id {
-			w.violate("P5", "%s generates as %q, and was accepted as %q", short(t.ID), t.ProviderID, got.order.id)
+			sim.violate("P5", "%s generates as %q, and was accepted as %q", short(t.ID), t.ProviderID, got.order.id)
 		}
 	}
 }
 
 // sweep is functions/sweep.
-func (w *world) sweep() {
-	w.start("sweep", 90*time.Second, func(ctx context.Context, a *actor) {
+func (sim *simulation) sweep() {
+	sim.start("sweep", 90*time.Second, func(ctx context.Context, a *actor) {
 		_, _ = a.process.sweeper.Sweep(ctx) // its error is the index's, which the weather made
-		w.mu.Lock()
-		defer w.mu.Unlock()
+		sim.mu.Lock()
+		defer sim.mu.Unlock()
 		if a.lives() {
-			w.checkAnswers(a)
+			sim.checkAnswers(a)
 		}
 	})
 }
 
 // consume is functions/ingest or functions/notify, on a stream record of a task.
-func (w *world) consume(kind, id string) {
+func (sim *simulation) consume(kind, id string) {
 	if kind == "ingest" {
-		w.start(kind, 15*time.Minute, func(ctx context.Context, a *actor) {
+		sim.start(kind, 15*time.Minute, func(ctx context.Context, a *actor) {
 			_ = a.process.ingester.Ingest(ctx, id) // its error is for the log
 		})
 		return
 	}
-	w.start(kind, 30*time.Second, func(ctx context.Context, a *actor) { _ = w.tell(ctx, a, id) })
+	sim.start(kind, 30*time.Second, func(ctx context.Context, a *actor) { _ = sim.notify(ctx, a, id) })
 }
 
 // tell does what functions/notify does, which this package may not import.
-func (w *world) tell(ctx context.Context, a *actor, id string) error {
+func (sim *simulation) notify(ctx context.Context, a *actor, id string) error {
 	s := a.process.submitter.Service
 	t, err := s.Store.Task(ctx, id)
 	if err != nil || t.Work != task.Notify || !t.Known() {
 		return err
 	}
-	err = w.call(ctx, a, "notice", id, false, func() error {
-		if w.weather.receiverAway {
+	err = sim.call(ctx, a, "notice", id, false, func() error {
+		if sim.conditions.receiverDown {
 			return errLost
 		}
-		w.book.told[id] = append(w.book.told[id], id+"-"+string(t.Status))
+		sim.ledger.notices[id] = append(sim.ledger.notices[id], id+"-"+string(t.Status))
 		return nil
 	})
 	if err != nil {
@@ -123,58 +123,58 @@ func (w *world) tell(ctx context.Context, a *actor, id string) error {
 }
 
 // change is a change by the owner, as functions/tasks makes it.
-func (w *world) change(kind, id string, change func(*lifecycle.Service, *task.Task) error, done func(*task.Task) bool) {
-	w.start(kind, 25*time.Second, func(ctx context.Context, a *actor) {
+func (sim *simulation) change(kind, id string, change func(*lifecycle.Service, *task.Task) error, done func(*task.Task) bool) {
+	sim.start(kind, 25*time.Second, func(ctx context.Context, a *actor) {
 		s := a.process.submitter.Service
 		t, err := s.Store.Task(ctx, id)
 		if err != nil {
 			return
 		}
 		_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error { return change(s, x) })
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if err == nil && a.lives() && !done(w.book.row(id)) {
-			w.violate("what is answered stands", "the %s of %s was answered as done", kind, short(id))
+		sim.mu.Lock()
+		defer sim.mu.Unlock()
+		if err == nil && a.lives() && !done(sim.ledger.row(id)) {
+			sim.violate("what is answered stands", "the %s of %s was answered as done", kind, short(id))
 		}
 	})
 }
 
 // callback is functions/callback once the token has been found true. said is
 // what it says, if that is true and all.
-func (w *world) callback(id string, n int, body []byte, said said) {
-	w.start("callback", 15*time.Second, func(ctx context.Context, a *actor) {
-		w.mu.Lock()
-		before := w.book.row(id)
-		h := w.book.hearing(id)
-		for _, other := range said.ids {
-			h.ids[other] = true
+func (sim *simulation) callback(id string, n int, body []byte, content callbackContent) {
+	sim.start("callback", 15*time.Second, func(ctx context.Context, a *actor) {
+		sim.mu.Lock()
+		before := sim.ledger.row(id)
+		h := sim.ledger.callbacksOf(id)
+		for _, other := range content.ids {
+			h.foreignIDs[other] = true
 		}
-		for _, url := range said.urls {
-			h.urls[lasting(url)] = true
+		for _, url := range content.urls {
+			h.foreignURLs[lasting(url)] = true
 		}
 		if cb, err := nanobanana.ParseCallback(body); err == nil {
-			h.speaks(cb)
+			h.note(cb)
 		}
 		a.said = body
-		w.mu.Unlock()
+		sim.mu.Unlock()
 		err := a.process.submitter.Settle(ctx, id, n, body)
-		w.mu.Lock()
-		defer w.mu.Unlock()
+		sim.mu.Lock()
+		defer sim.mu.Unlock()
 		if !a.lives() || err != nil {
 			return // it has to come again
 		}
-		current := before.Attempt == n && w.book.row(id).Attempt == n
-		if current && said.of != nil && keepsLinks(before, said.of) && keepsLinks(w.book.row(id), said.of) {
-			said.of.vouched = said.links
+		current := before.Attempt == n && sim.ledger.row(id).Attempt == n
+		if current && content.of != nil && keepsLinks(before, content.of) && keepsLinks(sim.ledger.row(id), content.of) {
+			content.of.vouched = content.links
 		}
-		ended := w.book.row(id).Status == task.Failed && !a.wrote[id] // before it was heard
+		ended := sim.ledger.row(id).Status == task.Failed && !a.wrote[id] // before it was heard
 		inTime := before.Status == task.Submitting || time.Now().Before(before.Deadline.Add(-skew))
 		switch {
-		case current && said.success && inTime && !before.Done() && !ended:
-			w.count("promise", true)
-			w.count("promise before the answer", before.Status == task.Submitting || before.Status == task.Unconfirmed)
+		case current && content.success && inTime && !before.Done() && !ended:
+			sim.count("promise", true)
+			sim.count("promise before the answer", before.Status == task.Submitting || before.Status == task.Unconfirmed)
 			h.promised = n
-		case current && said.policy && w.counts400(before, w.book.row(id), said):
+		case current && content.policy && sim.counts400(before, sim.ledger.row(id), content):
 			h.barred = n
 		}
 	})
@@ -182,14 +182,14 @@ func (w *world) callback(id string, n int, body []byte, said said) {
 
 // speaks notes which links a callback names, and with which id: one without an
 // id counts as of those that others have named, since its token is the attempt's.
-func (h *heard) speaks(cb nanobanana.Callback) {
+func (h *callbackFacts) note(cb nanobanana.Callback) {
 	if cb.TaskID != "" {
-		h.spoken[cb.TaskID] = true
+		h.ids[cb.TaskID] = true
 	}
-	for id := range h.spoken {
+	for id := range h.ids {
 		for _, url := range cb.URLs {
 			if cb.TaskID == "" || cb.TaskID == id {
-				h.named[id+" "+url] = true
+				h.links[id+" "+url] = true
 			}
 		}
 	}
@@ -202,8 +202,8 @@ func keepsLinks(t *task.Task, o *order) bool {
 
 // counts400 says whether a 400 is one of the attempt: not if it was refused
 // meanwhile, nor if it named an order while the attempt's own was known.
-func (w *world) counts400(before, after *task.Task, said said) bool {
-	if len(said.ids) > 0 {
+func (sim *simulation) counts400(before, after *task.Task, content callbackContent) bool {
+	if len(content.ids) > 0 {
 		return after.ProviderID == "" && (after.Status == task.Submitting || after.Status == task.Unconfirmed)
 	}
 	return before.ProviderID != "" || before.Status != task.Waiting && after.Status != task.Waiting
@@ -216,7 +216,7 @@ func lasting(url string) string {
 }
 
 // said is what there is to remember of a callback.
-type said struct {
+type callbackContent struct {
 	success bool     // the order's own success, whole
 	policy  bool     // 400, of the order itself
 	ids     []string // ids beside the order's own

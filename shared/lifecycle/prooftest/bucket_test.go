@@ -25,9 +25,9 @@ func (b *bucket) under(prefix string) []string {
 }
 
 // shelf is the bucket as one process reaches it.
-type shelf struct{ p *process }
+type processBucket struct{ p *process }
 
-func (s shelf) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, _ string, sum [32]byte) error {
+func (s processBucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, _ string, sum [32]byte) error {
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
@@ -38,25 +38,25 @@ func (s shelf) Put(ctx context.Context, key string, body io.ReadSeeker, size int
 	if int64(len(b)) != size || digest(b) != sum {
 		return media.ErrDigest
 	}
-	w := s.p.world
-	return w.call(ctx, s.p.actor, "store", key, true, func() error {
-		w.mutant.keep(w.bucket, key, fmt.Sprintf("%x", sum))
+	sim := s.p.sim
+	return sim.call(ctx, s.p.actor, "store", key, true, func() error {
+		sim.mutant.put(sim.bucket, key, fmt.Sprintf("%x", sum))
 		return nil
 	})
 }
 
 // Erase deletes object by object, as S3 does: it can be cut short in between.
-func (s shelf) Erase(ctx context.Context, prefix string) error {
-	w := s.p.world
+func (s processBucket) Erase(ctx context.Context, prefix string) error {
+	sim := s.p.sim
 	var keys []string
-	err := w.call(ctx, s.p.actor, "list", prefix, false, func() error {
-		keys = w.bucket.under(prefix)
+	err := sim.call(ctx, s.p.actor, "list", prefix, false, func() error {
+		keys = sim.bucket.under(prefix)
 		return nil
 	})
 	for _, key := range keys {
 		if err == nil {
-			err = w.call(ctx, s.p.actor, "erase", key, true, func() error {
-				w.mutant.erase(w.bucket, key)
+			err = sim.call(ctx, s.p.actor, "erase", key, true, func() error {
+				sim.mutant.erase(sim.bucket, key)
 				return nil
 			})
 		}

@@ -20,23 +20,23 @@ func bad(id string, code int, text string) []byte {
 }
 
 // called calls back about an order: the truth, mostly.
-func (w *world) called(o *order, b int) {
+func (sim *simulation) callBack(o *order, b int) {
 	var body []byte
-	var what said
+	var what callbackContent
 	switch b {
 	case 8: // though it was made, or is not done
-		w.said("called back: %s failed", o.id[30:])
+		sim.logStep("called back: %s failed", o.id[30:])
 		body = bad(o.id, 501, "Image generation task failed")
 	case 9: // as only the callback says, if it was not made: the record says that it failed
-		w.finish(o, 2)
-		w.said("called back: %s is against the policy", o.id[30:])
+		sim.finish(o, 2)
+		sim.logStep("called back: %s is against the policy", o.id[30:])
 		body, what.policy = bad(o.id, 400, "flagged"), true
 	case 10: // though it failed, or is not done
-		w.said("called back: %s is made, whatever it is", o.id[30:])
+		sim.logStep("called back: %s is made, whatever it is", o.id[30:])
 		body = good(o.id, o.urls())
 	default:
-		w.finish(o, b)
-		w.said("called back about %s, truly", o.id[30:])
+		sim.finish(o, b)
+		sim.logStep("called back about %s, truly", o.id[30:])
 		if what.policy = o.code == 400; o.flag == nanobananatest.FlagFailed {
 			body = bad(o.id, o.code, o.text)
 			break
@@ -50,40 +50,40 @@ func (w *world) called(o *order, b int) {
 			what.of, what.links = o, o.links
 		}
 	}
-	w.callback(o.task, o.attempt, body, what)
+	sim.callback(o.task, o.attempt, body, what)
 }
 
 // forged calls back about a task's current attempt with a true token, as nobody
 // does who means well.
-func (w *world) forged(t *task.Task, b int) {
-	if w.book.attempt(t.ID, t.Attempt).tries == 0 {
+func (sim *simulation) forgeCallback(t *task.Task, b int) {
+	if sim.ledger.attempt(t.ID, t.Attempt).tries == 0 {
 		return // its token has not been told to anybody
 	}
 	var body []byte
-	var what said
-	other, is := pick(w.provider.orders, b/3)
+	var what callbackContent
+	other, is := pick(sim.provider.orders, b/3)
 	switch {
 	case b == 11: // of an order that need not be one
 		id := t.ProviderID
 		if id == "" {
 			id, what.ids = "nobody", []string{"nobody"}
 		}
-		w.said("called back about %s: it is against the policy", short(t.ID))
+		sim.logStep("called back about %s: it is against the policy", short(t.ID))
 		body, what.policy = bad(id, 400, "flagged"), true
 	case b%3 == 0 && is, b%3 == 1 && is && other.task != t.ID:
-		w.said("called back about %s: it is %s", short(t.ID), other.id[30:])
+		sim.logStep("called back about %s: it is %s", short(t.ID), other.id[30:])
 		if body = good(other.id, other.urls()); other.task != t.ID || other.attempt != t.Attempt {
-			what = said{ids: []string{other.id}, urls: other.urls()}
+			what = callbackContent{ids: []string{other.id}, urls: other.urls()}
 			other.foreign = true
 		}
 	case b%3 == 1 && is: // its own id, another's pictures
-		w.said("called back about %s: pictures of %s", short(t.ID), other.id[30:])
+		sim.logStep("called back about %s: pictures of %s", short(t.ID), other.id[30:])
 		body, what.urls = good(t.ProviderID, other.urls()), other.urls()
 	case b%3 == 2 && is:
-		w.said("called back about %s: an id that is nobody's, pictures of %s", short(t.ID), other.id[30:])
-		body, what = good("nobody", other.urls()), said{ids: []string{"nobody"}, urls: other.urls()}
+		sim.logStep("called back about %s: an id that is nobody's, pictures of %s", short(t.ID), other.id[30:])
+		body, what = good("nobody", other.urls()), callbackContent{ids: []string{"nobody"}, urls: other.urls()}
 	default:
-		w.said("called back about %s: nothing", short(t.ID))
+		sim.logStep("called back about %s: nothing", short(t.ID))
 	}
-	w.callback(t.ID, t.Attempt, body, what)
+	sim.callback(t.ID, t.Attempt, body, what)
 }

@@ -12,11 +12,11 @@ const decidesNothing = "a stranger's record decides nothing"
 
 // checkCause holds what a record is to have said against what it has: the
 // record decides, and a callback alone only where it could not be read, or used.
-func (w *world) checkCause(by *actor, old, new *task.Task) {
+func (sim *simulation) checkCause(by *actor, old, new *task.Task) {
 	known := old.Status == task.Generating || old.Status == task.Unconfirmed
-	a := w.book.attempt(new.ID, new.Attempt)
-	o := w.provider.byID(new.ProviderID)
-	hint := w.believed(by, old, new)
+	a := sim.ledger.attempt(new.ID, new.Attempt)
+	o := sim.provider.byID(new.ProviderID)
+	hint := sim.believed(by, old, new)
 	invariant := "the record decides"
 	if o != nil && by.read[o.id] == strange {
 		invariant = decidesNothing
@@ -25,43 +25,43 @@ func (w *world) checkCause(by *actor, old, new *task.Task) {
 	case known && new.Status == task.Storing:
 		for _, url := range new.URLs {
 			shown := o != nil && o.shown[url]
-			hinted := hint != nil && slices.Contains(hint.URLs, url) && w.rules.ResultHosts(url)
-			unstated := o != nil && o.unstated[url] && w.darkFor(new.ID)
-			w.count("a hint alone stores", hinted && !shown)
-			w.count("a record without a state stores", unstated && !shown && !hinted)
+			hinted := hint != nil && slices.Contains(hint.URLs, url) && sim.rules.ResultHosts(url)
+			unstated := o != nil && o.unstated[url] && sim.unusableLong(new.ID)
+			sim.count("a hint alone stores", hinted && !shown)
+			sim.count("a record without a state stores", unstated && !shown && !hinted)
 			if !shown && !hinted && !unstated {
-				w.violate(invariant, "%s is to store %s, which no record gave", short(new.ID), url)
+				sim.violate(invariant, "%s is to store %s, which no record gave", short(new.ID), url)
 			}
 		}
 	case old.Status == task.Generating && (new.Failure == task.CodeTimedOut || new.Failure == task.CodeImageUnavailable):
-		w.checkExpiry(by, o, new)
+		sim.checkExpiry(by, o, new)
 	case new.Failure == task.CodeTimedOut, new.Failure == task.CodeOutcomeUnknown:
 	case known && (new.Status == task.Failed || new.Status == task.Waiting):
 		hinted := hint != nil && hint.Failure != "" && new.Status == task.Failed
-		w.count("a hint alone fails", hinted && (o == nil || !o.broken))
+		sim.count("a hint alone fails", hinted && (o == nil || !o.broken))
 		unsent := a.tries == 0 && new.Status == task.Waiting
 		if !(o != nil && o.broken) && !hinted && !a.refused && !unsent {
-			w.violate(invariant, "%s is %s, which no record said", short(new.ID), state(new))
+			sim.violate(invariant, "%s is %s, which no record said", short(new.ID), state(new))
 		}
 	}
 	if new.Status == task.Succeeded {
-		w.checkImages(new)
-		w.checkDamaged(old, new)
+		sim.checkImages(new)
+		sim.checkDamaged(old, new)
 	}
 }
 
 // believed returns the hint if it counts alone: if the record could not be read
 // for long, and if, where one came that was of no use, the order is certainly the
 // task's.
-func (w *world) believed(by *actor, old, new *task.Task) *task.Hint {
+func (sim *simulation) believed(by *actor, old, new *task.Task) *task.Hint {
 	h := old.Hint
 	switch {
-	case h == nil, !w.darkFor(new.ID):
+	case h == nil, !sim.unusableLong(new.ID):
 		return nil
 	case h.ProviderID != "" && h.ProviderID != new.ProviderID:
 		return nil
 	}
-	o := w.provider.byID(new.ProviderID)
+	o := sim.provider.byID(new.ProviderID)
 	if o == nil || o.foreign {
 		return h
 	}
@@ -69,57 +69,57 @@ func (w *world) believed(by *actor, old, new *task.Task) *task.Hint {
 	if doubtful := last == unusable || last == strange; doubtful && new.Charges[new.Attempt-1] != task.ChargeSure {
 		return nil
 	} else if doubtful {
-		w.count("a hint counts, its record being "+viewNames[last], true)
+		sim.count("a hint counts, its record being "+viewNames[last], true)
 	}
 	return h
 }
 
 // darkFor reports whether a task's record could not be read, or used, for so
 // long that a callback counts.
-func (w *world) darkFor(id string) bool {
-	since := w.book.dark[id]
-	return !since.IsZero() && time.Since(since) > w.rules.UnreadableAfter-2*skew
+func (sim *simulation) unusableLong(id string) bool {
+	since := sim.ledger.unusableSince[id]
+	return !since.IsZero() && time.Since(since) > sim.rules.UnreadableAfter-2*skew
 }
 
 // checkExpiry holds the code of a task that ends at its deadline against what
 // its record was: made, for all that anybody could tell, or not.
-func (w *world) checkExpiry(by *actor, o *order, t *task.Task) {
+func (sim *simulation) checkExpiry(by *actor, o *order, t *task.Task) {
 	if o == nil || o.foreign {
 		return
 	}
 	if made := o.lastOf(by) == unusable; made != (t.Failure == task.CodeImageUnavailable) {
-		w.violate("the end's code is true", "%s is %s, and its last record was %s", short(t.ID), state(t), viewNames[o.lastOf(by)])
+		sim.violate("the end's code is true", "%s is %s, and its last record was %s", short(t.ID), state(t), viewNames[o.lastOf(by)])
 	}
 }
 
 // checkImages holds a success's pictures against I5.
-func (w *world) checkImages(t *task.Task) {
-	h := w.book.hearing(t.ID)
+func (sim *simulation) checkImages(t *task.Task) {
+	h := sim.ledger.callbacksOf(t.ID)
 	for _, image := range t.Images {
-		o, url := w.maker(image.SHA256)
+		o, url := sim.maker(image.SHA256)
 		switch {
 		case o == nil:
-			w.violate("I5", "%s has stored %s, made for nobody here", short(t.ID), image.File)
+			sim.violate("I5", "%s has stored %s, made for nobody here", short(t.ID), image.File)
 		case o.task == t.ID && o.attempt == t.Attempt:
-		case h.ids[o.id] && (o.unreadable || o.anonymous || w.keyless):
-		case h.urls[lasting(url)] && w.rules.ResultHosts(url):
+		case h.foreignIDs[o.id] && (o.unreadable || o.anonymous || sim.keyless):
+		case h.foreignURLs[lasting(url)] && sim.rules.ResultHosts(url):
 		default:
-			w.violate("I5", "%s has stored %s, made for %s/%d", short(t.ID), url, short(o.task), o.attempt)
+			sim.violate("I5", "%s has stored %s, made for %s/%d", short(t.ID), url, short(o.task), o.attempt)
 		}
 	}
 }
 
 // checkSpares holds the links that may stand in for those of the record against
 // what callbacks said of the task's own order.
-func (w *world) checkSpares(old, new *task.Task) {
-	h := w.book.hearing(new.ID)
+func (sim *simulation) checkSpares(old, new *task.Task) {
+	h := sim.ledger.callbacksOf(new.ID)
 	for _, url := range new.Spares {
 		if slices.Contains(old.Spares, url) {
 			continue
 		}
-		w.count("a spare link is kept", true)
-		if !h.named[new.ProviderID+" "+url] || !w.rules.ResultHosts(url) {
-			w.violate("I5", "%s keeps %s, which no callback named that counts", short(new.ID), url)
+		sim.count("a spare link is kept", true)
+		if !h.links[new.ProviderID+" "+url] || !sim.rules.ResultHosts(url) {
+			sim.violate("I5", "%s keeps %s, which no callback named that counts", short(new.ID), url)
 		}
 	}
 }
@@ -127,21 +127,21 @@ func (w *world) checkSpares(old, new *task.Task) {
 // checkFetch holds a download against the links that a task has: those of its
 // record, and where one of these is dead and the record has been read again,
 // those that callbacks named.
-func (w *world) checkFetch(a *actor, url string) {
+func (sim *simulation) checkFetch(a *actor, url string) {
 	t := a.found
 	switch {
 	case slices.Contains(t.URLs, url):
 		return
 	case slices.Contains(t.Spares, url) && a.failed > 0 && (!t.Reread.IsZero() || t.LastWake):
-		w.count("a spare link is tried", true)
+		sim.count("a spare link is tried", true)
 		return
 	}
-	w.violate("I5", "%s fetches %s, though its record was read again: %v, and %d downloads have failed", short(t.ID), url, !t.Reread.IsZero(), a.failed)
+	sim.violate("I5", "%s fetches %s, though its record was read again: %v, and %d downloads have failed", short(t.ID), url, !t.Reread.IsZero(), a.failed)
 }
 
 // maker returns the order that a picture was made for, and its URL.
-func (w *world) maker(sum string) (*order, string) {
-	for _, o := range w.provider.orders {
+func (sim *simulation) maker(sum string) (*order, string) {
+	for _, o := range sim.provider.orders {
 		for i, url := range o.urls() {
 			all := picture(o.path(i + 1))
 			if hexDigest(all) == sum || hexDigest(cutShort(all)) == sum {
@@ -154,17 +154,17 @@ func (w *world) maker(sum string) (*order, string) {
 
 // checkDamaged holds a success's pictures against what was made: what is not all
 // of a picture is marked as damaged, and counts after the last wake alone.
-func (w *world) checkDamaged(old, new *task.Task) {
+func (sim *simulation) checkDamaged(old, new *task.Task) {
 	whole := map[string]bool{}
-	for _, o := range w.provider.orders {
+	for _, o := range sim.provider.orders {
 		for i := range o.urls() {
 			whole[hexDigest(picture(o.path(i+1)))] = true
 		}
 	}
 	for n, i := range new.Images {
-		w.count("damaged in the end", i.Damaged)
+		sim.count("damaged in the end", i.Damaged)
 		if i.N != n+1 || i.Damaged == whole[i.SHA256] || i.Damaged && !old.LastWake {
-			w.violate("I3", "%s has stored %+v", short(new.ID), i)
+			sim.violate("I3", "%s has stored %+v", short(new.ID), i)
 		}
 	}
 }

@@ -14,102 +14,101 @@ import (
 // skew is by how much two processes' clocks may differ.
 const skew = time.Second
 
-// book is what the world remembers, to hold what happens against it. Guarded
-// by world.mu.
-type book struct {
-	rows     map[string]*task.Task // as they stand
-	attempts map[string][]*attempt // by task; attempt n is the nth
-	ids      []string              // of tasks, in the order of their making
-	heard    map[string]*heard     // by task
-	told     map[string][]string   // ids of notices, by task
-	dark     map[string]time.Time  // since when the record of a task cannot be read, or used
-	ends     map[string]*ending    // by task
+// ledger holds what has happened, for the checks. Guarded by simulation.mu.
+type ledger struct {
+	rows          map[string]*task.Task     // as stored
+	attempts      map[string][]*attempt     // by task; attempt n is the nth
+	ids           []string                  // of tasks, in the order of their creation
+	callbacks     map[string]*callbackFacts // by task
+	notices       map[string][]string       // ids of delivered notices, by task
+	unusableSince map[string]time.Time      // by task: since when its record cannot be read, or used
+	ends          map[string]*ending        // by task
 }
 
-// attempt is what is really known of one.
+// attempt is the truth about an attempt.
 type attempt struct {
 	task     string
 	n        int
 	tries    int    // POSTs begun
-	refused  bool   // the provider certainly did not take it,
-	answered bool   // and said so, or something else, to who asked
+	refused  bool   // the provider certainly did not accept it
+	answered bool   // the provider's answer arrived
 	order    *order // what became of it at the provider
-	faults   int    // of the store, that its actor had seen when it was answered
+	faults   int    // store errors that its actor had seen when it was answered
 }
 
-// heard is what callbacks with a true token have said of a task.
-type heard struct {
-	promised int             // the attempt of which a true success was answered 200 in time
-	barred   int             // the attempt of which a 400 was answered 200 while it was current
-	ids      map[string]bool // named beside its own
-	urls     map[string]bool // named beside its own
-	spoken   map[string]bool // ids named
-	named    map[string]bool // each URL, after the id that was named with it
+// callbackFacts are what callbacks with a valid token have said about a task.
+type callbackFacts struct {
+	promised    int             // the attempt whose true success was answered 200 in time
+	barred      int             // the attempt whose 400 was answered 200 while it was current
+	foreignIDs  map[string]bool // named besides its own
+	foreignURLs map[string]bool // named besides its own
+	ids         map[string]bool // all ids named
+	links       map[string]bool // each URL, after the id that was named with it
 }
 
-func newBook() book {
-	return book{
+func newLedger() ledger {
+	return ledger{
 		rows: map[string]*task.Task{}, attempts: map[string][]*attempt{},
-		heard: map[string]*heard{}, told: map[string][]string{}, dark: map[string]time.Time{}, ends: map[string]*ending{},
+		callbacks: map[string]*callbackFacts{}, notices: map[string][]string{}, unusableSince: map[string]time.Time{}, ends: map[string]*ending{},
 	}
 }
 
-func (b *book) row(id string) *task.Task { return b.rows[id] }
+func (b *ledger) row(id string) *task.Task { return b.rows[id] }
 
-func (b *book) attempt(id string, n int) *attempt {
+func (b *ledger) attempt(id string, n int) *attempt {
 	for len(b.attempts[id]) < n {
 		b.attempts[id] = append(b.attempts[id], &attempt{task: id, n: len(b.attempts[id]) + 1})
 	}
 	return b.attempts[id][n-1]
 }
 
-func (b *book) hearing(id string) *heard {
-	if b.heard[id] == nil {
-		b.heard[id] = &heard{ids: map[string]bool{}, urls: map[string]bool{}, spoken: map[string]bool{}, named: map[string]bool{}}
+func (b *ledger) callbacksOf(id string) *callbackFacts {
+	if b.callbacks[id] == nil {
+		b.callbacks[id] = &callbackFacts{foreignIDs: map[string]bool{}, foreignURLs: map[string]bool{}, ids: map[string]bool{}, links: map[string]bool{}}
 	}
-	return b.heard[id]
+	return b.callbacks[id]
 }
 
 // checkPost holds a POST that begins against I1 and P3.
-func (w *world) checkPost(by *actor, a *attempt) {
+func (sim *simulation) checkPost(by *actor, a *attempt) {
 	if !by.lives() {
 		return
 	}
 	by.posts++
-	w.count("another attempt", a.n > 1)
+	sim.count("another attempt", a.n > 1)
 	if a.tries++; a.tries > 1 {
-		w.violate("I1", "%s/%d is posted again", short(a.task), a.n)
+		sim.violate("I1", "%s/%d is posted again", short(a.task), a.n)
 	}
 	if a.n == 1 {
 		return
 	}
-	before, row := w.book.attempt(a.task, a.n-1), w.book.row(a.task)
+	before, row := sim.ledger.attempt(a.task, a.n-1), sim.ledger.row(a.task)
 	failed := before.order != nil && before.order.broken
 	sure := row.Charges[a.n-2] == task.ChargeSure
 	switch {
 	case before.tries == 0 && row.Charges[a.n-2] == task.ChargeNone: // it was never begun
 	case before.refused && before.answered:
 	case failed && !sure:
-		w.violate("an id that only a callback named is not paid for again", "%s/%d is posted", short(a.task), a.n)
+		sim.violate("an id that only a callback named is not paid for again", "%s/%d is posted", short(a.task), a.n)
 	case failed && (before.order.code == 500 || before.order.code == 501 || before.order.lied):
 	case before.order != nil && before.order.doubt.last == strange:
-		w.violate(decidesNothing, "%s/%d is posted", short(a.task), a.n)
+		sim.violate(decidesNothing, "%s/%d is posted", short(a.task), a.n)
 	default:
-		w.violate("I1", "%s/%d is posted, though nobody knows what became of %d", short(a.task), a.n, a.n-1)
+		sim.violate("I1", "%s/%d is posted, though nobody knows what became of %d", short(a.task), a.n, a.n-1)
 	}
-	if h := w.book.heard[a.task]; h != nil && h.barred == a.n-1 {
-		w.violate("P3", "%s/%d is posted after a 400 for the attempt before", short(a.task), a.n)
+	if h := sim.ledger.callbacks[a.task]; h != nil && h.barred == a.n-1 {
+		sim.violate("P3", "%s/%d is posted after a 400 for the attempt before", short(a.task), a.n)
 	}
 }
 
 // checkRead holds a read of a record that begins against I6. A record that a
 // callback of another task named is read for that one too.
-func (w *world) checkRead(o *order) {
+func (sim *simulation) checkRead(o *order) {
 	if apart := time.Since(o.read); !o.foreign && !o.read.IsZero() && apart < 30*time.Second {
-		w.violate("I6", "the record of %s is read after %v", short(o.task), apart)
+		sim.violate("I6", "the record of %s is read after %v", short(o.task), apart)
 	}
 	o.read = time.Now()
-	w.count("record read", true)
+	sim.count("record read", true)
 }
 
 // moves are the changes of status that the design has in its table.
@@ -122,93 +121,93 @@ var moves = map[task.Status][]task.Status{
 }
 
 // checkWrite holds a write, as it happens, against what may become of a row.
-func (w *world) checkWrite(by *actor, old, new *task.Task) {
+func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	id := short(new.ID)
 	if err := new.Check(); err != nil {
-		w.violate("I9", "%s: %v", id, err)
+		sim.violate("I9", "%s: %v", id, err)
 	}
 	if old == nil {
-		w.book.ids = append(w.book.ids, new.ID)
+		sim.ledger.ids = append(sim.ledger.ids, new.ID)
 		return
 	}
 	if new.Version != old.Version+1 {
-		w.violate("one gate for writes", "%s: version %d follows %d", id, new.Version, old.Version)
+		sim.violate("one gate for writes", "%s: version %d follows %d", id, new.Version, old.Version)
 	}
 	if old.Status != new.Status && !slices.Contains(moves[old.Status], new.Status) {
-		w.violate("I2", "%s went from %s to %s", id, old.Status, new.Status)
+		sim.violate("I2", "%s went from %s to %s", id, old.Status, new.Status)
 	}
 	if old.Done() && (new.Failure != old.Failure || !reflect.DeepEqual(new.Images, old.Images) && !(new.Deleted() && new.Images == nil)) {
-		w.violate("I2", "%s had ended, and is changed", id)
+		sim.violate("I2", "%s had ended, and is changed", id)
 	}
 	if own := map[string][]task.Work{"ingest": {task.Ingest, task.Erase}, "notify": {task.Notify}}[by.kind]; slices.Contains(own, old.Work) && new.Work == old.Work {
-		w.violate("P4", "%s: the put of %s carries its own work", id, by.kind)
+		sim.violate("P4", "%s: the put of %s carries its own work", id, by.kind)
 	}
 	for i, was := range old.Charges {
 		if i >= len(new.Charges) || was == task.ChargeSure && new.Charges[i] != was {
-			w.violate("I4", "%s: the charges %v became %v", id, old.Charges, new.Charges)
-		} else if was != task.ChargeSure && new.Charges[i] == task.ChargeSure && !by.proof(w.book.attempt(new.ID, i+1)) {
-			w.violate("I4", "%s/%d is marked sure, which nothing has proved", id, i+1)
+			sim.violate("I4", "%s: the charges %v became %v", id, old.Charges, new.Charges)
+		} else if was != task.ChargeSure && new.Charges[i] == task.ChargeSure && !by.proof(sim.ledger.attempt(new.ID, i+1)) {
+			sim.violate("I4", "%s/%d is marked sure, which nothing has proved", id, i+1)
 		}
 	}
 	if !reflect.DeepEqual(new.Extra, old.Extra) {
-		w.violate("what is not known is put back", "%s had %s and has %s", id, old.Extra, new.Extra)
+		sim.violate("what is not known is put back", "%s had %s and has %s", id, old.Extra, new.Extra)
 	}
-	w.checkRest(old, new)
+	sim.checkRest(old, new)
 	if q := new.Quota; q != nil && q.Returned != (new.Status == task.Failed && new.Failure != task.CodeContentPolicy) {
-		w.violate("I4", "%s is %s; its images given back: %v", id, state(new), q.Returned)
+		sim.violate("I4", "%s is %s; its images given back: %v", id, state(new), q.Returned)
 	}
 	if new.Refusals > 10 {
-		w.violate("bounded tries", "%s was refused %d times in a row", id, new.Refusals)
+		sim.violate("bounded tries", "%s was refused %d times in a row", id, new.Refusals)
 	}
 	refused := new.Status == task.Waiting && !new.FirstRefusal.IsZero()
 	if left := new.Deadline.Sub(new.FirstRefusal); refused && left > 6*time.Hour {
-		w.violate("bounded tries", "%s may wait %v from its first refusal on", id, left)
+		sim.violate("bounded tries", "%s may wait %v from its first refusal on", id, left)
 	}
-	w.count("waited in vain", old.Status == task.Waiting && new.Status == task.Failed && new.Failure == old.Setback)
-	w.count("DELETE", new.Deleted() && !old.Deleted())
-	w.count("given up", old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero())
-	w.count("woken a last time", !old.LastWake && new.LastWake)
-	w.checkSpares(old, new)
-	w.count("salvaged", len(new.Salvaged) > len(old.Salvaged))
+	sim.count("waited in vain", old.Status == task.Waiting && new.Status == task.Failed && new.Failure == old.Setback)
+	sim.count("DELETE", new.Deleted() && !old.Deleted())
+	sim.count("given up", old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero())
+	sim.count("woken a last time", !old.LastWake && new.LastWake)
+	sim.checkSpares(old, new)
+	sim.count("salvaged", len(new.Salvaged) > len(old.Salvaged))
 	if old.Status != new.Status {
-		w.checkTime(old, new)
-		w.checkCause(by, old, new)
+		sim.checkTime(old, new)
+		sim.checkCause(by, old, new)
 	}
 	if !old.Done() && new.Done() {
-		w.book.ends[new.ID] = &ending{by: by}
+		sim.ledger.ends[new.ID] = &ending{by: by}
 	}
-	w.remember(by, old, new)
+	sim.noteRecord(by, old, new)
 }
 
 // checkRest holds what ends a work, or gives it up, against the time that it has.
-func (w *world) checkRest(old, new *task.Task) {
+func (sim *simulation) checkRest(old, new *task.Task) {
 	id := short(new.ID)
 	switch {
 	case old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero():
 		if !old.LastWake || time.Until(old.Deadline) > skew {
-			w.violate("I8", "the notice of %s is given up, %v before its deadline", id, time.Until(old.Deadline))
+			sim.violate("I8", "the notice of %s is given up, %v before its deadline", id, time.Until(old.Deadline))
 		}
 	case new.LastWake && !old.LastWake && time.Until(new.Deadline) < 5*time.Minute:
-		w.violate("I8", "%s is woken a last time, and no time is left for that", id)
+		sim.violate("I8", "%s is woken a last time, and no time is left for that", id)
 	case new.Failure == task.CodeImageUnavailable && old.Status == task.Storing && !old.LastWake:
-		w.violate("I8", "%s is given up, and was not woken a last time", id)
+		sim.violate("I8", "%s is given up, and was not woken a last time", id)
 	case old.Work == task.Erase && new.Work != task.Erase:
 		if after := time.Since(new.DeletedAt); after < 16*time.Minute-skew {
-			w.violate("P2", "%s is said to be erased %v after DELETE", id, after)
+			sim.violate("P2", "%s is said to be erased %v after DELETE", id, after)
 		}
 	case old.Status == task.Storing && new.Status == task.Storing:
-		o := w.provider.byID(new.ProviderID)
+		o := sim.provider.byID(new.ProviderID)
 		for _, url := range new.URLs {
 			if len(new.URLs) < min(len(old.URLs), new.NumImages) || !slices.Contains(old.URLs, url) && (o == nil || !o.shown[url]) {
-				w.violate("the record decides", "%s is to store %s, which no record gave", id, url)
+				sim.violate("the record decides", "%s is to store %s, which no record gave", id, url)
 			}
 		}
-		w.count("fresh links", !slices.Equal(old.URLs, new.URLs))
+		sim.count("fresh links", !slices.Equal(old.URLs, new.URLs))
 	}
 }
 
 // checkTime holds an end by deadline against I8.
-func (w *world) checkTime(old, new *task.Task) {
+func (sim *simulation) checkTime(old, new *task.Task) {
 	var late bool // it is said to be
 	switch new.Failure {
 	case task.CodeTimedOut, task.CodeOutcomeUnknown, task.CodeImageUnavailable:
@@ -218,88 +217,88 @@ func (w *world) checkTime(old, new *task.Task) {
 		late = new.Status == task.Failed && old.Status == task.Waiting
 	}
 	if left := time.Until(old.Deadline); late && left > skew {
-		w.violate("I8", "%s is %s %s, %v before its deadline", short(new.ID), old.Status, new.Failure, left)
+		sim.violate("I8", "%s is %s %s, %v before its deadline", short(new.ID), old.Status, new.Failure, left)
 	}
 }
 
 // checkAll holds the world between two steps against the invariants.
-func (w *world) checkAll() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (sim *simulation) checkAll() {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
 	type day struct{ owner, day string }
 	used := map[day]int{}
-	for _, id := range w.book.ids {
-		t := w.book.row(id)
+	for _, id := range sim.ledger.ids {
+		t := sim.ledger.row(id)
 		if t.Quota != nil {
 			d := day{t.Owner, t.Quota.Day}
 			if used[d] += t.Quota.Images; t.Quota.Returned {
 				used[d] -= t.Quota.Images
 			}
 		}
-		w.checkCharges(t)
+		sim.checkCharges(t)
 		if t.Status == task.Succeeded && !t.Deleted() {
-			w.checkStored(t)
+			sim.checkStored(t)
 		}
 	}
 	for d, want := range used {
-		if got, err := w.rows.UsedImages(context.Background(), d.owner, d.day); err != nil || got != want {
-			w.violate("I4", "used of %s is %d, %v; its tasks say %d", d.owner, got, err, want)
+		if got, err := sim.rows.UsedImages(context.Background(), d.owner, d.day); err != nil || got != want {
+			sim.violate("I4", "used of %s is %d, %v; its tasks say %d", d.owner, got, err, want)
 		}
-		if w.quota > 0 && want > w.quota {
-			w.violate("I4", "%s has used %d of %d", d.owner, want, w.quota)
+		if sim.quota > 0 && want > sim.quota {
+			sim.violate("I4", "%s has used %d of %d", d.owner, want, sim.quota)
 		}
 	}
 }
 
 // checkCharges holds what a row says of its price against what was charged.
-func (w *world) checkCharges(t *task.Task) {
+func (sim *simulation) checkCharges(t *task.Task) {
 	taken := 0
 	for i, charge := range t.Charges {
-		charged := w.book.attempt(t.ID, i+1).order != nil
+		charged := sim.ledger.attempt(t.ID, i+1).order != nil
 		if charged {
 			taken++
 		}
 		if charge == task.ChargeSure && !charged || charge == task.ChargeNone && charged {
-			w.violate("I4", "%s/%d is marked %s; charged: %v", short(t.ID), i+1, charge, charged)
+			sim.violate("I4", "%s/%d is marked %s; charged: %v", short(t.ID), i+1, charge, charged)
 		}
 	}
-	if taken > w.rules.MaxGenerations {
-		w.violate("P3", "%s was accepted %d times", short(t.ID), taken)
+	if taken > sim.rules.MaxGenerations {
+		sim.violate("P3", "%s was accepted %d times", short(t.ID), taken)
 	}
 }
 
 // checkStored holds a success against I3.
-func (w *world) checkStored(t *task.Task) {
+func (sim *simulation) checkStored(t *task.Task) {
 	seen, sums := map[int]bool{}, map[string]bool{}
 	for _, image := range t.Images {
 		if seen[image.N] {
-			w.violate("I3", "%s has picture %d twice", short(t.ID), image.N)
+			sim.violate("I3", "%s has picture %d twice", short(t.ID), image.N)
 		}
 		if sums[image.SHA256] {
-			w.violate("I3", "%s has one picture twice", short(t.ID))
+			sim.violate("I3", "%s has one picture twice", short(t.ID))
 		}
 		seen[image.N], sums[image.SHA256] = true, true
-		if w.bucket.objects[media.Prefix(t.ID)+image.File] != image.SHA256 {
-			w.violate("I3", "%s has succeeded, and %s is not in the bucket", short(t.ID), image.File)
+		if sim.bucket.objects[media.Prefix(t.ID)+image.File] != image.SHA256 {
+			sim.violate("I3", "%s has succeeded, and %s is not in the bucket", short(t.ID), image.File)
 		}
 	}
 	if len(t.Images) == 0 {
-		w.violate("I3", "%s has succeeded without a picture", short(t.ID))
+		sim.violate("I3", "%s has succeeded without a picture", short(t.ID))
 	}
 }
 
 // checkIndex holds the index of due tasks against I9.
-func (w *world) checkIndex() {
+func (sim *simulation) checkIndex() {
 	due := map[string]bool{}
-	for id, err := range w.rows.Due(context.Background(), time.Now().Add(10000*time.Hour)) {
+	for id, err := range sim.rows.Due(context.Background(), time.Now().Add(10000*time.Hour)) {
 		if err != nil {
-			w.violate("I9", "the index cannot be read: %v", err)
+			sim.violate("I9", "the index cannot be read: %v", err)
 		}
 		due[id] = true
 	}
-	for _, id := range w.book.ids {
-		if t := w.book.row(id); due[id] == (t.Done() && t.Work == "" && !t.NoticePending) {
-			w.violate("I9", "%s is %s; in the index: %v", short(id), state(t), due[id])
+	for _, id := range sim.ledger.ids {
+		if t := sim.ledger.row(id); due[id] == (t.Done() && t.Work == "" && !t.NoticePending) {
+			sim.violate("I9", "%s is %s; in the index: %v", short(id), state(t), due[id])
 		}
 	}
 }

@@ -29,45 +29,45 @@ type step struct {
 type action int
 
 const (
-	nothing    action = iota
-	run               // everything under way goes on to its end
-	goOn              // a call happens and is answered
-	effect            // a call has its effect; its answer is on its way
-	fail              // a call fails before its effect, or after it if that has been
-	lose              // a call has its effect, and its answer is lost
-	resend            // a call has its effect, and a layer below the code will send it again
-	crash             // the process dies at a call
-	crashAfter        // a call has its effect, and the process dies
-	arrive            // a call whose actor gave it up, or died, arrives all the same
-	hangUp            // who called the API, or called back, does not wait for the answer
-	submit            // an order, new or not
-	callback          // about an order at the provider
-	forge             // a callback with a true token, about whatever
-	sweep             //
-	consume           // a stream record: true, repeated or late
-	remove            // DELETE
-	retarget          //
-	later             // the clock moves
-	finish            // the provider is done with an order
-	record            // how a record is answered from now on
-	answer            // how the next POST is answered
-	weather           // something else goes wrong, or right again
-	usual             // an order that nothing happens to until the provider has it
-	due               // the clock moves to the next thing that is due, and two sweeps find it
-	second            // another attempt, since the first was made in vain
-	dark              // an order's record cannot be read for a while, as it is called back
-	useless           // it comes, and nobody can use it
-	lend              // its links are dead, and a callback's are not
-	unproved          // an order whose id only a callback names, and a record that repeats what was ordered in some way
-	stray             // an order that nobody knows the fate of, and a callback that names another
-	siege             // POSTs are refused, again and again
-	early             // a callback that names another order, or says 400, comes before the answer to the POST
+	nothing       action = iota
+	run                  // everything under way goes on to its end
+	goOn                 // a call happens and is answered
+	effect               // a call has its effect; its answer is on its way
+	fail                 // a call fails before its effect, or after it if that has been
+	lose                 // a call has its effect, and its answer is lost
+	resend               // a call has its effect, and a layer below the code will send it again
+	crash                // the process dies at a call
+	crashAfter           // a call has its effect, and the process dies
+	arrive               // a call whose actor gave it up, or died, arrives all the same
+	hangUp               // who called the API, or called back, does not wait for the answer
+	submit               // an order, new or not
+	callback             // about an order at the provider
+	forge                // a callback with a true token, about whatever
+	sweep                //
+	consume              // a stream record: true, repeated or late
+	remove               // DELETE
+	retarget             //
+	later                // the clock moves
+	finish               // the provider is done with an order
+	record               // how a record is answered from now on
+	answer               // how the next POST is answered
+	condition            // something else goes wrong, or right again
+	normal               // an order that nothing happens to until the provider has it
+	due                  // the clock moves to the next thing that is due, and two sweeps find it
+	secondTry            // another attempt, since the first was made in vain
+	unreadable           // an order's record cannot be read for a while, as it is called back
+	uselessRecord        // it comes, and nobody can use it
+	liveLinks            // its links are dead, and a callback's are not
+	unproved             // an order whose id only a callback names, and a record that repeats what was ordered in some way
+	strangersID          // an order that nobody knows the fate of, and a callback that names another
+	manyRefusals         // POSTs are refused, again and again
+	earlyCallback        // a callback that names another order, or says 400, comes before the answer to the POST
 )
 
 var actionNames = [...]string{
 	"nothing", "run", "goOn", "effect", "fail", "lose", "resend", "crash", "crashAfter", "arrive", "hangUp", "submit", "callback",
-	"forge", "sweep", "consume", "remove", "retarget", "later", "finish", "record", "answer", "weather", "usual", "due",
-	"second", "dark", "useless", "lend", "unproved", "stray", "siege", "early",
+	"forge", "sweep", "consume", "remove", "retarget", "later", "finish", "record", "answer", "condition", "normal", "due",
+	"secondTry", "unreadable", "uselessRecord", "liveLinks", "unproved", "strangersID", "manyRefusals", "earlyCallback",
 }
 
 // often says how often each action comes: those first that are the simplest,
@@ -77,9 +77,9 @@ var often = func() (all []action) {
 		action
 		times int
 	}{
-		{nothing, 1}, {run, 7}, {goOn, 24}, {usual, 4}, {second, 2}, {dark, 3}, {useless, 5}, {lend, 3}, {unproved, 3}, {stray, 1}, {siege, 1}, {early, 2}, {submit, 6}, {due, 8}, {sweep, 4}, {later, 8}, {callback, 9}, {finish, 6},
+		{nothing, 1}, {run, 7}, {goOn, 24}, {normal, 4}, {secondTry, 2}, {unreadable, 3}, {uselessRecord, 5}, {liveLinks, 3}, {unproved, 3}, {strangersID, 1}, {manyRefusals, 1}, {earlyCallback, 2}, {submit, 6}, {due, 8}, {sweep, 4}, {later, 8}, {callback, 9}, {finish, 6},
 		{consume, 7}, {effect, 7}, {fail, 3}, {lose, 4}, {resend, 4}, {crash, 2}, {crashAfter, 3}, {arrive, 3}, {hangUp, 2},
-		{forge, 3}, {remove, 3}, {retarget, 1}, {record, 4}, {answer, 5}, {weather, 3},
+		{forge, 3}, {remove, 3}, {retarget, 1}, {record, 4}, {answer, 5}, {condition, 3},
 	} {
 		for range of.times {
 			all = append(all, of.action)

@@ -19,38 +19,38 @@ import (
 // mutant is a fault built in around the code, at the seams it has, so that the
 // code under proof is the code that runs. The zero mutant is none.
 type mutant struct {
-	name      string
-	caught    []string // the invariants of which one has to catch it
-	store     func(task.Store) task.Store
-	transport func(*process, http.RoundTripper) http.RoundTripper
-	replay    func(context.Context, *lifecycle.Service, *task.Task)
-	mutes     string // the log loses the lines of this event
-	forgetful bool   // the bucket keeps nothing
-	clinging  bool   // the bucket erases nothing
+	name          string
+	caught        []string // the invariants of which one has to catch it
+	store         func(task.Store) task.Store
+	transport     func(*process, http.RoundTripper) http.RoundTripper
+	replay        func(context.Context, *lifecycle.Service, *task.Task)
+	dropsEvent    string // the log loses the lines of this event
+	bucketForgets bool   // the bucket keeps nothing
+	bucketKeeps   bool   // the bucket erases nothing
 }
 
-func (m mutant) disk(s task.Store) task.Store {
+func (m mutant) wrapStore(s task.Store) task.Store {
 	if m.store == nil {
 		return s
 	}
 	return m.store(s)
 }
 
-func (m mutant) line(p *process, to http.RoundTripper) http.RoundTripper {
+func (m mutant) wrapTransport(p *process, to http.RoundTripper) http.RoundTripper {
 	if m.transport == nil {
 		return to
 	}
 	return m.transport(p, to)
 }
 
-func (m mutant) keep(b *bucket, key, sum string) {
-	if !m.forgetful {
+func (m mutant) put(b *bucket, key, sum string) {
+	if !m.bucketForgets {
 		b.objects[key] = sum
 	}
 }
 
 func (m mutant) erase(b *bucket, key string) {
-	if !m.clinging {
+	if !m.bucketKeeps {
 		delete(b.objects, key)
 	}
 }
@@ -71,18 +71,18 @@ var mutants = []mutant{
 	{name: "an attempt without an answer counts as refused", caught: []string{"I1", "I4"}, transport: refuseSilence},
 	{name: "a POST without an answer is sent again", caught: []string{"I1"}, transport: sendAgain},
 	{name: "a replay posts", caught: []string{"I1", "I12"}, replay: postReplay},
-	{name: "any writer is taken for one's own", caught: []string{"I1", "I2", "I6", "P5", "P6"}, store: disk(func(d *faultyDisk) { d.anyWriter = true })},
-	{name: "one's own writer is not known again", caught: []string{"P6"}, store: disk(func(d *faultyDisk) { d.noWriter = true })},
+	{name: "any writer is taken for one's own", caught: []string{"I1", "I2", "I6", "P5", "P6"}, store: faulty(func(d *faultyStore) { d.anyWriter = true })},
+	{name: "one's own writer is not known again", caught: []string{"P6"}, store: faulty(func(d *faultyStore) { d.noWriter = true })},
 	{name: "a callback's body is trusted", caught: []string{"I5", "the record decides"}, transport: trustBody},
-	{name: "a read is not claimed", caught: []string{"I6"}, store: disk(func(d *faultyDisk) { d.noClaim = true })},
-	{name: "a put has no condition on the version", caught: []string{"I1", "I2", "I4", "I6", "P5", "the log is true"}, store: disk(func(d *faultyDisk) { d.noVersion = true })},
-	{name: "a 400 is not remembered", caught: []string{"P3"}, store: disk(func(d *faultyDisk) { d.unbarred = true })},
-	{name: "a callback's links are never tried", caught: []string{"no image is lost"}, store: disk(func(d *faultyDisk) { d.noSpares = true })},
-	{name: "a callback's links are tried before the record was read again", caught: []string{"I5"}, store: disk(func(d *faultyDisk) { d.eager = true })},
-	{name: "a refund is forgotten", caught: []string{"I4"}, store: disk(func(d *faultyDisk) { d.noRefund = true })},
-	{name: "deadlines are read as an eighth as far away", caught: []string{"I8"}, store: disk(func(d *faultyDisk) { d.early = true })},
-	{name: "the bucket answers before it has the picture", caught: []string{"I3"}, forgetful: true},
-	{name: "nothing is erased", caught: []string{"P2"}, clinging: true},
+	{name: "a read is not claimed", caught: []string{"I6"}, store: faulty(func(d *faultyStore) { d.noClaim = true })},
+	{name: "a put has no condition on the version", caught: []string{"I1", "I2", "I4", "I6", "P5", "the log is true"}, store: faulty(func(d *faultyStore) { d.noVersion = true })},
+	{name: "a 400 is not remembered", caught: []string{"P3"}, store: faulty(func(d *faultyStore) { d.unbarred = true })},
+	{name: "a callback's links are never tried", caught: []string{"no image is lost"}, store: faulty(func(d *faultyStore) { d.noSpares = true })},
+	{name: "a callback's links are tried before the record was read again", caught: []string{"I5"}, store: faulty(func(d *faultyStore) { d.eager = true })},
+	{name: "a refund is forgotten", caught: []string{"I4"}, store: faulty(func(d *faultyStore) { d.noRefund = true })},
+	{name: "deadlines are read as an eighth as far away", caught: []string{"I8"}, store: faulty(func(d *faultyStore) { d.early = true })},
+	{name: "the bucket answers before it has the picture", caught: []string{"I3"}, bucketForgets: true},
+	{name: "nothing is erased", caught: []string{"P2"}, bucketKeeps: true},
 }
 
 // mutantRuns is within how many histories each mutant has to be caught.
@@ -94,7 +94,7 @@ func TestMutants(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			for n := range mutantRuns {
-				got := happen(t, all.Example(n), m, inMemory)
+				got := runHistory(t, all.Example(n), m, inMemory)
 				if got.broken == nil {
 					continue
 				}

@@ -44,15 +44,15 @@ var recordMutants = []mutant{
 			_ = json.Unmarshal([]byte(o.params), &r.sent)
 		}
 	})},
-	{name: "a callback counts for an id that nothing proves, its record of no use", caught: []string{"the record decides"}, store: disk(func(d *faultyDisk) { d.noDoubt = true }), transport: readAs(func(o *order, r *read) {
-		r.gone = o.doubt.said && slices.Contains(unclear, o.record) && echoes[o.echo].proof == mute
+	{name: "a callback counts for an id that nothing proves, its record of no use", caught: []string{"the record decides"}, store: faulty(func(d *faultyStore) { d.noDoubt = true }), transport: readAs(func(o *order, r *read) {
+		r.gone = o.doubt.said && slices.Contains(unclear, o.record) && echoes[o.echo].proof == neutral
 	})},
-	{name: "a success without a link counts as running", caught: []string{"P1", neverSilent}, transport: readAs(func(_ *order, r *read) {
+	{name: "a success without a link counts as running", caught: []string{"P1", doubtLogged}, transport: readAs(func(_ *order, r *read) {
 		if r.flag() == nanobananatest.FlagSucceeded && r.linkless() {
 			r.data["successFlag"] = nanobananatest.FlagRunning
 		}
 	})},
-	{name: "a state that nobody knows counts as running", caught: []string{"P1", neverSilent}, transport: readAs(func(_ *order, r *read) {
+	{name: "a state that nobody knows counts as running", caught: []string{"P1", doubtLogged}, transport: readAs(func(_ *order, r *read) {
 		if r.flag() == 7 {
 			r.data["successFlag"], r.data["response"] = nanobananatest.FlagRunning, nil
 		}
@@ -67,8 +67,8 @@ var recordMutants = []mutant{
 			r.data["successFlag"] = nanobananatest.FlagSucceeded
 		}
 	})},
-	{name: "a record of no use is not logged", caught: []string{neverSilent}, mutes: lifecycle.EventDoubt},
-	{name: "an end is not logged", caught: []string{endsAloud}, mutes: lifecycle.EventEnded},
+	{name: "a record of no use is not logged", caught: []string{doubtLogged}, dropsEvent: lifecycle.EventDoubt},
+	{name: "an end is not logged", caught: []string{endsLogged}, dropsEvent: lifecycle.EventEnded},
 }
 
 // nobodys is a callback address of a task that is nobody's here.
@@ -123,11 +123,11 @@ func readAs(change func(*order, *read)) func(*process, http.RoundTripper) http.R
 			if err != nil {
 				return nil, err
 			}
-			p.world.mu.Lock()
-			if o := p.world.provider.byID(r.FormValue("taskId")); o != nil {
+			p.sim.mu.Lock()
+			if o := p.sim.provider.byID(r.FormValue("taskId")); o != nil {
 				body = changed(body, o, change)
 			}
-			p.world.mu.Unlock()
+			p.sim.mu.Unlock()
 			resp.Body = io.NopCloser(bytes.NewReader(body))
 			return resp, nil
 		})

@@ -31,7 +31,7 @@ const (
 type process struct {
 	n         int
 	kind      string
-	world     *world
+	sim       *simulation
 	dead      bool                 // guarded by world.mu
 	actor     *actor               // the one at work; there is one at a time, as on Lambda
 	submitter *lifecycle.Submitter // its Service settles, too
@@ -48,38 +48,38 @@ var filter = moderation.New(nil, nil)
 
 // process gives an idle process of a kind, the oldest, or a new one. The caller
 // holds world.mu.
-func (w *world) process(kind string) *process {
+func (sim *simulation) process(kind string) *process {
 	var oldest *process
-	for _, p := range w.idle {
+	for _, p := range sim.idle {
 		if p.kind == kind && !p.dead && (oldest == nil || p.n < oldest.n) {
 			oldest = p
 		}
 	}
 	if oldest != nil {
-		w.idle = slices.DeleteFunc(w.idle, func(p *process) bool { return p == oldest })
+		sim.idle = slices.DeleteFunc(sim.idle, func(p *process) bool { return p == oldest })
 		return oldest
 	}
-	w.made++
-	p := &process{n: w.made, kind: kind, world: w}
+	sim.made++
+	p := &process{n: sim.made, kind: kind, sim: sim}
 	client := outbound.NewClient()
-	client.Transport = w.mutant.line(p, line{p})
-	log := slog.New(slog.NewJSONHandler(journal{p}, nil))
-	var store task.Store = gate{Store: w.rows, p: p}
-	provider, secrets := &nanobanana.Client{BaseURL: providerURL, HTTP: client}, config.NewSecrets(w.secret, p.now, slog.New(slog.DiscardHandler))
+	client.Transport = sim.mutant.wrapTransport(p, processTransport{p})
+	log := slog.New(slog.NewJSONHandler(processLog{p}, nil))
+	var store task.Store = processStore{Store: sim.rows, p: p}
+	provider, secrets := &nanobanana.Client{BaseURL: providerURL, HTTP: client}, config.NewSecrets(sim.secret, p.now, slog.New(slog.DiscardHandler))
 	poster := &lifecycle.Poster{
 		Service: &lifecycle.Service{
-			Store: store, Provider: provider, Secrets: secrets, Rules: w.rules, Now: p.now, Log: log, PublicURL: publicURL,
+			Store: store, Provider: provider, Secrets: secrets, Rules: sim.rules, Now: p.now, Log: log, PublicURL: publicURL,
 		},
 		Account: &lifecycle.Account{Store: store, Provider: provider, Secrets: secrets, Now: p.now, Log: log},
 		Links:   links{},
 	}
 	p.submitter = &lifecycle.Submitter{
-		Poster: poster, HTTP: client, Filter: filter, Prices: config.Prices{task.DefaultModel: 4}, Quota: w.quota,
+		Poster: poster, HTTP: client, Filter: filter, Prices: config.Prices{task.DefaultModel: 4}, Quota: sim.quota,
 	}
 	p.sweeper = lifecycle.NewSweeper(config.Settings{}, poster)
 	p.sweeper.Rate = nil
 	p.ingester = &lifecycle.Ingester{
-		Store: store, Bucket: shelf{p}, Open: open, Rules: w.rules, Now: p.now, Log: log, Dir: w.dir,
+		Store: store, Bucket: processBucket{p}, Open: open, Rules: sim.rules, Now: p.now, Log: log, Dir: sim.dir,
 		Fetcher: media.NewFetcher(media.FetchOptions{Trusted: []string{pictureHost}, Dial: p.dial}),
 		Retries: []time.Duration{time.Second, 3 * time.Second},
 	}
@@ -87,14 +87,14 @@ func (w *world) process(kind string) *process {
 }
 
 // secret is the secret as it stands.
-func (w *world) secret(context.Context) ([]byte, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.weather.secretAway {
+func (sim *simulation) secret(context.Context) ([]byte, error) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	if sim.conditions.secretDown {
 		return nil, errLost
 	}
 	keys := []map[string]string{{"id": "k", "key": callbackKey}}
-	return json.Marshal(map[string]any{"apiKey": w.weather.held, "callbackKeys": keys, "imageKeys": keys})
+	return json.Marshal(map[string]any{"apiKey": sim.conditions.secretKey, "callbackKeys": keys, "imageKeys": keys})
 }
 
 // links makes links for the provider, which does not follow them here.
@@ -107,18 +107,18 @@ func (links) Link(_ context.Context, key string, _ time.Duration, _ string) (str
 // dial connects a download to the provider's pictures.
 func (p *process) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	var how string
-	err := p.world.call(ctx, p.actor, "fetch", "", false, func() error {
-		how = p.world.weather.download
+	err := p.sim.call(ctx, p.actor, "fetch", "", false, func() error {
+		how = p.sim.conditions.download
 		return nil
 	})
 	if err != nil {
-		p.world.mu.Lock()
-		defer p.world.mu.Unlock()
+		p.sim.mu.Lock()
+		defer p.sim.mu.Unlock()
 		p.actor.failed++
 		return nil, err
 	}
 	client, server := net.Pipe()
-	go p.world.provider.show(server, how, p.actor)
+	go p.sim.provider.serveDownload(server, how, p.actor)
 	return client, nil
 }
 

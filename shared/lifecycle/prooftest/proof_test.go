@@ -78,7 +78,7 @@ func TestProof(t *testing.T) {
 	counts := map[string]int{}
 	all := histories()
 	rapid.Check(t, func(r *rapid.T) {
-		got := happen(t, all.Draw(r, "history"), mutant{}, inMemory)
+		got := runHistory(t, all.Draw(r, "history"), mutant{}, inMemory)
 		for what, n := range got.counts {
 			counts[what] += n
 		}
@@ -97,7 +97,7 @@ func TestProofOnDisk(t *testing.T) {
 	all := histories()
 	for n := range onDisk {
 		file := filepath.Join(t.TempDir(), "tasks.db")
-		got := happen(t, all.Example(n), mutant{}, func() task.Store {
+		got := runHistory(t, all.Example(n), mutant{}, func() task.Store {
 			bolt, err := taskbolt.Open(file)
 			if err != nil {
 				t.Fatal(err)
@@ -113,8 +113,8 @@ func TestProofOnDisk(t *testing.T) {
 // Links that die twice: before a short record is read again, and while the pictures
 // are being stored. It was the first that this proof found.
 func TestLinksDieTwice(t *testing.T) {
-	steps := []step{{usual, 1, 0}, {finish, 0, 0}, {record, 0, 6}, {due, 0, 0}, {run, 0, 0}, {record, 0, 11}, {due, 0, 0}, {run, 0, 0}, {record, 0, 11}}
-	if got := happen(t, history{Steps: steps}, mutant{}, inMemory); got.broken != nil {
+	steps := []step{{normal, 1, 0}, {finish, 0, 0}, {record, 0, 6}, {due, 0, 0}, {run, 0, 0}, {record, 0, 11}, {due, 0, 0}, {run, 0, 0}, {record, 0, 11}}
+	if got := runHistory(t, history{Steps: steps}, mutant{}, inMemory); got.broken != nil {
 		t.Fatalf("%s\n%s", got.broken, got)
 	}
 }
@@ -125,7 +125,7 @@ func TestSameAgain(t *testing.T) {
 	all := histories()
 	for n := range 20 {
 		h := all.Example(n)
-		once, again := happen(t, h, mutant{}, inMemory), happen(t, h, mutant{}, inMemory)
+		once, again := runHistory(t, h, mutant{}, inMemory), runHistory(t, h, mutant{}, inMemory)
 		if once.String() != again.String() {
 			t.Fatalf("history %d:\n%s\n\nand again:\n%s", n, once, again)
 		}

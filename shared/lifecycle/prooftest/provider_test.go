@@ -22,7 +22,7 @@ import (
 // has no way to hold a request at the point where another is to overtake it. Its
 // answers are nanobananatest's samples. Guarded by world.mu.
 type provider struct {
-	w      *world
+	sim    *simulation
 	orders []*order
 	cash   int // orders it has charged for
 }
@@ -59,10 +59,10 @@ type order struct {
 }
 
 // urls are the links to its pictures that lead there.
-func (o *order) urls() []string { return o.linked(o.links) }
+func (o *order) urls() []string { return o.urlsAt(o.links) }
 
 // linked are its links as they were when they had been replaced so often.
-func (o *order) linked(links int) []string {
+func (o *order) urlsAt(links int) []string {
 	urls := make([]string, o.images)
 	for i := range urls {
 		urls[i] = fmt.Sprintf("http://%s%s?%d", pictureHost, o.path(i+1), links)
@@ -120,9 +120,9 @@ type reply struct {
 	err    error
 }
 
-func says(code int, text string) reply { return reply{status: code, body: refusal(code, text)} }
+func refused(code int, text string) reply { return reply{status: code, body: refusal(code, text)} }
 
-var unauthorized = says(401, "You do not have access permissions")
+var unauthorized = refused(401, "You do not have access permissions")
 
 var errNotConnected = errors.New("connection refused")
 
@@ -130,15 +130,15 @@ var errNotConnected = errors.New("connection refused")
 var refusals = map[string]reply{
 	"not connected": {err: errNotConnected},
 	"429":           {status: 429, wait: 90, body: refusal(429, "too many requests")},
-	"455":           says(455, "maintenance"),
-	"402":           says(402, "Credits insufficient: please top up to continue."),
-	"422":           says(422, "validation failed"),
-	"400":           says(400, "Your prompt has been flagged for violating content policy"),
+	"455":           refused(455, "maintenance"),
+	"402":           refused(402, "Credits insufficient: please top up to continue."),
+	"422":           refused(422, "validation failed"),
+	"400":           refused(400, "Your prompt has been flagged for violating content policy"),
 }
 
 // vague are the ways in which nobody can tell whether it was accepted.
-var vague = map[string]reply{
-	"500":         says(500, "The server says no."),
+var ambiguous = map[string]reply{
+	"500":         refused(500, "The server says no."),
 	"code 500":    {status: 200, body: refusal(500, "The server says no.")},
 	"no task id":  {status: 200, body: fill("submit-generate", fields{"data": nil})},
 	"half":        {status: 200, body: nanobananatest.Golden("submit-generate")[:20]},
@@ -151,17 +151,17 @@ var vague = map[string]reply{
 // post takes an order, or does what the weather has in store for it: one of
 // refusals, or one of vague, taken all the same if it ends in "!".
 func (p *provider) post(a *attempt, params []byte, key string) reply {
-	how := p.w.weather.answer
-	p.w.weather.answer = ""
+	how := p.sim.conditions.answer
+	p.sim.conditions.answer = ""
 	if refused, is := refusals[how]; is {
 		a.refused = true
 		return refused
 	}
-	bad, is := vague[strings.TrimSuffix(how, "!")]
+	bad, is := ambiguous[strings.TrimSuffix(how, "!")]
 	if is && !strings.HasSuffix(how, "!") {
 		return bad
 	}
-	if key != p.w.weather.good {
+	if key != p.sim.conditions.validKey {
 		a.refused = true
 		return unauthorized
 	}
@@ -176,9 +176,8 @@ func (p *provider) post(a *attempt, params []byte, key string) reply {
 		params: string(params), shown: map[string]bool{}, unstated: map[string]bool{}, vouched: -1,
 	}
 	p.orders = append(p.orders, o)
-	p.cash++
 	a.order = o
-	p.w.note("    the provider takes %s/%d as %s", short(a.task), a.n, o.id[30:])
+	p.sim.note("    the provider takes %s/%d as %s", short(a.task), a.n, o.id[30:])
 	if is {
 		return bad
 	}
@@ -186,9 +185,9 @@ func (p *provider) post(a *attempt, params []byte, key string) reply {
 }
 
 // line is the way of one process to the provider.
-type line struct{ p *process }
+type processTransport struct{ p *process }
 
-func (l line) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t processTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -198,11 +197,11 @@ func (l line) RoundTrip(r *http.Request) (*http.Response, error) {
 	var got reply
 	switch path := r.URL.Path; {
 	case r.Method == http.MethodPost:
-		got = l.post(r, body)
+		got = t.post(r, body)
 	case strings.HasSuffix(path, "/record-info"):
-		got = l.record(r, r.FormValue("taskId"))
+		got = t.record(r, r.FormValue("taskId"))
 	case strings.HasSuffix(path, "/common/credit"):
-		got = l.credit()
+		got = t.credit()
 	default:
 		panic("a call to " + path)
 	}
@@ -220,8 +219,8 @@ func (l line) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func (l line) post(r *http.Request, body []byte) (got reply) {
-	w, actor := l.p.world, l.p.actor
+func (t processTransport) post(r *http.Request, body []byte) (got reply) {
+	sim, actor := t.p.sim, t.p.actor
 	var sent struct {
 		URL string `json:"callBackUrl"`
 	}
@@ -234,19 +233,19 @@ func (l line) post(r *http.Request, body []byte) (got reply) {
 		panic(err)
 	}
 	key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	w.mu.Lock()
-	a := w.book.attempt(part[0], n)
-	w.checkPost(actor, a)
-	w.mu.Unlock()
-	fault := w.call(r.Context(), actor, "post", a.task, false, func() error {
-		got = w.provider.post(a, body, key)
+	sim.mu.Lock()
+	a := sim.ledger.attempt(part[0], n)
+	sim.checkPost(actor, a)
+	sim.mu.Unlock()
+	fault := sim.call(r.Context(), actor, "post", a.task, false, func() error {
+		got = sim.provider.post(a, body, key)
 		return nil
 	})
 	if fault != nil {
 		return reply{err: fault}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
 	if a.answered = true; a.order != nil && got.status == 200 && bytes.Contains(got.body, []byte(a.order.id)) {
 		actor.answered = append(actor.answered, a)
 		a.faults = actor.faults
@@ -254,71 +253,71 @@ func (l line) post(r *http.Request, body []byte) (got reply) {
 	return got
 }
 
-func (l line) record(r *http.Request, id string) (got reply) {
-	w, actor := l.p.world, l.p.actor
-	w.mu.Lock()
-	o := w.provider.byID(id)
+func (t processTransport) record(r *http.Request, id string) (got reply) {
+	sim, actor := t.p.sim, t.p.actor
+	sim.mu.Lock()
+	o := sim.provider.byID(id)
 	if o != nil && actor.lives() {
-		w.checkRead(o)
+		sim.checkRead(o)
 	}
 	proved := o != nil && actor.proved(o)
 	as, proof := unread, false
-	w.mu.Unlock()
+	sim.mu.Unlock()
 	key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	fault := w.call(r.Context(), actor, "record", id, false, func() error {
+	fault := sim.call(r.Context(), actor, "record", id, false, func() error {
 		switch {
 		case o == nil:
 			got = failures["hidden"]
-		case key != w.weather.good:
+		case key != sim.conditions.validKey:
 			got, o.unreadable = unauthorized, true
 		default:
-			got, as = w.provider.recorded(o, proved)
+			got, as = sim.provider.recorded(o, proved)
 			proof = as != unread && as != strange && echoes[o.echo].proof == proves
-			w.countRecord(o, as, proved)
+			sim.countRecord(o, as, proved)
 		}
 		return nil
 	})
 	if fault != nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
+		sim.mu.Lock()
+		defer sim.mu.Unlock()
 		if o != nil {
 			o.unreadable = true
 		}
 		return reply{err: fault}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
 	actor.saw(o, as, proof)
 	return got
 }
 
 // credit answers at once: the gate by the balance has tests of its own.
-func (l line) credit() reply {
-	w := l.p.world
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.weather.balanceAway || !l.p.actor.lives() {
+func (t processTransport) credit() reply {
+	sim := t.p.sim
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	if sim.conditions.balanceDown || !t.p.actor.lives() {
 		return reply{err: errLost}
 	}
-	return reply{status: 200, body: fill("credit", fields{"data": w.weather.balance})}
+	return reply{status: 200, body: fill("credit", fields{"data": sim.conditions.balance})}
 }
 
 // show serves one download.
-func (p *provider) show(conn net.Conn, how string, to *actor) {
+func (p *provider) serveDownload(conn net.Conn, how string, to *actor) {
 	defer func() { _ = conn.Close() }()
 	r, err := http.ReadRequest(bufio.NewReader(conn))
 	if err != nil {
 		return
 	}
-	p.w.mu.Lock()
+	p.sim.mu.Lock()
 	if o := p.byID(strings.Split(r.URL.Path, "/")[1]); o != nil && !o.lasting && strconv.Itoa(o.links) != r.URL.RawQuery {
 		how = "403"
 	}
-	p.w.checkFetch(to, "http://"+pictureHost+r.RequestURI)
+	p.sim.checkFetch(to, "http://"+pictureHost+r.RequestURI)
 	if how != "" {
 		to.failed++
 	}
-	p.w.mu.Unlock()
+	p.sim.mu.Unlock()
 	body, status, length := picture(r.URL.Path), "200 OK", 0
 	switch length = len(body); how {
 	case "403":

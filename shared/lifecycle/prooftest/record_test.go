@@ -26,8 +26,8 @@ var viewNames = [...]string{"unread", "usable", "unusable", "strange"}
 
 // failures are the answers that are no record.
 var failures = map[string]reply{
-	"hidden": says(404, "the task does not exist"),
-	"500":    says(500, "The server says no."),
+	"hidden": refused(404, "the task does not exist"),
+	"500":    refused(500, "The server says no."),
 	"HTML":   {status: 200, body: []byte("<html>")},
 	"429":    {status: 429, wait: 3600, body: refusal(429, "too many requests")},
 }
@@ -63,7 +63,7 @@ var outsider = &order{
 }
 
 // another returns the order whose record is answered in the place of o's, or nil.
-func (p *provider) another(o *order) *order {
+func (p *provider) strangerFor(o *order) *order {
 	kind, is := strangers[o.record]
 	if !is {
 		return nil
@@ -83,7 +83,7 @@ type proof int
 
 const (
 	proves      proof = iota // it is the attempt's
-	mute                     // nothing
+	neutral                  // nothing
 	contradicts              // it is not the attempt's, where nothing else proves that it is
 )
 
@@ -98,17 +98,17 @@ var echoes = map[string]struct {
 	"relayed": {proves, readdress(func(own string) string { return strings.Replace(own, publicURL, "http://relay.test:8080/of/us", 1) })},
 	"wrapped": {proves, readdress(func(own string) string { return "https://relay.test/?to=" + url.QueryEscape(own) + "&n=1" })},
 	"renamed": {proves, func(_ *order, sent map[string]any) { sent["prompt"] = rewritten }}, // and the record has another id
-	"none":    {mute, func(_ *order, sent map[string]any) { clear(sent) }},
-	"promptly": {mute, func(_ *order, sent map[string]any) {
+	"none":    {neutral, func(_ *order, sent map[string]any) { clear(sent) }},
+	"promptly": {neutral, func(_ *order, sent map[string]any) {
 		delete(sent, "callBackUrl")
 		sent["prompt"] = respell(sent["prompt"].(string))
 	}},
-	"masked": {mute, readdress(func(own string) string { return publicURL + "/v1/callbacks/***/***" })},
-	"cut":    {mute, readdress(func(own string) string { return own[:len(own)-20] })},
-	"token ***": {mute, readdress(func(own string) string {
+	"masked": {neutral, readdress(func(own string) string { return publicURL + "/v1/callbacks/***/***" })},
+	"cut":    {neutral, readdress(func(own string) string { return own[:len(own)-20] })},
+	"token ***": {neutral, readdress(func(own string) string {
 		return own[:strings.LastIndex(own, "/")+1] + "***"
 	})},
-	"key gone": {mute, func(o *order, sent map[string]any) {
+	"key gone": {neutral, func(o *order, sent map[string]any) {
 		own := sent["callBackUrl"].(string)
 		gone := token.Keys{{ID: "k", Key: "a key that is gone for long, it is"}}
 		sent["callBackUrl"] = own[:strings.LastIndex(own, "/")+1] + gone.Sign(lifecycle.CallbackMessage(o.task, o.attempt))
@@ -164,9 +164,9 @@ func (p *provider) recorded(o *order, proved bool) (got reply, as view) {
 		o.unreadable = true
 		return got, unread
 	}
-	if x := p.another(o); x != nil {
+	if x := p.strangerFor(o); x != nil {
 		o.useless, o.disowned = true, o.disowned || !proved
-		return p.instead(o, x), strange
+		return p.strangersRecord(o, x), strange
 	}
 	proof := echoes[o.echo].proof
 	o.anonymous = o.anonymous || anybodys(o.echo)
@@ -180,7 +180,7 @@ func (p *provider) recorded(o *order, proved bool) (got reply, as view) {
 	}
 	switch {
 	case as == usable:
-		o.learnt(sample)
+		o.learned(sample)
 	case as == unusable && o.record == "stateless": // it counts after a while
 		o.show(o.unstated)
 	default:
@@ -190,11 +190,11 @@ func (p *provider) recorded(o *order, proved bool) (got reply, as view) {
 }
 
 // countRecord counts which records were answered, and what they were good for.
-func (w *world) countRecord(o *order, as view, proved bool) {
-	w.count("a record is "+viewNames[as]+map[bool]string{true: ", proved", false: ", unproved"}[proved], true)
-	w.count("a record: "+o.record, o.record != "" && (o.done() || as == strange || as == unread))
-	w.count("a record repeats: "+o.echo, o.echo != "" && as != unread)
-	w.count("a record: stale", o.stale && as == usable)
+func (sim *simulation) countRecord(o *order, as view, proved bool) {
+	sim.count("a record is "+viewNames[as]+map[bool]string{true: ", proved", false: ", unproved"}[proved], true)
+	sim.count("a record: "+o.record, o.record != "" && (o.done() || as == strange || as == unread))
+	sim.count("a record repeats: "+o.echo, o.echo != "" && as != unread)
+	sim.count("a record: stale", o.stale && as == usable)
 }
 
 // stated puts in a record's values how far its order is, and names the sample
@@ -212,7 +212,7 @@ func (o *order) stated(values fields) (sample string, as view) {
 		return "record-failed", usable
 	}
 	as = usable
-	urls, name := o.given(), "resultImageUrl"
+	urls, name := o.recordURLs(), "resultImageUrl"
 	switch o.record {
 	case "linkless":
 		urls = nil
@@ -233,11 +233,11 @@ func (o *order) stated(values fields) (sample string, as view) {
 }
 
 // given are the URLs that a record has.
-func (o *order) given() []string {
-	urls := o.linked(o.links)
+func (o *order) recordURLs() []string {
+	urls := o.urlsAt(o.links)
 	switch {
 	case o.stale:
-		urls = o.linked(o.links - 1)
+		urls = o.urlsAt(o.links - 1)
 	case o.record == "short":
 		urls = urls[:len(urls)-1]
 	}
@@ -245,13 +245,13 @@ func (o *order) given() []string {
 }
 
 func (o *order) show(to map[string]bool) {
-	for _, u := range o.given() {
+	for _, u := range o.recordURLs() {
 		to[u] = true
 	}
 }
 
 // learnt notes what a usable record has shown.
-func (o *order) learnt(sample string) {
+func (o *order) learned(sample string) {
 	switch sample {
 	case "record-failed":
 		o.broken = true
@@ -264,7 +264,7 @@ func (o *order) learnt(sample string) {
 }
 
 // instead is the record of x, answered in the place of o's.
-func (p *provider) instead(o, x *order) reply {
+func (p *provider) strangersRecord(o, x *order) reply {
 	kind := strangers[o.record]
 	values := fields{"data.taskId": x.id, "data.paramJson": x.params}
 	if kind.bare {

@@ -23,97 +23,97 @@ func (o outcome) String() string { return strings.Join(o.trace, "\n") }
 
 // happen has a history happen, to a service that a mutant is built into, and
 // then a quiet phase, in a bubble of its own whose clock is the world's.
-func happen(t *testing.T, h history, m mutant, open func() task.Store) (got outcome) {
+func runHistory(t *testing.T, h history, m mutant, open func() task.Store) (got outcome) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
-		w := newWorld(h, m, open())
+		sim := newSimulation(h, m, open())
 		defer func() {
-			w.end()
-			got = outcome{broken: w.broken, trace: w.trace, counts: w.counts}
+			sim.end()
+			got = outcome{broken: sim.broken, trace: sim.trace, counts: sim.counts}
 		}()
 		for _, s := range h.Steps {
-			w.step(s)
-			w.checkAll()
-			if w.broken != nil {
+			sim.step(s)
+			sim.checkAll()
+			if sim.broken != nil {
 				return
 			}
 		}
-		if w.quiet(h); w.broken == nil {
-			w.checkEnd()
+		if sim.settleDown(h); sim.broken == nil {
+			sim.checkEnd()
 		}
 	})
 	return got
 }
 
-func newWorld(h history, m mutant, rows task.Store) *world {
-	w := &world{
-		mutant: m, rows: rows, rules: task.DefaultRules(), quota: h.Quota, book: newBook(), begun: time.Now(), counts: map[string]int{}, wanted: map[string]bool{},
-		bucket:  &bucket{objects: map[string]string{}},
-		weather: conditions{held: nanobananatest.DefaultKey, good: nanobananatest.DefaultKey, balance: 100},
-		dir:     scratch, reads: h.Reads,
+func newSimulation(h history, m mutant, rows task.Store) *simulation {
+	sim := &simulation{
+		mutant: m, rows: rows, rules: task.DefaultRules(), quota: h.Quota, ledger: newLedger(), begun: time.Now(), counts: map[string]int{}, mustSucceed: map[string]bool{},
+		bucket:     &bucket{objects: map[string]string{}},
+		conditions: conditions{secretKey: nanobananatest.DefaultKey, validKey: nanobananatest.DefaultKey, balance: 100},
+		dir:        scratch, reads: h.Reads,
 	}
-	w.provider = &provider{w: w}
-	w.rules.Notify = h.Notify
-	w.rules.ResultHosts = func(url string) bool { return !h.Blind && strings.HasPrefix(url, "http://"+pictureHost+"/") }
-	return w
+	sim.provider = &provider{sim: sim}
+	sim.rules.Notify = h.Notify
+	sim.rules.ResultHosts = func(url string) bool { return !h.Blind && strings.HasPrefix(url, "http://"+pictureHost+"/") }
+	return sim
 }
 
 // quiet is the time after all faults: what is under way ends, and the sweep
 // comes. There are no callbacks, and no stream records but those of its own puts.
-func (w *world) quiet(h history) {
-	w.mu.Lock()
-	w.note("from here on all is well")
-	w.flight = nil
-	w.weather = conditions{held: w.weather.good, good: w.weather.good, balance: 100}
-	for _, o := range w.provider.orders {
-		o.record = ""                  // it repeats what was ordered as it did,
-		o.stale = o.stale && w.live(o) // and keeps its links where others live
+func (sim *simulation) settleDown(h history) {
+	sim.mu.Lock()
+	sim.note("from here on all is well")
+	sim.inFlight = nil
+	sim.conditions = conditions{secretKey: sim.conditions.validKey, validKey: sim.conditions.validKey, balance: 100}
+	for _, o := range sim.provider.orders {
+		o.record = ""                            // it repeats what was ordered as it did,
+		o.stale = o.stale && sim.hasLiveLinks(o) // and keeps its links where others live
 	}
-	w.mu.Unlock()
-	w.runAll()
-	w.expect(h)
+	sim.mu.Unlock()
+	sim.runAll()
+	sim.noteExpected(h)
 	redriven := false
 	for range 1500 {
-		for _, o := range w.provider.orders {
+		for _, o := range sim.provider.orders {
 			if !h.Never {
-				w.finish(o, 0)
+				sim.finish(o, 0)
 			}
 		}
-		next, left := w.nextDue()
+		next, left := sim.nextDue()
 		switch {
-		case w.broken != nil:
+		case sim.broken != nil:
 			return
 		case !left && redriven:
 			return
 		case !left: // as the alarm would have somebody do
 			redriven = true
-			w.redrive()
+			sim.redrive()
 			continue
 		}
 		time.Sleep(max(0, time.Until(next)) + skew)
 		synctest.Wait()
-		w.sweepAlone()
-		w.checkAll()
+		sim.sweepAlone()
+		sim.checkAll()
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, id := range w.book.ids {
-		if t := w.book.row(id); !t.DueAt.IsZero() {
-			w.violate("I7", "%s never ends: it is %s", short(id), state(t))
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	for _, id := range sim.ledger.ids {
+		if t := sim.ledger.row(id); !t.DueAt.IsZero() {
+			sim.violate("I7", "%s never ends: it is %s", short(id), state(t))
 		}
 	}
 }
 
 // sweepAlone sweeps, and hands on the stream records of the sweep's own puts.
-func (w *world) sweepAlone() {
+func (sim *simulation) sweepAlone() {
 	before := map[string]int64{}
-	for _, id := range w.book.ids {
-		before[id] = w.book.row(id).Version
+	for _, id := range sim.ledger.ids {
+		before[id] = sim.ledger.row(id).Version
 	}
-	w.sweep()
-	w.runAll()
-	for _, id := range w.book.ids {
-		t := w.book.row(id)
+	sim.sweep()
+	sim.runAll()
+	for _, id := range sim.ledger.ids {
+		t := sim.ledger.row(id)
 		if t.Work == "" || t.Version == before[id] {
 			continue
 		}
@@ -121,15 +121,15 @@ func (w *world) sweepAlone() {
 		if t.Work == task.Notify {
 			kind = "notify"
 		}
-		w.consume(kind, id)
-		w.runAll()
+		sim.consume(kind, id)
+		sim.runAll()
 	}
 }
 
 // nextDue says when the sweep has something to do next, if ever.
-func (w *world) nextDue() (next time.Time, left bool) {
-	for _, id := range w.book.ids {
-		if t := w.book.row(id); !t.DueAt.IsZero() && (!left || t.DueAt.Before(next)) {
+func (sim *simulation) nextDue() (next time.Time, left bool) {
+	for _, id := range sim.ledger.ids {
+		if t := sim.ledger.row(id); !t.DueAt.IsZero() && (!left || t.DueAt.Before(next)) {
 			next, left = t.DueAt, true
 		}
 	}
@@ -137,37 +137,37 @@ func (w *world) nextDue() (next time.Time, left bool) {
 }
 
 // redrive takes up again the notices that were given up.
-func (w *world) redrive() {
+func (sim *simulation) redrive() {
 	var ids []string
-	for _, id := range w.book.ids {
-		if !w.book.row(id).NoticeGivenUpAt.IsZero() {
+	for _, id := range sim.ledger.ids {
+		if !sim.ledger.row(id).NoticeGivenUpAt.IsZero() {
 			ids = append(ids, id)
 		}
 	}
-	w.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) { a.process.sweeper.Redrive(ctx, ids) })
-	w.runAll()
+	sim.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) { a.process.sweeper.Redrive(ctx, ids) })
+	sim.runAll()
 }
 
 // expect says of the tasks that all could go well for, now that all is well, that it has to.
-func (w *world) expect(h history) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, id := range w.book.ids {
-		t, heard := w.book.row(id), w.book.hearing(id)
+func (sim *simulation) noteExpected(h history) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	for _, id := range sim.ledger.ids {
+		t, heard := sim.ledger.row(id), sim.ledger.callbacksOf(id)
 		ahead := time.Until(t.Deadline) > 10*time.Minute
 		switch {
-		case len(heard.ids)+len(heard.urls) > 0:
+		case len(heard.foreignIDs)+len(heard.foreignURLs) > 0:
 		case t.Status == task.Storing:
-			o := w.provider.byID(t.ProviderID)
-			w.count("stored by a callback's links alone", o != nil && o.stale && !o.lasting)
-			w.wanted[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded && findable(t, o) && w.live(o)
+			o := sim.provider.byID(t.ProviderID)
+			sim.count("stored by a callback's links alone", o != nil && o.stale && !o.lasting)
+			sim.mustSucceed[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded && findable(t, o) && sim.hasLiveLinks(o)
 		case h.Never:
 		case t.Status == task.Generating && t.Hint != nil && t.Hint.Failure != "": // it may be believed yet
 		case t.Status == task.Generating:
-			o := w.provider.byID(t.ProviderID)
-			w.wanted[id] = ahead && o.flag != nanobananatest.FlagFailed && findable(t, o) && w.live(o)
+			o := sim.provider.byID(t.ProviderID)
+			sim.mustSucceed[id] = ahead && o.flag != nanobananatest.FlagFailed && findable(t, o) && sim.hasLiveLinks(o)
 		case t.Status == task.Waiting:
-			w.wanted[id] = ahead && t.Refusals < 8 && t.Deadline.Sub(t.DueAt) > time.Minute && len(t.ImageURLs) == 0 && t.Barred != t.Attempt
+			sim.mustSucceed[id] = ahead && t.Refusals < 8 && t.Deadline.Sub(t.DueAt) > time.Minute && len(t.ImageURLs) == 0 && t.Barred != t.Attempt
 		}
 	}
 }
@@ -178,62 +178,62 @@ func findable(t *task.Task, o *order) bool {
 }
 
 // live reports whether links to an order's pictures can be known that lead there.
-func (w *world) live(o *order) bool {
-	lent := o.vouched == o.links && w.rules.ResultHosts(o.urls()[0])
+func (sim *simulation) hasLiveLinks(o *order) bool {
+	lent := o.vouched == o.links && sim.rules.ResultHosts(o.urls()[0])
 	return !o.stale || o.lasting || lent
 }
 
 // checkEnd holds the world in which nothing is left to do against what it was to come to.
-func (w *world) checkEnd() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.checkIndex()
-	for _, id := range w.book.ids {
-		t := w.book.row(id)
+func (sim *simulation) checkEnd() {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	sim.checkIndex()
+	for _, id := range sim.ledger.ids {
+		t := sim.ledger.row(id)
 		if !t.Done() || t.Work != "" {
-			w.violate("I7", "%s rests, and is %s", short(id), state(t))
+			sim.violate("I7", "%s rests, and is %s", short(id), state(t))
 		}
-		if left := w.bucket.under(media.Prefix(id)); t.Deleted() && len(left) > 0 {
-			w.violate("P2", "%s is deleted, and %v is in the bucket", short(id), left)
+		if left := sim.bucket.under(media.Prefix(id)); t.Deleted() && len(left) > 0 {
+			sim.violate("P2", "%s is deleted, and %v is in the bucket", short(id), left)
 		}
-		w.count("task "+string(t.Status)+" "+string(t.Failure), true)
-		if w.wanted[id] && t.Status != task.Succeeded {
-			w.violate("no image is lost", "%s could have succeeded, and is %s", short(id), state(t))
+		sim.count("task "+string(t.Status)+" "+string(t.Failure), true)
+		if sim.mustSucceed[id] && t.Status != task.Succeeded {
+			sim.violate("no image is lost", "%s could have succeeded, and is %s", short(id), state(t))
 		}
-		w.count("all went well in the end", w.wanted[id])
-		end := w.book.ends[id]
-		w.count("an end not logged: its process died", end != nil && !end.said && end.by.process.dead)
-		w.checkTold(t)
-		w.checkPromise(t)
+		sim.count("all went well in the end", sim.mustSucceed[id])
+		end := sim.ledger.ends[id]
+		sim.count("an end not logged: its process died", end != nil && !end.said && end.by.process.dead)
+		sim.checkNotices(t)
+		sim.checkPromise(t)
 	}
 }
 
 // checkTold holds what Preset was told against I10.
-func (w *world) checkTold(t *task.Task) {
-	told := w.book.told[t.ID]
-	if !w.rules.Notify {
+func (sim *simulation) checkNotices(t *task.Task) {
+	told := sim.ledger.notices[t.ID]
+	if !sim.rules.Notify {
 		return
 	}
 	if len(told) == 0 {
-		w.violate("I10", "%s is %s, and nobody was told", short(t.ID), state(t))
+		sim.violate("I10", "%s is %s, and nobody was told", short(t.ID), state(t))
 	}
 	for _, id := range told {
 		if id != t.ID+"-"+string(t.Status) {
-			w.violate("I10", "%s is %s, and was told as %s", short(t.ID), state(t), id)
+			sim.violate("I10", "%s is %s, and was told as %s", short(t.ID), state(t), id)
 		}
 	}
 }
 
 // checkPromise holds what a true success callback was answered with 200 against P1.
-func (w *world) checkPromise(t *task.Task) {
-	h := w.book.hearing(t.ID)
-	if h.promised == 0 || t.Status == task.Succeeded || len(h.ids)+len(h.urls) > 0 {
+func (sim *simulation) checkPromise(t *task.Task) {
+	h := sim.ledger.callbacksOf(t.ID)
+	if h.promised == 0 || t.Status == task.Succeeded || len(h.foreignIDs)+len(h.foreignURLs) > 0 {
 		return
 	}
-	o := w.book.attempt(t.ID, h.promised).order
-	spoilt := o.lied || t.Failure == task.CodeImageUnavailable                             // its pictures could not be had while faults were
-	blind := (o.unreadable || o.useless || w.keyless) && !w.rules.ResultHosts(o.urls()[0]) // and no callback is believed
+	o := sim.ledger.attempt(t.ID, h.promised).order
+	spoilt := o.lied || t.Failure == task.CodeImageUnavailable                                 // its pictures could not be had while faults were
+	blind := (o.unreadable || o.useless || sim.keyless) && !sim.rules.ResultHosts(o.urls()[0]) // and no callback is believed
 	if !spoilt && !blind && !o.disowned {
-		w.violate("P1", "%s was called back as made, and is %s", short(t.ID), state(t))
+		sim.violate("P1", "%s was called back as made, and is %s", short(t.ID), state(t))
 	}
 }

@@ -17,7 +17,7 @@ import (
 // scheduler's, moves it: it lets one call of one actor happen at a time, moves
 // the clock, and starts actors. What actors call ends in world.call, where they
 // wait for it.
-type world struct {
+type simulation struct {
 	mutant mutant
 	rows   task.Store // real
 	rules  task.Rules
@@ -27,35 +27,35 @@ type world struct {
 
 	provider *provider
 	bucket   *bucket
-	book     book
+	ledger   ledger
 
-	mu      sync.Mutex // guards what follows and, with it, the world; nobody waits while he holds it
-	weather conditions
-	calls   []*call // their actors wait
-	flight  []*call // their actors have given up; they may still arrive
-	idle    []*process
-	started int // actors, ever
-	active  int // actors that have not ended
-	made    int // processes, ever
-	over    bool
-	keyless bool // for a while the secret, and so every record, could not be read
-	begun   time.Time
-	trace   []string
-	broken  *violation      // the first
-	wanted  map[string]bool // tasks that have to succeed
-	counts  map[string]int
+	mu          sync.Mutex // guards what follows and, with it, the world; nobody waits while he holds it
+	conditions  conditions
+	calls       []*call // their actors wait
+	inFlight    []*call // their actors have given up; they may still arrive
+	idle        []*process
+	started     int // actors, ever
+	active      int // actors that have not ended
+	made        int // processes, ever
+	over        bool
+	keyless     bool // for a while the secret, and so every record, could not be read
+	begun       time.Time
+	trace       []string
+	broken      *violation      // the first
+	mustSucceed map[string]bool // tasks that have to succeed
+	counts      map[string]int
 }
 
 // conditions are what goes wrong, or is otherwise, until it changes.
 type conditions struct {
-	storeAway    bool
-	secretAway   bool
-	held         string  // the provider's key, as the secret holds it
-	good         string  // the one that the provider takes
+	storeDown    bool
+	secretDown   bool
+	secretKey    string  // the provider's key, as the secret holds it
+	validKey     string  // the one that the provider takes
 	balance      float64 // what the provider says
-	balanceAway  bool
+	balanceDown  bool
 	download     string // "", "403", "cut", "html"
-	receiverAway bool
+	receiverDown bool
 	answer       string // of the next POST; see provider.post
 }
 
@@ -65,23 +65,23 @@ type violation struct{ invariant, text string }
 func (v *violation) String() string { return v.invariant + ": " + v.text }
 
 // violate notes that an invariant is broken. The caller holds world.mu.
-func (w *world) violate(invariant, format string, args ...any) {
-	if w.broken == nil {
-		w.broken = &violation{invariant, fmt.Sprintf(format, args...)}
-		w.note("BROKEN %s", w.broken)
+func (sim *simulation) violate(invariant, format string, args ...any) {
+	if sim.broken == nil {
+		sim.broken = &violation{invariant, fmt.Sprintf(format, args...)}
+		sim.note("BROKEN %s", sim.broken)
 	}
 }
 
 // note adds to what a person reads who wants to know what happened.
-func (w *world) note(format string, args ...any) {
-	at := time.Since(w.begun).Round(time.Millisecond)
-	w.trace = append(w.trace, fmt.Sprintf("%-12v %s", at, fmt.Sprintf(format, args...)))
+func (sim *simulation) note(format string, args ...any) {
+	at := time.Since(sim.begun).Round(time.Millisecond)
+	sim.trace = append(sim.trace, fmt.Sprintf("%-12v %s", at, fmt.Sprintf(format, args...)))
 }
 
 // count counts what histories are to be rich in. The caller holds world.mu.
-func (w *world) count(what string, is bool) {
+func (sim *simulation) count(what string, is bool) {
 	if is {
-		w.counts[what]++
+		sim.counts[what]++
 	}
 }
 
@@ -123,7 +123,7 @@ type actor struct {
 	gaveUp   bool            // a call of its: its time was up
 	hangUp   func()          // its caller does,
 	hungUp   bool            // and has
-	sight                    // what it has read
+	observed                 // what it has read
 }
 
 // lives says whether what the actor does still has an effect. The caller holds
@@ -136,41 +136,41 @@ func (a *actor) lives() bool {
 }
 
 // call waits until the scheduler lets do happen, or says that it failed.
-func (w *world) call(ctx context.Context, a *actor, op, about string, resent bool, do func() error) error {
+func (sim *simulation) call(ctx context.Context, a *actor, op, about string, resent bool, do func() error) error {
 	if err := ctx.Err(); err != nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.checkHangUp(a, ctx)
+		sim.mu.Lock()
+		defer sim.mu.Unlock()
+		sim.checkHangUp(a, ctx)
 		return err
 	}
-	w.mu.Lock()
-	if w.over || !a.lives() {
-		w.mu.Unlock()
+	sim.mu.Lock()
+	if sim.over || !a.lives() {
+		sim.mu.Unlock()
 		return errDead
 	}
 	c := &call{actor: a, op: op, about: about, resent: resent, do: do, sent: time.Now(), back: make(chan error, 1)}
-	if c.onStore() && !resent && !w.reads {
-		defer w.mu.Unlock()
-		if w.weather.storeAway {
+	if c.onStore() && !resent && !sim.reads {
+		defer sim.mu.Unlock()
+		if sim.conditions.storeDown {
 			a.faults++
 			return errLost
 		}
 		return do()
 	}
-	w.calls = append(w.calls, c)
-	w.mu.Unlock()
+	sim.calls = append(sim.calls, c)
+	sim.mu.Unlock()
 	select {
 	case err := <-c.back:
 		return err
 	case <-ctx.Done():
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if i := slices.Index(w.calls, c); i >= 0 {
-			w.calls = slices.Delete(w.calls, i, i+1)
+		sim.mu.Lock()
+		defer sim.mu.Unlock()
+		if i := slices.Index(sim.calls, c); i >= 0 {
+			sim.calls = slices.Delete(sim.calls, i, i+1)
 			a.faults++
 			a.gaveUp = true
-			w.checkHangUp(a, ctx)
-			w.flight = append(w.flight, c)
+			sim.checkHangUp(a, ctx)
+			sim.inFlight = append(sim.inFlight, c)
 		}
 		return ctx.Err()
 	}
@@ -183,26 +183,26 @@ func byAge(a, b *call) int {
 
 // checkHangUp holds a call that its actor gives up against the promise that what
 // has been begun for a task is finished, whether or not the caller waits for it.
-func (w *world) checkHangUp(a *actor, ctx context.Context) {
+func (sim *simulation) checkHangUp(a *actor, ctx context.Context) {
 	if a.hungUp && errors.Is(ctx.Err(), context.Canceled) {
-		w.violate("what is begun is finished", "%s #%d ends as its caller hangs up", a.kind, a.n)
+		sim.violate("what is begun is finished", "%s #%d ends as its caller hangs up", a.kind, a.n)
 	}
 }
 
 // waiting gives the calls that wait, the oldest first.
-func (w *world) waiting() []*call {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	slices.SortFunc(w.calls, byAge)
-	return slices.Clone(w.calls)
+func (sim *simulation) waiting() []*call {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	slices.SortFunc(sim.calls, byAge)
+	return slices.Clone(sim.calls)
 }
 
 // effect lets a call have its effect; its actor waits on.
-func (w *world) effect(c *call) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (sim *simulation) effect(c *call) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
 	c.did = true
-	if c.answer = errLost; !c.onStore() || !w.weather.storeAway {
+	if c.answer = errLost; !c.onStore() || !sim.conditions.storeDown {
 		c.answer = c.do()
 	}
 }
@@ -217,35 +217,35 @@ func (c *call) onStore() bool {
 }
 
 // answer gives a call's actor the answer, or err in its place.
-func (w *world) answer(c *call, err error) {
-	w.mu.Lock()
+func (sim *simulation) answer(c *call, err error) {
+	sim.mu.Lock()
 	if err == nil {
 		err = c.answer
 	}
 	if errors.Is(err, errLost) && c.onStore() {
 		c.actor.faults++
 	}
-	w.calls = slices.DeleteFunc(w.calls, func(x *call) bool { return x == c })
-	w.mu.Unlock()
+	sim.calls = slices.DeleteFunc(sim.calls, func(x *call) bool { return x == c })
+	sim.mu.Unlock()
 	c.back <- err
 	synctest.Wait()
 }
 
 // kill ends a process: nothing it does from here on has an effect.
-func (w *world) kill(p *process) {
-	w.mu.Lock()
+func (sim *simulation) kill(p *process) {
+	sim.mu.Lock()
 	p.dead = true
 	var its []*call
-	w.calls = slices.DeleteFunc(w.calls, func(c *call) bool {
+	sim.calls = slices.DeleteFunc(sim.calls, func(c *call) bool {
 		if c.actor.process == p {
 			its = append(its, c)
 			return true
 		}
 		return false
 	})
-	w.mu.Unlock()
+	sim.mu.Unlock()
 	for _, c := range its {
-		w.flight = append(w.flight, c) // it may have been sent
+		sim.inFlight = append(sim.inFlight, c) // it may have been sent
 		c.back <- errDead
 	}
 	synctest.Wait()
@@ -253,40 +253,40 @@ func (w *world) kill(p *process) {
 
 // abroad is for how long a call may be on its way whose actor does not wait for
 // it any more.
-const abroad = time.Minute
+const maxFlight = time.Minute
 
 // late gives the calls that may still arrive.
-func (w *world) late() []*call {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.flight = slices.DeleteFunc(w.flight, func(c *call) bool { return c.did || time.Since(c.sent) > abroad })
-	slices.SortFunc(w.flight, byAge)
-	return slices.Clone(w.flight)
+func (sim *simulation) lateCalls() []*call {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	sim.inFlight = slices.DeleteFunc(sim.inFlight, func(c *call) bool { return c.did || time.Since(c.sent) > maxFlight })
+	slices.SortFunc(sim.inFlight, byAge)
+	return slices.Clone(sim.inFlight)
 }
 
 // start starts an actor in a process that is idle, or in a new one.
-func (w *world) start(kind string, lasts time.Duration, do func(context.Context, *actor)) {
-	w.mu.Lock()
-	w.started++
-	w.active++
-	a := &actor{n: w.started, kind: kind, process: w.process(kind), deadline: time.Now().Add(lasts), wrote: map[string]bool{}, sight: newSight()}
+func (sim *simulation) start(kind string, lasts time.Duration, do func(context.Context, *actor)) {
+	sim.mu.Lock()
+	sim.started++
+	sim.active++
+	a := &actor{n: sim.started, kind: kind, process: sim.process(kind), deadline: time.Now().Add(lasts), wrote: map[string]bool{}, observed: newObserved()}
 	a.process.actor = a
-	w.mu.Unlock()
+	sim.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), lasts)
 	a.hangUp = cancel
 	go func() {
 		defer cancel()
 		defer func() {
 			p := recover()
-			w.mu.Lock()
-			defer w.mu.Unlock()
+			sim.mu.Lock()
+			defer sim.mu.Unlock()
 			if p != nil {
-				w.violate("no panic", "%s: %v", a.kind, p)
+				sim.violate("no panic", "%s: %v", a.kind, p)
 			}
-			w.active--
+			sim.active--
 			if a.lives() {
-				w.checkSilence(a)
-				w.idle = append(w.idle, a.process)
+				sim.checkSilence(a)
+				sim.idle = append(sim.idle, a.process)
 			}
 		}()
 		do(ctx, a)
@@ -295,46 +295,46 @@ func (w *world) start(kind string, lasts time.Duration, do func(context.Context,
 }
 
 // runAll lets everything happen until every actor has ended.
-func (w *world) runAll() {
+func (sim *simulation) runAll() {
 	for range 2000 {
-		if all := w.waiting(); len(all) > 0 {
-			w.proceed(all[0])
+		if all := sim.waiting(); len(all) > 0 {
+			sim.proceed(all[0])
 			continue
 		}
-		w.mu.Lock()
-		active := w.active
-		w.mu.Unlock()
+		sim.mu.Lock()
+		active := sim.active
+		sim.mu.Unlock()
 		if active == 0 {
 			return
 		}
 		time.Sleep(250 * time.Millisecond) // somebody is about to try again
 		synctest.Wait()
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.violate("I7", "a function goes on for ever")
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	sim.violate("I7", "a function goes on for ever")
 }
 
 // proceed lets a call happen and be answered.
-func (w *world) proceed(c *call) {
+func (sim *simulation) proceed(c *call) {
 	if !c.did {
-		w.effect(c)
+		sim.effect(c)
 	}
-	w.answer(c, nil)
+	sim.answer(c, nil)
 }
 
 // end ends all actors, so that the bubble can be left.
-func (w *world) end() {
-	w.mu.Lock()
-	w.over = true
-	w.mu.Unlock()
+func (sim *simulation) end() {
+	sim.mu.Lock()
+	sim.over = true
+	sim.mu.Unlock()
 	for {
-		for _, c := range w.waiting() {
-			w.answer(c, errDead)
+		for _, c := range sim.waiting() {
+			sim.answer(c, errDead)
 		}
-		w.mu.Lock()
-		active := w.active
-		w.mu.Unlock()
+		sim.mu.Lock()
+		active := sim.active
+		sim.mu.Unlock()
 		if active == 0 {
 			return
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // faultyDisk is a store with a fault of its own.
-type faultyDisk struct {
+type faultyStore struct {
 	task.Store
 	anyWriter bool // a write that is refused is answered as if it had been done
 	noWriter  bool // a write that comes again is refused
@@ -23,21 +23,21 @@ type faultyDisk struct {
 	early     bool // deadlines are read as an eighth as far away as they are
 }
 
-func disk(fault func(*faultyDisk)) func(task.Store) task.Store {
+func faulty(fault func(*faultyStore)) func(task.Store) task.Store {
 	return func(s task.Store) task.Store {
-		d := faultyDisk{Store: s}
+		d := faultyStore{Store: s}
 		fault(&d)
 		return d
 	}
 }
 
 // again says whether t is what stands already.
-func (d faultyDisk) again(ctx context.Context, t *task.Task) bool {
+func (d faultyStore) again(ctx context.Context, t *task.Task) bool {
 	stands, err := d.Store.Task(ctx, t.ID)
 	return d.noWriter && err == nil && stands.Version == t.Version && stands.Writer == t.Writer
 }
 
-func (d faultyDisk) Create(ctx context.Context, t *task.Task, limit int) (*task.Task, error) {
+func (d faultyStore) Create(ctx context.Context, t *task.Task, limit int) (*task.Task, error) {
 	if d.again(ctx, t) {
 		stands, _ := d.Store.Task(ctx, t.ID)
 		return stands, task.ErrExists
@@ -49,7 +49,7 @@ func (d faultyDisk) Create(ctx context.Context, t *task.Task, limit int) (*task.
 	return stands, err
 }
 
-func (d faultyDisk) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
+func (d faultyStore) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	if d.again(ctx, t) {
 		stands, _ := d.Store.Task(ctx, t.ID)
 		return stands, task.ErrConflict
@@ -68,7 +68,7 @@ func (d faultyDisk) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	return stands, err
 }
 
-func (d faultyDisk) Task(ctx context.Context, id string) (*task.Task, error) {
+func (d faultyStore) Task(ctx context.Context, id string) (*task.Task, error) {
 	t, err := d.Store.Task(ctx, id)
 	if err == nil && d.early && !t.Deadline.IsZero() {
 		t.Deadline = t.Since.Add(t.Deadline.Sub(t.Since) / 8)
@@ -83,7 +83,7 @@ func (d faultyDisk) Task(ctx context.Context, id string) (*task.Task, error) {
 }
 
 // kept is what is kept of t.
-func (d faultyDisk) kept(t *task.Task) *task.Task {
+func (d faultyStore) kept(t *task.Task) *task.Task {
 	kept, refund := t.Clone(), t.Refund
 	if kept.Refund = refund; d.noRefund {
 		kept.Refund = 0

@@ -8,10 +8,10 @@ import (
 )
 
 // sight is what an actor has seen. Guarded by world.mu.
-type sight struct {
+type observed struct {
 	found    *task.Task            // the row that it read last
 	failed   int                   // downloads
-	held     map[string]*task.Task // rows, as it wrote them last
+	rows     map[string]*task.Task // rows, as it wrote them last
 	read     map[string]view       // records, by the provider's id
 	proofs   map[*order]bool       // that were in them
 	doubts   map[*order]int        // records of no use that it read, and how often its store had failed by then
@@ -19,9 +19,9 @@ type sight struct {
 	stranger bool                  // it read the record of an order that a callback of another task had named
 }
 
-func newSight() sight {
-	return sight{
-		held: map[string]*task.Task{}, read: map[string]view{}, proofs: map[*order]bool{},
+func newObserved() observed {
+	return observed{
+		rows: map[string]*task.Task{}, read: map[string]view{}, proofs: map[*order]bool{},
 		doubts: map[*order]int{}, unheard: map[string]bool{},
 	}
 }
@@ -29,7 +29,7 @@ func newSight() sight {
 // put notes the answer to an actor's write.
 func (a *actor) put(t *task.Task, wrote bool, fault error) {
 	if fault == nil {
-		a.held[t.ID] = t
+		a.rows[t.ID] = t
 	} else if wrote {
 		a.unheard[t.ID] = true
 	}
@@ -37,7 +37,7 @@ func (a *actor) put(t *task.Task, wrote bool, fault error) {
 
 // proved reports whether an actor knows that an order is its task's.
 func (a *actor) proved(o *order) bool {
-	t := a.held[o.task]
+	t := a.rows[o.task]
 	return t != nil && t.Attempt == o.attempt && t.ProviderID == o.id && t.Charges[o.attempt-1] == task.ChargeSure
 }
 
@@ -76,12 +76,12 @@ type doubt struct {
 
 // remember notes since when a task's record has not been readable, by what was
 // read of it and came into its row.
-func (w *world) remember(by *actor, old, new *task.Task) {
-	if o := w.provider.byID(recordID(old)); o != nil && recordID(new) != recordID(old) {
+func (sim *simulation) noteRecord(by *actor, old, new *task.Task) {
+	if o := sim.provider.byID(recordID(old)); o != nil && recordID(new) != recordID(old) {
 		o.doubt = doubt{} // the hint is dropped or names another, and what came of it is forgotten
 		delete(by.read, o.id)
 	}
-	o := w.provider.byID(recordID(new))
+	o := sim.provider.byID(recordID(new))
 	as := unread
 	if o != nil && !o.foreign { // else it may have been read for the other task
 		as = by.read[o.id]
@@ -89,7 +89,7 @@ func (w *world) remember(by *actor, old, new *task.Task) {
 	}
 	switch as {
 	case usable:
-		w.book.dark[new.ID], o.doubt = time.Time{}, doubt{last: usable}
+		sim.ledger.unusableSince[new.ID], o.doubt = time.Time{}, doubt{last: usable}
 		return
 	case unusable, strange:
 		if o.doubt.by == nil {
@@ -98,7 +98,7 @@ func (w *world) remember(by *actor, old, new *task.Task) {
 		o.doubt.last = as
 	}
 	if !new.UnreadableSince.IsZero() && !new.UnreadableSince.Equal(old.UnreadableSince) {
-		w.book.dark[new.ID] = new.UnreadableSince
+		sim.ledger.unusableSince[new.ID] = new.UnreadableSince
 	}
 }
 
