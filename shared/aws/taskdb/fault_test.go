@@ -266,7 +266,7 @@ func TestUnprocessed(t *testing.T) {
 	}
 }
 
-// DynamoDB's time to live deletes finished rows only.
+// DynamoDB's time to live deletes failed tasks and old quotas, and nothing else.
 func TestTimeToLive(t *testing.T) {
 	s, _ := openFaulty(t, nil)
 	x, err := s.Create(t.Context(), draft(true), 0)
