@@ -13,9 +13,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// A task that waits is cancelled by its owner: the transaction that ends it
-// gives back what it raised of the quota, and no sweep posts it. Preset is told,
-// when the erase is over.
+// A waiting task is canceled by its owner: the transaction that ends it returns
+// its images to the quota, and no sweep posts it. Preset is notified after the
+// erase.
 func TestCancelWaiting(t *testing.T) {
 	t.Parallel()
 	told := make(chan string, 10)
@@ -24,28 +24,28 @@ func TestCancelWaiting(t *testing.T) {
 		told <- string(body)
 	}))
 	defer receiver.Close()
-	w := newWorld(t, map[string]string{"DAILY_QUOTA": "3", "NOTIFY_URL": receiver.URL + "/hook"}, func(k *nanobananatest.Knobs) {
+	h := newHarness(t, map[string]string{"DAILY_QUOTA": "3", "NOTIFY_URL": receiver.URL + "/hook"}, func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455}
 	})
-	x := w.submit("ada", map[string]any{"prompt": "a lighthouse", "numImages": 2}, "k")
+	x := h.submit("ada", map[string]any{"prompt": "a lighthouse", "numImages": 2}, "k")
 	if x.Status != task.Waiting {
 		t.Fatalf("it is %s", x.Status)
 	}
-	w.proxy["tasks"].Take()
+	h.proxy["tasks"].Take()
 	for range 2 {
-		if a := w.call("ada", http.MethodDelete, "/v1/tasks/"+x.ID, nil); a.status != http.StatusNoContent {
+		if a := h.call("ada", http.MethodDelete, "/v1/tasks/"+x.ID, nil); a.status != http.StatusNoContent {
 			t.Errorf("DELETE: %d %s", a.status, a.body)
 		}
 	}
-	w.asked("tasks", "GetItem", "TransactWriteItems", "GetItem")
+	h.checkRequests("tasks", "GetItem", "TransactWriteItems", "GetItem")
 	var left credits.Credits
-	w.call("ada", http.MethodGet, "/v1/credits", nil).into(t, http.StatusOK, &left)
-	row := w.stored(x.ID)
+	h.call("ada", http.MethodGet, "/v1/credits", nil).decode(t, http.StatusOK, &left)
+	row := h.row(x.ID)
 	if left.Quota.Used != 0 || row.Failure != task.CodeCanceled || !row.Quota.Returned {
 		t.Errorf("used %d, %+v", left.Quota.Used, row)
 	}
-	w.age(x.ID, time.Hour)
-	w.sweep()
+	h.age(x.ID, time.Hour)
+	h.sweep()
 	notice := ""
 	select {
 	case notice = <-told:
@@ -54,74 +54,74 @@ func TestCancelWaiting(t *testing.T) {
 	if !strings.Contains(notice, x.ID) || !strings.Contains(notice, `"canceled"`) || strings.Contains(notice, "lighthouse") {
 		t.Errorf("told: %s", notice)
 	}
-	eventually(t, "it is still due", func() bool { x := w.stored(x.ID); return x.DueAt.IsZero() && !x.NotifiedAt.IsZero() })
-	if n := w.sim.Posts(); n != 1 {
+	eventually(t, "it is still due", func() bool { x := h.row(x.ID); return x.DueAt.IsZero() && !x.NotifiedAt.IsZero() })
+	if n := h.sim.Posts(); n != 1 {
 		t.Errorf("%d POSTs, want 1", n)
 	}
 }
 
-// Ingest is killed at each moment of emptying the bucket for a deleted task, as
-// often as the stream hands its record over. The sweep wakes it, and 16 minutes
-// after the DELETE once more, for whatever was still on its way: then no object
-// is left, and nothing to do.
+// Ingest is killed at each step of deleting a deleted task's objects, as often
+// as the stream retries its record. The sweep wakes the task, and again 16
+// minutes after the DELETE, for objects that were still being written. In the
+// end no object and no work is left.
 func TestEraseKilled(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		at    moment
+		at    killPoint
 		times int
 	}{
-		"before it reads":                {moment{"GetItem", 1, false}, 2},
-		"before it lists":                {moment{"GET", 1, false}, 2},
-		"before it deletes":              {moment{"POST", 1, false}, 2},
-		"when it has deleted":            {moment{"POST", 1, true}, 1},
-		"before the last write":          {moment{"PutItem", 1, false}, 1},
-		"when the last write is written": {moment{"PutItem", 1, true}, 1},
+		"before it reads":       {killPoint{"GetItem", 1, false}, 2},
+		"before it lists":       {killPoint{"GET", 1, false}, 2},
+		"before it deletes":     {killPoint{"POST", 1, false}, 2},
+		"after it has deleted":  {killPoint{"POST", 1, true}, 1},
+		"before the last write": {killPoint{"PutItem", 1, false}, 1},
+		"after the last write":  {killPoint{"PutItem", 1, true}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, nil)
-			got := w.ended("ada", w.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k").ID)
-			link := w.call("", http.MethodGet, got.Images[0].URL, nil).header.Get("Location")
-			starts := w.function["ingest"].Starts()
+			h := newHarness(t, nil)
+			got := h.awaitEnd("ada", h.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k").ID)
+			link := h.call("", http.MethodGet, got.Images[0].URL, nil).header.Get("Location")
+			starts := h.function["ingest"].Starts()
 			last := test.at.call == "PutItem" // the erases before that write nothing
 			if !last {
-				w.killAt("ingest", test.at, test.times)
+				h.killAt("ingest", test.at, test.times)
 			}
-			if a := w.call("ada", http.MethodDelete, "/v1/tasks/"+got.ID, nil); a.status != http.StatusNoContent {
+			if a := h.call("ada", http.MethodDelete, "/v1/tasks/"+got.ID, nil); a.status != http.StatusNoContent {
 				t.Fatalf("DELETE: %d %s", a.status, a.body)
 			}
 			if test.times == 2 {
-				eventually(t, "the record is not given up", func() bool { return w.source["ingest"].GivenUp() == 1 })
-				if w.fetched(link) != http.StatusOK {
+				eventually(t, "the record is not given up", func() bool { return h.source["ingest"].GivenUp() == 1 })
+				if h.status(link) != http.StatusOK {
 					t.Error("it was not killed before its end")
 				}
-				w.age(got.ID, time.Minute)
-				w.sweep()
+				h.age(got.ID, time.Minute)
+				h.sweep()
 			}
-			eventually(t, "the picture is still there", func() bool { return w.fetched(link) == http.StatusNotFound })
-			if row := w.stored(got.ID); row.Work != task.Erase {
-				t.Errorf("work %q: something may still be on its way", row.Work)
+			eventually(t, "the picture is still there", func() bool { return h.status(link) == http.StatusNotFound })
+			if row := h.row(got.ID); row.Work != task.Erase {
+				t.Errorf("work %q, want erase: an object may still be written", row.Work)
 			}
 			if last {
-				w.killAt("ingest", test.at, test.times)
+				h.killAt("ingest", test.at, test.times)
 			}
-			w.age(got.ID, 20*time.Minute)
-			w.sweep()
-			eventually(t, "it is still due", func() bool { x := w.stored(got.ID); return x.Work == "" && x.DueAt.IsZero() })
-			eventually(t, "ingest was not killed", func() bool { return w.function["ingest"].Starts() > starts })
-			if row := w.stored(got.ID); row.Status != task.Succeeded || !row.Deleted() || w.fetched(link) != http.StatusNotFound {
+			h.age(got.ID, 20*time.Minute)
+			h.sweep()
+			eventually(t, "it is still due", func() bool { x := h.row(got.ID); return x.Work == "" && x.DueAt.IsZero() })
+			eventually(t, "ingest was not killed", func() bool { return h.function["ingest"].Starts() > starts })
+			if row := h.row(got.ID); row.Status != task.Succeeded || !row.Deleted() || h.status(link) != http.StatusNotFound {
 				t.Errorf("in the end it is %+v", row)
 			}
 		})
 	}
 }
 
-// fetched is the status of a link.
-func (w *world) fetched(link string) int {
-	w.t.Helper()
+// status returns the status code of a GET.
+func (h *harness) status(link string) int {
+	h.t.Helper()
 	resp, err := http.Get(link)
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode

@@ -13,12 +13,12 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// whoseEvents is the owner in events/.
-const whoseEvents = "7b0f6f0e-3f0a-4c57-9d0b-5d6f1f1b7a2c"
+// eventsOwner is the owner in events/.
+const eventsOwner = "7b0f6f0e-3f0a-4c57-9d0b-5d6f1f1b7a2c"
 
-// feedings are all of events/, in the order of one task's life, and the status
-// that the gateway is answered; 0: the answer is nobody's to look at.
-var feedings = []struct {
+// eventCases are all of events/, in the order of one task's life, with the
+// status of the answer to the gateway; 0 if the caller is not the gateway.
+var eventCases = []struct {
 	event  string
 	status int
 }{
@@ -28,16 +28,16 @@ var feedings = []struct {
 	{"submit-edit", 202}, {"uploads-create", 201}, {"mcp-metadata", 200}, {"mcp-listen", 405}, {"mcp-credits", 200}, {"mcp-generate", 200}, {"tasks-delete", 204}, {"ingest-erase", 0},
 }
 
-// Each event of events/ is what its function takes, as it stands: the real
-// binaries get them one after the other, about one task.
+// Each function accepts its events from events/ unchanged: the real binaries
+// get them one after the other, about one task.
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
-	for _, f := range feedings {
+	h := newHarness(t, nil)
+	for _, f := range eventCases {
 		name, _, _ := strings.Cut(f.event, "-")
-		answer, err := w.function[name].Invoke(t.Context(), w.event(f.event))
+		answer, err := h.function[name].Invoke(t.Context(), h.event(f.event))
 		if err != nil {
-			t.Errorf("%s: %v\n%s", f.event, err, w.function[name].Log())
+			t.Errorf("%s: %v\n%s", f.event, err, h.function[name].Log())
 			continue
 		}
 		var said struct {
@@ -52,26 +52,27 @@ func TestEvents(t *testing.T) {
 			if err := json.Unmarshal([]byte(said.Body), &x); err != nil {
 				t.Fatal(err)
 			}
-			w.same(w.ended(whoseEvents, x.ID), 0)
+			h.checkImages(h.awaitEnd(eventsOwner, x.ID), 0)
 		}
 	}
-	w.fed()
+	h.checkAllEvents()
 }
 
-// event reads an event, and puts into it what only this world can sign.
-func (w *world) event(name string) []byte {
-	w.t.Helper()
+// event reads an event and replaces tokens with ones that this harness has
+// signed.
+func (h *harness) event(name string) []byte {
+	h.t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "..", "events", name+".json"))
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	var e struct {
 		PathParameters struct{ ID, Token, File string } `json:"pathParameters"`
 	}
 	if err := json.Unmarshal(b, &e); err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	text := strings.ReplaceAll(string(b), "put-a-token-here", w.token(whoseEvents))
+	text := strings.ReplaceAll(string(b), "put-a-token-here", h.token(eventsOwner))
 	switch p := e.PathParameters; {
 	case strings.HasPrefix(name, "callback-") && name != "callback-forged":
 		signer := token.Keys{{ID: "c1", Key: callbackKey}}
@@ -83,16 +84,16 @@ func (w *world) event(name string) []byte {
 	return []byte(text)
 }
 
-// fed fails the test unless all events have been fed, and the task that they are
-// about has succeeded and was deleted in the end.
-func (w *world) fed() {
-	w.t.Helper()
+// checkAllEvents fails the test unless eventCases covers all events and their
+// task has succeeded and then been deleted.
+func (h *harness) checkAllEvents() {
+	h.t.Helper()
 	files, err := filepath.Glob("../../events/*.json")
-	if err != nil || len(files) != len(feedings) {
-		w.t.Errorf("%d events, of which %d are fed: %v", len(files), len(feedings), err)
+	if err != nil || len(files) != len(eventCases) {
+		h.t.Errorf("%d events, %d of them sent: %v", len(files), len(eventCases), err)
 	}
-	row := w.stored(task.NewID(whoseEvents, "3f6c2d0e-6f0b-4f0e-9a53-0c5d6f1f1b7a"))
+	row := h.row(task.NewID(eventsOwner, "3f6c2d0e-6f0b-4f0e-9a53-0c5d6f1f1b7a"))
 	if row.Status != task.Succeeded || !row.Deleted() || len(row.Images) != 0 {
-		w.t.Errorf("in the end it is %s, deleted %v, with %d images", row.Status, row.Deleted(), len(row.Images))
+		h.t.Errorf("in the end it is %s, deleted %v, with %d images", row.Status, row.Deleted(), len(row.Images))
 	}
 }

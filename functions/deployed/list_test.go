@@ -12,12 +12,12 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// finished writes the row of a task of ada's that has all its pictures, and
-// gives its id.
-func (w *world) finished(order task.Request, now time.Time) string {
-	w.t.Helper()
+// addFinishedTask stores a task of ada's with all its pictures and returns its
+// id.
+func (h *harness) addFinishedTask(order task.Request, now time.Time) string {
+	h.t.Helper()
 	order.Normalize()
-	x, rules := task.New(task.Draft{Owner: "ada", Request: order, Estimate: 4, PublicURL: w.url}, now), task.DefaultRules()
+	x, rules := task.New(task.Draft{Owner: "ada", Request: order, Estimate: 4, PublicURL: h.url}, now), task.DefaultRules()
 	var urls []string
 	var images []task.Image
 	for n := range order.NumImages {
@@ -36,29 +36,31 @@ func (w *world) finished(order task.Request, now time.Time) string {
 		err = x.Stored(rules, now, images)
 	}
 	if err == nil {
-		_, err = taskdb.New(w.aws, w.table).Create(w.t.Context(), x, 0)
+		_, err = taskdb.New(h.aws, h.table).Create(h.t.Context(), x, 0)
 	}
 	if err != nil || !x.Done() {
-		w.t.Fatalf("%s: %v", x.Status, err)
+		h.t.Fatalf("%s: %v", x.Status, err)
 	}
 	return x.ID
 }
 
-// What a page of 50 costs to show: a query and a batch, and, with a picture
-// each, 64 KiB, under an address as long as API Gateway gives.
+// Showing a page of 50 tasks costs a query and a batch read, and with one
+// picture each the page is at most 64 KiB, with an address as long as API
+// Gateway's.
 func TestListOfFifty(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, map[string]string{"PUBLIC_URL": "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"})
+	h := newHarness(t, map[string]string{"PUBLIC_URL": "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"})
 	story := strings.Repeat("soft daylight on a chrome stool, ", 160)[:5000]
 	tests := map[string]struct {
 		order task.Request
 		byIDs bool
 		asked []string
-		most  int // bytes; 0: any
+		most  int // bytes; 0: no limit
 	}{
 		"a picture each":     {task.Request{Prompt: story, NumImages: 1}, false, []string{"Query", "BatchGetItem"}, 64 << 10},
 		"four pictures each": {task.Request{Prompt: story, NumImages: 4}, false, []string{"Query", "BatchGetItem"}, 0},
-		// By ids: of an index that has keys alone the stand-in counts whole rows as what a query may read.
+		// The longest prompts are read by ids, because the stand-in counts
+		// whole rows towards a query's limit even for an index with keys only.
 		"the longest prompts": {task.Request{Prompt: strings.Repeat("🍌", 20_000), Model: "nano-banana-2", NumImages: 1}, true, []string{"BatchGetItem"}, 0},
 	}
 	for name, test := range tests {
@@ -67,17 +69,17 @@ func TestListOfFifty(t *testing.T) {
 			order.AspectRatio, order.Target = "16:9", &task.Target{Kind: "moodboard", ID: strings.ReplaceAll(name, " ", "-")}
 			var ids []string
 			for i := range 50 {
-				ids = append(ids, w.finished(order, time.Now().Add(time.Duration(i)*time.Second)))
+				ids = append(ids, h.addFinishedTask(order, time.Now().Add(time.Duration(i)*time.Second)))
 			}
 			query := "target=" + order.Target.String()
 			if test.byIDs {
 				query = "ids=" + strings.Join(ids, ",")
 			}
-			w.proxy["tasks"].Take()
-			a := w.call("ada", http.MethodGet, "/v1/tasks?"+query, nil)
-			w.asked("tasks", test.asked...)
+			h.proxy["tasks"].Take()
+			a := h.call("ada", http.MethodGet, "/v1/tasks?"+query, nil)
+			h.checkRequests("tasks", test.asked...)
 			var page struct{ Tasks []httpapi.Task }
-			a.into(t, http.StatusOK, &page)
+			a.decode(t, http.StatusOK, &page)
 			if len(page.Tasks) != 50 || len(page.Tasks[49].Images) != order.NumImages {
 				t.Errorf("%d tasks", len(page.Tasks))
 			}

@@ -19,9 +19,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
-// By the real binaries: the write that ends a task carries the notice, a
-// receiver that is away is told at the next sweep, and what it then gets is
-// the contract's, signed by the secret's key.
+// The write that ends a task starts its notice. If the receiver fails, the next
+// sweep retries, and the notice then matches the contract and is signed with
+// the secret's key.
 func TestNotices(t *testing.T) {
 	t.Parallel()
 	type delivery struct {
@@ -39,23 +39,23 @@ func TestNotices(t *testing.T) {
 	}))
 	defer receiver.Close()
 	const token = "a-token-in-the-url"
-	w := newWorld(t, map[string]string{"NOTIFY_URL": receiver.URL + "/hook?token=" + token})
-	w.hide(token)
+	h := newHarness(t, map[string]string{"NOTIFY_URL": receiver.URL + "/hook?token=" + token})
+	h.hide(token)
 	away.Store(true)
-	x := w.ended("ada", w.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k").ID)
+	x := h.awaitEnd("ada", h.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k").ID)
 	first := <-got
-	eventually(t, "the failure is not logged", func() bool { return strings.Contains(w.function["notify"].Log(), "answered 503") })
-	if row := w.stored(x.ID); row.Work != task.Notify {
+	eventually(t, "the failure is not logged", func() bool { return strings.Contains(h.function["notify"].Log(), "answered 503") })
+	if row := h.row(x.ID); row.Work != task.Notify {
 		t.Fatalf("its work is %q", row.Work)
 	}
 
 	away.Store(false)
-	w.age(x.ID, time.Minute)
-	w.sweep()
+	h.age(x.ID, time.Minute)
+	h.sweep()
 	second := <-got
-	eventually(t, "it is not told", func() bool { return w.stored(x.ID).Work == "" })
-	if row := w.stored(x.ID); row.NotifiedAt.IsZero() || !row.DueAt.IsZero() {
-		t.Errorf("told at %v, due %v", row.NotifiedAt, row.DueAt)
+	eventually(t, "the notice is not delivered", func() bool { return h.row(x.ID).Work == "" })
+	if row := h.row(x.ID); row.NotifiedAt.IsZero() || !row.DueAt.IsZero() {
+		t.Errorf("delivered at %v, due %v", row.NotifiedAt, row.DueAt)
 	}
 	key, err := base64.StdEncoding.DecodeString(notifyKey)
 	if err != nil {
@@ -69,28 +69,28 @@ func TestNotices(t *testing.T) {
 			t.Errorf("signed %q, want %q", d.header.Get("webhook-signature"), want)
 		}
 	}
-	if w.source["notify"].GivenUp() != 0 {
+	if h.source["notify"].GivenUp() != 0 {
 		t.Error("the function failed a batch")
 	}
 }
 
-// By the real binaries: the scheduled check tells the receiver of the credits,
-// signed by the secret's key. One that is away is told by the next check, by
-// the same name, and people see the balance meanwhile.
+// The scheduled check sends news of the credits, signed with the secret's key.
+// If the receiver fails, the next check sends it under the same name, and
+// clients see the balance meanwhile.
 func TestCreditsNews(t *testing.T) {
 	t.Parallel()
 	receiver := webhooktest.NewReceiver(t)
-	w := newWorld(t, map[string]string{"NOTIFY_URL": receiver.URL, "LOW_CREDITS": "100"})
-	w.hide(webhooktest.Query)
+	h := newHarness(t, map[string]string{"NOTIFY_URL": receiver.URL, "LOW_CREDITS": "100"})
+	h.hide(webhooktest.Query)
 	key, err := base64.StdEncoding.DecodeString(notifyKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check := func(balance float64) (told []webhooktest.Delivery) {
 		t.Helper()
-		w.sim.SetBalance(balance)
-		if _, err := w.function["credits"].Invoke(t.Context(), w.event("credits-check")); err != nil {
-			t.Fatalf("%v\n%s", err, w.function["credits"].Log())
+		h.sim.SetBalance(balance)
+		if _, err := h.function["credits"].Invoke(t.Context(), h.event("credits-check")); err != nil {
+			t.Fatalf("%v\n%s", err, h.function["credits"].Log())
 		}
 		told = receiver.Take()
 		for _, d := range told {
@@ -106,7 +106,7 @@ func TestCreditsNews(t *testing.T) {
 	}
 	receiver.Answer(webhooktest.Status(http.StatusServiceUnavailable))
 	first := check(50)
-	if kept, err := taskdb.New(w.aws, w.table).Balance(t.Context()); err != nil || kept.Credits != 50 {
+	if kept, err := taskdb.New(h.aws, h.table).Balance(t.Context()); err != nil || kept.Credits != 50 {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
 	receiver.Answer(nil)

@@ -9,19 +9,19 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// The token that ada gave to Claude Code gets at nothing of hers by the API's
-// routes, whatever it says of itself; her session does as before.
+// The token that ada gave to Claude Code is refused by the API's routes,
+// whatever it claims, while her session still works.
 func TestPersonalToken(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	h := newHarness(t, nil)
 	personal, kept := token.NewPersonalToken("ada", "claude")
 	stranger, _ := token.NewPersonalToken("ada", "claude")
-	w.hide(personal)
-	w.hide(stranger)
-	w.giveTokens(kept)
+	h.hide(personal)
+	h.hide(stranger)
+	h.setPersonalTokens(kept)
 
-	made := w.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k")
-	w.same(w.ended("ada", made.ID), 0)
+	made := h.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k")
+	h.checkImages(h.awaitEnd("ada", made.ID), 0)
 	for _, route := range []struct {
 		method, path string
 		body         any
@@ -35,13 +35,13 @@ func TestPersonalToken(t *testing.T) {
 		{http.MethodGet, "/v1/credits", nil},
 	} {
 		bearer := []string{"Authorization", "Bearer " + personal}
-		refused(t, w.call("", route.method, route.path, route.body, bearer...), http.StatusForbidden, task.CodeForbidden)
-		refused(t, w.call("", route.method, route.path, route.body, append(bearer, "On-Behalf-Of", "ada")...), http.StatusForbidden, task.CodeForbidden)
-		refused(t, w.call("", route.method, route.path, route.body, "Authorization", "Bearer "+stranger), http.StatusUnauthorized, task.CodeUnauthorized)
+		checkRefused(t, h.call("", route.method, route.path, route.body, bearer...), http.StatusForbidden, task.CodeForbidden)
+		checkRefused(t, h.call("", route.method, route.path, route.body, append(bearer, "On-Behalf-Of", "ada")...), http.StatusForbidden, task.CodeForbidden)
+		checkRefused(t, h.call("", route.method, route.path, route.body, "Authorization", "Bearer "+stranger), http.StatusUnauthorized, task.CodeUnauthorized)
 	}
 	var stands httpapi.Task
-	w.call("ada", http.MethodGet, "/v1/tasks/"+made.ID, nil).into(t, http.StatusOK, &stands)
-	if stands.Status != task.Succeeded || stands.Target != nil || w.sim.Posts() != 1 {
-		t.Errorf("it is now %+v, after %d POSTs", stands, w.sim.Posts())
+	h.call("ada", http.MethodGet, "/v1/tasks/"+made.ID, nil).decode(t, http.StatusOK, &stands)
+	if stands.Status != task.Succeeded || stands.Target != nil || h.sim.Posts() != 1 {
+		t.Errorf("it is now %+v, after %d POSTs", stands, h.sim.Posts())
 	}
 }

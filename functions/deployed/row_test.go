@@ -12,25 +12,26 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// stored is a task as its row has it.
-func (w *world) stored(id string) *task.Task {
-	w.t.Helper()
-	t, err := taskdb.New(w.aws, w.table).Task(w.t.Context(), id)
+// row returns a task's row as stored.
+func (h *harness) row(id string) *task.Task {
+	h.t.Helper()
+	t, err := taskdb.New(h.aws, h.table).Task(h.t.Context(), id)
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return t
 }
 
-// age has time pass for a task: every time in its row is so much earlier. The
-// functions' clocks are the machine's, and no test waits for two hours.
-func (w *world) age(id string, d time.Duration) {
-	w.t.Helper()
-	client := dynamodb.NewFromConfig(w.aws)
+// age moves every time in a task's row back by d, as if that much time had
+// passed. The functions use the machine's clock, and no test can wait for two
+// hours.
+func (h *harness) age(id string, d time.Duration) {
+	h.t.Helper()
+	client := dynamodb.NewFromConfig(h.aws)
 	key := map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: id}}
-	got, err := client.GetItem(w.t.Context(), &dynamodb.GetItemInput{TableName: &w.table, Key: key, ConsistentRead: aws.Bool(true)})
+	got, err := client.GetItem(h.t.Context(), &dynamodb.GetItemInput{TableName: &h.table, Key: key, ConsistentRead: aws.Bool(true)})
 	if err != nil || got.Item == nil {
-		w.t.Fatalf("task %s: %v", id, err)
+		h.t.Fatalf("task %s: %v", id, err)
 	}
 	for name, v := range got.Item {
 		text, ok := v.(*types.AttributeValueMemberS)
@@ -41,45 +42,46 @@ func (w *world) age(id string, d time.Duration) {
 			got.Item[name] = &types.AttributeValueMemberS{Value: at.Add(-d).Format("2006-01-02T15:04:05.000Z")}
 		}
 	}
-	_, err = client.PutItem(w.t.Context(), &dynamodb.PutItemInput{
-		TableName: &w.table, Item: got.Item,
-		ConditionExpression:       aws.String("#version = :read"), // else somebody has written meanwhile
+	_, err = client.PutItem(h.t.Context(), &dynamodb.PutItemInput{
+		TableName: &h.table, Item: got.Item,
+		ConditionExpression:       aws.String("#version = :read"), // fails if the row was written meanwhile
 		ExpressionAttributeNames:  map[string]string{"#version": "version"},
 		ExpressionAttributeValues: map[string]types.AttributeValue{":read": got.Item["version"]},
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 }
 
-// stream connects the table with those that get its records, as template.yaml does.
-func (w *world) stream(filters map[string]string) {
-	w.t.Helper()
-	described, err := dynamodb.NewFromConfig(w.aws).DescribeTable(w.t.Context(), &dynamodb.DescribeTableInput{TableName: &w.table})
+// connectStream connects the table's stream with its functions as template.yaml
+// does.
+func (h *harness) connectStream(filters map[string]string) {
+	h.t.Helper()
+	described, err := dynamodb.NewFromConfig(h.aws).DescribeTable(h.t.Context(), &dynamodb.DescribeTableInput{TableName: &h.table})
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	w.source = map[string]*lambdatest.Stream{}
+	h.source = map[string]*lambdatest.Stream{}
 	for name, filter := range filters {
-		source, err := lambdatest.NewStream(w.aws, *described.Table.LatestStreamArn, filter, w.function[name])
+		source, err := lambdatest.NewStream(h.aws, *described.Table.LatestStreamArn, filter, h.function[name])
 		if err != nil {
-			w.t.Fatal(err)
+			h.t.Fatal(err)
 		}
-		w.source[name] = source
-		w.t.Cleanup(func() {
+		h.source[name] = source
+		h.t.Cleanup(func() {
 			if err := source.Close(); err != nil {
-				w.t.Error(err)
+				h.t.Error(err)
 			}
 		})
 	}
-	for _, p := range w.proxy {
-		p.OnWrite(w.written)
+	for _, p := range h.proxy {
+		p.OnWrite(h.wakeStreams)
 	}
 }
 
-// written tells those who read the table's stream that there is more.
-func (w *world) written() {
-	for _, s := range w.source {
+// wakeStreams makes the streams read the table's new records.
+func (h *harness) wakeStreams() {
+	for _, s := range h.source {
 		s.Wake()
 	}
 }

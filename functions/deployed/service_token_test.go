@@ -12,16 +12,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// One of Preset's servers has a picture made for ada: it is hers, from her
-// quota, and neither bob's nor the server's.
-func TestServerToServer(t *testing.T) {
+// One of Preset's servers orders a picture on ada's behalf: it is hers and from
+// her quota, not bob's or the server's.
+func TestServiceToken(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, map[string]string{"DAILY_QUOTA": "5"})
+	h := newHarness(t, map[string]string{"DAILY_QUOTA": "5"})
 	service, kept := token.NewServiceToken("preset")
-	w.hide(service)
-	w.hide(kept.Hash)
+	h.hide(service)
+	h.hide(kept.Hash)
 	var secret map[string]any
-	if err := json.Unmarshal([]byte(keys(nanobananatest.DefaultKey, callbackKey)), &secret); err != nil {
+	if err := json.Unmarshal([]byte(secretValue(nanobananatest.DefaultKey, callbackKey)), &secret); err != nil {
 		t.Fatal(err)
 	}
 	secret["serviceTokens"] = []token.ServiceToken{kept}
@@ -29,25 +29,25 @@ func TestServerToServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.setSecret(string(value))
+	h.setSecret(string(value))
 
 	bearer := []string{"Authorization", "Bearer " + service}
 	forAda := append(bearer, "On-Behalf-Of", "ada")
 	order := map[string]any{"prompt": "a lighthouse"}
 	var made httpapi.Task
-	w.call("", http.MethodPost, "/v1/tasks", order, append(forAda, "Idempotency-Key", "k")...).into(t, http.StatusAccepted, &made)
-	w.same(w.ended("ada", made.ID), 0)
-	w.call("", http.MethodGet, "/v1/tasks/"+made.ID, nil, forAda...).into(t, http.StatusOK, &made)
-	refused(t, w.call("bob", http.MethodGet, "/v1/tasks/"+made.ID, nil), http.StatusNotFound, task.CodeNotFound)
+	h.call("", http.MethodPost, "/v1/tasks", order, append(forAda, "Idempotency-Key", "k")...).decode(t, http.StatusAccepted, &made)
+	h.checkImages(h.awaitEnd("ada", made.ID), 0)
+	h.call("", http.MethodGet, "/v1/tasks/"+made.ID, nil, forAda...).decode(t, http.StatusOK, &made)
+	checkRefused(t, h.call("bob", http.MethodGet, "/v1/tasks/"+made.ID, nil), http.StatusNotFound, task.CodeNotFound)
 	var left credits.Credits
-	if w.call("ada", http.MethodGet, "/v1/credits", nil).into(t, http.StatusOK, &left); left.Quota.Used != 1 {
+	if h.call("ada", http.MethodGet, "/v1/credits", nil).decode(t, http.StatusOK, &left); left.Quota.Used != 1 {
 		t.Errorf("ada used %d", left.Quota.Used)
 	}
 
 	for _, path := range []string{"/v1/tasks/" + made.ID, "/v1/tasks?ids=" + made.ID, "/v1/credits"} {
-		refused(t, w.call("", http.MethodGet, path, nil, bearer...), http.StatusBadRequest, task.CodeInvalidRequest)
-		refused(t, w.call("", http.MethodGet, path, nil, append(forAda, "Origin", "https://app.example.com")...), http.StatusForbidden, task.CodeForbidden)
-		refused(t, w.call("bob", http.MethodGet, path, nil, "On-Behalf-Of", "ada"), http.StatusForbidden, task.CodeForbidden)
+		checkRefused(t, h.call("", http.MethodGet, path, nil, bearer...), http.StatusBadRequest, task.CodeInvalidRequest)
+		checkRefused(t, h.call("", http.MethodGet, path, nil, append(forAda, "Origin", "https://app.example.com")...), http.StatusForbidden, task.CodeForbidden)
+		checkRefused(t, h.call("bob", http.MethodGet, path, nil, "On-Behalf-Of", "ada"), http.StatusForbidden, task.CodeForbidden)
 	}
-	refused(t, w.call("", http.MethodDelete, "/v1/tasks/"+made.ID, nil, bearer...), http.StatusBadRequest, task.CodeInvalidRequest)
+	checkRefused(t, h.call("", http.MethodDelete, "/v1/tasks/"+made.ID, nil, bearer...), http.StatusBadRequest, task.CodeInvalidRequest)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/preset/nanobanana-functions/functions/deployed/lambdatest"
 )
 
-// needed is what each function cannot start without.
-var needed = map[string][]string{
+// requiredSettings are the settings that each function cannot start without.
+var requiredSettings = map[string][]string{
 	"submit":   {"TABLE", "BUCKET", "SECRET_ARN", "AUTH_ISSUER"},
 	"tasks":    {"TABLE", "SECRET_ARN", "AUTH_ISSUER"},
 	"credits":  {"TABLE", "SECRET_ARN", "AUTH_ISSUER"},
@@ -23,8 +23,8 @@ var needed = map[string][]string{
 	"mcp":      {"TABLE", "BUCKET", "SECRET_ARN", "AUTH_ISSUER"},
 }
 
-// A function whose settings are missing or malformed does not start: its log
-// has one line that names each of them, and shows nothing of any.
+// A function with missing or malformed settings does not start. It logs one
+// line that names each of them and contains none of their values.
 func TestColdStartStops(t *testing.T) {
 	t.Parallel()
 	const hidden = "hunter2"
@@ -33,14 +33,14 @@ func TestColdStartStops(t *testing.T) {
 		"NOTIFY_URL": "https://user:" + hidden + "@example.com", "RESULT_HOSTS": "https://" + hidden, "PRICES": hidden,
 		"LOG_LEVEL": hidden, "AUTH_JWKS_URL": "ftp://" + hidden, "CORS_ORIGINS": "https://a.example/" + hidden,
 	}
-	for name := range deployed(t).functions {
+	for name := range readTemplate(t).functions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			needs := needed[name]
+			needs := requiredSettings[name]
 			if len(needs) == 0 {
-				t.Fatal("nobody says what it cannot start without")
+				t.Fatal("requiredSettings lacks this function")
 			}
-			f := lambdatest.NewFunction(lambdatest.Config{Name: name, Path: bootstrap(t, name), Env: malformed})
+			f := lambdatest.NewFunction(lambdatest.Config{Name: name, Path: buildBootstrap(t, name), Env: malformed})
 			defer f.Close()
 			_, err := f.Invoke(t.Context(), []byte(`{}`))
 			if e, ok := errors.AsType[*lambdatest.Error](err); !ok || e.Type != "Runtime.ExitError" || e.Message != "exit status 1" {

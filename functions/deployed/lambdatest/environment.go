@@ -19,7 +19,7 @@ import (
 
 // initTime is how long a process may take to ask for its first event. Lambda's
 // own limit is 10 s, of a processor that it does not share with other tests.
-const initTime = time.Minute
+const initTimeout = time.Minute
 
 // environment is one process of a function, and the Runtime API that it asks.
 type environment struct {
@@ -122,7 +122,7 @@ func (e *environment) exit() error {
 func (e *environment) invoke(event []byte, timeout time.Duration) ([]byte, error) {
 	v := &invocation{id: uuid(), event: event, timeout: timeout, begun: make(chan struct{}), answered: make(chan struct{})}
 	_ = e.cmd.Process.Signal(syscall.SIGCONT) // it was frozen
-	starting := time.NewTimer(initTime)
+	starting := time.NewTimer(initTimeout)
 	defer starting.Stop()
 	select {
 	case e.work <- v:
@@ -131,7 +131,7 @@ func (e *environment) invoke(event []byte, timeout time.Duration) ([]byte, error
 		return nil, e.exit()
 	case <-starting.C:
 		e.kill()
-		return nil, &Error{Type: "Sandbox.Timedout", Message: "it did not ask for an event within " + initTime.String()}
+		return nil, &Error{Type: "Sandbox.Timedout", Message: "it did not ask for an event within " + initTimeout.String()}
 	}
 	running := time.NewTimer(timeout)
 	defer running.Stop()
@@ -161,10 +161,10 @@ func (e *environment) runtimeAPI() http.Handler {
 		e.answer(w, r.PathValue("id"), body, err)
 	})
 	mux.HandleFunc("POST "+prefix+"invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) {
-		e.answer(w, r.PathValue("id"), nil, fault(r))
+		e.answer(w, r.PathValue("id"), nil, handlerError(r))
 	})
 	mux.HandleFunc("POST "+prefix+"init/error", func(w http.ResponseWriter, _ *http.Request) {
-		accept(w, http.StatusAccepted) // the process ends by itself now, and that is what counts
+		respond(w, http.StatusAccepted) // the process ends by itself now, and that is what counts
 	})
 	return mux
 }
@@ -203,18 +203,18 @@ func (e *environment) answer(w http.ResponseWriter, id string, body []byte, err 
 	v := e.current
 	if v == nil || v.id != id {
 		e.mu.Unlock()
-		accept(w, http.StatusBadRequest)
+		respond(w, http.StatusBadRequest)
 		return
 	}
 	e.current = nil
 	e.mu.Unlock()
-	accept(w, http.StatusAccepted)
+	respond(w, http.StatusAccepted)
 	v.body, v.err = body, err
 	close(v.answered)
 }
 
 // fault is the error that a handler gave.
-func fault(r *http.Request) error {
+func handlerError(r *http.Request) error {
 	var said struct{ ErrorType, ErrorMessage string }
 	if err := json.NewDecoder(r.Body).Decode(&said); err != nil {
 		return fmt.Errorf("lambdatest: the function's error is not readable: %w", err)
@@ -222,7 +222,7 @@ func fault(r *http.Request) error {
 	return &Error{Type: said.ErrorType, Message: said.ErrorMessage}
 }
 
-func accept(w http.ResponseWriter, status int) {
+func respond(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, `{"status":"OK"}`)

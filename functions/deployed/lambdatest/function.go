@@ -71,7 +71,7 @@ func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 			return
 		}
 		body, err := e.invoke(event, f.config.Timeout)
-		f.give(e)
+		f.release(e)
 		done <- result{body, err}
 	}()
 	select {
@@ -111,7 +111,7 @@ func (f *Function) take() (*environment, error) {
 	return e, nil
 }
 
-func (f *Function) give(e *environment) {
+func (f *Function) release(e *environment) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !e.ended() {

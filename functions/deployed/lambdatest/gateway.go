@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	gatewayTime = 30 * time.Second // of an integration; no setting makes it longer
-	gatewayBody = 10 << 20         // bytes
+	gatewayTimeout = 30 * time.Second // of an integration; no setting makes it longer
+	gatewayMaxBody = 10 << 20         // bytes
 )
 
 // Gateway is an API Gateway HTTP API: an http.Handler that turns requests into
@@ -33,7 +33,7 @@ type Gateway struct{ mux *http.ServeMux }
 // NewGateway gives a gateway without routes.
 func NewGateway() *Gateway {
 	g := &Gateway{mux: http.NewServeMux()}
-	g.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusNotFound, "Not Found") })
+	g.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { sendMessage(w, http.StatusNotFound, "Not Found") })
 	return g
 }
 
@@ -48,7 +48,7 @@ func (g *Gateway) Handle(route string, f *Function) {
 	}
 	g.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method { // a mux takes HEAD for GET
-			say(w, http.StatusNotFound, "Not Found")
+			sendMessage(w, http.StatusNotFound, "Not Found")
 			return
 		}
 		serve(w, r, route, names, f)
@@ -59,20 +59,20 @@ func (g *Gateway) Handle(route string, f *Function) {
 // gateway takes what came to one of its own.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !outbound.OnLoopback(r.Host) {
-		say(w, http.StatusForbidden, "Forbidden")
+		sendMessage(w, http.StatusForbidden, "Forbidden")
 		return
 	}
 	g.mux.ServeHTTP(w, r)
 }
 
 func serve(w http.ResponseWriter, r *http.Request, route string, names []string, f *Function) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, gatewayBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, gatewayMaxBody+1))
 	switch {
 	case err != nil:
-		say(w, http.StatusBadRequest, "Bad Request")
+		sendMessage(w, http.StatusBadRequest, "Bad Request")
 		return
-	case len(body) > gatewayBody:
-		say(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
+	case len(body) > gatewayMaxBody:
+		sendMessage(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 		return
 	}
 	params := map[string]string{}
@@ -81,17 +81,17 @@ func serve(w http.ResponseWriter, r *http.Request, route string, names []string,
 	}
 	event, err := json.Marshal(Event(r, route, params, body))
 	if err != nil {
-		say(w, http.StatusInternalServerError, "Internal Server Error")
+		sendMessage(w, http.StatusInternalServerError, "Internal Server Error")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), gatewayTime)
+	ctx, cancel := context.WithTimeout(r.Context(), gatewayTimeout)
 	defer cancel()
 	answer, err := f.Invoke(ctx, event)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		say(w, http.StatusServiceUnavailable, "Service Unavailable")
+		sendMessage(w, http.StatusServiceUnavailable, "Service Unavailable")
 	case err != nil || write(w, answer) != nil:
-		say(w, http.StatusInternalServerError, "Internal Server Error")
+		sendMessage(w, http.StatusInternalServerError, "Internal Server Error")
 	}
 }
 
@@ -102,7 +102,7 @@ func Event(r *http.Request, route string, params map[string]string, body []byte)
 	e := events.APIGatewayV2HTTPRequest{
 		Version: "2.0", RouteKey: route, RawPath: r.URL.Path, RawQueryString: r.URL.RawQuery,
 		Headers: headers(r, source), Cookies: cookies(r), PathParameters: params,
-		QueryStringParameters: joined(r.URL.Query()), Body: string(body),
+		QueryStringParameters: joinValues(r.URL.Query()), Body: string(body),
 		RequestContext: events.APIGatewayV2HTTPRequestContext{
 			RouteKey: route, AccountID: "123456789012", Stage: "$default", APIID: "a1b2c3d4e5",
 			RequestID: "Ff" + strings.ReplaceAll(uuid(), "-", "")[:12] + "=", DomainName: r.Host,
@@ -113,7 +113,7 @@ func Event(r *http.Request, route string, params map[string]string, body []byte)
 			},
 		},
 	}
-	if len(body) > 0 && !textual(r.Header.Get("Content-Type"), body) {
+	if len(body) > 0 && !isText(r.Header.Get("Content-Type"), body) {
 		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
 	}
 	return e
@@ -125,7 +125,7 @@ func headers(r *http.Request, source string) map[string]string {
 		"host": r.Host, "x-forwarded-for": source, "x-forwarded-proto": "https", "x-forwarded-port": "443",
 		"x-amzn-trace-id": "Root=1-5759e988-bd862e3fe1be46a994272793",
 	}
-	for name, value := range joined(url.Values(r.Header)) {
+	for name, value := range joinValues(url.Values(r.Header)) {
 		if name != "Cookie" {
 			h[strings.ToLower(name)] = value
 		}
@@ -140,7 +140,7 @@ func cookies(r *http.Request) (all []string) {
 	return all
 }
 
-func joined(values url.Values) map[string]string {
+func joinValues(values url.Values) map[string]string {
 	if len(values) == 0 {
 		return nil
 	}
@@ -152,7 +152,7 @@ func joined(values url.Values) map[string]string {
 }
 
 // textual says whether the gateway hands a body over as it is.
-func textual(contentType string, body []byte) bool {
+func isText(contentType string, body []byte) bool {
 	kind, _, _ := mime.ParseMediaType(contentType)
 	switch kind {
 	case "application/json", "application/javascript", "application/xml":
@@ -189,7 +189,7 @@ func write(w http.ResponseWriter, answer []byte) error {
 }
 
 // say is the gateway's own answer.
-func say(w http.ResponseWriter, status int, message string) {
+func sendMessage(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})

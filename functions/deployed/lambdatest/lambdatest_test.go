@@ -32,14 +32,14 @@ func TestMain(m *testing.M) {
 			}, err
 		})
 	case "word":
-		lambda.Start(word)
+		lambda.Start(act)
 	}
 	fmt.Println("cannot start")
 	os.Exit(1)
 }
 
 // word does what its event says.
-func word(ctx context.Context, what string) (string, error) {
+func act(ctx context.Context, what string) (string, error) {
 	switch what {
 	case "fail":
 		return "", errors.New("as asked")
@@ -57,11 +57,11 @@ func word(ctx context.Context, what string) (string, error) {
 }
 
 // patience is more time than any invocation needs that is not to run out of it.
-const patience = time.Minute
+const longTimeout = time.Minute
 
 func newFunction(t *testing.T, kind string) *lambdatest.Function {
 	t.Helper()
-	return newFunctionWithin(t, kind, patience)
+	return newFunctionWithin(t, kind, longTimeout)
 }
 
 func newFunctionWithin(t *testing.T, kind string, timeout time.Duration) *lambdatest.Function {
@@ -102,7 +102,7 @@ func TestFunction(t *testing.T) {
 		t.Errorf("it sees %s", env)
 	}
 	left, _ := invoke(t, f, "deadline")
-	if d, err := time.ParseDuration(left); err != nil || d > patience || d < patience/2 {
+	if d, err := time.ParseDuration(left); err != nil || d > longTimeout || d < longTimeout/2 {
 		t.Errorf("it has %s left, %v", left, err)
 	}
 	if _, err := invoke(t, f, "fail"); err == nil || err.Message != "as asked" || f.Starts() != 1 {

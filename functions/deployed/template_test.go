@@ -12,21 +12,21 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// bundle is what template.yaml deploys, as far as it can be run here.
-type bundle struct {
-	functions map[string]function // by their folders
-	filters   map[string]string   // of the stream's records, by the folders of those that get them
+// template is what template.yaml deploys, as far as it runs here.
+type template struct {
+	functions map[string]function // by folder
+	filters   map[string]string   // of the stream's records, by the folder of the function
 }
 
-// function is what it says of one.
+// function is a function in template.yaml.
 type function struct {
 	timeout   time.Duration
 	routes    []string // such as "GET /v1/tasks"
-	variables []string // the names of those that it sees
+	variables []string // names
 }
 
-// environment is read by its names alone: the values are CloudFormation's.
-type environment struct {
+// variables are read by name only: CloudFormation decides the values.
+type variables struct {
 	Variables map[string]yaml.Node `yaml:"Variables"`
 }
 
@@ -35,23 +35,23 @@ type templateResource struct {
 	Properties yaml.Node `yaml:"Properties"`
 }
 
-// deployed reads template.yaml.
-func deployed(t testing.TB) bundle {
+// readTemplate reads template.yaml.
+func readTemplate(t testing.TB) template {
 	t.Helper()
-	var template struct {
+	var doc struct {
 		Globals struct {
 			Function struct {
-				Environment environment `yaml:"Environment"`
+				Environment variables `yaml:"Environment"`
 			} `yaml:"Function"`
 		} `yaml:"Globals"`
 		Resources map[string]templateResource `yaml:"Resources"`
 	}
 	text, err := os.ReadFile("../../template.yaml")
 	if err == nil {
-		err = yaml.Unmarshal(text, &template)
+		err = yaml.Unmarshal(text, &doc)
 	}
-	b := bundle{functions: map[string]function{}, filters: map[string]string{}}
-	for _, r := range template.Resources {
+	b := template{functions: map[string]function{}, filters: map[string]string{}}
+	for _, r := range doc.Resources {
 		if err == nil {
 			err = b.add(r)
 		}
@@ -63,20 +63,20 @@ func deployed(t testing.TB) bundle {
 		t.Fatalf("template.yaml: %v", err)
 	}
 	for name, f := range b.functions {
-		f.variables = slices.AppendSeq(f.variables, maps.Keys(template.Globals.Function.Environment.Variables))
+		f.variables = slices.AppendSeq(f.variables, maps.Keys(doc.Globals.Function.Environment.Variables))
 		b.functions[name] = f
 	}
 	return b
 }
 
-// add reads a resource, if it is one that runs here.
-func (b *bundle) add(r templateResource) error {
+// add reads a resource if it is one that runs here.
+func (b *template) add(r templateResource) error {
 	switch r.Type {
 	case "AWS::Serverless::Function":
 		var p struct {
-			CodeUri     string      `yaml:"CodeUri"`
-			Timeout     int         `yaml:"Timeout"`
-			Environment environment `yaml:"Environment"`
+			CodeUri     string    `yaml:"CodeUri"`
+			Timeout     int       `yaml:"Timeout"`
+			Environment variables `yaml:"Environment"`
 			Events      map[string]struct {
 				Type       string
 				Properties struct {
