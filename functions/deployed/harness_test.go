@@ -362,8 +362,8 @@ func (h *harness) checkLogs() {
 	}
 }
 
-// eventually waits until done, or fails the test with what is then still the
-// case.
+// eventually waits until done reports true. After a minute it fails the test with
+// the problem.
 func eventually(t testing.TB, problem string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {

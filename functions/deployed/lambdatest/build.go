@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// Build builds a main package as the functions are built that are deployed,
-// but for this machine, and gives the path of the binary, which is in dir.
+// Build builds a main package into dir and returns the binary's path. It builds as
+// for deployment, except for this machine's architecture.
 func Build(ctx context.Context, dir, pkg string) (path string, err error) {
 	path = filepath.Join(dir, "bootstrap")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags=lambda.norpc,nethttpomithttp2", "-o", path, pkg)

@@ -17,18 +17,18 @@ import (
 	"time"
 )
 
-// initTime is how long a process may take to ask for its first event. Lambda's
-// own limit is 10 s, of a processor that it does not share with other tests.
+// initTimeout is how long a process may take to ask for its first event. Lambda's
+// limit is 10 s, but here the processor is shared with other tests.
 const initTimeout = time.Minute
 
-// environment is one process of a function, and the Runtime API that it asks.
+// environment is one process of a function and its Runtime API.
 type environment struct {
 	config Config
 	cmd    *exec.Cmd
 	dir    string // its own /tmp
 	api    *http.Server
 
-	work   chan *invocation // handed over when the process asks for the next
+	work   chan *invocation // sent when the process asks for the next
 	killed atomic.Bool
 	exited chan struct{} // closed when the process has ended
 	status string        // set before exited is closed: how it ended
@@ -37,7 +37,7 @@ type environment struct {
 	current *invocation
 }
 
-// invocation is one event and what came of it.
+// invocation is one event and its result.
 type invocation struct {
 	id       string
 	event    []byte
@@ -48,8 +48,7 @@ type invocation struct {
 	err      error
 }
 
-// start starts a process as Lambda does: of the caller's environment it sees
-// nothing.
+// start starts a process as Lambda does, without the caller's environment.
 func start(c Config, log io.Writer) (*environment, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,7 +74,8 @@ func start(c Config, log io.Writer) (*environment, error) {
 	return e, nil
 }
 
-// environ is what a process sees: Lambda's own variables, and the given ones.
+// environ returns a process's environment: Lambda's own variables and the given
+// ones.
 func environ(c Config, api, dir string) []string {
 	env := []string{
 		"AWS_LAMBDA_RUNTIME_API=" + api, "AWS_LAMBDA_FUNCTION_NAME=" + c.Name,
@@ -89,14 +89,14 @@ func environ(c Config, api, dir string) []string {
 	return env
 }
 
-// wait waits for the end of the process, and clears up after it.
+// wait waits for the end of the process and cleans up after it.
 func (e *environment) wait() {
 	e.status = "exit status 0"
 	if err := e.cmd.Wait(); err != nil {
 		e.status = err.Error()
 	}
 	_, _ = e.api.Close(), os.RemoveAll(e.dir)
-	close(e.exited) // last: who waits for that may end the program
+	close(e.exited) // last: the program may end as soon as this is closed
 }
 
 func (e *environment) ended() bool {
@@ -110,7 +110,7 @@ func (e *environment) ended() bool {
 
 func (e *environment) kill() {
 	e.killed.Store(true)
-	_ = e.cmd.Process.Kill() // an error: it has ended already
+	_ = e.cmd.Process.Kill() // an error means that it has ended already
 	<-e.exited
 }
 
@@ -118,7 +118,7 @@ func (e *environment) exit() error {
 	return &Error{Type: "Runtime.ExitError", Message: e.status}
 }
 
-// invoke has the process handle one event. One that takes too long is killed.
+// invoke lets the process handle one event, and kills it if that takes too long.
 func (e *environment) invoke(event []byte, timeout time.Duration) ([]byte, error) {
 	v := &invocation{id: uuid(), event: event, timeout: timeout, begun: make(chan struct{}), answered: make(chan struct{})}
 	_ = e.cmd.Process.Signal(syscall.SIGCONT) // it was frozen
@@ -140,7 +140,7 @@ func (e *environment) invoke(event []byte, timeout time.Duration) ([]byte, error
 		return v.body, v.err
 	case <-e.exited:
 		select {
-		case <-v.answered: // it ended after its answer, as after a panic
+		case <-v.answered: // it ended after its answer, for example by a panic
 			return v.body, v.err
 		default:
 			return nil, e.exit()
@@ -151,7 +151,7 @@ func (e *environment) invoke(event []byte, timeout time.Duration) ([]byte, error
 	}
 }
 
-// runtimeAPI is what the process speaks to.
+// runtimeAPI returns the Runtime API for the process.
 func (e *environment) runtimeAPI() http.Handler {
 	const prefix = "/2018-06-01/runtime/"
 	mux := http.NewServeMux()
@@ -164,12 +164,12 @@ func (e *environment) runtimeAPI() http.Handler {
 		e.answer(w, r.PathValue("id"), nil, handlerError(r))
 	})
 	mux.HandleFunc("POST "+prefix+"init/error", func(w http.ResponseWriter, _ *http.Request) {
-		respond(w, http.StatusAccepted) // the process ends by itself now, and that is what counts
+		respond(w, http.StatusAccepted) // the process now ends by itself, which is detected
 	})
 	return mux
 }
 
-// next hands over an event; until there is one the process is frozen.
+// next answers with an event; until there is one the process is frozen.
 func (e *environment) next(w http.ResponseWriter, r *http.Request) {
 	var v *invocation
 	select {
@@ -193,11 +193,11 @@ func (e *environment) next(w http.ResponseWriter, r *http.Request) {
 	h.Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:"+e.config.Name)
 	h.Set("Lambda-Runtime-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0")
 	close(v.begun)
-	_, _ = w.Write(v.event) // who does not get it has ended, which is noticed
+	_, _ = w.Write(v.event) // an error means that the process has ended, which is detected
 }
 
-// answer takes what the process says of an invocation. Only the current one
-// can be answered, and only once.
+// answer takes the process's answer to an invocation. Only the current one can be
+// answered, and only once.
 func (e *environment) answer(w http.ResponseWriter, id string, body []byte, err error) {
 	e.mu.Lock()
 	v := e.current
@@ -213,7 +213,7 @@ func (e *environment) answer(w http.ResponseWriter, id string, body []byte, err 
 	close(v.answered)
 }
 
-// fault is the error that a handler gave.
+// handlerError returns the error that a handler returned.
 func handlerError(r *http.Request) error {
 	var said struct{ ErrorType, ErrorMessage string }
 	if err := json.NewDecoder(r.Body).Decode(&said); err != nil {
@@ -228,7 +228,7 @@ func respond(w http.ResponseWriter, status int) {
 	_, _ = io.WriteString(w, `{"status":"OK"}`)
 }
 
-// uuid gives a random one, as Lambda's request ids are.
+// uuid returns a random UUID, the form of Lambda's request ids.
 func uuid() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:])

@@ -1,7 +1,6 @@
 // Package lambdatest is Lambda, API Gateway and DynamoDB's event source on
-// loopback, in the style of net/http/httptest: it runs real bootstrap binaries
-// as processes of their own, and what they get and give is on the wire what
-// AWS sends and takes.
+// loopback, in the style of net/http/httptest. It runs real bootstrap binaries as
+// separate processes and speaks AWS's protocols with them.
 package lambdatest
 
 import (
@@ -13,29 +12,29 @@ import (
 	"time"
 )
 
-// Config says what a function on Lambda is.
+// Config describes a function on Lambda.
 type Config struct {
 	Name    string            // AWS_LAMBDA_FUNCTION_NAME
 	Path    string            // of its bootstrap binary
-	Env     map[string]string // beside what Lambda itself sets, all that it sees
-	Timeout time.Duration     // of an invocation; 0 is Lambda's own, 3 s
+	Env     map[string]string // all that it sees besides Lambda's own variables
+	Timeout time.Duration     // of an invocation; 0 is Lambda's default, 3 s
 }
 
-// Function is a function on Lambda: as many environments as there are
-// invocations at once, each a process that does one at a time and is frozen
-// between them. It may be invoked by many goroutines.
+// Function is a function on Lambda. It has as many environments as there are
+// concurrent invocations; each is a process that handles one invocation at a time
+// and is frozen between them. It is safe for concurrent use.
 type Function struct {
 	config Config
 	log    output
 
 	mu     sync.Mutex // guards what follows
 	live   map[*environment]bool
-	idle   []*environment // of the live ones; the last is the warmest
+	idle   []*environment // among the live ones; the last was used last
 	starts int
 	closed bool
 }
 
-// NewFunction gives a function; nothing runs until it is invoked. The caller
+// NewFunction returns a function; nothing runs until it is invoked. The caller
 // calls Close when finished.
 func NewFunction(c Config) *Function {
 	if c.Timeout <= 0 {
@@ -44,7 +43,7 @@ func NewFunction(c Config) *Function {
 	return &Function{config: c, live: map[*environment]bool{}}
 }
 
-// Error is why an invocation has no answer.
+// Error is why an invocation failed.
 type Error struct {
 	Type    string // such as Runtime.ExitError, or the handler's own
 	Message string
@@ -52,12 +51,12 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Type + ": " + e.Message }
 
-// errClosed is an invocation of a function that is no more.
+// errClosed is returned for invocations after Close.
 var errClosed = errors.New("lambdatest: the function is closed")
 
-// Invoke has the function handle an event, and gives its answer. The error is
-// an *Error where Lambda would give one. As on Lambda, an invocation goes on
-// when the ctx of who waits for it has ended.
+// Invoke lets the function handle an event and returns its answer. The error is an
+// *Error where Lambda would return one. As on Lambda, an invocation continues when
+// the caller's ctx has ended.
 func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	type result struct {
 		body []byte
@@ -82,7 +81,7 @@ func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 }
 
-// take gives an environment that is free, or a new one: a cold start.
+// take returns an idle environment, or a new one, which is a cold start.
 func (f *Function) take() (*environment, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,8 +118,8 @@ func (f *Function) release(e *environment) {
 	}
 }
 
-// Kill ends every environment at once, as kill -9 does; invocations under way
-// fail, and the next one is a cold start. It returns when they have ended.
+// Kill ends every environment at once, as kill -9 does; running invocations fail,
+// and the next one is a cold start. It returns when all have ended.
 func (f *Function) Kill() {
 	f.mu.Lock()
 	var live []*environment
@@ -134,7 +133,7 @@ func (f *Function) Kill() {
 	}
 }
 
-// Close kills what runs; the function cannot be invoked any more.
+// Close kills all environments; the function can no longer be invoked.
 func (f *Function) Close() {
 	f.mu.Lock()
 	f.closed = true
@@ -142,14 +141,14 @@ func (f *Function) Close() {
 	f.Kill()
 }
 
-// Starts is how many cold starts there were.
+// Starts returns the number of cold starts.
 func (f *Function) Starts() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.starts
 }
 
-// Log is all that the function's processes printed.
+// Log returns everything that the function's processes printed.
 func (f *Function) Log() string { return f.log.String() }
 
 // output collects what processes print.

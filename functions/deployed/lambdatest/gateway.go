@@ -20,17 +20,17 @@ import (
 )
 
 const (
-	gatewayTimeout = 30 * time.Second // of an integration; no setting makes it longer
+	gatewayTimeout = 30 * time.Second // of an integration; no setting extends it
 	gatewayMaxBody = 10 << 20         // bytes
 )
 
-// Gateway is an API Gateway HTTP API: an http.Handler that turns requests into
-// events of payload format 2.0 for the function of their route, and its answers
-// into responses. What is no route it answers itself, as it does where a
-// function fails: {"message"}.
+// Gateway is an API Gateway HTTP API: an http.Handler that turns a request into an
+// event of payload format 2.0 for the route's function, and the function's answer
+// into a response. If there is no route or the function fails, it answers
+// {"message"} itself.
 type Gateway struct{ mux *http.ServeMux }
 
-// NewGateway gives a gateway without routes.
+// NewGateway returns a gateway without routes.
 func NewGateway() *Gateway {
 	g := &Gateway{mux: http.NewServeMux()}
 	g.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { sendMessage(w, http.StatusNotFound, "Not Found") })
@@ -47,7 +47,7 @@ func (g *Gateway) Handle(route string, f *Function) {
 		}
 	}
 	g.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != method { // a mux takes HEAD for GET
+		if r.Method != method { // a mux accepts HEAD for GET
 			sendMessage(w, http.StatusNotFound, "Not Found")
 			return
 		}
@@ -55,8 +55,8 @@ func (g *Gateway) Handle(route string, f *Function) {
 	})
 }
 
-// ServeHTTP takes what came to a name of this machine's loopback alone, as a
-// gateway takes what came to one of its own.
+// ServeHTTP accepts only requests to a loopback name, as a gateway accepts only
+// those to its own names.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !outbound.OnLoopback(r.Host) {
 		sendMessage(w, http.StatusForbidden, "Forbidden")
@@ -95,7 +95,7 @@ func serve(w http.ResponseWriter, r *http.Request, route string, names []string,
 	}
 }
 
-// Event is what a function gets of a request: payload format 2.0.
+// Event returns the event that a function gets for a request: payload format 2.0.
 func Event(r *http.Request, route string, params map[string]string, body []byte) events.APIGatewayV2HTTPRequest {
 	source, _, _ := net.SplitHostPort(r.RemoteAddr)
 	now := time.Now().UTC()
@@ -119,7 +119,8 @@ func Event(r *http.Request, route string, params map[string]string, body []byte)
 	return e
 }
 
-// headers are the request's as a function gets them: lower case, one text each.
+// headers returns the request's headers as a function gets them: in lower case, with
+// one value each.
 func headers(r *http.Request, source string) map[string]string {
 	h := map[string]string{
 		"host": r.Host, "x-forwarded-for": source, "x-forwarded-proto": "https", "x-forwarded-port": "443",
@@ -151,7 +152,7 @@ func joinValues(values url.Values) map[string]string {
 	return one
 }
 
-// textual says whether the gateway hands a body over as it is.
+// isText reports whether the gateway passes a body on without base64.
 func isText(contentType string, body []byte) bool {
 	kind, _, _ := mime.ParseMediaType(contentType)
 	switch kind {
@@ -161,7 +162,8 @@ func isText(contentType string, body []byte) bool {
 	return strings.HasPrefix(kind, "text/") && utf8.Valid(body)
 }
 
-// write makes a function's answer a response; an error says that it is none.
+// write turns a function's answer into a response. It returns an error if the answer
+// is no response.
 func write(w http.ResponseWriter, answer []byte) error {
 	var a events.APIGatewayV2HTTPResponse
 	if err := json.Unmarshal(answer, &a); err != nil {
@@ -188,7 +190,7 @@ func write(w http.ResponseWriter, answer []byte) error {
 	return nil
 }
 
-// say is the gateway's own answer.
+// sendMessage sends the gateway's own answer.
 func sendMessage(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -18,7 +18,7 @@ import (
 	"github.com/preset/nanobanana-functions/functions/deployed/lambdatest"
 )
 
-// TestMain runs this program as a function where it is started as one.
+// TestMain runs this program as a function if it is started as one.
 func TestMain(m *testing.M) {
 	switch os.Getenv("FUNCTION") {
 	case "":
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
-// word does what its event says.
+// act does what its event says.
 func act(ctx context.Context, what string) (string, error) {
 	switch what {
 	case "fail":
@@ -56,7 +56,7 @@ func act(ctx context.Context, what string) (string, error) {
 	return what + " " + fmt.Sprint(os.Getpid()), nil
 }
 
-// patience is more time than any invocation needs that is not to run out of it.
+// longTimeout is more than any invocation needs that shall not time out.
 const longTimeout = time.Minute
 
 func newFunction(t *testing.T, kind string) *lambdatest.Function {
@@ -125,8 +125,7 @@ func TestFunction(t *testing.T) {
 	}
 }
 
-// Kill ends what is under way, and what is idle; the next invocation is a cold
-// start.
+// Kill ends running and idle processes; the next invocation is a cold start.
 func TestKill(t *testing.T) {
 	f := newFunction(t, "word")
 	ended := make(chan error, 1)
@@ -152,7 +151,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// What the function gets is payload 2.0, and what it gives a response.
+// A function gets payload format 2.0, and its answer becomes the response.
 func TestGateway(t *testing.T) {
 	g := lambdatest.NewGateway()
 	g.Handle("POST /v1/things/{id}", newFunction(t, "echo"))

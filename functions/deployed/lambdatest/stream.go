@@ -18,10 +18,10 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// streamTries is how often a batch is handed over before it is given up.
+// streamTries is how often a batch is delivered before it is given up.
 const streamTries = 2
 
-// Record is one of a DynamoDB stream, as its function gets it.
+// Record is a record of a DynamoDB stream, as its function gets it.
 type Record struct {
 	EventID      string `json:"eventID"`
 	EventName    string `json:"eventName"`
@@ -32,7 +32,7 @@ type Record struct {
 	Change       Change `json:"dynamodb"`
 }
 
-// Change is what a Record says of a row, attributes as DynamoDB writes them.
+// Change is a Record's change of a row, with attributes in DynamoDB's JSON.
 type Change struct {
 	CreatedAt      json.Number                `json:"ApproximateCreationDateTime"`
 	Keys           map[string]json.RawMessage `json:"Keys"`
@@ -42,9 +42,9 @@ type Change struct {
 	ViewType       string                     `json:"StreamViewType"`
 }
 
-// Stream is Lambda's event source of a table: it reads the table's stream from
-// its beginning and hands each record that its filter passes to a function, one
-// a batch, in order, twice at most.
+// Stream is Lambda's event source of a table. It reads the table's stream from the
+// beginning and calls a function with each record that its filter passes: in order,
+// one record per batch, at most twice.
 type Stream struct {
 	client streamClient
 	arn    string
@@ -54,12 +54,12 @@ type Stream struct {
 	wake    chan struct{}
 	givenUp atomic.Int64
 	stop    context.CancelFunc
-	ended   chan error // what run ended with
+	ended   chan error // run's error
 }
 
-// NewStream starts to read the stream of arn. The filter is a pattern as an
-// event source mapping's, of exact texts alone. It looks when it is woken: who
-// writes the table says so by Wake. The caller calls Close when finished.
+// NewStream starts to read the stream of arn. The filter is a pattern of an event
+// source mapping with exact values only. The stream is read when Wake is called,
+// which whoever writes the table does. The caller calls Close when finished.
 func NewStream(c aws.Config, arn, filter string, f *Function) (*Stream, error) {
 	s := &Stream{client: streamClient{config: c}, arn: arn, f: f, wake: make(chan struct{}, 1), ended: make(chan error, 1)}
 	if err := json.Unmarshal([]byte(filter), &s.filter); err != nil {
@@ -71,16 +71,16 @@ func NewStream(c aws.Config, arn, filter string, f *Function) (*Stream, error) {
 	return s, nil
 }
 
-// Wake says that the table has been written.
+// Wake makes the stream read new records.
 func (s *Stream) Wake() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is to look already
+	default: // it is woken already
 	}
 }
 
-// Close stops reading, and says what went wrong with that. An invocation under
-// way is left alone.
+// Close stops reading and returns the error that reading ended with. A running
+// invocation is left alone.
 func (s *Stream) Close() error {
 	s.stop()
 	if err := <-s.ended; err != nil && !errors.Is(err, context.Canceled) {
@@ -89,7 +89,7 @@ func (s *Stream) Close() error {
 	return nil
 }
 
-// run reads the one shard that a small table's stream has.
+// run reads the single shard of a small table's stream.
 func (s *Stream) run(ctx context.Context) error {
 	var described struct {
 		StreamDescription struct{ Shards []struct{ ShardID string } }
@@ -128,7 +128,7 @@ func (s *Stream) run(ctx context.Context) error {
 	}
 }
 
-// deliver hands a record over, if it passes the filter.
+// deliver calls the function with a record that passes the filter.
 func (s *Stream) deliver(ctx context.Context, r Record) error {
 	r.SourceARN = s.arn
 	b, err := json.Marshal(r)
@@ -148,7 +148,7 @@ func (s *Stream) deliver(ctx context.Context, r Record) error {
 	return nil
 }
 
-// matches says whether v has what pattern names: at its leaves, one of a list.
+// matches reports whether v matches pattern, whose leaves list the allowed values.
 func matches(pattern, v any) bool {
 	switch pattern := pattern.(type) {
 	case map[string]any:
@@ -163,10 +163,10 @@ func matches(pattern, v any) bool {
 	return false
 }
 
-// GivenUp is how many records its function failed both times.
+// GivenUp returns how many records the function failed both times.
 func (s *Stream) GivenUp() int { return int(s.givenUp.Load()) }
 
-// streamClient is as much of DynamoDB Streams' client as a Stream needs.
+// streamClient is the part of a DynamoDB Streams client that a Stream needs.
 type streamClient struct{ config aws.Config }
 
 func (c streamClient) call(ctx context.Context, operation string, in, out any) error {
