@@ -17,52 +17,52 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-func TestTemplateLogs(t *testing.T) {
-	for id, r := range template(t).of("AWS::Logs::LogGroup") {
+func TestLogGroups(t *testing.T) {
+	for id, r := range template(t).ofType("AWS::Logs::LogGroup") {
 		if days, _ := r.Properties["RetentionInDays"].(float64); days < 7 || days > 400 {
 			t.Errorf("%s keeps %v days", id, r.Properties["RetentionInDays"])
 		}
 	}
 }
 
-// ours is the namespace of the metrics that filters make.
-const ours = "nanobanana/${AWS::StackName}"
+// ourNamespace is the namespace of the metrics that filters make.
+const ourNamespace = "nanobanana/${AWS::StackName}"
 
-// watched is what each alarm reads, and when it goes off. A metric is its
-// namespace, its name, its dimensions' values, its statistic and its period.
-var watched = map[string]struct {
+// wantAlarms are the metrics that each alarm reads, and its condition. A metric
+// is its namespace, name, dimension values, statistic and period.
+var wantAlarms = map[string]struct {
 	metrics []string
 	when    string
 }{
-	"ErrorsLogged":  {[]string{ours + " Errors Sum 300"}, ">= 1, 1 of 1, notBreaching"},
-	"TasksEndBadly": {[]string{ours + " TasksEndedBadly Sum 300"}, ">= 1, 1 of 1, notBreaching"},
+	"ErrorsLogged":  {[]string{ourNamespace + " Errors Sum 300"}, ">= 1, 1 of 1, notBreaching"},
+	"TasksEndBadly": {[]string{ourNamespace + " TasksEndedBadly Sum 300"}, ">= 1, 1 of 1, notBreaching"},
 	"GenerationsFail": {
-		[]string{"failed=" + ours + " GenerationsFailed Sum 900", "ended=" + ours + " TasksEnded Sum 900"},
+		[]string{"failed=" + ourNamespace + " GenerationsFailed Sum 900", "ended=" + ourNamespace + " TasksEnded Sum 900"},
 		"IF(failed >= 5 AND failed > 0.2 * ended, 1, 0) >= 1, 1 of 1, notBreaching",
 	},
-	"TaskIsOld":          {[]string{ours + " OldestUnfinished Maximum 300"}, "> 3600, 1 of 13, notBreaching"},
+	"TaskIsOld":          {[]string{ourNamespace + " OldestUnfinished Maximum 300"}, "> 3600, 1 of 13, notBreaching"},
 	"SweepRests":         {[]string{"AWS/Lambda Invocations Sweep Sum 300"}, "< 1, 2 of 2, breaching"},
-	"FunctionsFail":      {ofFunctions("Errors"), "SUM(FILL(METRICS(), 0)) >= 1, 1 of 2, notBreaching"},
-	"FunctionsThrottled": {ofFunctions("Throttles"), "SUM(FILL(METRICS(), 0)) >= 1, 2 of 3, notBreaching"},
+	"FunctionsFail":      {metricOfFunctions("Errors"), "SUM(FILL(METRICS(), 0)) >= 1, 1 of 2, notBreaching"},
+	"FunctionsThrottled": {metricOfFunctions("Throttles"), "SUM(FILL(METRICS(), 0)) >= 1, 2 of 3, notBreaching"},
 	"ApiFails":           {[]string{"AWS/ApiGateway 5xx Api Sum 300"}, ">= 5, 1 of 1, notBreaching"},
-	"TableThrottled":     {ofTable("ReadThrottleEvents", "WriteThrottleEvents"), "SUM(FILL(METRICS(), 0)) >= 1, 2 of 3, notBreaching"},
-	"CheckRests":         {[]string{ours + " CreditChecks Sum 1800"}, "< 1, 1 of 1, breaching"},
-	"CreditsLow":         {[]string{ours + " LowCredits Sum 1800"}, ">= 1, 1 of 1, notBreaching"},
+	"TableThrottled":     {metricsOfTable("ReadThrottleEvents", "WriteThrottleEvents"), "SUM(FILL(METRICS(), 0)) >= 1, 2 of 3, notBreaching"},
+	"CheckRests":         {[]string{ourNamespace + " CreditChecks Sum 1800"}, "< 1, 1 of 1, breaching"},
+	"CreditsLow":         {[]string{ourNamespace + " LowCredits Sum 1800"}, ">= 1, 1 of 1, notBreaching"},
 	"IngestLags":         {[]string{"AWS/Lambda IteratorAge Ingest Maximum 300"}, "> 600000, 2 of 2, notBreaching"},
 	"NotifyLags":         {[]string{"AWS/Lambda IteratorAge Notify Maximum 300"}, "> 600000, 2 of 2, notBreaching"},
 }
 
-// ofFunctions is a metric of each function there is.
-func ofFunctions(metric string) (all []string) {
-	for name := range functions {
+// metricOfFunctions returns a metric of every function.
+func metricOfFunctions(metric string) (all []string) {
+	for name := range functionLimits {
 		all = append(all, name+"=AWS/Lambda "+metric+" "+logicalID(name)+" Sum 300")
 	}
 	return all
 }
 
-// ofTable are metrics of the table and of each of its indexes, which the table's
-// own do not have in them.
-func ofTable(metrics ...string) (all []string) {
+// metricsOfTable returns metrics of the table and of each of its indexes, which
+// the table's own metrics do not include.
+func metricsOfTable(metrics ...string) (all []string) {
 	for _, metric := range metrics {
 		kind := strings.ToLower(strings.TrimSuffix(metric, "ThrottleEvents"))
 		all = append(all, kind+"Table=AWS/DynamoDB "+metric+" Table Sum 300")
@@ -73,13 +73,13 @@ func ofTable(metrics ...string) (all []string) {
 	return all
 }
 
-func TestTemplateAlarms(t *testing.T) {
+func TestAlarms(t *testing.T) {
 	s := template(t)
-	alarms := s.of("AWS::CloudWatch::Alarm")
+	alarms := s.ofType("AWS::CloudWatch::Alarm")
 	for id, r := range alarms {
-		equal(t, id+"'s action", r.Properties["AlarmActions"], `{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}`)
-		metrics, when := reads(t, r.Properties)
-		want := watched[id]
+		checkJSON(t, id+"'s action", r.Properties["AlarmActions"], `{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}`)
+		metrics, when := alarmMetrics(t, r.Properties)
+		want := wantAlarms[id]
 		if slices.Sort(want.metrics); !slices.Equal(metrics, want.metrics) || when != want.when {
 			t.Errorf("%s goes off at %s of\n%s\nwant %s of\n%s", id, when, strings.Join(metrics, "\n"), want.when, strings.Join(want.metrics, "\n"))
 		}
@@ -87,31 +87,32 @@ func TestTemplateAlarms(t *testing.T) {
 			t.Errorf("%s reads %d metrics, and CloudWatch takes ten", id, len(metrics))
 		}
 	}
-	if len(alarms) != len(watched) {
-		t.Errorf("%d alarms, want %d", len(alarms), len(watched))
+	if len(alarms) != len(wantAlarms) {
+		t.Errorf("%d alarms, want %d", len(alarms), len(wantAlarms))
 	}
-	if indexes := many(s.Resources["Table"].Properties["GlobalSecondaryIndexes"]); len(indexes) != 2 {
+	if indexes := list(s.Resources["Table"].Properties["GlobalSecondaryIndexes"]); len(indexes) != 2 {
 		t.Errorf("the table has %d indexes, two are watched", len(indexes))
 	}
 }
 
-// reads is what an alarm reads, in order, and when it goes off.
-func reads(t testing.TB, p map[string]any) (metrics []string, when string) {
+// alarmMetrics returns the metrics that an alarm reads, in order, and its
+// condition.
+func alarmMetrics(t testing.TB, p map[string]any) (metrics []string, when string) {
 	t.Helper()
 	expression := ""
-	for _, m := range many(p["Metrics"]) {
+	for _, m := range list(p["Metrics"]) {
 		if e, ok := dig(m, "Expression").(string); ok {
 			if expression != "" || dig(m, "ReturnData") != nil {
-				t.Errorf("an alarm has two results: %s", text(p["Metrics"]))
+				t.Errorf("an alarm has two results: %s", encode(p["Metrics"]))
 			}
 			expression = e + " "
 			continue
 		}
-		equal(t, "whether a metric is a result", dig(m, "ReturnData"), "false")
-		metrics = append(metrics, fmt.Sprintf("%v=%s %v %v", dig(m, "Id"), metricOf(dig(m, "MetricStat", "Metric")), dig(m, "MetricStat", "Stat"), dig(m, "MetricStat", "Period")))
+		checkJSON(t, "whether a metric is a result", dig(m, "ReturnData"), "false")
+		metrics = append(metrics, fmt.Sprintf("%v=%s %v %v", dig(m, "Id"), metricName(dig(m, "MetricStat", "Metric")), dig(m, "MetricStat", "Stat"), dig(m, "MetricStat", "Period")))
 	}
 	if len(metrics) == 0 {
-		metrics = []string{fmt.Sprintf("%s %v %v", metricOf(p), p["Statistic"], p["Period"])}
+		metrics = []string{fmt.Sprintf("%s %v %v", metricName(p), p["Statistic"], p["Period"])}
 	}
 	slices.Sort(metrics)
 	signs := map[any]string{"GreaterThanOrEqualToThreshold": ">=", "GreaterThanThreshold": ">", "LessThanThreshold": "<"}
@@ -123,14 +124,14 @@ func reads(t testing.TB, p map[string]any) (metrics []string, when string) {
 	return metrics, fmt.Sprintf("%s%s %d, %v of %v, %v", expression, signs[p["ComparisonOperator"]], int(threshold), points, periods, p["TreatMissingData"])
 }
 
-// metricOf is a metric's namespace, name and dimensions.
-func metricOf(v any) string {
+// metricName returns a metric's namespace, name and dimensions.
+func metricName(v any) string {
 	namespace, ok := dig(v, "Namespace").(string)
 	if !ok {
 		namespace, _ = dig(v, "Namespace", "Fn::Sub").(string)
 	}
 	words := []string{namespace, fmt.Sprint(dig(v, "MetricName"))}
-	for _, d := range many(dig(v, "Dimensions")) {
+	for _, d := range list(dig(v, "Dimensions")) {
 		if id, ok := dig(d, "Value", "Ref").(string); ok {
 			words = append(words, id)
 		} else {
@@ -146,34 +147,34 @@ var metricOfFilter = map[string]string{
 	"SweptLines": "OldestUnfinished", "CheckLines": "CreditChecks", "LowLines": "LowCredits",
 }
 
-// Each filter makes a metric that some alarm reads.
-func TestTemplateFilters(t *testing.T) {
+// Each filter makes a metric that an alarm reads.
+func TestMetricFilters(t *testing.T) {
 	s := template(t)
 	var read []string
-	for _, w := range watched {
+	for _, w := range wantAlarms {
 		read = append(read, strings.Join(w.metrics, " "))
 	}
-	filters := s.of("AWS::Logs::MetricFilter")
+	filters := s.ofType("AWS::Logs::MetricFilter")
 	for id, r := range filters {
 		made := dig(r.Properties, "MetricTransformations", "0")
-		equal(t, id+"'s namespace", dig(made, "MetricNamespace"), `{"Fn::Sub": "`+ours+`"}`)
-		equal(t, id+"'s metric", dig(made, "MetricName"), `"`+metricOfFilter[id]+`"`)
-		equal(t, id+"'s log", r.Properties["LogGroupName"], `{"Ref": "Logs"}`)
+		checkJSON(t, id+"'s namespace", dig(made, "MetricNamespace"), `{"Fn::Sub": "`+ourNamespace+`"}`)
+		checkJSON(t, id+"'s metric", dig(made, "MetricName"), `"`+metricOfFilter[id]+`"`)
+		checkJSON(t, id+"'s log", r.Properties["LogGroupName"], `{"Ref": "Logs"}`)
 		value := `"1"`
 		if id == "SweptLines" {
 			value = `"$.oldestSeconds"`
-			// A value has to stand in the pattern.
+			// The pattern must contain the value that it extracts.
 			if pattern, _ := r.Properties["FilterPattern"].(string); !strings.Contains(pattern, "$.oldestSeconds = *") {
 				t.Errorf("%s does not match its value: %s", id, pattern)
 			}
 		}
-		equal(t, id+"'s value", dig(made, "MetricValue"), value)
-		equal(t, id+"'s default", dig(made, "DefaultValue"), "null") // which would be paid for all the time
-		if !strings.Contains(strings.Join(read, " "), ours+" "+metricOfFilter[id]+" ") {
+		checkJSON(t, id+"'s value", dig(made, "MetricValue"), value)
+		checkJSON(t, id+"'s default", dig(made, "DefaultValue"), "null") // a default would cost money all the time
+		if !strings.Contains(strings.Join(read, " "), ourNamespace+" "+metricOfFilter[id]+" ") {
 			t.Errorf("no alarm reads %s", metricOfFilter[id])
 		}
 		if pattern, _ := r.Properties["FilterPattern"].(string); strings.Contains(pattern, "$.msg") {
-			t.Errorf("%s goes by words: %s", id, pattern)
+			t.Errorf("%s matches a sentence: %s", id, pattern)
 		}
 	}
 	if len(filters) != len(metricOfFilter) {
@@ -181,33 +182,33 @@ func TestTemplateFilters(t *testing.T) {
 	}
 }
 
-// filtered are lines as the functions log them, by what they tell of, and the
-// filters that see them.
-var filtered = map[string]struct {
+// logLines are lines that the functions log, by what they report, and the
+// filters that match them.
+var logLines = map[string]struct {
 	lines   func(*testing.T) string
 	filters []string
 }{
-	"credits":                       {checked(1000), []string{"CheckLines"}},
-	"low credits":                   {checked(99), []string{"CheckLines", "LowLines"}},
-	"a check without an answer":     {unchecked, []string{"ErrorLines"}},
-	"a sweep":                       {swept, []string{"SweptLines"}},
-	"a success":                     {succeeded, []string{"EndLines"}},
-	"a policy refusal":              {failed(task.CodeContentPolicy, outcome(400)), []string{"EndLines"}},
-	"a generation that failed":      {failed(task.CodeGenerationFailed, outcome(501)), []string{"EndLines", "FailedGenerationLines"}},
-	"a lost order":                  {failed(task.CodeOutcomeUnknown, lost), []string{"BadEndLines", "EndLines", "ErrorLines"}},
-	"a function that has timed out": {plainly("2026-03-14T12:00:00Z 6e3f9c0a Task timed out after 50.00 seconds"), nil},
-	"words of an event":             {plainly(`{"level":"INFO","msg":"credits are low","note":"task_ended"}`), nil},
+	"credits":                       {checkLine(1000), []string{"CheckLines"}},
+	"low credits":                   {checkLine(99), []string{"CheckLines", "LowLines"}},
+	"a check without an answer":     {failedCheckLine, []string{"ErrorLines"}},
+	"a sweep":                       {sweepLine, []string{"SweptLines"}},
+	"a success":                     {successLines, []string{"EndLines"}},
+	"a policy refusal":              {failureLines(task.CodeContentPolicy, failWith(400)), []string{"EndLines"}},
+	"a generation that failed":      {failureLines(task.CodeGenerationFailed, failWith(501)), []string{"EndLines", "FailedGenerationLines"}},
+	"a lost order":                  {failureLines(task.CodeOutcomeUnknown, loseAnswer), []string{"BadEndLines", "EndLines", "ErrorLines"}},
+	"a function that has timed out": {fixedLine("2026-03-14T12:00:00Z 6e3f9c0a Task timed out after 50.00 seconds"), nil},
+	"words of an event":             {fixedLine(`{"level":"INFO","msg":"credits are low","note":"task_ended"}`), nil},
 }
 
-func TestTemplateFiltersSeeTheLines(t *testing.T) {
+func TestMetricFiltersMatch(t *testing.T) {
 	s := template(t)
-	for name, c := range filtered {
+	for name, c := range logLines {
 		t.Run(name, func(t *testing.T) {
 			lines := c.lines(t)
 			var see []string
-			for id, r := range s.of("AWS::Logs::MetricFilter") {
+			for id, r := range s.ofType("AWS::Logs::MetricFilter") {
 				pattern, _ := r.Properties["FilterPattern"].(string)
-				seen := slices.ContainsFunc(strings.Split(lines, "\n"), func(line string) bool { return sees(t, pattern, line) })
+				seen := slices.ContainsFunc(strings.Split(lines, "\n"), func(line string) bool { return matchesPattern(t, pattern, line) })
 				if seen {
 					see = append(see, id)
 				}
@@ -219,10 +220,10 @@ func TestTemplateFiltersSeeTheLines(t *testing.T) {
 	}
 }
 
-func plainly(line string) func(*testing.T) string { return func(*testing.T) string { return line } }
+func fixedLine(line string) func(*testing.T) string { return func(*testing.T) string { return line } }
 
-// checked is what a check of this balance logs.
-func checked(balance float64) func(*testing.T) string {
+// checkLine returns what a check of this balance logs.
+func checkLine(balance float64) func(*testing.T) string {
 	return func(t *testing.T) string {
 		w := lifecycletest.New(t)
 		w.Sim.SetBalance(balance)
@@ -233,7 +234,7 @@ func checked(balance float64) func(*testing.T) string {
 	}
 }
 
-func unchecked(t *testing.T) string {
+func failedCheckLine(t *testing.T) string {
 	w := lifecycletest.New(t)
 	w.Sim.Close()
 	if _, err := (credits.Function{Account: w.Account, Prices: w.Prices, LowBelow: 100, Log: w.Log}).Check(t.Context()); err == nil {
@@ -242,8 +243,8 @@ func unchecked(t *testing.T) string {
 	return w.Logged.Take()
 }
 
-// swept is what a sweep logs that finds a task of two hours.
-func swept(t *testing.T) string {
+// sweepLine returns what a sweep logs that finds a task of two hours.
+func sweepLine(t *testing.T) string {
 	w := lifecycletest.New(t)
 	w.Submitted(t, "ada", 1)
 	w.Generated(t, 0)
@@ -259,23 +260,23 @@ func swept(t *testing.T) string {
 	return lines
 }
 
-func succeeded(t *testing.T) string {
+func successLines(t *testing.T) string {
 	w := lifecycletest.New(t)
 	w.Logged.Take()
 	w.Succeeded(t, "ada")
 	return w.Logged.Take()
 }
 
-func outcome(code int) func(*nanobananatest.Knobs) {
+func failWith(code int) func(*nanobananatest.Knobs) {
 	return func(k *nanobananatest.Knobs) { k.Outcome = nanobananatest.Outcome{ErrorCode: code} }
 }
 
-func lost(k *nanobananatest.Knobs) {
+func loseAnswer(k *nanobananatest.Knobs) {
 	k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultReset}
 }
 
-// failed is what is logged of a task that ends with this code.
-func failed(code task.Code, knobs func(*nanobananatest.Knobs)) func(*testing.T) string {
+// failureLines returns what is logged about a task that ends with this code.
+func failureLines(code task.Code, knobs func(*nanobananatest.Knobs)) func(*testing.T) string {
 	return func(t *testing.T) string {
 		w := lifecycletest.New(t, knobs)
 		w.Rules.MaxGenerations = 1
@@ -294,32 +295,33 @@ func failed(code task.Code, knobs func(*nanobananatest.Knobs)) func(*testing.T) 
 	}
 }
 
-// sees reports whether a metric filter's pattern matches a line of the log, as
-// CloudWatch has it for JSON. It knows as much of that as the template uses.
-func sees(t *testing.T, pattern, line string) bool {
+// matchesPattern reports whether a metric filter's pattern matches a line of
+// the log, by CloudWatch's rules for JSON. It supports only the syntax that the
+// template uses.
+func matchesPattern(t *testing.T, pattern, line string) bool {
 	t.Helper()
 	inner, ok := strings.CutPrefix(pattern, "{ ")
 	inner, closed := strings.CutSuffix(inner, " }")
 	if !ok || !closed {
-		t.Fatalf("%s is no pattern for JSON", pattern)
+		t.Fatalf("%s is not a pattern for JSON", pattern)
 	}
 	var v any
 	if err := json.Unmarshal([]byte(line), &v); err != nil {
 		return false
 	}
 	for either := range strings.SplitSeq(inner, " || ") {
-		if !slices.ContainsFunc(strings.Split(either, " && "), func(term string) bool { return !holds(t, term, v) }) {
+		if !slices.ContainsFunc(strings.Split(either, " && "), func(term string) bool { return !matchesTerm(t, term, v) }) {
 			return true
 		}
 	}
 	return false
 }
 
-var term = regexp.MustCompile(`^(?:\(\$\.(\w+) (?:= "(\w+)"|= (\*)|IS (TRUE))\)|\$\.(\w+) = "(\w+)")$`)
+var termPattern = regexp.MustCompile(`^(?:\(\$\.(\w+) (?:= "(\w+)"|= (\*)|IS (TRUE))\)|\$\.(\w+) = "(\w+)")$`)
 
-func holds(t *testing.T, condition string, v any) bool {
+func matchesTerm(t *testing.T, condition string, v any) bool {
 	t.Helper()
-	m := term.FindStringSubmatch(condition)
+	m := termPattern.FindStringSubmatch(condition)
 	if m == nil {
 		t.Fatalf("this test does not know the condition %s", condition)
 	}
@@ -333,20 +335,20 @@ func holds(t *testing.T, condition string, v any) bool {
 	return got == m[2]+m[6]
 }
 
-// docs/deploy.md has each alarm, and how many metrics they read together.
+// docs/deploy.md lists each alarm and says how many metrics they read together.
 func TestAlarmsInDeployPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/deploy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	metrics := 0
-	for id, w := range watched {
+	for id, w := range wantAlarms {
 		metrics += len(w.metrics)
 		if !strings.Contains(string(page), "`"+id+"`") {
 			t.Errorf("docs/deploy.md does not have %s", id)
 		}
 	}
-	if want := fmt.Sprintf("%d alarms, which read %d metrics", len(watched), metrics); !strings.Contains(string(page), want) {
+	if want := fmt.Sprintf("%d alarms, which read %d metrics", len(wantAlarms), metrics); !strings.Contains(string(page), want) {
 		t.Errorf("docs/deploy.md does not say %q", want)
 	}
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
-// rented is what a function has of Lambda, and of the environment.
-type rented struct {
+// limits are a function's timeout, memory and environment.
+type limits struct {
 	timeout, memory float64 // s, MiB
 	env             string
 }
 
-var functions = map[string]rented{
+var functionLimits = map[string]limits{
 	"submit":   {28, 256, "ALLOWED_TERMS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET DAILY_QUOTA LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PRICES PUBLIC_URL REFUSED_TERMS RESULT_HOSTS SECRET_ARN TABLE"},
 	"tasks":    {25, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL LOG_LEVEL NOTIFY_URL PUBLIC_URL SECRET_ARN TABLE WAIT_MAX"},
 	"credits":  {10, 256, "AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL DAILY_QUOTA LOG_LEVEL LOW_CREDITS NANOBANANA_BASE_URL NOTIFY_URL PRICES SECRET_ARN TABLE"},
@@ -31,17 +31,18 @@ var functions = map[string]rented{
 	"notify":   {30, 256, "LOG_LEVEL NOTIFY_URL PUBLIC_URL SECRET_ARN TABLE"},
 }
 
-// reserved is what ReserveConcurrency keeps for those that finish paid work.
-var reserved = map[string]string{"callback": "20", "sweep": "2", "ingest": "40"}
+// reservedConcurrency is what ReserveConcurrency keeps for the functions that
+// finish paid work.
+var reservedConcurrency = map[string]string{"callback": "20", "sweep": "2", "ingest": "40"}
 
-func TestTemplateFunctions(t *testing.T) {
+func TestFunctions(t *testing.T) {
 	s := template(t)
-	if got, want := len(s.of("AWS::Lambda::Function")), len(folders(t)); got != want {
+	if got, want := len(s.ofType("AWS::Lambda::Function")), len(functionNames(t)); got != want {
 		t.Errorf("%d functions in the template, %d folders", got, want)
 	}
 	routes := slices.Collect(maps.Values(s.routes(t)))
-	for _, name := range folders(t) {
-		r, want := s.function(t, name), functions[name]
+	for _, name := range functionNames(t) {
+		r, want := s.functionResource(t, name), functionLimits[name]
 		p := r.Properties
 		if p["Timeout"] != want.timeout || p["MemorySize"] != want.memory {
 			t.Errorf("%s: timeout %v, memory %v; want %v", name, p["Timeout"], p["MemorySize"], want)
@@ -53,26 +54,26 @@ func TestTemplateFunctions(t *testing.T) {
 		if got := strings.Join(slices.Sorted(maps.Keys(variables)), " "); got != want.env {
 			t.Errorf("%s has\n%s, want\n%s", name, got, want.env)
 		}
-		equal(t, name+"'s build", r.Metadata["BuildMethod"], `"go1.x"`)
-		equal(t, name+"'s code", dig(p, "Code", "S3Key"), `"functions/`+name+`/bootstrap/"`)
-		equal(t, name+"'s handler", p["Handler"], `"bootstrap"`)
-		equal(t, name+"'s runtime", p["Runtime"], `"provided.al2023"`)
-		equal(t, name+"'s processor", p["Architectures"], `[{"Ref": "Architecture"}]`)
-		equal(t, name+"'s tracing", p["TracingConfig"], `{"Mode": "Active"}`)
-		equal(t, name+"'s log", p["LoggingConfig"], `{"LogGroup": {"Ref": "Logs"}}`)
+		checkJSON(t, name+"'s build", r.Metadata["BuildMethod"], `"go1.x"`)
+		checkJSON(t, name+"'s code", dig(p, "Code", "S3Key"), `"functions/`+name+`/bootstrap/"`)
+		checkJSON(t, name+"'s handler", p["Handler"], `"bootstrap"`)
+		checkJSON(t, name+"'s runtime", p["Runtime"], `"provided.al2023"`)
+		checkJSON(t, name+"'s processor", p["Architectures"], `[{"Ref": "Architecture"}]`)
+		checkJSON(t, name+"'s tracing", p["TracingConfig"], `{"Mode": "Active"}`)
+		checkJSON(t, name+"'s log", p["LoggingConfig"], `{"LogGroup": {"Ref": "Logs"}}`)
 		concurrency := "null"
-		if n := reserved[name]; n != "" {
+		if n := reservedConcurrency[name]; n != "" {
 			concurrency = `{"Fn::If": ["Reserve", ` + n + `, {"Ref": "AWS::NoValue"}]}`
 		}
-		equal(t, name+"'s concurrency", p["ReservedConcurrentExecutions"], concurrency)
+		checkJSON(t, name+"'s concurrency", p["ReservedConcurrentExecutions"], concurrency)
 	}
-	equal(t, "the default architecture", s.Parameters["Architecture"].Default, `"arm64"`)
-	equal(t, "the default of ReserveConcurrency", s.Parameters["ReserveConcurrency"].Default, `"no"`)
+	checkJSON(t, "the default architecture", s.Parameters["Architecture"].Default, `"arm64"`)
+	checkJSON(t, "the default of ReserveConcurrency", s.Parameters["ReserveConcurrency"].Default, `"no"`)
 }
 
-// cfn-lint lets a wrong rate pass. The scheduler hands over without waiting,
-// so that "no retries" has to be said to Lambda, too.
-func TestTemplateSchedules(t *testing.T) {
+// cfn-lint accepts a wrong rate. The scheduler invokes asynchronously, so
+// Lambda has to be told "no retries", too.
+func TestSchedules(t *testing.T) {
 	s := template(t)
 	target := func(function, role, rest, policy string) string {
 		return `{"Arn": {"Fn::GetAtt": ["` + function + `", "Arn"]}, "RoleArn": {"Fn::GetAtt": ["` + role + `", "Arn"]}` + rest + `, "RetryPolicy": {"MaximumRetryAttempts": 0` + policy + `}}`
@@ -82,22 +83,22 @@ func TestTemplateSchedules(t *testing.T) {
 		"SweepDue":     `{"ScheduleExpression": "rate(1 minute)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": ` + target("Sweep", "SweepDueRole", "", young) + `}`,
 		"CreditsCheck": `{"ScheduleExpression": "rate(5 minutes)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": ` + target("Credits", "CreditsCheckRole", `, "Input": "{\"check\":\"credits\"}"`, "") + `}`,
 	}
-	found := s.of("AWS::Scheduler::Schedule")
+	found := s.ofType("AWS::Scheduler::Schedule")
 	if len(found) != len(schedules) {
 		t.Errorf("%d schedules, want %d", len(found), len(schedules))
 	}
 	for id, want := range schedules {
-		equal(t, id, found[id].Properties, want) // without a Name
+		checkJSON(t, id, found[id].Properties, want) // so there is no Name
 	}
 	for _, id := range []string{"Sweep", "Credits"} {
-		equal(t, id+"'s retries", s.Resources[id+"EventInvokeConfig"].Properties["MaximumRetryAttempts"], "0")
+		checkJSON(t, id+"'s retries", s.Resources[id+"EventInvokeConfig"].Properties["MaximumRetryAttempts"], "0")
 	}
-	// What Lambda itself has in hand and cannot start, it keeps for six hours otherwise.
-	equal(t, "a sweep's age", s.Resources["SweepEventInvokeConfig"].Properties["MaximumEventAgeInSeconds"], "60")
+	// By default Lambda keeps an event that it cannot start for six hours.
+	checkJSON(t, "a sweep's age", s.Resources["SweepEventInvokeConfig"].Properties["MaximumEventAgeInSeconds"], "60")
 }
 
-// needs are the variables that a function's main says it cannot start without.
-func needs(t testing.TB, name string) (found []config.Need) {
+// neededSettings returns the settings that a function's main requires.
+func neededSettings(t testing.TB, name string) (found []config.Need) {
 	t.Helper()
 	source, err := os.ReadFile("../" + name + "/bootstrap/main.go")
 	if err != nil {
@@ -113,10 +114,11 @@ func needs(t testing.TB, name string) (found []config.Need) {
 	return found
 }
 
-// resources are what the variables stand for that are no parameters.
-var resources = map[string]string{"TABLE": "Table", "BUCKET": "Bucket", "SECRET_ARN": "Secret"}
+// settingResources are the resources behind the settings that are no
+// parameters.
+var settingResources = map[string]string{"TABLE": "Table", "BUCKET": "Bucket", "SECRET_ARN": "Secret"}
 
-// parameterOf is what a variable's parameter is called: LOG_LEVEL's is LogLevel.
+// parameterOf returns the parameter of a setting: LogLevel for LOG_LEVEL.
 func parameterOf(variable string) string {
 	name := ""
 	for word := range strings.SplitSeq(strings.ToLower(variable), "_") {
@@ -125,17 +127,18 @@ func parameterOf(variable string) string {
 	return name
 }
 
-// environment is what a function would be given where parameters have these values.
-func (s *stack) environment(t testing.TB, name string, values map[string]string) map[string]string {
+// environmentOf returns a function's environment with these values of
+// parameters.
+func (s *stack) environmentOf(t testing.TB, name string, values map[string]string) map[string]string {
 	t.Helper()
 	env := map[string]string{}
-	variables, _ := dig(s.function(t, name).Properties, "Environment", "Variables").(map[string]any)
+	variables, _ := dig(s.functionResource(t, name).Properties, "Environment", "Variables").(map[string]any)
 	for variable, value := range variables {
 		id := parameterOf(variable)
-		if resources[variable] != "" {
-			id = resources[variable]
+		if settingResources[variable] != "" {
+			id = settingResources[variable]
 		}
-		equal(t, name+"'s "+variable, value, `{"Ref": "`+id+`"}`)
+		checkJSON(t, name+"'s "+variable, value, `{"Ref": "`+id+`"}`)
 		p, ok := s.Parameters[id]
 		switch given, is := values[id]; {
 		case is:
@@ -149,32 +152,33 @@ func (s *stack) environment(t testing.TB, name string, values map[string]string)
 	return env
 }
 
-// starts says whether every function starts where parameters have these values.
-func (s *stack) starts(t testing.TB, values map[string]string) error {
+// allStart returns an error unless every function starts with these values of
+// parameters.
+func (s *stack) allStart(t testing.TB, values map[string]string) error {
 	t.Helper()
-	for name := range functions {
-		env := s.environment(t, name, values)
+	for name := range functionLimits {
+		env := s.environmentOf(t, name, values)
 		if env["AWS_SAM_LOCAL"] != "" {
-			t.Errorf("%s says that it runs in sam local", name)
+			t.Errorf("%s has AWS_SAM_LOCAL", name)
 		}
-		if _, err := config.Load(func(v string) string { return env[v] }, config.Lambda, needs(t, name)...); err != nil {
+		if _, err := config.Load(func(v string) string { return env[v] }, config.Lambda, neededSettings(t, name)...); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func TestTemplateDefaults(t *testing.T) {
+func TestDefaults(t *testing.T) {
 	s := template(t)
 	for name, p := range s.Parameters {
 		if p.Default == nil || !p.allows(fmt.Sprint(p.Default)) {
 			t.Errorf("%s has no default, or one that it forbids: %v", name, p.Default)
 		}
 	}
-	if err := s.starts(t, nil); err != nil {
+	if err := s.allStart(t, nil); err != nil {
 		t.Error(err)
 	}
-	// Nobody can own the default issuer.
+	// Nobody can own the default issuer's domain.
 	if issuer := s.Parameters["AuthIssuer"].Default.(string); !strings.HasPrefix(issuer, "https://not-set.invalid/") {
 		t.Errorf("the default issuer is %s", issuer)
 	}
@@ -197,8 +201,8 @@ func (p parameter) allows(value string) bool {
 	return true
 }
 
-// What a parameter lets pass, the functions start with.
-func TestTemplateParameters(t *testing.T) {
+// The functions start with every value that a parameter allows.
+func TestParameters(t *testing.T) {
 	s := template(t)
 	for name, samples := range map[string]struct{ good, bad []string }{
 		"AuthIssuer":           {[]string{"https://abcdefghijklmnopqrst.supabase.co/auth/v1", "https://id.example.com"}, []string{"", "http://a.example.com", "https://a.example.com/?x", "https://a.example.com ", "https://localhost/auth", "https://u@a.example.com"}},
@@ -219,14 +223,14 @@ func TestTemplateParameters(t *testing.T) {
 		"ResultHosts":          {[]string{"a.example.com", "a.example.com,b.example.com"}, []string{"", "https://a.example.com", "a.example.com/x", "localhost", "a.example.com,"}},
 		"RefusedTerms":         {[]string{"", "acme", "acme, Straße 7,ヌード,rock 'n' roll"}, []string{"a,,b", "a,", " a", "a ", "--", "a\nb", strings.Repeat("a", 61)}},
 		"AllowedTerms":         {[]string{"", "nude,bust study"}, []string{"nude,", "nude\n"}},
-		"LogLevel":             {[]string{"debug", "info"}, []string{"", "trace", "warn", "error"}}, // the alarms read lines of info
+		"LogLevel":             {[]string{"debug", "info"}, []string{"", "trace", "warn", "error"}}, // the alarms need lines of level info
 	} {
 		p, ok := s.Parameters[name]
 		if !ok {
 			t.Errorf("there is no parameter %s", name)
 		}
 		for _, v := range samples.good {
-			if err := s.starts(t, map[string]string{name: v}); !p.allows(v) || err != nil {
+			if err := s.allStart(t, map[string]string{name: v}); !p.allows(v) || err != nil {
 				t.Errorf("%s %q: allowed %v, starts: %v", name, v, p.allows(v), err)
 			}
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 )
 
-// aLog stands in for AWS's command: its log has three notices that were given
-// up, one of them twice, and its function takes all but one up again.
-const aLog = `#!/bin/sh
+// fakeLogs replaces AWS's command: its log has three notices that were given
+// up, one of them twice, and its function answers as the test says.
+const fakeLogs = `#!/bin/sh
 for arg; do printf '<%s>' "$arg" >>"$KEPT/calls"; done
 echo >>"$KEPT/calls"
 case "$2" in
@@ -23,16 +23,16 @@ invoke) shift 8; echo "$FAILED" >"$1"; echo '{"StatusCode":200}' ;;
 esac
 `
 
-const threeGivenUp = `{"events":[{"message":"{\"task\":\"a\"}"},{"message":"{\"task\":\"b\"}"},{"message":"{\"task\":\"a\"}"},{"message":"{\"task\":\"c\"}"}]}`
+const threeGivenUpLog = `{"events":[{"message":"{\"task\":\"a\"}"},{"message":"{\"task\":\"b\"}"},{"message":"{\"task\":\"a\"}"},{"message":"{\"task\":\"c\"}"}]}`
 
-// redrive runs what make redrive runs, with aLog.
-func redrive(t *testing.T, log, answer string, args ...string) (calls, said string, err error) {
+// runRedrive runs the script of make redrive with fakeLogs.
+func runRedrive(t *testing.T, log, answer string, args ...string) (calls, said string, err error) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "log"), []byte(log), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := script(t, dir, aLog, "redrive.py", args...)
+	cmd := scriptCommand(t, dir, fakeLogs, "redrive.py", args...)
 	cmd.Env = append(cmd.Env, "FAILED="+answer)
 	out, err := cmd.CombinedOutput()
 	b, _ := os.ReadFile(filepath.Join(dir, "calls"))
@@ -40,7 +40,7 @@ func redrive(t *testing.T, log, answer string, args ...string) (calls, said stri
 }
 
 func TestRedrive(t *testing.T) {
-	calls, said, err := redrive(t, threeGivenUp, `{"Done":3,"Failed":0}`, "a-stack", "2026-03-14")
+	calls, said, err := runRedrive(t, threeGivenUpLog, `{"Done":3,"Failed":0}`, "a-stack", "2026-03-14")
 	if err != nil || !strings.Contains(said, "3 of 3 notices") {
 		t.Fatalf("%v: %s", err, said)
 	}
@@ -52,13 +52,13 @@ func TestRedrive(t *testing.T) {
 			t.Errorf("called\n%s, without %s", calls, want)
 		}
 	}
-	if calls, said, err := redrive(t, `{"events":[]}`, "", "a-stack"); err != nil || strings.Contains(calls, "invoke") || !strings.Contains(said, "0 of 0") {
+	if calls, said, err := runRedrive(t, `{"events":[]}`, "", "a-stack"); err != nil || strings.Contains(calls, "invoke") || !strings.Contains(said, "0 of 0") {
 		t.Errorf("with none given up: %v, %s, called\n%s", err, said, calls)
 	}
-	if _, said, err := redrive(t, threeGivenUp, `{"Done":3,"Failed":1}`, "a-stack"); err == nil || !strings.Contains(said, "2 of 3 notices") {
+	if _, said, err := runRedrive(t, threeGivenUpLog, `{"Done":3,"Failed":1}`, "a-stack"); err == nil || !strings.Contains(said, "2 of 3 notices") {
 		t.Errorf("with one that failed: %v, %s", err, said)
 	}
-	if calls, said, err := redrive(t, threeGivenUp, "", "a-stack", "yesterday"); err == nil || calls != "" || strings.Contains(said, "Traceback") {
+	if calls, said, err := runRedrive(t, threeGivenUpLog, "", "a-stack", "yesterday"); err == nil || calls != "" || strings.Contains(said, "Traceback") {
 		t.Errorf("with no day: %v, %s, called\n%s", err, said, calls)
 	}
 }

@@ -17,8 +17,8 @@ const (
 	changeQuota  = "dynamodb:UpdateItem Table"
 )
 
-// rights are what each function may do, and on what.
-var rights = map[string][]string{
+// wantRights are what each function may do, and on what.
+var wantRights = map[string][]string{
 	"submit":   {openSecret, readRow, readRows, putRow, changeQuota, signLinks, showUploads},
 	"tasks":    {openSecret, readRow, readRows, putRow, changeQuota, "dynamodb:Query Table/index/list"},
 	"credits":  {openSecret, readRow, putRow},
@@ -34,57 +34,58 @@ var rights = map[string][]string{
 		"dynamodb:DescribeStream Table/stream/*", "dynamodb:GetRecords Table/stream/*", "dynamodb:GetShardIterator Table/stream/*", "dynamodb:ListStreams Table/stream/*"},
 }
 
-// managed are the policies of AWS's own that every function has: to write its
-// log and its traces.
-var managed = []string{
+// managedPolicies are AWS's own policies that every function has, for its log
+// and its traces.
+var managedPolicies = []string{
 	"arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
 	"arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
 }
 
-func TestTemplateRights(t *testing.T) {
+func TestRights(t *testing.T) {
 	s := template(t)
-	for _, name := range folders(t) {
-		equal(t, name+"'s role", s.function(t, name).Properties["Role"], `{"Fn::GetAtt": ["`+logicalID(name)+`Role", "Arn"]}`)
-		got, policies := granted(t, s.Resources[logicalID(name)+"Role"])
-		want := slices.Sorted(slices.Values(rights[name]))
+	for _, name := range functionNames(t) {
+		checkJSON(t, name+"'s role", s.functionResource(t, name).Properties["Role"], `{"Fn::GetAtt": ["`+logicalID(name)+`Role", "Arn"]}`)
+		got, policies := rightsOf(t, s.Resources[logicalID(name)+"Role"])
+		want := slices.Sorted(slices.Values(wantRights[name]))
 		if !slices.Equal(got, want) {
 			t.Errorf("%s may\n%s, want\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		if !slices.Equal(policies, managed) {
+		if !slices.Equal(policies, managedPolicies) {
 			t.Errorf("%s has the policies %q", name, policies)
 		}
 	}
 	for role, function := range map[string]string{"SweepDueRole": "Sweep", "CreditsCheckRole": "Credits"} {
-		if got, policies := granted(t, s.Resources[role]); len(policies) > 0 || !slices.Equal(got, []string{"lambda:InvokeFunction " + function}) {
+		if got, policies := rightsOf(t, s.Resources[role]); len(policies) > 0 || !slices.Equal(got, []string{"lambda:InvokeFunction " + function}) {
 			t.Errorf("%s may %q and has %q", role, got, policies)
 		}
 	}
-	if roles := s.of("AWS::IAM::Role"); len(roles) != len(rights)+2 {
-		t.Errorf("%d roles, want %d", len(roles), len(rights)+2)
+	if roles := s.ofType("AWS::IAM::Role"); len(roles) != len(wantRights)+2 {
+		t.Errorf("%d roles, want %d", len(roles), len(wantRights)+2)
 	}
 	for _, kind := range []string{"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"} {
-		if len(s.of(kind)) > 0 {
-			t.Errorf("rights stand elsewhere, in an %s", kind)
+		if len(s.ofType(kind)) > 0 {
+			t.Errorf("rights are granted elsewhere, in an %s", kind)
 		}
 	}
 }
 
-// granted gives a role's rights as "action resource", and its managed policies.
-func granted(t testing.TB, role part) (rights, policies []string) {
+// rightsOf returns a role's rights as "action resource", and its managed
+// policies.
+func rightsOf(t testing.TB, role resource) (rights, policies []string) {
 	t.Helper()
-	for _, arn := range many(role.Properties["ManagedPolicyArns"]) {
+	for _, arn := range list(role.Properties["ManagedPolicyArns"]) {
 		policies = append(policies, arn.(string))
 	}
-	for _, policy := range many(role.Properties["Policies"]) {
-		for _, statement := range many(dig(policy, "PolicyDocument", "Statement")) {
+	for _, policy := range list(role.Properties["Policies"]) {
+		for _, statement := range list(dig(policy, "PolicyDocument", "Statement")) {
 			if dig(statement, "Effect") != "Allow" || dig(statement, "NotAction") != nil || dig(statement, "NotResource") != nil {
-				t.Errorf("a statement is %s", text(statement))
+				t.Errorf("a statement is %s", encode(statement))
 			}
-			for _, action := range many(dig(statement, "Action")) {
-				for _, on := range many(dig(statement, "Resource")) {
-					right := action.(string) + " " + target(on)
+			for _, action := range list(dig(statement, "Action")) {
+				for _, on := range list(dig(statement, "Resource")) {
+					right := action.(string) + " " + resourceName(on)
 					if condition := dig(statement, "Condition"); condition != nil {
-						right += " " + text(condition)
+						right += " " + encode(condition)
 					}
 					rights = append(rights, right)
 				}
@@ -96,8 +97,8 @@ func granted(t testing.TB, role part) (rights, policies []string) {
 	return rights, policies
 }
 
-// many is a list, or the one thing that stands where a list may.
-func many(v any) []any {
+// list returns a list, or the single value in its place as a list.
+func list(v any) []any {
 	switch v := v.(type) {
 	case nil:
 		return nil
@@ -107,8 +108,8 @@ func many(v any) []any {
 	return []any{v}
 }
 
-// target is a resource for people: Table, Table/index/due.
-func target(v any) string {
+// resourceName returns a readable name of a resource: Table, Table/index/due.
+func resourceName(v any) string {
 	if id, ok := dig(v, "Fn::GetAtt", "0").(string); ok && dig(v, "Fn::GetAtt", "1") == "Arn" {
 		return id
 	}
@@ -121,5 +122,5 @@ func target(v any) string {
 			return id + rest
 		}
 	}
-	return text(v)
+	return encode(v)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/config"
 )
 
-// The tests' table and the template's are one.
-func TestTemplateTable(t *testing.T) {
+// The tests' table equals the template's.
+func TestTable(t *testing.T) {
 	r := template(t).Resources["Table"]
 	var got, want map[string]any
 	for from, into := range map[any]*map[string]any{&r: &got, taskdbtest.Table(""): &want} {
@@ -21,28 +21,28 @@ func TestTemplateTable(t *testing.T) {
 		if from == any(&r) {
 			v = r.Properties
 		}
-		if err := json.Unmarshal([]byte(text(v)), into); err != nil {
+		if err := json.Unmarshal([]byte(encode(v)), into); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, what := range []string{"KeySchema", "BillingMode"} {
-		equal(t, "the table's "+what, got[what], text(want[what]))
+		checkJSON(t, "the table's "+what, got[what], encode(want[what]))
 	}
 	for _, what := range []string{"AttributeDefinitions", "GlobalSecondaryIndexes"} {
-		equal(t, "the table's "+what, sorted(got[what]), text(sorted(want[what])))
+		checkJSON(t, "the table's "+what, sorted(got[what]), encode(sorted(want[what])))
 	}
-	equal(t, "the table's stream", dig(got, "StreamSpecification", "StreamViewType"), text(dig(want, "StreamSpecification", "StreamViewType")))
-	equal(t, "its time to live", got["TimeToLiveSpecification"], `{"AttributeName": "expiresAt", "Enabled": true}`)
-	equal(t, "its backups", got["PointInTimeRecoverySpecification"], `{"PointInTimeRecoveryEnabled": true}`)
-	equal(t, "its encryption", got["SSESpecification"], `{"SSEEnabled": true}`)
-	equal(t, "its protection", got["DeletionProtectionEnabled"], `true`)
-	kept(t, "the table", r)
+	checkJSON(t, "the table's stream", dig(got, "StreamSpecification", "StreamViewType"), encode(dig(want, "StreamSpecification", "StreamViewType")))
+	checkJSON(t, "its time to live", got["TimeToLiveSpecification"], `{"AttributeName": "expiresAt", "Enabled": true}`)
+	checkJSON(t, "its backups", got["PointInTimeRecoverySpecification"], `{"PointInTimeRecoveryEnabled": true}`)
+	checkJSON(t, "its encryption", got["SSESpecification"], `{"SSEEnabled": true}`)
+	checkJSON(t, "its protection", got["DeletionProtectionEnabled"], `true`)
+	checkRetained(t, "the table", r)
 }
 
-// sorted puts a list of JSON values in order, and leaves out their nulls.
-func sorted(v any) (list []any) {
-	list = slices.Clone(many(v))
-	for _, entry := range list {
+// sorted sorts a list of JSON values and removes their nulls.
+func sorted(v any) []any {
+	entries := slices.Clone(list(v))
+	for _, entry := range entries {
 		if members, ok := entry.(map[string]any); ok {
 			maps.DeleteFunc(members, func(_ string, v any) bool { return v == nil })
 			if projection, ok := members["Projection"].(map[string]any); ok {
@@ -50,22 +50,22 @@ func sorted(v any) (list []any) {
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b any) int { return strings.Compare(text(a), text(b)) })
-	return list
+	slices.SortFunc(entries, func(a, b any) int { return strings.Compare(encode(a), encode(b)) })
+	return entries
 }
 
-func kept(t testing.TB, what string, r part) {
+func checkRetained(t testing.TB, what string, r resource) {
 	t.Helper()
 	if r.DeletionPolicy != "Retain" || r.UpdateReplacePolicy != "Retain" {
-		t.Errorf("%s goes with the stack: %q, %q", what, r.DeletionPolicy, r.UpdateReplacePolicy)
+		t.Errorf("%s is deleted with the stack: %q, %q", what, r.DeletionPolicy, r.UpdateReplacePolicy)
 	}
 }
 
-func TestTemplateBucket(t *testing.T) {
+func TestBucket(t *testing.T) {
 	s := template(t)
 	r := s.Resources["Bucket"]
-	kept(t, "the bucket", r)
-	equal(t, "the bucket", r.Properties, `{
+	checkRetained(t, "the bucket", r)
+	checkJSON(t, "the bucket", r.Properties, `{
 		"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
 		"PublicAccessBlockConfiguration": {"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true},
 		"BucketEncryption": {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
@@ -74,26 +74,26 @@ func TestTemplateBucket(t *testing.T) {
 		"LifecycleConfiguration": {"Rules": [
 			{"Id": "uploads", "Status": "Enabled", "Prefix": "uploads/", "ExpirationInDays": 2},
 			{"Id": "unfinished", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]}}`)
-	equal(t, "its policy", s.Resources["BucketPolicy"].Properties, `{"Bucket": {"Ref": "Bucket"}, "PolicyDocument": {"Version": "2012-10-17", "Statement": [{
+	checkJSON(t, "its policy", s.Resources["BucketPolicy"].Properties, `{"Bucket": {"Ref": "Bucket"}, "PolicyDocument": {"Version": "2012-10-17", "Statement": [{
 		"Sid": "TLSOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
 		"Resource": [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}],
 		"Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}}`)
 }
 
-// The secret is one that the functions take, with an API key yet to be set.
-// Nothing of it depends on a parameter: an update would undo the operator's.
-func TestTemplateSecret(t *testing.T) {
+// The functions accept the secret, whose API key is still to be set. It depends
+// on no parameter, because an update would then undo the operator's changes.
+func TestSecret(t *testing.T) {
 	s := template(t)
 	r := s.Resources["Secret"]
-	kept(t, "the secret", r)
+	checkRetained(t, "the secret", r)
 	if len(r.Properties) != 1 {
-		t.Errorf("the secret has more than its value: %s", text(r.Properties))
+		t.Errorf("the secret has more than its value: %s", encode(r.Properties))
 	}
 	composed, _ := dig(r.Properties, "SecretString", "Fn::Sub").(string)
 	generated := map[string]bool{}
 	value := regexp.MustCompile(`\{\{resolve:secretsmanager:\$\{(\w+)\}\}\}`).ReplaceAllStringFunc(composed, func(reference string) string {
 		id := strings.Trim(reference[strings.Index(reference, "$"):], "${}")
-		equal(t, id, s.Resources[id].Properties, `{"GenerateSecretString": {"PasswordLength": 48, "ExcludePunctuation": true}}`)
+		checkJSON(t, id, s.Resources[id].Properties, `{"GenerateSecretString": {"PasswordLength": 48, "ExcludePunctuation": true}}`)
 		if s.Resources[id].Type != "AWS::SecretsManager::Secret" || generated[id] {
 			t.Errorf("%s is no secret of its own", id)
 		}
@@ -112,22 +112,22 @@ func TestTemplateSecret(t *testing.T) {
 	}
 }
 
-// names are the properties that name a resource in its account.
-var names = map[string]string{
+// nameProperties are the properties that name a resource in its account.
+var nameProperties = map[string]string{
 	"AWS::ApiGatewayV2::Api": "Name", "AWS::CloudWatch::Alarm": "AlarmName", "AWS::DynamoDB::Table": "TableName", "AWS::IAM::Role": "RoleName",
 	"AWS::Lambda::Function": "FunctionName", "AWS::Logs::LogGroup": "LogGroupName", "AWS::S3::Bucket": "BucketName",
 	"AWS::Scheduler::Schedule": "Name", "AWS::SecretsManager::Secret": "Name", "AWS::Logs::MetricFilter": "FilterName",
 	"AWS::ApiGatewayV2::Stage": "", "AWS::Lambda::EventInvokeConfig": "", "AWS::Lambda::EventSourceMapping": "", "AWS::Lambda::Permission": "", "AWS::S3::BucketPolicy": "",
 }
 
-func TestTwoStacks(t *testing.T) {
+func TestResourceNames(t *testing.T) {
 	for id, r := range template(t).Resources {
-		property, known := names[r.Type]
+		property, known := nameProperties[r.Type]
 		if !known {
 			t.Errorf("%s is a %s, which this test does not know", id, r.Type)
 		}
-		if name := r.Properties[property]; name != nil && !strings.Contains(text(name), "AWS::StackName") {
-			t.Errorf("%s is called %s in every stack", id, text(name))
+		if name := r.Properties[property]; name != nil && !strings.Contains(encode(name), "AWS::StackName") {
+			t.Errorf("%s has the same name %s in every stack", id, encode(name))
 		}
 	}
 }

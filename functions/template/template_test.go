@@ -34,7 +34,7 @@ import (
 // stack is template.yaml as CloudFormation gets it, from local/aws/transform.py.
 type stack struct {
 	Parameters map[string]parameter
-	Resources  map[string]part
+	Resources  map[string]resource
 	Outputs    map[string]struct{ Value any }
 }
 
@@ -46,14 +46,14 @@ type parameter struct {
 	MinValue, MaxValue *float64
 }
 
-type part struct {
+type resource struct {
 	Type, DeletionPolicy, UpdateReplacePolicy string
 	Metadata, Properties                      map[string]any
 }
 
-// python is one that has what requirements.txt names. Where there is none the
-// test is skipped; with AWS_TESTS=required, as in CI, it fails.
-func python(t testing.TB) string {
+// needPython returns a Python with the packages of requirements.txt. Without
+// one the test is skipped; with AWS_TESTS=required, as in CI, it fails.
+func needPython(t testing.TB) string {
 	t.Helper()
 	name, err := findPython()
 	switch {
@@ -67,12 +67,13 @@ func python(t testing.TB) string {
 
 var findPython = sync.OnceValues(func() (string, error) {
 	name := cmp.Or(os.Getenv("AWS_PYTHON"), "python3")
-	_, err := output(name, "-c", "import samtranslator, cfnlint")
+	_, err := runAtRoot(name, "-c", "import samtranslator, cfnlint")
 	return name, err
 })
 
-// output runs a program at the module's root. Its error has what it said.
-func output(name string, args ...string) ([]byte, error) {
+// runAtRoot runs a program at the module's root. Its error contains the
+// program's output.
+func runAtRoot(name string, args ...string) ([]byte, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
@@ -85,7 +86,7 @@ func output(name string, args ...string) ([]byte, error) {
 // template transforms the template once for all tests.
 func template(t testing.TB) *stack {
 	t.Helper()
-	python(t)
+	needPython(t)
 	s, err := transform()
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +99,7 @@ var transform = sync.OnceValues(func() (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := output(name, "local/aws/transform.py", "template.yaml")
+	out, err := runAtRoot(name, "local/aws/transform.py", "template.yaml")
 	if err != nil {
 		return nil, err
 	}
@@ -106,15 +107,15 @@ var transform = sync.OnceValues(func() (*stack, error) {
 	return &s, json.Unmarshal(out, &s)
 })
 
-// of gives the resources of a type.
-func (s *stack) of(kind string) map[string]part {
+// ofType returns the resources of a type.
+func (s *stack) ofType(kind string) map[string]resource {
 	found := maps.Clone(s.Resources)
-	maps.DeleteFunc(found, func(_ string, r part) bool { return r.Type != kind })
+	maps.DeleteFunc(found, func(_ string, r resource) bool { return r.Type != kind })
 	return found
 }
 
-// function gives the function whose folder is name.
-func (s *stack) function(t testing.TB, name string) part {
+// functionResource returns the function whose folder is name.
+func (s *stack) functionResource(t testing.TB, name string) resource {
 	t.Helper()
 	r, ok := s.Resources[logicalID(name)]
 	if !ok || r.Type != "AWS::Lambda::Function" {
@@ -125,7 +126,7 @@ func (s *stack) function(t testing.TB, name string) part {
 
 func logicalID(folder string) string { return strings.ToUpper(folder[:1]) + folder[1:] }
 
-// dig goes down into a JSON value, by names and by numbers; nil where nothing is.
+// dig returns what is at a path of names and indexes in a JSON value, or nil.
 func dig(v any, path ...string) any {
 	for _, step := range path {
 		switch x := v.(type) {
@@ -144,19 +145,19 @@ func dig(v any, path ...string) any {
 	return v
 }
 
-// equal holds a JSON value against another, given as text.
-func equal(t testing.TB, what string, got any, want string) {
+// checkJSON compares a JSON value with another, given as text.
+func checkJSON(t testing.TB, what string, got any, want string) {
 	t.Helper()
 	var v any
 	if err := json.Unmarshal([]byte(want), &v); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	if g, w := text(got), text(v); g != w {
+	if g, w := encode(got), encode(v); g != w {
 		t.Errorf("%s is %s, want %s", what, g, w)
 	}
 }
 
-func text(v any) string {
+func encode(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(err)
@@ -164,14 +165,14 @@ func text(v any) string {
 	return string(b)
 }
 
-func TestTemplateLint(t *testing.T) {
-	if _, err := output(python(t), "-c", "import sys, cfnlint.runner; sys.exit(cfnlint.runner.main())", "template.yaml"); err != nil {
+func TestLint(t *testing.T) {
+	if _, err := runAtRoot(needPython(t), "-c", "import sys, cfnlint.runner; sys.exit(cfnlint.runner.main())", "template.yaml"); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// folders are the functions that there are.
-func folders(t testing.TB) (names []string) {
+// functionNames returns the functions that exist.
+func functionNames(t testing.TB) (names []string) {
 	t.Helper()
 	mains, err := filepath.Glob("../*/bootstrap/main.go")
 	if err != nil || len(mains) == 0 {
@@ -183,8 +184,8 @@ func folders(t testing.TB) (names []string) {
 	return names
 }
 
-// registered returns the routes that a function registers, in order.
-func registered(function string) (routes []string) {
+// registeredRoutes returns the routes that a function registers, in order.
+func registeredRoutes(function string) (routes []string) {
 	collect := func(pattern string, _ http.Handler) { routes = append(routes, pattern) }
 	switch function {
 	case "submit":
@@ -215,9 +216,9 @@ func (s *stack) routes(t testing.TB) map[string]string {
 		for method, operation := range methods.(map[string]any) {
 			integration := dig(operation, "x-amazon-apigateway-integration")
 			uri, _ := dig(integration, "uri", "Fn::Sub").(string)
-			m := integrated.FindStringSubmatch(uri)
+			m := integrationURI.FindStringSubmatch(uri)
 			if m == nil || dig(integration, "payloadFormatVersion") != "2.0" {
-				t.Fatalf("%s %s leads to %s", method, path, text(integration))
+				t.Fatalf("%s %s leads to %s", method, path, encode(integration))
 			}
 			found[strings.ToUpper(method)+" "+path] = m[1]
 		}
@@ -225,11 +226,11 @@ func (s *stack) routes(t testing.TB) map[string]string {
 	return found
 }
 
-var integrated = regexp.MustCompile(`/functions/\$\{(\w+)\.Arn\}/invocations$`)
+var integrationURI = regexp.MustCompile(`/functions/\$\{(\w+)\.Arn\}/invocations$`)
 
 // Routes are written in three places: the functions, the template and the
 // contract. The local run takes them from the functions.
-func TestTemplateRoutes(t *testing.T) {
+func TestRoutes(t *testing.T) {
 	routes := template(t).routes(t)
 	got := slices.Sorted(maps.Keys(routes))
 
@@ -251,14 +252,14 @@ func TestTemplateRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range folders(t) {
+	for _, name := range functionNames(t) {
 		var led []string
 		for _, route := range got {
 			if routes[route] == logicalID(name) {
 				led = append(led, route)
 			}
 		}
-		routes := registered(name)
+		routes := registeredRoutes(name)
 		if !slices.Equal(led, routes) {
 			t.Errorf("the template leads %q to %s, which registers %q", led, name, routes)
 		}
@@ -268,16 +269,16 @@ func TestTemplateRoutes(t *testing.T) {
 	}
 }
 
-func TestTemplateAPI(t *testing.T) {
+func TestAPI(t *testing.T) {
 	s := template(t)
-	cors(t, dig(s.Resources["Api"].Properties, "Body", "x-amazon-apigateway-cors"))
+	checkCORS(t, dig(s.Resources["Api"].Properties, "Body", "x-amazon-apigateway-cors"))
 
 	stage := s.Resources["ApiApiGatewayDefaultStage"].Properties
 	routes := s.routes(t)
 	throttles := map[string]any{"by default": stage["DefaultRouteSettings"]}
 	for route, settings := range stage["RouteSettings"].(map[string]any) {
 		if throttles[route] = settings; routes[route] == "" {
-			t.Errorf("a throttle is for %s, which is no route", route)
+			t.Errorf("%s has a throttle but is no route", route)
 		}
 	}
 	for route, settings := range throttles {
@@ -287,13 +288,14 @@ func TestTemplateAPI(t *testing.T) {
 			t.Errorf("%s is throttled at %v", route, settings)
 		}
 	}
-	accessLog(t, stage)
+	checkAccessLog(t, stage)
 }
 
-// cors sees that browsers get from the gateway what the local run gives them.
-func cors(t *testing.T, configured any) {
+// checkCORS checks that browsers get the same from the gateway as from the
+// local run.
+func checkCORS(t *testing.T, configured any) {
 	t.Helper()
-	equal(t, "CORS", configured, `{"Fn::If": ["HasCors", {
+	checkJSON(t, "CORS", configured, `{"Fn::If": ["HasCors", {
 		"allowOrigins": {"Fn::Split": [",", "*"]}, "allowMethods": ["GET", "POST", "PUT", "DELETE"], "maxAge": 600,
 		"allowHeaders": ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
 		"exposeHeaders": ["Location", "ETag", "Retry-After", "Idempotency-Replayed"]}, {"Ref": "AWS::NoValue"}]}`)
@@ -301,24 +303,25 @@ func cors(t *testing.T, configured any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(text(configured)+string(local), "On-Behalf-Of") {
+	if strings.Contains(encode(configured)+string(local), "On-Behalf-Of") {
 		t.Error("a browser may send a service token's On-Behalf-Of")
 	}
-	for _, list := range []string{"allowMethods", "allowHeaders", "exposeHeaders"} {
+	for _, member := range []string{"allowMethods", "allowHeaders", "exposeHeaders"} {
 		var names []string
-		for _, name := range many(dig(configured, "Fn::If", "1", list)) {
+		for _, name := range list(dig(configured, "Fn::If", "1", member)) {
 			names = append(names, name.(string))
 		}
 		if !strings.Contains(string(local), `"`+strings.Join(names, ", ")+`"`) {
-			t.Errorf("local/serve/cors.go has other %s", list)
+			t.Errorf("local/serve/cors.go has other %s", member)
 		}
 	}
 }
 
-// accessLog sees that the log has neither paths nor queries: tokens are in paths.
-func accessLog(t *testing.T, stage map[string]any) {
+// checkAccessLog checks that the log has neither paths nor queries, because
+// paths contain tokens.
+func checkAccessLog(t *testing.T, stage map[string]any) {
 	t.Helper()
-	equal(t, "the access log", dig(stage, "AccessLogSettings", "DestinationArn"), `{"Fn::GetAtt": ["AccessLogs", "Arn"]}`)
+	checkJSON(t, "the access log", dig(stage, "AccessLogSettings", "DestinationArn"), `{"Fn::GetAtt": ["AccessLogs", "Arn"]}`)
 	format, _ := dig(stage, "AccessLogSettings", "Format").(string)
 	if !json.Valid([]byte(format)) || strings.Contains(format, "\n") {
 		t.Errorf("the access log's lines are not JSON: %s", format)
