@@ -168,7 +168,7 @@ func (t *Task) NotPosted(now time.Time, attempt int) error {
 
 // Unanswered makes the task Unconfirmed, because the attempt may or may not have been
 // accepted: its answer was ambiguous, or there was none by SubmitBy. The attempt is
-// never sent again.
+// never sent again; see docs/decisions/sent-once.md.
 func (t *Task) Unanswered(r Rules, now time.Time, attempt int) error {
 	now = stamp(now)
 	if attempt != t.Attempt || t.Status != Submitting {

@@ -157,8 +157,9 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 	return nil
 }
 
-// fail ends the task with a code and returns its images to the quota, unless the
-// provider's policy refused it, which the owner caused.
+// fail ends the task with a code and returns its images to the quota. A refusal by the
+// provider's policy returns nothing, because the owner caused it. See
+// docs/decisions/quota.md.
 func (t *Task) fail(r Rules, by event, code Code, now time.Time) error {
 	if err := t.finish(r, by, Failed, now); err != nil {
 		return err

@@ -20,23 +20,14 @@ func (t *Task) recordID() string {
 
 // earliestRead returns when the record may be read next.
 func (t *Task) earliestRead(r Rules, now time.Time) time.Time {
-	at := now
-	for _, lawful := range []time.Time{after(t.ReadAt, r.Poll), after(t.ShortAt, retryGeneration)} {
-		if lawful.After(at) {
-			at = lawful
-		}
-	}
-	return at
+	return latest(now, t.ReadAt.Add(r.Poll), t.ShortAt.Add(retryGeneration))
 }
 
-func after(t time.Time, d time.Duration) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.Add(d)
-}
+// latest returns the latest of times, of which zero ones are long past.
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
-// Claim is the right to read one record once. It holds after it is written.
+// Claim is the right to read one record once. It holds after it is written; see
+// docs/decisions/claimed-reads.md.
 type Claim struct {
 	Attempt    int
 	ProviderID string
@@ -93,7 +84,8 @@ const (
 	MatchOwn                  // it repeats the attempt's own callback address
 )
 
-// Record is the provider's answer about an attempt, in our terms.
+// Record is the provider's answer about an attempt, in our terms; see
+// docs/decisions/reading-the-world.md.
 type Record struct {
 	State   RecordState
 	Match   Match
@@ -134,7 +126,8 @@ func (rec Record) doubt() Doubt {
 // it came in our own answer, or its record repeats our callback address.
 func (t *Task) Proved() bool { return t.ProviderID != "" && t.charge() == ChargeSure }
 
-// ApplyRecord applies the record that a claimed read returned.
+// ApplyRecord applies the record that a claimed read returned; see
+// docs/decisions/record-decides.md.
 func (t *Task) ApplyRecord(r Rules, now time.Time, c Claim, rec Record) error {
 	now = stamp(now)
 	if c.Attempt != t.Attempt || c.ProviderID == "" || c.ProviderID != t.recordID() {
@@ -246,15 +239,8 @@ func (t *Task) confirm(r Rules, now time.Time) error {
 		return err
 	}
 	t.AcceptedAt = now // the best guess
-	t.setDue(maxTime(due, now.Add(r.Poll)))
+	t.setDue(latest(due, now.Add(r.Poll)))
 	return nil
-}
-
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // hintCounts reports whether records were unusable for so long that a callback
@@ -326,7 +312,8 @@ func (t *Task) startStoring(r Rules, by event, now time.Time) error {
 	return nil
 }
 
-// generationFailed applies a record that reports failure.
+// generationFailed applies a record that reports failure; see
+// docs/decisions/generations.md.
 func (t *Task) generationFailed(r Rules, now time.Time, rec Record) error {
 	code := t.cause(rec.Code)
 	again := rec.Retry && code == rec.Code && t.Barred != t.Attempt &&

@@ -98,7 +98,7 @@ const updateTries = 16
 // it if the stored row is still t; otherwise it applies change to the stored row. A
 // change that changes nothing writes nothing. Update returns the stored row. With an
 // error, which is change's own, ErrForeign, ErrBusy or the Store's, it returns the
-// last row it knows.
+// last row it knows. See docs/decisions/versioned-puts.md.
 func Update(ctx context.Context, s Store, t *Task, change func(*Task) error) (*Task, error) {
 	for range updateTries {
 		if !t.Known() {

@@ -166,7 +166,7 @@ type Draft struct {
 }
 
 // New returns a task in Submitting. Its first attempt belongs to the caller if, and
-// only if, Store.Create then writes a new row.
+// only if, Store.Create then writes a new row. See docs/decisions/row-first.md.
 func New(d Draft, now time.Time) *Task {
 	now = stamp(now)
 	t := &Task{
@@ -196,7 +196,7 @@ func (t *Task) Deleted() bool { return !t.DeletedAt.IsZero() }
 func (t *Task) Known() bool { return statuses[t.Status] && t.Schema <= Schema }
 
 // Check returns ErrStuck for a row with work left but no due time by its deadline,
-// and for a row with no work left but a due time.
+// and for a row with no work left but a due time. See docs/decisions/due-index.md.
 func (t *Task) Check() error {
 	left := !t.Done() || t.Work != "" || t.NoticePending
 	switch {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// setWork hands the task to a stream consumer. The write of the row is the message.
+// setWork hands the task to a stream consumer. The write of the row is the message;
+// see docs/decisions/streams.md.
 func (t *Task) setWork(w Work, now time.Time) {
 	t.Work, t.Tries, t.LastWake = w, 1, false
 	if w == Notify {
