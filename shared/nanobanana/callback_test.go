@@ -80,7 +80,7 @@ func TestParseCallbackUnreadable(t *testing.T) {
 	}
 }
 
-// Whoever holds a callback's token may send a megabyte of anything.
+// A holder of a callback's token can send a megabyte of anything.
 func TestParseCallbackTakesLinearTime(t *testing.T) {
 	const size = 1 << 20
 	depth := strings.Repeat("[", 9000) + strings.Repeat("]", 9000)
@@ -129,7 +129,7 @@ func checkURLs(t *testing.T, urls []string) {
 	for _, text := range urls {
 		u, err := url.Parse(text)
 		if err != nil || !u.IsAbs() || u.Host == "" || len(text) > 8192 || seen[text] {
-			t.Errorf("URL %q is unlawful or repeated", text)
+			t.Errorf("URL %q is invalid or repeated", text)
 		}
 		seen[text] = true
 	}
@@ -138,12 +138,12 @@ func checkURLs(t *testing.T, urls []string) {
 	}
 }
 
-// checkForLog holds a text to one line of bearable length, without a link.
+// checkForLog checks that a text is one line of limited length without a link.
 func checkForLog(t *testing.T, text string, most int) {
 	t.Helper()
 	odd := func(r rune) bool { return !unicode.IsPrint(r) }
 	if utf8.RuneCountInString(text) > most || strings.ContainsFunc(text, odd) || strings.Contains(text, "://") {
-		t.Errorf("%q is not for the log", text)
+		t.Errorf("%q must not be in the log", text)
 	}
 }
 

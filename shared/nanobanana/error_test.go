@@ -14,8 +14,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
-// answering is a provider that gives one answer to everything.
-func answering(t *testing.T, status int, header http.Header, body string) *nanobanana.Client {
+// answeringClient returns the client of a provider that gives one answer to everything.
+func answeringClient(t *testing.T, status int, header http.Header, body string) *nanobanana.Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for name, values := range header {
@@ -28,13 +28,13 @@ func answering(t *testing.T, status int, header http.Header, body string) *nanob
 	return &nanobanana.Client{BaseURL: server.URL, HTTP: outbound.NewClient()}
 }
 
-// failure makes the call op names and returns its error.
-func failure(t *testing.T, client *nanobanana.Client, op nanobanana.Op) *nanobanana.Error {
+// callError makes the call that op names and returns its error.
+func callError(t *testing.T, client *nanobanana.Client, op nanobanana.Op) *nanobanana.Error {
 	t.Helper()
 	var err error
 	switch op {
 	case nanobanana.OpSubmit:
-		_, err = client.Submit(t.Context(), "key", order())
+		_, err = client.Submit(t.Context(), "key", imageRequest())
 	case nanobanana.OpRecord:
 		_, err = client.Record(t.Context(), "key", "task1")
 	case nanobanana.OpCredits:
@@ -52,7 +52,7 @@ func asError(t *testing.T, err error) *nanobanana.Error {
 	return failed
 }
 
-func order() nanobanana.Request {
+func imageRequest() nanobanana.Request {
 	return nanobanana.Request{Model: "nano-banana", Prompt: "a harbour", CallbackURL: "https://preset.example/cb/secret-token"}
 }
 
@@ -78,10 +78,10 @@ func TestCodes(t *testing.T) {
 	} {
 		body := fmt.Sprintf(`{"code":%d,"msg":"No.","data":null}`, tt.code)
 		for carrier, status := range map[string]int{"HTTP status": tt.code, "body": 200} {
-			client := answering(t, status, nil, body)
+			client := answeringClient(t, status, nil, body)
 			for _, op := range calls {
 				t.Run(fmt.Sprintf("%d of %s in the %s", tt.code, op, carrier), func(t *testing.T) {
-					err := failure(t, client, op)
+					err := callError(t, client, op)
 					if err.Reason != tt.answer || err.Code != tt.code || err.HTTPStatus != status || err.Op != op || err.NotSent {
 						t.Errorf("error = %+v, want reason %s", *err, tt.answer)
 					}
@@ -99,7 +99,7 @@ func TestCodes(t *testing.T) {
 		})
 		t.Run(fmt.Sprintf("%d as errorCode of a record", tt.code), func(t *testing.T) {
 			body := fmt.Sprintf(`{"code":200,"data":{"taskId":"task1","successFlag":3,"errorCode":%d}}`, tt.code)
-			record, err := answering(t, 200, nil, body).Record(t.Context(), "key", "task1")
+			record, err := answeringClient(t, 200, nil, body).Record(t.Context(), "key", "task1")
 			retryable := tt.code == 500 || tt.code == 501
 			if err != nil || record.State != nanobanana.Failed || record.Reason != tt.outcome ||
 				record.ErrorCode != tt.code || record.Retryable != retryable {
@@ -109,9 +109,9 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// What stands in front of the API has a word of its own, and some of its words are proof that it
-// let nothing through: without the vendor's envelope, and without any task's id.
-func TestFronts(t *testing.T) {
+// A gateway in front of the API refuses with its own answers. Some statuses prove that it let nothing
+// through, if the answer has neither the vendor's envelope nor a task id.
+func TestGatewayRefusals(t *testing.T) {
 	const page, object = "<html>credits insufficient</html>", `{"timestamp":"x","status":400,"error":"No."}`
 	for _, tt := range []struct {
 		status       int
@@ -145,7 +145,7 @@ func TestFronts(t *testing.T) {
 		{307, nanobanana.ServerError, nanobanana.ServerError, false},
 	} {
 		for body, want := range map[string]nanobanana.Reason{page: tt.page, object: tt.object, "": tt.page} {
-			err := failure(t, answering(t, tt.status, nil, body), nanobanana.OpSubmit)
+			err := callError(t, answeringClient(t, tt.status, nil, body), nanobanana.OpSubmit)
 			if err.Reason != want || err.Code != 0 || err.Certain() != tt.certain {
 				t.Errorf("%d %q: error = %+v, certain %v; want %s, %v", tt.status, body, *err, err.Certain(), want, tt.certain)
 			}
@@ -155,18 +155,18 @@ func TestFronts(t *testing.T) {
 			"<p>Task ID: abc", `{"taskId":"a"`, `[{"taskId":"a"},{}]`, strings.Repeat("x", 1<<20+1),
 			`{"code":418,"msg":"No."}`, `{"code":200,"msg":"success"}`, `{"code":0}`,
 		} {
-			if err := failure(t, answering(t, tt.status, nil, body), nanobanana.OpSubmit); err.Certain() {
+			if err := callError(t, answeringClient(t, tt.status, nil, body), nanobanana.OpSubmit); err.Certain() {
 				t.Errorf("%d %.40s: error = %+v is certain", tt.status, body, *err)
 			}
 		}
 	}
 }
 
-// An envelope that refuses, inside a status that leaves open what was done, is no certain refusal.
+// A refusing envelope is not a certain refusal if the HTTP status leaves open what was done.
 func TestRefusalThatContradictsItsStatusIsNotCertain(t *testing.T) {
 	for _, code := range []int{400, 401, 402, 404, 413, 422, 429, 455, 505} {
 		for status, certain := range map[int]bool{200: true, 201: true, 400: true, 418: true, 307: false, 500: false, 502: false, 504: false} {
-			err := failure(t, answering(t, status, nil, fmt.Sprintf(`{"code":%d,"msg":"No."}`, code)), nanobanana.OpSubmit)
+			err := callError(t, answeringClient(t, status, nil, fmt.Sprintf(`{"code":%d,"msg":"No."}`, code)), nanobanana.OpSubmit)
 			if err.Certain() != certain || err.Code != code || err.HTTPStatus != status {
 				t.Errorf("code %d with status %d: error = %v, certain %v; want %v", code, status, err, err.Certain(), certain)
 			}
@@ -208,7 +208,7 @@ func TestTextRefinesTheReasonOnly(t *testing.T) {
 		t.Run(fmt.Sprintf("%d %s", tt.code, tt.text), func(t *testing.T) {
 			for _, name := range []string{"msg", "message"} {
 				body := fmt.Sprintf(`{"code":%d,%q:%q}`, tt.code, name, tt.text)
-				err := failure(t, answering(t, 200, nil, body), nanobanana.OpSubmit)
+				err := callError(t, answeringClient(t, 200, nil, body), nanobanana.OpSubmit)
 				if err.Reason != tt.want || err.Certain() != tt.certain {
 					t.Errorf("%s: reason %s, certain %v; want %s, %v", name, err.Reason, err.Certain(), tt.want, tt.certain)
 				}
@@ -233,9 +233,9 @@ func TestRetryAfter(t *testing.T) {
 		{time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), 0, 0},
 	} {
 		for _, status := range []int{200, 429} {
-			client := answering(t, status, http.Header{"Retry-After": {tt.header}}, `{"code":429,"msg":"slow down"}`)
+			client := answeringClient(t, status, http.Header{"Retry-After": {tt.header}}, `{"code":429,"msg":"slow down"}`)
 			for _, op := range []nanobanana.Op{nanobanana.OpSubmit, nanobanana.OpRecord} {
-				if got := failure(t, client, op).RetryAfter; got < tt.min || got > tt.max {
+				if got := callError(t, client, op).RetryAfter; got < tt.min || got > tt.max {
 					t.Errorf("%s, status %d, %q: RetryAfter = %v, want %v to %v", op, status, tt.header, got, tt.min, tt.max)
 				}
 			}
@@ -243,15 +243,15 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestErrorTextTellsNothingSecret(t *testing.T) {
+func TestErrorTextHasNoSecret(t *testing.T) {
 	secrets := []string{"SECRETKEY", "secret-token", "harbour", "taskId", "PROVIDERTEXT"}
-	request := order()
+	request := imageRequest()
 	check := func(t *testing.T, err error) {
 		t.Helper()
 		text := fmt.Sprintf("%v %+v %s", err, err, errors.Unwrap(err))
 		for _, secret := range secrets {
 			if strings.Contains(text, secret) {
-				t.Errorf("error text %q holds %q", text, secret)
+				t.Errorf("error text %q contains %q", text, secret)
 			}
 		}
 	}
@@ -260,7 +260,7 @@ func TestErrorTextTellsNothingSecret(t *testing.T) {
 		"no such host":  "http://host.invalid",
 		"bad base URL":  "http://[::1",
 		"not HTTP":      rawProvider(t, "PROVIDERTEXT taskId\r\n\r\n").url,
-		"said in words": answering(t, 402, nil, `{"code":402,"msg":"PROVIDERTEXT"}`).BaseURL,
+		"said in words": answeringClient(t, 402, nil, `{"code":402,"msg":"PROVIDERTEXT"}`).BaseURL,
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := &nanobanana.Client{BaseURL: base, HTTP: outbound.NewClient()}
@@ -278,11 +278,11 @@ func TestErrorTextTellsNothingSecret(t *testing.T) {
 	}
 }
 
-func TestCancellationCanBeTold(t *testing.T) {
+func TestCancellationIsRecognised(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	client := answering(t, 200, nil, `{}`)
-	_, err := client.Submit(ctx, "key", order())
+	client := answeringClient(t, 200, nil, `{}`)
+	_, err := client.Submit(ctx, "key", imageRequest())
 	if failed := asError(t, err); !errors.Is(err, context.Canceled) || !failed.Certain() || failed.Reason != nanobanana.NotConnected {
 		t.Errorf("error = %v, want a certain cancellation", err)
 	}

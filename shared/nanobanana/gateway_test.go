@@ -7,7 +7,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 )
 
-// A refusal that may name a task, wherever and in whatever form, is not certain.
+// A refusal that may name a task, in any place and form, is not certain.
 func TestRefusalsThatNameATask(t *testing.T) {
 	for _, body := range []string{
 		`{"error":"x","taskIds":["a1"]}`,
@@ -21,33 +21,33 @@ func TestRefusalsThatNameATask(t *testing.T) {
 		`{"pad":[` + strings.Repeat("0,", 30_000) + `0],"taskId":"a1"}`,
 		strings.Repeat(`{"a":`, 70) + `{"taskId":"a1"}` + strings.Repeat("}", 70),
 	} {
-		if err := failure(t, answering(t, 400, nil, body), nanobanana.OpSubmit); err.Certain() {
+		if err := callError(t, answeringClient(t, 400, nil, body), nanobanana.OpSubmit); err.Certain() {
 			t.Errorf("400 %.80s: certain", body)
 		}
 	}
 	for _, body := range []string{`{"code":429,"msg":"x","data":{"taskIds":["a1"]}}`, `{"code":429,"msg":"x","data":{"taskId":"no lawful id!"}}`} {
-		if err := failure(t, answering(t, 200, nil, body), nanobanana.OpSubmit); err.Certain() {
+		if err := callError(t, answeringClient(t, 200, nil, body), nanobanana.OpSubmit); err.Certain() {
 			t.Errorf("200 %s: certain", body)
 		}
 	}
 	for _, body := range []string{`{"error":"x","taskIds":[]}`, `{"error":"x","taskId":{"value":null}}`, `{"error":"x","task":{"id":null}}`, `{"error":"x","task":"generate"}`} {
-		if err := failure(t, answering(t, 400, nil, body), nanobanana.OpSubmit); !err.Certain() {
+		if err := callError(t, answeringClient(t, 400, nil, body), nanobanana.OpSubmit); !err.Certain() {
 			t.Errorf("400 %s: not certain", body)
 		}
 	}
 }
 
-// Where the id belongs and none stands, the id of another task further in does not stand in for it.
-func TestSubmitTakesNoOtherID(t *testing.T) {
-	err := failure(t, answering(t, 200, nil, `{"code":200,"data":{"taskId":"0","parent":{"taskId":"other"}}}`), nanobanana.OpSubmit)
+// If the id's own place is empty, the id of another task further in does not replace it.
+func TestSubmitIgnoresOtherTasks(t *testing.T) {
+	err := callError(t, answeringClient(t, 200, nil, `{"code":200,"data":{"taskId":"0","parent":{"taskId":"other"}}}`), nanobanana.OpSubmit)
 	if err.Certain() || err.Reason != nanobanana.Unreadable {
 		t.Errorf("%v, certain %v", err, err.Certain())
 	}
 }
 
-// What refuses in front of the API is told apart by JSON and page, and no text makes a 429 final
-// but one about credits in the vendor's envelope.
-func TestReasonsOfFronts(t *testing.T) {
+// The reason of a gateway's refusal depends on whether it is JSON or a page. Only a message about
+// credits in the vendor's envelope makes a 429 final.
+func TestGatewayReasons(t *testing.T) {
 	for _, tt := range []struct {
 		status int
 		body   string
@@ -63,15 +63,15 @@ func TestReasonsOfFronts(t *testing.T) {
 		{429, `{"code":429,"msg":"Blocked: you violate our usage policy"}`, nanobanana.RateLimited},
 		{429, `{"code":429,"msg":"Credits insufficient"}`, nanobanana.NoCredits},
 	} {
-		err := failure(t, answering(t, tt.status, nil, tt.body), nanobanana.OpSubmit)
+		err := callError(t, answeringClient(t, tt.status, nil, tt.body), nanobanana.OpSubmit)
 		if err.Reason != tt.want || !err.Certain() {
 			t.Errorf("%d %s: %s, certain %v; want %s", tt.status, tt.body, err.Reason, err.Certain(), tt.want)
 		}
 	}
 }
 
-// No key, token or address of a text's gets into the log, in whatever spelling.
-func TestWordsHoldNoSecret(t *testing.T) {
+// No key, token or address in a message gets into the log, in any spelling.
+func TestMessagesHaveNoSecret(t *testing.T) {
 	for text, want := range map[string]string{
 		"download of https://h/图.png?sig=SECRET failed":                                                  "download of ... failed",
 		"no answer from /v1/callbacks/0123456789abcdefghijklmnop/1/k1.c2VjcmV0LXRva2Vu-dG9rZW4_c2VjcmV0": "no answer from ...",
@@ -84,7 +84,7 @@ func TestWordsHoldNoSecret(t *testing.T) {
 	} {
 		r := record(t, `{"code":200,"data":{"taskId":"task1","successFlag":3,"errorCode":501,"errorMessage":`+quoted(text)+`}}`)
 		if r.Message != want {
-			t.Errorf("%s: words %q, want %q", text, r.Message, want)
+			t.Errorf("%s: message %q, want %q", text, r.Message, want)
 		}
 	}
 }

@@ -24,7 +24,7 @@ const mutantOrigin = "https://api.example" // as DecodeRecord has it
 // object is a JSON object.
 type object = map[string]any
 
-// mutant is a record in a shape nobody has documented, which still holds its pictures' links.
+// mutant is a record in an undocumented shape that still contains its pictures' links.
 type mutant struct {
 	dice   *rand.Rand
 	body   object   // the envelope
@@ -35,8 +35,8 @@ type mutant struct {
 	folded bool     // data is no object of its own any more
 }
 
-// TestMutants changes the documented records in all ways that W1 names, at random and several at
-// once. The links must be found; where they are not, the answer must be one that is logged.
+// TestMutants changes the documented records in the ways of docs/decisions/reading-the-world.md (W1),
+// at random and several at once. Record must find the links, or else return an answer that is logged.
 func TestMutants(t *testing.T) {
 	seed := *mutantSeed
 	if seed == 0 {
@@ -44,7 +44,7 @@ func TestMutants(t *testing.T) {
 	}
 	found := 0
 	for i := range *mutants {
-		m := breed(rand.New(rand.NewPCG(seed, uint64(i))))
+		m := newMutant(rand.New(rand.NewPCG(seed, uint64(i))))
 		body, err := json.Marshal(m.body)
 		if err != nil {
 			t.Fatal(err)
@@ -87,14 +87,14 @@ func (m *mutant) note(format string, args ...any) {
 	m.steps = append(m.steps, fmt.Sprintf(format, args...))
 }
 
-// breed makes a mutant of one of the documented records.
-func breed(dice *rand.Rand) *mutant {
+// newMutant returns a mutant of one of the documented records.
+func newMutant(dice *rand.Rand) *mutant {
 	m := &mutant{dice: dice}
 	if err := json.Unmarshal(nanobananatest.Golden(m.pick("record-success", "callback-newer")), &m.body); err != nil {
 		panic(err)
 	}
 	m.data = m.body["data"].(object)
-	m.supply()
+	m.addRequestLinks()
 	m.state()
 	m.links()
 	for range dice.IntN(4) {
@@ -104,14 +104,14 @@ func breed(dice *rand.Rand) *mutant {
 		m.wrap()
 	}
 	if m.chance(3) {
-		m.body = m.respell(m.body).(object)
+		m.body = m.rename(m.body).(object)
 		m.note("respelled")
 	}
 	return m
 }
 
-// supply adds what the order supplied, and other links that are no results.
-func (m *mutant) supply() {
+// addRequestLinks adds the request's own links, and others that are not results.
+func (m *mutant) addRequestLinks() {
 	inputs := []string{"https://in.example/1.png", "https://in.example/2.png?sig=a"}
 	callback := "https://preset.example/v1/callbacks/t1/1/k1.abc"
 	m.traps = append(inputs, callback, "https://in.example/2.png?sig=b", "https://bfl.com/image/original.jpg")
@@ -146,7 +146,7 @@ func (m *mutant) supply() {
 	}
 }
 
-// state states the success otherwise, or not at all.
+// state writes the success in another way, or not at all.
 func (m *mutant) state() {
 	flag := []any{1, 1, "1", true, 1.0, "SUCCESS", " 1 ", "true"}[m.dice.IntN(8)]
 	switch m.dice.IntN(5) {
@@ -169,7 +169,7 @@ func (m *mutant) state() {
 	}
 }
 
-// links puts the pictures where they are to be found.
+// links adds the pictures' links.
 func (m *mutant) links() {
 	n := 1 + m.dice.IntN(4)*m.dice.IntN(2)
 	spelled := make([]string, n)
@@ -220,10 +220,10 @@ func (m *mutant) links() {
 	m.note("%d %s links in %s %s", n, kind, container, name)
 }
 
-// wrappers are names that mention no result: what stands in them needs a telling name of its own.
+// wrappers are names that do not hint at a result: values in them need a name that does.
 var wrappers = []string{"payload", "media", "assets", "content", "body"}
 
-// value is one of the forms in which links are written down.
+// value returns the links in one of the forms in which they occur.
 func (m *mutant) value(links []string) any {
 	list := make([]any, len(links))
 	objects := make([]any, len(links))
@@ -272,7 +272,7 @@ func (m *mutant) value(links []string) any {
 	return list
 }
 
-// shape changes how the parts of the answer stand in each other.
+// shape changes how the parts of the answer are nested.
 func (m *mutant) shape() {
 	if m.folded {
 		return
@@ -325,7 +325,7 @@ func (m *mutant) shape() {
 	}
 }
 
-// wrap puts the whole answer, envelope and all, into something else.
+// wrap puts the whole answer, with its envelope, into another value.
 func (m *mutant) wrap() {
 	switch m.dice.IntN(3) {
 	case 0:
@@ -339,24 +339,24 @@ func (m *mutant) wrap() {
 	m.note("wrapped")
 }
 
-// respell writes all names otherwise.
-func (m *mutant) respell(value any) any {
+// rename writes all names in another spelling.
+func (m *mutant) rename(value any) any {
 	spell := []func(string) string{strings.ToUpper, strings.ToLower, snake("_"), snake("-"), title}[m.dice.IntN(5)]
-	return respelled(value, spell)
+	return renamed(value, spell)
 }
 
-func respelled(value any, spell func(string) string) any {
+func renamed(value any, spell func(string) string) any {
 	switch v := value.(type) {
 	case object:
 		out := object{}
 		for name, inner := range v {
-			out[spell(name)] = respelled(inner, spell)
+			out[spell(name)] = renamed(inner, spell)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, inner := range v {
-			out[i] = respelled(inner, spell)
+			out[i] = renamed(inner, spell)
 		}
 		return out
 	}

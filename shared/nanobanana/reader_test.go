@@ -14,7 +14,7 @@ import (
 
 const link = "https://h/a.png"
 
-// The record of task1, in whatever shape, is found, with its state and its one picture.
+// In any of these shapes, the record of task1 has its state and its one picture.
 func TestRecordInOtherShapes(t *testing.T) {
 	const success = `"taskId":"task1","successFlag":1,"response":{"resultImageUrl":"` + link + `"}`
 	for _, body := range []string{
@@ -38,14 +38,14 @@ func TestRecordInOtherShapes(t *testing.T) {
 		`{"code":200,"data":{"taskId":"task1","code":0,"successFlag":1,"data":{"resultImageUrl":"` + link + `"}}}`,
 		`{"code":200,"data":{"taskId":"task1","successFlag":1,"response":{"taskId":"upstream","resultImageUrl":"` + link + `"},` +
 			`"parent":{"taskId":"task0","resultImageUrl":"https://h/parent.png"}}}`,
-		// The parts of the record, apart.
+		// The parts of the record in several places.
 		`{"code":200,"data":{"taskId":"task1","detail":{"successFlag":1,"response":{"resultImageUrl":"` + link + `"}}}}`,
 		`{"code":200,"data":{"successFlag":1,"task":{"taskId":"task1"},"response":{"resultImageUrl":"` + link + `"}}}`,
 		`{"code":200,"data":{"taskId":"task1","successFlag":1},"response":{"resultImageUrl":"` + link + `"}}`,
 		// Names.
 		`{"code":200,"data":{"task_id":"task1","success_flag":1,"Response":{"result_image_url":"` + link + `"}}}`,
 		`{"code":200,"data":{"TaskID":"task1","SUCCESS-FLAG":1,"response":{"Result Image URL":"` + link + `"}}}`,
-		// Where links stand.
+		// Places of links.
 		`{"code":200,"data":{"taskId":"task1","state":"success","param":"{}","resultJson":` + quoted(`{"resultUrls":["`+link+`"]}`) + `,"failCode":"","failMsg":""}}`,
 		`{"code":200,"data":{"taskId":"task1","status":"completed","output":"` + link + `"}}`,
 		`{"code":200,"data":{"taskId":"task1","status":"completed","outputs":["` + link + `"]}}`,
@@ -58,7 +58,7 @@ func TestRecordInOtherShapes(t *testing.T) {
 		`{"code":200,"data":{"taskId":"task1","successFlag":1,"info":{"resultImageUrl":{"url":"` + link + `","page":"https://h/"}}}}`,
 		`{"code":200,"data":{"taskId":"task1","successFlag":1,"response":{"images":[{"url":"` + link + `","content_type":"image/png"}]}}}`,
 	} {
-		r, err := answering(t, 200, nil, body).Record(t.Context(), "key", "task1")
+		r, err := answeringClient(t, 200, nil, body).Record(t.Context(), "key", "task1")
 		if err != nil || r.TaskID != "task1" || r.State != nanobanana.Succeeded || !slices.Equal(r.URLs, []string{link}) {
 			t.Errorf("%s\n got %+v, %v", body, r, err)
 		}
@@ -113,7 +113,7 @@ func TestStatesInOtherWords(t *testing.T) {
 	}
 }
 
-// Another generation is paid for only on a plain word.
+// Only an explicit failure is a reason to pay for another generation.
 func TestRetryable(t *testing.T) {
 	for data, want := range map[string]bool{
 		`"successFlag":3,"errorCode":501`:                                       true,
@@ -134,130 +134,8 @@ func TestRetryable(t *testing.T) {
 	}
 }
 
-func TestLinks(t *testing.T) {
-	token := link + "?X-Amz-Security-Token=" + strings.Repeat("A", 2300)
-	for value, want := range map[string][]string{
-		`"//h/a.png"`:                                {"https://h/a.png"},
-		`"/files/a.png"`:                             {"ORIGIN/files/a.png"},
-		`"files/a.png"`:                              {"ORIGIN/files/a.png"},
-		`"/files/a"`:                                 {"ORIGIN/files/a"},
-		`"cdn.example.com/r/a.png"`:                  {"https://cdn.example.com/r/a.png"},
-		`"/files/a.png,/files/b.png"`:                {"ORIGIN/files/a.png", "ORIGIN/files/b.png"},
-		`"files/a.png; files/b.png"`:                 {"ORIGIN/files/a.png", "ORIGIN/files/b.png"},
-		`["/files/a.png","//h/b.png"]`:               {"ORIGIN/files/a.png", "https://h/b.png"},
-		`"https://h/100%.png"`:                       {"https://h/100%25.png"},
-		`"https://h/a b%2F.png?x=5%"`:                {"https://h/a%20b%2F.png?x=5%25"},
-		`"https:\\/\\/h\\/a.png"`:                    {"https://h/a.png"},
-		`"/files/a b 100%.png"`:                      {"ORIGIN/files/a%20b%20100%25.png"},
-		`"not ready / try later"`:                    nil,
-		`"HTTPS://h/a.png"`:                          {"HTTPS://h/a.png"},
-		`"http://h/a.png"`:                           {"http://h/a.png"},
-		quoted(token):                                {token},
-		`"https://h/1.png\nhttps://h/2.png"`:         {"https://h/1.png", "https://h/2.png"},
-		`"https://h/1.png;https://h/2.png"`:          {"https://h/1.png", "https://h/2.png"},
-		`"https://h/1.png , https://h/2.png,"`:       {"https://h/1.png", "https://h/2.png"},
-		`"[https://h/1.png, https://h/2.png]"`:       {"https://h/1.png", "https://h/2.png"},
-		`"['https://h/1.png', 'https://h/2.png']"`:   {"https://h/1.png", "https://h/2.png"},
-		`"![a](https://h/a(1).png) and more"`:        {"https://h/a(1).png"},
-		`"Here it is: https://h/1.png. Enjoy!"`:      {"https://h/1.png"},
-		`"https://h/a,b;c=d.png?x=1;y=2,3"`:          {"https://h/a,b;c=d.png?x=1;y=2,3"},
-		`"https://h/a.png?sig=x,"`:                   {"https://h/a.png?sig=x,"},
-		`"https://h/a.png?a=1&amp;b=2"`:              {"https://h/a.png?a=1&amp;b=2"},
-		`"https://h/fetch/https://o/a.png"`:          {"https://h/fetch/https://o/a.png"},
-		`"https://h/ü.png"`:                          {"https://h/ü.png"},
-		`"{\"url\":\"https://h/1.png\"}"`:            {"https://h/1.png"},
-		`["{\"url\":\"https://h/1.png\"}"]`:          {"https://h/1.png"},
-		`{"1":"https://h/1.png","2":"/files/2.png"}`: {"https://h/1.png", "ORIGIN/files/2.png"},
-		`{"a":"image/png","b":"x/y"}`:                nil,
-		`"ftp://h/1.png"`:                            nil,
-		`"javascript:alert(1)//x"`:                   nil,
-		`"N/A"`:                                      nil,
-		`"image/png"`:                                nil,
-		`"none"`:                                     nil,
-		`"https:///a.png"`:                           nil,
-	} {
-		client := answering(t, 200, nil, `{"code":200,"data":{"taskId":"task1","successFlag":1,"response":{"resultImageUrl":`+value+`}}}`)
-		r, err := client.Record(t.Context(), "key", "task1")
-		for i := range want {
-			want[i] = strings.Replace(want[i], "ORIGIN", client.BaseURL, 1)
-		}
-		if err != nil || !reflect.DeepEqual(r.URLs, want) {
-			t.Errorf("%s:\n got %q, %v\nwant %q", value, r.URLs, err, want)
-		}
-	}
-}
-
-func TestLinksAreBounded(t *testing.T) {
-	long := func(n, size int) string {
-		return fmt.Sprintf("https://h/%d?", n) + strings.Repeat("x", size-len("https://h/1?"))
-	}
-	for name, tt := range map[string]struct {
-		links         []string
-		kept, dropped int
-	}{
-		"8 of 9":                     {[]string{long(1, 20), long(2, 20), long(3, 20), long(4, 20), long(5, 20), long(6, 20), long(7, 20), long(8, 20), long(9, 20)}, 8, 1},
-		"one too long":               {[]string{long(1, 8193), long(2, 8192)}, 1, 1},
-		"more than 32 KiB":           {[]string{long(1, 8192), long(2, 8192), long(3, 8192), long(4, 8000), long(5, 8192), long(6, 192)}, 5, 1},
-		"the only one there is none": {[]string{long(1, 9000)}, 0, 1},
-	} {
-		for _, field := range []string{"resultUrls", "pictureLinks"} {
-			r := record(t, `{"code":200,"data":{"taskId":"task1","successFlag":1,"`+field+`":["`+strings.Join(tt.links, `","`)+`"]}}`)
-			kept := len(r.URLs)
-			if field == "pictureLinks" {
-				kept = len(r.Guesses)
-			}
-			if kept != tt.kept || r.Dropped != tt.dropped {
-				t.Errorf("%s under %s: %d kept, %d dropped; want %d, %d", name, field, kept, r.Dropped, tt.kept, tt.dropped)
-			}
-		}
-	}
-}
-
-func TestGuesses(t *testing.T) {
-	for data, want := range map[string][]string{
-		`"imageUrl":"` + link + `"`:                                                                    {link},
-		`"response":{"pictures":[],"fileLink":"` + link + `"}`:                                         {link},
-		`"outputImage":{"primary":"` + link + `"}`:                                                     {link},
-		`"download_url":"/files/a.png"`:                                                                {"ORIGIN/files/a.png"},
-		`"media":{"links":["` + link + `"]}`:                                                           {link},
-		`"url":"https://h/page","image":"https://h/b.png"`:                                             {"https://h/b.png", "https://h/page"},
-		`"resultUrls":["https://h/1.png"],"imageUrl":"` + link + `"`:                                   {link},
-		`"resultUrls":["` + link + `"],"imageUrl":"` + link + `"`:                                      nil,
-		`"paramJson":"{\"imageUrls\":[\"https://h/a.png?sig=1\"]}","imageUrl":"https://h/a.png?sig=2"`: nil,
-		`"imageUrls":["https://h/in.png"],"image":"https://h/in.png"`:                                  nil,
-		`"callBackUrl":"https://h/cb","callback_link":"https://h/cb2","resultWebhook":"https://h/cb3"`: nil,
-		`"originImageUrl":"https://h/o.png","sourceImage":"https://h/s.png","inputFile":"https://h/i"`: nil,
-		`"referenceUrl":"https://h/1","maskUrl":"https://h/2","thumbUrl":"https://h/3"`:                nil,
-		`"previewUrl":"https://h/1","coverImage":"https://h/2","avatarUrl":"https://h/3"`:              nil,
-		`"docUrl":"https://h/1","helpLink":"https://h/2","imageType":"image/png"`:                      nil,
-		`"input":{"image":"https://h/1"},"param":{"resultUrls":["https://h/2"]}`:                       nil,
-		`"errorMessage":"see https://h/x","prompt":"https://h/y","title":"https://h/z"`:                nil,
-		`"note":"an image at https://h/x.png","imageText":"an image at https://h/x.png"`:               nil,
-		`"other":{"taskId":"task2","imageUrl":"https://h/2.png"}`:                                      nil,
-	} {
-		client := answering(t, 200, nil, `{"code":200,"data":{"taskId":"task1","successFlag":1,`+data+`}}`)
-		r, err := client.Record(t.Context(), "key", "task1")
-		for i := range want {
-			want[i] = strings.Replace(want[i], "ORIGIN", client.BaseURL, 1)
-		}
-		if err != nil || !reflect.DeepEqual(r.Guesses, want) {
-			t.Errorf("%s:\n got %q, %v\nwant %q", data, r.Guesses, err, want)
-		}
-	}
-}
-
-// What the order supplied is no result, under whatever name.
-func TestSuppliedLinksAreNoResults(t *testing.T) {
-	r := record(t, `{"code":200,"data":{"taskId":"task1","successFlag":1,
-		"paramJson":"{\"imageUrls\":[\"https://h/in.png?sig=1\"],\"callBackUrl\":\"https://p/cb\"}",
-		"response":{"resultImageUrl":["https://h/in.png?sig=2","http://h/in.png","https://p/cb","`+link+`"]}}}`)
-	if !slices.Equal(r.URLs, []string{link}) {
-		t.Errorf("URLs %q", r.URLs)
-	}
-}
-
-// A picture that stands in the answer, and an answer that is too long, are named as such.
-func TestUnreadableAnswersAreNamed(t *testing.T) {
+// The error names a picture in the answer itself, and an answer that is too long.
+func TestUnreadableAnswersHaveADetail(t *testing.T) {
 	picture := "iVBORw0KGgo" + strings.Repeat("A", 200)
 	const inline, large = "a picture in the answer itself", "an answer over 1 MiB"
 	for body, detail := range map[string]string{
@@ -270,7 +148,7 @@ func TestUnreadableAnswersAreNamed(t *testing.T) {
 		`{"code":200,"data":{"taskId":"task1","successFlag":0,"response":{"image":"data:image/png;base64,x"}}}`:                             "",
 		`{"code":200,"data":{"taskId":"task1","successFlag":1,"image":"data:image/png;base64,x","response":{"resultUrls":"` + link + `"}}}`: "",
 	} {
-		_, err := answering(t, 200, nil, body).Record(t.Context(), "key", "task1")
+		_, err := answeringClient(t, 200, nil, body).Record(t.Context(), "key", "task1")
 		if detail == "" {
 			if err != nil {
 				t.Errorf("%.120s: %v", body, err)
@@ -297,17 +175,17 @@ func TestShape(t *testing.T) {
 		`[{"code":404}]`:                                                   `{code:number}`,
 		`not json`:                                                         ``,
 	} {
-		if err := failure(t, answering(t, 200, nil, body), nanobanana.OpRecord); err.Shape != want {
+		if err := callError(t, answeringClient(t, 200, nil, body), nanobanana.OpRecord); err.Shape != want {
 			t.Errorf("%s: shape %s, want %s", body, err.Shape, want)
 		}
 	}
-	err := failure(t, answering(t, 200, nil, `{"code":404,`+strings.Join(many, ",")+`}`), nanobanana.OpRecord)
+	err := callError(t, answeringClient(t, 200, nil, `{"code":404,`+strings.Join(many, ",")+`}`), nanobanana.OpRecord)
 	if n := strings.Count(err.Shape, ":"); n != 100 || !strings.HasSuffix(err.Shape, ",...}") {
 		t.Errorf("%d names in %s", n, err.Shape)
 	}
 }
 
-func TestWords(t *testing.T) {
+func TestMessages(t *testing.T) {
 	for text, want := range map[string]string{
 		`No.\n\tReally \u0007no\u202e.`:                          "No. Really no .",
 		`see https://h/a.png?sig=secret, or //h/x and h.com/y z`: "see ... or ... and ... z",
@@ -326,12 +204,12 @@ func TestWords(t *testing.T) {
 		r := record(t, `{"code":200,"data":{"taskId":"task1","successFlag":3,"errorCode":501,"errorMessage":"`+text+
 			`","paramJson":"{\"prompt\":\"a quiet harbour\"}"}}`)
 		if r.Message != want {
-			t.Errorf("%s: words %q, want %q", text, r.Message, want)
+			t.Errorf("%s: message %q, want %q", text, r.Message, want)
 		}
 	}
 }
 
-// The reason may stand in another place than the documented one.
+// The reason may be in another place than the documented one.
 func TestReasonsInOtherPlaces(t *testing.T) {
 	for data, want := range map[string]nanobanana.Reason{
 		`"failMsg":"The image was filtered out by Google safety"`:                       nanobanana.Policy,
@@ -352,44 +230,44 @@ func TestReasonsInOtherPlaces(t *testing.T) {
 	}
 }
 
-func TestIDsThatAreNone(t *testing.T) {
+func TestInvalidIDs(t *testing.T) {
 	for _, id := range []string{
 		`"null"`, `"NULL"`, `"undefined"`, `"None"`, `"nil"`, `"0"`, `0`, `""`, `" "`, `null`, `false`, `"NaN"`, `"-1"`, `-1`, `"-"`,
 		`"00000000-0000-0000-0000-000000000000"`, `[]`, `{}`,
 	} {
-		err := failure(t, answering(t, 200, nil, `{"code":200,"msg":"success","data":{"taskId":`+id+`}}`), nanobanana.OpSubmit)
+		err := callError(t, answeringClient(t, 200, nil, `{"code":200,"msg":"success","data":{"taskId":`+id+`}}`), nanobanana.OpSubmit)
 		if err.Certain() || err.Reason != nanobanana.Unreadable {
 			t.Errorf("taskId %s: %v, certain %v", id, err, err.Certain())
 		}
 		if cb, err := nanobanana.ParseCallback([]byte(`{"code":501,"data":{"taskId":` + id + `}}`)); err != nil || cb.TaskID != "" {
 			t.Errorf("taskId %s: callback %+v, %v", id, cb, err)
 		}
-		// Such an id in a refusal names no task.
-		if err := failure(t, answering(t, 400, nil, `{"error":"x","taskId":`+id+`}`), nanobanana.OpSubmit); !err.Certain() {
+		// Such an id in a refusal does not name a task.
+		if err := callError(t, answeringClient(t, 400, nil, `{"error":"x","taskId":`+id+`}`), nanobanana.OpSubmit); !err.Certain() {
 			t.Errorf("a refusal with taskId %s is not certain", id)
 		}
 	}
 	for _, id := range []string{"nullable", "none1", "10", "0x0a", "undefined-1"} {
-		got, err := answering(t, 200, nil, `{"code":200,"data":{"taskId":"`+id+`"}}`).Submit(t.Context(), "key", order())
+		got, err := answeringClient(t, 200, nil, `{"code":200,"data":{"taskId":"`+id+`"}}`).Submit(t.Context(), "key", imageRequest())
 		if err != nil || got != id {
 			t.Errorf("taskId %s = %q, %v", id, got, err)
 		}
 	}
 }
 
-// A base that already ends in /api/v1 means the same.
+// A base URL may already end in /api/v1.
 func TestBaseURL(t *testing.T) {
 	for _, suffix := range []string{"", "/", "/api/v1", "/api/v1/", "/api/v1//"} {
 		provider := rawProvider(t, http11("200 OK", "", accepted))
 		client := &nanobanana.Client{BaseURL: provider.url + suffix, HTTP: outbound.NewClient()}
 		client.HTTP.Transport = pathOnly{t, client.HTTP.Transport}
-		if _, err := client.Submit(t.Context(), "key", order()); err != nil {
+		if _, err := client.Submit(t.Context(), "key", imageRequest()); err != nil {
 			t.Errorf("%q: %v", suffix, err)
 		}
 	}
 }
 
-// pathOnly holds requests to one path.
+// pathOnly fails the test for requests to any other path.
 type pathOnly struct {
 	t    *testing.T
 	next http.RoundTripper

@@ -17,7 +17,7 @@ import (
 
 func record(t *testing.T, body string) nanobanana.Record {
 	t.Helper()
-	r, err := answering(t, 200, nil, body).Record(t.Context(), "key", "task1")
+	r, err := answeringClient(t, 200, nil, body).Record(t.Context(), "key", "task1")
 	if err != nil {
 		t.Fatalf("Record of %s: %v", body, err)
 	}
@@ -93,7 +93,7 @@ func TestRecordFailures(t *testing.T) {
 	}
 }
 
-// Times are not read, so that none of their formats can lose a picture.
+// The reader ignores times, so that no format of a time can lose a picture.
 func TestTimesAreIgnored(t *testing.T) {
 	for _, at := range []string{`""`, `null`, `"2025-09-05T12:34:56Z"`, `"2026-02-02 17:11:25"`, `"2026-02-27 24:00:00"`, `1757075696000`, `{}`} {
 		body := `{"code":200,"data":{"taskId":"task1","successFlag":1,"completeTime":` + at + `,"createTime":` + at +
@@ -143,7 +143,7 @@ func TestURLs(t *testing.T) {
 		}
 	}
 	if got := record(t, `{"code":200,"data":{"resultUrls":[`+strings.Join(many, ",")+`]}}`).URLs; len(got) != 8 {
-		t.Errorf("40 URLs gave %d, want 8", len(got))
+		t.Errorf("of 40 URLs %d are kept, want 8", len(got))
 	}
 }
 
@@ -175,20 +175,20 @@ func TestRecordUnreadable(t *testing.T) {
 		`{"code":200,"data":null}`: 200, `{"code":200,"data":[]}`: 200, `{"code":200}`: 200, `{"code":200,"data":"x"}`: 200,
 		`<html>`: 200, ``: 200, `null`: 200, `[]`: 200, `{"code":200,"data":{}} {}`: 200,
 	} {
-		if err := failure(t, answering(t, status, nil, body), nanobanana.OpRecord); err.Reason != nanobanana.Unreadable {
+		if err := callError(t, answeringClient(t, status, nil, body), nanobanana.OpRecord); err.Reason != nanobanana.Unreadable {
 			t.Errorf("%s: error = %v, want unreadable", body, err)
 		}
 	}
-	err := failure(t, answering(t, 500, nil, `{"code":200,"data":{"successFlag":1}}`), nanobanana.OpRecord)
+	err := callError(t, answeringClient(t, 500, nil, `{"code":200,"data":{"successFlag":1}}`), nanobanana.OpRecord)
 	if err.Reason != nanobanana.ServerError {
 		t.Errorf("a record with status 500: error = %v, want server error", err)
 	}
 }
 
 func TestReplyIsBounded(t *testing.T) {
-	sim, bombing := simulate(t, func(k *nanobananatest.Knobs) { k.Credit.Kind = nanobananatest.FaultGzipBomb })
+	sim, bombing := newSimulator(t, func(k *nanobananatest.Knobs) { k.Credit.Kind = nanobananatest.FaultGzipBomb })
 	sim.SetKeys("key")
-	if err := failure(t, bombing, nanobanana.OpCredits); err.Reason != nanobanana.Unreadable {
+	if err := callError(t, bombing, nanobanana.OpCredits); err.Reason != nanobanana.Unreadable {
 		t.Errorf("a gzip bomb: error = %v, want unreadable", err)
 	}
 	body := func(size int) string {
@@ -199,20 +199,20 @@ func TestReplyIsBounded(t *testing.T) {
 		t.Errorf("exactly 1 MiB: record = %+v", r)
 	}
 	for _, long := range []string{body(1<<20 + 1), body(1<<20) + " "} {
-		if err := failure(t, answering(t, 200, nil, long), nanobanana.OpRecord); err.Reason != nanobanana.Unreadable {
+		if err := callError(t, answeringClient(t, 200, nil, long), nanobanana.OpRecord); err.Reason != nanobanana.Unreadable {
 			t.Errorf("1 MiB and one byte: error = %v, want unreadable", err)
 		}
 	}
 }
 
-// paths is a provider that knows some record paths, and remembers what it was asked.
-type paths struct {
+// pathProvider is a provider that has some record paths and remembers the requests.
+type pathProvider struct {
 	mu    sync.Mutex
 	known map[string]bool
 	asked []string
 }
 
-func (p *paths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *pathProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	path := strings.TrimPrefix(r.URL.Path, "/api/v1/nanobanana/")
@@ -241,7 +241,7 @@ func TestRecordPath(t *testing.T) {
 		"none":                                 {"", nil, 2, []string{"record-info", "record", "record-info", "record"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			provider := &paths{known: map[string]bool{}}
+			provider := &pathProvider{known: map[string]bool{}}
 			for _, path := range tt.known {
 				provider.known[path] = true
 			}
@@ -261,10 +261,10 @@ func TestRecordPath(t *testing.T) {
 	}
 }
 
-// What was remembered is not believed for ever.
+// The client does not believe for ever that it found the right path.
 func TestRecordPathIsFoundAgain(t *testing.T) {
 	t.Run("changed while running", func(t *testing.T) {
-		provider := &paths{known: map[string]bool{"record": true}}
+		provider := &pathProvider{known: map[string]bool{"record": true}}
 		server := httptest.NewServer(provider)
 		defer server.Close()
 		client := &nanobanana.Client{BaseURL: server.URL, HTTP: outbound.NewClient()}
@@ -292,7 +292,7 @@ func TestRecordPathIsFoundAgain(t *testing.T) {
 		server := httptest.NewServer(mux)
 		defer server.Close()
 		client := &nanobanana.Client{BaseURL: server.URL, HTTP: outbound.NewClient()}
-		if err := failure(t, client, nanobanana.OpRecord); err.Reason != nanobanana.NotFound {
+		if err := callError(t, client, nanobanana.OpRecord); err.Reason != nanobanana.NotFound {
 			t.Errorf("error = %v, want not found", err)
 		}
 		if _, err := client.Record(t.Context(), "key", "task1"); err != nil || asked != 2 {
@@ -302,7 +302,7 @@ func TestRecordPathIsFoundAgain(t *testing.T) {
 	t.Run("the vendor's own 404 is about the task", func(t *testing.T) {
 		provider := rawProvider(t, http11("404 Not Found", "", `{"code":404,"msg":"no such task"}`))
 		client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
-		if err := failure(t, client, nanobanana.OpRecord); err.Reason != nanobanana.NotFound || err.Code != 404 {
+		if err := callError(t, client, nanobanana.OpRecord); err.Reason != nanobanana.NotFound || err.Code != 404 {
 			t.Errorf("error = %v, want not found", err)
 		}
 		if n := provider.requests.Load(); n != 1 {
@@ -327,17 +327,17 @@ func TestRecordAsksForTheTask(t *testing.T) {
 
 func TestCredits(t *testing.T) {
 	for data, want := range map[string]float64{`100`: 100, `100.5`: 100.5, `"12.25"`: 12.25, `0`: 0, `-3`: -3, `1e3`: 1000} {
-		got, err := answering(t, 200, nil, `{"code":200,"msg":"success","data":`+data+`}`).Credits(t.Context(), "key")
+		got, err := answeringClient(t, 200, nil, `{"code":200,"msg":"success","data":`+data+`}`).Credits(t.Context(), "key")
 		if err != nil || got != want {
 			t.Errorf("data %s = %v, %v; want %v", data, got, err, want)
 		}
 	}
-	if got, err := answering(t, 200, nil, string(nanobananatest.Golden("credit"))).Credits(t.Context(), "key"); err != nil || got != 100.5 {
+	if got, err := answeringClient(t, 200, nil, string(nanobananatest.Golden("credit"))).Credits(t.Context(), "key"); err != nil || got != 100.5 {
 		t.Errorf("the sample = %v, %v; want 100.5", got, err)
 	}
 	for _, data := range []string{`null`, `{}`, `""`, `"NaN"`, `"Inf"`, `1e999`, `true`, `"many"`} {
 		body := `{"code":200,"data":` + data + `}`
-		if err := failure(t, answering(t, 200, nil, body), nanobanana.OpCredits); err.Reason != nanobanana.Unreadable {
+		if err := callError(t, answeringClient(t, 200, nil, body), nanobanana.OpCredits); err.Reason != nanobanana.Unreadable {
 			t.Errorf("data %s: error = %v, want unreadable", data, err)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 )
 
-// Several objects of one task may each hold one of its pictures.
+// Several objects of one task may each have one of its pictures.
 func TestPicturesInSeveralObjects(t *testing.T) {
 	for _, data := range []string{
 		`[{"taskId":"task1","successFlag":1,"resultImageUrl":"https://h/1.png"},{"taskId":"task2","resultImageUrl":"https://h/x.png"},{"taskId":"task1","successFlag":1,"resultImageUrl":"https://h/2.png"}]`,
@@ -21,8 +21,8 @@ func TestPicturesInSeveralObjects(t *testing.T) {
 	}
 }
 
-// A status that is not known counts where the task's id stands, and not in what is around.
-func TestUnknownStatusAside(t *testing.T) {
+// An unknown status counts in the object with the task's id, but not around it.
+func TestUnknownStatusOutsideTheTask(t *testing.T) {
 	for data, want := range map[string]nanobanana.State{
 		`"user":{"status":"active"}`:                       nanobanana.Unstated,
 		`"status":"active"`:                                nanobanana.Unclear,
@@ -36,7 +36,7 @@ func TestUnknownStatusAside(t *testing.T) {
 	}
 }
 
-// A bracket or a quote within a link is part of it; JSON that was quoted once too often is read.
+// A bracket or a quote within a link is part of it. JSON that was quoted once too often is readable.
 func TestBracketsInLinks(t *testing.T) {
 	for text, want := range map[string][]string{
 		`https://h/a.png?ref=(https://o/b.png)`:             {`https://h/a.png?ref=(https://o/b.png)`},
@@ -53,8 +53,8 @@ func TestBracketsInLinks(t *testing.T) {
 	}
 }
 
-// A callback's code is kept where its state is not clear: 400 forbids another generation. The
-// code 0 is none.
+// A callback keeps its code even if its state is unclear, since 400 forbids another generation. The code
+// 0 is none.
 func TestCallbackCodes(t *testing.T) {
 	for body, want := range map[string]nanobanana.Callback{
 		`{"code":400,"msg":"x","data":{"taskId":"a","successFlag":9}}`: {TaskID: "a", Code: 400, Reason: nanobanana.Policy, Message: "x"},

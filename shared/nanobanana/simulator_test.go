@@ -13,18 +13,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
-// The client and the simulator share no code: where they agree, it is on nanobanana-api.md.
+// The client and the simulator share no code: both follow the provider's documentation.
 
-// simulate gives a simulator, and a client of it.
-func simulate(t *testing.T, adjust ...func(*nanobananatest.Knobs)) (*nanobananatest.Server, *nanobanana.Client) {
+// newSimulator returns a simulator and a client of it.
+func newSimulator(t *testing.T, adjust ...func(*nanobananatest.Knobs)) (*nanobananatest.Server, *nanobanana.Client) {
 	t.Helper()
 	sim := nanobananatest.NewServer(adjust...)
 	t.Cleanup(sim.Close)
 	return sim, &nanobanana.Client{BaseURL: sim.URL, HTTP: outbound.NewClient()}
 }
 
-// callbacks gives an address, and what is posted to it.
-func callbacks(t *testing.T) (address string, bodies chan []byte) {
+// receiveCallbacks returns an address, and the bodies that are posted to it.
+func receiveCallbacks(t *testing.T) (address string, bodies chan []byte) {
 	t.Helper()
 	bodies = make(chan []byte, 100)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -39,8 +39,8 @@ func TestEveryShapeIsUnderstood(t *testing.T) {
 	pictures := map[string]int{"nano-banana": 3, "nano-banana-2": 1, "nano-banana-pro": 1}
 	for _, delivery := range []string{"array", "jsonText", "commaText", "resultUrls", "resultImageUrls", "result_urls", "images"} {
 		for _, texts := range []bool{false, true} {
-			sim, client := simulate(t, func(k *nanobananatest.Knobs) { k.Delivery, k.TextNumbers = delivery, texts })
-			address, bodies := callbacks(t)
+			sim, client := newSimulator(t, func(k *nanobananatest.Knobs) { k.Delivery, k.TextNumbers = delivery, texts })
+			address, bodies := receiveCallbacks(t)
 			for model, n := range pictures {
 				t.Run(fmt.Sprint(delivery, " ", texts, " ", model), func(t *testing.T) {
 					r := nanobanana.Request{Model: model, Prompt: " a \"harbour\"\n", CallbackURL: address}
@@ -51,10 +51,10 @@ func TestEveryShapeIsUnderstood(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					told, err := nanobanana.ParseCallback(<-bodies)
+					callback, err := nanobanana.ParseCallback(<-bodies)
 					made, _ := sim.Task(id)
-					if err != nil || told.TaskID != id || !told.Success || !reflect.DeepEqual(told.URLs, made.URLs) || len(told.URLs) != n {
-						t.Errorf("callback %+v, %v; want %q", told, err, made.URLs)
+					if err != nil || callback.TaskID != id || !callback.Success || !reflect.DeepEqual(callback.URLs, made.URLs) || len(callback.URLs) != n {
+						t.Errorf("callback %+v, %v; want %q", callback, err, made.URLs)
 					}
 					got, err := client.Record(t.Context(), nanobananatest.DefaultKey, id)
 					want := nanobanana.Record{TaskID: id, State: nanobanana.Succeeded, URLs: made.URLs,
@@ -72,8 +72,8 @@ func TestEveryShapeIsUnderstood(t *testing.T) {
 	}
 }
 
-// Whatever shape the simulator's records take, the pictures are found, or the record does not look
-// like one of a task that runs or has failed.
+// In any of the simulator's shapes the client finds the pictures, or else the record does not look like
+// a running or failed task's.
 func TestOtherShapesAreUnderstood(t *testing.T) {
 	type want struct {
 		state   nanobanana.State // empty: an error
@@ -88,8 +88,8 @@ func TestOtherShapesAreUnderstood(t *testing.T) {
 		"stateless": {nanobanana.Unstated, true, false}, "unknown": {nanobanana.Unclear, true, false},
 		"conflicting": {nanobanana.Unclear, true, false}, "inline": {}, "large": {},
 	}
-	sim, client := simulate(t)
-	address, bodies := callbacks(t)
+	sim, client := newSimulator(t)
+	address, bodies := receiveCallbacks(t)
 	id, err := client.Submit(t.Context(), nanobananatest.DefaultKey, nanobanana.Request{
 		Model: "nano-banana", Prompt: "a harboür", NumImages: 2, CallbackURL: address,
 	})
@@ -118,16 +118,16 @@ func TestEveryFailureIsUnderstood(t *testing.T) {
 	for code, want := range map[int]nanobanana.Reason{
 		400: nanobanana.Policy, 422: nanobanana.Invalid, 500: nanobanana.ServerError, 501: nanobanana.GenerationFailed,
 	} {
-		sim, client := simulate(t, func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode, k.Outcome.Message = code, "No." })
-		address, bodies := callbacks(t)
+		sim, client := newSimulator(t, func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode, k.Outcome.Message = code, "No." })
+		address, bodies := receiveCallbacks(t)
 		for _, model := range []string{"nano-banana", "nano-banana-2", "nano-banana-pro"} {
 			id, err := client.Submit(t.Context(), nanobananatest.DefaultKey, nanobanana.Request{Model: model, Prompt: "p", CallbackURL: address})
 			if err != nil {
 				t.Fatal(err)
 			}
-			told, err := nanobanana.ParseCallback(<-bodies)
-			if err != nil || !reflect.DeepEqual(told, nanobanana.Callback{TaskID: id, Final: true, Reason: want, Code: code, Message: "No."}) {
-				t.Errorf("%s %d: callback %+v, %v", model, code, told, err)
+			callback, err := nanobanana.ParseCallback(<-bodies)
+			if err != nil || !reflect.DeepEqual(callback, nanobanana.Callback{TaskID: id, Final: true, Reason: want, Code: code, Message: "No."}) {
+				t.Errorf("%s %d: callback %+v, %v", model, code, callback, err)
 			}
 			sim.SetKnobs(func(k *nanobananatest.Knobs) { k.BareFailures = false })
 			got, err := client.Record(t.Context(), nanobananatest.DefaultKey, id)
@@ -143,10 +143,10 @@ func TestEveryFailureIsUnderstood(t *testing.T) {
 	}
 }
 
-// Whatever befalls the answer, the order was taken, posted once, and its sender does not believe
-// that it was refused.
+// With any fault in the answer, the request was accepted, it was posted once, and the client does not
+// report it as certainly refused.
 func TestFaultsAfterAcceptanceAreNeverCertain(t *testing.T) {
-	other, _ := simulate(t)
+	other, _ := newSimulator(t)
 	for _, f := range []nanobananatest.Fault{
 		{Kind: nanobananatest.FaultStatus, Code: 500}, {Kind: nanobananatest.FaultStatus, Code: 502}, {Kind: nanobananatest.FaultCode, Code: 500},
 		{Kind: nanobananatest.FaultCode, Code: 501}, {Kind: nanobananatest.FaultCode, Code: 999}, {Kind: nanobananatest.FaultHTML},
@@ -155,7 +155,7 @@ func TestFaultsAfterAcceptanceAreNeverCertain(t *testing.T) {
 		{Kind: nanobananatest.FaultRedirect, Target: other.URL + "/api/v1/nanobanana/generate"},
 	} {
 		f.Accepted = true
-		sim, client := simulate(t, func(k *nanobananatest.Knobs) { k.Submit, k.Record, k.Credit = f, f, f })
+		sim, client := newSimulator(t, func(k *nanobananatest.Knobs) { k.Submit, k.Record, k.Credit = f, f, f })
 		r := nanobanana.Request{Model: "nano-banana", Prompt: "p", CallbackURL: "http://127.0.0.1:1/"}
 		id, err := client.Submit(t.Context(), nanobananatest.DefaultKey, r)
 		if failed := asError(t, err); id != "" || failed.Certain() {

@@ -73,7 +73,7 @@ func TestSubmitAnswers(t *testing.T) {
 		"\ufeff" + accepted + "\n":                                 "task1",
 		`{"code":200,"data":{"taskId":12345}}`:                     "12345",
 	} {
-		if id, err := answering(t, 200, nil, body).Submit(t.Context(), "key", order()); err != nil || id != want {
+		if id, err := answeringClient(t, 200, nil, body).Submit(t.Context(), "key", imageRequest()); err != nil || id != want {
 			t.Errorf("%s: Submit = %q, %v; want %q", body, id, err, want)
 		}
 	}
@@ -99,8 +99,8 @@ func FuzzSubmit(f *testing.F) {
 		if id != "" || failed.Reason == "" || failed.NotSent {
 			t.Errorf("id %q with error %+v", id, *failed)
 		}
-		// Whatever was sent: it was refused for certain only in an envelope with one of nine codes,
-		// or without one with one of thirteen statuses.
+		// A refusal is certain only in an envelope with one of nine codes, or without an envelope with
+		// one of thirteen statuses.
 		refusal := slices.Contains([]int{400, 401, 402, 404, 413, 422, 429, 455, 505}, failed.Code)
 		fronted := failed.Code == 0 && slices.Contains([]int{400, 401, 403, 404, 405, 406, 411, 413, 414, 415, 422, 429, 431}, status)
 		if failed.Certain() && !fronted && (!refusal || status >= 500 && status != failed.Code || status >= 300 && status < 400) {

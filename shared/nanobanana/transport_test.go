@@ -141,7 +141,7 @@ func TestAmbiguousSubmitIsSentOnceAndNeverCertain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			provider := rawProviderFunc(t, tt.answer)
 			client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
-			_, err := client.Submit(t.Context(), "key", order())
+			_, err := client.Submit(t.Context(), "key", imageRequest())
 			failed := asError(t, err)
 			if failed.Reason != tt.reason || failed.Certain() || failed.NotSent {
 				t.Errorf("error = %v, certain %v; want %s, not certain", err, failed.Certain(), tt.reason)
@@ -197,7 +197,7 @@ func TestSubmitGivenUpByItsCaller(t *testing.T) {
 			})
 			go func() { <-seen; close(ctx.done) }()
 			client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
-			_, err := client.Submit(ctx, "key", order())
+			_, err := client.Submit(ctx, "key", imageRequest())
 			if failed := asError(t, err); failed.Certain() || failed.Reason != nanobanana.Transport || !errors.Is(err, tt.cause) {
 				t.Errorf("error = %v, certain %v; want transport by %v, not certain", err, failed.Certain(), tt.cause)
 			}
@@ -215,7 +215,7 @@ func TestNoCallFollowsARedirect(t *testing.T) {
 		for _, status := range []string{"301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"} {
 			provider := rawProvider(t, http11(status, "Location: "+other.url+"\r\n", ""))
 			client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
-			if failed := failure(t, client, op); failed.Certain() || failed.Reason != nanobanana.ServerError {
+			if failed := callError(t, client, op); failed.Certain() || failed.Reason != nanobanana.ServerError {
 				t.Errorf("%s, %s: error = %v, certain %v", op, status, failed, failed.Certain())
 			}
 			if provider.requests.Load() != 1 || other.requests.Load() != 0 {
@@ -240,7 +240,7 @@ func TestCallsAreBoundedWithoutTheCallersDeadline(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
 			client := &nanobanana.Client{BaseURL: "http://provider", HTTP: &http.Client{Transport: hanging{}}}
-			err := failure(t, client, op)
+			err := callError(t, client, op)
 			if took := time.Since(start); took != want {
 				t.Errorf("%s took %v, want %v", op, took, want)
 			}
@@ -271,10 +271,10 @@ func TestSubmitIsNotRepeatedOnAStaleConnection(t *testing.T) {
 				return err == nil
 			})
 			client := &nanobanana.Client{BaseURL: provider.url, HTTP: tt.client}
-			if id, err := client.Submit(t.Context(), "key", order()); err != nil || id != "task1" {
+			if id, err := client.Submit(t.Context(), "key", imageRequest()); err != nil || id != "task1" {
 				t.Fatalf("the first submit = %q, %v", id, err)
 			}
-			_, err := client.Submit(t.Context(), "key", order())
+			_, err := client.Submit(t.Context(), "key", imageRequest())
 			if failed := asError(t, err); failed.Certain() {
 				t.Errorf("error = %v is certain", err)
 			}
@@ -296,7 +296,7 @@ func (l *looking) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestNoTransportIsGivenTheMeansToResend(t *testing.T) {
 	var transport looking
 	client := &nanobanana.Client{BaseURL: "http://provider", HTTP: &http.Client{Transport: &transport}}
-	failure(t, client, nanobanana.OpSubmit)
+	callError(t, client, nanobanana.OpSubmit)
 	r := transport.seen
 	if r == nil || r.Method != http.MethodPost || r.GetBody != nil || r.ContentLength <= 0 {
 		t.Fatalf("request %+v can be rewound", r)
@@ -335,7 +335,7 @@ func TestNotConnectedIsCertain(t *testing.T) {
 			}
 			defer cancel()
 			client := &nanobanana.Client{BaseURL: base, HTTP: outbound.NewClient()}
-			_, err := client.Submit(ctx, "key", order())
+			_, err := client.Submit(ctx, "key", imageRequest())
 			failed := asError(t, err)
 			if failed.Reason != nanobanana.NotConnected || !failed.NotSent || !failed.Certain() {
 				t.Errorf("error = %v, want a certain not connected", err)
@@ -348,7 +348,7 @@ func TestWhatCannotBeSentIsCertain(t *testing.T) {
 	provider := rawProvider(t)
 	client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
 	for _, key := range []string{"", "key\n", "key key", "ключ"} {
-		_, err := client.Submit(t.Context(), key, order())
+		_, err := client.Submit(t.Context(), key, imageRequest())
 		if failed := asError(t, err); failed.Reason != nanobanana.Unauthorized || !failed.Certain() {
 			t.Errorf("key %q: error = %v, want a certain unauthorized", key, err)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 )
 
-// wording is a text of an image service's, and what it means.
+// wording is a message of an image service and its meaning.
 type wording struct{ text, language, means string }
 
 func wordings(t *testing.T, name string) (list []wording) {
@@ -33,8 +33,8 @@ func wordings(t *testing.T, name string) (list []wording) {
 	return list
 }
 
-// understood is what the reader makes of a text that comes with a bare code 500.
-func understood(text string) string {
+// meaningOf returns how the reader understands a message with a bare code 500.
+func meaningOf(text string) string {
 	switch nanobanana.OutcomeReason(500, text) {
 	case nanobanana.Policy:
 		return "policy"
@@ -44,14 +44,14 @@ func understood(text string) string {
 	return "other"
 }
 
-// tally counts, by meaning and language, how many texts are understood.
+// tally returns the rates of understood messages, by meaning and language.
 func tally(t *testing.T, name string, wrong func(wording, string)) map[string]float64 {
 	t.Helper()
 	right, all := map[string]int{}, map[string]int{}
 	for _, w := range wordings(t, name) {
 		kind := w.means + " " + w.language
 		all[kind]++
-		if got := understood(w.text); got == w.means {
+		if got := meaningOf(w.text); got == w.means {
 			right[kind]++
 		} else {
 			wrong(w, got)
@@ -65,9 +65,9 @@ func tally(t *testing.T, name string, wrong func(wording, string)) map[string]fl
 	return rates
 }
 
-// The table is made by the training list. The other two, which nobody looks at while changing the
-// table, tell how well it does on what it has not seen; their misses are not printed. The vendors'
-// list is the harder one: its wordings are of services that nobody had in mind.
+// The table was made from the training list. The other two lists measure how well it does on messages it
+// has not seen, so their misses are not printed: do not read them while you change the table. The
+// vendors' list is the harder one: its services were not considered for the table.
 func TestWordings(t *testing.T) {
 	tally(t, "wordings-training.txt", func(w wording, got string) {
 		t.Errorf("%q is understood as %s, want %s", w.text, got, w.means)

@@ -9,12 +9,12 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// retrying retries at once, n times.
+// retrying returns knobs with n immediate retries.
 func retrying(n int) func(*nanobananatest.Knobs) {
 	return func(k *nanobananatest.Knobs) { k.CallbackRetries = make([]nanobananatest.Duration, n) }
 }
 
-// statuses waits until the task has been called back so often, and tells what was answered.
+// statuses waits for n callbacks of the task and returns the statuses of all answers.
 func (p *provider) statuses(id string, n int) (statuses []int) {
 	p.t.Helper()
 	await(p.t, "callbacks", func() bool { return len(p.task(id).Callbacks) >= n })
@@ -24,7 +24,7 @@ func (p *provider) statuses(id string, n int) (statuses []int) {
 	return statuses
 }
 
-func TestCallbackTellsTheOutcome(t *testing.T) {
+func TestCallbackHasTheOutcome(t *testing.T) {
 	policy := "Your prompt has been flagged for violating content policy"
 	for _, tt := range []struct {
 		endpoint string
@@ -70,7 +70,7 @@ func TestOutcomeTimes(t *testing.T) {
 	}
 }
 
-func TestCallbackIsRetriedUntilTaken(t *testing.T) {
+func TestCallbackIsRetriedUntilAccepted(t *testing.T) {
 	p, callbacks := serve(t, retrying(9)), receive(t, 500, 302, 404, 204)
 	id := p.order("generate", object{"callBackUrl": callbacks.url})
 	if got, want := p.statuses(id, 4), []int{500, 302, 404, 204}; !reflect.DeepEqual(got, want) {
@@ -92,7 +92,7 @@ func TestCallbackIsGivenUp(t *testing.T) {
 	p.statuses(id, 3)
 	refused := p.order("generate")
 	if got := p.statuses(refused, 3); !reflect.DeepEqual(got, []int{0, 0, 0}) {
-		t.Errorf("where nobody listens: %v, want no answers", got)
+		t.Errorf("where nothing listens: %v, want no answers", got)
 	}
 	for _, id := range []string{id, refused} {
 		if n := len(p.over(id).Callbacks); n != 3 {
@@ -136,7 +136,7 @@ func TestCallbackIsLost(t *testing.T) {
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })
 	p.over(p.order("generate", object{"callBackUrl": callbacks.url}))
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = false })
-	if asked := p.over(p.order("generate-2", object{"callBackUrl": nil})); len(asked.Callbacks) != 0 { // asks for none
+	if asked := p.over(p.order("generate-2", object{"callBackUrl": nil})); len(asked.Callbacks) != 0 { // has no callback address
 		t.Errorf("called back %v", asked.Callbacks)
 	}
 	callbacks.none(t)
@@ -148,7 +148,7 @@ func TestCallbackIsEarly(t *testing.T) {
 		k.EarlyCallbacks, k.Delay = true, nanobananatest.Duration(time.Hour)
 	})
 	callbacks := receive(t)
-	callbacks.bodies = make(chan []byte) // the callback is not answered until somebody looks
+	callbacks.bodies = make(chan []byte) // the server does not answer until the test reads the body
 	answered := make(chan string, 1)
 	go func() { answered <- p.order("generate", object{"callBackUrl": callbacks.url}) }()
 	await(t, "the callback to arrive", func() bool { return len(callbacks.visited()) == 1 })
@@ -162,12 +162,12 @@ func TestCallbackIsEarly(t *testing.T) {
 		t.Errorf("called back about %v, want %s", at(body, "data.taskId"), id)
 	}
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })
-	p.order("generate", object{"callBackUrl": callbacks.url}) // does not wait for what does not come
+	p.order("generate", object{"callBackUrl": callbacks.url}) // does not wait for a lost callback
 }
 
 func TestCallbackContradictsItself(t *testing.T) {
 	for endpoint, place := range map[string]string{"generate": "code", "generate-pro": "data.errorCode"} {
-		p, callbacks := serve(t), receive(t, 500) // the contradiction waits for the success to be taken
+		p, callbacks := serve(t), receive(t, 500) // the contradiction waits until the success is accepted
 		p.SetKnobs(func(k *nanobananatest.Knobs) {
 			k.ContradictCallbacks, k.CallbackRetries = true, make([]nanobananatest.Duration, 3)
 		})
@@ -183,7 +183,7 @@ func TestCallbackContradictsItself(t *testing.T) {
 	}
 }
 
-// The whole life takes the time it is told to.
+// A task takes as long as Delay says.
 func TestDelay(t *testing.T) {
 	p, callbacks := serve(t), receive(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(50 * time.Millisecond) })
@@ -212,7 +212,7 @@ func TestCallbackIsLate(t *testing.T) {
 	}
 }
 
-// Whoever wants to harm calls back first, while the record says that it is generating.
+// An attacker calls back first, while the task is still running.
 func TestCallbackIsForged(t *testing.T) {
 	for _, last := range []string{"A", "Z"} {
 		p, callbacks := serve(t), receive(t, 404)
@@ -236,8 +236,8 @@ func TestCallbackIsForged(t *testing.T) {
 		if _, body := callbacks.next(t); at(body, "data.info.resultImageUrl") != p.task(id).URLs[0] {
 			t.Errorf("the provider says %v", body)
 		}
-		if told := p.over(id).Callbacks; len(told) != 1 {
-			t.Errorf("the provider says it has called back %v", told)
+		if sent := p.over(id).Callbacks; len(sent) != 1 {
+			t.Errorf("the provider lists the callbacks %v, want one", sent)
 		}
 	}
 }

@@ -20,11 +20,11 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// line is a TCP connection, on which a test sees what net/http would hide.
+// rawConn is a TCP connection, which shows a test what net/http would hide.
 type rawConn struct {
 	t *testing.T
 	net.Conn
-	sent time.Time // the request, or a little earlier
+	sent time.Time // when the request was sent, or a little earlier
 }
 
 // dial sends one request and does not read the answer.
@@ -44,14 +44,14 @@ func (p *provider) dial(t *testing.T, method, path, body string) rawConn {
 	return rawConn{t, conn, sent}
 }
 
-// read reads n bytes, or fewer if no more come in time.
+// read returns n bytes, or fewer if no more arrive in time.
 func (l rawConn) read(n int64, within time.Duration) ([]byte, error) {
 	l.t.Helper()
 	_ = l.SetReadDeadline(time.Now().Add(within))
 	return io.ReadAll(io.LimitReader(l, n))
 }
 
-// head reads as far as the empty line after the headers.
+// head reads up to the empty line after the headers.
 func (l rawConn) head() (head string, err error) {
 	l.t.Helper()
 	for !strings.HasSuffix(head, "\r\n\r\n") {
@@ -64,7 +64,7 @@ func (l rawConn) head() (head string, err error) {
 	return head, nil
 }
 
-// answer reads to the end, and parts head and body.
+// answer reads to the end and returns head and body.
 func (l rawConn) answer() (head, body string, err error) {
 	l.t.Helper()
 	all, err := l.read(1<<20, patience)
@@ -79,7 +79,7 @@ func length(head string) int {
 	return n
 }
 
-// request is one of the four that faults befall.
+// request is one of the four requests that can have a fault.
 type request struct {
 	method, path, body string
 	set                func(*nanobananatest.Knobs, nanobananatest.Fault)
@@ -107,7 +107,7 @@ func TestFaults(t *testing.T) {
 			p.SetKnobs(func(k *nanobananatest.Knobs) { r.set(k, f) })
 			return p.dial(t, r.method, r.path, r.body)
 		}
-		// The task that a submit makes has another id each time.
+		// Each submit makes another task id.
 		_, proper, err := send(t, nanobananatest.Fault{}).answer()
 		if err != nil || len(proper) < 10 {
 			t.Fatalf("%s: the proper body is %q, %v", name, proper, err)
@@ -121,7 +121,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// faultChecks looks at each kind of fault on the wire, where proper would be the proper body.
+// faultChecks check each kind of fault on the wire; proper is the body without the fault.
 var faultChecks = map[nanobananatest.FaultKind]func(t *testing.T, l rawConn, proper string){
 	nanobananatest.FaultStatus: func(t *testing.T, l rawConn, _ string) {
 		head, body, _ := l.answer()
@@ -221,7 +221,7 @@ var faultChecks = map[nanobananatest.FaultKind]func(t *testing.T, l rawConn, pro
 	},
 }
 
-// Whether the order was carried out is apart from what its sender gets to see.
+// Whether a request is carried out does not depend on the answer that its sender sees.
 func TestFaultySubmitIsCarriedOutOrNot(t *testing.T) {
 	for kind := range faultChecks {
 		for _, accepted := range []bool{false, true} {
@@ -239,13 +239,13 @@ func TestFaultySubmitIsCarriedOutOrNot(t *testing.T) {
 				if n := len(p.Tasks()); (n == 1) != accepted || p.Balance() != 1000-8*float64(n) {
 					t.Errorf("%d tasks, balance %v", n, p.Balance())
 				}
-				p.order("generate-2") // the fault is spent
+				p.order("generate-2") // the fault is over
 			})
 		}
 	}
 }
 
-// A fault befalls refusals too, and so many requests as it says.
+// A fault affects refusals too, and as many requests as Times says.
 func TestFaultTimes(t *testing.T) {
 	p := serve(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) {

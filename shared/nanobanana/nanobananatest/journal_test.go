@@ -14,7 +14,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// reopen opens the journal behind a listener of its own.
+// reopen opens the journal with a listener of its own.
 func reopen(t *testing.T, path string, adjust ...func(*nanobananatest.Knobs)) *provider {
 	t.Helper()
 	small := func(k *nanobananatest.Knobs) { k.PictureSide, k.CallbackRetries = 32, nil }
@@ -28,7 +28,7 @@ func reopen(t *testing.T, path string, adjust ...func(*nanobananatest.Knobs)) *p
 	return attach(t, s)
 }
 
-// killed is what the journal is when the process is gone at this moment, closed or not.
+// killed returns a copy of the journal as a kill at this moment would leave it.
 func killed(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -86,25 +86,25 @@ func TestJournalKeepsTasksMoneyAndPictures(t *testing.T) {
 	for range 3 {
 		callbacks.next(t)
 	}
-	again.over(again.order("generate")) // it goes on, and
-	callbacks.none(t)                   // nobody was told twice
+	again.over(again.order("generate")) // it continues, and
+	callbacks.none(t)                   // no callback was repeated
 }
 
 func TestJournalLetsUnfinishedTasksGoOn(t *testing.T) {
 	path, callbacks := filepath.Join(t.TempDir(), "journal"), receive(t, 500)
 	hour := nanobananatest.Duration(time.Hour)
 	p := reopen(t, path, func(k *nanobananatest.Knobs) { k.CallbackRetries = []nanobananatest.Duration{hour} })
-	untold := p.order("generate", object{"callBackUrl": callbacks.url})
-	p.statuses(untold, 1)
+	unfinished := p.order("generate", object{"callBackUrl": callbacks.url})
+	p.statuses(unfinished, 1)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = hour })
 	running := p.order("generate", object{"callBackUrl": callbacks.url})
 
 	again := reopen(t, killed(t, path))
-	if n := len(again.task(untold).Callbacks); n != 0 {
-		t.Errorf("called back %d times before it is told to go on", n)
+	if n := len(again.task(unfinished).Callbacks); n != 0 {
+		t.Errorf("called back %d times before Resume", n)
 	}
 	again.Resume()
-	if got := again.over(untold).Callbacks; len(got) != 1 || got[0].Status != 200 {
+	if got := again.over(unfinished).Callbacks; len(got) != 1 || got[0].Status != 200 {
 		t.Errorf("called back %v", got)
 	}
 	if got := again.task(running); got.Flag != nanobananatest.FlagRunning {
@@ -112,7 +112,7 @@ func TestJournalLetsUnfinishedTasksGoOn(t *testing.T) {
 	}
 }
 
-// The time a task is due at passes while nobody runs.
+// A task that became due while no process ran is done at once.
 func TestJournalKeepsTheTimeATaskIsDue(t *testing.T) {
 	path, callbacks := filepath.Join(t.TempDir(), "journal"), receive(t)
 	p := reopen(t, path, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(100 * time.Millisecond) })
@@ -122,9 +122,9 @@ func TestJournalKeepsTheTimeATaskIsDue(t *testing.T) {
 	p.Close()
 	again := reopen(t, copied, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
 	again.credit() // the first request is enough
-	_, told := callbacks.next(t)
-	if took := time.Since(start); at(told, "data.taskId") != id || took < 100*time.Millisecond {
-		t.Errorf("called back about %v after %v", at(told, "data.taskId"), took)
+	_, body := callbacks.next(t)
+	if took := time.Since(start); at(body, "data.taskId") != id || took < 100*time.Millisecond {
+		t.Errorf("called back about %v after %v", at(body, "data.taskId"), took)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestTornJournal(t *testing.T) {
 			again.over(task.ID)
 		}
 		again.Close()
-		third := reopen(t, path) // what was written after the tear can be read
+		third := reopen(t, path) // the entries after the torn line are readable
 		if task := third.task(more); task.Flag != nanobananatest.FlagSucceeded || !task.CallbacksDone {
 			t.Errorf("cut at %d: %+v", cut, task)
 		}

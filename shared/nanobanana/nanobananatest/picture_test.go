@@ -21,7 +21,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// picture downloads one and decodes it whole.
+// picture downloads a picture and decodes all of it.
 func (p *provider) picture(url string) (raw []byte, img image.Image, format string) {
 	p.t.Helper()
 	a := p.ask("GET", url, nil)
@@ -99,11 +99,11 @@ func TestPictureIsDrawnFromThePrompt(t *testing.T) {
 		t.Error("different pictures are the same")
 	}
 	if other, _, _ := again.picture(again.done(again.order("generate")).URLs[0]); !bytes.Equal(first, other) {
-		t.Error("the same order gives another picture elsewhere")
+		t.Error("the same request has another picture on another server")
 	}
-	// What an URL shows does not change, whatever the knobs are now.
+	// The picture behind a URL does not change with the knobs.
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide, k.PictureFormat, k.Mislabel = 48, "webp", true })
-	for i := range 70 { // more than are kept
+	for i := range 70 { // more than the cache holds
 		p.picture(p.done(p.order("generate-2", object{"prompt": fmt.Sprint("picture ", i)})).URLs[0])
 	}
 	if later, _, _ := p.picture(harbour.URLs[0]); !bytes.Equal(first, later) {
@@ -111,7 +111,7 @@ func TestPictureIsDrawnFromThePrompt(t *testing.T) {
 	}
 }
 
-// plain is a site with a PNG of one colour.
+// plain returns the URL of a PNG of one colour.
 func plain(t *testing.T, c color.Color) string {
 	img := image.NewNRGBA(image.Rect(0, 0, 20, 10))
 	for i := range 200 {
@@ -160,7 +160,7 @@ func TestEditShowsWhatItEdits(t *testing.T) {
 	}
 }
 
-// blackPNG has one bit a pixel, and so is small however many pixels it has; width divides by 8.
+// blackPNG returns a PNG with one bit a pixel, small for any size; width must be a multiple of 8.
 func blackPNG(width, height int) []byte {
 	var packed bytes.Buffer
 	rows := zlib.NewWriter(&packed)
@@ -188,9 +188,9 @@ func TestUnusableInputImagesFailTheTask(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }))
 	t.Cleanup(page.Close)
 	for name, url := range map[string]string{
-		"nobody listens": "http://127.0.0.1:1/x.png", "404": gone.URL, "a redirect": moved.URL, "a page": page.URL,
+		"nothing listens": "http://127.0.0.1:1/x.png", "404": gone.URL, "a redirect": moved.URL, "a page": page.URL,
 		"too many pixels":      huge.URL,
-		"plain http elsewhere": strings.Replace(plain(t, color.White), "127.0.0.1", "0.0.0.0", 1), // which would be reached
+		"plain http elsewhere": strings.Replace(plain(t, color.White), "127.0.0.1", "0.0.0.0", 1), // which is reachable
 	} {
 		task := p.done(p.order("generate-2", object{"imageUrls": []string{plain(t, color.White), url}}))
 		if task.Flag != nanobananatest.FlagFailed || task.ErrorCode != 422 || task.ErrorMessage != "failed to fetch image url" {

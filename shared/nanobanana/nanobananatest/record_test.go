@@ -55,7 +55,7 @@ func TestRecordFlag(t *testing.T) {
 	for _, flag := range []int{0, 2, 7, -1} {
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.RecordFlag = &flag })
 		if got := p.record(succeeded).data()["successFlag"]; got != float64(flag) {
-			t.Errorf("flag %d is told as %v", flag, got)
+			t.Errorf("flag %d is %v in the record", flag, got)
 		}
 	}
 	if got := p.task(succeeded).Flag; got != nanobananatest.FlagSucceeded {
@@ -100,7 +100,7 @@ func TestParamJSON(t *testing.T) {
 	}
 }
 
-// Where the URLs stand is the same in a record and in a callback.
+// The URLs are in the same place in a record and in a callback.
 func TestDelivery(t *testing.T) {
 	for knob, want := range map[string]func(one, two string) object{
 		"":                func(one, two string) object { return object{"resultImageUrl": []any{one, two}} },
@@ -114,9 +114,9 @@ func TestDelivery(t *testing.T) {
 	} {
 		p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.Delivery = knob }), receive(t)
 		id := p.order("generate", object{"numImages": 2, "callBackUrl": callbacks.url})
-		_, told := callbacks.next(t)
+		_, callback := callbacks.next(t)
 		urls := p.task(id).URLs
-		if info := at(told, "data.info"); !reflect.DeepEqual(info, want(urls[0], urls[1])) {
+		if info := at(callback, "data.info"); !reflect.DeepEqual(info, want(urls[0], urls[1])) {
 			t.Errorf("knob %q: the callback has %v", knob, info)
 		}
 		response, _ := p.record(id).data()["response"].(object)
@@ -147,8 +147,8 @@ func TestTextNumbers(t *testing.T) {
 	}{{0, "1"}, {501, "3"}} {
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode = tt.code })
 		id := p.order("generate-2", object{"callBackUrl": callbacks.url})
-		_, told := callbacks.next(t)
-		for who, body := range map[string]object{"callback": told, "record": p.record(id).body} {
+		_, callback := callbacks.next(t)
+		for who, body := range map[string]object{"callback": callback, "record": p.record(id).body} {
 			if at(body, "code") != "200" || at(body, "data.successFlag") != tt.flag || at(body, "data.taskId") != id {
 				t.Errorf("the %s says %v", who, body)
 			}

@@ -21,8 +21,8 @@ func TestLedger(t *testing.T) {
 	p.SetBalance(100.5)
 	expect := func(want float64) {
 		t.Helper()
-		if told := p.credit().body["data"]; told != want || p.Balance() != want {
-			t.Errorf("the balance is told as %v and is %v, want %v", told, p.Balance(), want)
+		if shown := p.credit().body["data"]; shown != want || p.Balance() != want {
+			t.Errorf("the balance is shown as %v and is %v, want %v", shown, p.Balance(), want)
 		}
 	}
 	expect(100.5)
@@ -64,7 +64,7 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// Two orders at once cannot both have the last credits.
+// Two concurrent requests cannot both spend the last credits.
 func TestLedgerUnderLoad(t *testing.T) {
 	p := serve(t)
 	p.SetBalance(4*5 + 3)
@@ -122,7 +122,7 @@ func TestKnobsGoToJSONAndBack(t *testing.T) {
 	}
 }
 
-// A knob set to what it does not know would test nothing.
+// SetKnobs panics for an unknown value, which would test nothing.
 func TestUnknownKnobsPanic(t *testing.T) {
 	p := serve(t)
 	for name, wrong := range map[string]func(*nanobananatest.Knobs){
@@ -154,7 +154,7 @@ func TestUnknownKnobsPanic(t *testing.T) {
 	}
 }
 
-// Close lets go of whoever is kept waiting, and leaves nothing running.
+// Close ends waiting requests and leaves nothing running.
 func TestClose(t *testing.T) {
 	p, callbacks := serve(t), receive(t, 500, 500, 500, 500)
 	fault := func(kind nanobananatest.FaultKind) {
@@ -203,7 +203,7 @@ func TestClose(t *testing.T) {
 		_ = conn.Close()
 		t.Error("it still listens")
 	}
-	p.Close() // again is harmless
+	p.Close() // a second Close is harmless
 }
 
 func isTimeout(err error) bool {
@@ -211,7 +211,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &netErr) && netErr.Timeout()
 }
 
-// Behind another server that still runs, it says that it is closed.
+// A closed server answers 503 behind another server that still runs.
 func TestClosedBehindAnother(t *testing.T) {
 	s := nanobananatest.New()
 	front := &http.Server{Handler: s, ReadHeaderTimeout: patience}

@@ -15,8 +15,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// differs names the first place where an answer has not the shape of the sample: other names, or
-// a value of another type. Where the sample has null, everything is right.
+// differs returns the first place where an answer does not have the sample's names and types. For a null
+// in the sample, any value is right.
 func differs(got, sample any, place string) string {
 	inGot, isObject := got.(object)
 	inSample, wantObject := sample.(object)
@@ -49,28 +49,28 @@ func expectShape(t *testing.T, got object, sample string) {
 	}
 }
 
-// What it answers has the shape of the samples that the client's tests read.
+// The answers have the shape of the samples that the client's tests read.
 func TestAnswersHaveTheShapeOfTheSamples(t *testing.T) {
 	for endpoint, family := range map[string]string{"generate": "generate", "generate-2": "newer", "generate-pro": "newer"} {
 		t.Run(endpoint, func(t *testing.T) {
 			p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) }), receive(t)
-			callback := object{"callBackUrl": callbacks.url}
-			running := p.submit(endpoint, params(endpoint, callback))
+			address := object{"callBackUrl": callbacks.url}
+			running := p.submit(endpoint, params(endpoint, address))
 			expectShape(t, running.body, "submit-"+family)
 			record := p.record(running.data()["taskId"].(string))
 			expectShape(t, record.body, "record-running")
 
 			p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = 0 })
-			id := p.order(endpoint, callback)
-			_, told := callbacks.next(t)
-			expectShape(t, told, "callback-"+family)
+			id := p.order(endpoint, address)
+			_, callback := callbacks.next(t)
+			expectShape(t, callback, "callback-"+family)
 			record = p.record(id)
 			expectShape(t, record.body, "record-success")
 
 			p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode = 501 })
-			id = p.order(endpoint, callback)
-			_, told = callbacks.next(t)
-			expectShape(t, told, "callback-"+family+"-failed")
+			id = p.order(endpoint, address)
+			_, callback = callbacks.next(t)
+			expectShape(t, callback, "callback-"+family+"-failed")
 			expectShape(t, p.record(id).body, "record-failed")
 
 			expectShape(t, p.submit(endpoint, object{}).body, "refusal")
@@ -173,7 +173,7 @@ func TestWrongMethodsAndPaths(t *testing.T) {
 	}
 }
 
-// Real integrations lost options to names that another endpoint has.
+// Real integrations lost options by using the names of another endpoint.
 func TestUnknownFieldsAreDropped(t *testing.T) {
 	p := serve(t)
 	for endpoint, fields := range map[string]object{

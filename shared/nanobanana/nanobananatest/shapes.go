@@ -48,7 +48,7 @@ var Shapes = map[string]Shape{
 	"noParams": inData(func(data object) any { delete(data, "paramJson"); return data }),
 }
 
-// StrangersID is the id of the task that a record of the shape "stranger" is about.
+// OtherTaskID is the task id in a record of the shape "stranger".
 const OtherTaskID = "ffffffffffffffffffffffffffffffff"
 
 type object = map[string]any

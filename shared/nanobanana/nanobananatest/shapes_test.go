@@ -12,8 +12,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// Each shape is another answer than the documented one, for a success and mostly for a failure,
-// and an answer in JSON.
+// Each shape differs from the documented answer, for a success and mostly also for a failure, and is
+// valid JSON.
 func TestShapes(t *testing.T) {
 	p := serve(t)
 	id := p.order("generate", object{"prompt": "a harboür"})
@@ -26,7 +26,7 @@ func TestShapes(t *testing.T) {
 		if err := json.Unmarshal(a.raw, &shaped); err != nil || a.status != 200 {
 			t.Errorf("%s: %d %.200s, %v", name, a.status, a.raw, err)
 		}
-		if same := reflect.DeepEqual(shaped, any(plain.body)); same != (name == "http") { // its links are http already
+		if same := reflect.DeepEqual(shaped, any(plain.body)); same != (name == "http") { // its links already are http
 			t.Errorf("%s: same as without: %v", name, same)
 		}
 	}
@@ -45,7 +45,7 @@ func TestCallbacksHaveShapesToo(t *testing.T) {
 	}
 }
 
-// What stands in front of the API answers in its own words, and takes no order.
+// A gateway in front of the API answers without an envelope and accepts nothing.
 func TestRawAnswers(t *testing.T) {
 	p := serve(t, func(k *nanobananatest.Knobs) {
 		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultRaw, Code: 429, Type: "text/plain", Message: "error code: 1015", RetryAfter: nanobananatest.Duration(7e9), Times: 1}
@@ -72,7 +72,7 @@ func TestSending(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("User-Agent", "a test")
-		req.Header.Set("Accept-Encoding", "identity") // so that net/http does not unpack
+		req.Header.Set("Accept-Encoding", "identity") // so that net/http does not decompress
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
