@@ -34,7 +34,7 @@ func newUncheckedHarness(t *testing.T) *noticeHarness {
 	t.Helper()
 	h := &noticeHarness{harness: newHarness(t), receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, nanobananatest.DefaultKey}}
 	var spelt token.Key
-	h.key, spelt = webhooktest.KeyOf("a")
+	h.key, spelt = webhooktest.NewKey("a")
 	h.keys(spelt)
 	c := h.Settings
 	c.NotifyURL = h.receiver.URL

@@ -296,7 +296,7 @@ func TestFaultyKeys(t *testing.T) {
 			if line := h.log(); !strings.Contains(line, `"level":"ERROR","msg":"credits notice not delivered`) || !strings.Contains(line, "notifyKeys") || !strings.Contains(line, `"msg":"credits are low"`) {
 				t.Errorf("logged %s", line)
 			}
-			_, good := webhooktest.KeyOf("a")
+			_, good := webhooktest.NewKey("a")
 			h.keys(good)
 			h.check(50)
 			h.takeOne()

@@ -33,7 +33,7 @@ func newHarness(t *testing.T) *harness {
 	h := &harness{Harness: lifecycletest.New(t), t: t, receiver: webhooktest.NewReceiver(t), hidden: []string{webhooktest.Query, lifecycletest.Prompt, "/v1/images/", nanobananatest.DefaultKey}}
 	h.Rules.Notify, h.Ingester.Rules.Notify = true, true
 	var spelt token.Key
-	h.key, spelt = webhooktest.KeyOf("a")
+	h.key, spelt = webhooktest.NewKey("a")
 	h.setKeys(spelt)
 
 	c := h.Settings

@@ -168,10 +168,10 @@ func TestDeletedNotice(t *testing.T) {
 // While a key rolls, a receiver with either the old or the new key can verify.
 func TestTwoKeys(t *testing.T) {
 	h := newHarness(t)
-	oldKey, spelt := webhooktest.KeyOf("o")
-	newKey, rolled := webhooktest.KeyOf("n")
+	oldKey, spelt := webhooktest.NewKey("o")
+	newKey, rolled := webhooktest.NewKey("n")
 	rolled.Key = token.Hidden(strings.TrimPrefix(string(rolled.Key), "whsec_")) // as the template generates it
-	other, _ := webhooktest.KeyOf("x")
+	other, _ := webhooktest.NewKey("x")
 	h.setKeys(rolled, spelt)
 	x := h.Succeeded(t, "ada")
 	h.Clock.Add(6 * time.Minute)

@@ -77,7 +77,7 @@ func TestNotices(t *testing.T) {
 // and rises.
 func TestCreditsNotices(t *testing.T) {
 	t.Parallel()
-	key, spelt := webhooktest.KeyOf("k")
+	key, spelt := webhooktest.NewKey("k")
 	receiver := webhooktest.NewReceiver(t)
 	env := maps.Clone(fastSweeps)
 	env["NOTIFY_URL"], env["NOTIFY_KEY"] = receiver.URL, string(spelt.Key)

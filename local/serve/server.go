@@ -177,7 +177,7 @@ func settings(o Options, origin string) (config.Settings, error) {
 		return c, err
 	}
 	k.fill(&c)
-	if _, err := webhook.Key(string(c.NotifyKey)); err != nil {
+	if _, err := webhook.ParseKey(string(c.NotifyKey)); err != nil {
 		return c, fmt.Errorf("NOTIFY_KEY %w", err)
 	}
 	if c.BaseURL == "" {

@@ -13,12 +13,12 @@ import (
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
-// ErrKeys is the error of keys that are missing or faulty: it fails whatever
-// is sent, until somebody sees to the secret.
+// ErrKeys means that the signing keys are missing or faulty. Every Send fails with it
+// until the secret is corrected.
 var ErrKeys = errors.New("notifyKeys of the secret")
 
-// LogLevel is how loud the error of a Send is: faulty keys are an error, a
-// receiver that is away is a warning.
+// LogLevel returns the level at which to log an error of Send: Error for faulty keys,
+// Warn for a receiver that does not accept the notice.
 func LogLevel(err error) slog.Level {
 	if errors.Is(err, ErrKeys) {
 		return slog.LevelError
@@ -26,23 +26,23 @@ func LogLevel(err error) slog.Level {
 	return slog.LevelWarn
 }
 
-// sign gives the value of webhook-signature: a signature by each key, so that
-// the receiver may know the old one or the new one while one rolls.
+// sign returns the value of the header webhook-signature: one signature per key, so
+// that the receiver can use the old or the new key while a key is being replaced.
 func sign(keys token.Keys, id string, at time.Time, body []byte) (string, error) {
 	if len(keys) == 0 {
 		return "", fmt.Errorf("%w are missing: add a key", ErrKeys)
 	}
 	var signatures []string
 	for i, k := range keys {
-		raw, err := Key(string(k.Key))
+		raw, err := ParseKey(string(k.Key))
 		if err != nil {
 			return "", fmt.Errorf("%w: number %d %w", ErrKeys, i+1, err)
 		}
+		var signature string
 		w, err := standardwebhooks.NewWebhookRaw(raw)
-		if err != nil {
-			return "", fmt.Errorf("%w: number %d cannot sign", ErrKeys, i+1)
+		if err == nil {
+			signature, err = w.Sign(id, at, body)
 		}
-		signature, err := w.Sign(id, at, body)
 		if err != nil {
 			return "", fmt.Errorf("%w: number %d cannot sign", ErrKeys, i+1)
 		}
@@ -51,16 +51,16 @@ func sign(keys token.Keys, id string, at time.Time, body []byte) (string, error)
 	return strings.Join(signatures, " "), nil
 }
 
-// minKey is the least number of bytes that the specification allows; its
-// library would sign with none.
+// minKey is the length in bytes of the shortest key that the specification allows. Its
+// library would sign with an empty key.
 const minKey = 24
 
-// Key reads a key as receivers' libraries do: base64, behind "whsec_" or not.
-// The error quotes nothing of it.
-func Key(text string) ([]byte, error) {
+// ParseKey decodes a key as receivers' libraries do: base64, with or without the prefix
+// "whsec_". The error does not quote the key.
+func ParseKey(text string) ([]byte, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, "whsec_"))
 	if err != nil || len(key) < minKey {
-		return nil, fmt.Errorf("is not the base64 of at least %d random bytes, which is what receivers take: make one by openssl rand -base64 36", minKey)
+		return nil, fmt.Errorf("is not the base64 of at least %d random bytes, which receivers require: make one with openssl rand -base64 36", minKey)
 	}
 	return key, nil
 }

@@ -1,6 +1,6 @@
-// Package webhook tells Preset something by a signed POST, in the form that
-// Standard Webhooks describes (https://www.standardwebhooks.com). Whoever has
-// something to tell says what, and under which name it may be told again.
+// Package webhook sends Preset a notice as a signed POST, in the form of Standard
+// Webhooks (https://www.standardwebhooks.com). It sends each notice once; callers
+// choose the body, and the id under which the receiver recognises a repeated notice.
 package webhook
 
 import (
@@ -18,25 +18,25 @@ import (
 // postTimeout bounds a POST. A receiver that needs longer answers first and works then.
 const postTimeout = 10 * time.Second
 
-// Sender signs and sends.
+// Sender signs and sends notices.
 type Sender struct {
-	Secrets *config.Secrets // has the keys
-	URL     string          // where to; empty: nobody is told
-	HTTP    *http.Client    // follows no redirect, and has a Timeout
+	Secrets *config.Secrets // has the signing keys
+	URL     string          // of the receiver; empty if there is none
+	HTTP    *http.Client    // follows no redirect and has a Timeout
 	Now     func() time.Time
 }
 
-// FromSettings gives a Sender by the settings.
+// FromSettings returns a Sender for the settings.
 func FromSettings(c config.Settings, secrets *config.Secrets) Sender {
 	client := outbound.NewClient()
 	client.Timeout = postTimeout
 	return Sender{Secrets: secrets, URL: c.NotifyURL, HTTP: client, Now: time.Now}
 }
 
-// Send sends a body of JSON once, and fails unless the receiver answers 2xx. The
-// id has no dot, and is the same at every try; the time that is signed is the
-// try's own, since receivers refuse an old one. The error quotes no key and no
-// URL; it is ErrKeys where nothing could be signed.
+// Send sends a JSON body once, and returns an error unless the receiver answers 2xx.
+// The id has no dot and is the same at every try; the signed time is that of this
+// try, since receivers refuse an old one. The error quotes neither a key nor the URL.
+// It is ErrKeys if the notice could not be signed.
 func (s Sender) Send(ctx context.Context, id string, body []byte) error {
 	secret, err := s.Secrets.Current(ctx)
 	if err != nil {
@@ -59,8 +59,7 @@ func (s Sender) Send(ctx context.Context, id string, body []byte) error {
 	return s.post(r)
 }
 
-// post sends a request. Of the answer the status is all that counts: its body
-// is not read.
+// post sends a request. Only the status of the response counts; its body is not read.
 func (s Sender) post(r *http.Request) error {
 	resp, err := s.HTTP.Do(r)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package webhooktest has a receiver of webhooks, and says who signed them.
+// Package webhooktest has a receiver of webhooks for tests, and checks the signatures of
+// what it received.
 package webhooktest
 
 import (
@@ -17,20 +18,20 @@ import (
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
-// Query stands in the URL of a receiver: no log may hold it.
+// Query is in the URL of a receiver. No log may contain it.
 const Query = "hunter2hunter2"
 
-// Delivery is what a receiver got.
+// Delivery is a request that a receiver got.
 type Delivery struct {
 	Header http.Header
 	Body   []byte
 }
 
-// ID is the message's name.
+// ID returns the id of the message.
 func (d Delivery) ID() string { return d.Header.Get("webhook-id") }
 
-// SignedBy says whether one of its signatures is key's. It is written by the
-// specification, not by the library that signs.
+// SignedBy reports whether one of the signatures is by key. It follows the
+// specification and does not use the library that signs.
 func (d Delivery) SignedBy(key []byte) bool {
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "%s.%s.%s", d.ID(), d.Header.Get("webhook-timestamp"), d.Body)
@@ -40,24 +41,24 @@ func (d Delivery) SignedBy(key []byte) bool {
 	})
 }
 
-// KeyOf gives a key, and as the secret has it.
-func KeyOf(letter string) ([]byte, token.Key) {
+// NewKey returns a key, and the same key as it is in the secret.
+func NewKey(letter string) ([]byte, token.Key) {
 	key := []byte(strings.Repeat(letter, 36))
 	return key, token.Key{ID: letter, Key: token.Hidden("whsec_" + base64.StdEncoding.EncodeToString(key))}
 }
 
-// FaultyKeys are lists of keys that receivers' libraries would not take, by
-// what is wrong with them.
+// FaultyKeys returns lists of keys that receivers' libraries would refuse, by what is
+// wrong with them.
 func FaultyKeys() map[string][]token.Key {
 	short := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("s", 23)))
-	_, good := KeyOf("g")
+	_, good := NewKey("g")
 	return map[string][]token.Key{
 		"none":               nil,
 		"23 bytes":           {{ID: "s", Key: token.Hidden(short)}},
 		"23 bytes, whsec_":   {{ID: "s", Key: token.Hidden("whsec_" + short)}},
 		"the prefix alone":   {{ID: "s", Key: token.Hidden("whsec_whsec_whsec_whsec_whsec_")}},
-		"no base64":          {{ID: "s", Key: "a passphrase of more than 24 bytes"}},
-		"one good, one not":  {good, {ID: "s", Key: token.Hidden(short)}},
+		"not base64":         {{ID: "s", Key: "a passphrase of more than 24 bytes"}},
+		"one good, one bad":  {good, {ID: "s", Key: token.Hidden(short)}},
 		"base64url, not std": {{ID: "s", Key: token.Hidden("whsec_" + strings.Repeat("-_", 20))}},
 	}
 }
@@ -66,24 +67,24 @@ func FaultyKeys() map[string][]token.Key {
 type Receiver struct {
 	URL string
 
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards the fields below
 	got    []Delivery
 	answer http.HandlerFunc
 }
 
-// NewReceiver gives a receiver that answers 204, until the test ends. What is
-// not a POST of JSON to its URL fails the test.
+// NewReceiver returns a receiver that answers 204 until the test ends. Any request but
+// a POST of JSON to its URL fails the test.
 func NewReceiver(t testing.TB) *Receiver {
 	r := &Receiver{}
-	site := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, request *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, request *http.Request) {
 		body, _ := io.ReadAll(request.Body)
 		if request.Method != http.MethodPost || request.URL.Path != "/hook" || request.URL.Query().Get("token") != Query || request.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("the receiver got %s %s with %v", request.Method, request.URL, request.Header)
 		}
 		r.receive(Delivery{request.Header, body})(rw, request)
 	}))
-	t.Cleanup(site.Close)
-	r.URL = site.URL + "/hook?token=" + Query
+	t.Cleanup(server.Close)
+	r.URL = server.URL + "/hook?token=" + Query
 	return r
 }
 
@@ -97,14 +98,14 @@ func (r *Receiver) receive(d Delivery) http.HandlerFunc {
 	return r.answer
 }
 
-// Answer makes it answer so; nil is 204.
-func (r *Receiver) Answer(how http.HandlerFunc) {
+// Answer sets how the receiver answers; nil stands for 204.
+func (r *Receiver) Answer(answer http.HandlerFunc) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.answer = how
+	r.answer = answer
 }
 
-// Take takes what it got since it was last asked.
+// Take returns what the receiver got since the last call of Take.
 func (r *Receiver) Take() []Delivery {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,7 +113,7 @@ func (r *Receiver) Take() []Delivery {
 	return r.got
 }
 
-// Status answers so and no more.
+// Status returns a handler that answers with code and an empty body.
 func Status(code int) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(code) }
 }
