@@ -264,7 +264,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("the template leads %q to %s, which registers %q", led, name, routes)
 		}
 		if len(routes) > 0 && !strings.Contains(string(local), "\t"+name+".Register(") {
-			t.Errorf("local/server.go does not register %s", name)
+			t.Errorf("local/serve/server.go does not register %s", name)
 		}
 	}
 }

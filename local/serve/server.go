@@ -128,7 +128,6 @@ func Start(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	log := slog.New(troubleHandler{Handler: slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}), troubles: s.troubles})
-	slog.SetDefault(log)
 	if err := s.open(o.Data, log); err != nil {
 		return nil, err
 	}
