@@ -14,41 +14,41 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// BenchmarkSweepIdle is what a minute costs in which nothing is due.
+// BenchmarkSweepIdle measures a sweep when nothing is due.
 func BenchmarkSweepIdle(b *testing.B) {
-	w := newWorld(b)
-	before := w.Rows.Total()
+	h := newHarness(b)
+	before := h.Rows.Total()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := w.Sweep(b.Context()); err != nil {
+		if _, err := h.Sweep(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(w.Rows.Total()-before)/float64(b.N), "calls/op")
+	b.ReportMetric(float64(h.Rows.Total()-before)/float64(b.N), "calls/op")
 }
 
-// BenchmarkIngest copies one large picture a task, and reports the most memory
-// the heap grew by: in each format, and with 20 MiB behind the picture's end.
+// BenchmarkIngest copies one large picture per task and reports the peak growth of the
+// heap: in each format, and with 20 MiB after the picture's end.
 func BenchmarkIngest(b *testing.B) {
 	const side = 4096
 	for _, format := range []string{"png", "jpg", "webp"} {
-		w := newWorld(b, func(k *nanobananatest.Knobs) { k.PictureFormat, k.PictureSide = format, side })
-		_, made := w.storing()
-		picture := w.get(made.URLs[0])
+		h := newHarness(b, func(k *nanobananatest.Knobs) { k.PictureFormat, k.PictureSide = format, side })
+		_, made := h.storing()
+		picture := h.get(made.URLs[0])
 		for _, more := range []int{0, 20 << 20} {
 			b.Run(fmt.Sprintf("%s,%dMiB", format, (len(picture)+more)>>20), func(b *testing.B) {
-				w := newWorld(b)
+				h := newHarness(b)
 				file := filepath.Join(b.TempDir(), "picture")
 				if err := os.WriteFile(file, append(picture, make([]byte, more)...), 0o600); err != nil {
 					b.Fatal(err)
 				}
-				w.Mux.HandleFunc("GET /picture", func(rw http.ResponseWriter, r *http.Request) { http.ServeFile(rw, r, file) })
+				h.Mux.HandleFunc("GET /picture", func(rw http.ResponseWriter, r *http.Request) { http.ServeFile(rw, r, file) })
 				var most uint64
 				for range b.N {
 					b.StopTimer()
-					t, _ := w.storing()
-					t, err := task.Update(b.Context(), w.Rows, t, func(x *task.Task) error {
-						x.URLs = []string{w.Settings.PublicURL + "/picture"}
+					t, _ := h.storing()
+					t, err := task.Update(b.Context(), h.Rows, t, func(x *task.Task) error {
+						x.URLs = []string{h.Settings.PublicURL + "/picture"}
 						return nil
 					})
 					if err != nil {
@@ -57,12 +57,12 @@ func BenchmarkIngest(b *testing.B) {
 					runtime.GC()
 					peak := watchHeap(b.Context())
 					b.StartTimer()
-					if err := w.Ingester.Ingest(b.Context(), t.ID); err != nil {
+					if err := h.Ingester.Ingest(b.Context(), t.ID); err != nil {
 						b.Fatal(err)
 					}
 					b.StopTimer()
 					most = max(most, peak())
-					w.expect(t.ID, task.Succeeded, "")
+					h.expect(t.ID, task.Succeeded, "")
 					b.StartTimer()
 				}
 				b.ReportMetric(float64(most)/(1<<20), "peak-MiB")
@@ -72,8 +72,8 @@ func BenchmarkIngest(b *testing.B) {
 	}
 }
 
-// watchHeap gives what ends the watch and says by how much the heap grew at
-// most.
+// watchHeap watches the heap. The returned function ends that and returns the peak
+// growth in bytes.
 func watchHeap(ctx context.Context) func() uint64 {
 	ctx, cancel := context.WithCancel(ctx)
 	var m runtime.MemStats

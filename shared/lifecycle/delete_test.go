@@ -17,8 +17,8 @@ import (
 
 var errKilled = errors.New("the process is gone")
 
-// dyingBucket is a bucket whose user is killed in the middle of an Erase: when
-// the first of the objects is gone.
+// dyingBucket is a bucket whose caller is killed during Erase, after the first object is
+// deleted.
 type dyingBucket struct {
 	*dir.Bucket
 	kill func() // deletes an object
@@ -34,149 +34,149 @@ func (b *dyingBucket) Erase(ctx context.Context, prefix string) error {
 	return b.Bucket.Erase(ctx, prefix)
 }
 
-// gone says whether nothing is behind an object's link.
-func (w *world) gone(key string) bool {
-	w.t.Helper()
-	link, err := w.Bucket.Link(w.t.Context(), key, time.Minute, "")
+// gone reports whether an object no longer exists.
+func (h *harness) gone(key string) bool {
+	h.t.Helper()
+	link, err := h.Bucket.Link(h.t.Context(), key, time.Minute, "")
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	resp, err := http.Get(link)
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode == http.StatusNotFound
 }
 
-// rests has the sweep, and ingest on what it wakes, finish a delete: no other
-// stream record comes. It ends when nothing is left to do.
-func (w *world) rests(id string) *task.Task {
-	w.t.Helper()
+// finishDelete sweeps, and runs ingest for what the sweep wakes, until nothing is left to
+// do for a deleted task. No other stream message comes.
+func (h *harness) finishDelete(id string) *task.Task {
+	h.t.Helper()
 	for range 120 {
-		tries := w.task(id).Tries
-		w.sweep(time.Minute)
-		switch x := w.task(id); {
+		tries := h.task(id).Tries
+		h.sweep(time.Minute)
+		switch x := h.task(id); {
 		case x.Work == "" && x.DueAt.IsZero():
 			return x
 		case x.Tries > tries:
-			w.work(id) // its put is on the stream
+			h.work(id) // the sweep's put is on the stream
 		}
 	}
-	w.t.Fatalf("two hours later it is %+v", w.task(id))
+	h.t.Fatalf("two hours later the row is %+v", h.task(id))
 	return nil
 }
 
-// A delete is cut short at each point behind its row's write. The sweep, and
-// ingest on what that wakes, finish it: no picture stays, and the row rests.
+// A delete is interrupted at each step after the write of its row. The sweep, and ingest
+// for what that wakes, finish it: no picture stays, and the row leaves the index.
 func TestDeleteKilled(t *testing.T) {
 	t.Parallel()
-	tests := map[string]func(w *world, b *dyingBucket, id string){
-		"its stream record is lost": func(*world, *dyingBucket, string) {},
-		"while the bucket is emptied": func(w *world, b *dyingBucket, id string) {
+	tests := map[string]func(h *harness, b *dyingBucket, id string){
+		"its stream message is lost": func(*harness, *dyingBucket, string) {},
+		"while the bucket is emptied": func(h *harness, b *dyingBucket, id string) {
 			b.left = 1
-			w.work(id)
+			h.work(id)
 		},
-		"while the bucket is emptied, four times": func(w *world, b *dyingBucket, id string) {
+		"while the bucket is emptied, four times": func(h *harness, b *dyingBucket, id string) {
 			b.left = 4
-			w.work(id)
+			h.work(id)
 		},
-		"while the bucket is emptied for the last time": func(w *world, b *dyingBucket, id string) {
-			w.Clock.Add(20 * time.Minute)
+		"while the bucket is emptied for the last time": func(h *harness, b *dyingBucket, id string) {
+			h.Clock.Add(20 * time.Minute)
 			b.left = 1
-			w.work(id)
-			if x := w.task(id); x.Work != task.Erase || x.DueAt.IsZero() {
-				w.t.Errorf("after an erase that failed: work %q, due %v", x.Work, x.DueAt)
+			h.work(id)
+			if x := h.task(id); x.Work != task.Erase || x.DueAt.IsZero() {
+				h.t.Errorf("after an erase that failed: work %q, due %v", x.Work, x.DueAt)
 			}
 		},
-		"when the bucket is empty, 20 minutes late": func(w *world, _ *dyingBucket, id string) {
-			w.Clock.Add(20 * time.Minute)
-			w.Rows.Fail(died(func(call string, _ *task.Task) bool { return call == "put" }), nil)
-			w.work(id)
-			w.Rows.Fail(nil, nil)
+		"when the bucket is empty, 20 minutes late": func(h *harness, _ *dyingBucket, id string) {
+			h.Clock.Add(20 * time.Minute)
+			h.Rows.Fail(died(func(call string, _ *task.Task) bool { return call == "put" }), nil)
+			h.work(id)
+			h.Rows.Fail(nil, nil)
 		},
-		"its last write's answer is lost": func(w *world, _ *dyingBucket, id string) {
-			w.Clock.Add(20 * time.Minute)
-			w.Rows.Fail(nil, died(func(call string, _ *task.Task) bool { return call == "put" }))
-			w.work(id)
-			w.Rows.Fail(nil, nil)
+		"the answer to its last write is lost": func(h *harness, _ *dyingBucket, id string) {
+			h.Clock.Add(20 * time.Minute)
+			h.Rows.Fail(nil, died(func(call string, _ *task.Task) bool { return call == "put" }))
+			h.work(id)
+			h.Rows.Fail(nil, nil)
 		},
 	}
 	for name, kill := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			end := w.made()
+			h := newHarness(t)
+			end := h.made()
 			file, thumbnail := media.Prefix(end.ID)+end.Images[0].File, media.Prefix(end.ID)+end.Images[0].Thumbnail
-			small := w.stored(thumbnail)
-			b := &dyingBucket{Bucket: w.Bucket}
-			b.kill = func() { _ = w.Bucket.Erase(context.Background(), media.Prefix(end.ID)); w.put(thumbnail, small) }
-			w.Ingester.Bucket = b
-			w.delete(end.ID)
-			kill(w, b, end.ID)
-			if name == "while the bucket is emptied" && w.gone(file) == w.gone(thumbnail) {
-				t.Error("it was not killed in the middle")
+			small := h.stored(thumbnail)
+			b := &dyingBucket{Bucket: h.Bucket}
+			b.kill = func() { _ = h.Bucket.Erase(context.Background(), media.Prefix(end.ID)); h.put(thumbnail, small) }
+			h.Ingester.Bucket = b
+			h.delete(end.ID)
+			kill(h, b, end.ID)
+			if name == "while the bucket is emptied" && h.gone(file) == h.gone(thumbnail) {
+				t.Error("it was not killed during the erase")
 			}
-			after := w.rests(end.ID)
-			if !w.gone(file) || !w.gone(thumbnail) || after.Status != task.Succeeded || !after.Deleted() {
-				t.Errorf("file gone: %v, thumbnail gone: %v, it is %+v", w.gone(file), w.gone(thumbnail), after)
+			after := h.finishDelete(end.ID)
+			if !h.gone(file) || !h.gone(thumbnail) || after.Status != task.Succeeded || !after.Deleted() {
+				t.Errorf("file gone: %v, thumbnail gone: %v, it is %+v", h.gone(file), h.gone(thumbnail), after)
 			}
 		})
 	}
 }
 
-// put puts a JPEG where it was.
-func (w *world) put(key string, b []byte) {
-	w.t.Helper()
+// put stores a JPEG under a key.
+func (h *harness) put(key string, b []byte) {
+	h.t.Helper()
 	body := newReader(b)
-	if err := w.Bucket.Put(w.t.Context(), key, body, body.Size(), "image/jpeg", sha256.Sum256(b)); err != nil {
-		w.t.Fatal(err)
+	if err := h.Bucket.Put(h.t.Context(), key, body, body.Size(), "image/jpeg", sha256.Sum256(b)); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-// delete deletes a task as its owner does.
-func (w *world) delete(id string) *task.Task {
-	w.t.Helper()
-	x, err := task.Update(w.t.Context(), w.Rows, w.task(id), func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
+// delete deletes a task as its owner would.
+func (h *harness) delete(id string) *task.Task {
+	h.t.Helper()
+	x, err := task.Update(h.t.Context(), h.Rows, h.task(id), func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return x
 }
 
-// A deleted task's key stays used: the same order is no task again, and nothing
-// is posted. That holds when the delete's answer was lost, too.
+// A deleted task's idempotency key stays used: the same order makes no new task and no
+// POST, also if the answer to the DELETE was lost.
 func TestDeletedKeyStaysUsed(t *testing.T) {
-	w := newWorld(t)
-	w.Quota = 5
-	got := w.submit(key("k"))
-	w.until(got.ID, task.Succeeded, time.Hour)
-	w.delete(got.ID)
-	for range 2 { // at once, and when the pictures are erased
-		if e := w.refused(key("k")); e.Code != task.CodeIdempotencyKeyReused {
+	h := newHarness(t)
+	h.Quota = 5
+	got := h.submit(key("k"))
+	h.until(got.ID, task.Succeeded, time.Hour)
+	h.delete(got.ID)
+	for range 2 { // at once, and after the pictures are erased
+		if e := h.refused(key("k")); e.Code != task.CodeIdempotencyKeyReused {
 			t.Errorf("got %v", e)
 		}
-		w.rests(got.ID)
+		h.finishDelete(got.ID)
 	}
-	w.posted(1)
-	if used, err := w.Rows.UsedImages(t.Context(), owner, task.Day(got.CreatedAt)); used != 1 || err != nil {
-		t.Errorf("used %d, %v; want 1: it was made", used, err)
+	h.posted(1)
+	if used, err := h.Rows.UsedImages(t.Context(), owner, task.Day(got.CreatedAt)); used != 1 || err != nil {
+		t.Errorf("used %d, %v; want 1, since the picture was made", used, err)
 	}
 }
 
-// A task that waits is cancelled while sweeps run: either it is posted, or it
-// is cancelled and its quota given back, never both.
-func TestCancelAgainstTheSweep(t *testing.T) {
+// A waiting task is canceled while sweeps run: either it is posted, or it is canceled
+// and its quota returned, never both.
+func TestCancelDuringSweeps(t *testing.T) {
 	t.Parallel()
 	for range 8 {
-		w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 1}))
-		w.Quota = 5
-		got := w.submit(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
-		w.expect(got.ID, task.Waiting, "")
-		w.Clock.Add(10 * time.Minute)
+		h := newHarness(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 1}))
+		h.Quota = 5
+		got := h.submit(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
+		h.expect(got.ID, task.Waiting, "")
+		h.Clock.Add(10 * time.Minute)
 		swept := make(chan error)
-		go func() { _, err := w.Sweep(context.Background()); swept <- err }()
-		_, err := task.Update(t.Context(), w.Rows, w.task(got.ID), func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
+		go func() { _, err := h.Sweep(context.Background()); swept <- err }()
+		_, err := task.Update(t.Context(), h.Rows, h.task(got.ID), func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
 		if sweeping := <-swept; sweeping != nil {
 			t.Fatal(sweeping)
 		}
@@ -184,12 +184,12 @@ func TestCancelAgainstTheSweep(t *testing.T) {
 		var e *task.Error
 		if canceled := !errors.As(err, &e); canceled {
 			posts, used = 1, 0
-			w.expect(got.ID, task.Failed, task.CodeCanceled)
+			h.expect(got.ID, task.Failed, task.CodeCanceled)
 		} else if e.Code != task.CodeConflict {
 			t.Errorf("got %v", err)
 		}
-		w.posted(posts)
-		if n, err := w.Rows.UsedImages(t.Context(), owner, task.Day(got.CreatedAt)); n != used || err != nil {
+		h.posted(posts)
+		if n, err := h.Rows.UsedImages(t.Context(), owner, task.Day(got.CreatedAt)); n != used || err != nil {
 			t.Errorf("used %d, %v; want %d", n, err, used)
 		}
 	}

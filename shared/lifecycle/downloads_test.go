@@ -8,8 +8,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 )
 
-// What a killed process left of its downloads is gone at the next start, and
-// nothing beside them.
+// The next start deletes the downloads of a killed process, and nothing else.
 func TestDownloadTo(t *testing.T) {
 	data := t.TempDir()
 	dir := filepath.Join(data, "downloads")
@@ -33,6 +32,6 @@ func TestDownloadTo(t *testing.T) {
 		t.Error(err)
 	}
 	if err := g.DownloadTo(filepath.Join(beside, "downloads")); err == nil {
-		t.Error("below a file it succeeds")
+		t.Error("no error for a folder below a file")
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task/tasktest"
 )
 
-// line is a line of the log about a task's end.
+// line is a log line for a task's end.
 type line struct {
 	Level, Event, Task, Code string
 	Bad                      bool
@@ -28,14 +28,13 @@ type line struct {
 	ProviderWords            string
 }
 
-// ends returns the lines about tasks' ends that were logged since it was last
-// asked.
-func (w *world) ends() (all []line) {
-	w.t.Helper()
-	for text := range strings.Lines(w.Logged.Take()) {
+// ends returns the lines for tasks' ends that were logged since the last call.
+func (h *harness) ends() (all []line) {
+	h.t.Helper()
+	for text := range strings.Lines(h.Logged.Take()) {
 		var l line
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
-			w.t.Fatal(err)
+			h.t.Fatal(err)
 		}
 		if l.Event == lifecycle.EventEnded {
 			all = append(all, l)
@@ -44,18 +43,17 @@ func (w *world) ends() (all []line) {
 	return all
 }
 
-// ended expects that one task has ended since it was last asked, and was
-// logged so.
-func (w *world) ended(id string, code task.Code, level string) line {
-	w.t.Helper()
-	all := w.ends()
+// ended checks that exactly one end was logged since the last call, and returns its line.
+func (h *harness) ended(id string, code task.Code, level string) line {
+	h.t.Helper()
+	all := h.ends()
 	if len(all) != 1 || all[0].Task != id || all[0].Code != string(code) || all[0].Level != level || all[0].Bad != (level == "ERROR") {
-		w.t.Fatalf("logged %+v, want %s %s of %s", all, level, code, id)
+		h.t.Fatalf("logged %+v, want %s %s of %s", all, level, code, id)
 	}
 	return all[0]
 }
 
-func TestNothingEndsInSilence(t *testing.T) {
+func TestEveryEndIsLogged(t *testing.T) {
 	status := func(code int, text string) func(*nanobananatest.Knobs) {
 		return fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: code, Message: text})
 	}
@@ -68,7 +66,7 @@ func TestNothingEndsInSilence(t *testing.T) {
 		knobs func(*nanobananatest.Knobs)
 		code  task.Code
 		level string
-		says  line
+		want  line // only what is set is compared
 	}{
 		"a success":    {func(*nanobananatest.Knobs) {}, "", "INFO", line{}},
 		"hours of 429": {status(429, "slow down"), task.CodeRateLimited, "ERROR", line{}},
@@ -82,50 +80,50 @@ func TestNothingEndsInSilence(t *testing.T) {
 		"an unknown outcome": {fault(nanobananatest.Fault{Kind: nanobananatest.FaultReset}), task.CodeOutcomeUnknown, "ERROR", line{}},
 		"a policy refusal":   {outcome(400, "flagged"), task.CodeContentPolicy, "INFO", line{ProviderCode: 400}},
 		"failed generations": {outcome(501, "oh"), task.CodeGenerationFailed, "WARN", line{ProviderCode: 501, ProviderWords: "oh"}},
-		"a record for ever at 0": {func(k *nanobananatest.Knobs) { k.RecordFlag = new(int) },
+		"a record that stays at 0": {func(k *nanobananatest.Knobs) { k.RecordFlag = new(int) },
 			task.CodeTimedOut, "ERROR", line{}},
-		"a picture that cannot be had": {func(k *nanobananatest.Knobs) {
+		"a picture that cannot be downloaded": {func(k *nanobananatest.Knobs) {
 			k.Download = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 404}
 		}, task.CodeImageUnavailable, "ERROR", line{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, c.knobs)
-			id := w.submit().ID
+			h := newHarness(t, c.knobs)
+			id := h.submit().ID
 			for range 300 {
-				w.work(id)
-				if w.task(id).Done() {
+				h.work(id)
+				if h.task(id).Done() {
 					break
 				}
-				w.sweep(20 * time.Minute)
+				h.sweep(20 * time.Minute)
 			}
-			end := w.task(id)
-			got := w.ended(id, c.code, c.level)
+			end := h.task(id)
+			got := h.ended(id, c.code, c.level)
 			if got.Attempts != end.Attempt || got.AgeSeconds != int(end.EndedAt.Sub(end.CreatedAt)/time.Second) {
 				t.Errorf("logged %+v of %+v", got, end)
 			}
-			if c.says.ProviderCode != 0 && got.ProviderCode != c.says.ProviderCode || c.says.ProviderWords != "" && got.ProviderWords != c.says.ProviderWords {
-				t.Errorf("logged %+v, want it to say %+v", got, c.says)
+			if c.want.ProviderCode != 0 && got.ProviderCode != c.want.ProviderCode || c.want.ProviderWords != "" && got.ProviderWords != c.want.ProviderWords {
+				t.Errorf("logged %+v, want it to say %+v", got, c.want)
 			}
-			for range 3 { // and no more of it
-				w.sweep(time.Hour)
+			for range 3 { // and not again
+				h.sweep(time.Hour)
 			}
-			if more := w.ends(); more != nil {
+			if more := h.ends(); more != nil {
 				t.Errorf("logged again: %+v", more)
 			}
 		})
 	}
 }
 
-func TestASuccessWithPicturesMissingIsAWarning(t *testing.T) {
-	w := newWorld(t, func(k *nanobananatest.Knobs) { k.ShortBy = 1 })
-	id := w.submit(func(o *lifecycle.Order) { o.Request.NumImages = 2 }).ID
-	w.until(id, task.Succeeded, time.Hour)
-	if got := w.ended(id, "", "WARN"); got.Missing != 1 {
+func TestSuccessWithMissingPicturesIsAWarning(t *testing.T) {
+	h := newHarness(t, func(k *nanobananatest.Knobs) { k.ShortBy = 1 })
+	id := h.submit(func(o *lifecycle.Order) { o.Request.NumImages = 2 }).ID
+	h.until(id, task.Succeeded, time.Hour)
+	if got := h.ended(id, "", "WARN"); got.Missing != 1 {
 		t.Errorf("logged %+v, want 1 missing", got)
 	}
 }
 
-// hanging is a provider that accepts everything and never answers for a record.
+// hanging is a provider that accepts every order and never answers a read of a record.
 type hanging struct{}
 
 func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -140,8 +138,8 @@ func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer)), Request: r}, nil
 }
 
-// The provider gives a callback up after 15 s, and keeps others waiting.
-func TestACallbackIsAnsweredInTimeThoughItsRecordHangs(t *testing.T) {
+// The provider gives up a callback after 15 s, and delays the others meanwhile.
+func TestCallbackIsAnsweredWhileItsRecordHangs(t *testing.T) {
 	c, err := config.Load(func(name string) string {
 		return map[string]string{"NANOBANANA_BASE_URL": "http://127.0.0.1:1", "PUBLIC_URL": "https://api.example.com"}[name]
 	}, config.Local)
@@ -161,7 +159,7 @@ func TestACallbackIsAnsweredInTimeThoughItsRecordHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		if err := s.Settle(t.Context(), x.ID, 1, said("p", 200, "https://elsewhere.example.com/a.png")); err != nil {
+		if err := s.Settle(t.Context(), x.ID, 1, callbackBody("p", 200, "https://elsewhere.example.com/a.png")); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(begun); took > 6*time.Second {
@@ -169,7 +167,7 @@ func TestACallbackIsAnsweredInTimeThoughItsRecordHangs(t *testing.T) {
 		}
 		x, err = store.Task(t.Context(), x.ID)
 		if err != nil || x.UnreadableSince.IsZero() || x.Hint == nil {
-			t.Errorf("the row is %+v, %v: want the failed read and the callback's word", x, err)
+			t.Errorf("the row is %+v, %v: want the failed read and the callback's hint", x, err)
 		}
 	})
 }

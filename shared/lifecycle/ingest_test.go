@@ -20,59 +20,59 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// stored reads an object, as its link serves it.
-func (w *world) stored(key string) []byte {
-	w.t.Helper()
-	link, err := w.Bucket.Link(w.t.Context(), key, time.Minute, "")
+// stored returns an object by its link.
+func (h *harness) stored(key string) []byte {
+	h.t.Helper()
+	link, err := h.Bucket.Link(h.t.Context(), key, time.Minute, "")
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	return w.get(link)
+	return h.get(link)
 }
 
-func (w *world) get(link string) []byte {
-	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, link, nil)
+func (h *harness) get(link string) []byte {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, link, nil)
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	req.Header.Set("User-Agent", "a person") // the provider serves no library
+	req.Header.Set("User-Agent", "a person") // the provider refuses HTTP libraries
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		w.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
-		w.t.Fatalf("%s: %s, %v", link, resp.Status, err)
+		h.t.Fatalf("%s: %s, %v", link, resp.Status, err)
 	}
 	return b
 }
 
-// storing gives a task whose pictures are made and not yet copied.
-func (w *world) storing(change ...func(*lifecycle.Order)) (*task.Task, nanobananatest.Task) {
-	w.t.Helper()
-	n := len(w.Sim.Tasks())
-	got := w.submit(change...)
-	made := w.generated(n)
-	w.settle(got.ID, said(made.ID, 200, made.URLs...))
-	return w.expect(got.ID, task.Storing, ""), made
+// storing returns a task whose pictures are made and not yet copied.
+func (h *harness) storing(change ...func(*lifecycle.Order)) (*task.Task, nanobananatest.Task) {
+	h.t.Helper()
+	n := len(h.Sim.Tasks())
+	got := h.submit(change...)
+	made := h.generated(n)
+	h.settle(got.ID, callbackBody(made.ID, 200, made.URLs...))
+	return h.expect(got.ID, task.Storing, ""), made
 }
 
 func TestIngest(t *testing.T) {
 	for _, format := range []string{"png", "jpg", "webp"} {
 		t.Run(format, func(t *testing.T) {
-			w := newWorld(t, func(k *nanobananatest.Knobs) { k.PictureFormat, k.PictureSide, k.Mislabel = format, 700, true })
-			got, made := w.storing(func(o *lifecycle.Order) { o.Request.NumImages, o.Request.AspectRatio = 2, "16:9" })
-			w.work(got.ID)
-			end := w.expect(got.ID, task.Succeeded, "")
+			h := newHarness(t, func(k *nanobananatest.Knobs) { k.PictureFormat, k.PictureSide, k.Mislabel = format, 700, true })
+			got, made := h.storing(func(o *lifecycle.Order) { o.Request.NumImages, o.Request.AspectRatio = 2, "16:9" })
+			h.work(got.ID)
+			end := h.expect(got.ID, task.Succeeded, "")
 			for i, img := range end.Images {
-				original, kept := w.get(made.URLs[i]), w.stored(media.Prefix(got.ID)+img.File)
+				original, kept := h.get(made.URLs[i]), h.stored(media.Prefix(got.ID)+img.File)
 				sum := sha256.Sum256(kept)
 				if !bytes.Equal(original, kept) || img.SHA256 != hex.EncodeToString(sum[:]) || img.Bytes != int64(len(kept)) {
 					t.Errorf("picture %d is not what the provider served: %+v", i+1, img)
 				}
-				small, kind, err := image.DecodeConfig(bytes.NewReader(w.stored(media.Prefix(got.ID) + img.Thumbnail)))
+				small, kind, err := image.DecodeConfig(bytes.NewReader(h.stored(media.Prefix(got.ID) + img.Thumbnail)))
 				if err != nil || kind != "jpeg" || small.Width != 512 {
 					t.Errorf("thumbnail %d is %s, %d wide: %v", i+1, kind, small.Width, err)
 				}
@@ -81,16 +81,16 @@ func TestIngest(t *testing.T) {
 				}
 			}
 			version := end.Version
-			w.work(got.ID) // its record comes again
-			if err := w.Ingester.Ingest(t.Context(), got.ID); err != nil || w.task(got.ID).Version != version {
-				t.Errorf("a repeated stream record wrote the row: %v", err)
+			h.work(got.ID) // its stream message comes again
+			if err := h.Ingester.Ingest(t.Context(), got.ID); err != nil || h.task(got.ID).Version != version {
+				t.Errorf("a repeated stream message wrote the row: %v", err)
 			}
 		})
 	}
 }
 
-// What a download meets is tried again while the deadline holds; then the task
-// fails, and nothing half done is recorded.
+// A failed download is tried again until the deadline. Then the task fails, and no
+// incomplete picture is stored.
 func TestDownloadFaults(t *testing.T) {
 	faults := map[string]nanobananatest.Fault{
 		"403":       {Kind: nanobananatest.FaultStatus, Code: 403},
@@ -106,95 +106,94 @@ func TestDownloadFaults(t *testing.T) {
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			w.Quota = 1
-			got, made := w.storing()
-			w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = f })
-			w.work(got.ID)
-			w.expect(got.ID, task.Storing, "")
-			if x, _ := w.Sim.Task(made.ID); x.Downloads != 3 {
+			h := newHarness(t)
+			h.Quota = 1
+			got, made := h.storing()
+			h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = f })
+			h.work(got.ID)
+			h.expect(got.ID, task.Storing, "")
+			if x, _ := h.Sim.Task(made.ID); x.Downloads != 3 {
 				t.Errorf("%d downloads, want three tries", x.Downloads)
 			}
-			w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = nanobananatest.Fault{} })
-			w.until(got.ID, task.Succeeded, 10*time.Minute)
-			left, err := os.ReadDir(w.Ingester.Dir)
+			h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = nanobananatest.Fault{} })
+			h.until(got.ID, task.Succeeded, 10*time.Minute)
+			left, err := os.ReadDir(h.Ingester.Dir)
 			if err != nil || len(left) != 0 {
-				t.Errorf("%d files are left over, %v", len(left), err)
+				t.Errorf("%d files are left, %v", len(left), err)
 			}
 		})
 	}
 	t.Run("for ever", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t)
-		w.Quota = 1
-		got, _ := w.storing()
-		w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = faults["404"] })
+		h := newHarness(t)
+		h.Quota = 1
+		got, _ := h.storing()
+		h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = faults["404"] })
 		for range 71 {
-			w.work(got.ID)
-			w.sweep(time.Hour)
+			h.work(got.ID)
+			h.sweep(time.Hour)
 		}
-		w.expect(got.ID, task.Storing, "")
+		h.expect(got.ID, task.Storing, "")
 		for range 80 {
-			w.work(got.ID)
-			w.sweep(time.Minute)
+			h.work(got.ID)
+			h.sweep(time.Minute)
 		}
-		end := w.expect(got.ID, task.Failed, task.CodeImageUnavailable)
-		if used, _ := w.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 0 {
-			t.Errorf("used is %d, want it given back", used)
+		end := h.expect(got.ID, task.Failed, task.CodeImageUnavailable)
+		if used, _ := h.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 0 {
+			t.Errorf("used is %d, want it returned", used)
 		}
-		if n := w.reads(0); n < 2 {
-			t.Errorf("its record was read %d times; want fresh links to be asked for", n)
+		if n := h.reads(0); n < 2 {
+			t.Errorf("the record was read %d times; want it read for fresh links", n)
 		}
 	})
 }
 
-// One of three pictures cannot be had: the others count, but not before the end.
+// One of three pictures cannot be downloaded: the others count, but not before the deadline.
 func TestPartial(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	got, _ := w.storing(func(o *lifecycle.Order) { o.Request.NumImages = 3 })
-	x, err := task.Update(t.Context(), w.Rows, w.task(got.ID), func(x *task.Task) error {
-		x.URLs[1] = w.Sim.URL + "/result/nothing.png"
+	h := newHarness(t)
+	got, _ := h.storing(func(o *lifecycle.Order) { o.Request.NumImages = 3 })
+	x, err := task.Update(t.Context(), h.Rows, h.task(got.ID), func(x *task.Task) error {
+		x.URLs[1] = h.Sim.URL + "/result/nothing.png"
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} }) // no fresh links
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} }) // no fresh links
 	for range 70 {
-		w.work(x.ID)
-		w.sweep(time.Hour)
+		h.work(x.ID)
+		h.sweep(time.Hour)
 	}
-	w.expect(x.ID, task.Storing, "")
-	end := w.until(x.ID, task.Succeeded, 3*time.Hour)
+	h.expect(x.ID, task.Storing, "")
+	end := h.until(x.ID, task.Succeeded, 3*time.Hour)
 	if len(end.Images) != 2 || end.Missing != 1 || end.Images[0].N != 1 || end.Images[1].N != 2 {
 		t.Errorf("images %+v, missing %d", end.Images, end.Missing)
 	}
 }
 
-// Links beyond the pictures asked for, as a record gives them that was short and
-// came again with fresh ones: one that is dead keeps nothing waiting, and one that
-// lives gives no picture twice.
+// A task may have more links than ordered pictures, if a short record was read again with
+// fresh ones. A dead one delays nothing, and a live one brings no picture twice.
 func TestFreshLinks(t *testing.T) {
-	for name, old := range map[string]func(*world, []string) string{
-		"the old one is dead":  func(w *world, _ []string) string { return w.Sim.URL + "/result/nothing.png" },
-		"the old one is alive": func(_ *world, urls []string) string { return urls[0] + "?old" },
+	for name, old := range map[string]func(*harness, []string) string{
+		"the old one is dead":  func(h *harness, _ []string) string { return h.Sim.URL + "/result/nothing.png" },
+		"the old one is alive": func(_ *harness, urls []string) string { return urls[0] + "?old" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			got, made := w.storing(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
-			x, err := task.Update(t.Context(), w.Rows, w.task(got.ID), func(x *task.Task) error {
-				x.URLs, x.ShortAt = append([]string{old(w, made.URLs)}, made.URLs...), w.Now()
+			h := newHarness(t)
+			got, made := h.storing(func(o *lifecycle.Order) { o.Request.NumImages = 2 })
+			x, err := task.Update(t.Context(), h.Rows, h.task(got.ID), func(x *task.Task) error {
+				x.URLs, x.ShortAt = append([]string{old(h, made.URLs)}, made.URLs...), h.Now()
 				return nil
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.Ingester.Ingest(t.Context(), x.ID); err != nil {
+			if err := h.Ingester.Ingest(t.Context(), x.ID); err != nil {
 				t.Error(err)
 			}
-			end := w.expect(x.ID, task.Succeeded, "")
+			end := h.expect(x.ID, task.Succeeded, "")
 			if len(end.Images) != 2 || end.Missing != 0 || end.Images[0].SHA256 == end.Images[1].SHA256 {
 				t.Errorf("images %+v, missing %d", end.Images, end.Missing)
 			}
@@ -218,21 +217,21 @@ func (b *faultyBucket) Put(ctx context.Context, key string, body io.ReadSeeker, 
 
 func TestBucketFaults(t *testing.T) {
 	for _, failing := range []int{1, 2, 5} {
-		w := newWorld(t)
-		b := &faultyBucket{Bucket: w.Bucket, failing: failing}
-		w.Ingester.Bucket = b
-		got, _ := w.storing()
-		w.until(got.ID, task.Succeeded, 10*time.Minute)
+		h := newHarness(t)
+		b := &faultyBucket{Bucket: h.Bucket, failing: failing}
+		h.Ingester.Bucket = b
+		got, _ := h.storing()
+		h.until(got.ID, task.Succeeded, 10*time.Minute)
 	}
 }
 
-// Killed after the put of the object and before that of the row: the next run
-// finds the object, and completes.
+// Ingest is killed after the put of the object and before that of the row. The next run
+// completes the task.
 func TestIngestKilled(t *testing.T) {
 	for name, after := range map[string]bool{"before the row": false, "after the row": true} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			got, _ := w.storing()
+			h := newHarness(t)
+			got, _ := h.storing()
 			died := func(call string, x *task.Task) error {
 				if call == "put" && x.Status == task.Succeeded {
 					return errStore
@@ -240,46 +239,46 @@ func TestIngestKilled(t *testing.T) {
 				return nil
 			}
 			if after {
-				w.Rows.Fail(nil, died)
+				h.Rows.Fail(nil, died)
 			} else {
-				w.Rows.Fail(died, nil)
+				h.Rows.Fail(died, nil)
 			}
-			if err := w.Ingester.Ingest(t.Context(), got.ID); err == nil {
+			if err := h.Ingester.Ingest(t.Context(), got.ID); err == nil {
 				t.Fatal("no error for the log")
 			}
-			w.Rows.Fail(nil, nil)
-			end := w.until(got.ID, task.Succeeded, 10*time.Minute)
+			h.Rows.Fail(nil, nil)
+			end := h.until(got.ID, task.Succeeded, 10*time.Minute)
 			if len(end.Images) != 1 {
 				t.Errorf("images: %+v", end.Images)
 			}
-			w.stored(media.Prefix(got.ID) + end.Images[0].File)
+			h.stored(media.Prefix(got.ID) + end.Images[0].File)
 		})
 	}
 }
 
-// A deleted task leaves no object, though a slow ingest still puts some.
+// No object of a deleted task stays, even if a slow ingest still puts some.
 func TestErase(t *testing.T) {
-	w := newWorld(t)
-	end := w.made()
+	h := newHarness(t)
+	end := h.made()
 	key := media.Prefix(end.ID) + end.Images[0].File
-	bytes := w.stored(key)
-	deleted, err := task.Update(t.Context(), w.Rows, end, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) })
+	bytes := h.stored(key)
+	deleted, err := task.Update(t.Context(), h.Rows, end, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
 	if err != nil || deleted.Work != task.Erase {
 		t.Fatalf("work %q, %v", deleted.Work, err)
 	}
-	w.work(end.ID)
+	h.work(end.ID)
 	late := newReader(bytes)
-	if err := w.Bucket.Put(t.Context(), key, late, late.Size(), "image/png", sha256.Sum256(bytes)); err != nil {
+	if err := h.Bucket.Put(t.Context(), key, late, late.Size(), "image/png", sha256.Sum256(bytes)); err != nil {
 		t.Fatal(err)
 	}
 	for range 30 {
-		w.sweep(time.Minute)
-		w.work(end.ID)
+		h.sweep(time.Minute)
+		h.work(end.ID)
 	}
-	if x := w.task(end.ID); x.Work != "" || !x.DueAt.IsZero() {
-		t.Errorf("work %q, due %v; want it to rest", x.Work, x.DueAt)
+	if x := h.task(end.ID); x.Work != "" || !x.DueAt.IsZero() {
+		t.Errorf("work %q, due %v; want neither", x.Work, x.DueAt)
 	}
-	link, err := w.Bucket.Link(t.Context(), key, time.Minute, "")
+	link, err := h.Bucket.Link(t.Context(), key, time.Minute, "")
 	if err != nil {
 		t.Fatal(err)
 	}

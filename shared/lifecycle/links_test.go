@@ -7,8 +7,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// No spelling of a link to our own API, or to a picture that was sent, is a result.
-func TestLinksOfOurs(t *testing.T) {
+// Links to our own API or to an input image are no results, however they are spelled.
+func TestWithoutOurs(t *testing.T) {
 	s := &Service{PublicURL: "https://api.example/base"}
 	ordered := &task.Task{Request: task.Request{ImageURLs: []string{"https://in.example/a%20b.png?sig=1"}}}
 	result := "https://cdn.example/base/v1/a.png?sig=1"
@@ -21,8 +21,8 @@ func TestLinksOfOurs(t *testing.T) {
 	}
 }
 
-// A callback's 400 forbids another generation even where the rest of it is not clear.
-func TestUnclearCallbackBars(t *testing.T) {
+// A callback with code 400 forbids another generation, even if the rest of it is unclear.
+func TestUnclearCallbackWithCode400(t *testing.T) {
 	s, ordered := &Service{}, &task.Task{}
 	for body, want := range map[string]bool{
 		`{"code":400,"data":{"taskId":"a","successFlag":9}}`:                                  true,

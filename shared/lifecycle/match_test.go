@@ -20,8 +20,8 @@ var (
 
 const ourPrompt = "a red bicycle 🚲 by the sea"
 
-// ours is a task whose second attempt is known to the provider as p, either by
-// our own answer or by a callback alone.
+// ours returns a task whose second attempt has the provider id p, known from our own
+// POST's answer if proved, else only from a callback.
 func ours(t *testing.T, proved bool) *task.Task {
 	t.Helper()
 	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
@@ -44,7 +44,7 @@ func ours(t *testing.T, proved bool) *task.Task {
 	return x
 }
 
-func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
+func TestCallbackAddressIdentifiesARecord(t *testing.T) {
 	other := task.NewID("eve", "k")
 	for _, proved := range []bool{true, false} {
 		x := ours(t, proved)
@@ -53,7 +53,7 @@ func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
 		}
 		signed := token.Keys{oldKey}.Sign(CallbackMessage(x.ID, 2))
 		good := path(x.ID, 2, signed)
-		unlessProved := task.MatchForeign // what a masked address leaves to the prompt, another's here
+		unlessProved := task.MatchForeign // a masked address leaves it to the prompt, which is another task's here
 		if proved {
 			unlessProved = task.MatchUnknown
 		}
@@ -86,19 +86,19 @@ func TestTheCallbackAddressTellsWhoseARecordIs(t *testing.T) {
 		}
 		named := nanobanana.Record{TaskID: "q", Params: nanobanana.Params{CallbackURL: "https://api.example" + good}}
 		if got := match(x, "p", named, keys); got != task.MatchOwn {
-			t.Errorf("proved %v, our address under another id: got %v, want Names", proved, got)
+			t.Errorf("proved %v, our address under another id: got %v, want MatchOwn", proved, got)
 		}
 		stranger := nanobanana.Record{TaskID: "q"}
 		if got := match(x, "p", stranger, keys); got != task.MatchForeign {
-			t.Errorf("proved %v, another id and no address: got %v, want Contradicts", proved, got)
+			t.Errorf("proved %v, another id and no address: got %v, want MatchForeign", proved, got)
 		}
 		if got := match(x, "p", nanobanana.Record{}, keys); got != task.MatchUnknown {
-			t.Errorf("proved %v, a record that names nothing: got %v, want Silent", proved, got)
+			t.Errorf("proved %v, a record that names nothing: got %v, want MatchUnknown", proved, got)
 		}
 	}
 }
 
-func TestARespeltPromptIsTheSame(t *testing.T) {
+func TestSamePrompt(t *testing.T) {
 	long := strings.Repeat("a long walk by the sea, ", 5)
 	for name, c := range map[string]struct{ sent, got string }{
 		"itself":                        {ourPrompt, ourPrompt},
@@ -120,12 +120,12 @@ func TestARespeltPromptIsTheSame(t *testing.T) {
 		"cut, with an ellipsis":         {long, long[:60] + "…"},
 	} {
 		if !samePrompt(c.sent, c.got) {
-			t.Errorf("%s: %q is not taken for %q", name, c.got, c.sent)
+			t.Errorf("%s: %q is not recognized as %q", name, c.got, c.sent)
 		}
 	}
 }
 
-func TestAnotherPromptIsNotTheSame(t *testing.T) {
+func TestOtherPrompts(t *testing.T) {
 	long := strings.Repeat("a long walk by the sea, ", 5)
 	for name, c := range map[string]struct{ sent, got string }{
 		"another":                      {ourPrompt, "somebody else's picture"},
@@ -144,7 +144,7 @@ func TestAnotherPromptIsNotTheSame(t *testing.T) {
 		"marks without end":            {strings.Repeat("🚲", 20_000), strings.Repeat("?🚲", 10_001) + "x"},
 	} {
 		if samePrompt(c.sent, c.got) {
-			t.Errorf("%s: %q is taken for %q", name, c.got, c.sent)
+			t.Errorf("%s: %q is wrongly recognized as %q", name, c.got, c.sent)
 		}
 	}
 }
@@ -154,12 +154,12 @@ func FuzzSamePrompt(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent, got string) {
 		samePrompt(sent, got)
 		if !samePrompt(sent, sent) {
-			t.Errorf("%q is not itself", sent)
+			t.Errorf("%q is not recognized as itself", sent)
 		}
 	})
 }
 
-func TestWhatIsOursIsNoResult(t *testing.T) {
+func TestResultLinksWithoutOurs(t *testing.T) {
 	id := task.NewID("ada", "k")
 	x := &task.Task{ID: id, PublicURL: "https://api.example", Request: task.Request{NumImages: 2, ImageURLs: []string{"https://cdn.example/in.png?sig=1"}}}
 	s := &Service{}
@@ -186,7 +186,7 @@ func TestWhatIsOursIsNoResult(t *testing.T) {
 	}
 }
 
-func TestALogDoesNotQuoteThePrompt(t *testing.T) {
+func TestWithoutQuotes(t *testing.T) {
 	for _, c := range []struct{ text, prompt, want string }{
 		{"Request blocked", "a red bicycle", "Request blocked"},
 		{`The prompt "A red BICYCLE" was flagged`, "a red bicycle", `The prompt "…" was flagged`},

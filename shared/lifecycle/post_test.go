@@ -17,9 +17,8 @@ func fault(f nanobananatest.Fault) func(*nanobananatest.Knobs) {
 	return func(k *nanobananatest.Knobs) { k.Submit = f }
 }
 
-// A POST whose outcome is unknown is never repeated, whatever happened to its
-// answer: it is completed by a callback if the provider took it, or given up
-// and taken back from the quota if nothing is ever heard of it.
+// A POST whose outcome is unknown is never repeated. A callback completes the task if
+// the provider accepted it; otherwise the task fails and its quota is returned.
 func TestAmbiguousPost(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("another host was sent %s with %q", r.Method, r.Header.Get("Authorization"))
@@ -42,36 +41,36 @@ func TestAmbiguousPost(t *testing.T) {
 	}
 	for name, f := range faults {
 		t.Run(name+", not accepted", func(t *testing.T) {
-			w := newWorld(t, fault(f))
-			w.Quota = 10
-			got := w.submit()
+			h := newHarness(t, fault(f))
+			h.Quota = 10
+			got := h.submit()
 			if got.Status != task.Unconfirmed {
 				t.Fatalf("task is %s %s, want unconfirmed", got.Status, got.Failure)
 			}
-			w.Sim.SetKnobs(fault(nanobananatest.Fault{}))
+			h.Sim.SetKnobs(fault(nanobananatest.Fault{}))
 			for range 119 {
-				w.sweep(time.Minute)
+				h.sweep(time.Minute)
 			}
-			w.expect(got.ID, task.Unconfirmed, "")
-			w.sweep(time.Minute)
-			end := w.expect(got.ID, task.Failed, task.CodeOutcomeUnknown)
-			if used, _ := w.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 0 || end.Charges[0] != task.ChargeDoubtful {
-				t.Errorf("used is %d, charges %v; want it given back, and doubtful", used, end.Charges)
+			h.expect(got.ID, task.Unconfirmed, "")
+			h.sweep(time.Minute)
+			end := h.expect(got.ID, task.Failed, task.CodeOutcomeUnknown)
+			if used, _ := h.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 0 || end.Charges[0] != task.ChargeDoubtful {
+				t.Errorf("used is %d, charges %v; want it returned, and doubtful", used, end.Charges)
 			}
-			w.posted(1)
+			h.posted(1)
 		})
 		t.Run(name+", accepted", func(t *testing.T) {
 			f.Accepted = true
-			w := newWorld(t, fault(f), func(k *nanobananatest.Knobs) { k.LoseCallbacks = false })
-			got := w.submit()
-			eventually(t, func() error { return reached(w.task(got.ID), task.Storing) })
-			w.until(got.ID, task.Succeeded, time.Hour)
-			w.posted(1)
+			h := newHarness(t, fault(f), func(k *nanobananatest.Knobs) { k.LoseCallbacks = false })
+			got := h.submit()
+			eventually(t, func() error { return reached(h.task(got.ID), task.Storing) })
+			h.until(got.ID, task.Succeeded, time.Hour)
+			h.posted(1)
 		})
 	}
 }
 
-// reached says whether a task has come as far as a status, by way of its life.
+// reached returns an error unless the task has the status or a later one.
 func reached(t *task.Task, s task.Status) error {
 	order := map[task.Status]int{task.Unconfirmed: 0, task.Submitting: 0, task.Generating: 1, task.Storing: 2, task.Succeeded: 3}
 	if order[t.Status] < order[s] {
@@ -84,8 +83,7 @@ type errStatus task.Status
 
 func (s errStatus) Error() string { return "the task is " + string(s) }
 
-// What the provider certainly did not take is final, or tried again within
-// bounds; nothing sleeps in a function.
+// A certain refusal is final, or tried again within bounds; no function sleeps for it.
 func TestRefusedPost(t *testing.T) {
 	code := func(code int, message string) nanobananatest.Fault {
 		return nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: code, Message: message}
@@ -110,9 +108,9 @@ func TestRefusedPost(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, fault(test.fault))
-			w.Quota = 10
-			got := w.submit()
+			h := newHarness(t, fault(test.fault))
+			h.Quota = 10
+			got := h.submit()
 			shown := got.Failure
 			if test.status == task.Waiting {
 				shown = got.Setback
@@ -124,110 +122,110 @@ func TestRefusedPost(t *testing.T) {
 			if test.status == task.Waiting || test.code == task.CodeContentPolicy {
 				want = 1
 			}
-			if used, _ := w.Rows.UsedImages(t.Context(), owner, got.Quota.Day); used != want {
+			if used, _ := h.Rows.UsedImages(t.Context(), owner, got.Quota.Day); used != want {
 				t.Errorf("used is %d, want %d", used, want)
 			}
-			w.posted(1)
+			h.posted(1)
 		})
 	}
 }
 
 func TestRetryAfter(t *testing.T) {
-	w := newWorld(t, fault(nanobananatest.Fault{
+	h := newHarness(t, fault(nanobananatest.Fault{
 		Kind: nanobananatest.FaultStatus, Code: 429, RetryAfter: nanobananatest.Duration(time.Hour), Times: 1,
 	}))
-	got := w.submit()
-	w.sweep(59 * time.Minute)
-	w.posted(1)
-	w.sweep(time.Minute)
-	w.posted(2)
-	if end := w.expect(got.ID, task.Generating, ""); end.Attempt != 2 || end.Charges[0] != task.ChargeNone || end.Charges[1] != task.ChargeSure {
+	got := h.submit()
+	h.sweep(59 * time.Minute)
+	h.posted(1)
+	h.sweep(time.Minute)
+	h.posted(2)
+	if end := h.expect(got.ID, task.Generating, ""); end.Attempt != 2 || end.Charges[0] != task.ChargeNone || end.Charges[1] != task.ChargeSure {
 		t.Errorf("attempt %d, charges %v", end.Attempt, end.Charges)
 	}
 }
 
-// A refusal that passes is waited for by time, however often it comes.
+// A passing refusal is retried for hours, however often it comes.
 func TestRefusedForGood(t *testing.T) {
-	w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455}))
-	w.Quota = 10
-	got := w.submit()
-	for range 6*60 - 2 { // sweeps wait out pauses, by the same clock
-		w.sweep(time.Minute - w.Now().Sub(got.CreatedAt)%time.Minute)
+	h := newHarness(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455}))
+	h.Quota = 10
+	got := h.submit()
+	for range 6*60 - 2 { // sweeps wait for pauses to end, by the same clock
+		h.sweep(time.Minute - h.Now().Sub(got.CreatedAt)%time.Minute)
 	}
-	w.expect(got.ID, task.Waiting, "")
-	w.sweep(2 * time.Minute)
-	end := w.expect(got.ID, task.Failed, task.CodePaused)
+	h.expect(got.ID, task.Waiting, "")
+	h.sweep(2 * time.Minute)
+	end := h.expect(got.ID, task.Failed, task.CodePaused)
 	if life := end.EndedAt.Sub(end.CreatedAt); life < 6*time.Hour {
 		t.Errorf("it took %v", life)
 	}
-	if n := w.Sim.Posts(); n < 180 || n > 361 {
+	if n := h.Sim.Posts(); n < 180 || n > 361 {
 		t.Errorf("%d POSTs, want one in two minutes at least, and one a minute at most", n)
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestNotConnected(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t)
-	real := w.Provider.BaseURL
-	w.Provider.BaseURL = "http://" + l.Addr().String()
+	h := newHarness(t)
+	real := h.Provider.BaseURL
+	h.Provider.BaseURL = "http://" + l.Addr().String()
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	got := w.submit()
+	got := h.submit()
 	if got.Status != task.Waiting || got.Setback != task.CodeProviderUnavailable || got.Charges[0] != task.ChargeNone {
 		t.Fatalf("task is %s %s %v", got.Status, got.Setback, got.Charges)
 	}
-	w.Provider.BaseURL = real
-	w.sweep(2 * time.Minute)
-	w.expect(got.ID, task.Generating, "")
-	w.posted(1)
+	h.Provider.BaseURL = real
+	h.sweep(2 * time.Minute)
+	h.expect(got.ID, task.Generating, "")
+	h.posted(1)
 }
 
-// A rotated key costs one refused attempt, not a task.
+// A rotated key costs one refused attempt, not the task.
 func TestRotatedKey(t *testing.T) {
-	w := newWorld(t)
-	w.submit() // the secret is in memory now
-	w.Sim.SetKeys("the-new-key")
-	w.Secret.Set("the-new-key", nil)
-	got := w.submit() // balance and secret are in memory: the POST itself is refused
+	h := newHarness(t)
+	h.submit() // reads the secret
+	h.Sim.SetKeys("the-new-key")
+	h.Secret.Set("the-new-key", nil)
+	got := h.submit() // balance and secret are in memory: the POST itself is refused
 	if got.Status != task.Waiting || got.Setback != task.CodeProviderUnauthorized {
 		t.Fatalf("task is %s %s", got.Status, got.Failure)
 	}
-	w.sweep(0)
-	w.expect(got.ID, task.Generating, "")
-	w.posted(3)
+	h.sweep(0)
+	h.expect(got.ID, task.Generating, "")
+	h.posted(3)
 }
 
-// The key is refused and Secrets Manager is away: nobody knows whether there is
-// another key, so the task waits until somebody does.
-func TestKeyRefusedAndSecretAway(t *testing.T) {
-	w := newWorld(t)
-	w.submit()
-	w.Sim.SetKeys("the-new-key")
-	w.Secret.Set("", errors.New("away"))
-	got := w.submit()
-	if got.Status != task.Waiting || got.DueAt.Sub(w.Now()) >= 10*time.Second {
-		t.Fatalf("task is %s %s, due in %v", got.Status, got.Failure, got.DueAt.Sub(w.Now()))
+// The key is refused and Secrets Manager cannot be reached: there may be another key, so
+// the task waits.
+func TestKeyRefusedAndSecretUnreadable(t *testing.T) {
+	h := newHarness(t)
+	h.submit()
+	h.Sim.SetKeys("the-new-key")
+	h.Secret.Set("", errors.New("away"))
+	got := h.submit()
+	if got.Status != task.Waiting || got.DueAt.Sub(h.Now()) >= 10*time.Second {
+		t.Fatalf("task is %s %s, due in %v", got.Status, got.Failure, got.DueAt.Sub(h.Now()))
 	}
-	w.Secret.Set("the-new-key", nil)
-	w.Clock.Add(4 * time.Minute) // what was read before is still in use
-	w.until(got.ID, task.Generating, 10*time.Minute)
+	h.Secret.Set("the-new-key", nil)
+	h.Clock.Add(4 * time.Minute) // the value read before is still in use
+	h.until(got.ID, task.Generating, 10*time.Minute)
 }
 
-// An input image that is gone by the next attempt ends the task; nothing is sent.
+// If an input image is gone by the next attempt, the task fails and nothing is sent.
 func TestInputGone(t *testing.T) {
-	w := newWorld(t)
-	parent := w.made()
-	w.Sim.SetKnobs(fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 1}))
-	edit := w.submit(func(o *lifecycle.Order) { o.Request.ImageURLs = []string{"task:" + parent.ID + "/1"} })
-	if _, err := task.Update(t.Context(), w.Rows, parent, func(x *task.Task) error { return x.Delete(w.Rules, w.Now()) }); err != nil {
+	h := newHarness(t)
+	parent := h.made()
+	h.Sim.SetKnobs(fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 1}))
+	edit := h.submit(func(o *lifecycle.Order) { o.Request.ImageURLs = []string{"task:" + parent.ID + "/1"} })
+	if _, err := task.Update(t.Context(), h.Rows, parent, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) }); err != nil {
 		t.Fatal(err)
 	}
-	posts := w.Sim.Posts()
-	w.sweep(2 * time.Minute)
-	w.expect(edit.ID, task.Failed, task.CodeInputImageUnusable)
-	w.posted(posts)
+	posts := h.Sim.Posts()
+	h.sweep(2 * time.Minute)
+	h.expect(edit.ID, task.Failed, task.CodeInputImageUnusable)
+	h.posted(posts)
 }

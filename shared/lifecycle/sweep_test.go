@@ -13,57 +13,57 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// A sweep with nothing due reads the index once, and nothing else.
+// A sweep with nothing due reads the index once, and does nothing else.
 func TestIdleSweep(t *testing.T) {
-	w := newWorld(t)
-	end := w.made()
-	before, due := w.Rows.Total(), w.Rows.Count("due")
-	posts, reads := w.Sim.Posts(), w.reads(0)
-	w.sweep(time.Hour)
-	if got := w.Rows.Total() - before; got != 1 || w.Rows.Count("due") != due+1 {
-		t.Errorf("%d calls of the store, %d of them of the index; want one", got, w.Rows.Count("due")-due)
+	h := newHarness(t)
+	end := h.made()
+	before, due := h.Rows.Total(), h.Rows.Count("due")
+	posts, reads := h.Sim.Posts(), h.reads(0)
+	h.sweep(time.Hour)
+	if got := h.Rows.Total() - before; got != 1 || h.Rows.Count("due") != due+1 {
+		t.Errorf("%d calls of the store, %d of them of the index; want one", got, h.Rows.Count("due")-due)
 	}
-	if w.Sim.Posts() != posts || w.reads(0) != reads || w.task(end.ID).Version != end.Version {
+	if h.Sim.Posts() != posts || h.reads(0) != reads || h.task(end.ID).Version != end.Version {
 		t.Error("it asked the provider, or wrote the row")
 	}
 }
 
-// With every callback lost the sweep finishes all, and reads no record twice
-// within 30 s.
+// Without any callback the sweep finishes every task, and reads no record twice within
+// 30 s.
 func TestSweepAlone(t *testing.T) {
-	w := newWorld(t)
+	h := newHarness(t)
 	var ids []string
 	for range 5 {
-		ids = append(ids, w.submit().ID)
+		ids = append(ids, h.submit().ID)
 	}
-	w.sweep(89 * time.Second)
+	h.sweep(89 * time.Second)
 	for i := range ids {
-		if n := len(w.generated(i).Reads); n != 0 {
+		if n := len(h.generated(i).Reads); n != 0 {
 			t.Errorf("task %d was read %d times before 90 s", i, n)
 		}
 	}
 	for _, id := range ids {
-		w.until(id, task.Succeeded, 10*time.Minute)
+		h.until(id, task.Succeeded, 10*time.Minute)
 	}
-	w.posted(5)
+	h.posted(5)
 }
 
-// Records are read when the design says so, and sweeps that overlap read each
-// once.
+// Records are read at the times of docs/decisions/claimed-reads.md, and overlapping
+// sweeps read each once.
 func TestPace(t *testing.T) {
-	w := newWorld(t, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
-	w.Sim.Now = w.Clock.Now
-	w.submit()
+	h := newHarness(t, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
+	h.Sim.Now = h.Clock.Now
+	h.submit()
 	for range 3 * 60 * 10 { // three hours, every 6 s, two sweeps at once
-		w.Clock.Add(6 * time.Second)
+		h.Clock.Add(6 * time.Second)
 		var wg sync.WaitGroup
 		for range 2 {
-			wg.Go(func() { w.sweep(0) })
+			wg.Go(func() { h.sweep(0) })
 		}
 		wg.Wait()
 	}
-	reads := w.Sim.Tasks()[0].Reads
-	begun := w.Clock.Now().Add(-3 * time.Hour)
+	reads := h.Sim.Tasks()[0].Reads
+	begun := h.Clock.Now().Add(-3 * time.Hour)
 	gap := func(age time.Duration) time.Duration {
 		switch {
 		case age < 10*time.Minute:
@@ -87,60 +87,60 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// One bad row stops neither the sweep nor the others, and comes again later.
+// A bad row stops neither the sweep nor the others, and is due again later.
 func TestSweepSurvives(t *testing.T) {
 	for name, spoil := range map[string]func() error{
 		"error": func() error { return errStore },
 		"panic": func() error { panic("a bad row") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 3}))
-			bad, good, foreign := w.submit(), w.submit(), w.submit()
-			w.Rows.Fail(func(call string, x *task.Task) error {
+			h := newHarness(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455, Times: 3}))
+			bad, good, foreign := h.submit(), h.submit(), h.submit()
+			h.Rows.Fail(func(call string, x *task.Task) error {
 				if call == "put" && x.ID == bad.ID && x.Status == task.Submitting {
 					return spoil()
 				}
 				return nil
 			}, nil)
-			strange := w.task(foreign.ID).Clone()
+			strange := h.task(foreign.ID).Clone()
 			strange.Status, strange.Version = "from-the-future", strange.Version+1
-			if _, err := w.Rows.Store.Put(t.Context(), strange); err != nil {
+			if _, err := h.Rows.Store.Put(t.Context(), strange); err != nil {
 				t.Fatal(err)
 			}
-			w.Clock.Add(2 * time.Minute)
-			swept, err := w.Sweep(t.Context())
+			h.Clock.Add(2 * time.Minute)
+			swept, err := h.Sweep(t.Context())
 			if err != nil || swept.Done != 3 || swept.Failed != 1 {
 				t.Errorf("swept %+v, %v; want 3 done and 1 failed", swept, err)
 			}
-			w.expect(good.ID, task.Generating, "")
-			x := w.expect(bad.ID, task.Waiting, "")
-			if x.DueAt.Sub(w.Now()) != time.Minute {
-				t.Errorf("due in %v, want a minute", x.DueAt.Sub(w.Now()))
+			h.expect(good.ID, task.Generating, "")
+			x := h.expect(bad.ID, task.Waiting, "")
+			if x.DueAt.Sub(h.Now()) != time.Minute {
+				t.Errorf("due in %v, want a minute", x.DueAt.Sub(h.Now()))
 			}
-			if w.task(foreign.ID).Version != strange.Version {
+			if h.task(foreign.ID).Version != strange.Version {
 				t.Error("a row of a newer release was written")
 			}
-			w.Rows.Fail(nil, nil)
-			w.sweep(time.Minute)
-			w.expect(bad.ID, task.Generating, "")
-			w.posted(5)
+			h.Rows.Fail(nil, nil)
+			h.sweep(time.Minute)
+			h.expect(bad.ID, task.Generating, "")
+			h.posted(5)
 		})
 	}
 }
 
 func TestSweepWithoutStore(t *testing.T) {
-	w := newWorld(t)
-	got := w.submit()
-	w.Rows.Fail(always(errStore), nil)
-	w.Clock.Add(2 * time.Minute)
-	if _, err := w.Sweep(t.Context()); err == nil {
-		t.Error("a sweep without its index is no success")
+	h := newHarness(t)
+	got := h.submit()
+	h.Rows.Fail(always(errStore), nil)
+	h.Clock.Add(2 * time.Minute)
+	if _, err := h.Sweep(t.Context()); err == nil {
+		t.Error("no error, though the index cannot be read")
 	}
-	w.Rows.Fail(nil, nil)
-	w.until(got.ID, task.Succeeded, 10*time.Minute)
+	h.Rows.Fail(nil, nil)
+	h.until(got.ID, task.Succeeded, 10*time.Minute)
 }
 
-// The record fails in every way: the task stays, until it can be read.
+// However the record fails, the task goes on until it can be read.
 func TestRecordFaults(t *testing.T) {
 	seven := 7
 	knobs := map[string]func(*nanobananatest.Knobs){
@@ -155,51 +155,51 @@ func TestRecordFaults(t *testing.T) {
 	}
 	for name, change := range knobs {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.Sim.Now = w.Clock.Now
-			w.Sim.SetKnobs(change)
-			got := w.submit()
-			w.generated(0)
+			h := newHarness(t)
+			h.Sim.Now = h.Clock.Now
+			h.Sim.SetKnobs(change)
+			got := h.submit()
+			h.generated(0)
 			for range 19 {
-				w.sweep(time.Minute)
+				h.sweep(time.Minute)
 			}
-			w.expect(got.ID, task.Generating, "")
-			w.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record, k.RecordFlag = nanobananatest.Fault{}, nil })
-			w.until(got.ID, task.Succeeded, time.Hour)
+			h.expect(got.ID, task.Generating, "")
+			h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record, k.RecordFlag = nanobananatest.Fault{}, nil })
+			h.until(got.ID, task.Succeeded, time.Hour)
 		})
 	}
 }
 
-// A record that can never be read does not keep the task for ever.
+// A task whose record can never be read ends all the same.
 func TestRecordGone(t *testing.T) {
-	w := newWorld(t, func(k *nanobananatest.Knobs) { k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} })
-	w.Quota = 1
-	got := w.submit()
+	h := newHarness(t, func(k *nanobananatest.Knobs) { k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} })
+	h.Quota = 1
+	got := h.submit()
 	for range 23*6 + 5 {
-		w.sweep(10 * time.Minute)
+		h.sweep(10 * time.Minute)
 	}
-	w.expect(got.ID, task.Generating, "")
+	h.expect(got.ID, task.Generating, "")
 	for range 30 {
-		w.sweep(time.Minute)
+		h.sweep(time.Minute)
 	}
-	end := w.expect(got.ID, task.Failed, task.CodeTimedOut)
-	if used, _ := w.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 0 {
-		t.Errorf("used is %d, want it given back", used)
+	end := h.expect(got.ID, task.Failed, task.CodeTimedOut)
+	if used, _ := h.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 0 {
+		t.Errorf("used is %d, want it returned", used)
 	}
 }
 
-// One 429 pauses the reads of all tasks, and reads alone.
+// A 429 to a read pauses the reads of all tasks, and only reads.
 func TestPause(t *testing.T) {
-	w := newWorld(t)
+	h := newHarness(t)
 	for range 3 {
-		w.submit()
+		h.submit()
 	}
-	w.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, RetryAfter: nanobananatest.Duration(time.Hour), Times: 3}
 	})
-	w.sweep(90 * time.Second)
+	h.sweep(90 * time.Second)
 	reads := func() (n int) {
-		for _, made := range w.Sim.Tasks() {
+		for _, made := range h.Sim.Tasks() {
 			n += len(made.Reads)
 		}
 		return n
@@ -209,14 +209,14 @@ func TestPause(t *testing.T) {
 		t.Fatalf("%d reads", paused)
 	}
 	for range 4 {
-		w.sweep(time.Minute)
+		h.sweep(time.Minute)
 	}
 	if n := reads(); n != paused {
 		t.Errorf("%d reads during the pause", n-paused)
 	}
-	w.submit() // is not paused
-	w.posted(4)
-	w.sweep(time.Minute) // Retry-After counts for five minutes at most
+	h.submit() // POSTs are not paused
+	h.posted(4)
+	h.sweep(time.Minute) // a pause lasts five minutes at most
 	if reads() == paused {
 		t.Error("no reads after the pause")
 	}
@@ -238,12 +238,12 @@ func TestPostsPause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.fault.Times = 1
-			w := newWorld(t, fault(test.fault))
-			w.submit()
+			h := newHarness(t, fault(test.fault))
+			h.submit()
 			paused := func(want time.Duration) {
 				t.Helper()
-				p, err := w.Rows.Paused(t.Context())
-				if got := p.Posts.Sub(w.Now()); err != nil || want == 0 && !p.Posts.IsZero() || want > 0 && got != want || !p.Reads.IsZero() {
+				p, err := h.Rows.Paused(t.Context())
+				if got := p.Posts.Sub(h.Now()); err != nil || want == 0 && !p.Posts.IsZero() || want > 0 && got != want || !p.Reads.IsZero() {
 					t.Errorf("paused until %v, %v; want in %v", p, err, want)
 				}
 			}
@@ -251,136 +251,135 @@ func TestPostsPause(t *testing.T) {
 			if test.rest == 0 {
 				return
 			}
-			w.Clock.Add(time.Hour)
-			w.Sim.SetKnobs(fault(test.fault))
-			w.sweep(0) // sends it, is refused, and pauses
-			w.posted(2)
+			h.Clock.Add(time.Hour)
+			h.Sim.SetKnobs(fault(test.fault))
+			h.sweep(0) // posts, is refused, and pauses
+			h.posted(2)
 			paused(test.rest)
 		})
 	}
 }
 
-// A sweep waits while POSTs are paused, and sends then, if that is within its minute.
+// A sweep waits until a pause of POSTs ends, if that is within its minute.
 func TestSweepWaitsWhilePostsArePaused(t *testing.T) {
 	for rest, sends := range map[time.Duration]bool{0: true, 30 * time.Second: true, 59 * time.Second: true, time.Minute: false, 5 * time.Minute: false} {
-		w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}))
+		h := newHarness(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}))
 		var slept time.Duration
-		w.Sleep = func(_ context.Context, d time.Duration) error {
+		h.Sleep = func(_ context.Context, d time.Duration) error {
 			slept += d
-			w.Clock.Add(d)
+			h.Clock.Add(d)
 			return nil
 		}
-		waits := w.submit()
-		w.Clock.Add(2 * time.Minute)
-		if err := w.Rows.Pause(t.Context(), task.Posts, w.Now().Add(rest)); err != nil {
+		waits := h.submit()
+		h.Clock.Add(2 * time.Minute)
+		if err := h.Rows.Pause(t.Context(), task.Posts, h.Now().Add(rest)); err != nil {
 			t.Fatal(err)
 		}
-		w.sweep(0)
+		h.sweep(0)
 		status, wait := task.Waiting, time.Duration(0)
 		if sends {
 			status, wait = task.Generating, rest
 		}
-		w.expect(waits.ID, status, "")
+		h.expect(waits.ID, status, "")
 		if slept != wait {
-			t.Errorf("POSTs being paused for %v, the sweep waited for %v, want %v", rest, slept, wait)
+			t.Errorf("with POSTs paused for %v, the sweep waited %v, want %v", rest, slept, wait)
 		}
 	}
 }
 
-// A sweep does not wait for longer than until the next one begins: where only so many
-// may run at once, those that wait would hold up everything else that is due.
+// A sweep waits no longer than until the next one begins: where only a few may run at
+// once, waiting ones would hold up everything else that is due.
 func TestSweepWaitsUntilTheNext(t *testing.T) {
 	for rest, sends := range map[time.Duration]bool{4 * time.Second: true, 5 * time.Second: false, 30 * time.Second: false} {
-		w := newWorld(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}))
-		w.PostTime = 5 * time.Second
-		w.Sleep = func(_ context.Context, d time.Duration) error {
-			w.Clock.Add(d)
+		h := newHarness(t, fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}))
+		h.PostTime = 5 * time.Second
+		h.Sleep = func(_ context.Context, d time.Duration) error {
+			h.Clock.Add(d)
 			return nil
 		}
-		waits := w.submit()
-		w.Clock.Add(2 * time.Minute)
-		if err := w.Rows.Pause(t.Context(), task.Posts, w.Now().Add(rest)); err != nil {
+		waits := h.submit()
+		h.Clock.Add(2 * time.Minute)
+		if err := h.Rows.Pause(t.Context(), task.Posts, h.Now().Add(rest)); err != nil {
 			t.Fatal(err)
 		}
-		begun := w.Now()
-		w.sweep(0)
+		begun := h.Now()
+		h.sweep(0)
 		status, wait := task.Waiting, time.Duration(0)
 		if sends {
 			status, wait = task.Generating, rest
 		}
-		w.expect(waits.ID, status, "")
-		if took := w.Now().Sub(begun); took != wait {
-			t.Errorf("POSTs being paused for %v, the sweep waited for %v, want %v", rest, took, wait)
+		h.expect(waits.ID, status, "")
+		if took := h.Now().Sub(begun); took != wait {
+			t.Errorf("with POSTs paused for %v, the sweep waited %v, want %v", rest, took, wait)
 		}
 	}
 }
 
-// The two pauses know nothing of each other.
-func TestPausesAreApart(t *testing.T) {
+// The pauses of reads and of POSTs are independent.
+func TestPausesAreIndependent(t *testing.T) {
 	for _, kind := range []task.Calls{task.Reads, task.Posts} {
-		w := newWorld(t)
-		runs := w.submit()
-		w.generated(0)
-		w.Sim.SetKnobs(fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}))
-		waits := w.submit()
-		w.Clock.Add(2 * time.Minute)
-		if err := w.Rows.Pause(t.Context(), kind, w.Now().Add(5*time.Minute)); err != nil {
+		h := newHarness(t)
+		runs := h.submit()
+		h.generated(0)
+		h.Sim.SetKnobs(fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}))
+		waits := h.submit()
+		h.Clock.Add(2 * time.Minute)
+		if err := h.Rows.Pause(t.Context(), kind, h.Now().Add(5*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		w.sweep(0)
+		h.sweep(0)
 		if kind == task.Reads {
-			w.expect(runs.ID, task.Generating, "")
-			w.expect(waits.ID, task.Generating, "")
+			h.expect(runs.ID, task.Generating, "")
+			h.expect(waits.ID, task.Generating, "")
 		} else {
-			w.expect(runs.ID, task.Storing, "")
-			w.expect(waits.ID, task.Waiting, "")
+			h.expect(runs.ID, task.Storing, "")
+			h.expect(waits.ID, task.Waiting, "")
 		}
 	}
 }
 
-// A wake reads no record while a 429 pauses that, and has not claimed it then: the
-// next wake may.
+// While reads are paused, a wake reads no record and claims no read: the next wake may.
 func TestWakeWhileReadsArePaused(t *testing.T) {
-	w := newWorld(t)
-	got, _ := w.storing()
-	before := w.task(got.ID)
-	reads := w.reads(0)
-	w.Clock.Add(before.DueAt.Sub(w.Now()))
-	if err := w.Rows.Pause(t.Context(), task.Reads, w.Now().Add(time.Second)); err != nil {
+	h := newHarness(t)
+	got, _ := h.storing()
+	before := h.task(got.ID)
+	reads := h.reads(0)
+	h.Clock.Add(before.DueAt.Sub(h.Now()))
+	if err := h.Rows.Pause(t.Context(), task.Reads, h.Now().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	w.sweep(0)
-	after := w.task(got.ID)
-	if w.reads(0) != reads || !after.ReadAt.Equal(before.ReadAt) || after.Tries != before.Tries+1 {
-		t.Errorf("%d reads; read at %v, before %v; %d tries", w.reads(0)-reads, after.ReadAt, before.ReadAt, after.Tries)
+	h.sweep(0)
+	after := h.task(got.ID)
+	if h.reads(0) != reads || !after.ReadAt.Equal(before.ReadAt) || after.Tries != before.Tries+1 {
+		t.Errorf("%d reads; read at %v, before %v; %d tries", h.reads(0)-reads, after.ReadAt, before.ReadAt, after.Tries)
 	}
-	w.sweep(after.DueAt.Sub(w.Now()))
-	if after := w.task(got.ID); w.reads(0) != reads+1 || !after.ReadAt.Equal(w.Now()) {
-		t.Errorf("after the pause: %d reads, read at %v", w.reads(0)-reads, after.ReadAt)
+	h.sweep(after.DueAt.Sub(h.Now()))
+	if after := h.task(got.ID); h.reads(0) != reads+1 || !after.ReadAt.Equal(h.Now()) {
+		t.Errorf("after the pause: %d reads, read at %v", h.reads(0)-reads, after.ReadAt)
 	}
 }
 
-// Wakes read records at the sweep's rate. One whose turn does not come wakes its task
-// all the same, and has claimed no read.
-func TestWakesKeepToTheRate(t *testing.T) {
-	w := newWorld(t)
+// Wakes read records at the sweep's rate. If the turn to read does not come, the wake
+// still wakes its task, and claims no read.
+func TestWakesKeepTheRate(t *testing.T) {
+	h := newHarness(t)
 	var ids []string
 	for range 3 {
-		got, _ := w.storing()
+		got, _ := h.storing()
 		ids = append(ids, got.ID)
 	}
 	reads := func() (n int) {
 		for i := range ids {
-			n += w.reads(i)
+			n += h.reads(i)
 		}
 		return n
 	}
 	before := reads()
-	w.Rate = rate.NewLimiter(rate.Every(time.Hour), 2) // two turns, and no more in the sweep's time
-	w.Clock.Add(2 * time.Minute)
+	h.Rate = rate.NewLimiter(rate.Every(time.Hour), 2) // two turns in the sweep's time
+	h.Clock.Add(2 * time.Minute)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := w.Sweep(ctx); err != nil {
+	if _, err := h.Sweep(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if n := reads() - before; n != 2 {
@@ -388,11 +387,11 @@ func TestWakesKeepToTheRate(t *testing.T) {
 	}
 	claimed := 0
 	for _, id := range ids {
-		x := w.task(id)
+		x := h.task(id)
 		if x.Tries != 2 || x.Work != task.Ingest {
 			t.Errorf("not woken: %d tries, work %q", x.Tries, x.Work)
 		}
-		if x.ReadAt.Equal(w.Now()) {
+		if x.ReadAt.Equal(h.Now()) {
 			claimed++
 		}
 	}
@@ -401,23 +400,23 @@ func TestWakesKeepToTheRate(t *testing.T) {
 	}
 }
 
-// A record that takes its success back has been believed already.
+// A success counts even if the record takes it back later.
 func TestRecordFlips(t *testing.T) {
-	w := newWorld(t, func(k *nanobananatest.Knobs) { k.RecordFlips = true })
-	got := w.submit()
-	w.generated(0)
-	w.until(got.ID, task.Succeeded, 10*time.Minute)
+	h := newHarness(t, func(k *nanobananatest.Knobs) { k.RecordFlips = true })
+	got := h.submit()
+	h.generated(0)
+	h.until(got.ID, task.Succeeded, 10*time.Minute)
 }
 
-// Fewer pictures than asked for: the record is read once more, then they count.
+// If a record has fewer pictures than ordered, it is read once more; then they count.
 func TestShort(t *testing.T) {
-	w := newWorld(t, func(k *nanobananatest.Knobs) { k.ShortBy = 1 })
-	got := w.submit(func(o *lifecycle.Order) { o.Request.NumImages = 3 })
-	made := w.generated(0)
-	w.settle(got.ID, said(made.ID, 200, made.URLs...))
-	w.expect(got.ID, task.Generating, "")
-	end := w.until(got.ID, task.Succeeded, 10*time.Minute)
-	if len(end.Images) != 2 || end.Missing != 1 || w.reads(0) != 2 {
-		t.Errorf("%d images, %d missing, %d reads; want 2, 1, 2", len(end.Images), end.Missing, w.reads(0))
+	h := newHarness(t, func(k *nanobananatest.Knobs) { k.ShortBy = 1 })
+	got := h.submit(func(o *lifecycle.Order) { o.Request.NumImages = 3 })
+	made := h.generated(0)
+	h.settle(got.ID, callbackBody(made.ID, 200, made.URLs...))
+	h.expect(got.ID, task.Generating, "")
+	end := h.until(got.ID, task.Succeeded, 10*time.Minute)
+	if len(end.Images) != 2 || end.Missing != 1 || h.reads(0) != 2 {
+		t.Errorf("%d images, %d missing, %d reads; want 2, 1, 2", len(end.Images), end.Missing, h.reads(0))
 	}
 }

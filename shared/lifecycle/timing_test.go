@@ -11,7 +11,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// keyed gives an order a key by which its task is timed, or is not.
+// keyed gives an order a key whose task is timed, or one whose task is not.
 func keyed(timed bool) func(*lifecycle.Order) {
 	return func(o *lifecycle.Order) {
 		for n := 0; ; n++ {
@@ -24,38 +24,38 @@ func keyed(timed bool) func(*lifecycle.Order) {
 	}
 }
 
-// Ingest keeps how long a task took, of one in four.
+// Ingest stores how long a task took, for one task in four.
 func TestIngestTimes(t *testing.T) {
-	w := newWorld(t)
-	got, _ := w.storing(keyed(true))
-	w.Clock.Add(31 * time.Second)
-	w.work(got.ID)
-	end := w.expect(got.ID, task.Succeeded, "")
+	h := newHarness(t)
+	got, _ := h.storing(keyed(true))
+	h.Clock.Add(31 * time.Second)
+	h.work(got.ID)
+	end := h.expect(got.ID, task.Succeeded, "")
 	timing, _ := end.Timing()
-	timings, err := w.Rows.Timings(t.Context())
+	timings, err := h.Rows.Timings(t.Context())
 	if err != nil || len(timings) != 1 || len(timings[end.Model]) != 1 || timings[end.Model][0] != timing.Seconds || timing.Seconds < 31 {
 		t.Errorf("the timings are %v, %v; want %+v", timings, err, timing)
 	}
-	other, _ := w.storing(keyed(false))
-	w.work(other.ID)
-	w.expect(other.ID, task.Succeeded, "")
-	if timings, err := w.Rows.Timings(t.Context()); err != nil || len(timings[end.Model]) != 1 {
+	other, _ := h.storing(keyed(false))
+	h.work(other.ID)
+	h.expect(other.ID, task.Succeeded, "")
+	if timings, err := h.Rows.Timings(t.Context()); err != nil || len(timings[end.Model]) != 1 {
 		t.Errorf("the timings are %v, %v", timings, err)
 	}
 }
 
-// timeless is a store that keeps no timings.
+// timeless is a store that cannot store timings.
 type timeless struct{ task.Store }
 
-func (timeless) SetTiming(context.Context, task.Timing) error { return errors.New("away") }
+func (timeless) SetTiming(context.Context, task.Timing) error { return errors.New("unavailable") }
 
-// A timing that cannot be kept is no concern of the task's.
+// A task succeeds even if its timing cannot be stored.
 func TestIngestTimingFails(t *testing.T) {
-	w := newWorld(t)
-	got, _ := w.storing(keyed(true))
-	w.Ingester.Store = timeless{w.Ingester.Store}
-	if err := w.Ingester.Ingest(t.Context(), got.ID); err != nil {
+	h := newHarness(t)
+	got, _ := h.storing(keyed(true))
+	h.Ingester.Store = timeless{h.Ingester.Store}
+	if err := h.Ingester.Ingest(t.Context(), got.ID); err != nil {
 		t.Error(err)
 	}
-	w.expect(got.ID, task.Succeeded, "")
+	h.expect(got.ID, task.Succeeded, "")
 }
