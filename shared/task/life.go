@@ -142,7 +142,7 @@ func (t *Task) setDue(at time.Time) {
 	t.DueAt = at
 }
 
-// finish ends the task. After it, status and images never change.
+// finish ends the task. After it the status stays, and only Delete removes the images.
 func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 	if err := t.move(by, to, now, 0); err != nil {
 		return err

@@ -119,7 +119,7 @@ func (r *Request) watermarkFaults(fs *faults, m Model) {
 	switch {
 	case r.Watermark == "":
 	case !m.Watermark:
-		fs.add("/watermark", "not_available", "This model writes no watermark.")
+		fs.add("/watermark", "not_available", "This model cannot add a watermark.")
 	case utf8.RuneCountInString(r.Watermark) > maxWatermark || !visible(r.Watermark):
 		fs.add("/watermark", "out_of_range", fmt.Sprintf("A watermark has 1 to %d characters.", maxWatermark))
 	case strings.ContainsFunc(r.Watermark, breaksLine):
@@ -159,7 +159,7 @@ func inline(u string) bool {
 
 func (r *Request) metadataFaults(fs *faults) {
 	if len(r.Metadata) > maxMetadata {
-		fs.add("/metadata", "too_many", fmt.Sprintf("At most %d keys.", maxMetadata))
+		fs.add("/metadata", "too_many", fmt.Sprintf("Metadata has at most %d keys.", maxMetadata))
 		return
 	}
 	for k, v := range r.Metadata {
