@@ -38,7 +38,7 @@ func New(f Function) http.Handler {
 
 // Register adds the function's routes to a mux, whose Handle method is handle.
 func Register(handle func(pattern string, h http.Handler), f Function) {
-	handle("GET /v1/credits", httpapi.Handler(f.Log, f.credits))
+	handle("GET /v1/credits", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.credits)))
 	handle("GET /v1/models", httpapi.Handler(f.Log, f.models))
 	handle("GET /openapi.yaml", httpapi.Handler(f.Log, f.contract))
 	handle("GET /v1/health", httpapi.Handler(f.Log, f.health))
@@ -63,12 +63,8 @@ type Quota struct {
 	ResetsAt time.Time `json:"resetsAt"`
 }
 
-func (f Function) credits(r *http.Request) (httpapi.Answer, error) {
+func (f Function) credits(r *http.Request, owner string) (httpapi.Answer, error) {
 	ctx := r.Context()
-	owner, err := f.Auth.Owner(ctx, r)
-	if err != nil {
-		return httpapi.Answer{}, err
-	}
 	if _, err := httpapi.Query(r); err != nil {
 		return httpapi.Answer{}, err
 	}

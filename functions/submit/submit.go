@@ -32,7 +32,7 @@ func New(f Function) http.Handler {
 
 // Register adds the function's route to a mux, whose Handle method is handle.
 func Register(handle func(pattern string, h http.Handler), f Function) {
-	handle("POST /v1/tasks", httpapi.Handler(f.Log, f.submit))
+	handle("POST /v1/tasks", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.submit)))
 }
 
 // body is the request's. NumImages is a pointer to distinguish a missing value from 0.
@@ -55,11 +55,7 @@ var fieldHints = map[string]string{
 	"/image_size":  "Use aspectRatio.",
 }
 
-func (f Function) submit(r *http.Request) (httpapi.Answer, error) {
-	owner, err := f.Auth.Owner(r.Context(), r)
-	if err != nil {
-		return httpapi.Answer{}, err
-	}
+func (f Function) submit(r *http.Request, owner string) (httpapi.Answer, error) {
 	key, err := httpapi.IdempotencyKey(r)
 	if err != nil {
 		return httpapi.Answer{}, err

@@ -52,17 +52,13 @@ func Register(handle func(pattern string, h http.Handler), f Function) {
 	if f.View.ExpectedSeconds == nil {
 		f.View.ExpectedSeconds = (&task.Durations{Store: f.Store, Now: f.Now}).Expected
 	}
-	handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, f.get))
-	handle("GET /v1/tasks", httpapi.Handler(f.Log, f.list))
-	handle("PUT /v1/tasks/{id}/target", httpapi.Handler(f.Log, f.retarget))
-	handle("DELETE /v1/tasks/{id}", httpapi.Handler(f.Log, f.remove))
+	handle("GET /v1/tasks/{id}", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.get)))
+	handle("GET /v1/tasks", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.list)))
+	handle("PUT /v1/tasks/{id}/target", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.retarget)))
+	handle("DELETE /v1/tasks/{id}", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.remove)))
 }
 
-func (f Function) get(r *http.Request) (httpapi.Answer, error) {
-	owner, err := f.Auth.Owner(r.Context(), r)
-	if err != nil {
-		return httpapi.Answer{}, err
-	}
+func (f Function) get(r *http.Request, owner string) (httpapi.Answer, error) {
 	q, err := httpapi.Query(r, "wait")
 	if err != nil {
 		return httpapi.Answer{}, err
@@ -118,11 +114,7 @@ type taskPage struct {
 	Cursor string         `json:"cursor,omitempty"`
 }
 
-func (f Function) list(r *http.Request) (httpapi.Answer, error) {
-	owner, err := f.Auth.Owner(r.Context(), r)
-	if err != nil {
-		return httpapi.Answer{}, err
-	}
+func (f Function) list(r *http.Request, owner string) (httpapi.Answer, error) {
 	q, err := httpapi.Query(r, "target", "limit", "cursor", "ids", "wait")
 	if err != nil {
 		return httpapi.Answer{}, err

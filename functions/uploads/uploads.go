@@ -38,7 +38,7 @@ func New(f Function) http.Handler {
 
 // Register adds the function's route to a mux, whose Handle method is handle.
 func Register(handle func(pattern string, h http.Handler), f Function) {
-	handle("POST /v1/uploads", httpapi.Handler(f.Log, f.upload))
+	handle("POST /v1/uploads", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.upload)))
 }
 
 // body announces a picture. Bytes is a pointer to distinguish a missing value from 0.
@@ -63,11 +63,7 @@ type Upload struct {
 	ExpiresAt time.Time         `json:"expiresAt"`
 }
 
-func (f Function) upload(r *http.Request) (httpapi.Answer, error) {
-	owner, err := f.Auth.Owner(r.Context(), r)
-	if err != nil {
-		return httpapi.Answer{}, err
-	}
+func (f Function) upload(r *http.Request, owner string) (httpapi.Answer, error) {
 	b, err := httpapi.Decode[body](r, maxBody, fieldHints)
 	if err != nil {
 		return httpapi.Answer{}, err

@@ -41,6 +41,18 @@ type Answer struct {
 // other error with task.CodeInternal and no detail.
 type Endpoint func(r *http.Request) (Answer, error)
 
+// ForOwner returns the endpoint that passes e the owner of the request, or answers
+// owner's error.
+func ForOwner(owner func(context.Context, *http.Request) (string, error), e func(r *http.Request, owner string) (Answer, error)) Endpoint {
+	return func(r *http.Request) (Answer, error) {
+		id, err := owner(r.Context(), r)
+		if err != nil {
+			return Answer{}, err
+		}
+		return e(r, id)
+	}
+}
+
 // Handler returns e as an http.Handler. It answers a panic in e as an error. The log
 // line has no path or query, because paths hold tokens, and no header or body. It has
 // the text of an error only for status 500 and above.

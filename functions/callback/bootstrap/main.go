@@ -16,8 +16,7 @@ import (
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN, log)
-	service := lifecycle.New(c, store, secrets, outbound.NewClient(), log)
+	service := lifecycle.New(c, taskdb.Open(c.Table), secrets, outbound.NewClient(), log)
 	return httpapi.Gateway(callback.New(callback.Function{Secrets: secrets, Service: service, Log: log})), nil
 }

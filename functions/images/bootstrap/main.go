@@ -14,7 +14,6 @@ import (
 func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	links := s3link.Open(c.Bucket)
-	secrets := secret.Open(c.SecretARN, log)
-	return httpapi.Gateway(images.New(images.Function{Secrets: secrets, Links: links, Log: log})), nil
+	f := images.Function{Secrets: secret.Open(c.SecretARN, log), Links: s3link.Open(c.Bucket), Log: log}
+	return httpapi.Gateway(images.New(f)), nil
 }

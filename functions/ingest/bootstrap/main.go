@@ -17,9 +17,7 @@ import (
 func main() { config.Start(build, config.NeedTable, config.NeedBucket) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	store := taskdb.Open(c.Table)
-	bucket := s3bucket.Open(c.Bucket)
-	ingester := lifecycle.NewIngester(c, store, bucket, picture.Open, log)
+	ingester := lifecycle.NewIngester(c, taskdb.Open(c.Table), s3bucket.Open(c.Bucket), picture.Open, log)
 	if err := ingester.DownloadTo(filepath.Join(os.TempDir(), "nanobanana-downloads")); err != nil {
 		return nil, err
 	}
