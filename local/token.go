@@ -67,7 +67,7 @@ func personalToken(args []string, out io.Writer) error {
 	return newToken{
 		token: secret, recipient: "its user, for Claude Code or a script", member: "personalTokens", entry: entry,
 		advice: `It works only for /mcp. To revoke it, remove its entry.
-Each entry needs an id of its own: if this one is taken, run the command again with another ID.
+Each entry needs its own id: if this one is taken, run the command again with another ID.
 A local run does not accept such tokens; bin/local token OWNER prints one that it accepts.`,
 	}.print(out)
 }

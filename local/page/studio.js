@@ -50,7 +50,7 @@ setInterval(() => { if (!document.hidden) showState(); }, 15_000);
 const lightbox = byId("lightbox");
 let shown = null; // {task, image}
 
-/** Shows the picture that an edit started from beside the result. */
+/** Shows the picture that an edit started from next to the result. */
 async function showBefore(opened) {
   byId("lightbox-before").hidden = byId("lightbox-after").hidden = true;
   const image = await before(opened.task);

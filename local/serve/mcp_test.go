@@ -48,11 +48,11 @@ func TestMCP(t *testing.T) {
 		Images []struct{ URL string }
 	}) {
 		t.Helper()
-		said, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: name, Arguments: arguments})
-		if err != nil || said.IsError {
-			t.Fatalf("%s: %v, %+v", name, err, said)
+		result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: name, Arguments: arguments})
+		if err != nil || result.IsError {
+			t.Fatalf("%s: %v, %+v", name, err, result)
 		}
-		data, err := json.Marshal(said.StructuredContent)
+		data, err := json.Marshal(result.StructuredContent)
 		if err == nil {
 			err = json.Unmarshal(data, &picture)
 		}

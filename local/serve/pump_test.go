@@ -18,9 +18,9 @@ import (
 // timeout.
 func TestScheduleOverlaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begun := time.Now()
+		started := time.Now()
 		var mu sync.Mutex
-		var starts []time.Duration // of runs, since begun
+		var starts []time.Duration // of runs, since started
 		hang := func(n int) bool { return n == 0 || n == 3 }
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -29,7 +29,7 @@ func TestScheduleOverlaps(t *testing.T) {
 			schedule(ctx, 30*time.Second, 2, func(ctx context.Context) {
 				mu.Lock()
 				n := len(starts)
-				starts = append(starts, time.Since(begun))
+				starts = append(starts, time.Since(started))
 				mu.Unlock()
 				if hang(n) {
 					<-ctx.Done()
@@ -54,7 +54,7 @@ func TestScheduleOverlaps(t *testing.T) {
 // While two runs hang, ticks are skipped and not made up for.
 func TestScheduleIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begun := time.Now()
+		started := time.Now()
 		var mu sync.Mutex
 		var starts, ends []time.Duration
 		ctx, stop := context.WithCancel(t.Context())
@@ -65,7 +65,7 @@ func TestScheduleIsBounded(t *testing.T) {
 				note := func(list *[]time.Duration) {
 					mu.Lock()
 					defer mu.Unlock()
-					*list = append(*list, time.Since(begun))
+					*list = append(*list, time.Since(started))
 				}
 				note(&starts)
 				<-ctx.Done()

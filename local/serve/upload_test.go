@@ -135,11 +135,11 @@ func TestUploadPutRefused(t *testing.T) {
 func TestInputRefused(t *testing.T) {
 	r := startHarness(t, nil)
 	file := pngOf(color.White)
-	own, text := requestUpload(t, r.User, len(file)), requestUpload(t, r.User, 5)
-	if put(t, own, file) != http.StatusOK || put(t, text, "hello") != http.StatusOK {
+	picture, text := requestUpload(t, r.User, len(file)), requestUpload(t, r.User, 5)
+	if put(t, picture, file) != http.StatusOK || put(t, text, "hello") != http.StatusOK {
 		t.Fatal("the files cannot be uploaded")
 	}
-	if got := submitRefused(t, clienttest.SignIn(t, r.URL, r.data, "bob"), "upload:"+own.ID); got != "not_found" {
+	if got := submitRefused(t, clienttest.SignIn(t, r.URL, r.data, "bob"), "upload:"+picture.ID); got != "not_found" {
 		t.Errorf("another user's upload: %s", got)
 	}
 	for entry, want := range map[string]string{

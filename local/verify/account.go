@@ -56,7 +56,7 @@ type accountTask struct {
 	request nanobanana.Request
 	credits float64 // estimated
 
-	begun    time.Time
+	started  time.Time
 	submit   *exchange // nil if it was not sent
 	id       string
 	err      error // from the submit

@@ -147,7 +147,7 @@ func (p *accountProbe) lengthFinding() finding {
 		how := "seen by a read"
 		if p.callbacks != nil {
 			if calls := p.callbacks.of(t.n); calls != nil {
-				came, how = min(came, calls[0].At.Sub(t.begun)), "called back"
+				came, how = min(came, calls[0].At.Sub(t.started)), "called back"
 			}
 		}
 		slow = slow || how == "called back" && came > 90*time.Second

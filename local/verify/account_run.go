@@ -30,7 +30,7 @@ func (p *accountProbe) run(ctx context.Context, t *accountTask) error {
 	}
 	t.before = p.balance(ctx)
 	before := len(p.recorder.exchanges)
-	t.begun = time.Now()
+	t.started = time.Now()
 	t.id, t.err = p.client.Submit(ctx, p.key, t.request) // once, whatever the answer
 	if sent := p.recorder.since(before); len(sent) > 0 {
 		t.submit = sent[0]
@@ -47,7 +47,7 @@ func (p *accountProbe) run(ctx context.Context, t *accountTask) error {
 		}
 		return t.err
 	}
-	p.printf("accepted after %s, task %s", shortDuration(time.Since(t.begun)), t.id)
+	p.printf("accepted after %s, task %s", shortDuration(time.Since(t.started)), t.id)
 	err := p.await(ctx, t)
 	t.after = p.balance(ctx)
 	if err != nil {
@@ -102,7 +102,7 @@ func (p *accountProbe) await(ctx context.Context, t *accountTask) error {
 		called = p.callbacks.first[t.n]
 	}
 	wait := p.settings.PollEvery
-	for time.Since(t.begun) < p.pace.TaskTimeout {
+	for time.Since(t.started) < p.pace.TaskTimeout {
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -126,7 +126,7 @@ func (p *accountProbe) await(ctx context.Context, t *accountTask) error {
 			continue
 		}
 		read := p.recorder.since(before)
-		t.record, t.read, t.ended = record, read[len(read)-1], time.Since(t.begun)
+		t.record, t.read, t.ended = record, read[len(read)-1], time.Since(t.started)
 		t.path = strings.TrimPrefix(t.read.Path, p.pathPrefix())
 		if t.done() {
 			return nil
@@ -229,7 +229,7 @@ func (p *accountProbe) recheck(ctx context.Context) {
 			state = "gone"
 		}
 		if ctx.Err() == nil {
-			p.later = fmt.Sprintf("%s after %s", state, shortDuration(time.Since(one.begun)))
+			p.later = fmt.Sprintf("%s after %s", state, shortDuration(time.Since(one.started)))
 		}
 	}
 	if credits := p.balance(ctx); credits != nil {

@@ -31,14 +31,14 @@ type recorder struct {
 func (t *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	e := &exchange{Method: r.Method, Path: r.URL.Path}
 	t.exchanges = append(t.exchanges, e)
-	begun := time.Now()
+	started := time.Now()
 	resp, err := t.RoundTripper.RoundTrip(r)
-	e.Took = time.Since(begun)
+	e.Took = time.Since(started)
 	if err != nil {
 		return nil, err
 	}
 	e.Status = resp.StatusCode
-	resp.Body = &recordedBody{ReadCloser: resp.Body, exchange: e, transcript: t.transcript, begun: begun}
+	resp.Body = &recordedBody{ReadCloser: resp.Body, exchange: e, transcript: t.transcript, started: started}
 	return resp, nil
 }
 
@@ -50,7 +50,7 @@ type recordedBody struct {
 	io.ReadCloser
 	exchange   *exchange
 	transcript *transcript
-	begun      time.Time
+	started    time.Time
 }
 
 func (b *recordedBody) Read(p []byte) (int, error) {
@@ -61,7 +61,7 @@ func (b *recordedBody) Read(p []byte) (int, error) {
 
 func (b *recordedBody) Close() error {
 	e := b.exchange
-	e.Took = time.Since(b.begun)
+	e.Took = time.Since(b.started)
 	b.transcript.write(map[string]any{"answer": e.Method + " " + e.Path, "status": e.Status, "ms": e.Took.Milliseconds(), "body": string(e.Body)})
 	return b.ReadCloser.Close()
 }

@@ -42,13 +42,13 @@ type stackTask struct {
 	body    map[string]any
 	credits float64
 
-	sent  bool
-	begun time.Time
-	task  httpapi.Task
-	err   error
-	took  time.Duration
-	cost  *float64
-	links []link
+	sent    bool
+	started time.Time
+	task    httpapi.Task
+	err     error
+	took    time.Duration
+	cost    *float64
+	links   []link
 }
 
 // link is the result of following a picture's lasting link.
@@ -77,11 +77,11 @@ func verifyStack(ctx context.Context, o Options, stack string, out io.Writer) (v
 		pace: o.pace, out: out, stack: stack,
 	}
 	p.check(ctx)
-	begun := time.Now()
+	started := time.Now()
 	if p.opening, err = p.credits(ctx); err != nil {
 		return verification{}, fmt.Errorf("%s/v1/credits: %w; nothing was spent", base, err)
 	}
-	p.first, p.settled = time.Since(begun), true
+	p.first, p.settled = time.Since(started), true
 	p.tasks = stackTasks(p.opening.Prices.Credits(task.DefaultModel, "", 1), o.Refused)
 	const pictures = 5 // of all tasks together
 	switch q := p.opening.Quota; {
@@ -144,9 +144,9 @@ func (p *stackProbe) run(ctx context.Context, i int) error {
 	if p.settled {
 		before = p.balance
 	}
-	t.sent, t.begun = true, time.Now()
+	t.sent, t.started = true, time.Now()
 	t.task, t.err = p.call(ctx, http.MethodPost, "/v1/tasks", t.body) // once
-	t.took = time.Since(t.begun)
+	t.took = time.Since(t.started)
 	if t.err != nil {
 		if i == refusedTask && strings.HasPrefix(t.err.Error(), "422") {
 			fmt.Fprintln(p.out, "  refused before it was sent to the provider")
@@ -197,10 +197,10 @@ func (p *stackProbe) input() string {
 func (p *stackProbe) await(ctx context.Context, t *stackTask) error {
 	failures := 0
 	for !t.task.Done {
-		if time.Since(t.begun) > p.pace.TaskTimeout {
+		if time.Since(t.started) > p.pace.TaskTimeout {
 			return fmt.Errorf("the task has not ended after %s", p.pace.TaskTimeout)
 		}
-		begun := time.Now()
+		started := time.Now()
 		got, err := p.call(ctx, http.MethodGet, "/v1/tasks/"+t.task.ID+"?wait=20", nil)
 		switch {
 		case ctx.Err() != nil:
@@ -216,7 +216,7 @@ func (p *stackProbe) await(ctx context.Context, t *stackTask) error {
 			}
 		}
 		// If WAIT_MAX is 0, an unchanged task is returned at once.
-		if !t.task.Done && time.Since(begun) < time.Second && !sleep(ctx, min(3*time.Second, p.pace.PollEvery)) {
+		if !t.task.Done && time.Since(started) < time.Second && !sleep(ctx, min(3*time.Second, p.pace.PollEvery)) {
 			return ctx.Err()
 		}
 	}

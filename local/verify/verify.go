@@ -139,7 +139,7 @@ func (v verification) run(ctx context.Context, out io.Writer) error {
 // confirm asks at the terminal, and returns an error unless the answer is yes.
 func confirm(ctx context.Context, question string, in io.Reader, out io.Writer) error {
 	if !isTerminal(in) {
-		return errors.New("standard input is not a terminal, so the question cannot be asked. Nothing was spent. To go on without asking, use -yes")
+		return errors.New("standard input is not a terminal, so the question cannot be asked. To go on without asking, use -yes. Nothing was spent")
 	}
 	fmt.Fprint(out, question)
 	return readYes(ctx, in)

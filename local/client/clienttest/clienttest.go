@@ -27,7 +27,7 @@ import (
 // patience is how long a test waits for what should happen soon.
 const patience = time.Minute
 
-// Visitor is somebody without a token, who has a link.
+// Visitor has links, but no token.
 var Visitor = client.Client{HTTP: http.DefaultClient}
 
 // User is a signed-in user of the API.
