@@ -22,13 +22,13 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media/mediatest"
 )
 
-// trusting are options for a Fetcher from server, with all the time that a
-// busy machine may need.
+// trusting returns options for a Fetcher that trusts server, with enough time for a
+// busy machine.
 func trusting(server *httptest.Server) media.FetchOptions {
 	return media.FetchOptions{Trusted: []string{server.Listener.Addr().String()}, MaxBytes: 1 << 20}
 }
 
-// impatient are options under which a host that is too slow shows quickly.
+// impatient returns options like trusting, under which a slow host times out quickly.
 func impatient(server *httptest.Server) media.FetchOptions {
 	o := trusting(server)
 	o.HeaderTimeout = 300 * time.Millisecond
@@ -37,7 +37,7 @@ func impatient(server *httptest.Server) media.FetchOptions {
 	return o
 }
 
-// wantFetchError checks that err is of the kind, and that it keeps the secret.
+// wantFetchError checks that err is of this kind and does not contain the secret.
 func wantFetchError(t *testing.T, err error, kind media.Kind) *media.FetchError {
 	t.Helper()
 	var fetchErr *media.FetchError
@@ -46,7 +46,7 @@ func wantFetchError(t *testing.T, err error, kind media.Kind) *media.FetchError 
 	}
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		if strings.Contains(e.Error(), "c0ffee") {
-			t.Errorf("the error repeats the signature: %v", e)
+			t.Errorf("the error quotes the signature: %v", e)
 		}
 	}
 	return fetchErr
@@ -59,7 +59,7 @@ func TestFetch(t *testing.T) {
 	all := len(pngOf(64, 64))
 	for _, path := range []string{
 		"/ok.png", "/lies.png", "/to?url=/ok.png",
-		"/gzip", "/gzip?says=gzip", "/gzip?says=br", "/gzip/claimed", "/gzip/members",
+		"/gzip", "/gzip?encoding=gzip", "/gzip?encoding=br", "/gzip/claimed", "/gzip/members",
 		"/gzip/rubbish?bytes=1", "/gzip/rubbish?bytes=9", "/gzip/rubbish?bytes=10", "/gzip/rubbish?bytes=32",
 		"/as/201", "/as/203",
 		fmt.Sprintf("/range?range=bytes+0-%d/%d", all-1, all), fmt.Sprintf("/range?length=none&range=Bytes+0-%d/%d", all-1, all),
@@ -72,7 +72,7 @@ func TestFetch(t *testing.T) {
 		}
 		got, err := os.ReadFile(file.Name())
 		if err != nil || int64(len(got)) != n || !bytes.Equal(got, pngOf(64, 64)) {
-			t.Errorf("%s: %d bytes are said, %d written, %v", path, n, len(got), err)
+			t.Errorf("%s: Fetch returned %d bytes and wrote %d, %v", path, n, len(got), err)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func TestFetchFaults(t *testing.T) {
 	}
 }
 
-// However much keeps coming, all of one Fetch has its end.
+// Timeout ends a Fetch also while data keeps coming.
 func TestFetchTotalTime(t *testing.T) {
 	server := httptest.NewServer(hostile())
 	defer server.Close()
@@ -202,7 +202,7 @@ type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-func TestFetchSendsLittle(t *testing.T) {
+func TestFetchSendsOnlyNeededHeaders(t *testing.T) {
 	var got *http.Request
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/first" {
@@ -241,7 +241,7 @@ func TestFetchWriterFails(t *testing.T) {
 }
 
 func TestFetchLeavesNothingBehind(t *testing.T) {
-	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never shakes hands
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections, but never answers the handshake
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestFetchLeavesNothingBehind(t *testing.T) {
 		if err != nil {
 			wantFetchError(t, err, media.KindTimeout)
 			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%v does not say that the caller's time was up", err)
+				t.Errorf("%v is not context.DeadlineExceeded", err)
 			}
 		}
 	}
@@ -268,19 +268,19 @@ func TestFetchLeavesNothingBehind(t *testing.T) {
 	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)
-			t.Fatalf("goroutines are left:\n%s", stacks[:runtime.Stack(stacks, true)])
+			t.Fatalf("goroutines are still running:\n%s", stacks[:runtime.Stack(stacks, true)])
 		}
 	}
 }
 
-func TestFetchTrustedByTLS(t *testing.T) {
+func TestFetchChecksCertificatesOfTrustedHosts(t *testing.T) {
 	server := httptest.NewTLSServer(hostile())
 	defer server.Close()
 	options := trusting(server)
 	_, err := media.NewFetcher(options).Fetch(t.Context(), server.URL+"/ok.png", io.Discard)
 	fetchErr := wantFetchError(t, err, media.KindUnreachable)
 	if cert := (*tls.CertificateVerificationError)(nil); !errors.As(fetchErr, &cert) {
-		t.Errorf("%v does not blame the certificate", fetchErr)
+		t.Errorf("%v is not about the certificate", fetchErr)
 	}
 	options.RootCAs = x509.NewCertPool()
 	options.RootCAs.AddCert(server.Certificate())
@@ -289,18 +289,18 @@ func TestFetchTrustedByTLS(t *testing.T) {
 	}
 }
 
-// A link that works is asked for as it stands, and once.
+// A link that works is requested unchanged, and once.
 func TestFetchKeepsLinks(t *testing.T) {
-	var asked []string
+	var requested []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.URL.RawQuery)
+		requested = append(requested, r.URL.RawQuery)
 		w.Write(pngOf(1, 1))
 	}))
 	defer server.Close()
 	if _, err := media.NewFetcher(trusting(server)).Fetch(t.Context(), server.URL+"/x?a=1&amp;b=2", io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	if fmt.Sprint(asked) != "[a=1&amp;b=2]" {
-		t.Errorf("asked for %q", asked)
+	if fmt.Sprint(requested) != "[a=1&amp;b=2]" {
+		t.Errorf("requested %q", requested)
 	}
 }

@@ -20,13 +20,13 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-// public is an https server at https://example.com, for a Fetcher to which
-// it looks like one on the Internet.
+// public is an https server that a Fetcher with its options finds at
+// https://example.com, like a server on the Internet.
 type public struct {
 	*httptest.Server
 	options media.FetchOptions
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	names  map[string][]string
 	dialed []string
 }
@@ -34,12 +34,12 @@ type public struct {
 func newPublic(t *testing.T) *public {
 	p := &public{Server: httptest.NewTLSServer(hostile()), names: map[string][]string{"example.com": {"8.8.8.8"}}}
 	t.Cleanup(p.Close)
-	p.Config.ErrorLog = log.New(io.Discard, "", 0) // we break off handshakes
+	p.Config.ErrorLog = log.New(io.Discard, "", 0) // the tests break off handshakes
 	p.options = trusting(p.Server)
 	p.options.Trusted = nil
 	p.options.RootCAs = x509.NewCertPool()
 	p.options.RootCAs.AddCert(p.Certificate())
-	// Each look-up of a name takes the next of its answers, up to the last.
+	// Each lookup of a name returns the next of its answers, the last one repeatedly.
 	p.options.Lookup = func(ctx context.Context, network, host string) ([]netip.Addr, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -81,23 +81,23 @@ func TestFetchFromPublicHosts(t *testing.T) {
 	}{
 		{"a public name", link, []string{"8.8.8.8"}, "", "[8.8.8.8:443]"},
 		{"port 443 spelled out", "https://EXAMPLE.com:443/ok.png", []string{"8.8.8.8"}, "", "[8.8.8.8:443]"},
-		{"an address written as IPv6", link, []string{"::ffff:8.8.8.8"}, "", "[8.8.8.8:443]"},
+		{"an IPv4 address mapped to IPv6", link, []string{"::ffff:8.8.8.8"}, "", "[8.8.8.8:443]"},
 		{"the second address answers", link, []string{"8.8.4.4 8.8.8.8"}, "", "[8.8.4.4:443 8.8.8.8:443]"},
-		{"a private address is passed over", link, []string{"10.0.0.1 8.8.8.8"}, "", "[8.8.8.8:443]"},
+		{"a private address is skipped", link, []string{"10.0.0.1 8.8.8.8"}, "", "[8.8.8.8:443]"},
 		{"a private address", link, []string{"192.168.1.1"}, media.KindRefused, "[]"},
-		{"a private address in IPv6", link, []string{"::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::"}, media.KindRefused, "[]"},
-		{"a name that is rebound between two hops", "https://example.com/to?url=/ok.png", []string{"8.8.8.8", "127.0.0.1"}, media.KindRefused, "[8.8.8.8:443]"},
+		{"private addresses embedded in IPv6", link, []string{"::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::"}, media.KindRefused, "[]"},
+		{"a name that changes its address between two hops", "https://example.com/to?url=/ok.png", []string{"8.8.8.8", "127.0.0.1"}, media.KindRefused, "[8.8.8.8:443]"},
 		{"a redirect to plain http", "https://example.com/to?url=http://example.com/ok.png", []string{"8.8.8.8"}, "", "[8.8.8.8:443 8.8.8.8:443]"},
-		{"a redirect to plain http on a port of its own", "https://example.com/to?url=http://example.com:8080/ok.png", []string{"8.8.8.8"}, media.KindRefused, "[8.8.8.8:443]"},
+		{"a redirect to plain http on another port", "https://example.com/to?url=http://example.com:8080/ok.png", []string{"8.8.8.8"}, media.KindRefused, "[8.8.8.8:443]"},
 		{"a redirect to another port", "https://example.com/to?url=https://example.com:8443/ok.png", []string{"8.8.8.8"}, media.KindRefused, "[8.8.8.8:443]"},
 		{"a redirect to a name for a private address", "https://example.com/to?url=https://other.example.com/", []string{"8.8.8.8"}, media.KindRefused, "[8.8.8.8:443]"},
 		{"an unknown name", "https://unknown.example.com/?" + secret, []string{"8.8.8.8"}, media.KindUnreachable, "[]"},
-		{"nobody listens", link, []string{"8.8.4.4"}, media.KindUnreachable, "[8.8.4.4:443]"},
+		{"no server listens", link, []string{"8.8.4.4"}, media.KindUnreachable, "[8.8.4.4:443]"},
 		{"a certificate for another name", "https://alias.test.com/?" + secret, []string{"8.8.8.8"}, media.KindUnreachable, "[8.8.8.8:443]"},
 		{"a public address, but the certificate is not for it", "https://8.8.8.8/?" + secret, []string{""}, media.KindUnreachable, "[8.8.8.8:443]"},
-		{"plain http is fetched by https", "http://example.com/ok.png", []string{"8.8.8.8"}, "", "[8.8.8.8:443]"},
+		{"plain http is fetched with https", "http://example.com/ok.png", []string{"8.8.8.8"}, "", "[8.8.8.8:443]"},
 		{"plain http with its port", "http://example.com:80/ok.png", []string{"8.8.8.8"}, "", "[8.8.8.8:443]"},
-		{"plain http where https does not answer", "http://example.com/ok.png?" + secret, []string{"8.8.4.4"}, media.KindUnreachable, "[8.8.4.4:443]"},
+		{"plain http whose https does not answer", "http://example.com/ok.png?" + secret, []string{"8.8.4.4"}, media.KindUnreachable, "[8.8.4.4:443]"},
 		{"not a link", "https://exa mple.com/?" + secret, []string{""}, media.KindRefused, "[]"},
 		{"no link", "", []string{""}, media.KindRefused, "[]"},
 	} {
@@ -120,8 +120,8 @@ func TestFetchFromPublicHosts(t *testing.T) {
 	}
 }
 
-// Behind a proxy the guard would see nothing but its address. The environment
-// is read once in a process, so the test needs one of its own.
+// The guard would only see the address of a proxy. net/http reads the environment once
+// per process, so the test needs a process of its own.
 func TestFetchUsesNoProxy(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFetchFromPublicHosts$")
 	cmd.Env = append(os.Environ(), "HTTPS_PROXY=http://127.0.0.1:9", "GORACE=atexit_sleep_ms=0")
@@ -130,8 +130,7 @@ func TestFetchUsesNoProxy(t *testing.T) {
 	}
 }
 
-// TestFetchRefusesPrivateAddresses has no seam: the Fetcher looks up and
-// would dial for itself.
+// TestFetchRefusesPrivateAddresses replaces neither Lookup nor Dial.
 func TestFetchRefusesPrivateAddresses(t *testing.T) {
 	fetcher := media.NewFetcher(media.FetchOptions{ConnectTimeout: time.Second})
 	for _, host := range []string{

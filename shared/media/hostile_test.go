@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// secret stands in every link of these tests and must not come out again.
+// secret is in every link of these tests, and no error may contain it.
 const secret = "X-Amz-Signature=c0ffee"
 
-// hostile serves pictures, and everything else that a host can do to us.
+// hostile serves pictures, and every fault that a host can show.
 func hostile() http.Handler {
 	mux := http.NewServeMux()
 	png := pngOf(64, 64)
@@ -37,41 +37,6 @@ func hostile() http.Handler {
 	mux.HandleFunc("/html.jpg", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<!doctype html><title>x") })
 	mux.HandleFunc("/empty", func(w http.ResponseWriter, r *http.Request) {})
 	mux.HandleFunc("/short", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "\x89PNG") })
-	mux.HandleFunc("/gzip", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Encoding", r.FormValue("says"))
-		w.Write(zipped(png))
-	})
-	mux.HandleFunc("/gzip/rubbish", func(w http.ResponseWriter, r *http.Request) {
-		rubbish, _ := strconv.Atoi(r.FormValue("bytes"))
-		w.Write(append(zipped(png), make([]byte, rubbish)...))
-	})
-	mux.HandleFunc("/gzip/members", func(w http.ResponseWriter, r *http.Request) {
-		w.Write(slices.Concat(zipped(png[:5]), zipped(png[5:50]), zipped(nil), zipped(png[50:])))
-	})
-	mux.HandleFunc("/gzip/claimed", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip") // and it is none
-		w.Write(png)
-	})
-	mux.HandleFunc("/gzip/twice", func(w http.ResponseWriter, r *http.Request) { w.Write(zipped(zipped(png))) })
-	mux.HandleFunc("/gzip/page", func(w http.ResponseWriter, r *http.Request) { w.Write(zipped([]byte("<!doctype html><title>x"))) })
-	mux.HandleFunc("/gzip/cut", func(w http.ResponseWriter, r *http.Request) { w.Write(zipped(png)[:100]) })
-	mux.HandleFunc("/gzip/wrong", func(w http.ResponseWriter, r *http.Request) {
-		z := zipped(png)
-		z[len(z)-8]++ // its checksum
-		w.Write(z)
-	})
-	mux.HandleFunc("/gzip/head", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte{0x1f, 0x8b}) })
-	mux.HandleFunc("/gzip/bomb", func(w http.ResponseWriter, r *http.Request) {
-		w.Write(zipped(append(bytes.Clone(png), make([]byte, 1<<20)...)))
-	})
-	mux.HandleFunc("/gzip/empty", func(w http.ResponseWriter, r *http.Request) {
-		z := zipped(nil)
-		for r.Context().Err() == nil { // members without any content, for ever
-			if _, err := w.Write(bytes.Repeat(z, 1000)); err != nil {
-				return
-			}
-		}
-	})
 	mux.HandleFunc("/range", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Range", r.FormValue("range"))
 		w.WriteHeader(http.StatusPartialContent)
@@ -92,6 +57,52 @@ func hostile() http.Handler {
 		}
 		w.Write(png)
 	})
+	compressed(mux, png)
+	broken(mux, png)
+	return mux
+}
+
+// compressed adds pages that serve a picture with gzip, well or badly.
+func compressed(mux *http.ServeMux, png []byte) {
+	mux.HandleFunc("/gzip", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", r.FormValue("encoding"))
+		w.Write(zipped(png))
+	})
+	mux.HandleFunc("/gzip/rubbish", func(w http.ResponseWriter, r *http.Request) {
+		rubbish, _ := strconv.Atoi(r.FormValue("bytes"))
+		w.Write(append(zipped(png), make([]byte, rubbish)...))
+	})
+	mux.HandleFunc("/gzip/members", func(w http.ResponseWriter, r *http.Request) {
+		w.Write(slices.Concat(zipped(png[:5]), zipped(png[5:50]), zipped(nil), zipped(png[50:])))
+	})
+	mux.HandleFunc("/gzip/claimed", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip") // but it is not
+		w.Write(png)
+	})
+	mux.HandleFunc("/gzip/twice", func(w http.ResponseWriter, r *http.Request) { w.Write(zipped(zipped(png))) })
+	mux.HandleFunc("/gzip/page", func(w http.ResponseWriter, r *http.Request) { w.Write(zipped([]byte("<!doctype html><title>x"))) })
+	mux.HandleFunc("/gzip/cut", func(w http.ResponseWriter, r *http.Request) { w.Write(zipped(png)[:100]) })
+	mux.HandleFunc("/gzip/wrong", func(w http.ResponseWriter, r *http.Request) {
+		z := zipped(png)
+		z[len(z)-8]++ // its checksum
+		w.Write(z)
+	})
+	mux.HandleFunc("/gzip/head", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte{0x1f, 0x8b}) })
+	mux.HandleFunc("/gzip/bomb", func(w http.ResponseWriter, r *http.Request) {
+		w.Write(zipped(append(bytes.Clone(png), make([]byte, 1<<20)...)))
+	})
+	mux.HandleFunc("/gzip/empty", func(w http.ResponseWriter, r *http.Request) {
+		z := zipped(nil)
+		for r.Context().Err() == nil { // empty members, without end
+			if _, err := w.Write(bytes.Repeat(z, 1000)); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// broken adds pages that are slow, never end, break off or redirect to nowhere.
+func broken(mux *http.ServeMux, png []byte) {
 	mux.HandleFunc("/silent", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	mux.HandleFunc("/stalled", func(w http.ResponseWriter, r *http.Request) {
 		w.Write(png[:20])
@@ -102,7 +113,7 @@ func hostile() http.Handler {
 		for r.Context().Err() == nil {
 			w.Write(png[:20])
 			w.(http.Flusher).Flush()
-			time.Sleep(time.Millisecond) // the drip itself, not a wait
+			time.Sleep(time.Millisecond) // the drip itself, not a wait of the test
 		}
 	})
 	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) {
@@ -117,7 +128,7 @@ func hostile() http.Handler {
 	})
 	mux.HandleFunc("/cut", func(w http.ResponseWriter, r *http.Request) {
 		w.Write(png[:100])
-		w.(http.Flusher).Flush() // chunked, and never ended
+		w.(http.Flusher).Flush() // chunked, without an end
 		panic(http.ErrAbortHandler)
 	})
 	mux.HandleFunc("/garbage", func(w http.ResponseWriter, r *http.Request) {
@@ -134,7 +145,6 @@ func hostile() http.Handler {
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	})
 	mux.HandleFunc("/nowhere", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusFound) })
-	return mux
 }
 
 func zipped(b []byte) []byte {
@@ -149,7 +159,7 @@ func zipped(b []byte) []byte {
 	return out.Bytes()
 }
 
-// pngOf is a picture of this size.
+// pngOf returns a PNG of this size.
 func pngOf(w, h int) []byte {
 	var b bytes.Buffer
 	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, w, h))); err != nil {

@@ -67,14 +67,14 @@ func FuzzCheckURL(f *testing.F) {
 		if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") || strings.HasSuffix(host, ".") {
 			t.Fatalf("CheckURL(%q) = nil with host %q", raw, host)
 		}
-		// A parser that reads on to the next slash, whatever Go thinks the
-		// host is, has to find the same one.
+		// A parser that reads on to the next slash must find the same host
+		// as Go.
 		rest := raw[len("https://"):]
 		if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 			rest = rest[:end]
 		}
 		if strings.TrimSuffix(rest, ":443") != host && strings.TrimSuffix(rest, ":") != host {
-			t.Fatalf("CheckURL(%q) = nil: Go finds host %q, others may find %q", raw, host, rest)
+			t.Fatalf("CheckURL(%q) = nil: Go finds host %q, other parsers may find %q", raw, host, rest)
 		}
 	})
 }
@@ -100,6 +100,6 @@ func TestPublic(t *testing.T) {
 		}
 	}
 	if public(netip.Addr{}) {
-		t.Error("no address is not refused")
+		t.Error("the zero address is not refused")
 	}
 }

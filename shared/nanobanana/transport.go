@@ -21,8 +21,8 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// call makes one request, a POST where there is a body, and reads the answer. Its error is an
-// *Error about the connection; what the answer says is for the caller to judge.
+// call makes one request, a POST if there is a body, and reads the answer. Its error is an *Error
+// about the connection. The caller judges the content of the answer.
 func (c *Client) call(ctx context.Context, op Op, key, path string, body []byte) (reply, error) {
 	if !fitsHeader(key) {
 		return reply{}, &Error{Op: op, Reason: Unauthorized, NotSent: true}
@@ -58,8 +58,8 @@ func (c *Client) call(ctx context.Context, op Op, key, path string, body []byte)
 	return r, nil
 }
 
-// newRequest builds a request that net/http cannot send twice: to repeat a POST it needs to rewind
-// the body (GetBody), or an Idempotency-Key header as permission.
+// newRequest returns a request that net/http cannot send twice: to repeat a POST it would need
+// GetBody, to rewind the body, or an Idempotency-Key header (docs/decisions/sent-once.md).
 func newRequest(ctx context.Context, key, url string, body []byte) (*http.Request, error) {
 	method := http.MethodGet
 	if body != nil {
@@ -79,7 +79,7 @@ func newRequest(ctx context.Context, key, url string, body []byte) (*http.Reques
 	return req, nil
 }
 
-// connection watches whether a request ever got a connection to be written on.
+// connection records whether a request asked for a connection, and whether it got one.
 type connection struct{ wanted, got atomic.Bool }
 
 func (c *connection) watch(ctx context.Context) context.Context {
@@ -89,9 +89,9 @@ func (c *connection) watch(ctx context.Context) context.Context {
 	})
 }
 
-// failure tells a request that certainly was not written from one that may have been. Only a
-// transport that was seen to look for a connection and not seen to get one is proof: a replaced
-// transport may not report at all.
+// failure returns the error for a request that failed with err. The request certainly was not
+// sent only if the transport reported that it wanted a connection and never reported that it got
+// one: a replaced transport may report nothing at all.
 func (c *connection) failure(op Op, err error) *Error {
 	if c.wanted.Load() && !c.got.Load() {
 		return &Error{Op: op, Reason: NotConnected, NotSent: true, cause: outbound.WithoutURL(err)}
@@ -99,13 +99,13 @@ func (c *connection) failure(op Op, err error) *Error {
 	return &Error{Op: op, Reason: Transport, cause: outbound.WithoutURL(err)}
 }
 
-// fitsHeader tells whether key can stand in a header: a key that cannot is a wrong one, and
-// net/http would refuse it in a way that leaves open whether something was sent.
+// fitsHeader reports whether key is valid in a header. One that is not is a wrong key, and the
+// error of net/http would leave open whether something was sent.
 func fitsHeader(key string) bool {
 	return key != "" && !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// retryAfter reads the header in both its forms; what cannot be read is 0.
+// retryAfter parses both forms of the header. It returns 0 for an invalid one.
 func retryAfter(header string) time.Duration {
 	var wait time.Duration
 	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {

@@ -23,8 +23,8 @@ import (
 
 const accepted = `{"code":200,"msg":"success","data":{"taskId":"task1"}}`
 
-// raw is a provider on a bare TCP listener: it counts the requests that reached it whole, and
-// answers each with the next of its answers. After the last it closes the connection.
+// raw is a provider on a bare TCP listener. It counts the complete requests and answers each with
+// the next of its answers. After the last it closes the connection.
 type raw struct {
 	url         string
 	connections atomic.Int32
@@ -43,7 +43,7 @@ func rawProvider(t *testing.T, answers ...string) *raw {
 	})
 }
 
-// rawProviderFunc calls answer for the n-th request seen; answer tells whether to read another
+// rawProviderFunc calls answer for the n-th request. answer reports whether to read another request
 // from the same connection.
 func rawProviderFunc(t *testing.T, answer func(conn net.Conn, n int) bool) *raw {
 	t.Helper()
@@ -156,7 +156,7 @@ func TestAmbiguousSubmitIsSentOnceAndNeverCertain(t *testing.T) {
 	}
 }
 
-// ending is a context that ends when the test says so, as if its time were up just then.
+// ending is a context that ends when the test closes done, as if its deadline passed then.
 type ending struct {
 	context.Context
 	done  chan struct{}
@@ -208,7 +208,7 @@ func TestSubmitGivenUpByItsCaller(t *testing.T) {
 	}
 }
 
-// The key belongs to the host it was configured for, whatever is being asked.
+// No call sends the key to another host than the configured one.
 func TestNoCallFollowsARedirect(t *testing.T) {
 	other := rawProvider(t, http11("200 OK", "", string(nanobananatest.Golden("record-success"))))
 	for _, op := range []nanobanana.Op{nanobanana.OpSubmit, nanobanana.OpRecord, nanobanana.OpCredits} {
@@ -225,7 +225,7 @@ func TestNoCallFollowsARedirect(t *testing.T) {
 	}
 }
 
-// hanging is a transport that answers nothing, and tells nothing of its connections.
+// hanging is a transport that never answers and does not report its connections.
 type hanging struct{}
 
 func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -244,7 +244,7 @@ func TestCallsAreBoundedWithoutTheCallersDeadline(t *testing.T) {
 			if took := time.Since(start); took != want {
 				t.Errorf("%s took %v, want %v", op, took, want)
 			}
-			// This transport tells nothing about connections: no proof that nothing was sent.
+			// This transport reports no connections, so nothing proves that the request was not sent.
 			if err.Certain() || err.Reason != nanobanana.Transport || !strings.Contains(err.Error(), "timed out") {
 				t.Errorf("%s: error = %v, certain %v", op, err, err.Certain())
 			}
@@ -252,8 +252,8 @@ func TestCallsAreBoundedWithoutTheCallersDeadline(t *testing.T) {
 	}
 }
 
-// A server may close a kept connection just when the next request is written on it. net/http
-// repeats what it thinks harmless; a POST must not be.
+// A server may close a kept connection while the next request is written to it. net/http repeats
+// requests that it considers harmless; a POST must not be repeated.
 func TestSubmitIsNotRepeatedOnAStaleConnection(t *testing.T) {
 	for name, tt := range map[string]struct {
 		client      *http.Client
@@ -265,7 +265,7 @@ func TestSubmitIsNotRepeatedOnAStaleConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			provider := rawProviderFunc(t, func(conn net.Conn, n int) bool {
 				if n != 1 {
-					return false // read, and closed without a word
+					return false // closes without an answer
 				}
 				_, err := io.WriteString(conn, http11("200 OK", "Connection: keep-alive\r\n", accepted))
 				return err == nil
@@ -285,16 +285,16 @@ func TestSubmitIsNotRepeatedOnAStaleConnection(t *testing.T) {
 	}
 }
 
-// looking is a transport that looks at requests, as one with HTTP/2 or with retries would.
-type looking struct{ seen *http.Request }
+// recorder is a transport that keeps the request, as one with HTTP/2 or with retries could.
+type recorder struct{ seen *http.Request }
 
-func (l *looking) RoundTrip(r *http.Request) (*http.Response, error) {
+func (l *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	l.seen = r
 	return nil, errors.New("seen")
 }
 
-func TestNoTransportIsGivenTheMeansToResend(t *testing.T) {
-	var transport looking
+func TestSubmitCannotBeResentByTheTransport(t *testing.T) {
+	var transport recorder
 	client := &nanobanana.Client{BaseURL: "http://provider", HTTP: &http.Client{Transport: &transport}}
 	callError(t, client, nanobanana.OpSubmit)
 	r := transport.seen
@@ -303,18 +303,18 @@ func TestNoTransportIsGivenTheMeansToResend(t *testing.T) {
 	}
 	for name := range r.Header {
 		if strings.Contains(name, "Idempotency") {
-			t.Errorf("header %s allows to resend it", name)
+			t.Errorf("header %s allows net/http to resend the request", name)
 		}
 	}
 }
 
 func TestNotConnectedIsCertain(t *testing.T) {
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that are to fail
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshakes fail
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	plain := rawProviderFunc(t, func(net.Conn, int) bool { return false })
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts by its backlog, never shakes hands
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // its backlog accepts, but the handshake is never answered
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,10 +322,10 @@ func TestNotConnectedIsCertain(t *testing.T) {
 	for name, base := range map[string]string{
 		"connection refused":           "http://127.0.0.1:1",
 		"no such host":                 "http://x.invalid",
-		"certificate of nobody":        secure.URL,
+		"certificate of an unknown CA": secure.URL,
 		"TLS spoken to a plain server": strings.Replace(plain.url, "http:", "https:", 1),
 		"TLS handshake never answered": "https://" + silent.Addr().String(),
-		"a base URL that is none":      "http://[::1",
+		"an invalid base URL":          "http://[::1",
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -344,7 +344,7 @@ func TestNotConnectedIsCertain(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeSentIsCertain(t *testing.T) {
+func TestUnsendableRequestIsCertain(t *testing.T) {
 	provider := rawProvider(t)
 	client := &nanobanana.Client{BaseURL: provider.url, HTTP: outbound.NewClient()}
 	for _, key := range []string{"", "key\n", "key key", "ключ"} {

@@ -19,41 +19,41 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media"
 )
 
-// A Subject is what the tests are about. The bucket's objects under "tasks/"
-// and "uploads/" are theirs to write and erase.
+// A Subject is an implementation to test. The tests write and erase objects under
+// "tasks/" and "uploads/".
 type Subject struct {
 	Bucket   media.Bucket
 	Linker   media.Linker
 	Uploader media.Uploader
 	// Client follows the links.
 	Client *http.Client
-	// Advance moves the clock that links expire by. Where it is nil, as
-	// for a stand-in of S3 that honours every link, it is not tested that
-	// links expire and cannot be tampered with.
+	// Advance moves the clock for the expiry of links. If it is nil, as for a
+	// stand-in of S3 that accepts every link, the tests of expired and
+	// forged links are skipped.
 	Advance func(time.Duration)
 }
 
 // TestBucket checks that s keeps the promises of media.Bucket and
 // media.Linker.
 func TestBucket(t *testing.T, s Subject) {
-	t.Run("what is put is read by a link, byte for byte, with its type", s.testVerbatim)
-	t.Run("a link can be asked for a part", s.testRange)
-	t.Run("the same bytes can be put again, and at once", s.testAgain)
+	t.Run("a link returns the stored bytes and their type", s.testVerbatim)
+	t.Run("a link supports range requests", s.testRange)
+	t.Run("the same bytes can be put again and concurrently", s.testRepeated)
 	t.Run("other bytes than announced are refused and change nothing", s.testDigest)
-	t.Run("erasing under a prefix leaves the others", s.testErase)
-	t.Run("a prefix without its slash is refused", s.testPrefix)
-	t.Run("a link to nothing is not found", s.testAbsent)
-	t.Run("a link says what to save the picture as", s.testDownload)
-	t.Run("a link that was tampered with is refused", s.testTampered)
+	t.Run("erase deletes the objects under a prefix only", s.testErase)
+	t.Run("erase refuses a prefix without a slash", s.testPrefix)
+	t.Run("a link to a missing object is not found", s.testMissing)
+	t.Run("a link sets the file name of a download", s.testDownload)
+	t.Run("a forged link is refused", s.testForged)
 	t.Run("a link expires", s.testExpiry)
 }
 
-const linkFor = 15 * time.Minute
+const linkTTL = 15 * time.Minute
 
 func (s Subject) put(t *testing.T, key, body string) {
 	t.Helper()
 	r := strings.NewReader(body)
-	r.Seek(0, io.SeekEnd) // Put has to rewind
+	r.Seek(0, io.SeekEnd) // Put must rewind
 	err := s.Bucket.Put(t.Context(), key, r, int64(len(body)), media.ContentType(key), sha256.Sum256([]byte(body)))
 	if err != nil {
 		t.Fatalf("Put(%s): %v", key, err)
@@ -62,7 +62,7 @@ func (s Subject) put(t *testing.T, key, body string) {
 
 func (s Subject) link(t *testing.T, key, download string) string {
 	t.Helper()
-	link, err := s.Linker.Link(t.Context(), key, linkFor, download)
+	link, err := s.Linker.Link(t.Context(), key, linkTTL, download)
 	if err != nil {
 		t.Fatalf("Link(%s): %v", key, err)
 	}
@@ -100,7 +100,7 @@ func (s Subject) wantBody(t *testing.T, key, want string) {
 
 func (s Subject) wantGone(t *testing.T, key string) {
 	t.Helper()
-	// A bucket whose keys may not be listed answers 403 for none.
+	// A bucket whose keys may not be listed answers 403 for a missing object.
 	resp, _ := s.follow(t, s.link(t, key, ""), nil)
 	if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusForbidden {
 		t.Errorf("GET %s: %d, want 404 or 403", key, resp.StatusCode)
@@ -137,7 +137,7 @@ func (s Subject) testRange(t *testing.T) {
 	}
 }
 
-func (s Subject) testAgain(t *testing.T) {
+func (s Subject) testRepeated(t *testing.T) {
 	body := strings.Repeat("the same picture ", 10_000)
 	sum := sha256.Sum256([]byte(body))
 	key := media.Key("again", 1, sum, "png")
@@ -148,7 +148,7 @@ func (s Subject) testAgain(t *testing.T) {
 		wg.Go(func() {
 			err := s.Bucket.Put(t.Context(), key, strings.NewReader(body), int64(len(body)), "image/png", sum)
 			if err != nil {
-				t.Errorf("Put at once: %v", err)
+				t.Errorf("concurrent Put: %v", err)
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func (s Subject) testErase(t *testing.T) {
 	for _, key := range append(stays, gone...) {
 		s.put(t, key, "picture")
 	}
-	for range 2 { // the second time there is nothing to erase
+	for range 2 { // the second time there is nothing left to erase
 		if err := s.Bucket.Erase(t.Context(), media.Prefix("erase")); err != nil {
 			t.Fatalf("Erase: %v", err)
 		}
@@ -229,7 +229,7 @@ func (s Subject) testPrefix(t *testing.T) {
 	s.wantBody(t, key, "picture")
 }
 
-func (s Subject) testAbsent(t *testing.T) {
+func (s Subject) testMissing(t *testing.T) {
 	s.wantGone(t, media.Key("absent", 1, [32]byte{}, "png"))
 }
 
@@ -248,12 +248,12 @@ func (s Subject) testDownload(t *testing.T) {
 	}
 }
 
-func (s Subject) testTampered(t *testing.T) {
+func (s Subject) testForged(t *testing.T) {
 	if s.Advance == nil {
-		t.Skip("this bucket does not judge links")
+		t.Skip("this bucket accepts every link")
 	}
 	sum := sha256.Sum256([]byte("picture"))
-	key, other := media.Key("tampered", 1, sum, "png"), media.Key("tampered", 2, sum, "png")
+	key, other := media.Key("forged", 1, sum, "png"), media.Key("forged", 2, sum, "png")
 	s.put(t, key, "picture")
 	s.put(t, other, "picture")
 	refused := func(link string) {
@@ -284,17 +284,17 @@ func (s Subject) testTampered(t *testing.T) {
 
 func (s Subject) testExpiry(t *testing.T) {
 	if s.Advance == nil {
-		t.Skip("this bucket does not judge links")
+		t.Skip("this bucket accepts every link")
 	}
 	key := media.Key("expiry", 1, [32]byte{}, "png")
 	s.put(t, key, "picture")
 	link := s.link(t, key, "")
-	s.Advance(linkFor - time.Second)
+	s.Advance(linkTTL - time.Second)
 	if resp, _ := s.follow(t, link, nil); resp.StatusCode != http.StatusOK {
-		t.Errorf("a second before its end a link answers %d", resp.StatusCode)
+		t.Errorf("one second before its expiry a link answers %d", resp.StatusCode)
 	}
 	s.Advance(2 * time.Second)
 	if resp, _ := s.follow(t, link, nil); resp.StatusCode != http.StatusForbidden {
-		t.Errorf("a second after its end a link answers %d, want 403", resp.StatusCode)
+		t.Errorf("one second after its expiry a link answers %d, want 403", resp.StatusCode)
 	}
 }

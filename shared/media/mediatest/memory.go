@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TempFile gives an empty file for a picture, which goes with the test.
+// TempFile returns an empty file for a picture, which is deleted after the test.
 func TempFile(t testing.TB) *os.File {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "picture"))
@@ -18,8 +18,8 @@ func TempFile(t testing.TB) *os.File {
 	return file
 }
 
-// Allocated is how many bytes do allocates, collected since or not: no less than
-// it holds at any time.
+// Allocated returns how many bytes do allocates in all, also those that are collected
+// meanwhile: no less than it holds at any time.
 func Allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

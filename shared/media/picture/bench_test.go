@@ -19,8 +19,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media/thumbnail"
 )
 
-// photo is a picture about as hard to compress as a photograph: smooth, with
-// noise of the given amplitude.
+// photo returns a picture about as hard to compress as a photograph: smooth, with noise
+// of this amplitude.
 func photo(w, h int, noise uint32) *image.NRGBA {
 	img := gradient(w, h)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -54,7 +54,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkThumbnail shrinks decoded pictures of 1 Mpx, as PNG and JPEG decode to.
+// BenchmarkThumbnail shrinks pictures of 1 Mpx, in the forms that PNG and JPEG decode to.
 func BenchmarkThumbnail(b *testing.B) {
 	img := photo(1024, 1024, 16)
 	var asJPEG bytes.Buffer
@@ -76,9 +76,9 @@ func BenchmarkThumbnail(b *testing.B) {
 	}
 }
 
-// BenchmarkOpenLargest opens pictures of 40 Mpx and some 20 MiB, and of the
-// forms that take the most memory, each in a process of its own, and reports
-// the most memory that process held.
+// BenchmarkOpenLargest opens pictures of 40 Mpx and some 20 MiB, and pictures in the
+// forms that take the most memory. Each has a process of its own, whose peak memory
+// is reported.
 func BenchmarkOpenLargest(b *testing.B) {
 	const width, height = 8000, 5000
 	for name, encode := range map[string]func(io.Writer) error{
@@ -124,7 +124,7 @@ func BenchmarkOpenLargest(b *testing.B) {
 	}
 }
 
-// grainy is a picture that PNG compresses to about 0.6 bytes a pixel.
+// grainy returns a picture that PNG compresses to about 0.6 bytes per pixel.
 func grainy(w, h int) image.Image {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	random := rand.New(rand.NewPCG(1, 2))
@@ -149,7 +149,7 @@ func TestPeakOfOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	for range 3 { // the pictures of one task: they must not add up
+	for range 3 { // like the pictures of one task: their memory must not add up
 		if _, err := picture.Open(t.Context(), file); err != nil {
 			t.Fatal(err)
 		}

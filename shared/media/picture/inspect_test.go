@@ -10,11 +10,11 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media/mediatest"
 )
 
-// media.Inspect refuses what Open does, but for what only the pixels tell, or
-// what follows them.
+// media.Inspect refuses the files that Open refuses, except for faults in the pixels or
+// after them.
 func TestInspectRefuses(t *testing.T) {
 	inPixels := map[string]bool{
-		"PNG with too few pixels": true, "PNG 16 bits and interlaced, beyond what memory allows": true, "25 MiB + 1": true,
+		"PNG with too few pixels": true, "PNG 16 bits and interlaced, beyond the memory limit": true, "25 MiB + 1": true,
 	}
 	for name, file := range bad() {
 		t.Run(name, func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestInspectRefuses(t *testing.T) {
 	}
 }
 
-// However a file is cut short before a picture's end, it is noticed.
+// Inspect refuses a file that is cut short anywhere before the picture's end.
 func TestInspectNoticesEveryCut(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"PNG": pngOf(30, 20), "JPEG": jpegOf(30, 20), "progressive JPEG": progressiveJPEG(30, 20, 3, yCbCr),
@@ -44,7 +44,7 @@ func TestInspectNoticesEveryCut(t *testing.T) {
 	}
 }
 
-// A file that cannot be read is not called a bad one.
+// Inspect returns the error of a file that it cannot read, not ErrNotPicture.
 func TestInspectFailsToRead(t *testing.T) {
 	for name, file := range map[string][]byte{"PNG": pngOf(300, 300), "JPEG": jpegOf(300, 300), "WebP": webpOf(300, 300)} {
 		for _, at := range []int64{0, 5, 300} {

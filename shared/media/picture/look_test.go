@@ -25,19 +25,19 @@ func testdata(name string) []byte {
 	return b
 }
 
-// insertPNG puts chunks after the head of a PNG.
+// insertPNG inserts chunks after the header of a PNG.
 func insertPNG(file []byte, chunks ...[]byte) []byte {
 	return slices.Concat(file[:33], slices.Concat(chunks...), file[33:])
 }
 
-// broken is the chunk with a wrong checksum.
+// broken returns the chunk with a wrong checksum.
 func broken(chunk []byte) []byte {
 	b := bytes.Clone(chunk)
 	b[len(b)-1]++
 	return b
 }
 
-// insertJPEG puts application segments after the first marker of a JPEG.
+// insertJPEG inserts application segments after the first marker of a JPEG.
 func insertJPEG(file []byte, marker byte, contents ...[]byte) []byte {
 	var segments []byte
 	for _, c := range contents {
@@ -47,7 +47,7 @@ func insertJPEG(file []byte, marker byte, contents ...[]byte) []byte {
 	return slices.Concat(file[:2], segments, file[2:])
 }
 
-// exif is a TIFF file that says nothing but an orientation.
+// exif returns a TIFF file that contains an orientation only.
 func exif(order binary.AppendByteOrder, orientation uint16) []byte {
 	b := []byte("MM")
 	if order == binary.AppendByteOrder(binary.LittleEndian) {
@@ -62,7 +62,7 @@ func withEXIF(file []byte, orientation uint16) []byte {
 	return insertJPEG(file, 0xe1, append([]byte("Exif\x00\x00"), exif(binary.BigEndian, orientation)...))
 }
 
-// webpChunks is an extended WebP of these chunks, after the first.
+// webpChunks returns an extended WebP with these chunks after the first.
 func webpChunks(flags byte, w, h int, chunks ...[]byte) []byte {
 	head := []byte{flags, 0, 0, 0, byte(w - 1), byte((w - 1) >> 8), 0, byte(h - 1), byte((h - 1) >> 8), 0}
 	body := slices.Concat([]byte("WEBP"), webpChunk("VP8X", head), slices.Concat(chunks...))
@@ -74,7 +74,7 @@ func webpChunk(name string, content []byte) []byte {
 	return append(b, make([]byte, len(content)%2)...)
 }
 
-// quarters is a picture of red and green over blue and white.
+// quarters returns a picture of red and green above blue and white.
 func quarters() *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, 64, 32))
 	for y := range 32 {
@@ -104,8 +104,8 @@ func quartersPNG() []byte {
 	return encoded(func(b *bytes.Buffer) error { return png.Encode(b, quarters()) })
 }
 
-// opened opens a file that has to be kept, with its thumbnail.
-func opened(t *testing.T, file []byte) (media.Picture, image.Image) {
+// mustOpen opens a sound picture and returns it with its decoded thumbnail.
+func mustOpen(t *testing.T, file []byte) (media.Picture, image.Image) {
 	t.Helper()
 	p, err := picture.Open(t.Context(), bytes.NewReader(file))
 	if err != nil {
@@ -118,7 +118,7 @@ func opened(t *testing.T, file []byte) (media.Picture, image.Image) {
 	return p, thumb
 }
 
-// corners names the colours of the four quarters, from the top left.
+// corners returns the initials of the colours of the four quarters, from the top left.
 func corners(img image.Image) string {
 	var s []byte
 	w, h := img.Bounds().Dx(), img.Bounds().Dy()
@@ -130,7 +130,7 @@ func corners(img image.Image) string {
 	return string(s)
 }
 
-// A picture is measured and shrunk as browsers show it.
+// Size and thumbnail of a picture are as browsers show it.
 func TestOpenOrientation(t *testing.T) {
 	for i, want := range []string{"RGBW", "GRWB", "WBGR", "BWRG", "RBGW", "BRWG", "WGBR", "GWRB"} {
 		orientation := uint16(i + 1)
@@ -138,7 +138,7 @@ func TestOpenOrientation(t *testing.T) {
 			"JPEG": withEXIF(quartersJPEG(), orientation),
 			"PNG":  insertPNG(quartersPNG(), pngChunk("eXIf", exif(binary.LittleEndian, orientation))),
 		} {
-			p, thumb := opened(t, file)
+			p, thumb := mustOpen(t, file)
 			if got := corners(thumb); got != want {
 				t.Errorf("%s %d: thumbnail %s, want %s", name, orientation, got, want)
 			}
@@ -153,7 +153,7 @@ func TestOpenOrientation(t *testing.T) {
 	}
 }
 
-// Browsers do not turn these.
+// Browsers do not turn these pictures.
 func TestOpenOrientationIgnored(t *testing.T) {
 	six := exif(binary.BigEndian, 6)
 	long := bytes.Clone(six)
@@ -171,13 +171,13 @@ func TestOpenOrientationIgnored(t *testing.T) {
 		"JPEG, far away":          insertJPEG(quartersJPEG(), 0xe1, []byte("Exif\x00\x00MM\x00*\xff\xff\xff\xff")),
 		"JPEG, in another marker": insertJPEG(quartersJPEG(), 0xe2, append([]byte("Exif\x00\x00"), six...)),
 	} {
-		if p, _ := opened(t, file); p.Width != 64 || p.Height != 32 {
+		if p, _ := mustOpen(t, file); p.Width != 64 || p.Height != 32 {
 			t.Errorf("%s: %d x %d", name, p.Width, p.Height)
 		}
 	}
 }
 
-// rgbProfile has the head of an ICC profile and is n bytes long.
+// rgbProfile returns n bytes that begin like an ICC profile.
 func rgbProfile(n int) []byte {
 	b := make([]byte, n)
 	binary.BigEndian.PutUint32(b, uint32(n))
@@ -200,7 +200,7 @@ func zippedProfile(icc []byte) []byte {
 	})
 }
 
-// withProfile has the profile in as many segments as parts.
+// withProfile inserts an ICC profile into a JPEG, each part in a segment of its own.
 func withProfile(file []byte, parts ...[]byte) []byte {
 	var contents [][]byte
 	for i, p := range parts {
@@ -209,8 +209,8 @@ func withProfile(file []byte, parts ...[]byte) []byte {
 	return insertJPEG(file, 0xe2, contents...)
 }
 
-// carried is the profile in a JPEG that we made.
-func carried(t *testing.T, thumb []byte) []byte {
+// profileOf returns the ICC profile of a thumbnail.
+func profileOf(t *testing.T, thumb []byte) []byte {
 	t.Helper()
 	l, err := media.Walk(bytes.NewReader(thumb))
 	if err != nil {
@@ -231,15 +231,15 @@ func TestOpenKeepsTheProfile(t *testing.T) {
 		"PNG, 16 KiB":              {insertPNG(quartersPNG(), pngChunk("iCCP", zippedProfile(long))), long},
 		"WebP":                     {webpChunks(32, 64, 32, webpChunk("ICCP", icc), webpOf(64, 32)[12:]), icc},
 	} {
-		p, _ := opened(t, test.file)
-		if got := carried(t, p.Thumbnail); !bytes.Equal(got, test.want) {
+		p, _ := mustOpen(t, test.file)
+		if got := profileOf(t, p.Thumbnail); !bytes.Equal(got, test.want) {
 			t.Errorf("%s: the thumbnail has a profile of %d bytes, want %d", name, len(got), len(test.want))
 		}
 	}
 }
 
-// A thumbnail has RGB pixels: a profile of another space would falsify them, and
-// so would half of one.
+// A thumbnail has RGB pixels. A profile for another colour space, or half a profile,
+// would falsify them.
 func TestOpenDropsTheProfile(t *testing.T) {
 	icc := rgbProfile(3000)
 	grey := bytes.Clone(icc)
@@ -261,20 +261,20 @@ func TestOpenDropsTheProfile(t *testing.T) {
 		"broken in a PNG":       insertPNG(quartersPNG(), pngChunk("iCCP", zippedProfile(icc)[:500])),
 		"wrong checksum":        insertPNG(quartersPNG(), broken(pngChunk("iCCP", zippedProfile(icc)))),
 	} {
-		p, _ := opened(t, file)
-		if got := carried(t, p.Thumbnail); got != nil {
+		p, _ := mustOpen(t, file)
+		if got := profileOf(t, p.Thumbnail); got != nil {
 			t.Errorf("%s: the thumbnail has a profile of %d bytes", name, len(got))
 		}
 	}
 }
 
-// Lossy WebP has the narrow range of colours: black is black all the same.
+// Lossy WebP stores the narrow range of colours, but black must be black.
 func TestOpenColoursOfLossyWebP(t *testing.T) {
 	for _, name := range []string{"colours-lossy.webp", "colours-alpha.webp"} {
-		_, thumb := opened(t, testdata(name))
+		_, thumb := mustOpen(t, testdata(name))
 		last := color.RGBA{0, 0, 200, 255}
 		if name == "colours-alpha.webp" {
-			last = color.RGBA{255, 255, 255, 255} // transparent, over white
+			last = color.RGBA{255, 255, 255, 255} // transparent, on white
 		}
 		for i, want := range []color.RGBA{{0, 0, 0, 255}, {255, 255, 255, 255}, {255, 0, 0, 255}, {0, 128, 0, 255}, last} {
 			wantNear(t, thumb.At(16*i+8, 8), want)

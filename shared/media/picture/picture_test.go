@@ -26,7 +26,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media/picture"
 )
 
-// gradient is a picture that compresses neither to nothing nor not at all.
+// gradient returns a picture that compresses moderately well.
 func gradient(w, h int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
@@ -61,7 +61,7 @@ func webpOf(w, h int) []byte {
 	return b.Bytes()
 }
 
-// Pictures of one pixel, since no encoder of ours makes lossy WebP.
+// Pictures of one pixel. None of our encoders makes lossy WebP.
 const (
 	lossyWebP = "UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA"
 	alphaWebP = "UklGRkoAAABXRUJQVlA4WAoAAAAQAAAAAAAAAAAAQUxQSAwAAAARBxAR/Q9ERP8DAABWUDggGAAAABQBAJ0BKgEAAQAAAP4AAA3AAP7mtQAAAA=="
@@ -81,8 +81,8 @@ func pngChunk(name string, data []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[4:]))
 }
 
-// rawPNG puts a PNG together: size, bit depth, colour type and interlace
-// method as given, and the pixels' bytes all zero.
+// rawPNG returns a PNG with this size, bit depth, colour type and interlace method,
+// whose pixel data is all zero.
 func rawPNG(w, h uint32, depth, colour, interlace byte, pixelData int64, extra ...[]byte) []byte {
 	ihdr := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, w), h)
 	b := append([]byte("\x89PNG\r\n\x1a\n"), pngChunk("IHDR", append(ihdr, depth, colour, 0, 0, interlace))...)
@@ -96,8 +96,8 @@ func rawPNG(w, h uint32, depth, colour, interlace byte, pixelData int64, extra .
 	return append(append(b, pngChunk("IDAT", idat.Bytes())...), pngChunk("IEND", nil)...)
 }
 
-// interlacedPNG is a black PNG of 16 bits and four channels in seven passes.
-// Its sides are multiples of 8.
+// interlacedPNG returns a black PNG of 16 bits and four channels in seven passes. Its
+// sides must be multiples of 8.
 func interlacedPNG(w, h int64) []byte {
 	var n int64
 	for _, pass := range [7][2]int64{{8, 8}, {8, 8}, {4, 8}, {4, 4}, {2, 4}, {2, 2}, {1, 2}} {
@@ -113,7 +113,7 @@ const (
 	yCbCrK = 2
 )
 
-// progressiveJPEG is a grey picture of no more than a first scan.
+// progressiveJPEG returns a grey picture with a first scan only.
 func progressiveJPEG(w, h, components int, transform byte) []byte {
 	segment := func(marker byte, data ...byte) []byte {
 		return append([]byte{0xff, marker, 0, byte(len(data) + 2)}, data...)
@@ -147,9 +147,9 @@ func TestOpen(t *testing.T) {
 	}{
 		{"PNG", pngOf(1000, 100), 1000, 100, "image/png", "png", image.Pt(512, 51)},
 		{"PNG of one pixel", pngOf(1, 1), 1, 1, "image/png", "png", image.Pt(1, 1)},
-		{"small PNG is not made larger", pngOf(100, 511), 100, 511, "image/png", "png", image.Pt(100, 511)},
+		{"a small PNG is not enlarged", pngOf(100, 511), 100, 511, "image/png", "png", image.Pt(100, 511)},
 		{"JPEG", jpegOf(100, 1200), 100, 1200, "image/jpeg", "jpg", image.Pt(42, 512)},
-		{"JPEG and a ZIP", append(jpegOf(20, 10), "PK\x03\x04 and so on"...), 20, 10, "image/jpeg", "jpg", image.Pt(20, 10)},
+		{"a JPEG followed by a ZIP", append(jpegOf(20, 10), "PK\x03\x04 and so on"...), 20, 10, "image/jpeg", "jpg", image.Pt(20, 10)},
 		{"progressive JPEG", progressiveJPEG(100, 100, 3, yCbCr), 100, 100, "image/jpeg", "jpg", image.Pt(100, 100)},
 		{"progressive JPEG in grey", progressiveJPEG(100, 100, 1, yCbCr), 100, 100, "image/jpeg", "jpg", image.Pt(100, 100)},
 		{"progressive JPEG in CMYK", progressiveJPEG(100, 100, 4, asIs), 100, 100, "image/jpeg", "jpg", image.Pt(100, 100)},
@@ -166,7 +166,7 @@ func TestOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 			if f, err := media.Inspect(bytes.NewReader(test.file)); err != nil || f.Ext != test.ext {
-				t.Errorf("Inspect says %+v, %v", f, err)
+				t.Errorf("Inspect returns %+v, %v", f, err)
 			}
 			thumbnail, err := jpeg.Decode(bytes.NewReader(p.Thumbnail))
 			if err != nil || thumbnail.Bounds().Size() != test.thumbnail {
@@ -182,38 +182,38 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// bad are files that Open refuses.
+// bad returns files that Open refuses.
 func bad() map[string][]byte {
 	halfOf := func(b []byte) []byte { return b[:len(b)/2] }
 	riff := func(s string) []byte { return []byte("RIFF\x10\x00\x00\x00WEBP" + s) }
 	return map[string][]byte{
-		"nothing":                            {},
-		"one byte":                           {0x89},
-		"text":                               []byte("hello"),
-		"HTML":                               []byte("<!doctype html><script>alert(1)</script>"),
-		"SVG":                                []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`),
-		"JPEG's magic and HTML":              []byte("\xff\xd8\xff<html><script>alert(1)</script>"),
-		"PNG's magic and HTML":               []byte("\x89PNG\r\n\x1a\n<html>"),
-		"WebP's magic and HTML":              riff("<html>"),
-		"GIF":                                []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"),
-		"AVIF":                               []byte("\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1miaf"),
-		"PNG 65535 x 65535":                  rawPNG(65535, 65535, 8, 2, 0, 0),
-		"PNG of 2^31 - 1 pixels":             rawPNG(1<<31-1, 1, 8, 2, 0, 0),
-		"PNG of 2^32 - 1 pixels":             rawPNG(1<<32-1, 1, 8, 2, 0, 0),
-		"PNG 1 x 0":                          rawPNG(1, 0, 8, 2, 0, 0),
-		"PNG 0 x 1":                          rawPNG(0, 1, 8, 2, 0, 1),
-		"PNG of too many pixels":             rawPNG(8000, 5001, 8, 0, 0, 0),
-		"PNG of 381 MiB":                     rawPNG(10_000, 10_000, 8, 2, 0, 1<<20),
-		"PNG that is too wide":               rawPNG(16385, 1, 8, 0, 0, 16386),
-		"half a PNG":                         halfOf(pngOf(100, 100)),
-		"PNG without its end":                pngOf(100, 100)[:len(pngOf(100, 100))-12],
-		"PNG with too few pixels":            rawPNG(100, 100, 8, 0, 0, 100*101-1),
-		"half a JPEG":                        halfOf(jpegOf(100, 100)),
-		"JPEG without its last byte but two": jpegOf(100, 100)[:len(jpegOf(100, 100))-3],
-		"half a WebP":                        halfOf(webpOf(100, 100)),
-		"half a lossy WebP":                  halfOf(unbase64(lossyWebP)),
-		"PNG with a wrong checksum":          bytes.Replace(pngOf(100, 100), []byte("IEND\xae"), []byte("IEND\xaf"), 1),
-		"PNG 16 bits and interlaced, beyond what memory allows": rawPNG(6000, 6000, 16, 6, 1, 0),
+		"nothing":                           {},
+		"one byte":                          {0x89},
+		"text":                              []byte("hello"),
+		"HTML":                              []byte("<!doctype html><script>alert(1)</script>"),
+		"SVG":                               []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`),
+		"JPEG's magic and HTML":             []byte("\xff\xd8\xff<html><script>alert(1)</script>"),
+		"PNG's magic and HTML":              []byte("\x89PNG\r\n\x1a\n<html>"),
+		"WebP's magic and HTML":             riff("<html>"),
+		"GIF":                               []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"),
+		"AVIF":                              []byte("\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1miaf"),
+		"PNG 65535 x 65535":                 rawPNG(65535, 65535, 8, 2, 0, 0),
+		"PNG of 2^31 - 1 pixels":            rawPNG(1<<31-1, 1, 8, 2, 0, 0),
+		"PNG of 2^32 - 1 pixels":            rawPNG(1<<32-1, 1, 8, 2, 0, 0),
+		"PNG 1 x 0":                         rawPNG(1, 0, 8, 2, 0, 0),
+		"PNG 0 x 1":                         rawPNG(0, 1, 8, 2, 0, 1),
+		"PNG of too many pixels":            rawPNG(8000, 5001, 8, 0, 0, 0),
+		"PNG of 381 MiB":                    rawPNG(10_000, 10_000, 8, 2, 0, 1<<20),
+		"PNG that is too wide":              rawPNG(16385, 1, 8, 0, 0, 16386),
+		"half a PNG":                        halfOf(pngOf(100, 100)),
+		"PNG without its end":               pngOf(100, 100)[:len(pngOf(100, 100))-12],
+		"PNG with too few pixels":           rawPNG(100, 100, 8, 0, 0, 100*101-1),
+		"half a JPEG":                       halfOf(jpegOf(100, 100)),
+		"JPEG without its last three bytes": jpegOf(100, 100)[:len(jpegOf(100, 100))-3],
+		"half a WebP":                       halfOf(webpOf(100, 100)),
+		"half a lossy WebP":                 halfOf(unbase64(lossyWebP)),
+		"PNG with a wrong checksum":         bytes.Replace(pngOf(100, 100), []byte("IEND\xae"), []byte("IEND\xaf"), 1),
+		"PNG 16 bits and interlaced, beyond the memory limit": rawPNG(6000, 6000, 16, 6, 1, 0),
 		"25 MiB + 1": append(pngOf(10, 10), make([]byte, media.MaxBytes)...),
 	}
 }
@@ -243,9 +243,8 @@ func TestOpenManyChunks(t *testing.T) {
 	})
 }
 
-// TestOpenMemory holds what Open allocates against the promise: the decoded
-// picture, in whatever form, and no more than the buffers on the way. The
-// picture is wide, so that its thumbnail is small.
+// TestOpenMemory checks that Open allocates what its godoc promises: the decoded picture,
+// in any form, and some buffers. The picture is wide, so that its thumbnail is small.
 func TestOpenMemory(t *testing.T) {
 	const w, h = 4096, 64
 	for name, test := range map[string]struct {
@@ -290,7 +289,7 @@ func TestOpenFailsToRead(t *testing.T) {
 
 var errDisk = errors.New("disk gone")
 
-// brokenAt cannot be read from offset at on.
+// brokenAt returns errDisk from offset at on.
 type brokenAt struct {
 	data []byte
 	at   int64
@@ -303,23 +302,23 @@ func (b brokenAt) ReadAt(p []byte, off int64) (int, error) {
 	return copy(p, b.data[off:b.at]), nil
 }
 
-// A JPEG of ever more scans costs much time per byte; ctx ends it.
-func TestOpenMindsItsContext(t *testing.T) {
+// A JPEG with very many scans takes much time per byte; the context ends it.
+func TestOpenStopsWithItsContext(t *testing.T) {
 	file := progressiveJPEG(4000, 4000, 1, yCbCr)
 	sos := bytes.LastIndex(file, []byte{0xff, 0xda})
 	eoi := len(file) - 2
 	file = append(bytes.Clone(file[:eoi]), bytes.Repeat(file[sos:eoi], 500)...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	read := canceling{Reader: bytes.NewReader(file), cancel: cancel, left: len(file) + eoi} // once to its end, then as far as the first scans
-	cputest.Within(t, 5*time.Second, "what a context ended", func() {
+	read := canceling{Reader: bytes.NewReader(file), cancel: cancel, left: len(file) + eoi} // all of it once, then the first scans
+	cputest.Within(t, 5*time.Second, "an Open that its context ends", func() {
 		if _, err := picture.Open(ctx, &read); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
 	})
 }
 
-// canceling ends a context when so many more bytes have been read.
+// canceling cancels a context after left more bytes have been read.
 type canceling struct {
 	*bytes.Reader
 	cancel func()
@@ -394,11 +393,11 @@ func FuzzOpen(f *testing.F) {
 		}
 		l, err := media.Walk(bytes.NewReader(file))
 		if err != nil || l.Ext != p.Ext {
-			t.Fatalf("Walk says %+v, %v of what can be opened", l, err)
+			t.Fatalf("Walk returns %+v, %v for a picture that Open accepts", l, err)
 		}
-		if p.Thumbnail == nil { // in a form that the decoder does not know
+		if p.Thumbnail == nil { // in a form that the decoder does not support
 			if l.Flaw != "" {
-				t.Fatalf("nothing proves that it is sound: %+v", l)
+				t.Fatalf("a flawed file without a thumbnail is accepted: %+v", l)
 			}
 			return
 		}

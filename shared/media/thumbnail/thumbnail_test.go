@@ -11,7 +11,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/media/thumbnail"
 )
 
-// noise is as hard to compress as a picture can be.
+// noise returns a picture that is as hard to compress as possible.
 func noise(w, h int) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
 	random := rand.New(rand.NewPCG(1, 2))
@@ -54,7 +54,7 @@ func TestReduce(t *testing.T) {
 			}
 		})
 	}
-	t.Run("quality goes before the limit does", func(t *testing.T) {
+	t.Run("the quality is lowered to keep the limit", func(t *testing.T) {
 		whole := encoded(t, noise(512, 512))
 		fine, err := thumbnail.Reduce(whole, 256, 1<<20)
 		if err != nil {
@@ -64,7 +64,7 @@ func TestReduce(t *testing.T) {
 			t.Errorf("%d bytes of at most %d, %v", len(coarse), len(fine)-1, err)
 		}
 	})
-	t.Run("colours stay", func(t *testing.T) {
+	t.Run("colours are kept", func(t *testing.T) {
 		img := image.NewUniform(color.RGBA{200, 40, 90, 255})
 		small, err := thumbnail.Reduce(encoded(t, &image.RGBA{Pix: fill(512*512, 200, 40, 90), Stride: 4 * 512, Rect: image.Rect(0, 0, 512, 512)}), 256, 9<<10)
 		if err != nil {
@@ -92,15 +92,15 @@ func TestReduceRefuses(t *testing.T) {
 		file  []byte
 		limit int
 	}{
-		"nothing":                     {nil, 9 << 10},
-		"a page":                      {[]byte("<!doctype html>"), 9 << 10},
-		"half of one":                 {good[:len(good)/2], 9 << 10},
-		"more than a megapixel":       {encoded(t, noise(1025, 1025)), 64 << 10},
-		"what fits into no 100 bytes": {good, 100},
+		"nothing":               {nil, 9 << 10},
+		"a page":                {[]byte("<!doctype html>"), 9 << 10},
+		"half a JPEG":           {good[:len(good)/2], 9 << 10},
+		"more than a megapixel": {encoded(t, noise(1025, 1025)), 64 << 10},
+		"a limit of 100 bytes":  {good, 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if small, err := thumbnail.Reduce(tt.file, 256, tt.limit); err == nil {
-				t.Errorf("it gave %d bytes", len(small))
+				t.Errorf("it returned %d bytes", len(small))
 			}
 		})
 	}
