@@ -1,6 +1,6 @@
-// Package functions_test holds what the functions link: arrows between our
-// packages point downward only, and nothing is linked that costs a cold start
-// and serves another function.
+// Package functions_test checks what the functions link: imports between our
+// packages point downward only, and no function links a module that only another
+// one needs, because that costs cold starts.
 package functions_test
 
 import (
@@ -18,8 +18,8 @@ const (
 	root   = "github.com/preset/nanobanana-functions" // openapi.yaml, embedded
 )
 
-// layers are our packages from the bottom up: each imports from layers below
-// its own alone. "*test" packages may be imported by tests and local.
+// layers are our packages from the bottom up: each imports only from layers below
+// its own. "*test" packages may be imported by tests and local.
 var layers = [][]string{
 	{"shared/auth/token", "shared/outbound"},
 	{root, "shared/task", "shared/nanobanana", "shared/media", "shared/moderation", "shared/media/thumbnail", "shared/config", "shared/aws/env", "shared/aws/stream"},
@@ -31,8 +31,8 @@ var layers = [][]string{
 	{"local"},
 }
 
-// linked are the modules of others that a function links, beside Lambda's own
-// and the SDK's core.
+// linked are the other modules that a function links, besides Lambda's own and the
+// SDK's core.
 var linked = map[string][]string{
 	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "ssrf", "x/text", "x/time"},
 	"tasks":    {"dynamodb", "go-jose", "json", "secretsmanager"},
@@ -47,7 +47,7 @@ var linked = map[string][]string{
 	"notify": {"dynamodb", "json", "secretsmanager", "standard-webhooks"},
 }
 
-// short is what a module is called in linked; empty for what all link.
+// short returns the name of a module in linked, or "" for modules that all link.
 func short(path string) string {
 	const sdk = "github.com/aws/aws-sdk-go-v2"
 	if service, ok := strings.CutPrefix(path, sdk+"/service/"); ok && !strings.Contains(service, "/") {
@@ -78,8 +78,8 @@ type pkg struct {
 	Module     *struct{ Path string }
 }
 
-// list runs go list and gives the packages by their path within the module,
-// or whole for those of others.
+// list runs go list and returns the packages by their path: within the module for
+// ours, in full for others.
 func list(t *testing.T, args ...string) map[string]pkg {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,GoFiles,Imports,Deps,Module"}, args...)...)
@@ -106,14 +106,14 @@ func layer(name string) int {
 
 func TestArrowsPointDownward(t *testing.T) {
 	for name, p := range list(t, "./...") {
-		double := strings.HasSuffix(name, "test") || len(p.GoFiles) == 0 // for tests only
-		if layer(name) < 0 && !double {
+		testsOnly := strings.HasSuffix(name, "test") || len(p.GoFiles) == 0
+		if layer(name) < 0 && !testsOnly {
 			t.Errorf("%s has no layer in this test's table", name)
 		}
 		for _, path := range p.Imports {
 			imported, ours := strings.CutPrefix(path, module)
 			switch {
-			case !ours || double:
+			case !ours || testsOnly:
 			case strings.HasSuffix(imported, "test") && strings.HasPrefix(name, "local"):
 			case layer(imported) < 0 || layer(imported) >= layer(name):
 				t.Errorf("%s imports %s, which is not below it", name, imported)

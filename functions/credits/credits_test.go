@@ -29,17 +29,17 @@ func TestCanGenerate(t *testing.T) {
 		low     bool
 		reason  task.Code
 	}{
-		"plenty":                        {balance: 1000},
-		"as much as is not low":         {balance: 100},
-		"a little less":                 {balance: 99.5, low: true},
-		"enough for one":                {balance: 4, low: true},
-		"not enough for one":            {balance: 3.9, low: true, reason: task.CodeInsufficientCredits},
-		"nothing":                       {balance: 0, low: true, reason: task.CodeInsufficientCredits},
-		"less than nothing":             {balance: -12, low: true, reason: task.CodeInsufficientCredits},
-		"no quota":                      {balance: 1000, used: []int{4, 4}},
-		"some of the quota":             {balance: 1000, limit: 3, used: []int{2}},
-		"the whole quota":               {balance: 1000, limit: 3, used: []int{2, 1}, reason: task.CodeQuotaExceeded},
-		"the whole quota, and no money": {balance: 0, limit: 1, used: []int{1}, low: true, reason: task.CodeInsufficientCredits},
+		"plenty":                          {balance: 1000},
+		"just not low":                    {balance: 100},
+		"just low":                        {balance: 99.5, low: true},
+		"enough for one":                  {balance: 4, low: true},
+		"not enough for one":              {balance: 3.9, low: true, reason: task.CodeInsufficientCredits},
+		"nothing":                         {balance: 0, low: true, reason: task.CodeInsufficientCredits},
+		"less than nothing":               {balance: -12, low: true, reason: task.CodeInsufficientCredits},
+		"no quota":                        {balance: 1000, used: []int{4, 4}},
+		"some of the quota":               {balance: 1000, limit: 3, used: []int{2}},
+		"the whole quota":                 {balance: 1000, limit: 3, used: []int{2, 1}, reason: task.CodeQuotaExceeded},
+		"the whole quota, and no credits": {balance: 0, limit: 1, used: []int{1}, low: true, reason: task.CodeInsufficientCredits},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -76,7 +76,7 @@ func TestReceiverFails(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"503": webhooktest.Status(503), "302": webhooktest.Status(302), "400": webhooktest.Status(400),
 		"a broken line": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"nobody there":  nil,
+		"unreachable":   nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

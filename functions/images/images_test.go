@@ -205,10 +205,10 @@ func TestKeysRoll(t *testing.T) {
 		keys       token.Keys
 		old, fresh int
 	}{
-		{"the first alone", token.Keys{first}, 302, 404},
+		{"only the first", token.Keys{first}, 302, 404},
 		{"the second signs, both verify", token.Keys{second, first}, 302, 302},
 		{"the first is retired", token.Keys{second}, 404, 302},
-		{"another under its id", token.Keys{second, {ID: first.ID, Key: "a third one of twenty-four bytes"}}, 404, 302},
+		{"another key under its id", token.Keys{second, {ID: first.ID, Key: "a third one of twenty-four bytes"}}, 404, 302},
 	} {
 		h.Secret.SetImageKeys(step.keys...)
 		h.Clock.Add(5 * time.Minute) // until it is read again

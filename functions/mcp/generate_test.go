@@ -94,7 +94,7 @@ func TestGenerateRefused(t *testing.T) {
 		{"with an option the model lacks", args("requestKey", "k", "prompt", "a", "resolution", "4K"), "resolution"},
 		{"with a private link", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"https://169.254.169.254/x"}), "imageUrls/0"},
 		{"with image data", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"data:image/png;base64,AAAA"}), "imageUrls/0"},
-		{"with nobody's task", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"task:" + strings.Repeat("0", 26) + "/1"}), "imageUrls/0"},
+		{"with an unknown task", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"task:" + strings.Repeat("0", 26) + "/1"}), "imageUrls/0"},
 		{"with a target that is none", args("requestKey", "k", "prompt", "a", "target", args("kind", "Mood Board", "id", "1")), "target/kind"},
 		{"with a list of arguments", []string{"a"}, "arguments"},
 		{"with text for arguments", "a red bicycle", "arguments"},

@@ -57,8 +57,8 @@ func TestGetImage(t *testing.T) {
 		}
 	})
 	for name, change := range map[string]func(*task.Image){
-		"one of which there is no thumbnail comes with text and link": func(i *task.Image) { i.Thumbnail = "" },
-		"a damaged one says so": func(i *task.Image) { i.Damaged = true },
+		"one without a thumbnail comes with text and link": func(i *task.Image) { i.Thumbnail = "" },
+		"a damaged one says so":                            func(i *task.Image) { i.Damaged = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := h.with(t)

@@ -131,7 +131,7 @@ func TestRedrive(t *testing.T) {
 	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
 	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
 	x := w.Succeeded(t, "ada")
-	for range 50 { // nobody is there to tell it
+	for range 50 { // until the notice is given up
 		if x.Work == "" {
 			break
 		}

@@ -45,7 +45,7 @@ func TestWait(t *testing.T) {
 		"the longest wait":               {wait: "20", took: 20 * time.Second, status: 200, shown: task.Submitting, reads: 21},
 		"a change":                       {wait: "20", change: accepted, took: 4 * time.Second, status: 200, shown: task.Generating, reads: 5},
 		"a change in the last second":    {wait: "4", change: accepted, took: 4 * time.Second, status: 200, shown: task.Generating, reads: 5},
-		"a change nobody sees":           {wait: "6", row: accepted, change: claim, took: 6 * time.Second, status: 200, shown: task.Generating, reads: 7},
+		"an invisible change":            {wait: "6", row: accepted, change: claim, took: 6 * time.Second, status: 200, shown: task.Generating, reads: 7},
 		"it is deleted":                  {wait: "20", row: waiting, change: deleted, took: 4 * time.Second, status: 404, reads: 5},
 		"it has ended":                   {wait: "20", row: succeeded, took: now, status: 200, shown: task.Succeeded, reads: 1},
 		"it has failed":                  {wait: "20", row: failed, took: now, status: 200, shown: task.Failed, reads: 1},
