@@ -127,7 +127,7 @@ func (p *accountProbe) paramsFinding() finding {
 	case got.CallbackURL != "" && got.CallbackURL != t.request.CallbackURL || got.Prompt != "" && strings.TrimSpace(got.Prompt) != t.request.Prompt:
 		return found(what, guess, "present, but differs from what was sent: no record would match its task", false, "match in shared/lifecycle/match.go")
 	case !got.Present:
-		return found(what, guess, "present, with neither: "+strings.Join(names, ", "), false, "if one of these names is the callback's: paramNames in shared/nanobanana/record.go")
+		return found(what, guess, "present, with neither: "+strings.Join(names, ", "), false, "if one of these names is the callback's: params in shared/nanobanana/reader.go")
 	case got.CallbackURL == "":
 		return found(what, guess, "present, without the callback URL: "+strings.Join(names, ", "), true, "")
 	}

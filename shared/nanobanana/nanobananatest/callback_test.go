@@ -42,7 +42,7 @@ func TestCallbackHasTheOutcome(t *testing.T) {
 	} {
 		p, callbacks := serve(t), receive(t)
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome = tt.outcome })
-		id := p.order(tt.endpoint, object{"callBackUrl": callbacks.url})
+		id := p.mustSubmit(tt.endpoint, object{"callBackUrl": callbacks.url})
 		_, body := callbacks.next(t)
 		tt.want["data.taskId"] = id
 		if tt.outcome.ErrorCode == 0 {
@@ -64,7 +64,7 @@ func TestCallbackHasTheOutcome(t *testing.T) {
 func TestOutcomeTimes(t *testing.T) {
 	p := serve(t, func(k *nanobananatest.Knobs) { k.Outcome = nanobananatest.Outcome{ErrorCode: 501, Times: 2} })
 	for i, want := range []int{501, 501, 0, 0} {
-		if got := p.done(p.order("generate-2")).ErrorCode; got != want {
+		if got := p.done(p.mustSubmit("generate-2")).ErrorCode; got != want {
 			t.Errorf("task %d ends with %d, want %d", i, got, want)
 		}
 	}
@@ -72,7 +72,7 @@ func TestOutcomeTimes(t *testing.T) {
 
 func TestCallbackIsRetriedUntilAccepted(t *testing.T) {
 	p, callbacks := serve(t, retrying(9)), receive(t, 500, 302, 404, 204)
-	id := p.order("generate", object{"callBackUrl": callbacks.url})
+	id := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 	if got, want := p.statuses(id, 4), []int{500, 302, 404, 204}; !reflect.DeepEqual(got, want) {
 		t.Errorf("answers %v, want %v", got, want)
 	}
@@ -88,9 +88,9 @@ func TestCallbackIsRetriedUntilAccepted(t *testing.T) {
 
 func TestCallbackIsGivenUp(t *testing.T) {
 	p, callbacks := serve(t, retrying(2)), receive(t, 500, 500, 500)
-	id := p.order("generate", object{"callBackUrl": callbacks.url})
+	id := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 	p.statuses(id, 3)
-	refused := p.order("generate")
+	refused := p.mustSubmit("generate")
 	if got := p.statuses(refused, 3); !reflect.DeepEqual(got, []int{0, 0, 0}) {
 		t.Errorf("where nothing listens: %v, want no answers", got)
 	}
@@ -106,7 +106,7 @@ func TestRetriesWait(t *testing.T) {
 	p.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.CallbackRetries = []nanobananatest.Duration{nanobananatest.Duration(30 * time.Millisecond)}
 	})
-	id := p.order("generate", object{"callBackUrl": callbacks.url})
+	id := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 	p.statuses(id, 2)
 	if c := p.task(id).Callbacks; c[1].At.Sub(c[0].At) < 30*time.Millisecond {
 		t.Errorf("retried after %v", c[1].At.Sub(c[0].At))
@@ -116,7 +116,7 @@ func TestRetriesWait(t *testing.T) {
 func TestCallbackIsRepeated(t *testing.T) {
 	p, callbacks := serve(t), receive(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.RepeatCallbacks = 5 })
-	id := p.order("generate-2", object{"callBackUrl": callbacks.url})
+	id := p.mustSubmit("generate-2", object{"callBackUrl": callbacks.url})
 	p.statuses(id, 5)
 	p.over(id)
 	first, _ := callbacks.next(t)
@@ -134,9 +134,9 @@ func TestCallbackIsRepeated(t *testing.T) {
 func TestCallbackIsLost(t *testing.T) {
 	p, callbacks := serve(t), receive(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })
-	p.over(p.order("generate", object{"callBackUrl": callbacks.url}))
+	p.over(p.mustSubmit("generate", object{"callBackUrl": callbacks.url}))
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = false })
-	if asked := p.over(p.order("generate-2", object{"callBackUrl": nil})); len(asked.Callbacks) != 0 { // has no callback address
+	if asked := p.over(p.mustSubmit("generate-2", object{"callBackUrl": nil})); len(asked.Callbacks) != 0 { // has no callback address
 		t.Errorf("called back %v", asked.Callbacks)
 	}
 	callbacks.none(t)
@@ -150,7 +150,7 @@ func TestCallbackIsEarly(t *testing.T) {
 	callbacks := receive(t)
 	callbacks.bodies = make(chan []byte) // the server does not answer until the test reads the body
 	answered := make(chan string, 1)
-	go func() { answered <- p.order("generate", object{"callBackUrl": callbacks.url}) }()
+	go func() { answered <- p.mustSubmit("generate", object{"callBackUrl": callbacks.url}) }()
 	await(t, "the callback to arrive", func() bool { return len(callbacks.visited()) == 1 })
 	select {
 	case <-answered:
@@ -162,7 +162,7 @@ func TestCallbackIsEarly(t *testing.T) {
 		t.Errorf("called back about %v, want %s", at(body, "data.taskId"), id)
 	}
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })
-	p.order("generate", object{"callBackUrl": callbacks.url}) // does not wait for a lost callback
+	p.mustSubmit("generate", object{"callBackUrl": callbacks.url}) // does not wait for a lost callback
 }
 
 func TestCallbackContradictsItself(t *testing.T) {
@@ -171,7 +171,7 @@ func TestCallbackContradictsItself(t *testing.T) {
 		p.SetKnobs(func(k *nanobananatest.Knobs) {
 			k.ContradictCallbacks, k.CallbackRetries = true, make([]nanobananatest.Duration, 3)
 		})
-		id := p.order(endpoint, object{"callBackUrl": callbacks.url})
+		id := p.mustSubmit(endpoint, object{"callBackUrl": callbacks.url})
 		for i, failed := range []bool{false, false, true} {
 			if _, body := callbacks.next(t); (at(body, place) == 501.0) != failed || at(body, "data.taskId") != id {
 				t.Errorf("%s: callback %d says %v", endpoint, i, body)
@@ -188,7 +188,7 @@ func TestDelay(t *testing.T) {
 	p, callbacks := serve(t), receive(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(50 * time.Millisecond) })
 	start := time.Now()
-	id := p.order("generate", object{"callBackUrl": callbacks.url})
+	id := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 	if p.record(id).data()["successFlag"] != 0.0 && time.Since(start) < 50*time.Millisecond {
 		t.Error("it is done at once")
 	}
@@ -202,7 +202,7 @@ func TestCallbackIsLate(t *testing.T) {
 	p, callbacks := serve(t), receive(t)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.CallbackDelay = nanobananatest.Duration(50 * time.Millisecond) })
 	start := time.Now()
-	id := p.order("generate", object{"callBackUrl": callbacks.url})
+	id := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 	if p.done(id); p.record(id).data()["successFlag"] != 1.0 {
 		t.Error("it is done, and its record does not say so")
 	}
@@ -217,7 +217,7 @@ func TestCallbackIsForged(t *testing.T) {
 	for _, last := range []string{"A", "Z"} {
 		p, callbacks := serve(t), receive(t, 404)
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.ForgeCallbacks = true })
-		id := p.order("generate", object{"callBackUrl": callbacks.url + last})
+		id := p.mustSubmit("generate", object{"callBackUrl": callbacks.url + last})
 		var named []any
 		for range 3 {
 			_, body := callbacks.next(t)

@@ -86,7 +86,7 @@ type request struct {
 }
 
 func requests(p *provider) map[string]request {
-	made := p.done(p.order("generate"))
+	made := p.done(p.mustSubmit("generate"))
 	return map[string]request{
 		"submit": {"POST", "/api/v1/nanobanana/generate", `{"prompt":"p","type":"TEXTTOIAMGE","callBackUrl":"` + nowhere + `"}`,
 			func(k *nanobananatest.Knobs, f nanobananatest.Fault) { k.Submit = f }},
@@ -239,7 +239,7 @@ func TestFaultySubmitIsCarriedOutOrNot(t *testing.T) {
 				if n := len(p.Tasks()); (n == 1) != accepted || p.Balance() != 1000-8*float64(n) {
 					t.Errorf("%d tasks, balance %v", n, p.Balance())
 				}
-				p.order("generate-2") // the fault is over
+				p.mustSubmit("generate-2") // the fault is over
 			})
 		}
 	}
@@ -264,7 +264,7 @@ func TestFaultTimes(t *testing.T) {
 		}
 	}
 	if a := p.submit("generate", object{}); a.status != 200 || len(a.raw) != 0 || len(p.Tasks()) != 0 {
-		t.Errorf("a refused order: %d %s", a.status, a.raw)
+		t.Errorf("a refused submit: %d %s", a.status, a.raw)
 	}
 }
 

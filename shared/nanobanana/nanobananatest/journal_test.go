@@ -46,10 +46,10 @@ func TestJournalKeepsTasksMoneyAndPictures(t *testing.T) {
 	path, callbacks := filepath.Join(t.TempDir(), "journal"), receive(t)
 	p := reopen(t, path, func(k *nanobananatest.Knobs) { k.RefundFailures = true })
 	p.SetBalance(200)
-	p.over(p.order("generate", object{"callBackUrl": callbacks.url, "numImages": 2}))
-	p.over(p.order("generate-2", object{"callBackUrl": callbacks.url, "imageUrls": []string{plain(t, color.NRGBA{255, 0, 0, 255})}}))
+	p.over(p.mustSubmit("generate", object{"callBackUrl": callbacks.url, "numImages": 2}))
+	p.over(p.mustSubmit("generate-2", object{"callBackUrl": callbacks.url, "imageUrls": []string{plain(t, color.NRGBA{255, 0, 0, 255})}}))
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode = 400 })
-	p.over(p.order("generate", object{"callBackUrl": callbacks.url}))
+	p.over(p.mustSubmit("generate", object{"callBackUrl": callbacks.url}))
 
 	again := reopen(t, killed(t, path), func(k *nanobananatest.Knobs) { k.PictureSide, k.PictureFormat = 64, "webp" })
 	again.Resume()
@@ -86,18 +86,18 @@ func TestJournalKeepsTasksMoneyAndPictures(t *testing.T) {
 	for range 3 {
 		callbacks.next(t)
 	}
-	again.over(again.order("generate")) // it continues, and
-	callbacks.none(t)                   // no callback was repeated
+	again.over(again.mustSubmit("generate")) // it continues, and
+	callbacks.none(t)                        // no callback was repeated
 }
 
 func TestJournalLetsUnfinishedTasksGoOn(t *testing.T) {
 	path, callbacks := filepath.Join(t.TempDir(), "journal"), receive(t, 500)
 	hour := nanobananatest.Duration(time.Hour)
 	p := reopen(t, path, func(k *nanobananatest.Knobs) { k.CallbackRetries = []nanobananatest.Duration{hour} })
-	unfinished := p.order("generate", object{"callBackUrl": callbacks.url})
+	unfinished := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 	p.statuses(unfinished, 1)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = hour })
-	running := p.order("generate", object{"callBackUrl": callbacks.url})
+	running := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 
 	again := reopen(t, killed(t, path))
 	if n := len(again.task(unfinished).Callbacks); n != 0 {
@@ -117,7 +117,7 @@ func TestJournalKeepsTheTimeATaskIsDue(t *testing.T) {
 	path, callbacks := filepath.Join(t.TempDir(), "journal"), receive(t)
 	p := reopen(t, path, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(100 * time.Millisecond) })
 	start := time.Now()
-	id := p.order("generate", object{"callBackUrl": callbacks.url})
+	id := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 	copied := killed(t, path)
 	p.Close()
 	again := reopen(t, copied, func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
@@ -132,7 +132,7 @@ func TestTornJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	p := reopen(t, path)
 	p.SetBalance(50)
-	id := p.over(p.order("generate")).ID
+	id := p.over(p.mustSubmit("generate")).ID
 	p.Close()
 	whole, err := os.ReadFile(path)
 	if err != nil {
@@ -146,7 +146,7 @@ func TestTornJournal(t *testing.T) {
 		if n := bytes.Count(whole[:cut], []byte("\n")); (n >= 1) != (again.Balance() < 1000) || (n >= 2) != (len(again.Tasks()) == 1) {
 			t.Errorf("%d lines: balance %v, %d tasks", n, again.Balance(), len(again.Tasks()))
 		}
-		more := again.over(again.order("generate")).ID
+		more := again.over(again.mustSubmit("generate")).ID
 		for _, task := range again.Tasks() {
 			again.over(task.ID)
 		}
@@ -158,11 +158,11 @@ func TestTornJournal(t *testing.T) {
 		third.Close()
 	}
 	for name, line := range map[string]string{
-		"no JSON":              "{\n",
-		"an unknown endpoint":  `{"accepted":{"id":"a","endpoint":"draw","params":{}}}` + "\n",
-		"an impossible order":  `{"accepted":{"id":"a","endpoint":"generate","params":{"prompt":7}}}` + "\n",
-		"an end of no task":    `{"finished":{"id":"` + id + `x"}}` + "\n",
-		"JSON of another kind": "[]\n",
+		"no JSON":               "{\n",
+		"an unknown endpoint":   `{"accepted":{"id":"a","endpoint":"draw","params":{}}}` + "\n",
+		"an impossible request": `{"accepted":{"id":"a","endpoint":"generate","params":{"prompt":7}}}` + "\n",
+		"an end of no task":     `{"finished":{"id":"` + id + `x"}}` + "\n",
+		"JSON of another kind":  "[]\n",
 	} {
 		if err := os.WriteFile(path, []byte(line), 0o600); err != nil {
 			t.Fatal(err)

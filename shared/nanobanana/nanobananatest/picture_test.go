@@ -53,7 +53,7 @@ func TestPictureFormats(t *testing.T) {
 		if tt.ordered != "" {
 			more["outputFormat"] = tt.ordered
 		}
-		task := p.done(p.order(tt.endpoint, more))
+		task := p.done(p.mustSubmit(tt.endpoint, more))
 		url := task.URLs[0]
 		_, _, format := p.picture(url)
 		contentType := p.ask("GET", url, nil).header.Get("Content-Type")
@@ -82,7 +82,7 @@ func TestPictureSizes(t *testing.T) {
 		{"generate-pro", object{"resolution": "4K"}, 128, 128},
 	} {
 		p := serve(t)
-		_, img, _ := p.picture(p.done(p.order(tt.endpoint, tt.more)).URLs[0])
+		_, img, _ := p.picture(p.done(p.mustSubmit(tt.endpoint, tt.more)).URLs[0])
 		if size := img.Bounds().Size(); size != image.Pt(tt.width, tt.height) {
 			t.Errorf("%s %v: %v, want %d x %d", tt.endpoint, tt.more, size, tt.width, tt.height)
 		}
@@ -91,20 +91,20 @@ func TestPictureSizes(t *testing.T) {
 
 func TestPictureIsDrawnFromThePrompt(t *testing.T) {
 	p, again := serve(t), serve(t)
-	harbour := p.done(p.order("generate", object{"numImages": 2}))
+	harbour := p.done(p.mustSubmit("generate", object{"numImages": 2}))
 	first, _, _ := p.picture(harbour.URLs[0])
 	second, _, _ := p.picture(harbour.URLs[1])
-	bridge, _, _ := p.picture(p.done(p.order("generate", object{"prompt": "a bridge"})).URLs[0])
+	bridge, _, _ := p.picture(p.done(p.mustSubmit("generate", object{"prompt": "a bridge"})).URLs[0])
 	if bytes.Equal(first, second) || bytes.Equal(first, bridge) {
 		t.Error("different pictures are the same")
 	}
-	if other, _, _ := again.picture(again.done(again.order("generate")).URLs[0]); !bytes.Equal(first, other) {
+	if other, _, _ := again.picture(again.done(again.mustSubmit("generate")).URLs[0]); !bytes.Equal(first, other) {
 		t.Error("the same request has another picture on another server")
 	}
 	// The picture behind a URL does not change with the knobs.
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide, k.PictureFormat, k.Mislabel = 48, "webp", true })
 	for i := range 70 { // more than the cache holds
-		p.picture(p.done(p.order("generate-2", object{"prompt": fmt.Sprint("picture ", i)})).URLs[0])
+		p.picture(p.done(p.mustSubmit("generate-2", object{"prompt": fmt.Sprint("picture ", i)})).URLs[0])
 	}
 	if later, _, _ := p.picture(harbour.URLs[0]); !bytes.Equal(first, later) {
 		t.Error("the same URL shows something else later")
@@ -138,9 +138,9 @@ func TestEditShowsWhatItEdits(t *testing.T) {
 		"generate": {"type": "IMAGETOIAMGE"}, "generate-2": {}, "generate-pro": {},
 	} {
 		more["imageUrls"] = []string{plain(t, color.NRGBA{255, 0, 0, 255})}
-		red := p.done(p.order(endpoint, more))
+		red := p.done(p.mustSubmit(endpoint, more))
 		more["imageUrls"] = []string{plain(t, color.NRGBA{0, 0, 255, 255})}
-		blue := p.done(p.order(endpoint, more))
+		blue := p.done(p.mustSubmit(endpoint, more))
 		_, img, _ := p.picture(red.URLs[0])
 		if r, g, b := middle(img); r < 2*b || r < 2*g || r < 150 {
 			t.Errorf("%s: what edits red is %d %d %d in the middle", endpoint, r, g, b)
@@ -154,7 +154,7 @@ func TestEditShowsWhatItEdits(t *testing.T) {
 			t.Errorf("%s: another picture the second time", endpoint)
 		}
 	}
-	text := p.done(p.order("generate", object{"imageUrls": []string{"http://127.0.0.1:1/gone.png"}}))
+	text := p.done(p.mustSubmit("generate", object{"imageUrls": []string{"http://127.0.0.1:1/gone.png"}}))
 	if text.Flag != nanobananatest.FlagSucceeded {
 		t.Errorf("TEXTTOIAMGE looks at its input images: %+v", text)
 	}
@@ -192,7 +192,7 @@ func TestUnusableInputImagesFailTheTask(t *testing.T) {
 		"too many pixels":      huge.URL,
 		"plain http elsewhere": strings.Replace(plain(t, color.White), "127.0.0.1", "0.0.0.0", 1), // which is reachable
 	} {
-		task := p.done(p.order("generate-2", object{"imageUrls": []string{plain(t, color.White), url}}))
+		task := p.done(p.mustSubmit("generate-2", object{"imageUrls": []string{plain(t, color.White), url}}))
 		if task.Flag != nanobananatest.FlagFailed || task.ErrorCode != 422 || task.ErrorMessage != "failed to fetch image url" {
 			t.Errorf("%s: %+v", name, task)
 		}
@@ -201,11 +201,11 @@ func TestUnusableInputImagesFailTheTask(t *testing.T) {
 
 func TestDownloadsThatAreRefused(t *testing.T) {
 	p := serve(t)
-	task := p.done(p.order("generate"))
+	task := p.done(p.mustSubmit("generate"))
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
-	running := p.task(p.order("generate"))
+	running := p.task(p.mustSubmit("generate"))
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay, k.Outcome.ErrorCode = 0, 501 })
-	failed := p.done(p.order("generate"))
+	failed := p.done(p.mustSubmit("generate"))
 	origin, _ := at(p.record(task.ID).body, "data.response.originImageUrl").(string)
 	for name, url := range map[string]string{
 		"the origin": origin, "another number": strings.Replace(task.URLs[0], "-1.png", "-2.png", 1),

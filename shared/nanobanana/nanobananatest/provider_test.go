@@ -117,8 +117,8 @@ func params(endpoint string, more ...object) object {
 	return o
 }
 
-// order submits, expects acceptance, and returns the task's id.
-func (p *provider) order(endpoint string, more ...object) string {
+// mustSubmit submits, expects acceptance, and returns the task id.
+func (p *provider) mustSubmit(endpoint string, more ...object) string {
 	p.t.Helper()
 	a := p.submit(endpoint, params(endpoint, more...))
 	id, _ := a.data()["taskId"].(string)

@@ -16,7 +16,7 @@ func TestRecordPath(t *testing.T) {
 		"": {"record-info"}, "record-info": {"record-info"}, "record": {"record"}, "both": {"record-info", "record"},
 	} {
 		p := serve(t, func(k *nanobananatest.Knobs) { k.RecordPath = knob })
-		id := p.order("generate")
+		id := p.mustSubmit("generate")
 		for _, path := range []string{"record-info", "record"} {
 			a := p.ask("GET", p.URL+"/api/v1/nanobanana/"+path+"?taskId="+id, nil)
 			exists := strings.Contains(strings.Join(served, " ")+" ", path+" ")
@@ -34,7 +34,7 @@ func TestRecordIsHiddenAtFirst(t *testing.T) {
 	var now atomic.Int64
 	p := serve(t, func(k *nanobananatest.Knobs) { k.RecordHiddenFor = nanobananatest.Duration(time.Minute) })
 	p.Now = func() time.Time { return time.Unix(now.Load(), 0) }
-	id := p.order("generate")
+	id := p.mustSubmit("generate")
 	for second, status := range map[int64]int{0: 404, 59: 404, 60: 200} {
 		now.Store(second)
 		if a := p.record(id); a.status != status || a.code() != status {
@@ -51,7 +51,7 @@ func TestRecordIsHiddenAtFirst(t *testing.T) {
 
 func TestRecordFlag(t *testing.T) {
 	p := serve(t)
-	succeeded := p.done(p.order("generate-2")).ID
+	succeeded := p.done(p.mustSubmit("generate-2")).ID
 	for _, flag := range []int{0, 2, 7, -1} {
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.RecordFlag = &flag })
 		if got := p.record(succeeded).data()["successFlag"]; got != float64(flag) {
@@ -65,7 +65,7 @@ func TestRecordFlag(t *testing.T) {
 
 func TestRecordFlips(t *testing.T) {
 	p := serve(t, func(k *nanobananatest.Knobs) { k.RecordFlips = true })
-	id := p.done(p.order("generate")).ID
+	id := p.done(p.mustSubmit("generate")).ID
 	for i, want := range []float64{1, 3, 3} {
 		if got := p.record(id).data()["successFlag"]; got != want {
 			t.Errorf("read %d says %v, want %v", i, got, want)
@@ -78,7 +78,7 @@ func TestRecordFlips(t *testing.T) {
 
 func TestBareFailures(t *testing.T) {
 	p := serve(t, func(k *nanobananatest.Knobs) { k.BareFailures, k.Outcome.ErrorCode = true, 400 })
-	data := p.record(p.done(p.order("generate")).ID).data()
+	data := p.record(p.done(p.mustSubmit("generate")).ID).data()
 	if data["successFlag"] != 3.0 || data["errorCode"] != nil || data["errorMessage"] != "" {
 		t.Errorf("record %v", data)
 	}
@@ -89,11 +89,11 @@ func TestParamJSON(t *testing.T) {
 		"": `"callBackUrl":"` + nowhere + `"`, "full": `"callBackUrl":"` + nowhere + `"`, "noCallback": `{"prompt":"a harbour"}`, "absent": "",
 	} {
 		p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.ParamJSON = knob }), receive(t)
-		echoed, _ := p.record(p.order("generate-2")).data()["paramJson"].(string)
+		echoed, _ := p.record(p.mustSubmit("generate-2")).data()["paramJson"].(string)
 		if !strings.Contains(echoed, want) || (want == "") != (echoed == "") {
 			t.Errorf("knob %q: paramJson is %s, want %s", knob, echoed, want)
 		}
-		p.order("generate-2", object{"callBackUrl": callbacks.url})
+		p.mustSubmit("generate-2", object{"callBackUrl": callbacks.url})
 		if _, body := callbacks.next(t); (at(body, "data.paramJson") == "") != (want == "") {
 			t.Errorf("knob %q: the callback says %v", knob, at(body, "data.paramJson"))
 		}
@@ -113,7 +113,7 @@ func TestDelivery(t *testing.T) {
 		"images":          func(one, two string) object { return object{"images": []any{object{"url": one}, object{"url": two}}} },
 	} {
 		p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.Delivery = knob }), receive(t)
-		id := p.order("generate", object{"numImages": 2, "callBackUrl": callbacks.url})
+		id := p.mustSubmit("generate", object{"numImages": 2, "callBackUrl": callbacks.url})
 		_, callback := callbacks.next(t)
 		urls := p.task(id).URLs
 		if info := at(callback, "data.info"); !reflect.DeepEqual(info, want(urls[0], urls[1])) {
@@ -130,7 +130,7 @@ func TestDelivery(t *testing.T) {
 func TestShortBy(t *testing.T) {
 	for short, want := range map[int]int{0: 3, 1: 2, 3: 0, 9: 0} {
 		p := serve(t, func(k *nanobananatest.Knobs) { k.ShortBy, k.Delivery = short, "resultUrls" })
-		task := p.done(p.order("generate", object{"numImages": 3}))
+		task := p.done(p.mustSubmit("generate", object{"numImages": 3}))
 		urls, _ := at(p.record(task.ID).body, "data.response.resultUrls").([]any)
 		if len(urls) != want || len(task.URLs) != 3 || p.Balance() != 1000-12 {
 			t.Errorf("short by %d: %d of %d delivered, balance %v", short, len(urls), len(task.URLs), p.Balance())
@@ -146,7 +146,7 @@ func TestTextNumbers(t *testing.T) {
 		flag string
 	}{{0, "1"}, {501, "3"}} {
 		p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode = tt.code })
-		id := p.order("generate-2", object{"callBackUrl": callbacks.url})
+		id := p.mustSubmit("generate-2", object{"callBackUrl": callbacks.url})
 		_, callback := callbacks.next(t)
 		for who, body := range map[string]object{"callback": callback, "record": p.record(id).body} {
 			if at(body, "code") != "200" || at(body, "data.successFlag") != tt.flag || at(body, "data.taskId") != id {

@@ -26,20 +26,20 @@ func TestLedger(t *testing.T) {
 		}
 	}
 	expect(100.5)
-	made := p.order("generate", object{"numImages": 3})
+	made := p.mustSubmit("generate", object{"numImages": 3})
 	expect(88.5)
-	p.order("generate-2")
+	p.mustSubmit("generate-2")
 	expect(80.5)
-	p.order("generate-2", object{"resolution": "4K"})
+	p.mustSubmit("generate-2", object{"resolution": "4K"})
 	expect(62.5)
-	p.order("generate-pro", object{"resolution": "2K"})
+	p.mustSubmit("generate-pro", object{"resolution": "2K"})
 	expect(44.5)
 
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode = 501 })
-	lost := p.done(p.order("generate"))
+	lost := p.done(p.mustSubmit("generate"))
 	expect(40.5)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.RefundFailures = true })
-	refunded := p.done(p.order("generate"))
+	refunded := p.done(p.mustSubmit("generate"))
 	expect(40.5)
 	if lost.Refunded || !refunded.Refunded || refunded.Charge != 4 {
 		t.Errorf("refunded: %v and %v", lost.Refunded, refunded.Refunded)
@@ -85,7 +85,7 @@ func TestLedgerUnderLoad(t *testing.T) {
 
 func TestWhatIsHandedOutIsACopy(t *testing.T) {
 	p := serve(t, retrying(0))
-	id := p.over(p.order("generate")).ID
+	id := p.over(p.mustSubmit("generate")).ID
 	p.record(id)
 	for _, task := range []nanobananatest.Task{p.task(id), p.Tasks()[0]} {
 		task.Params["prompt"], task.URLs[0], task.Reads[0], task.Callbacks[0] = "x", "x", time.Time{}, nanobananatest.Callback{Status: 7}
@@ -163,15 +163,15 @@ func TestClose(t *testing.T) {
 	p.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.CallbackRetries = []nanobananatest.Duration{nanobananatest.Duration(time.Hour)}
 	})
-	retried := p.order("generate", object{"callBackUrl": callbacks.url})
+	retried := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 	p.statuses(retried, 1)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = nanobananatest.Duration(time.Hour) })
-	running := p.order("generate")
+	running := p.mustSubmit("generate")
 	asked := make(chan struct{})
 	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { close(asked); <-r.Context().Done() }))
 	t.Cleanup(slow.Close)
 	p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = 0 })
-	fetching := p.order("generate-2", object{"imageUrls": []string{slow.URL}})
+	fetching := p.mustSubmit("generate-2", object{"imageUrls": []string{slow.URL}})
 	<-asked
 	var lines []rawConn
 	for i, kind := range []nanobananatest.FaultKind{nanobananatest.FaultHang, nanobananatest.FaultSlow, nanobananatest.FaultEndless} {
@@ -223,7 +223,7 @@ func TestClosedBehindAnother(t *testing.T) {
 	t.Cleanup(func() { _ = front.Close() })
 	s.URL = "http://" + listener.Addr().String()
 	p := attach(t, s)
-	p.order("generate")
+	p.mustSubmit("generate")
 	p.Close()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.URL+"/api/v1/nanobanana/generate", nil)
 	if err != nil {

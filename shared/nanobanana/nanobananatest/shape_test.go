@@ -61,14 +61,14 @@ func TestAnswersHaveTheShapeOfTheSamples(t *testing.T) {
 			expectShape(t, record.body, "record-running")
 
 			p.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay = 0 })
-			id := p.order(endpoint, address)
+			id := p.mustSubmit(endpoint, address)
 			_, callback := callbacks.next(t)
 			expectShape(t, callback, "callback-"+family)
 			record = p.record(id)
 			expectShape(t, record.body, "record-success")
 
 			p.SetKnobs(func(k *nanobananatest.Knobs) { k.Outcome.ErrorCode = 501 })
-			id = p.order(endpoint, address)
+			id = p.mustSubmit(endpoint, address)
 			_, callback = callbacks.next(t)
 			expectShape(t, callback, "callback-"+family+"-failed")
 			expectShape(t, p.record(id).body, "record-failed")
@@ -89,7 +89,7 @@ func TestRecordTellsOfItsTask(t *testing.T) {
 		t.Run(endpoint, func(t *testing.T) {
 			p := serve(t)
 			p.Now = func() time.Time { return noon }
-			id := p.order(endpoint)
+			id := p.mustSubmit(endpoint)
 			task := p.done(id)
 			data := p.record(id).data()
 			want["taskId"], want["successFlag"], want["errorCode"], want["errorMessage"] = id, 1.0, 0.0, ""
@@ -181,7 +181,7 @@ func TestUnknownFieldsAreDropped(t *testing.T) {
 		"generate-2":   {"image_size": "16:9", "numImages": 4, "watermark": "w", "type": "IMAGETOIMAGE"},
 		"generate-pro": {"outputFormat": "jpg", "googleSearch": true, "image_size": "1:1"},
 	} {
-		task := p.done(p.order(endpoint, fields))
+		task := p.done(p.mustSubmit(endpoint, fields))
 		if want := params(endpoint); !reflect.DeepEqual(task.Params, map[string]any(want)) || len(task.URLs) != 1 {
 			t.Errorf("%s: params %v, want %v", endpoint, task.Params, want)
 		}
@@ -195,7 +195,7 @@ func TestKeyRotation(t *testing.T) {
 		"record": func() answer { return p.record(p.Tasks()[0].ID) },
 		"credit": p.credit,
 	}
-	p.order("generate")
+	p.mustSubmit("generate")
 	expect := func(key string, status int) {
 		t.Helper()
 		p.key = key
@@ -228,7 +228,7 @@ func TestBehindAPrefix(t *testing.T) {
 	t.Cleanup(server.Close)
 	s.URL = server.URL + "/simulator"
 	p := attach(t, s)
-	task := p.done(p.order("generate"))
+	task := p.done(p.mustSubmit("generate"))
 	if task.URLs[0] != server.URL+"/simulator/result/"+task.ID+"-1.png" {
 		t.Errorf("its picture is at %s", task.URLs[0])
 	}

@@ -16,7 +16,7 @@ import (
 // valid JSON.
 func TestShapes(t *testing.T) {
 	p := serve(t)
-	id := p.order("generate", object{"prompt": "a harboür"})
+	id := p.mustSubmit("generate", object{"prompt": "a harboür"})
 	p.done(id)
 	plain := p.record(id)
 	for name, shape := range nanobananatest.Shapes {
@@ -38,7 +38,7 @@ func TestShapes(t *testing.T) {
 
 func TestCallbacksHaveShapesToo(t *testing.T) {
 	p, callbacks := serve(t, func(k *nanobananatest.Knobs) { k.ReshapeCallback = nanobananatest.Shapes["listed"] }), receive(t)
-	id := p.order("generate", object{"callBackUrl": callbacks.url})
+	id := p.mustSubmit("generate", object{"callBackUrl": callbacks.url})
 	_, body := callbacks.next(t)
 	if list, ok := body["data"].([]any); !ok || len(list) != 1 || list[0].(object)["taskId"] != id {
 		t.Errorf("callback %v", body)
@@ -55,14 +55,14 @@ func TestRawAnswers(t *testing.T) {
 		t.Errorf("%d %s %s", a.status, a.header, a.raw)
 	}
 	if len(p.Tasks()) != 0 {
-		t.Error("it took the order")
+		t.Error("it accepted the request")
 	}
-	p.order("generate")
+	p.mustSubmit("generate")
 }
 
 func TestSending(t *testing.T) {
 	p := serve(t, func(k *nanobananatest.Knobs) { k.PictureSide = 32 })
-	link := p.done(p.order("generate")).URLs[0]
+	link := p.done(p.mustSubmit("generate")).URLs[0]
 	whole := p.ask(http.MethodGet, link, nil).raw
 	send := func(d nanobananatest.Sending) (status int, header http.Header, body []byte) {
 		t.Helper()
