@@ -72,9 +72,9 @@ func parseEntry(entry, base string) (task.Source, *fault) {
 	src, ok := task.ParseSource(entry)
 	switch {
 	case !ok && strings.HasPrefix(entry, "upload:"):
-		return src, &fault{"invalid", "Name an upload as upload:ID, by the id that POST /v1/uploads gave."}
+		return src, &fault{"invalid", "Write upload:ID, with the id that POST /v1/uploads returned."}
 	case !ok:
-		return src, &fault{"invalid", "Name a picture of your own as task:ID/N, with N from 1."}
+		return src, &fault{"invalid", "Write task:ID/N for picture N of your task ID; N starts at 1."}
 	case src.Link != "":
 		if err := media.CheckURL(src.Link); err != nil {
 			return src, &fault{"unusable_link", err.Error()}
@@ -141,7 +141,7 @@ func resolve(src task.Source, owner string, parents map[string]*task.Task) (inpu
 	case parent == nil:
 		return input{}, &fault{"not_found", "You have no such task."}
 	case parent.Status != task.Succeeded:
-		return input{}, &fault{"not_ready", "This task has no pictures to edit: only one that has succeeded does."}
+		return input{}, &fault{"not_ready", "This task has not succeeded, so it has no pictures to edit."}
 	}
 	i := slices.IndexFunc(parent.Images, func(image task.Image) bool {
 		if src.File != "" { // the number in a file name is that of the provider's link, not of the picture

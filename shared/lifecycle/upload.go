@@ -21,7 +21,7 @@ const inspectTimeout = 4 * time.Second
 
 var (
 	noUpload  = &fault{"not_found", "You have no such upload, or it was never finished. Upload the picture again."}
-	notUpload = &fault{"not_a_picture", fmt.Sprintf("This upload is no whole PNG, JPEG or WebP picture of its announced type, or has more than %d megapixels or %d pixels on a side.",
+	notUpload = &fault{"not_a_picture", fmt.Sprintf("This upload is not a complete PNG, JPEG or WebP picture of its announced type, or has more than %d megapixels or %d pixels on a side.",
 		media.MaxPixels/1_000_000, media.MaxSide)}
 )
 

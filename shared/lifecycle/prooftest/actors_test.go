@@ -17,7 +17,7 @@ func hexDigest(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// submit is functions/submit.
+// submit does what functions/submit does.
 func (sim *simulation) submit(o lifecycle.Order) {
 	sim.start("submit", 28*time.Second, func(ctx context.Context, a *actor) {
 		id := task.NewID(o.Owner, o.IdempotencyKey)
@@ -28,14 +28,14 @@ func (sim *simulation) submit(o lifecycle.Order) {
 		sim.mu.Lock()
 		defer sim.mu.Unlock()
 		if !a.lives() {
-			return // nobody had its answer
+			return // its answer reached nobody
 		}
 		sim.note("    submit #%d answers %v, replayed %v", a.n, err, replayed)
 		sim.checkSubmitted(a, id, before, o, t, replayed, err)
 	})
 }
 
-// checkSubmitted holds the answer to a submit against I12, P5 and P7.
+// checkSubmitted checks the answer to a submit: I12, P5 and P7.
 func (sim *simulation) checkSubmitted(a *actor, id string, before *task.Task, o lifecycle.Order, t *task.Task, replayed bool, err error) {
 	var refused *task.Error
 	switch {
@@ -44,22 +44,22 @@ func (sim *simulation) checkSubmitted(a *actor, id string, before *task.Task, o 
 		o.Request.Normalize()
 		stood := before != nil && before.Fingerprint == o.Request.Fingerprint() && !sim.ledger.row(id).Deleted()
 		if a.wrote[id] || stood {
-			sim.violate("P7", "%s is refused with %s, while its row stands", short(id), refused.Code)
+			sim.violate("P7", "%s is refused with %s, while its row exists", short(id), refused.Code)
 		}
 	case err != nil:
-		sim.violate("P7", "a submit failed with %v, which is no answer", err)
+		sim.violate("P7", "a submit failed with %v, which is not a *task.Error", err)
 	case sim.ledger.row(id) == nil || t.ID != id:
-		sim.violate("no task is lost", "a submit is answered, and there is no row")
+		sim.violate("no task is lost", "a submit is answered, and no row exists")
 	case replayed && a.posts > 0:
 		sim.violate("I12", "a replay of %s has posted", short(id))
 	case !replayed && !a.wrote[id]:
-		sim.violate("P6", "%s is somebody else's row, and not answered as a replay", short(id))
+		sim.violate("P6", "another process wrote %s, and it is not answered as a replay", short(id))
 	}
 	sim.checkAnswers(a)
 }
 
-// checkAnswers holds the rows of the attempts whose answers reached an actor,
-// which went on to its end and whose store did not fail for long since, against P5.
+// checkAnswers checks P5 for the attempts whose answers reached an actor, unless its store
+// failed for long after that.
 func (sim *simulation) checkAnswers(a *actor) {
 	for _, got := range a.answered {
 		if a.faults > got.faults+3 || a.gaveUp || sim.conditions.storeDown {
@@ -75,10 +75,10 @@ func (sim *simulation) checkAnswers(a *actor) {
 	}
 }
 
-// sweep is functions/sweep.
+// sweep does what functions/sweep does.
 func (sim *simulation) sweep() {
 	sim.start("sweep", 90*time.Second, func(ctx context.Context, a *actor) {
-		_, _ = a.process.sweeper.Sweep(ctx) // its error is the index's, which the weather made
+		_, _ = a.process.sweeper.Sweep(ctx) // an error of the index, which is part of the history
 		sim.mu.Lock()
 		defer sim.mu.Unlock()
 		if a.lives() {
@@ -87,18 +87,18 @@ func (sim *simulation) sweep() {
 	})
 }
 
-// consume is functions/ingest or functions/notify, on a stream record of a task.
+// consume does what functions/ingest or functions/notify does with a stream message.
 func (sim *simulation) consume(kind, id string) {
 	if kind == "ingest" {
 		sim.start(kind, 15*time.Minute, func(ctx context.Context, a *actor) {
-			_ = a.process.ingester.Ingest(ctx, id) // its error is for the log
+			_ = a.process.ingester.Ingest(ctx, id) // its error is only for the log
 		})
 		return
 	}
 	sim.start(kind, 30*time.Second, func(ctx context.Context, a *actor) { _ = sim.notify(ctx, a, id) })
 }
 
-// tell does what functions/notify does, which this package may not import.
+// notify does what functions/notify does, which this package may not import.
 func (sim *simulation) notify(ctx context.Context, a *actor, id string) error {
 	s := a.process.submitter.Service
 	t, err := s.Store.Task(ctx, id)
@@ -122,7 +122,7 @@ func (sim *simulation) notify(ctx context.Context, a *actor, id string) error {
 	return err
 }
 
-// change is a change by the owner, as functions/tasks makes it.
+// change makes a change by the owner as functions/tasks does.
 func (sim *simulation) change(kind, id string, change func(*lifecycle.Service, *task.Task) error, done func(*task.Task) bool) {
 	sim.start(kind, 25*time.Second, func(ctx context.Context, a *actor) {
 		s := a.process.submitter.Service
@@ -134,13 +134,13 @@ func (sim *simulation) change(kind, id string, change func(*lifecycle.Service, *
 		sim.mu.Lock()
 		defer sim.mu.Unlock()
 		if err == nil && a.lives() && !done(sim.ledger.row(id)) {
-			sim.violate("what is answered stands", "the %s of %s was answered as done", kind, short(id))
+			sim.violate("what is answered is done", "the %s of %s was answered as done, and is not", kind, short(id))
 		}
 	})
 }
 
-// callback is functions/callback once the token has been found true. said is
-// what it says, if that is true and all.
+// callback does what functions/callback does after it has verified the token. content
+// describes the body.
 func (sim *simulation) callback(id string, n int, body []byte, content callbackContent) {
 	sim.start("callback", 15*time.Second, func(ctx context.Context, a *actor) {
 		sim.mu.Lock()
@@ -161,13 +161,13 @@ func (sim *simulation) callback(id string, n int, body []byte, content callbackC
 		sim.mu.Lock()
 		defer sim.mu.Unlock()
 		if !a.lives() || err != nil {
-			return // it has to come again
+			return // the provider must send it again
 		}
 		current := before.Attempt == n && sim.ledger.row(id).Attempt == n
 		if current && content.of != nil && keepsLinks(before, content.of) && keepsLinks(sim.ledger.row(id), content.of) {
 			content.of.vouched = content.links
 		}
-		ended := sim.ledger.row(id).Status == task.Failed && !a.wrote[id] // before it was heard
+		ended := sim.ledger.row(id).Status == task.Failed && !a.wrote[id] // before this callback
 		inTime := before.Status == task.Submitting || time.Now().Before(before.Deadline.Add(-skew))
 		switch {
 		case current && content.success && inTime && !before.Done() && !ended:
@@ -180,8 +180,8 @@ func (sim *simulation) callback(id string, n int, body []byte, content callbackC
 	})
 }
 
-// speaks notes which links a callback names, and with which id: one without an
-// id counts as of those that others have named, since its token is the attempt's.
+// note notes which links a callback names, and with which id. Without an id they count for
+// all ids named before, since the token is the attempt's.
 func (h *callbackFacts) note(cb nanobanana.Callback) {
 	if cb.TaskID != "" {
 		h.ids[cb.TaskID] = true
@@ -195,13 +195,13 @@ func (h *callbackFacts) note(cb nanobanana.Callback) {
 	}
 }
 
-// keepsLinks reports whether what a callback names of an order is kept in a row.
+// keepsLinks reports whether a row keeps links that a callback names for an order.
 func keepsLinks(t *task.Task, o *order) bool {
 	return t.ProviderID == o.id && (t.Status == task.Generating || t.Status == task.Storing)
 }
 
-// counts400 says whether a 400 is one of the attempt: not if it was refused
-// meanwhile, nor if it named an order while the attempt's own was known.
+// counts400 reports whether a 400 counts for the attempt: not if the attempt was refused
+// meanwhile, nor if it names another order while the attempt's own is known.
 func (sim *simulation) counts400(before, after *task.Task, content callbackContent) bool {
 	if len(content.ids) > 0 {
 		return after.ProviderID == "" && (after.Status == task.Submitting || after.Status == task.Unconfirmed)
@@ -209,18 +209,18 @@ func (sim *simulation) counts400(before, after *task.Task, content callbackConte
 	return before.ProviderID != "" || before.Status != task.Waiting && after.Status != task.Waiting
 }
 
-// lasting is what all links to one picture have in common.
+// lasting returns what all links to one picture have in common.
 func lasting(url string) string {
 	url, _, _ = strings.Cut(url, "?")
 	return url
 }
 
-// said is what there is to remember of a callback.
+// callbackContent describes a callback's body.
 type callbackContent struct {
-	success bool     // the order's own success, whole
-	policy  bool     // 400, of the order itself
-	ids     []string // ids beside the order's own
-	urls    []string // URLs beside the order's own
-	of      *order   // whose success it is, by its id,
-	links   int      // and its links, by how often they had been replaced
+	success bool     // the order's own success, complete
+	policy  bool     // 400, for the order itself
+	ids     []string // ids besides the order's own
+	urls    []string // URLs besides the order's own
+	of      *order   // the order whose success and id it has
+	links   int      // which of the order's links it has; see order.links
 }

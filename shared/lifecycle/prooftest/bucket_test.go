@@ -14,17 +14,16 @@ import (
 
 func digest(b []byte) [32]byte { return sha256.Sum256(b) }
 
-// bucket is what stands in the bucket: the SHA-256 of each object, in hex.
-// Guarded by world.mu.
+// bucket holds the SHA-256 of each object in hex. Guarded by simulation.mu.
 type bucket struct{ objects map[string]string }
 
-// under gives the keys that begin with a prefix.
+// under returns the keys with a prefix.
 func (b *bucket) under(prefix string) []string {
 	keys := slices.Sorted(maps.Keys(b.objects))
 	return slices.DeleteFunc(keys, func(key string) bool { return !strings.HasPrefix(key, prefix) })
 }
 
-// shelf is the bucket as one process reaches it.
+// processBucket is the bucket as one process reaches it.
 type processBucket struct{ p *process }
 
 func (s processBucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, _ string, sum [32]byte) error {
@@ -45,7 +44,7 @@ func (s processBucket) Put(ctx context.Context, key string, body io.ReadSeeker, 
 	})
 }
 
-// Erase deletes object by object, as S3 does: it can be cut short in between.
+// Erase deletes one object after another, as with S3, and may be interrupted in between.
 func (s processBucket) Erase(ctx context.Context, prefix string) error {
 	sim := s.p.sim
 	var keys []string

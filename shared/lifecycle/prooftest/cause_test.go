@@ -7,11 +7,11 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// decidesNothing is the promise about a record of another task.
+// decidesNothing is the promise about another task's record.
 const decidesNothing = "a stranger's record decides nothing"
 
-// checkCause holds what a record is to have said against what it has: the
-// record decides, and a callback alone only where it could not be read, or used.
+// checkCause checks a change of status against what the record said: the record decides,
+// and a callback alone counts only if the record could not be read, or used.
 func (sim *simulation) checkCause(by *actor, old, new *task.Task) {
 	known := old.Status == task.Generating || old.Status == task.Unconfirmed
 	a := sim.ledger.attempt(new.ID, new.Attempt)
@@ -30,7 +30,7 @@ func (sim *simulation) checkCause(by *actor, old, new *task.Task) {
 			sim.count("a hint alone stores", hinted && !shown)
 			sim.count("a record without a state stores", unstated && !shown && !hinted)
 			if !shown && !hinted && !unstated {
-				sim.violate(invariant, "%s is to store %s, which no record gave", short(new.ID), url)
+				sim.violate(invariant, "%s is to store %s, which no record had", short(new.ID), url)
 			}
 		}
 	case old.Status == task.Generating && (new.Failure == task.CodeTimedOut || new.Failure == task.CodeImageUnavailable):
@@ -50,9 +50,8 @@ func (sim *simulation) checkCause(by *actor, old, new *task.Task) {
 	}
 }
 
-// believed returns the hint if it counts alone: if the record could not be read
-// for long, and if, where one came that was of no use, the order is certainly the
-// task's.
+// believed returns the hint if it counts alone: the record must have been unreadable for
+// long, and if an unusable one came, the order must certainly be the task's.
 func (sim *simulation) believed(by *actor, old, new *task.Task) *task.Hint {
 	h := old.Hint
 	switch {
@@ -74,15 +73,15 @@ func (sim *simulation) believed(by *actor, old, new *task.Task) *task.Hint {
 	return h
 }
 
-// darkFor reports whether a task's record could not be read, or used, for so
-// long that a callback counts.
+// unusableLong reports whether a task's record could not be read, or used, for so long that
+// a callback counts.
 func (sim *simulation) unusableLong(id string) bool {
 	since := sim.ledger.unusableSince[id]
 	return !since.IsZero() && time.Since(since) > sim.rules.UnreadableAfter-2*skew
 }
 
-// checkExpiry holds the code of a task that ends at its deadline against what
-// its record was: made, for all that anybody could tell, or not.
+// checkExpiry checks the code of a task that ends at its deadline against its last record:
+// a success whose pictures cannot be had, or not.
 func (sim *simulation) checkExpiry(by *actor, o *order, t *task.Task) {
 	if o == nil || o.foreign {
 		return
@@ -92,14 +91,14 @@ func (sim *simulation) checkExpiry(by *actor, o *order, t *task.Task) {
 	}
 }
 
-// checkImages holds a success's pictures against I5.
+// checkImages checks a success's pictures: I5.
 func (sim *simulation) checkImages(t *task.Task) {
 	h := sim.ledger.callbacksOf(t.ID)
 	for _, image := range t.Images {
 		o, url := sim.maker(image.SHA256)
 		switch {
 		case o == nil:
-			sim.violate("I5", "%s has stored %s, made for nobody here", short(t.ID), image.File)
+			sim.violate("I5", "%s has stored %s, which no order made", short(t.ID), image.File)
 		case o.task == t.ID && o.attempt == t.Attempt:
 		case h.foreignIDs[o.id] && (o.unreadable || o.anonymous || sim.keyless):
 		case h.foreignURLs[lasting(url)] && sim.rules.ResultHosts(url):
@@ -109,8 +108,8 @@ func (sim *simulation) checkImages(t *task.Task) {
 	}
 }
 
-// checkSpares holds the links that may stand in for those of the record against
-// what callbacks said of the task's own order.
+// checkSpares checks that links kept as stand-ins come from callbacks for the task's own
+// order.
 func (sim *simulation) checkSpares(old, new *task.Task) {
 	h := sim.ledger.callbacksOf(new.ID)
 	for _, url := range new.Spares {
@@ -119,14 +118,13 @@ func (sim *simulation) checkSpares(old, new *task.Task) {
 		}
 		sim.count("a spare link is kept", true)
 		if !h.links[new.ProviderID+" "+url] || !sim.rules.ResultHosts(url) {
-			sim.violate("I5", "%s keeps %s, which no callback named that counts", short(new.ID), url)
+			sim.violate("I5", "%s keeps %s, which no callback that counts named", short(new.ID), url)
 		}
 	}
 }
 
-// checkFetch holds a download against the links that a task has: those of its
-// record, and where one of these is dead and the record has been read again,
-// those that callbacks named.
+// checkFetch checks that a download uses a link of the task's record, or, if one of those
+// is dead and the record was read again, a link that a callback named.
 func (sim *simulation) checkFetch(a *actor, url string) {
 	t := a.found
 	switch {
@@ -139,7 +137,7 @@ func (sim *simulation) checkFetch(a *actor, url string) {
 	sim.violate("I5", "%s fetches %s, though its record was read again: %v, and %d downloads have failed", short(t.ID), url, !t.Reread.IsZero(), a.failed)
 }
 
-// maker returns the order that a picture was made for, and its URL.
+// maker returns the order that made a picture, and its URL.
 func (sim *simulation) maker(sum string) (*order, string) {
 	for _, o := range sim.provider.orders {
 		for i, url := range o.urls() {
@@ -152,8 +150,8 @@ func (sim *simulation) maker(sum string) (*order, string) {
 	return nil, ""
 }
 
-// checkDamaged holds a success's pictures against what was made: what is not all
-// of a picture is marked as damaged, and counts after the last wake alone.
+// checkDamaged checks that an incomplete picture is marked as damaged, and counts only
+// after the last wake.
 func (sim *simulation) checkDamaged(old, new *task.Task) {
 	whole := map[string]bool{}
 	for _, o := range sim.provider.orders {

@@ -11,7 +11,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// skew is by how much two processes' clocks may differ.
+// skew is how much two processes' clocks may differ.
 const skew = time.Second
 
 // ledger holds what has happened, for the checks. Guarded by simulation.mu.
@@ -69,7 +69,7 @@ func (b *ledger) callbacksOf(id string) *callbackFacts {
 	return b.callbacks[id]
 }
 
-// checkPost holds a POST that begins against I1 and P3.
+// checkPost checks a POST as it begins: I1 and P3.
 func (sim *simulation) checkPost(by *actor, a *attempt) {
 	if !by.lives() {
 		return
@@ -86,23 +86,23 @@ func (sim *simulation) checkPost(by *actor, a *attempt) {
 	failed := before.order != nil && before.order.broken
 	sure := row.Charges[a.n-2] == task.ChargeSure
 	switch {
-	case before.tries == 0 && row.Charges[a.n-2] == task.ChargeNone: // it was never begun
+	case before.tries == 0 && row.Charges[a.n-2] == task.ChargeNone: // its POST was never begun
 	case before.refused && before.answered:
 	case failed && !sure:
-		sim.violate("an id that only a callback named is not paid for again", "%s/%d is posted", short(a.task), a.n)
+		sim.violate("no other attempt for an id that only a callback named", "%s/%d is posted", short(a.task), a.n)
 	case failed && (before.order.code == 500 || before.order.code == 501 || before.order.lied):
 	case before.order != nil && before.order.doubt.last == strange:
 		sim.violate(decidesNothing, "%s/%d is posted", short(a.task), a.n)
 	default:
-		sim.violate("I1", "%s/%d is posted, though nobody knows what became of %d", short(a.task), a.n, a.n-1)
+		sim.violate("I1", "%s/%d is posted, though the outcome of %d is unknown", short(a.task), a.n, a.n-1)
 	}
 	if h := sim.ledger.callbacks[a.task]; h != nil && h.barred == a.n-1 {
 		sim.violate("P3", "%s/%d is posted after a 400 for the attempt before", short(a.task), a.n)
 	}
 }
 
-// checkRead holds a read of a record that begins against I6. A record that a
-// callback of another task named is read for that one too.
+// checkRead checks a read of a record as it begins: I6. A record that a callback of another
+// task named may be read for that task, too.
 func (sim *simulation) checkRead(o *order) {
 	if apart := time.Since(o.read); !o.foreign && !o.read.IsZero() && apart < 30*time.Second {
 		sim.violate("I6", "the record of %s is read after %v", short(o.task), apart)
@@ -111,7 +111,7 @@ func (sim *simulation) checkRead(o *order) {
 	sim.count("record read", true)
 }
 
-// moves are the changes of status that the design has in its table.
+// moves are the lawful changes of status; see docs/ARCHITECTURE.md.
 var moves = map[task.Status][]task.Status{
 	task.Submitting:  {task.Generating, task.Waiting, task.Failed, task.Unconfirmed},
 	task.Unconfirmed: {task.Generating, task.Waiting, task.Failed, task.Storing},
@@ -120,7 +120,7 @@ var moves = map[task.Status][]task.Status{
 	task.Storing:     {task.Succeeded, task.Failed},
 }
 
-// checkWrite holds a write, as it happens, against what may become of a row.
+// checkWrite checks a write of a row as it happens.
 func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	id := short(new.ID)
 	if err := new.Check(); err != nil {
@@ -131,42 +131,42 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 		return
 	}
 	if new.Version != old.Version+1 {
-		sim.violate("one gate for writes", "%s: version %d follows %d", id, new.Version, old.Version)
+		sim.violate("versioned puts", "%s: version %d follows %d", id, new.Version, old.Version)
 	}
 	if old.Status != new.Status && !slices.Contains(moves[old.Status], new.Status) {
 		sim.violate("I2", "%s went from %s to %s", id, old.Status, new.Status)
 	}
 	if old.Done() && (new.Failure != old.Failure || !reflect.DeepEqual(new.Images, old.Images) && !(new.Deleted() && new.Images == nil)) {
-		sim.violate("I2", "%s had ended, and is changed", id)
+		sim.violate("I2", "%s had ended, and was changed", id)
 	}
 	if own := map[string][]task.Work{"ingest": {task.Ingest, task.Erase}, "notify": {task.Notify}}[by.kind]; slices.Contains(own, old.Work) && new.Work == old.Work {
-		sim.violate("P4", "%s: the put of %s carries its own work", id, by.kind)
+		sim.violate("P4", "%s: the put of %s keeps its own work", id, by.kind)
 	}
 	for i, was := range old.Charges {
 		if i >= len(new.Charges) || was == task.ChargeSure && new.Charges[i] != was {
 			sim.violate("I4", "%s: the charges %v became %v", id, old.Charges, new.Charges)
 		} else if was != task.ChargeSure && new.Charges[i] == task.ChargeSure && !by.proof(sim.ledger.attempt(new.ID, i+1)) {
-			sim.violate("I4", "%s/%d is marked sure, which nothing has proved", id, i+1)
+			sim.violate("I4", "%s/%d is marked sure without proof", id, i+1)
 		}
 	}
 	if !reflect.DeepEqual(new.Extra, old.Extra) {
-		sim.violate("what is not known is put back", "%s had %s and has %s", id, old.Extra, new.Extra)
+		sim.violate("unknown attributes are kept", "%s had %s and has %s", id, old.Extra, new.Extra)
 	}
 	sim.checkRest(old, new)
 	if q := new.Quota; q != nil && q.Returned != (new.Status == task.Failed && new.Failure != task.CodeContentPolicy) {
-		sim.violate("I4", "%s is %s; its images given back: %v", id, state(new), q.Returned)
+		sim.violate("I4", "%s is %s; its images returned: %v", id, state(new), q.Returned)
 	}
 	if new.Refusals > 10 {
 		sim.violate("bounded tries", "%s was refused %d times in a row", id, new.Refusals)
 	}
 	refused := new.Status == task.Waiting && !new.FirstRefusal.IsZero()
 	if left := new.Deadline.Sub(new.FirstRefusal); refused && left > 6*time.Hour {
-		sim.violate("bounded tries", "%s may wait %v from its first refusal on", id, left)
+		sim.violate("bounded tries", "%s may wait %v from its first refusal", id, left)
 	}
-	sim.count("waited in vain", old.Status == task.Waiting && new.Status == task.Failed && new.Failure == old.Setback)
+	sim.count("waiting failed", old.Status == task.Waiting && new.Status == task.Failed && new.Failure == old.Setback)
 	sim.count("DELETE", new.Deleted() && !old.Deleted())
 	sim.count("given up", old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero())
-	sim.count("woken a last time", !old.LastWake && new.LastWake)
+	sim.count("last wake", !old.LastWake && new.LastWake)
 	sim.checkSpares(old, new)
 	sim.count("salvaged", len(new.Salvaged) > len(old.Salvaged))
 	if old.Status != new.Status {
@@ -179,36 +179,36 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	sim.noteRecord(by, old, new)
 }
 
-// checkRest holds what ends a work, or gives it up, against the time that it has.
+// checkRest checks the end of a row's work, and fresh links.
 func (sim *simulation) checkRest(old, new *task.Task) {
 	id := short(new.ID)
 	switch {
 	case old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero():
 		if !old.LastWake || time.Until(old.Deadline) > skew {
-			sim.violate("I8", "the notice of %s is given up, %v before its deadline", id, time.Until(old.Deadline))
+			sim.violate("I8", "the notice of %s is given up %v before its deadline", id, time.Until(old.Deadline))
 		}
 	case new.LastWake && !old.LastWake && time.Until(new.Deadline) < 5*time.Minute:
-		sim.violate("I8", "%s is woken a last time, and no time is left for that", id)
+		sim.violate("I8", "the last wake of %s comes too late", id)
 	case new.Failure == task.CodeImageUnavailable && old.Status == task.Storing && !old.LastWake:
-		sim.violate("I8", "%s is given up, and was not woken a last time", id)
+		sim.violate("I8", "%s is given up without a last wake", id)
 	case old.Work == task.Erase && new.Work != task.Erase:
 		if after := time.Since(new.DeletedAt); after < 16*time.Minute-skew {
-			sim.violate("P2", "%s is said to be erased %v after DELETE", id, after)
+			sim.violate("P2", "%s is marked as erased %v after DELETE", id, after)
 		}
 	case old.Status == task.Storing && new.Status == task.Storing:
 		o := sim.provider.byID(new.ProviderID)
 		for _, url := range new.URLs {
 			if len(new.URLs) < min(len(old.URLs), new.NumImages) || !slices.Contains(old.URLs, url) && (o == nil || !o.shown[url]) {
-				sim.violate("the record decides", "%s is to store %s, which no record gave", id, url)
+				sim.violate("the record decides", "%s is to store %s, which no record had", id, url)
 			}
 		}
 		sim.count("fresh links", !slices.Equal(old.URLs, new.URLs))
 	}
 }
 
-// checkTime holds an end by deadline against I8.
+// checkTime checks an end by deadline: I8.
 func (sim *simulation) checkTime(old, new *task.Task) {
-	var late bool // it is said to be
+	var late bool // it ended by deadline
 	switch new.Failure {
 	case task.CodeTimedOut, task.CodeOutcomeUnknown, task.CodeImageUnavailable:
 		late = true
@@ -221,7 +221,7 @@ func (sim *simulation) checkTime(old, new *task.Task) {
 	}
 }
 
-// checkAll holds the world between two steps against the invariants.
+// checkAll checks the invariants between two steps.
 func (sim *simulation) checkAll() {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -242,7 +242,7 @@ func (sim *simulation) checkAll() {
 	}
 	for d, want := range used {
 		if got, err := sim.rows.UsedImages(context.Background(), d.owner, d.day); err != nil || got != want {
-			sim.violate("I4", "used of %s is %d, %v; its tasks say %d", d.owner, got, err, want)
+			sim.violate("I4", "%s has used %d, %v; the tasks add up to %d", d.owner, got, err, want)
 		}
 		if sim.quota > 0 && want > sim.quota {
 			sim.violate("I4", "%s has used %d of %d", d.owner, want, sim.quota)
@@ -250,7 +250,7 @@ func (sim *simulation) checkAll() {
 	}
 }
 
-// checkCharges holds what a row says of its price against what was charged.
+// checkCharges checks a row's charges against the provider's.
 func (sim *simulation) checkCharges(t *task.Task) {
 	taken := 0
 	for i, charge := range t.Charges {
@@ -267,7 +267,7 @@ func (sim *simulation) checkCharges(t *task.Task) {
 	}
 }
 
-// checkStored holds a success against I3.
+// checkStored checks a success: I3.
 func (sim *simulation) checkStored(t *task.Task) {
 	seen, sums := map[int]bool{}, map[string]bool{}
 	for _, image := range t.Images {
@@ -275,7 +275,7 @@ func (sim *simulation) checkStored(t *task.Task) {
 			sim.violate("I3", "%s has picture %d twice", short(t.ID), image.N)
 		}
 		if sums[image.SHA256] {
-			sim.violate("I3", "%s has one picture twice", short(t.ID))
+			sim.violate("I3", "%s has the same picture twice", short(t.ID))
 		}
 		seen[image.N], sums[image.SHA256] = true, true
 		if sim.bucket.objects[media.Prefix(t.ID)+image.File] != image.SHA256 {
@@ -287,7 +287,7 @@ func (sim *simulation) checkStored(t *task.Task) {
 	}
 }
 
-// checkIndex holds the index of due tasks against I9.
+// checkIndex checks the index of due tasks: I9.
 func (sim *simulation) checkIndex() {
 	due := map[string]bool{}
 	for id, err := range sim.rows.Due(context.Background(), time.Now().Add(10000*time.Hour)) {
@@ -303,5 +303,5 @@ func (sim *simulation) checkIndex() {
 	}
 }
 
-// done says whether an order has ended.
+// done reports whether an order has ended.
 func (o *order) done() bool { return o.flag != nanobananatest.FlagRunning }

@@ -8,18 +8,18 @@ import (
 	"pgregory.net/rapid"
 )
 
-// history is what is to happen, drawn before anything does: it shrinks well,
-// and the same one always does the same.
+// history is drawn as a whole before it runs, so that it shrinks well and always runs the
+// same way.
 type history struct {
-	Notify bool // Preset is told
+	Notify bool // Preset is notified
 	Quota  int  // images per owner and day; 0: none
-	Blind  bool // no callback's URL is taken without a record
-	Never  bool // in the end what the provider has not finished it never will
-	Reads  bool // reads of the store are calls like others; else they happen at once
+	Blind  bool // RESULT_HOSTS is empty: no link of a callback counts alone
+	Never  bool // after the history, the provider finishes no more orders
+	Reads  bool // reads of the store wait like other calls
 	Steps  []step
 }
 
-// step is one thing that happens. A and B say which, among what there is.
+// step is one thing that happens. A and B select to what.
 type step struct {
 	Do   action
 	A, B int
@@ -30,37 +30,37 @@ type action int
 
 const (
 	nothing       action = iota
-	run                  // everything under way goes on to its end
-	goOn                 // a call happens and is answered
-	effect               // a call has its effect; its answer is on its way
-	fail                 // a call fails before its effect, or after it if that has been
-	lose                 // a call has its effect, and its answer is lost
-	resend               // a call has its effect, and a layer below the code will send it again
-	crash                // the process dies at a call
-	crashAfter           // a call has its effect, and the process dies
-	arrive               // a call whose actor gave it up, or died, arrives all the same
-	hangUp               // who called the API, or called back, does not wait for the answer
+	run                  // everything under way ends
+	goOn                 // a call takes effect and is answered
+	effect               // a call takes effect; its answer is still under way
+	fail                 // a call fails, before its effect unless that came already
+	lose                 // a call takes effect, and its answer is lost
+	resend               // a call takes effect, and a layer below the code will resend it
+	crash                // the process dies before a call takes effect
+	crashAfter           // a call takes effect, and the process dies
+	arrive               // a call whose actor gave up or died arrives
+	hangUp               // the caller of the API, or of the callback, hangs up
 	submit               // an order, new or not
-	callback             // about an order at the provider
-	forge                // a callback with a true token, about whatever
+	callback             // a callback for an order at the provider
+	forge                // a callback with a valid token and false content
 	sweep                //
-	consume              // a stream record: true, repeated or late
+	consume              // a stream message: new, repeated or late
 	remove               // DELETE
 	retarget             //
 	later                // the clock moves
-	finish               // the provider is done with an order
-	record               // how a record is answered from now on
+	finish               // the provider finishes an order
+	record               // changes how a record is answered
 	answer               // how the next POST is answered
-	condition            // something else goes wrong, or right again
-	normal               // an order that nothing happens to until the provider has it
-	due                  // the clock moves to the next thing that is due, and two sweeps find it
-	secondTry            // another attempt, since the first was made in vain
-	unreadable           // an order's record cannot be read for a while, as it is called back
-	uselessRecord        // it comes, and nobody can use it
-	liveLinks            // its links are dead, and a callback's are not
-	unproved             // an order whose id only a callback names, and a record that repeats what was ordered in some way
-	strangersID          // an order that nobody knows the fate of, and a callback that names another
-	manyRefusals         // POSTs are refused, again and again
+	condition            // another fault begins or ends
+	normal               // an order without faults until the provider has it
+	due                  // the clock moves to when something is due, and two sweeps come
+	secondTry            // an order fails, and another attempt begins
+	unreadable           // an order's record cannot be read for a while, and a callback comes
+	uselessRecord        // an order's record is unusable for a while, and a callback comes
+	liveLinks            // the links in a record are dead, and those of a callback are live
+	unproved             // only a callback names an order's id, and its record repeats the parameters in some way
+	strangersID          // a POST's outcome is unknown, and a callback names another order
+	manyRefusals         // many POSTs in a row are refused
 	earlyCallback        // a callback that names another order, or says 400, comes before the answer to the POST
 )
 
@@ -70,8 +70,8 @@ var actionNames = [...]string{
 	"secondTry", "unreadable", "uselessRecord", "liveLinks", "unproved", "strangersID", "manyRefusals", "earlyCallback",
 }
 
-// often says how often each action comes: those first that are the simplest,
-// since failures shrink towards the beginning.
+// often lists each action as often as it shall be drawn. The simplest ones come first,
+// since histories shrink towards them.
 var often = func() (all []action) {
 	for _, of := range []struct {
 		action
@@ -88,9 +88,8 @@ var often = func() (all []action) {
 	return all
 }()
 
-// drawn gives one of n, each as often: rapid's own ranges prefer what is small,
-// and these histories would be nothing but their most frequent steps. It shrinks
-// towards 0 all the same.
+// drawn draws one of n uniformly: rapid's own ranges prefer small numbers, and the
+// histories would be nothing but their most frequent steps. It still shrinks towards 0.
 func drawn(t *rapid.T, n int) (one int) {
 	for range bits.Len(uint(n-1)) + 2 {
 		one *= 2

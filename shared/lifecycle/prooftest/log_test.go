@@ -12,23 +12,23 @@ import (
 
 // The promises about the log, by their names.
 const (
-	doubtLogged = "what nobody can read is never silent"
-	endsLogged  = "every end is one line"
+	doubtLogged = "an unusable record is logged"
+	endsLogged  = "every end is logged once"
 )
 
-// ending is an end, as a row has it.
+// ending is the end of a task.
 type ending struct {
 	by   *actor
-	said bool // in the log
+	said bool // it was logged
 }
 
-// aloud are the levels of the ends that are not logged as errors.
+// endLevels are the log levels of ends that are not errors.
 var endLevels = map[task.Code]slog.Level{
 	"": slog.LevelInfo, task.CodeContentPolicy: slog.LevelInfo, task.CodeInputImageUnusable: slog.LevelInfo,
 	task.CodeInsufficientCredits: slog.LevelInfo, task.CodeCanceled: slog.LevelInfo, task.CodeGenerationFailed: slog.LevelWarn,
 }
 
-// journal reads the log of a process.
+// processLog checks the log of a process.
 type processLog struct{ p *process }
 
 func (l processLog) Write(b []byte) (int, error) {
@@ -55,7 +55,7 @@ func (l processLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// entry is a line of the log.
+// entry is a log line.
 type entry struct {
 	Level  slog.Level  `json:"level"`
 	Event  string      `json:"event"`
@@ -64,7 +64,7 @@ type entry struct {
 	Code   task.Code   `json:"code"`
 }
 
-// logged notes a line of the log, and checks that it is true.
+// logged notes a log line, and checks that it is true.
 func (sim *simulation) logged(a *actor, line entry) {
 	switch line.Event {
 	case lifecycle.EventDoubt:
@@ -76,12 +76,12 @@ func (sim *simulation) logged(a *actor, line entry) {
 			}
 		}
 		if !cause || line.Level != slog.LevelError {
-			sim.violate("the log is true", "%s of %s at %s, whose record was read as it should", line.Event, short(line.Task), line.Level)
+			sim.violate("the log is true", "%s of %s at %s, though its record was usable", line.Event, short(line.Task), line.Level)
 		}
 	case lifecycle.EventEnded:
 		t, end := sim.ledger.row(line.Task), sim.ledger.ends[line.Task]
 		if end == nil || end.said || line.Status != t.Status || line.Code != t.Failure {
-			sim.violate("the log is true", "%s of %s as %s %s, which is %s", line.Event, short(line.Task), line.Status, line.Code, state(t))
+			sim.violate("the log is true", "%s of %s as %s %s, though it is %s", line.Event, short(line.Task), line.Status, line.Code, state(t))
 			return
 		}
 		end.said = true
@@ -93,14 +93,14 @@ func (sim *simulation) logged(a *actor, line entry) {
 		}
 		sim.count("an end logged at "+level.String(), true)
 		if line.Level != level {
-			sim.violate("the log is true", "%s is %s, and that is logged at %s", short(t.ID), state(t), line.Level)
+			sim.violate("the log is true", "%s is %s, and is logged at %s", short(t.ID), state(t), line.Level)
 		}
 	}
 }
 
-// checkSilence holds what an actor has written against the log, once the actor
-// has ended. The log may miss a line only if the actor's process died between the
-// write and the line, or if the answer to the write was lost.
+// checkSilence checks, when an actor has ended, that the log has a line for what it wrote.
+// The log may miss a line only if the actor's process died between the write and the
+// line, or if the answer to the write was lost.
 func (sim *simulation) checkSilence(a *actor) {
 	if sim.over {
 		return
@@ -114,7 +114,7 @@ func (sim *simulation) checkSilence(a *actor) {
 			sim.count("an end not logged: its write was not answered", true)
 			continue
 		}
-		sim.violate(endsLogged, "%s is %s, and the log does not say so", short(id), state(sim.ledger.row(id)))
+		sim.violate(endsLogged, "%s is %s, and that is not logged", short(id), state(sim.ledger.row(id)))
 	}
 	for o, faults := range a.doubts {
 		t := sim.ledger.row(o.task)
@@ -127,7 +127,7 @@ func (sim *simulation) checkSilence(a *actor) {
 		case first != nil && (first.unheard[t.ID] || first.process.dead):
 			sim.count("a doubt not logged: its write was not answered", true)
 		default:
-			sim.violate(doubtLogged, "the record of %s came as %s, and the log does not say so", short(t.ID), o.record)
+			sim.violate(doubtLogged, "the record of %s came as %s, and that is not logged", short(t.ID), o.record)
 		}
 	}
 }

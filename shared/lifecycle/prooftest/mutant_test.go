@@ -16,16 +16,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// mutant is a fault built in around the code, at the seams it has, so that the
-// code under proof is the code that runs. The zero mutant is none.
+// mutant is a fault built in around the code, at its interfaces, so that the code under
+// proof runs unchanged. The zero mutant has no fault.
 type mutant struct {
 	name          string
-	caught        []string // the invariants of which one has to catch it
+	caught        []string // one of these invariants must catch it
 	store         func(task.Store) task.Store
 	transport     func(*process, http.RoundTripper) http.RoundTripper
 	replay        func(context.Context, *lifecycle.Service, *task.Task)
-	dropsEvent    string // the log loses the lines of this event
-	bucketForgets bool   // the bucket keeps nothing
+	dropsEvent    string // the log drops the lines of this event
+	bucketForgets bool   // the bucket stores nothing
 	bucketKeeps   bool   // the bucket erases nothing
 }
 
@@ -66,13 +66,13 @@ func (m mutant) submit(s *lifecycle.Submitter) func(context.Context, lifecycle.O
 	}
 }
 
-// mutants are the faults that this proof has to find, or it proves nothing.
+// mutants are faults that the proof must find. Otherwise it proves nothing.
 var mutants = []mutant{
 	{name: "an attempt without an answer counts as refused", caught: []string{"I1", "I4"}, transport: refuseSilence},
 	{name: "a POST without an answer is sent again", caught: []string{"I1"}, transport: sendAgain},
 	{name: "a replay posts", caught: []string{"I1", "I12"}, replay: postReplay},
-	{name: "any writer is taken for one's own", caught: []string{"I1", "I2", "I6", "P5", "P6"}, store: faulty(func(d *faultyStore) { d.anyWriter = true })},
-	{name: "one's own writer is not known again", caught: []string{"P6"}, store: faulty(func(d *faultyStore) { d.noWriter = true })},
+	{name: "any write counts as one's own", caught: []string{"I1", "I2", "I6", "P5", "P6"}, store: faulty(func(d *faultyStore) { d.anyWriter = true })},
+	{name: "one's own write is not recognized", caught: []string{"P6"}, store: faulty(func(d *faultyStore) { d.noWriter = true })},
 	{name: "a callback's body is trusted", caught: []string{"I5", "the record decides"}, transport: trustBody},
 	{name: "a read is not claimed", caught: []string{"I6"}, store: faulty(func(d *faultyStore) { d.noClaim = true })},
 	{name: "a put has no condition on the version", caught: []string{"I1", "I2", "I4", "I6", "P5", "the log is true"}, store: faulty(func(d *faultyStore) { d.noVersion = true })},
@@ -80,12 +80,12 @@ var mutants = []mutant{
 	{name: "a callback's links are never tried", caught: []string{"no image is lost"}, store: faulty(func(d *faultyStore) { d.noSpares = true })},
 	{name: "a callback's links are tried before the record was read again", caught: []string{"I5"}, store: faulty(func(d *faultyStore) { d.eager = true })},
 	{name: "a refund is forgotten", caught: []string{"I4"}, store: faulty(func(d *faultyStore) { d.noRefund = true })},
-	{name: "deadlines are read as an eighth as far away", caught: []string{"I8"}, store: faulty(func(d *faultyStore) { d.early = true })},
+	{name: "deadlines come eight times too early", caught: []string{"I8"}, store: faulty(func(d *faultyStore) { d.early = true })},
 	{name: "the bucket answers before it has the picture", caught: []string{"I3"}, bucketForgets: true},
 	{name: "nothing is erased", caught: []string{"P2"}, bucketKeeps: true},
 }
 
-// mutantRuns is within how many histories each mutant has to be caught.
+// mutantRuns is how many histories may run until a mutant is caught.
 const mutantRuns = 300
 
 func TestMutants(t *testing.T) {
@@ -114,7 +114,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// silent says whether nobody can know of a POST what became of it.
+// silent reports whether the outcome of a POST is unknown.
 func silent(resp *http.Response, err error) bool {
 	if err != nil {
 		return !errors.Is(err, errNotConnected)
@@ -154,7 +154,7 @@ func sendAgain(_ *process, to http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// trustBody has a callback's reads of a record find what the callback said.
+// trustBody makes reads of a record by a callback return what the callback said.
 func trustBody(p *process, to http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		said := p.actor.said

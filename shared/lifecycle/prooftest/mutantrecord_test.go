@@ -13,23 +13,22 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// The rules about whose a record is, and what it is good for, have no seam of
-// their own: these mutants change the record on its way, so that the code cannot
-// see what its rule goes by.
+// The rules about whose a record is, and whether it can be used, have no interface of their
+// own. These mutants change the record on its way, to hide what the rule depends on.
 var recordMutants = []mutant{
-	{name: "the id in a record is not looked at", caught: []string{decidesNothing}, transport: readAs(func(o *order, r *read) { r.data["taskId"] = o.id })},
-	{name: "the callback address in a record is not looked at", caught: []string{decidesNothing, "the record decides"}, transport: readAs(func(o *order, r *read) {
+	{name: "the id in a record is ignored", caught: []string{decidesNothing}, transport: readAs(func(o *order, r *read) { r.data["taskId"] = o.id })},
+	{name: "the callback address in a record is ignored", caught: []string{decidesNothing, "the record decides"}, transport: readAs(func(o *order, r *read) {
 		if r.ours && !strings.HasPrefix(r.path(), o.path0()) {
 			r.sent = nil
 		}
 	})},
-	{name: "a stranger's failure is worth another generation", caught: []string{decidesNothing, "I4"}, transport: readAs(func(o *order, r *read) {
+	{name: "a stranger's failure leads to another generation", caught: []string{decidesNothing, "I4"}, transport: readAs(func(o *order, r *read) {
 		if r.flag() == nanobananatest.FlagFailed && (r.data["taskId"] != o.id || !strings.HasPrefix(r.path(), o.path0())) {
 			r.data["taskId"] = o.id
 			_ = json.Unmarshal([]byte(o.params), &r.sent)
 		}
 	})},
-	{name: "a prompt that differs contradicts whatever is known", caught: []string{"P1", "no image is lost", "the log is true"}, transport: readAs(func(o *order, r *read) {
+	{name: "another prompt contradicts even a proved id", caught: []string{"P1", "no image is lost", "the log is true"}, transport: readAs(func(o *order, r *read) {
 		if said, is := r.sent["prompt"].(string); is && !strings.Contains(o.params, said) {
 			r.sent["callBackUrl"] = nobodys
 		}
@@ -39,12 +38,12 @@ var recordMutants = []mutant{
 			r.sent["callBackUrl"] = nobodys
 		}
 	})},
-	{name: "a callback address proves what it names, its token broken", caught: []string{"I4"}, transport: readAs(func(o *order, r *read) {
+	{name: "a callback address proves its attempt with a broken token", caught: []string{"I4"}, transport: readAs(func(o *order, r *read) {
 		if strings.HasPrefix(r.path(), o.path0()) {
 			_ = json.Unmarshal([]byte(o.params), &r.sent)
 		}
 	})},
-	{name: "a callback counts for an id that nothing proves, its record of no use", caught: []string{"the record decides"}, store: faulty(func(d *faultyStore) { d.noDoubt = true }), transport: readAs(func(o *order, r *read) {
+	{name: "a callback counts for an unproved id with an unusable record", caught: []string{"the record decides"}, store: faulty(func(d *faultyStore) { d.noDoubt = true }), transport: readAs(func(o *order, r *read) {
 		r.gone = o.doubt.said && slices.Contains(unclear, o.record) && echoes[o.echo].proof == neutral
 	})},
 	{name: "a success without a link counts as running", caught: []string{"P1", doubtLogged}, transport: readAs(func(_ *order, r *read) {
@@ -52,12 +51,12 @@ var recordMutants = []mutant{
 			r.data["successFlag"] = nanobananatest.FlagRunning
 		}
 	})},
-	{name: "a state that nobody knows counts as running", caught: []string{"P1", doubtLogged}, transport: readAs(func(_ *order, r *read) {
+	{name: "an unknown state counts as running", caught: []string{"P1", doubtLogged}, transport: readAs(func(_ *order, r *read) {
 		if r.flag() == 7 {
 			r.data["successFlag"], r.data["response"] = nanobananatest.FlagRunning, nil
 		}
 	})},
-	{name: "a failure that has a link counts", caught: []string{"the record decides"}, transport: readAs(func(_ *order, r *read) {
+	{name: "a failure with a link counts", caught: []string{"the record decides"}, transport: readAs(func(_ *order, r *read) {
 		if r.flag() == nanobananatest.FlagFailed {
 			r.data["response"] = nil
 		}
@@ -67,20 +66,20 @@ var recordMutants = []mutant{
 			r.data["successFlag"] = nanobananatest.FlagSucceeded
 		}
 	})},
-	{name: "a record of no use is not logged", caught: []string{doubtLogged}, dropsEvent: lifecycle.EventDoubt},
+	{name: "an unusable record is not logged", caught: []string{doubtLogged}, dropsEvent: lifecycle.EventDoubt},
 	{name: "an end is not logged", caught: []string{endsLogged}, dropsEvent: lifecycle.EventEnded},
 }
 
-// nobodys is a callback address of a task that is nobody's here.
+// nobodys is the callback address of a task that does not exist.
 var nobodys = publicURL + "/v1/callbacks/" + task.NewID("eve", "2") + "/1/k.xxx"
 
-// read is a record as a mutant reads it, and may change it.
+// read is a record that a mutant may change.
 type read struct {
 	data    map[string]any
 	sent    map[string]any // its parameters
-	address string         // of callbacks, in these
-	ours    bool           // that is one of the service
-	gone    bool           // the record is to be none
+	address string         // the callback address in these
+	ours    bool           // address is one of ours
+	gone    bool           // answer something other than a record
 }
 
 func (r *read) flag() int {
@@ -93,13 +92,13 @@ func (r *read) linkless() bool {
 	return err == nil && !bytes.Contains(response, []byte("http"))
 }
 
-// path is what the callback address has after what all have in common.
+// path returns the callback address after "/v1/callbacks/".
 func (r *read) path() string {
 	_, path, _ := strings.Cut(r.address, "/v1/callbacks/")
 	return path
 }
 
-// path0 is what the paths of an order's callbacks begin with.
+// path0 returns the path of an order's callback without its token.
 func (o *order) path0() string {
 	var sent struct {
 		URL string `json:"callBackUrl"`
@@ -111,7 +110,7 @@ func (o *order) path0() string {
 	return path[:strings.LastIndex(path, "/")+1]
 }
 
-// readAs is a line on which records change.
+// readAs returns a transport that changes records.
 func readAs(change func(*order, *read)) func(*process, http.RoundTripper) http.RoundTripper {
 	return func(p *process, to http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(r *http.Request) (*http.Response, error) {

@@ -8,19 +8,19 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// faultyDisk is a store with a fault of its own.
+// faultyStore is a store with a built-in fault.
 type faultyStore struct {
 	task.Store
-	anyWriter bool // a write that is refused is answered as if it had been done
-	noWriter  bool // a write that comes again is refused
-	noClaim   bool // ReadAt is not kept
-	noVersion bool // a put is done whatever stands
-	unbarred  bool // Barred is not kept
-	noDoubt   bool // Doubt is not kept while nothing proves whose the record is
-	noSpares  bool // Spares are not kept
-	eager     bool // records are said to have been read again, of what is being stored
-	noRefund  bool // nothing is taken back from the quota
-	early     bool // deadlines are read as an eighth as far away as they are
+	anyWriter bool // a refused write is answered as done
+	noWriter  bool // a resent write is refused
+	noClaim   bool // does not store ReadAt
+	noVersion bool // a put ignores the version
+	unbarred  bool // does not store Barred
+	noDoubt   bool // does not store Doubt while nothing proves whose the record is
+	noSpares  bool // does not store Spares
+	eager     bool // returns tasks in Storing as if their record had been read again
+	noRefund  bool // returns nothing to the quota
+	early     bool // returns deadlines an eighth as far away
 }
 
 func faulty(fault func(*faultyStore)) func(task.Store) task.Store {
@@ -31,7 +31,7 @@ func faulty(fault func(*faultyStore)) func(task.Store) task.Store {
 	}
 }
 
-// again says whether t is what stands already.
+// again reports whether this write is the present row.
 func (d faultyStore) again(ctx context.Context, t *task.Task) bool {
 	stands, err := d.Store.Task(ctx, t.ID)
 	return d.noWriter && err == nil && stands.Version == t.Version && stands.Writer == t.Writer
@@ -82,7 +82,7 @@ func (d faultyStore) Task(ctx context.Context, id string) (*task.Task, error) {
 	return t, err
 }
 
-// kept is what is kept of t.
+// kept returns what the store keeps of t.
 func (d faultyStore) kept(t *task.Task) *task.Task {
 	kept, refund := t.Clone(), t.Refund
 	if kept.Refund = refund; d.noRefund {

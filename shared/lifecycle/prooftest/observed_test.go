@@ -7,16 +7,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// sight is what an actor has seen. Guarded by world.mu.
+// observed is what an actor has learned. Guarded by simulation.mu.
 type observed struct {
-	found    *task.Task            // the row that it read last
-	failed   int                   // downloads
-	rows     map[string]*task.Task // rows, as it wrote them last
+	found    *task.Task            // the last row it read
+	failed   int                   // failed downloads
+	rows     map[string]*task.Task // rows as it last wrote them
 	read     map[string]view       // records, by the provider's id
-	proofs   map[*order]bool       // that were in them
-	doubts   map[*order]int        // records of no use that it read, and how often its store had failed by then
-	unheard  map[string]bool       // tasks: it wrote their rows, and the answer was lost
-	stranger bool                  // it read the record of an order that a callback of another task had named
+	proofs   map[*order]bool       // orders proved by records it read
+	doubts   map[*order]int        // unusable records it read, with its store errors by then
+	unheard  map[string]bool       // tasks whose rows it wrote without an answer
+	stranger bool                  // it read a record for an order that a callback of another task named
 }
 
 func newObserved() observed {
@@ -26,7 +26,7 @@ func newObserved() observed {
 	}
 }
 
-// put notes the answer to an actor's write.
+// put notes an actor's write and its answer.
 func (a *actor) put(t *task.Task, wrote bool, fault error) {
 	if fault == nil {
 		a.rows[t.ID] = t
@@ -54,12 +54,12 @@ func (a *actor) saw(o *order, as view, proof bool) {
 	}
 }
 
-// proof reports whether an actor has what proves that an attempt was accepted.
+// proof reports whether an actor has proof that an attempt was accepted.
 func (a *actor) proof(of *attempt) bool {
 	return slices.Contains(a.answered, of) || of.order != nil && a.proofs[of.order]
 }
 
-// recordID is the id of the order whose record says what becomes of a task.
+// recordID returns the id of the order whose record decides about a task.
 func recordID(t *task.Task) string {
 	if t.ProviderID == "" && t.Hint != nil {
 		return t.Hint.ProviderID
@@ -67,23 +67,23 @@ func recordID(t *task.Task) string {
 	return t.ProviderID
 }
 
-// doubt is what the task's row knows of an order's record.
+// doubt is what is known of unusable records of an order.
 type doubt struct {
-	last view   // of the last record that came
-	by   *actor // who first wrote that a record was of no use, since the last that was usable
-	said bool   // and the log has the line
+	last view   // of the last record read
+	by   *actor // the first actor to write that a record was unusable, since the last usable one
+	said bool   // it was logged
 }
 
-// remember notes since when a task's record has not been readable, by what was
-// read of it and came into its row.
+// noteRecord notes since when a task's record has been unreadable or unusable, from what an
+// actor read and wrote.
 func (sim *simulation) noteRecord(by *actor, old, new *task.Task) {
 	if o := sim.provider.byID(recordID(old)); o != nil && recordID(new) != recordID(old) {
-		o.doubt = doubt{} // the hint is dropped or names another, and what came of it is forgotten
+		o.doubt = doubt{} // the hint was dropped or names another order: forget its record
 		delete(by.read, o.id)
 	}
 	o := sim.provider.byID(recordID(new))
 	as := unread
-	if o != nil && !o.foreign { // else it may have been read for the other task
+	if o != nil && !o.foreign { // it may have been read for the other task
 		as = by.read[o.id]
 		delete(by.read, o.id)
 	}
@@ -102,7 +102,7 @@ func (sim *simulation) noteRecord(by *actor, old, new *task.Task) {
 	}
 }
 
-// lastOf is what came last of an order's record, for a write of by's.
+// lastOf returns the last view of an order's record, for a write by the actor by.
 func (o *order) lastOf(by *actor) view {
 	if as := by.read[o.id]; as != unread {
 		return as

@@ -26,28 +26,27 @@ const (
 	rolledKey   = "a-key-that-was-rolled"
 )
 
-// process is an instance of a function, warm between its actors: what it keeps
-// in memory (the secret, the balance) is its own, and so is its clock.
+// process is an instance of a function that serves one actor after another. It has its own
+// memory (secret, balance) and its own clock.
 type process struct {
 	n         int
 	kind      string
 	sim       *simulation
-	dead      bool                 // guarded by world.mu
-	actor     *actor               // the one at work; there is one at a time, as on Lambda
+	dead      bool                 // guarded by simulation.mu
+	actor     *actor               // the one at work; one at a time, as on Lambda
 	submitter *lifecycle.Submitter // its Service settles, too
 	sweeper   *lifecycle.Sweeper
 	ingester  *lifecycle.Ingester
 }
 
-// skews are by how much clocks are off: those of any two processes agree within a second.
+// skews are the errors of clocks: those of any two processes agree within a second.
 var skews = []time.Duration{0, -450 * time.Millisecond, 450 * time.Millisecond}
 
 func (p *process) now() time.Time { return time.Now().Add(skews[p.n%len(skews)]).Round(0) }
 
 var filter = moderation.New(nil, nil)
 
-// process gives an idle process of a kind, the oldest, or a new one. The caller
-// holds world.mu.
+// process returns the oldest idle process of a kind, or a new one. The caller holds mu.
 func (sim *simulation) process(kind string) *process {
 	var oldest *process
 	for _, p := range sim.idle {
@@ -86,7 +85,7 @@ func (sim *simulation) process(kind string) *process {
 	return p
 }
 
-// secret is the secret as it stands.
+// secret returns the secret's present value.
 func (sim *simulation) secret(context.Context) ([]byte, error) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -97,14 +96,14 @@ func (sim *simulation) secret(context.Context) ([]byte, error) {
 	return json.Marshal(map[string]any{"apiKey": sim.conditions.secretKey, "callbackKeys": keys, "imageKeys": keys})
 }
 
-// links makes links for the provider, which does not follow them here.
+// links makes links that the provider does not follow.
 type links struct{}
 
 func (links) Link(_ context.Context, key string, _ time.Duration, _ string) (string, error) {
 	return "https://bucket.test/" + key, nil
 }
 
-// dial connects a download to the provider's pictures.
+// dial connects a download to the provider.
 func (p *process) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	var how string
 	err := p.sim.call(ctx, p.actor, "fetch", "", false, func() error {
@@ -122,8 +121,7 @@ func (p *process) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return client, nil
 }
 
-// open takes a file for a picture without decoding it: that it is one, package
-// picture proves.
+// open accepts a file as a picture without decoding it: package picture has tests for that.
 func open(_ context.Context, file io.ReadSeeker) (media.Picture, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return media.Picture{}, err

@@ -1,39 +1,39 @@
-// Package prooftest proves the promises: random histories of the real lifecycle
-// against a real store, with every crash, lost answer, overtaking and lie that we
-// could think of, held against the invariants after each step, and followed by a
-// time in which the sweep alone has to bring everything to its end.
+// Package prooftest checks the invariants of docs/invariants.md with random histories of
+// the real lifecycle: crashes, lost answers, overtaking calls and false statements. It
+// checks them after each step, and after a final phase in which the sweep alone must
+// bring everything to its end.
 //
-// A history that breaks an invariant is shrunk, and printed with what happened
-// in it and with its seed. `make proof` runs many. The invariants, by their names:
+// A history that breaks an invariant is shrunk, and printed with its trace and seed.
+// `make proof` runs many. The invariants by their names:
 //
 //	I1  at most one POST per attempt, and none after one whose outcome is unknown
 //	I2  a final status and its images do not change
-//	I3  a success's pictures are in the bucket, each recorded once
-//	I4  the quota is what tasks raised less what they gave back; what is marked as
-//	    charged was, what is marked as not was not
-//	I5  a picture comes from the task's own attempt, or from one that the holder of
-//	    its callback token named while no record could say otherwise, or whose links
-//	    he named where those of the record stay dead
+//	I3  a success's pictures are in the bucket, each listed once
+//	I4  the quota used is what tasks counted minus what they returned; attempts marked
+//	    as charged were charged, those marked as not charged were not
+//	I5  a picture comes from the task's own attempt; or from an order that the holder
+//	    of its callback token named while no record contradicted; or from links that
+//	    this holder named, if those of the record stay dead
 //	I6  two reads of one record are 30 s apart
 //	I7  without faults every task ends by the sweep alone
 //	I8  nothing times out before its deadline
-//	I9  what has anything left to do is in the index, due no later than its deadline
-//	I10 Preset is told of each end, under one id
-//	I11 no log line holds a key or a token
+//	I9  a row with work left is in the index, due no later than its deadline
+//	I10 Preset is notified of each end, under one id
+//	I11 no log line contains a key or a token
 //	I12 a replay never posts
-//	P1  what was called back as made, and answered 200, succeeds; if a record of no
-//	    use came, only where something proves that the order is the task's
+//	P1  a task whose success callback was answered 200 succeeds; if an unusable record
+//	    came, only if something proves that the order is the task's
 //	P2  a deleted task leaves no object
-//	P3  no POST after a callback said 400; no more accepted than MAX_GENERATIONS
-//	P4  a consumer's write does not carry its own work on
-//	P5  the provider's own answer is kept, however late
-//	P6  who wrote a row knows that
-//	P7  no refusal while the order's row stands
+//	P3  no POST after a callback said 400; at most MAX_GENERATIONS accepted attempts
+//	P4  a consumer's write removes its own work
+//	P5  the provider's answer to the POST is saved, however late
+//	P6  the writer of a row recognizes its own write
+//	P7  no refusal while the order's row exists
 //
-// Some promises have no number, and stand there in words: what a stranger's record
-// decides (nothing), that what nobody can read is in the log, and that every end is.
-// The log may miss one of these where a write's answer is lost, or its process dies
-// between the write and the line: how often, the counts say.
+// Some promises have names without a number: a stranger's record decides nothing, an
+// unusable record is logged, every end is logged once. The log may miss a line if a
+// write's answer is lost, or if the process dies between the write and the line; the
+// counts say how often.
 package prooftest
 
 import (
@@ -49,10 +49,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
-// checks is how many histories `make test` runs; -rapid.checks says otherwise.
+// checks is how many histories run without -rapid.checks.
 const checks = "200"
 
-// scratch is where pictures are on their way.
+// scratch is the folder for downloads.
 var scratch string
 
 func TestMain(m *testing.M) {
@@ -62,7 +62,7 @@ func TestMain(m *testing.M) {
 	if !given {
 		_ = flag.Set("rapid.checks", checks)
 	}
-	_ = flag.Set("rapid.nofailfile", "true") // the seed says all
+	_ = flag.Set("rapid.nofailfile", "true") // the seed suffices
 	var err error
 	if scratch, err = os.MkdirTemp("", "proof-*"); err != nil {
 		panic(err)
@@ -84,13 +84,13 @@ func TestProof(t *testing.T) {
 		}
 		if got.broken != nil {
 			r.Logf("%s\n%s", got.broken, got)
-			r.Fatalf("%s is broken", got.broken.invariant) // alike for each such history, so that it can shrink
+			r.Fatalf("%s is broken", got.broken.invariant) // the same text for each such history, so that it can shrink
 		}
 	})
 	t.Logf("what happened: %v", counts)
 }
 
-// onDisk is how many histories happen to the embedded store, too.
+// onDisk is how many histories also run on the embedded store.
 const onDisk = 25
 
 func TestProofOnDisk(t *testing.T) {
@@ -110,8 +110,8 @@ func TestProofOnDisk(t *testing.T) {
 	}
 }
 
-// Links that die twice: before a short record is read again, and while the pictures
-// are being stored. It was the first that this proof found.
+// Links die twice: before a short record is read again, and while the pictures are being
+// stored. This was the first fault that the proof found.
 func TestLinksDieTwice(t *testing.T) {
 	steps := []step{{normal, 1, 0}, {finish, 0, 0}, {record, 0, 6}, {due, 0, 0}, {run, 0, 0}, {record, 0, 11}, {due, 0, 0}, {run, 0, 0}, {record, 0, 11}}
 	if got := runHistory(t, history{Steps: steps}, mutant{}, inMemory); got.broken != nil {
@@ -119,15 +119,14 @@ func TestLinksDieTwice(t *testing.T) {
 	}
 }
 
-// A history that is had again does the same again: without that nothing shrinks,
-// and no seed is worth anything.
-func TestSameAgain(t *testing.T) {
+// The same history always has the same trace. Shrinking and seeds depend on it.
+func TestDeterministic(t *testing.T) {
 	all := histories()
 	for n := range 20 {
 		h := all.Example(n)
 		once, again := runHistory(t, h, mutant{}, inMemory), runHistory(t, h, mutant{}, inMemory)
 		if once.String() != again.String() {
-			t.Fatalf("history %d:\n%s\n\nand again:\n%s", n, once, again)
+			t.Fatalf("history %d:\n%s\n\nand the second time:\n%s", n, once, again)
 		}
 	}
 }

@@ -18,16 +18,15 @@ import (
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
-// provider is NanoBanana as far as a task's life goes, in memory: nanobananatest
-// has no way to hold a request at the point where another is to overtake it. Its
-// answers are nanobananatest's samples. Guarded by world.mu.
+// provider simulates NanoBanana in memory: nanobananatest cannot hold a request while
+// another overtakes it. Its answers are nanobananatest's samples. Guarded by
+// simulation.mu.
 type provider struct {
 	sim    *simulation
 	orders []*order
-	cash   int // orders it has charged for
 }
 
-// order is an order that the provider took: its own task.
+// order is an order that the provider has accepted: a task of its own.
 type order struct {
 	id      string
 	task    string // ours
@@ -38,30 +37,30 @@ type order struct {
 	code    int // of a failure
 	text    string
 	record  string // how its record is answered; see provider.recorded
-	echo    string // how that repeats what was ordered; see echoes
+	echo    string // how its record repeats the parameters; see echoes
 	links   int    // how often its links were replaced by fresh ones
-	lasting bool   // the old ones lead to its pictures all the same
-	stale   bool   // its record has the old ones for ever
-	vouched int    // the links of which a true callback was heard, whose word counts
+	lasting bool   // the old links work, too
+	stale   bool   // its record keeps the old links for ever
+	vouched int    // which of its links a true callback named, if that counts; -1: none
 
-	read       time.Time       // when its record was asked for last
-	shown      map[string]bool // URLs that a record gave
-	unstated   map[string]bool // those of a record without a state
+	read       time.Time       // when its record was last asked for
+	shown      map[string]bool // URLs that a record had
+	unstated   map[string]bool // URLs of a record without a state
 	broken     bool            // a record said that it failed
-	lied       bool            // a record was not true, or not whole
+	lied       bool            // a record was false or incomplete
 	unreadable bool            // a record could not be read
 	anonymous  bool            // a record did not say whose it is
-	useless    bool            // a record came that nobody can use
-	disowned   bool            // one came while nothing else proved whose the order is
+	useless    bool            // an unusable record came
+	disowned   bool            // an unusable record came while nothing else proved whose the order is
 	foreign    bool            // a callback of another task named it
 
 	doubt doubt
 }
 
-// urls are the links to its pictures that lead there.
+// urls returns the live links to its pictures.
 func (o *order) urls() []string { return o.urlsAt(o.links) }
 
-// linked are its links as they were when they had been replaced so often.
+// urlsAt returns its links after so many replacements.
 func (o *order) urlsAt(links int) []string {
 	urls := make([]string, o.images)
 	for i := range urls {
@@ -72,10 +71,10 @@ func (o *order) urlsAt(links int) []string {
 
 func (o *order) path(n int) string { return fmt.Sprintf("/%s/%d.png", o.id, n) }
 
-// picture is what is behind one of the provider's URLs.
+// picture returns the picture at one of the provider's paths.
 func picture(path string) []byte { return []byte("\x89PNG\r\n\x1a\n" + path) }
 
-// cutShort is what comes of it where the transfer breaks off.
+// cutShort returns what arrives of a picture if the transfer breaks off.
 func cutShort(picture []byte) []byte { return picture[:len(picture)-3] }
 
 func (p *provider) byID(id string) *order {
@@ -86,10 +85,10 @@ func (p *provider) byID(id string) *order {
 	return p.orders[i]
 }
 
-// fields names values by their place in a sample, such as data.taskId.
+// fields are values by their place in a sample, such as data.taskId.
 type fields map[string]any
 
-// fill gives one of nanobananatest's samples with these values in it.
+// fill returns one of nanobananatest's samples with these values.
 func fill(sample string, values fields) []byte {
 	var all map[string]any
 	if err := json.Unmarshal(nanobananatest.Golden(sample), &all); err != nil {
@@ -112,7 +111,7 @@ func fill(sample string, values fields) []byte {
 
 func refusal(code int, text string) []byte { return fill("refusal", fields{"code": code, "msg": text}) }
 
-// reply is an answer over HTTP; err, that there is none.
+// reply is an answer over HTTP, or the error if there is none.
 type reply struct {
 	status int
 	wait   int // Retry-After, in seconds
@@ -126,7 +125,7 @@ var unauthorized = refused(401, "You do not have access permissions")
 
 var errNotConnected = errors.New("connection refused")
 
-// refusals are the ways of the next POST to be certainly refused.
+// refusals are the answers that certainly refuse the next POST.
 var refusals = map[string]reply{
 	"not connected": {err: errNotConnected},
 	"429":           {status: 429, wait: 90, body: refusal(429, "too many requests")},
@@ -136,7 +135,7 @@ var refusals = map[string]reply{
 	"400":           refused(400, "Your prompt has been flagged for violating content policy"),
 }
 
-// vague are the ways in which nobody can tell whether it was accepted.
+// ambiguous are the answers that leave open whether the POST was accepted.
 var ambiguous = map[string]reply{
 	"500":         refused(500, "The server says no."),
 	"code 500":    {status: 200, body: refusal(500, "The server says no.")},
@@ -148,8 +147,8 @@ var ambiguous = map[string]reply{
 	"402 in HTML": {status: 402, body: []byte("<!DOCTYPE html><title>No</title>")},
 }
 
-// post takes an order, or does what the weather has in store for it: one of
-// refusals, or one of vague, taken all the same if it ends in "!".
+// post accepts an order, unless conditions.answer names a refusal or an ambiguous answer.
+// With a "!" at the end of the latter, the order is accepted all the same.
 func (p *provider) post(a *attempt, params []byte, key string) reply {
 	how := p.sim.conditions.answer
 	p.sim.conditions.answer = ""
@@ -177,14 +176,14 @@ func (p *provider) post(a *attempt, params []byte, key string) reply {
 	}
 	p.orders = append(p.orders, o)
 	a.order = o
-	p.sim.note("    the provider takes %s/%d as %s", short(a.task), a.n, o.id[30:])
+	p.sim.note("    the provider accepts %s/%d as %s", short(a.task), a.n, o.id[30:])
 	if is {
 		return bad
 	}
 	return reply{status: 200, body: fill("submit-generate", fields{"data.taskId": o.id})}
 }
 
-// line is the way of one process to the provider.
+// processTransport is one process's connection to the provider.
 type processTransport struct{ p *process }
 
 func (t processTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -291,7 +290,7 @@ func (t processTransport) record(r *http.Request, id string) (got reply) {
 	return got
 }
 
-// credit answers at once: the gate by the balance has tests of its own.
+// credit answers at once: the balance has tests of its own.
 func (t processTransport) credit() reply {
 	sim := t.p.sim
 	sim.mu.Lock()
@@ -302,7 +301,7 @@ func (t processTransport) credit() reply {
 	return reply{status: 200, body: fill("credit", fields{"data": sim.conditions.balance})}
 }
 
-// show serves one download.
+// serveDownload serves one download.
 func (p *provider) serveDownload(conn net.Conn, how string, to *actor) {
 	defer func() { _ = conn.Close() }()
 	r, err := http.ReadRequest(bufio.NewReader(conn))

@@ -12,19 +12,19 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// view is what an answer about a record is good for, as far as anybody can know.
+// view is the value of an answer to a read of a record, as far as the reader can know.
 type view int
 
 const (
 	unread   view = iota // no record came
-	usable               // it is the order's own, and readable
-	unusable             // it came, and does not show how far the order is
-	strange              // it is another order's, as far as anybody can know
+	usable               // the order's own, and readable
+	unusable             // it does not show the order's state
+	strange              // another order's
 )
 
 var viewNames = [...]string{"unread", "usable", "unusable", "strange"}
 
-// failures are the answers that are no record.
+// failures are answers without a record.
 var failures = map[string]reply{
 	"hidden": refused(404, "the task does not exist"),
 	"500":    refused(500, "The server says no."),
@@ -32,12 +32,12 @@ var failures = map[string]reply{
 	"429":    {status: 429, wait: 3600, body: refusal(429, "too many requests")},
 }
 
-// strangers are the ways in which a record is another order's.
+// strangers are the ways in which a record can be another order's.
 var strangers = map[string]struct {
-	sibling  bool // an order of another of our attempts; else one of another customer
+	sibling  bool // an order of another attempt of ours; else of another customer
 	failed   bool
-	bare     bool // without the parameters: only its id shows whose it is
-	nameless bool // under our id: only its parameters show whose it is
+	bare     bool // without parameters: only its id shows whose it is
+	nameless bool // with our id: only its parameters show whose it is
 }{
 	"stranger":        {},
 	"stranger failed": {failed: true},
@@ -49,26 +49,25 @@ var strangers = map[string]struct {
 	"sibling failed":  {sibling: true, failed: true},
 }
 
-// unclear are the records that come, and show nothing; doubtful are those of
-// strangers, too.
+// unclear are the records that show no state. doubtful are those and the strangers'.
 var (
 	unclear  = []string{"linkless", "stateless", "flag 7", "linkless", "contrary"}
 	doubtful = slices.Concat(sortedKeys(strangers), unclear, unclear)
 )
 
-// outsider is an order of another customer of the provider.
+// outsider is another customer's order.
 var outsider = &order{
 	id: strings.Repeat("f", 32), images: 2, shown: map[string]bool{},
 	params: `{"prompt":"somebody else's picture","callBackUrl":"https://other.example/v1/callbacks/` + task.NewID("eve", "1") + `/1/k.xxx"}`,
 }
 
-// another returns the order whose record is answered in the place of o's, or nil.
+// strangerFor returns the order whose record is answered instead of o's, or nil.
 func (p *provider) strangerFor(o *order) *order {
 	kind, is := strangers[o.record]
 	if !is {
 		return nil
 	}
-	if kind.sibling && !o.foreign { // else it might be of the very task that asks
+	if kind.sibling && !o.foreign { // else it might be the order of the task that asks
 		for _, x := range slices.Backward(p.orders) {
 			if x.task != o.task || x.attempt != o.attempt {
 				return x
@@ -78,16 +77,16 @@ func (p *provider) strangerFor(o *order) *order {
 	return outsider
 }
 
-// proof is what the parameters in a record show of whose it is.
+// proof is what the parameters in a record show about whose it is.
 type proof int
 
 const (
 	proves      proof = iota // it is the attempt's
 	neutral                  // nothing
-	contradicts              // it is not the attempt's, where nothing else proves that it is
+	contradicts              // it is not the attempt's, unless something else proves that it is
 )
 
-// echoes are the ways in which a record repeats what was ordered.
+// echoes are the ways in which a record repeats the parameters.
 var echoes = map[string]struct {
 	proof  proof
 	change func(o *order, sent map[string]any)
@@ -97,7 +96,7 @@ var echoes = map[string]struct {
 	"rewrote": {proves, func(_ *order, sent map[string]any) { sent["prompt"] = rewritten }},
 	"relayed": {proves, readdress(func(own string) string { return strings.Replace(own, publicURL, "http://relay.test:8080/of/us", 1) })},
 	"wrapped": {proves, readdress(func(own string) string { return "https://relay.test/?to=" + url.QueryEscape(own) + "&n=1" })},
-	"renamed": {proves, func(_ *order, sent map[string]any) { sent["prompt"] = rewritten }}, // and the record has another id
+	"renamed": {proves, func(_ *order, sent map[string]any) { sent["prompt"] = rewritten }}, // the record has another id, too
 	"none":    {neutral, func(_ *order, sent map[string]any) { clear(sent) }},
 	"promptly": {neutral, func(_ *order, sent map[string]any) {
 		delete(sent, "callBackUrl")
@@ -117,14 +116,14 @@ var echoes = map[string]struct {
 	"elsewhere": {contradicts, readdress(func(string) string { return "https://relay.test/hooks/7" })},
 }
 
-// What is ordered, mostly, and how it comes back from those who write it anew.
+// The usual prompt, and a rewritten one.
 const (
 	prompt    = "a lighthouse 灯台 & “the sea”"
 	rewritten = "A photograph of something by the water, very detailed"
 )
 
-// respell is how a prompt comes back through hands that escape it, and do not
-// know all of its characters.
+// respell returns a prompt as a relay may return it: escaped, and without characters that
+// it does not know.
 func respell(prompt string) string {
 	return strings.NewReplacer(" ", "  ", "&", "&amp;", "灯台", "??", "“", "?", "”", "???").Replace(prompt)
 }
@@ -136,7 +135,7 @@ func readdress(change func(own string) string) func(*order, map[string]any) {
 // anybodys reports whether the record could be any task's with that prompt.
 func anybodys(echo string) bool { return echo == "none" || echo == "promptly" || echo == "masked" }
 
-// repeated is what an order's record repeats of what was ordered.
+// repeated returns the parameters as an order's record repeats them.
 func (o *order) repeated() string {
 	change := echoes[o.echo].change
 	if change == nil {
@@ -157,8 +156,8 @@ func (o *order) repeated() string {
 	return string(b)
 }
 
-// recorded answers for an order's record; proved is whether who asks knows
-// already that the order is the task's.
+// recorded answers a read of an order's record. proved reports whether the reader already
+// knows that the order is the task's.
 func (p *provider) recorded(o *order, proved bool) (got reply, as view) {
 	if got, is := failures[o.record]; is {
 		o.unreadable = true
@@ -181,7 +180,7 @@ func (p *provider) recorded(o *order, proved bool) (got reply, as view) {
 	switch {
 	case as == usable:
 		o.learned(sample)
-	case as == unusable && o.record == "stateless": // it counts after a while
+	case as == unusable && o.record == "stateless": // its links count after a while
 		o.show(o.unstated)
 	default:
 		o.useless, o.disowned = true, o.disowned || !proved && proof != proves
@@ -189,7 +188,7 @@ func (p *provider) recorded(o *order, proved bool) (got reply, as view) {
 	return reply{status: 200, body: fill(sample, values)}, as
 }
 
-// countRecord counts which records were answered, and what they were good for.
+// countRecord counts the records answered, and their views.
 func (sim *simulation) countRecord(o *order, as view, proved bool) {
 	sim.count("a record is "+viewNames[as]+map[bool]string{true: ", proved", false: ", unproved"}[proved], true)
 	sim.count("a record: "+o.record, o.record != "" && (o.done() || as == strange || as == unread))
@@ -197,12 +196,11 @@ func (sim *simulation) countRecord(o *order, as view, proved bool) {
 	sim.count("a record: stale", o.stale && as == usable)
 }
 
-// stated puts in a record's values how far its order is, and names the sample
-// that they belong in.
+// stated adds the order's state to a record's values, and returns the sample to fill.
 func (o *order) stated(values fields) (sample string, as view) {
 	running := o.flag == nanobananatest.FlagRunning
 	switch made := o.flag == nanobananatest.FlagSucceeded; {
-	case made && o.record == "failed": // it flips
+	case made && o.record == "failed": // it takes a success back
 		values["data.errorCode"], values["data.errorMessage"] = 501, "Image generation task failed"
 		return "record-failed", usable
 	case running, o.record == "running":
@@ -232,7 +230,7 @@ func (o *order) stated(values fields) (sample string, as view) {
 	return "record-success", as
 }
 
-// given are the URLs that a record has.
+// recordURLs returns the URLs in its record.
 func (o *order) recordURLs() []string {
 	urls := o.urlsAt(o.links)
 	switch {
@@ -250,7 +248,7 @@ func (o *order) show(to map[string]bool) {
 	}
 }
 
-// learnt notes what a usable record has shown.
+// learned notes what a usable record has shown.
 func (o *order) learned(sample string) {
 	switch sample {
 	case "record-failed":
@@ -263,7 +261,7 @@ func (o *order) learned(sample string) {
 	}
 }
 
-// instead is the record of x, answered in the place of o's.
+// strangersRecord returns the record of x, answered instead of o's.
 func (p *provider) strangersRecord(o, x *order) reply {
 	kind := strangers[o.record]
 	values := fields{"data.taskId": x.id, "data.paramJson": x.params}

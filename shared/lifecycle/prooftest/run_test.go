@@ -12,17 +12,17 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// outcome is what came of a history.
+// outcome is the result of a history.
 type outcome struct {
-	broken *violation // nil: nothing
+	broken *violation // nil: none
 	trace  []string
-	counts map[string]int // how often what happened
+	counts map[string]int // how often each thing happened
 }
 
 func (o outcome) String() string { return strings.Join(o.trace, "\n") }
 
-// happen has a history happen, to a service that a mutant is built into, and
-// then a quiet phase, in a bubble of its own whose clock is the world's.
+// runHistory runs a history with a mutant built in, and then a phase without faults, in a
+// synctest bubble.
 func runHistory(t *testing.T, h history, m mutant, open func() task.Store) (got outcome) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
@@ -58,16 +58,16 @@ func newSimulation(h history, m mutant, rows task.Store) *simulation {
 	return sim
 }
 
-// quiet is the time after all faults: what is under way ends, and the sweep
-// comes. There are no callbacks, and no stream records but those of its own puts.
+// settleDown runs the time after all faults: everything under way ends, and sweeps come.
+// There are no callbacks, and no stream messages besides those of the sweep's own puts.
 func (sim *simulation) settleDown(h history) {
 	sim.mu.Lock()
-	sim.note("from here on all is well")
+	sim.note("no more faults from here on")
 	sim.inFlight = nil
 	sim.conditions = conditions{secretKey: sim.conditions.validKey, validKey: sim.conditions.validKey, balance: 100}
 	for _, o := range sim.provider.orders {
-		o.record = ""                            // it repeats what was ordered as it did,
-		o.stale = o.stale && sim.hasLiveLinks(o) // and keeps its links where others live
+		o.record = ""                            // echo stays as it is
+		o.stale = o.stale && sim.hasLiveLinks(o) // its links stay dead if others are live
 	}
 	sim.mu.Unlock()
 	sim.runAll()
@@ -85,7 +85,7 @@ func (sim *simulation) settleDown(h history) {
 			return
 		case !left && redriven:
 			return
-		case !left: // as the alarm would have somebody do
+		case !left: // as an operator does after the alarm
 			redriven = true
 			sim.redrive()
 			continue
@@ -104,7 +104,7 @@ func (sim *simulation) settleDown(h history) {
 	}
 }
 
-// sweepAlone sweeps, and hands on the stream records of the sweep's own puts.
+// sweepAlone sweeps, and delivers the stream messages of the sweep's own puts.
 func (sim *simulation) sweepAlone() {
 	before := map[string]int64{}
 	for _, id := range sim.ledger.ids {
@@ -126,7 +126,7 @@ func (sim *simulation) sweepAlone() {
 	}
 }
 
-// nextDue says when the sweep has something to do next, if ever.
+// nextDue returns when the sweep has work next; left is false if it never has.
 func (sim *simulation) nextDue() (next time.Time, left bool) {
 	for _, id := range sim.ledger.ids {
 		if t := sim.ledger.row(id); !t.DueAt.IsZero() && (!left || t.DueAt.Before(next)) {
@@ -136,7 +136,7 @@ func (sim *simulation) nextDue() (next time.Time, left bool) {
 	return next, left
 }
 
-// redrive takes up again the notices that were given up.
+// redrive takes up given-up notices again.
 func (sim *simulation) redrive() {
 	var ids []string
 	for _, id := range sim.ledger.ids {
@@ -148,7 +148,7 @@ func (sim *simulation) redrive() {
 	sim.runAll()
 }
 
-// expect says of the tasks that all could go well for, now that all is well, that it has to.
+// noteExpected notes the tasks that must succeed, now that there are no more faults.
 func (sim *simulation) noteExpected(h history) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -162,7 +162,7 @@ func (sim *simulation) noteExpected(h history) {
 			sim.count("stored by a callback's links alone", o != nil && o.stale && !o.lasting)
 			sim.mustSucceed[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded && findable(t, o) && sim.hasLiveLinks(o)
 		case h.Never:
-		case t.Status == task.Generating && t.Hint != nil && t.Hint.Failure != "": // it may be believed yet
+		case t.Status == task.Generating && t.Hint != nil && t.Hint.Failure != "": // it may still be believed
 		case t.Status == task.Generating:
 			o := sim.provider.byID(t.ProviderID)
 			sim.mustSucceed[id] = ahead && o.flag != nanobananatest.FlagFailed && findable(t, o) && sim.hasLiveLinks(o)
@@ -172,18 +172,18 @@ func (sim *simulation) noteExpected(h history) {
 	}
 }
 
-// findable reports whether a task's record is taken for its own.
+// findable reports whether a task's record is recognized as its own.
 func findable(t *task.Task, o *order) bool {
 	return echoes[o.echo].proof != contradicts || t.Proved()
 }
 
-// live reports whether links to an order's pictures can be known that lead there.
+// hasLiveLinks reports whether live links to an order's pictures can be known.
 func (sim *simulation) hasLiveLinks(o *order) bool {
 	lent := o.vouched == o.links && sim.rules.ResultHosts(o.urls()[0])
 	return !o.stale || o.lasting || lent
 }
 
-// checkEnd holds the world in which nothing is left to do against what it was to come to.
+// checkEnd checks the state in which nothing is left to do.
 func (sim *simulation) checkEnd() {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -191,10 +191,10 @@ func (sim *simulation) checkEnd() {
 	for _, id := range sim.ledger.ids {
 		t := sim.ledger.row(id)
 		if !t.Done() || t.Work != "" {
-			sim.violate("I7", "%s rests, and is %s", short(id), state(t))
+			sim.violate("I7", "%s has left the index, and is %s", short(id), state(t))
 		}
 		if left := sim.bucket.under(media.Prefix(id)); t.Deleted() && len(left) > 0 {
-			sim.violate("P2", "%s is deleted, and %v is in the bucket", short(id), left)
+			sim.violate("P2", "%s is deleted, and %v is still in the bucket", short(id), left)
 		}
 		sim.count("task "+string(t.Status)+" "+string(t.Failure), true)
 		if sim.mustSucceed[id] && t.Status != task.Succeeded {
@@ -208,32 +208,32 @@ func (sim *simulation) checkEnd() {
 	}
 }
 
-// checkTold holds what Preset was told against I10.
+// checkNotices checks I10.
 func (sim *simulation) checkNotices(t *task.Task) {
 	told := sim.ledger.notices[t.ID]
 	if !sim.rules.Notify {
 		return
 	}
 	if len(told) == 0 {
-		sim.violate("I10", "%s is %s, and nobody was told", short(t.ID), state(t))
+		sim.violate("I10", "%s is %s, and Preset was not notified", short(t.ID), state(t))
 	}
 	for _, id := range told {
 		if id != t.ID+"-"+string(t.Status) {
-			sim.violate("I10", "%s is %s, and was told as %s", short(t.ID), state(t), id)
+			sim.violate("I10", "%s is %s, and was notified as %s", short(t.ID), state(t), id)
 		}
 	}
 }
 
-// checkPromise holds what a true success callback was answered with 200 against P1.
+// checkPromise checks P1.
 func (sim *simulation) checkPromise(t *task.Task) {
 	h := sim.ledger.callbacksOf(t.ID)
 	if h.promised == 0 || t.Status == task.Succeeded || len(h.foreignIDs)+len(h.foreignURLs) > 0 {
 		return
 	}
 	o := sim.ledger.attempt(t.ID, h.promised).order
-	spoilt := o.lied || t.Failure == task.CodeImageUnavailable                                 // its pictures could not be had while faults were
-	blind := (o.unreadable || o.useless || sim.keyless) && !sim.rules.ResultHosts(o.urls()[0]) // and no callback is believed
+	spoilt := o.lied || t.Failure == task.CodeImageUnavailable                                 // its pictures could not be downloaded during the faults
+	blind := (o.unreadable || o.useless || sim.keyless) && !sim.rules.ResultHosts(o.urls()[0]) // and no callback counts
 	if !spoilt && !blind && !o.disowned {
-		sim.violate("P1", "%s was called back as made, and is %s", short(t.ID), state(t))
+		sim.violate("P1", "a callback reported success for %s, and it is %s", short(t.ID), state(t))
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// plot does several steps in a row, since by chance alone they would seldom
-// follow each other so. What is under way may get in between.
+// scenario runs several steps in a row that would seldom follow each other by chance.
+// Calls under way may happen in between.
 func (sim *simulation) scenario(s step) {
 	o, is := pick(sim.provider.orders, s.A)
 	switch {
@@ -34,8 +34,8 @@ func (sim *simulation) scenario(s step) {
 	}
 }
 
-// usual is a task's life as it mostly is: until the provider has it, until its
-// pictures are to be had, or to its end.
+// normal runs a task's usual life: until the provider has it, until its pictures are
+// made, or to its end.
 func (sim *simulation) normal(s step) {
 	sim.submitOrder(s.A, 0)
 	sim.runAll()
@@ -51,10 +51,10 @@ func (sim *simulation) normal(s step) {
 	}
 }
 
-// again has an order made in vain, and another attempt begun: some of these
-// without a clear answer.
+// secondTry lets an order fail, and the next attempt begin, sometimes without a clear
+// answer.
 func (sim *simulation) secondTry(s step, o *order) {
-	if s.B == 4 { // a callback says that it was against the policy, while another's read is too young for its own
+	if s.B == 4 { // a callback says policy, right after the read for another callback
 		sim.callBack(o, 10)
 		sim.runAll()
 		sim.callBack(o, 9)
@@ -68,16 +68,16 @@ func (sim *simulation) secondTry(s step, o *order) {
 	}
 	sim.nextSweeps(2)
 	if s.B >= 6 {
-		sim.callBack(o, s.B) // late
+		sim.callBack(o, s.B) // too late
 		sim.runAll()
 	}
 }
 
-// darken has an order called back, once or twice, while its record cannot be
-// read, or used, and lets sweeps try for a while.
+// hideRecord sends one or two callbacks for an order while its record is unreadable or
+// unusable, and lets sweeps try for a while.
 func (sim *simulation) hideRecord(s step, o *order, record string) {
 	o.record = record
-	sim.logStep("the record of %s is %q from now on", o.id[30:], record)
+	sim.logStep("the record of %s is now %q", o.id[30:], record)
 	sim.callBack(o, s.B)
 	sim.runAll()
 	switch s.B / 3 {
@@ -101,7 +101,7 @@ func (sim *simulation) hideRecord(s step, o *order, record string) {
 	}
 }
 
-// lead submits, nobody knows with what success, and calls back about that with
+// callWithStrangersID submits without a clear answer, and sends a callback for that with
 // the id of another order, whose record does not say whose it is.
 func (sim *simulation) callWithStrangersID(s step, o *order) {
 	sim.conditions.answer = []string{"500", "500!"}[s.B%2]
@@ -113,7 +113,7 @@ func (sim *simulation) callWithStrangersID(s step, o *order) {
 	}
 	for _, id := range sim.ledger.ids {
 		if t := sim.ledger.row(id); t.Status == task.Unconfirmed && t.ID != o.task {
-			sim.logStep("called back about %s: it is %s", short(id), o.id[30:])
+			sim.logStep("callback for %s: it is %s", short(id), o.id[30:])
 			o.foreign = true
 			sim.callback(t.ID, t.Attempt, good(o.id, o.urls()), callbackContent{ids: []string{o.id}, urls: o.urls()})
 			sim.runAll()
@@ -122,7 +122,7 @@ func (sim *simulation) callWithStrangersID(s step, o *order) {
 	sim.nextSweeps(2)
 }
 
-// open picks an order that is still to be made, or places one.
+// open returns an order that is not finished, or submits one.
 func (sim *simulation) open(s step) (*order, bool) {
 	open := slices.DeleteFunc(slices.Clone(sim.provider.orders), (*order).done)
 	if len(open) == 0 {
@@ -133,8 +133,8 @@ func (sim *simulation) open(s step) (*order, bool) {
 	return pick(open, 0)
 }
 
-// lendLinks has the links in an order's record die, before it is asked for or as
-// its pictures are being stored, and callbacks name others that live.
+// callWithLiveLinks lets the links in an order's record die, before it is read or while its
+// pictures are being stored, while callbacks name live ones.
 func (sim *simulation) callWithLiveLinks(s step) {
 	o, is := sim.open(s)
 	if !is {
@@ -164,8 +164,8 @@ func (sim *simulation) callWithLiveLinks(s step) {
 	sim.nextSweeps(s.B / 3)
 }
 
-// doubt has the record of an order that is still to be made come, and be of no
-// use, as it is called back: mostly as made.
+// uselessRecord makes the record of an unfinished order unusable, and sends a callback for
+// it, mostly of success.
 func (sim *simulation) uselessRecord(s step) {
 	if o, is := sim.open(s); is {
 		s.B = []int{0, 10, 6, 2, 8, 7, 0, 10, 6, 0, 6, 10}[s.B]
@@ -173,8 +173,8 @@ func (sim *simulation) uselessRecord(s step) {
 	}
 }
 
-// guess submits, without a clear answer, and calls back: whose the order is
-// only its record can prove, if it is of any use.
+// unproved submits without a clear answer, and sends a callback: only the record can prove
+// whose the order is, if it is usable.
 func (sim *simulation) unproved(s step) {
 	sim.conditions.answer = []string{"500!", "no task id!", "half!"}[s.A%3]
 	sim.submitOrder(s.A, 9*(s.B%2))
@@ -190,7 +190,7 @@ func (sim *simulation) unproved(s step) {
 	case 3:
 		o.record = doubtful[(s.A*5+s.B)%len(doubtful)]
 	}
-	sim.logStep("the record of %s is %q, %q, from now on", o.id[30:], o.record, o.echo)
+	sim.logStep("the record of %s is now %q, %q", o.id[30:], o.record, o.echo)
 	sim.finish(o, []int{0, 2, 0}[s.A%3])
 	sim.callBack(o, []int{0, 0, 0, 8, 10, 11}[s.B%6])
 	sim.runAll()
@@ -201,8 +201,8 @@ func (sim *simulation) unproved(s step) {
 	sim.nextSweeps(1)
 }
 
-// overtake submits, and calls back before the answer is there: with another
-// order's id, or with a 400. Some of the answers then are refusals.
+// earlyCallback submits, and sends a callback before the answer arrives: with another
+// order's id, or with a 400. Some of the answers are refusals.
 func (sim *simulation) earlyCallback(s step) {
 	sim.runAll()
 	sim.submitOrder(s.A, 9*(s.B%2))
@@ -217,7 +217,7 @@ func (sim *simulation) earlyCallback(s step) {
 			}
 			sim.effect(c)
 			sim.forgeCallback(sim.ledger.row(c.about), []int{0, 11, 3}[s.B%3])
-			for range 4 { // it is faster than the answer
+			for range 4 { // the callback is faster than the answer
 				for _, c := range sim.waiting() {
 					if c.actor.kind == "callback" {
 						sim.proceed(c)
@@ -232,7 +232,7 @@ func (sim *simulation) earlyCallback(s step) {
 	}
 }
 
-// besiege has every POST refused for as long as a task bears it.
+// manyRefusals refuses every POST until the task gives up.
 func (sim *simulation) manyRefusals(s step) {
 	sim.submitOrder(s.A, 0)
 	for range 7 {
@@ -244,7 +244,7 @@ func (sim *simulation) manyRefusals(s step) {
 	sim.conditions.answer = ""
 }
 
-// nextSweeps sweeps when something is due next, and then again.
+// nextSweeps sweeps so many times, each when something is due next.
 func (sim *simulation) nextSweeps(times int) {
 	for range times {
 		if next, left := sim.nextDue(); left {

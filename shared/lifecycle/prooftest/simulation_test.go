@@ -13,58 +13,57 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// world is everything around the code under proof. One goroutine, the
-// scheduler's, moves it: it lets one call of one actor happen at a time, moves
-// the clock, and starts actors. What actors call ends in world.call, where they
-// wait for it.
+// simulation is everything around the code under proof. One goroutine, the scheduler,
+// runs it: it lets one call of one actor happen at a time, moves the clock, and starts
+// actors. Each call of an actor waits in simulation.call for the scheduler.
 type simulation struct {
 	mutant mutant
 	rows   task.Store // real
 	rules  task.Rules
 	quota  int
-	dir    string // for pictures on their way
-	reads  bool   // calls that read the store wait like others
+	dir    string // for downloads
+	reads  bool   // reads of the store wait like other calls
 
 	provider *provider
 	bucket   *bucket
 	ledger   ledger
 
-	mu          sync.Mutex // guards what follows and, with it, the world; nobody waits while he holds it
+	mu          sync.Mutex // guards what follows and all parts above; never held while waiting
 	conditions  conditions
-	calls       []*call // their actors wait
-	inFlight    []*call // their actors have given up; they may still arrive
+	calls       []*call // their actors wait for them
+	inFlight    []*call // their actors gave up; they may still arrive
 	idle        []*process
-	started     int // actors, ever
+	started     int // actors started
 	active      int // actors that have not ended
-	made        int // processes, ever
+	made        int // processes started
 	over        bool
-	keyless     bool // for a while the secret, and so every record, could not be read
+	keyless     bool // the secret, and so every record, was unreadable for a while
 	begun       time.Time
 	trace       []string
-	broken      *violation      // the first
-	mustSucceed map[string]bool // tasks that have to succeed
+	broken      *violation      // the first one
+	mustSucceed map[string]bool // tasks that must succeed
 	counts      map[string]int
 }
 
-// conditions are what goes wrong, or is otherwise, until it changes.
+// conditions are the faults and settings that hold until the next change.
 type conditions struct {
 	storeDown    bool
 	secretDown   bool
-	secretKey    string  // the provider's key, as the secret holds it
-	validKey     string  // the one that the provider takes
-	balance      float64 // what the provider says
+	secretKey    string  // the API key in the secret
+	validKey     string  // the API key that the provider accepts
+	balance      float64 // at the provider
 	balanceDown  bool
 	download     string // "", "403", "cut", "html"
 	receiverDown bool
-	answer       string // of the next POST; see provider.post
+	answer       string // to the next POST; see provider.post
 }
 
-// violation is an invariant that was broken, and how.
+// violation is a broken invariant, and how it broke.
 type violation struct{ invariant, text string }
 
 func (v *violation) String() string { return v.invariant + ": " + v.text }
 
-// violate notes that an invariant is broken. The caller holds world.mu.
+// violate notes that an invariant is broken. The caller holds mu.
 func (sim *simulation) violate(invariant, format string, args ...any) {
 	if sim.broken == nil {
 		sim.broken = &violation{invariant, fmt.Sprintf(format, args...)}
@@ -72,13 +71,13 @@ func (sim *simulation) violate(invariant, format string, args ...any) {
 	}
 }
 
-// note adds to what a person reads who wants to know what happened.
+// note adds a line to the trace for people. The caller holds mu.
 func (sim *simulation) note(format string, args ...any) {
 	at := time.Since(sim.begun).Round(time.Millisecond)
 	sim.trace = append(sim.trace, fmt.Sprintf("%-12v %s", at, fmt.Sprintf(format, args...)))
 }
 
-// count counts what histories are to be rich in. The caller holds world.mu.
+// count counts what the histories should contain often. The caller holds mu.
 func (sim *simulation) count(what string, is bool) {
 	if is {
 		sim.counts[what]++
@@ -86,16 +85,16 @@ func (sim *simulation) count(what string, is bool) {
 }
 
 var (
-	errDead = errors.New("this process is gone")
-	errLost = errors.New("the answer is lost, or the request was")
+	errDead = errors.New("this process is dead")
+	errLost = errors.New("the request or its answer is lost")
 )
 
-// call is one I/O point at which an actor waits.
+// call is an I/O operation that an actor waits for.
 type call struct {
 	actor  *actor
 	op     string
-	about  string // a task, a key
-	resent bool   // a layer below the code may send it again
+	about  string // a task id, or a key
+	resent bool   // a layer below the code may resend it
 	do     func() error
 	did    bool
 	sent   time.Time
@@ -115,19 +114,19 @@ type actor struct {
 	kind     string
 	process  *process
 	deadline time.Time
-	posts    int             // it has made
-	faults   int             // its store failed so often, or it gave a call up
-	answered []*attempt      // that it knows to be accepted, by their own answers
-	wrote    map[string]bool // rows, by task
-	said     []byte          // a callback's body
-	gaveUp   bool            // a call of its: its time was up
-	hangUp   func()          // its caller does,
-	hungUp   bool            // and has
-	observed                 // what it has read
+	posts    int             // POSTs it has made
+	faults   int             // store errors and calls given up
+	answered []*attempt      // attempts that it knows as accepted from the answer
+	wrote    map[string]bool // by task
+	said     []byte          // the body of its callback
+	gaveUp   bool            // a call timed out
+	hangUp   func()          // ends its context, as a caller who hangs up does
+	hungUp   bool            // hangUp was called
+	observed                 // what it has learned
 }
 
-// lives says whether what the actor does still has an effect. The caller holds
-// world.mu.
+// lives reports whether the actor's calls still have an effect. The caller holds
+// simulation.mu.
 func (a *actor) lives() bool {
 	if !time.Now().Before(a.deadline) {
 		a.process.dead = true
@@ -135,7 +134,7 @@ func (a *actor) lives() bool {
 	return !a.process.dead
 }
 
-// call waits until the scheduler lets do happen, or says that it failed.
+// call waits until the scheduler runs do, or answers with an error.
 func (sim *simulation) call(ctx context.Context, a *actor, op, about string, resent bool, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		sim.mu.Lock()
@@ -176,20 +175,20 @@ func (sim *simulation) call(ctx context.Context, a *actor, op, about string, res
 	}
 }
 
-// byAge sorts calls so that it does not show how goroutines were scheduled.
+// byAge sorts calls independently of how goroutines were scheduled.
 func byAge(a, b *call) int {
 	return cmp.Or(a.sent.Compare(b.sent), cmp.Compare(a.actor.n, b.actor.n), cmp.Compare(a.about, b.about), cmp.Compare(a.op, b.op))
 }
 
-// checkHangUp holds a call that its actor gives up against the promise that what
-// has been begun for a task is finished, whether or not the caller waits for it.
+// checkHangUp checks, for a call that its actor gives up, that what has begun for a task is
+// finished even if the caller hangs up.
 func (sim *simulation) checkHangUp(a *actor, ctx context.Context) {
 	if a.hungUp && errors.Is(ctx.Err(), context.Canceled) {
-		sim.violate("what is begun is finished", "%s #%d ends as its caller hangs up", a.kind, a.n)
+		sim.violate("what is begun is finished", "%s #%d ends because its caller hangs up", a.kind, a.n)
 	}
 }
 
-// waiting gives the calls that wait, the oldest first.
+// waiting returns the waiting calls, the oldest first.
 func (sim *simulation) waiting() []*call {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -197,7 +196,7 @@ func (sim *simulation) waiting() []*call {
 	return slices.Clone(sim.calls)
 }
 
-// effect lets a call have its effect; its actor waits on.
+// effect lets a call take effect; its actor keeps waiting.
 func (sim *simulation) effect(c *call) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -207,7 +206,7 @@ func (sim *simulation) effect(c *call) {
 	}
 }
 
-// onStore says whether the call is one to the store.
+// onStore reports whether the call goes to the store.
 func (c *call) onStore() bool {
 	switch c.op {
 	case "create", "put", "task", "tasks", "due":
@@ -216,7 +215,7 @@ func (c *call) onStore() bool {
 	return false
 }
 
-// answer gives a call's actor the answer, or err in its place.
+// answer returns the answer, or err instead, to a call's actor.
 func (sim *simulation) answer(c *call, err error) {
 	sim.mu.Lock()
 	if err == nil {
@@ -231,7 +230,7 @@ func (sim *simulation) answer(c *call, err error) {
 	synctest.Wait()
 }
 
-// kill ends a process: nothing it does from here on has an effect.
+// kill ends a process: nothing it does from now on has an effect.
 func (sim *simulation) kill(p *process) {
 	sim.mu.Lock()
 	p.dead = true
@@ -245,17 +244,16 @@ func (sim *simulation) kill(p *process) {
 	})
 	sim.mu.Unlock()
 	for _, c := range its {
-		sim.inFlight = append(sim.inFlight, c) // it may have been sent
+		sim.inFlight = append(sim.inFlight, c) // it may have been sent already
 		c.back <- errDead
 	}
 	synctest.Wait()
 }
 
-// abroad is for how long a call may be on its way whose actor does not wait for
-// it any more.
+// maxFlight is how long a call may be under way after its actor gave up.
 const maxFlight = time.Minute
 
-// late gives the calls that may still arrive.
+// lateCalls returns the calls that may still arrive.
 func (sim *simulation) lateCalls() []*call {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -264,7 +262,7 @@ func (sim *simulation) lateCalls() []*call {
 	return slices.Clone(sim.inFlight)
 }
 
-// start starts an actor in a process that is idle, or in a new one.
+// start starts an actor in an idle process, or in a new one.
 func (sim *simulation) start(kind string, lasts time.Duration, do func(context.Context, *actor)) {
 	sim.mu.Lock()
 	sim.started++
@@ -294,7 +292,7 @@ func (sim *simulation) start(kind string, lasts time.Duration, do func(context.C
 	synctest.Wait()
 }
 
-// runAll lets everything happen until every actor has ended.
+// runAll lets all calls happen until every actor has ended.
 func (sim *simulation) runAll() {
 	for range 2000 {
 		if all := sim.waiting(); len(all) > 0 {
@@ -307,15 +305,15 @@ func (sim *simulation) runAll() {
 		if active == 0 {
 			return
 		}
-		time.Sleep(250 * time.Millisecond) // somebody is about to try again
+		time.Sleep(250 * time.Millisecond) // an actor waits to try again
 		synctest.Wait()
 	}
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
-	sim.violate("I7", "a function goes on for ever")
+	sim.violate("I7", "a function never ends")
 }
 
-// proceed lets a call happen and be answered.
+// proceed lets a call take effect and answers it.
 func (sim *simulation) proceed(c *call) {
 	if !c.did {
 		sim.effect(c)
@@ -323,7 +321,7 @@ func (sim *simulation) proceed(c *call) {
 	sim.answer(c, nil)
 }
 
-// end ends all actors, so that the bubble can be left.
+// end ends all actors, so that the synctest bubble can end.
 func (sim *simulation) end() {
 	sim.mu.Lock()
 	sim.over = true

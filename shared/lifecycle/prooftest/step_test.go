@@ -13,8 +13,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// pick gives the element that n names, the last ones first: what is new is
-// what most happens to.
+// pick returns the element that n names, counted from the end: most happens to new ones.
 func pick[T any](all []T, n int) (one T, ok bool) {
 	if len(all) == 0 {
 		return one, false
@@ -22,7 +21,7 @@ func pick[T any](all []T, n int) (one T, ok bool) {
 	return all[len(all)-1-n%len(all)], true
 }
 
-// step does one step. What there is nothing for is nothing.
+// step runs one step. A step that does not apply does nothing.
 func (sim *simulation) step(s step) {
 	if sim.onCall(s) {
 		return
@@ -51,7 +50,7 @@ func (sim *simulation) step(s step) {
 		if _, is := ambiguous[sim.conditions.answer]; is && s.A%2 == 0 {
 			sim.conditions.answer += "!"
 		}
-		sim.logStep("the next POST is answered: %s", sim.conditions.answer)
+		sim.logStep("the answer to the next POST: %s", sim.conditions.answer)
 	case condition:
 		sim.changeConditions(s.B)
 	case callback, finish:
@@ -75,7 +74,7 @@ func (sim *simulation) logStep(format string, args ...any) {
 	sim.note(format, args...)
 }
 
-// onCall does a step that is about a call under way, if it is one.
+// onCall runs a step about a call under way, and reports whether it was one.
 func (sim *simulation) onCall(s step) bool {
 	all := sim.waiting()
 	if s.Do == arrive {
@@ -122,7 +121,7 @@ func (sim *simulation) onCall(s step) bool {
 	return true
 }
 
-// place places an order: the same orders again and again, some with a body of their own.
+// submitOrder submits an order: the same few again and again, some with another body.
 func (sim *simulation) submitOrder(a, b int) {
 	o := lifecycle.Order{
 		Owner: "ada", IdempotencyKey: fmt.Sprint("key ", a%4),
@@ -143,12 +142,12 @@ func (sim *simulation) submitOrder(a, b int) {
 	sim.submit(o)
 }
 
-// pictured gives the tasks that have pictures.
+// withPictures returns the tasks that have pictures.
 func (sim *simulation) withPictures() []string {
 	return slices.DeleteFunc(slices.Clone(sim.ledger.ids), func(id string) bool { return len(sim.ledger.row(id).Images) == 0 })
 }
 
-// spans are by how much the clock moves: past each time that the design names.
+// spans are steps of the clock, longer than each time of a task's life.
 var spans = []time.Duration{
 	time.Second, 40 * time.Second, 95 * time.Second, 5 * time.Second, 7 * time.Second, 21 * time.Second,
 	3 * time.Minute, 17 * time.Minute, 65 * time.Minute, 3 * time.Hour, 25 * time.Hour, 74 * time.Hour,
@@ -160,7 +159,7 @@ func (sim *simulation) later(d time.Duration) {
 	synctest.Wait()
 }
 
-// turn turns the weather: what is the fault of no call in particular.
+// changeConditions changes a fault or setting that affects all calls.
 func (sim *simulation) changeConditions(b int) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -171,7 +170,7 @@ func (sim *simulation) changeConditions(b int) {
 	case 2:
 		x.secretDown = !x.secretDown
 		sim.keyless = true
-	case 3: // the provider takes another key, and the secret does not have it yet
+	case 3: // the provider accepts another key, which the secret does not have yet
 		x.validKey = rolledKey
 	case 4, 5:
 		x.secretKey, x.validKey = rolledKey, rolledKey
@@ -188,10 +187,10 @@ func (sim *simulation) changeConditions(b int) {
 	case 11:
 		x.receiverDown = !x.receiverDown
 	}
-	sim.note("weather: %+v", *x)
+	sim.note("conditions: %+v", *x)
 }
 
-// onTask does a step that is about one task.
+// onTask runs a step about one task.
 func (sim *simulation) onTask(s step, id string) {
 	t := sim.ledger.row(id)
 	switch s.Do {
@@ -214,11 +213,11 @@ func (sim *simulation) onTask(s step, id string) {
 		}
 		sim.logStep("%s is for %s", short(id), to)
 		sim.change("retarget", id, func(s *lifecycle.Service, x *task.Task) error { return x.SetTarget(to, s.Now()) },
-			func(t *task.Task) bool { return t.Target != nil || t.Deleted() }) // another may have come since
+			func(t *task.Task) bool { return t.Target != nil || t.Deleted() }) // another change may have come since
 	}
 }
 
-// newer writes a row as the next release might, which runs beside this one for a while.
+// newer writes a row as a newer release that runs at the same time might.
 func (sim *simulation) newer(id string, b int) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -233,7 +232,7 @@ func (sim *simulation) newer(id string, b int) {
 	sim.note("%s has an attribute of a newer release", short(id))
 }
 
-// onOrder does a step that is about one of the provider's own tasks.
+// onOrder runs a step about one of the provider's orders.
 func (sim *simulation) onOrder(s step, o *order) {
 	switch s.Do {
 	case finish:
@@ -243,14 +242,13 @@ func (sim *simulation) onOrder(s step, o *order) {
 	}
 }
 
-// ways are the ways in which a record may be answered from now on.
+// recordModes are the ways to answer a read of a record.
 var recordModes = [...]string{
 	"", "hidden", "500", "HTML", "429", "running", "short", "echo", "flag 7", "failed", "fresh", "fresh",
 	"linkless", "stateless", "contrary", "guessed", "stranger", "stranger failed", "namesake", "namesake failed", "impostor failed", "sibling", "echo", "stale",
 }
 
-// answered sets how an order's record is answered, and how it repeats what was
-// ordered.
+// setRecord sets how an order's record is answered, and how it repeats the parameters.
 func (sim *simulation) setRecord(o *order, way, echo int) {
 	switch o.record = recordModes[way]; o.record {
 	case "":
@@ -265,16 +263,16 @@ func (sim *simulation) setRecord(o *order, way, echo int) {
 	case "echo":
 		o.record, o.echo = "", sortedKeys(echoes)[(3*way+echo)%len(echoes)]
 	}
-	sim.logStep("the record of %s is %q, %q, from now on", o.id[30:], o.record, o.echo)
+	sim.logStep("the record of %s is now %q, %q", o.id[30:], o.record, o.echo)
 }
 
-// outdate has an order's links die, and its record keep them for ever.
+// outdate lets an order's links die, and its record keep them for ever.
 func (o *order) outdate() {
 	o.links++
 	o.stale, o.lasting = true, false
 }
 
-// finish ends an order, in success or not.
+// finish ends an order as success or failure.
 func (sim *simulation) finish(o *order, b int) {
 	if o.done() {
 		return

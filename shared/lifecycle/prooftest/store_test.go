@@ -9,9 +9,9 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// gate is the store as one process reaches it: each call waits for its turn,
-// and each write is held against the invariants as it happens. Calls of the
-// store that no invariant needs apart are answered at once.
+// processStore is the store as one process reaches it: calls wait for the scheduler, and
+// each write is checked as it happens. Calls that no invariant depends on are answered
+// at once.
 type processStore struct {
 	task.Store // real
 	p          *process
@@ -40,10 +40,10 @@ func (s processStore) write(ctx context.Context, op string, t *task.Task, do fun
 			sim.note("    %s writes %s %s, version %d, due %v", a.kind, short(t.ID), state(fresh), fresh.Version, sinceDue(fresh))
 			sim.checkWrite(a, old, fresh)
 		}
-		// Refused, though what stands is what this very call has written.
+		// Refused, though this very call wrote the present row.
 		if wrote && errors.Is(err, task.ErrExists) || wrote && errors.Is(err, task.ErrConflict) {
 			if fresh.Writer == t.Writer && fresh.Version == t.Version {
-				sim.violate("P6", "%s of %s does not recognise its own write", op, short(t.ID))
+				sim.violate("P6", "%s of %s does not recognize its own write", op, short(t.ID))
 			}
 		}
 		sim.count("overtaken", errors.Is(err, task.ErrConflict))
@@ -112,7 +112,7 @@ func (s processStore) Due(ctx context.Context, now time.Time) iter.Seq2[string, 
 	}
 }
 
-// atOnce does what needs no turn of its own.
+// atOnce makes a call that does not wait for the scheduler.
 func (s processStore) atOnce(do func() error) error {
 	s.p.sim.mu.Lock()
 	defer s.p.sim.mu.Unlock()
@@ -135,7 +135,7 @@ func (s processStore) SetTiming(ctx context.Context, x task.Timing) error {
 	return s.atOnce(func() error { return s.Store.SetTiming(ctx, x) })
 }
 
-// read gives the row as it is, nil if there is none.
+// read returns the present row, or nil.
 func (sim *simulation) read(id string) *task.Task {
 	t, err := sim.rows.Task(context.Background(), id)
 	if err != nil {
@@ -144,7 +144,7 @@ func (sim *simulation) read(id string) *task.Task {
 	return t
 }
 
-// state is a row in a few words.
+// state describes a row in a few words.
 func state(t *task.Task) string {
 	s := string(t.Status)
 	for _, word := range []string{string(t.Failure), string(t.Work)} {
