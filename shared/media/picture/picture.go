@@ -1,6 +1,6 @@
 // Package picture proves that files are pictures by decoding them, and makes their
-// thumbnails. It is separate from media because linked decoders are set up at every
-// start, also in functions that do not use them.
+// thumbnails (docs/decisions/pictures.md). It is separate from media because linked
+// decoders are set up at every start, also in functions that do not use them.
 package picture
 
 import (
