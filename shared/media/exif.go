@@ -2,8 +2,8 @@ package media
 
 import "encoding/binary"
 
-// orientation returns how the picture must be turned and mirrored, 1 to 8, as its
-// EXIF data say, which are a TIFF file. It returns 0 if they do not say.
+// orientation returns how the picture must be turned and mirrored, 1 to 8, from its EXIF
+// data, which are a TIFF file. It returns 0 if they do not state it.
 func orientation(tiff []byte) int {
 	const (
 		entry = 12     // bytes per entry

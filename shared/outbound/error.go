@@ -7,8 +7,8 @@ import (
 	"net/url"
 )
 
-// WithoutURL returns err without the *url.Error of an http.Client, which quotes
-// the URL: it may be signed, and its query may hold what no log may.
+// WithoutURL returns the cause within the *url.Error of an http.Client, or err if there
+// is none. A *url.Error quotes the URL, which may be signed or contain a secret.
 func WithoutURL(err error) error {
 	if quoting, ok := errors.AsType[*url.Error](err); ok {
 		return quoting.Err
@@ -16,9 +16,9 @@ func WithoutURL(err error) error {
 	return err
 }
 
-// Printable returns the error within err whose text holds nothing but addresses,
-// host names and system errors, or nil if there is none. Other errors of net/http
-// may quote the URL, or what the other side sent.
+// Printable returns the error within err whose text contains only addresses, host
+// names, certificate faults and system errors, or nil if there is none. Other errors
+// of net/http may quote the URL or what the other side sent.
 func Printable(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op

@@ -37,7 +37,7 @@ func ValidHostPort(s string) bool {
 		return false
 	}
 	_, err := netip.ParseAddr(host)
-	// What ends in a number is an address or, like 127.1, meant to be one.
+	// A host that ends in a number is an address or, like 127.1, meant as one.
 	return err == nil || strings.Trim(labels[len(labels)-1], "0123456789") != ""
 }
 
@@ -57,10 +57,9 @@ func validName(name string, labels []string) bool {
 	return len(name) <= maxName
 }
 
-// PublicName reports whether host is a dotted DNS name that can be public. No
-// spelling of an IP address is one, because the last label of a name begins with
-// an ASCII letter: Go reads "①②⑦.⓪.⓪.①" as 127.0.0.1, other parsers "127.1",
-// "0x7f.1" and "2130706433".
+// PublicName reports whether host is a dotted DNS name that can be public. Its last
+// label begins with an ASCII letter, so no spelling of an IP address is one: Go reads
+// "①②⑦.⓪.⓪.①" as 127.0.0.1, other parsers "127.1", "0x7f.1" and "2130706433".
 func PublicName(host string) bool {
 	labels := strings.Split(strings.ToLower(host), ".")
 	if len(labels) < 2 || !validName(host, labels) {
@@ -79,8 +78,8 @@ func PublicName(host string) bool {
 	}
 }
 
-// Loopback reports whether host, an address or a name without a port, is this
-// machine. Names are not looked up: localhost and those below it count.
+// Loopback reports whether host, an address or a name without a port, is this machine.
+// It looks no name up: localhost and the names below it are this machine.
 func Loopback(host string) bool {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap().IsLoopback()
@@ -89,17 +88,17 @@ func Loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// OnLoopback reports whether a request's host, with or without a port, is this
-// machine itself, as only a program on it can mean it. It is stricter than
-// Loopback: names below localhost could be resolved elsewhere.
+// OnLoopback reports whether the Host of a request, with or without a port, is this
+// machine, so that only a program on it can have sent the request here. It is
+// stricter than Loopback: a name below localhost could lead to another machine.
 func OnLoopback(host string) bool {
 	name := (&url.URL{Host: host}).Hostname()
 	return name == "localhost" || net.ParseIP(name).IsLoopback()
 }
 
-// Private reports whether host, an address or a name without a port, belongs to
-// this machine or its own network, as host.docker.internal and a container's
-// single-label name do. Names are not looked up.
+// Private reports whether host, an address or a name without a port, is this machine or
+// in its own network, like host.docker.internal and the single-label name of a
+// container. It looks no name up.
 func Private(host string) bool {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap().IsLoopback() || a.Unmap().IsPrivate()
@@ -118,8 +117,8 @@ func Authority(u *url.URL) string {
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
-// SettingHost returns the host of u in lower case, as settings name it: with its
-// port, unless that is https's own.
+// SettingHost returns the host of u in lower case, as settings name hosts: with its port,
+// unless that is 443 over https.
 func SettingHost(u *url.URL) string {
 	if u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") {
 		return strings.ToLower(u.Hostname())
@@ -127,8 +126,8 @@ func SettingHost(u *url.URL) string {
 	return strings.ToLower(u.Host)
 }
 
-// Location returns where a link leads: its host in lower case and its path,
-// without scheme and query. A link that is no URL is returned as it is.
+// Location returns the host of a link in lower case and its path, without scheme and
+// query. It returns a link that is not a URL unchanged.
 func Location(link string) string {
 	u, err := url.Parse(link)
 	if err != nil {

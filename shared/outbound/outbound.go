@@ -1,7 +1,7 @@
-// Package outbound holds what all calls to other machines have in common: the
-// one HTTP client, the one list of errors that are safe to print, the rules for
-// hosts, and the clock that measures the age of what a call returned. It makes no
-// call itself and knows nothing of tasks, pictures or the provider.
+// Package outbound contains what all calls to other machines share: the HTTP client,
+// the list of errors that are safe to print, the rules for hosts, and the clock for
+// the age of what a call returned. It makes no calls itself and knows nothing of
+// tasks, pictures or the provider.
 package outbound
 
 import (
@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// UserAgent is the User-Agent of our calls to the provider and to Preset.
+// UserAgent is the User-Agent of calls to the provider and to Preset.
 const UserAgent = "preset-nanobanana-functions/1"
 
-// NewClient returns the HTTP client for all outside calls but downloads of
-// pictures, which media.Fetcher guards. It follows no redirect, so that a key
-// or a signature never goes to another host, and uses no proxy. It has no
-// Timeout: callers bring a context or set one. Its Transport may be replaced.
+// NewClient returns the HTTP client for all outside calls except the downloads that
+// media.Fetcher guards. It follows no redirect, so that a key or a signature never
+// goes to another host, and it uses no proxy. It has no Timeout: callers set one or
+// pass a context with a deadline. Its Transport may be replaced.
 //
-// Every call has a connection of its own. A Lambda is frozen between calls for
-// longer than any server keeps a connection, and nobody knows the fate of a POST
-// written to a stale one; net/http would also repeat a read by itself. A
-// handshake per call is the cheaper price.
+// Every call has a connection of its own. Lambda freezes a process between calls for
+// longer than servers keep a connection, and the outcome of a POST on a stale
+// connection is unknown; net/http would also repeat a GET. A handshake per call
+// costs less.
 func NewClient() *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -34,7 +34,7 @@ func NewClient() *http.Client {
 	}
 }
 
-// WallClock returns the time without the monotonic clock. That clock stands
-// still while Lambda freezes the process, so that a key, a secret or a balance
-// of an hour ago would look fresh.
+// WallClock returns the current time without its monotonic reading. The monotonic
+// clock stops while Lambda freezes the process, so a key, a secret or a balance of
+// an hour ago would look fresh.
 func WallClock() time.Time { return time.Now().Round(0) }
