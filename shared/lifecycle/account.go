@@ -23,8 +23,9 @@ const (
 	gateTTL        = time.Minute      // for so long one 402 closes the gate
 )
 
-// Account knows the balance of the provider's account. Its fields are set before
-// use; its methods may be called from many goroutines.
+// Account knows the balance of the provider's account, and holds the gate that refuses
+// orders which the account cannot pay. Its fields are set before use; its methods may be
+// called from many goroutines.
 type Account struct {
 	Store    task.Store
 	Provider *nanobanana.Client

@@ -28,39 +28,39 @@ const inputTTL = time.Hour
 // inputs resolves the entries of imageUrls of owner's task that was submitted to
 // publicURL. If some cannot be used, the error is a *task.Error with a field for each.
 func (s *Poster) inputs(ctx context.Context, owner, publicURL string, entries []string) (inputs, error) {
-	sources := make([]task.Source, len(entries))
-	var fields []task.Field
+	sources, ins, faults := make([]task.Source, len(entries)), make(inputs, len(entries)), make([]*fault, len(entries))
 	for i, entry := range entries {
-		src, fault := parseEntry(entry, s.base(publicURL))
-		if fault != nil {
-			fields = append(fields, *fault.at(i))
-		}
-		sources[i] = src
+		sources[i], faults[i] = parseEntry(entry, s.base(publicURL))
 	}
-	if len(fields) == 0 {
-		parents, err := s.parents(ctx, owner, sources)
-		if err != nil {
-			return nil, err
-		}
-		ins := make(inputs, len(sources))
-		for i, src := range sources {
-			in, fault := resolve(src, owner, parents)
-			if fault != nil {
-				fields = append(fields, *fault.at(i))
-			}
-			ins[i] = in
-		}
-		if len(fields) == 0 {
-			return ins, nil
-		}
+	if err := invalidEntries(faults); err != nil {
+		return nil, err
 	}
-	return nil, task.Invalid(fields...)
+	parents, err := s.parents(ctx, owner, sources)
+	if err != nil {
+		return nil, err
+	}
+	for i, src := range sources {
+		ins[i], faults[i] = resolve(src, owner, parents)
+	}
+	return ins, invalidEntries(faults)
 }
 
+// fault is why an entry of imageUrls cannot be used.
 type fault struct{ code, message string }
 
-func (f fault) at(i int) *task.Field {
-	return &task.Field{Pointer: "/imageUrls/" + strconv.Itoa(i), Code: f.code, Message: f.message}
+// invalidEntries returns a *task.Error with a field for each fault, by the index of its
+// entry, or nil if all are nil.
+func invalidEntries(faults []*fault) error {
+	var fields []task.Field
+	for i, f := range faults {
+		if f != nil {
+			fields = append(fields, task.Field{Pointer: "/imageUrls/" + strconv.Itoa(i), Code: f.code, Message: f.message})
+		}
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	return task.Invalid(fields...)
 }
 
 // parseEntry parses an entry of imageUrls. A link to one of our pictures becomes that

@@ -5,6 +5,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strconv"
@@ -75,10 +76,7 @@ const callbacksPath = "/v1/callbacks/"
 // base returns the base of callback URLs and image links of a task that was submitted
 // to publicURL.
 func (s *Service) base(publicURL string) string {
-	if s.PublicURL != "" {
-		return s.PublicURL
-	}
-	return publicURL
+	return cmp.Or(s.PublicURL, publicURL)
 }
 
 // callbackURL returns where the provider reports the end of the task's current attempt.

@@ -7,26 +7,25 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// refresh does what is due for one task, except a POST. readsAllowed, called only
-// if a record is to be read, reports whether that is allowed.
-func (s *Sweeper) refresh(ctx context.Context, t *task.Task, readsAllowed func() bool) (err error) {
-	switch next := t.Next(s.Now()); next {
+// refresh does what is due for one task, except a POST.
+func (w *sweep) refresh(ctx context.Context, t *task.Task) (err error) {
+	switch next := t.Next(w.Now()); next {
 	case task.NextNothing:
 		return nil // another sweep was faster, or a newer release wrote the row
 	case task.NextRead:
-		if !s.waitToRead(ctx, readsAllowed) {
+		if !w.waitToRead(ctx) {
 			return nil // the next sweep finds it
 		}
-		_, err = s.readRecord(ctx, t)
+		_, err = w.readRecord(ctx, t)
 	case task.NextWake:
-		err = s.wake(ctx, t, readsAllowed)
+		err = w.wake(ctx, t)
 	default:
-		_, err = s.update(ctx, t, nil, func(x *task.Task) error {
-			switch x.Next(s.Now()) {
+		_, err = w.update(ctx, t, nil, func(x *task.Task) error {
+			switch x.Next(w.Now()) {
 			case task.NextUnanswered:
-				return x.Unanswered(s.Rules, s.Now(), x.Attempt)
+				return x.Unanswered(w.Rules, w.Now(), x.Attempt)
 			case task.NextExpire:
-				return x.Expire(s.Rules, s.Now())
+				return x.Expire(w.Rules, w.Now())
 			}
 			return nil
 		})
@@ -35,18 +34,18 @@ func (s *Sweeper) refresh(ctx context.Context, t *task.Task, readsAllowed func()
 }
 
 // waitToRead waits for a turn to read a record, and reports whether it came in time.
-func (s *Sweeper) waitToRead(ctx context.Context, readsAllowed func() bool) bool {
-	return readsAllowed() && (s.Rate == nil || s.Rate.Wait(ctx) == nil) && timeLeft(ctx, minReadTime)
+func (w *sweep) waitToRead(ctx context.Context) bool {
+	return w.readsAllowed() && (w.Rate == nil || w.Rate.Wait(ctx) == nil) && timeLeft(ctx, minReadTime)
 }
 
 // wake hands a task's work to the stream again, and reads the record for fresh
 // result links if that is allowed.
-func (s *Sweeper) wake(ctx context.Context, t *task.Task, readsAllowed func() bool) error {
+func (w *sweep) wake(ctx context.Context, t *task.Task) error {
 	var givenUp bool
-	fresh := t.Status == task.Storing && s.waitToRead(ctx, readsAllowed)
-	t, err := s.claimAndRead(ctx, t, sweepReadTimeout, func(x *task.Task) (task.Claim, bool, error) {
+	fresh := t.Status == task.Storing && w.waitToRead(ctx)
+	t, err := w.claimAndRead(ctx, t, sweepReadTimeout, func(x *task.Task) (task.Claim, bool, error) {
 		notice, before := x.Work == task.Notify, x.ReadAt
-		c, ok, err := x.Wake(s.Rules, s.Now())
+		c, ok, err := x.Wake(w.Rules, w.Now())
 		givenUp = notice && x.Work == ""
 		if ok && !fresh {
 			x.Unclaim(before)
@@ -55,7 +54,7 @@ func (s *Sweeper) wake(ctx context.Context, t *task.Task, readsAllowed func() bo
 		return c, ok, err
 	})
 	if err == nil && givenUp {
-		s.log(ctx, slog.LevelError, t, "a notice was given up; make redrive sends it again", "event", EventNoticeGivenUp)
+		w.log(ctx, slog.LevelError, t, "a notice was given up; make redrive sends it again", "event", EventNoticeGivenUp)
 	}
 	return err
 }

@@ -11,6 +11,31 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
+const (
+	// EventDoubt is the attribute "event" of the log line for a record that arrived and
+	// cannot be used.
+	EventDoubt = "record_unusable"
+
+	// minReadTime is the time that a function must have left to read a record and write
+	// what it said.
+	minReadTime = 12 * time.Second
+	// settleReadTimeout bounds the read by a callback, which the provider gives up after
+	// 15 s. The sweep repeats a failed read.
+	settleReadTimeout = 5 * time.Second
+	// sweepReadTimeout adds nothing to the provider client's own timeout.
+	sweepReadTimeout = 0
+
+	// keyTTL is how long a secret that was read after a refused key is used, where the
+	// call is repeated by itself.
+	keyTTL = 5 * time.Second
+	// readsBackoff is for how long a 429 without Retry-After pauses reads of records.
+	readsBackoff = time.Minute
+	// maxPause is the longest that one refusal keeps sweeps from calling the provider.
+	maxPause = 5 * time.Minute
+	// pauseTimeout bounds one write of the pause row.
+	pauseTimeout = 2 * time.Second
+)
+
 // Settle acts on a callback for an attempt; the caller has verified its token. The
 // callback only wakes the task: the provider's record decides. body is nil if it was
 // too large. After an error the provider must send the callback again.
@@ -61,19 +86,6 @@ func (s *Service) hintOf(t *task.Task, body []byte) task.Hint {
 	return h
 }
 
-const (
-	// minReadTime is the time that a function must have left to read a record and
-	// write what it said.
-	minReadTime = 12 * time.Second
-
-	// settleReadTimeout bounds the read by a callback, which the provider gives up
-	// after 15 s. A failed read is repeated by the sweep.
-	settleReadTimeout = 5 * time.Second
-
-	// sweepReadTimeout adds nothing to the provider client's own timeout.
-	sweepReadTimeout = 0
-)
-
 // claimAndRead writes a change that may claim a read of the task's record. If it did,
 // claimAndRead reads the record within timeout (0: the client's), and writes what it said.
 func (s *Service) claimAndRead(ctx context.Context, t *task.Task, timeout time.Duration, change func(*task.Task) (task.Claim, bool, error)) (*task.Task, error) {
@@ -101,10 +113,6 @@ func (s *Service) claimAndRead(ctx context.Context, t *task.Task, timeout time.D
 	}
 	return t, err
 }
-
-// EventDoubt is the attribute "event" of the log line for a record that arrived and
-// cannot be used.
-const EventDoubt = "record_unusable"
 
 // readRecord reads the task's record if a read may be claimed now.
 func (s *Service) readRecord(ctx context.Context, t *task.Task) (*task.Task, error) {
@@ -154,15 +162,6 @@ func (s *Service) fetchRecord(ctx context.Context, t *task.Task, c task.Claim, t
 	return record, &reply{code: r.ErrorCode, text: r.Message, shape: r.Shape}
 }
 
-const (
-	// keyTTL is how long a secret that was read after a refused key is used, where the
-	// call is repeated by itself.
-	keyTTL = 5 * time.Second
-
-	// readsBackoff is for how long a 429 without Retry-After pauses reads of records.
-	readsBackoff = time.Minute
-)
-
 // unreadable handles a failed read: it pauses reads or reloads the secret if the error
 // asks for that. An answer that is not the provider's counts as none; one that is, but
 // cannot be read as a record, is unclear.
@@ -186,11 +185,6 @@ func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) (task
 	}
 	return task.Record{}, replyOf(err)
 }
-
-const (
-	maxPause     = 5 * time.Minute // for so long one refusal keeps sweeps from calling the provider, at most
-	pauseTimeout = 2 * time.Second // of one write of the pause row
-)
 
 // pause keeps all sweeps from making calls of a kind for d, or for maxPause.
 func (s *Service) pause(ctx context.Context, kind task.Calls, d time.Duration) {

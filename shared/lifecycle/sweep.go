@@ -135,7 +135,7 @@ func (w *sweep) enqueue(t *task.Task) error {
 func (w *sweep) work(ctx context.Context) {
 	for w.others.wait() && !w.over(sweepTime) {
 		if id, ok := w.others.take(); ok {
-			w.safely(ctx, id, func(t *task.Task) error { return w.refresh(ctx, t, w.readsAllowed) })
+			w.safely(ctx, id, func(t *task.Task) error { return w.refresh(ctx, t) })
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/outbound"
-	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // inspectTimeout bounds the check of all uploads, so that a submit still starts its POST
@@ -44,16 +43,7 @@ func (s *Submitter) inspect(ctx context.Context, ins inputs) error {
 	if err := errors.Join(errs...); err != nil {
 		return unavailable(err)
 	}
-	var fields []task.Field
-	for i, fault := range faults {
-		if fault != nil {
-			fields = append(fields, *fault.at(i))
-		}
-	}
-	if len(fields) > 0 {
-		return task.Invalid(fields...)
-	}
-	return nil
+	return invalidEntries(faults)
 }
 
 func (s *Submitter) inspectUpload(ctx context.Context, key string) (*fault, error) {
