@@ -18,10 +18,10 @@ import (
 // erase.
 func TestCancelWaiting(t *testing.T) {
 	t.Parallel()
-	told := make(chan string, 10)
+	notices := make(chan string, 10)
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		told <- string(body)
+		notices <- string(body)
 	}))
 	defer receiver.Close()
 	h := newHarness(t, map[string]string{"DAILY_QUOTA": "3", "NOTIFY_URL": receiver.URL + "/hook"}, func(k *nanobananatest.Knobs) {
@@ -48,11 +48,11 @@ func TestCancelWaiting(t *testing.T) {
 	h.sweep()
 	notice := ""
 	select {
-	case notice = <-told:
+	case notice = <-notices:
 	case <-time.After(time.Minute):
 	}
 	if !strings.Contains(notice, x.ID) || !strings.Contains(notice, `"canceled"`) || strings.Contains(notice, "lighthouse") {
-		t.Errorf("told: %s", notice)
+		t.Errorf("notice: %s", notice)
 	}
 	eventually(t, "it is still due", func() bool { x := h.row(x.ID); return x.DueAt.IsZero() && !x.NotifiedAt.IsZero() })
 	if n := h.sim.Posts(); n != 1 {

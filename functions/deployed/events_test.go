@@ -40,16 +40,16 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s: %v\n%s", f.event, err, h.function[name].Log())
 			continue
 		}
-		var said struct {
+		var response struct {
 			StatusCode int    `json:"statusCode"`
 			Body       string `json:"body"`
 		}
-		if err := json.Unmarshal(answer, &said); f.status != 0 && (err != nil || said.StatusCode != f.status) {
-			t.Errorf("%s: answered %d, want %d: %s", f.event, said.StatusCode, f.status, answer)
+		if err := json.Unmarshal(answer, &response); f.status != 0 && (err != nil || response.StatusCode != f.status) {
+			t.Errorf("%s: answered %d, want %d: %s", f.event, response.StatusCode, f.status, answer)
 		}
 		if f.event == "submit-words" {
 			var x httpapi.Task
-			if err := json.Unmarshal([]byte(said.Body), &x); err != nil {
+			if err := json.Unmarshal([]byte(response.Body), &x); err != nil {
 				t.Fatal(err)
 			}
 			h.checkImages(h.awaitEnd(eventsOwner, x.ID), 0)

@@ -52,10 +52,10 @@ func TestListOfFifty(t *testing.T) {
 	h := newHarness(t, map[string]string{"PUBLIC_URL": "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"})
 	story := strings.Repeat("soft daylight on a chrome stool, ", 160)[:5000]
 	tests := map[string]struct {
-		order task.Request
-		byIDs bool
-		asked []string
-		most  int // bytes; 0: no limit
+		order    task.Request
+		byIDs    bool
+		requests []string
+		most     int // bytes; 0: no limit
 	}{
 		"a picture each":     {task.Request{Prompt: story, NumImages: 1}, false, []string{"Query", "BatchGetItem"}, 64 << 10},
 		"four pictures each": {task.Request{Prompt: story, NumImages: 4}, false, []string{"Query", "BatchGetItem"}, 0},
@@ -77,7 +77,7 @@ func TestListOfFifty(t *testing.T) {
 			}
 			h.proxy["tasks"].Take()
 			a := h.call("ada", http.MethodGet, "/v1/tasks?"+query, nil)
-			h.checkRequests("tasks", test.asked...)
+			h.checkRequests("tasks", test.requests...)
 			var page struct{ Tasks []httpapi.Task }
 			a.decode(t, http.StatusOK, &page)
 			if len(page.Tasks) != 50 || len(page.Tasks[49].Images) != order.NumImages {

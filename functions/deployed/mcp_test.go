@@ -29,7 +29,7 @@ func toolCall(name string, arguments map[string]any) map[string]any {
 }
 
 // callTool calls one of Claude's tools with this token.
-func (h *harness) callTool(token, name string, arguments map[string]any) (said toolResult) {
+func (h *harness) callTool(token, name string, arguments map[string]any) (result toolResult) {
 	h.t.Helper()
 	var answer struct{ Result toolResult }
 	h.call("", http.MethodPost, "/mcp", toolCall(name, arguments), "Authorization", "Bearer "+token, "Accept", "application/json, text/event-stream").decode(h.t, http.StatusOK, &answer)
@@ -70,15 +70,15 @@ func TestMCP(t *testing.T) {
 }
 
 // awaitPicture calls get_image until the picture is done.
-func (h *harness) awaitPicture(token, id string) (said toolResult) {
+func (h *harness) awaitPicture(token, id string) (result toolResult) {
 	h.t.Helper()
 	for range 3 {
-		if said = h.callTool(token, "get_image", map[string]any{"taskId": id, "waitSeconds": 20}); said.Data.Status == task.Succeeded {
-			return said
+		if result = h.callTool(token, "get_image", map[string]any{"taskId": id, "waitSeconds": 20}); result.Data.Status == task.Succeeded {
+			return result
 		}
 	}
-	h.t.Fatalf("after three waits it is %+v\n%s", said, h.logs())
-	return said
+	h.t.Fatalf("after three waits it is %+v\n%s", result, h.logs())
+	return result
 }
 
 // setPersonalTokens stores a secret with these personal tokens.
@@ -104,10 +104,10 @@ func (h *harness) setPersonalTokens(kept ...token.PersonalToken) {
 func (h *harness) checkMCPRefusals(token string) {
 	h.t.Helper()
 	ping := map[string]any{"jsonrpc": "2.0", "id": 1, "method": "ping"}
-	nobody := h.call("", http.MethodPost, "/mcp", ping)
-	checkRefused(h.t, nobody, http.StatusUnauthorized, task.CodeUnauthorized)
-	if says := nobody.header.Get("Www-Authenticate"); says != `Bearer resource_metadata="`+h.url+`/.well-known/oauth-protected-resource/mcp"` {
-		h.t.Errorf("it says %s", says)
+	anonymous := h.call("", http.MethodPost, "/mcp", ping)
+	checkRefused(h.t, anonymous, http.StatusUnauthorized, task.CodeUnauthorized)
+	if challenge := anonymous.header.Get("Www-Authenticate"); challenge != `Bearer resource_metadata="`+h.url+`/.well-known/oauth-protected-resource/mcp"` {
+		h.t.Errorf("the challenge is %s", challenge)
 	}
 	checkRefused(h.t, h.call("", http.MethodGet, "/mcp", nil, "Authorization", "Bearer "+token), http.StatusMethodNotAllowed, task.CodeInvalidRequest)
 	checkRefused(h.t, h.call("", http.MethodPost, "/mcp", ping, "Authorization", "Bearer "+token, "Origin", "https://evil.example"), http.StatusForbidden, task.CodeForbidden)

@@ -28,11 +28,11 @@ func TestNotices(t *testing.T) {
 		header http.Header
 		body   []byte
 	}
-	var away atomic.Bool
+	var failing atomic.Bool
 	got := make(chan delivery, 100)
 	receiver := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if away.Load() {
+		if failing.Load() {
 			rw.WriteHeader(http.StatusServiceUnavailable)
 		}
 		got <- delivery{r.Header, body}
@@ -41,7 +41,7 @@ func TestNotices(t *testing.T) {
 	const token = "a-token-in-the-url"
 	h := newHarness(t, map[string]string{"NOTIFY_URL": receiver.URL + "/hook?token=" + token})
 	h.hide(token)
-	away.Store(true)
+	failing.Store(true)
 	x := h.awaitEnd("ada", h.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k").ID)
 	first := <-got
 	eventually(t, "the failure is not logged", func() bool { return strings.Contains(h.function["notify"].Log(), "answered 503") })
@@ -49,7 +49,7 @@ func TestNotices(t *testing.T) {
 		t.Fatalf("its work is %q", row.Work)
 	}
 
-	away.Store(false)
+	failing.Store(false)
 	h.age(x.ID, time.Minute)
 	h.sweep()
 	second := <-got
@@ -86,23 +86,23 @@ func TestCreditsNews(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(balance float64) (told []webhooktest.Delivery) {
+	check := func(balance float64) (sent []webhooktest.Delivery) {
 		t.Helper()
 		h.sim.SetBalance(balance)
 		if _, err := h.function["credits"].Invoke(t.Context(), h.event("credits-check")); err != nil {
 			t.Fatalf("%v\n%s", err, h.function["credits"].Log())
 		}
-		told = receiver.Take()
-		for _, d := range told {
+		sent = receiver.Take()
+		for _, d := range sent {
 			httpapitest.Load(t).CheckJSON(t, "CreditsNotice", d.Body)
 			if !d.SignedBy(key) {
 				t.Errorf("not signed: %v", d.Header)
 			}
 		}
-		return told
+		return sent
 	}
-	if told := check(1000); len(told) > 0 {
-		t.Errorf("told %s", told[0].Body)
+	if sent := check(1000); len(sent) > 0 {
+		t.Errorf("sent %s", sent[0].Body)
 	}
 	receiver.Answer(webhooktest.Status(http.StatusServiceUnavailable))
 	first := check(50)
@@ -112,12 +112,12 @@ func TestCreditsNews(t *testing.T) {
 	receiver.Answer(nil)
 	second := check(49)
 	if len(first) != 1 || len(second) != 1 || first[0].ID() != second[0].ID() || !strings.HasPrefix(first[0].ID(), "credits-low-") {
-		t.Fatalf("told %v, then %v", first, second)
+		t.Fatalf("sent %v, then %v", first, second)
 	}
-	if told := check(48); len(told) > 0 {
-		t.Errorf("told %s", told[0].Body)
+	if sent := check(48); len(sent) > 0 {
+		t.Errorf("sent %s", sent[0].Body)
 	}
-	if told := check(500); len(told) != 1 || !strings.HasPrefix(told[0].ID(), "credits-restored-") {
-		t.Errorf("told %v", told)
+	if sent := check(500); len(sent) != 1 || !strings.HasPrefix(sent[0].ID(), "credits-restored-") {
+		t.Errorf("sent %v", sent)
 	}
 }

@@ -224,14 +224,14 @@ func TestSecretUnavailable(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	x := h.picture()
-	away := errors.New("nobody is there")
-	h.Secret.Set("", away)
+	unavailable := errors.New("nobody is there")
+	h.Secret.Set("", unavailable)
 	h.Clock.Add(time.Hour)
 	if got := h.get(x.Images[0].URL); got.Status != 302 {
 		t.Errorf("warm: %d", got.Status)
 	}
 	cold := newHarness(t)
-	cold.Secret.Set("", away)
+	cold.Secret.Set("", unavailable)
 	for _, path := range []string{strings.TrimPrefix(x.Images[0].URL, h.view.PublicURL), "/v1/images/x/y/z"} {
 		if body := cold.get(cold.view.PublicURL+path).Problem(t, 503, task.CodeUnavailable); strings.Contains(body, "nobody") {
 			t.Errorf("cold: %s", body)

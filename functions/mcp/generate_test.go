@@ -26,7 +26,7 @@ func TestGenerate(t *testing.T) {
 		t.Fatalf("the row is %+v, %v", row, err)
 	}
 	if p.Done || p.Credits.Estimate != 8 || !strings.Contains(p.NextStep, "get_image") || !strings.Contains(p.NextStep, p.TaskID) {
-		t.Errorf("it said %+v", p)
+		t.Errorf("the result is %+v", p)
 	}
 
 	t.Run("the same requestKey is the same task, and nothing is sent", func(t *testing.T) {
@@ -110,9 +110,9 @@ func TestGenerateRefused(t *testing.T) {
 	}
 	t.Run("another owner's picture looks like a missing one", func(t *testing.T) {
 		h := h.with(t)
-		mine := h.Succeeded(t, "bob").ID
+		bobs := h.Succeeded(t, "bob").ID
 		texts := map[string]bool{}
-		for _, id := range []string{mine, strings.Repeat("0", 26)} {
+		for _, id := range []string{bobs, strings.Repeat("0", 26)} {
 			texts[h.call("generate_image", args("requestKey", "k", "prompt", "a", "imageUrls", []string{"task:" + id + "/1"})).text()] = true
 		}
 		if len(texts) != 1 {
@@ -160,7 +160,7 @@ func TestPanic(t *testing.T) {
 	got := h.call("get_credits", args())
 	got.checkRefused(task.CodeInternal)
 	if strings.Contains(got.text(), "fault") || !strings.Contains(got.text(), "requestId: ") {
-		t.Errorf("it said %s", got.text())
+		t.Errorf("the result is %s", got.text())
 	}
 	if log := h.Logged.Take(); !strings.Contains(log, "a fault of ours") {
 		t.Errorf("the panic is not logged: %s", log)

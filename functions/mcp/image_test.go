@@ -22,7 +22,7 @@ func TestGetImage(t *testing.T) {
 		var p picture
 		got.decode(&p)
 		if p.Done || len(p.Images) != 0 || !strings.Contains(p.NextStep, "after three waits") || !strings.Contains(got.text(), p.NextStep) {
-			t.Errorf("it said %+v, %s", p, got.text())
+			t.Errorf("the result is %+v, %s", p, got.text())
 		}
 	})
 	t.Run("a finished one comes with link, size and preview", func(t *testing.T) {
@@ -32,7 +32,7 @@ func TestGetImage(t *testing.T) {
 		var p picture
 		got.decode(&p)
 		if !p.Done || len(p.Images) != 1 {
-			t.Fatalf("it said %+v", p)
+			t.Fatalf("the result is %+v", p)
 		}
 		i := p.Images[0]
 		link := got.Content[1]
@@ -53,7 +53,7 @@ func TestGetImage(t *testing.T) {
 		var p picture
 		got := h.call("get_image", args("taskId", made.ID))
 		if got.decode(&p); !p.Done || len(got.previews()) != 0 {
-			t.Errorf("it said %+v with %d previews", p, len(got.previews()))
+			t.Errorf("the result is %+v with %d previews", p, len(got.previews()))
 		}
 	})
 	for name, change := range map[string]func(*task.Image){
@@ -131,7 +131,7 @@ func TestDoubt(t *testing.T) {
 	var p picture
 	h.call("generate_image", order).decode(&p)
 	if p.Status != task.Unconfirmed || strings.Contains(p.NextStep, "ask whether") {
-		t.Fatalf("at first it said %+v", p)
+		t.Fatalf("at first the result is %+v", p)
 	}
 	h.Clock.Add(5 * time.Minute)
 	for tool, arguments := range map[string]map[string]any{
@@ -180,17 +180,17 @@ func (h *harness) deletedTask(owner string) string {
 // over.
 func TestGetImageWaits(t *testing.T) {
 	h := newHarness(t)
-	asked := make(chan string, 100) // the queries of the tool's requests to the API
+	queries := make(chan string, 100) // the queries of the tool's requests to the API
 	api := h.function.API
 	h.function.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked <- r.URL.RawQuery
+		queries <- r.URL.RawQuery
 		api.ServeHTTP(w, r)
 	})
 	x := h.Submitted(t, "ada", 1)
 	var p picture
 	h.call("get_image", args("taskId", x.ID, "waitSeconds", 1)).decode(&p)
-	if only := <-asked; p.Done || only != "wait=1" || len(asked) > 0 {
-		t.Errorf("done %v; it asked for %q, and %d times more", p.Done, only, len(asked))
+	if only := <-queries; p.Done || only != "wait=1" || len(queries) > 0 {
+		t.Errorf("done %v; the tool asked for %q, and %d times more", p.Done, only, len(queries))
 	}
 
 	made := h.Generated(t, 0)
@@ -204,10 +204,10 @@ func TestGetImageWaits(t *testing.T) {
 	})
 	finished := make(chan error, 1)
 	go func() {
-		<-asked
+		<-queries
 		<-looked // and found the task running
 		err := h.Settle(t.Context(), x.ID, 1, []byte(`{"code":200,"data":{"taskId":"`+made.ID+`","info":{"resultImageUrl":"`+made.URLs[0]+`"}}}`))
-		<-asked // again, because the task is being stored now
+		<-queries // again, because the task is being stored now
 		if err == nil {
 			err = h.Ingester.Ingest(t.Context(), x.ID)
 		}
@@ -217,14 +217,14 @@ func TestGetImageWaits(t *testing.T) {
 	if err := <-finished; err != nil || p.Status != task.Succeeded {
 		t.Errorf("%s, %v", p.Status, err)
 	}
-	for len(asked) > 0 {
-		<-asked
+	for len(queries) > 0 {
+		<-queries
 	}
 
 	h.function.Settings.WaitMax = 0
 	h.call("get_image", args("taskId", h.Submitted(t, "ada", 1).ID, "waitSeconds", 20)).decode(&p)
-	if only := <-asked; only != "" || len(asked) > 0 {
-		t.Errorf("without waiting it asked for %q, and %d times more", only, len(asked))
+	if only := <-queries; only != "" || len(queries) > 0 {
+		t.Errorf("without waiting the tool asked for %q, and %d times more", only, len(queries))
 	}
 }
 
@@ -291,11 +291,11 @@ func TestGetCredits(t *testing.T) {
 		NextStep         string
 	}
 	for _, tt := range []struct {
-		balance float64
-		quota   int
-		left    int
-		reason  task.Code
-		says    string
+		balance  float64
+		quota    int
+		left     int
+		reason   task.Code
+		nextStep string
 	}{
 		{1000, 0, 250, "", "enough"},
 		{1000, 3, 2, "", "enough"}, // one is used below
@@ -306,7 +306,7 @@ func TestGetCredits(t *testing.T) {
 		h.Quota = 100 // so that it is counted
 		h.Sim.SetBalance(1000)
 		h.Clock.Add(time.Minute) // until the balance is read again
-		owner := "o" + string(tt.reason) + tt.says + string(rune('0'+tt.quota))
+		owner := "o" + string(tt.reason) + tt.nextStep + string(rune('0'+tt.quota))
 		if tt.quota > 0 {
 			h.Submitted(t, strings.ReplaceAll(owner, " ", "-"), 1)
 		}
@@ -314,8 +314,8 @@ func TestGetCredits(t *testing.T) {
 		h.Quota = tt.quota
 		h.Clock.Add(time.Minute)
 		h.call("get_credits", args(), "Authorization", "Bearer "+h.identity.Token(strings.ReplaceAll(owner, " ", "-"))).decode(&c)
-		if c.Balance != tt.balance || c.ImagesLeft != tt.left || c.Reason != tt.reason || c.CanGenerate != (tt.reason == "") || !strings.Contains(c.NextStep, tt.says) {
-			t.Errorf("%+v: it said %+v", tt, c)
+		if c.Balance != tt.balance || c.ImagesLeft != tt.left || c.Reason != tt.reason || c.CanGenerate != (tt.reason == "") || !strings.Contains(c.NextStep, tt.nextStep) {
+			t.Errorf("%+v: the result is %+v", tt, c)
 		}
 		c.Reason = ""
 	}

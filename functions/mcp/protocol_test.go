@@ -23,7 +23,7 @@ func TestCallers(t *testing.T) {
 	h.Secret.SetPersonalTokens(kept)
 	service, of := token.NewServiceToken("preset")
 	h.Secret.SetServiceTokens(of)
-	mine := h.Submitted(t, "ada", 1).ID
+	adas := h.Submitted(t, "ada", 1).ID
 	for _, tt := range []struct {
 		name   string
 		token  string
@@ -36,7 +36,7 @@ func TestCallers(t *testing.T) {
 	} {
 		t.Run(tt.name+" gets at the user's own", func(t *testing.T) {
 			var p picture
-			h.with(t).call("get_image", args("taskId", mine), append([]string{"Authorization", "Bearer " + tt.token}, tt.header...)...).decode(&p)
+			h.with(t).call("get_image", args("taskId", adas), append([]string{"Authorization", "Bearer " + tt.token}, tt.header...)...).decode(&p)
 		})
 	}
 	for _, tt := range []struct {
@@ -55,8 +55,8 @@ func TestCallers(t *testing.T) {
 			got := h.with(t).post(ping, tt.header...)
 			got.Problem(t, tt.status, tt.code)
 			challenge := `resource_metadata="` + h.Settings.PublicURL + `/.well-known/oauth-protected-resource/mcp"`
-			if says := got.Header.Get("WWW-Authenticate"); strings.HasSuffix(says, challenge) != (tt.status == http.StatusUnauthorized) {
-				t.Errorf("WWW-Authenticate: %s", says)
+			if challenged := got.Header.Get("WWW-Authenticate"); strings.HasSuffix(challenged, challenge) != (tt.status == http.StatusUnauthorized) {
+				t.Errorf("WWW-Authenticate: %s", challenged)
 			}
 		})
 	}
@@ -74,7 +74,7 @@ func TestMetadata(t *testing.T) {
 		}
 		h.contract.Do(t, httpapitest.NewRequest(t, http.MethodGet, h.Settings.PublicURL+path, nil)).JSON(t, http.StatusOK, &m)
 		if m.Resource != h.Settings.PublicURL+"/mcp" || len(m.AuthorizationServers) != 1 || m.AuthorizationServers[0] != h.Settings.AuthIssuer {
-			t.Errorf("%s says %+v", path, m)
+			t.Errorf("%s returns %+v", path, m)
 		}
 	}
 	t.Run("without a PUBLIC_URL the request's host is the address", func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestMetadata(t *testing.T) {
 		w := httptest.NewRecorder()
 		mcp.New(h.function).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://abc.execute-api.eu-central-1.amazonaws.com/.well-known/oauth-protected-resource", nil))
 		if !strings.Contains(w.Body.String(), `"https://abc.execute-api.eu-central-1.amazonaws.com/mcp"`) {
-			t.Errorf("it says %s", w.Body)
+			t.Errorf("the answer is %s", w.Body)
 		}
 	})
 }
@@ -244,6 +244,6 @@ func TestInstructions(t *testing.T) {
 	}
 	got.JSON(t, http.StatusOK, &answer)
 	if _, tools := answer.Result.Capabilities["tools"]; !tools || len(answer.Result.Capabilities) != 1 || len(answer.Result.Instructions) < 100 {
-		t.Errorf("it says %s", got.Body)
+		t.Errorf("the answer is %s", got.Body)
 	}
 }
