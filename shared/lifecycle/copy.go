@@ -117,7 +117,7 @@ func reason(err error) string {
 }
 
 func (g *Ingester) logCopy(ctx context.Context, t *task.Task, n int, err error) {
-	g.Log.WarnContext(ctx, "a picture could not be copied; will retry", "task", t.ID, "picture", n, "reason", reason(err), "error", err)
+	g.Log.WarnContext(ctx, "a picture could not be copied", "task", t.ID, "picture", n, "reason", reason(err), "error", err)
 }
 
 // copy copies the picture at the link with number n, and tries again after each of

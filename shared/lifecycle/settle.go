@@ -62,7 +62,7 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 	case err != nil:
 		return unavailable(err)
 	case attempt != t.Attempt:
-		s.log(ctx, slog.LevelInfo, t, "a callback of an earlier attempt", "callback", attempt)
+		s.log(ctx, slog.LevelInfo, t, "ignored a callback of an earlier attempt", "callback", attempt)
 	case hint.ProviderID == "" && !t.Findable():
 		return unavailable(errors.New("a callback without a provider id, for a task whose id is not known"))
 	}
@@ -166,7 +166,7 @@ func (s *Service) fetchRecord(ctx context.Context, t *task.Task, c task.Claim, t
 // asks for that. An answer that is not the provider's counts as none; one that is, but
 // cannot be read as a record, is unclear.
 func (s *Service) unreadable(ctx context.Context, t *task.Task, err error) (task.Record, *reply) {
-	s.log(ctx, slog.LevelWarn, t, "the record could not be read; will retry", "error", err)
+	s.log(ctx, slog.LevelWarn, t, "the record could not be read", "error", err)
 	e, ok := errors.AsType[*nanobanana.Error](err)
 	if !ok {
 		return task.Record{}, &reply{}
