@@ -61,7 +61,7 @@ func validName(name string, labels []string) bool {
 // label begins with an ASCII letter, so no spelling of an IP address is one: Go reads
 // "①②⑦.⓪.⓪.①" as 127.0.0.1, other parsers "127.1", "0x7f.1" and "2130706433".
 func PublicName(host string) bool {
-	labels := strings.Split(strings.ToLower(host), ".")
+	labels := strings.Split(host, ".") // not lower-cased yet: U+212A, the Kelvin sign, becomes a k
 	if len(labels) < 2 || !validName(host, labels) {
 		return false
 	}
@@ -70,7 +70,7 @@ func PublicName(host string) bool {
 			return false
 		}
 	}
-	switch top := labels[len(labels)-1]; top {
+	switch top := strings.ToLower(labels[len(labels)-1]); top {
 	case "arpa", "corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private":
 		return false
 	default:
@@ -120,10 +120,11 @@ func Authority(u *url.URL) string {
 // SettingHost returns the host of u in lower case, as settings name hosts: with its port,
 // unless that is 443 over https.
 func SettingHost(u *url.URL) string {
-	if u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") {
-		return strings.ToLower(u.Hostname())
+	host := strings.ToLower(u.Host)
+	if u.Scheme == "https" {
+		host = strings.TrimSuffix(strings.TrimSuffix(host, ":443"), ":")
 	}
-	return strings.ToLower(u.Host)
+	return host
 }
 
 // Location returns the host of a link in lower case and its path, without scheme and

@@ -33,7 +33,7 @@ func TestPublicName(t *testing.T) {
 		"example.com": true, "EXAMPLE.COM": true, "my_bucket.s3.eu-central-1.amazonaws.com": true, "xn--bcher-kva.example": true, "1.2.3.com": true,
 		"": false, "intranet": false, "localhost": false, "a.localhost": false, "a.LOCAL": false, "metadata.google.internal": false, "router.home.arpa": false,
 		"example.com.": false, ".example.com": false, "example..com": false, "-a.com": false, "a-.com": false, "example.com:443": false,
-		"127.0.0.1": false, "127.1": false, "0x7f.1": false, "2130706433": false, "127.0.0.0x1": false, "::1": false, "①②⑦.⓪.⓪.①": false, "127。0。0。1": false, "bücher.example": false,
+		"127.0.0.1": false, "127.1": false, "0x7f.1": false, "2130706433": false, "127.0.0.0x1": false, "::1": false, "①②⑦.⓪.⓪.①": false, "127。0。0。1": false, "bücher.example": false, "Key.example": false, "example.Key": false,
 		strings.Repeat("a", 64) + ".com": false, strings.Repeat("a.", 130) + "com": false,
 	})
 }
@@ -64,6 +64,8 @@ func TestURLs(t *testing.T) {
 	for link, want := range map[string]struct{ authority, setting, location string }{
 		"https://EXAMPLE.com/A?b=1#c":     {"example.com:443", "example.com", "example.com/A"},
 		"https://example.com:443/":        {"example.com:443", "example.com", "example.com:443/"},
+		"https://[2001:db8::443]:443/x":   {"[2001:db8::443]:443", "[2001:db8::443]", "[2001:db8::443]:443/x"},
+		"https://example.com:/":           {"example.com:443", "example.com", "example.com:/"},
 		"https://example.com:8443":        {"example.com:8443", "example.com:8443", "example.com:8443"},
 		"http://Example.com/a%20b":        {"example.com:80", "example.com", "example.com/a b"},
 		"http://127.0.0.1:9000/x":         {"127.0.0.1:9000", "127.0.0.1:9000", "127.0.0.1:9000/x"},
