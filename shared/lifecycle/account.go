@@ -230,14 +230,14 @@ func (m *memory) adopt(checked task.Balance) {
 // there is no news, and the error comes with a valid balance. Credits are low below
 // lowBelow and empty below cheapest.
 func (a *Account) Check(ctx context.Context, lowBelow, cheapest float64) (task.Balance, task.News, error) {
-	asked, err := a.ask(ctx, func(time.Time) bool { return true })
+	balance, err := a.ask(ctx, func(time.Time) bool { return true })
 	if err != nil {
 		return task.Balance{}, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	was, err := a.Store.Balance(ctx)
-	is, news := was.Next(asked.Credits, asked.AsOf, lowBelow, cheapest)
+	is, news := was.Next(balance.Credits, balance.AsOf, lowBelow, cheapest)
 	if err != nil {
 		news = ""
 	}

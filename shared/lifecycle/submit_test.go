@@ -331,7 +331,7 @@ func TestEditByLinkOfARenumberedPicture(t *testing.T) {
 
 func TestEditRefused(t *testing.T) {
 	h := newHarness(t)
-	mine, running := h.made(), h.submit()
+	adas, running := h.made(), h.submit()
 	bobs := h.made(func(o *lifecycle.Order) { o.Owner = "bob" })
 	deleted := h.made()
 	if _, err := task.Update(t.Context(), h.Rows, deleted, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) }); err != nil {
@@ -344,8 +344,8 @@ func TestEditRefused(t *testing.T) {
 		"unknown":         "task:" + task.NewID("x", "y") + "/1",
 		"unfinished":      "task:" + running.ID + "/1",
 		"deleted":         "task:" + deleted.ID + "/1",
-		"picture 9":       "task:" + mine.ID + "/9",
-		"picture 0":       "task:" + mine.ID + "/0",
+		"picture 9":       "task:" + adas.ID + "/9",
+		"picture 0":       "task:" + adas.ID + "/0",
 		"upload":          "upload:nothing",
 		"private address": "https://127.0.0.1/a.png",
 		"plain http":      "http://example.com/a.png",

@@ -210,14 +210,14 @@ func (sim *simulation) checkEnd() {
 
 // checkNotices checks I10.
 func (sim *simulation) checkNotices(t *task.Task) {
-	told := sim.ledger.notices[t.ID]
+	notices := sim.ledger.notices[t.ID]
 	if !sim.rules.Notify {
 		return
 	}
-	if len(told) == 0 {
+	if len(notices) == 0 {
 		sim.violate("I10", "%s is %s, and Preset was not notified", short(t.ID), state(t))
 	}
-	for _, id := range told {
+	for _, id := range notices {
 		if id != t.ID+"-"+string(t.Status) {
 			sim.violate("I10", "%s is %s, and was notified as %s", short(t.ID), state(t), id)
 		}
