@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -76,11 +77,15 @@ func checkAuthority(u *url.URL) error {
 	return nil
 }
 
-// public reports whether a is an address of the public Internet. Package ssrf
-// refuses what the IANA registries of special-purpose addresses set aside, the
-// ranges that carry another address inside (6to4, Teredo), and every IPv6 address
-// beyond 2000::/3, such as NAT64 (64:ff9b::/96), unique local and link-local ones.
+// public reports whether a is an address of the public Internet. The lists of package
+// ssrf hold what the IANA registries of special-purpose addresses set aside, and the
+// ranges that carry another address inside (6to4, Teredo). IPv6 addresses beyond
+// 2000::/3 are not public: NAT64 (64:ff9b::/96), unique local and link-local ones.
 func public(a netip.Addr) bool {
 	a = a.Unmap()
-	return a.IsValid() && a.Zone() == "" && ssrf.New().SafeAddr(a) == nil
+	within := func(p netip.Prefix) bool { return p.Contains(a) }
+	if a.Is4() {
+		return !slices.ContainsFunc(ssrf.IPv4DeniedPrefixes, within)
+	}
+	return a.Zone() == "" && ssrf.IPv6GlobalUnicast.Contains(a) && !slices.ContainsFunc(ssrf.IPv6DeniedPrefixes, within)
 }

@@ -4,8 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
-	"fmt"
 )
 
 // MinKey is the least number of bytes of a key, as in the Standard Webhooks specification.
@@ -51,13 +49,12 @@ func (k Key) sign(message string) string {
 
 // Check returns one sentence for each fault in ks, the secret's member name. It quotes no key.
 func (ks Keys) Check(name string) error {
-	var faults []error
-	seen := map[string]bool{}
+	c := newChecker(name)
 	for i, k := range ks {
-		faults = append(faults, checkID(name, i, k.ID, seen))
+		c.id(i, k.ID)
 		if len(k.Key) < MinKey {
-			faults = append(faults, fmt.Errorf("%s[%d].key is too short: use at least %d random bytes", name, i, MinKey))
+			c.fault(i, "key", "is too short: use at least %d random bytes", MinKey)
 		}
 	}
-	return errors.Join(faults...)
+	return c.err()
 }

@@ -1,10 +1,6 @@
 package token
 
-import (
-	"errors"
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // PersonalPrefix starts every personal token, as [ServicePrefix] starts those of our own servers.
 const PersonalPrefix = "nbp_"
@@ -39,18 +35,20 @@ func (ts PersonalTokens) Owner(token string) string {
 
 // Check returns one sentence for each fault in ts, the secret's member name.
 func (ts PersonalTokens) Check(name string) error {
-	faults := []error{checkEntries(name, "make token", ts)}
+	c := newChecker(name)
 	hashes := map[string]bool{}
 	for i, t := range ts {
+		c.id(i, t.ID)
+		c.hash(i, t.Hash, "make token")
 		if !IsOwner(t.Owner) {
-			faults = append(faults, fmt.Errorf("%s[%d].owner is not 1 to %d visible ASCII characters: enter the user's id", name, i, maxOwner))
+			c.fault(i, "owner", "is not 1 to %d visible ASCII characters: enter the user's id", maxOwner)
 		}
 		if hashes[t.Hash] { // the order would decide whose it is, and with one entry removed it would still work
-			faults = append(faults, fmt.Errorf("%s[%d].hash occurs twice: make a token for each entry", name, i))
+			c.fault(i, "hash", "occurs twice: make a token for each entry")
 		}
 		hashes[t.Hash] = true
 	}
-	return errors.Join(faults...)
+	return c.err()
 }
 
 func (t PersonalToken) idAndHash() (id, hash string) { return t.ID, t.Hash }

@@ -28,7 +28,12 @@ func (ts ServiceTokens) Verify(token string) bool {
 
 // Check returns one sentence for each fault in ts, the secret's member name.
 func (ts ServiceTokens) Check(name string) error {
-	return checkEntries(name, "make service-token", ts)
+	c := newChecker(name)
+	for i, t := range ts {
+		c.id(i, t.ID)
+		c.hash(i, t.Hash, "make service-token")
+	}
+	return c.err()
 }
 
 func (t ServiceToken) idAndHash() (id, hash string) { return t.ID, t.Hash }

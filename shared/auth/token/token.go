@@ -50,35 +50,39 @@ func find[E entry](entries []E, token string) (found E, ok bool) {
 	return found, ok
 }
 
-// checkEntries returns one sentence for each faulty id and hash in the secret's
-// member name. command is what prints such entries.
-func checkEntries[E entry](name, command string, entries []E) error {
-	var faults []error
-	seen := map[string]bool{}
-	for i, e := range entries {
-		id, hash := e.idAndHash()
-		faults = append(faults, checkID(name, i, id, seen))
-		sum, err := hex.DecodeString(hash)
-		if err != nil || hex.EncodeToString(sum) != hash || len(sum) != sha256.Size {
-			faults = append(faults, fmt.Errorf("%s[%d].hash is not a SHA-256 in 64 lower-case hex digits: enter what %s prints, not the token itself", name, i, command))
-		}
-	}
-	return errors.Join(faults...)
+// A checker collects one sentence for each fault in a list of the secret.
+type checker struct {
+	name   string // the list's member name
+	ids    map[string]bool
+	faults []error
 }
 
-// checkID returns one sentence for each fault in the id of a list's entry, and
-// adds the id to those seen.
-func checkID(name string, i int, id string, seen map[string]bool) error {
-	var faults []error
-	if id == "" || len(id) > maxID || strings.ContainsFunc(id, notInID) {
-		faults = append(faults, fmt.Errorf("%s[%d].id is not 1 to %d of A-Z a-z 0-9 _ -: rename it", name, i, maxID))
-	}
-	if seen[id] {
-		faults = append(faults, fmt.Errorf("%s[%d].id occurs twice: give each entry its own id", name, i))
-	}
-	seen[id] = true
-	return errors.Join(faults...)
+func newChecker(name string) *checker { return &checker{name: name, ids: map[string]bool{}} }
+
+// fault adds a fault of a member of entry i.
+func (c *checker) fault(i int, member, format string, args ...any) {
+	c.faults = append(c.faults, fmt.Errorf("%s[%d].%s %s", c.name, i, member, fmt.Sprintf(format, args...)))
 }
+
+func (c *checker) id(i int, id string) {
+	if id == "" || len(id) > maxID || strings.ContainsFunc(id, notInID) {
+		c.fault(i, "id", "is not 1 to %d of A-Z a-z 0-9 _ -: rename it", maxID)
+	}
+	if c.ids[id] {
+		c.fault(i, "id", "occurs twice: give each entry its own id")
+	}
+	c.ids[id] = true
+}
+
+// hash checks a hash as command prints it.
+func (c *checker) hash(i int, hash, command string) {
+	sum, err := hex.DecodeString(hash)
+	if err != nil || hex.EncodeToString(sum) != hash || len(sum) != sha256.Size {
+		c.fault(i, "hash", "is not a SHA-256 in 64 lower-case hex digits: enter what %s prints, not the token itself", command)
+	}
+}
+
+func (c *checker) err() error { return errors.Join(c.faults...) }
 
 func notInID(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
