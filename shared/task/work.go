@@ -1,9 +1,9 @@
 package task
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -176,14 +176,14 @@ func (t *Task) bestImages(images []Image) []Image {
 	if !t.Complete(images) {
 		got := func(n int) bool { return slices.ContainsFunc(best, func(i Image) bool { return i.N == n }) }
 		broken := slices.DeleteFunc(slices.Concat(images, t.Salvaged), func(i Image) bool { return !i.Damaged })
-		slices.SortStableFunc(broken, func(a, b Image) int { return cmp.Compare(b.Bytes, a.Bytes) }) // the longer, the better
+		sort.SliceStable(broken, func(i, j int) bool { return broken[i].Bytes > broken[j].Bytes }) // the longer, the better
 		for _, i := range slices.Concat(undamaged(t.Salvaged), broken) {
 			if len(best) < t.expectedImages() && !got(i.N) {
 				best = distinct(append(best, i))
 			}
 		}
 	}
-	slices.SortStableFunc(best, func(a, b Image) int { return cmp.Compare(a.N, b.N) })
+	sort.SliceStable(best, func(i, j int) bool { return best[i].N < best[j].N }) // slices' generic sort is 7 KB of code for a type of this size
 	for i := range best {
 		best[i].N = i + 1
 	}
