@@ -1,4 +1,4 @@
-package contract_test
+package docs_test
 
 import (
 	"cmp"

@@ -1,4 +1,6 @@
-package contract_test
+// Package docs_test holds the pages against the repository: links, names of files,
+// settings and dependencies.
+package docs_test
 
 import (
 	"io/fs"
@@ -10,12 +12,14 @@ import (
 	"testing"
 )
 
+const root = ".."
+
 // tree returns the paths of all files and folders of the repository, except
 // what is built or installed.
 func tree(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	err := fs.WalkDir(os.DirFS("."), ".", func(p string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(root), ".", func(p string, d fs.DirEntry, err error) error {
 		hidden := strings.HasPrefix(d.Name(), ".") && p != "." && d.Name() != ".ci"
 		if d.IsDir() && (hidden || slices.Contains([]string{"bin", "node_modules", "generated", "build", "shots"}, d.Name())) {
 			return fs.SkipDir
@@ -43,7 +47,7 @@ func pages(t *testing.T, all []string) map[string]string {
 
 func read(t *testing.T, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(name)
+	b, err := os.ReadFile(path.Join(root, name))
 	if err != nil {
 		t.Fatal(err)
 	}
