@@ -101,7 +101,7 @@ var fieldHints = map[string]string{
 	"/request_key":  "Use requestKey.",
 }
 
-// errorResult says what went wrong: the code, a sentence, and what to do now. It logs
+// errorResult returns the code of err, a sentence, and what to do now. It logs
 // errors without a code of their own; the API has logged its errors already.
 func (c call) errorResult(err error) *sdk.CallToolResult {
 	ctx := c.request.Context()

@@ -45,7 +45,7 @@ const (
 	DefaultData = ".local"
 )
 
-// Options says how to run.
+// Options are the flags and surroundings of a run.
 type Options struct {
 	Addr   string // host:port to listen on
 	Data   string // folder for tasks, pictures and keys

@@ -36,7 +36,7 @@ var (
 
 const maxToken = 8 << 10 // bytes; checked before anything is parsed
 
-// Config says whose tokens are accepted. Issuer, Audience, JWKSURL, HTTP and Log are required.
+// Config determines which tokens a Verifier accepts. Issuer, Audience, JWKSURL, HTTP and Log are required.
 type Config struct {
 	Issuer   string
 	Audience string

@@ -79,7 +79,7 @@ type Settings struct {
 	ImageKey    token.Hidden // IMAGE_KEY
 	NotifyKey   token.Hidden // NOTIFY_KEY
 
-	// NoCallbacks says that the provider cannot reach PublicURL. The environment does not
+	// NoCallbacks is set if the provider cannot reach PublicURL. The environment does not
 	// set it: a local run with the real provider does.
 	NoCallbacks bool
 

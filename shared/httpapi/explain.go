@@ -17,7 +17,7 @@ type Explanation struct {
 	// sentences to people unchanged.
 	Title string
 	Hint  string
-	// Claude tells a model that uses our tools what to do now.
+	// Claude is what a model that uses our tools should do now.
 	Claude string
 	// Retryable reports that the same request may well succeed later, so that a
 	// "Try again" button makes sense.

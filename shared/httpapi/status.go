@@ -12,7 +12,7 @@ type phase struct {
 	After time.Duration
 	// Text is for people. Clients show it unchanged.
 	Text string
-	// Claude tells a model that uses our tools what to do now. It is empty if the
+	// Claude is what a model that uses our tools should do now. It is empty if the
 	// model can only wait, or read the result.
 	Claude string
 }

@@ -40,7 +40,7 @@ func (q *queue) add(id string, at time.Time) {
 	q.change.Signal()
 }
 
-// close says that no more ids come: waits end once the queue is empty.
+// close marks the queue as complete: waits end once it is empty.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -46,7 +46,7 @@ func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	})
 }
 
-// verdict says why a write is not carried out; the zero verdict carries it out.
+// verdict is why a write is not carried out; the zero verdict carries it out.
 // It is not an error of the transaction, which other writes share.
 type verdict struct {
 	refusal error // one that task.Store names
