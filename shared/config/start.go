@@ -12,6 +12,7 @@ import (
 // process. If it cannot start, it logs one line and exits with status 1; Lambda
 // then starts another process.
 func Start(build func(Settings, *slog.Logger) (handler any, err error), needs ...Need) {
+	readRootsOnce(systemBundle, systemFolders)
 	var level slog.LevelVar
 	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: &level}))
 	slog.SetDefault(log) // so that what libraries print by package log is JSON too
