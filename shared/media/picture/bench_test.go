@@ -2,7 +2,9 @@ package picture_test
 
 import (
 	"bytes"
+	"fmt"
 	"image"
+	"image/draw"
 	"image/jpeg"
 	"image/png"
 	"io"
@@ -54,9 +56,10 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkThumbnail shrinks pictures of 1 Mpx, in the forms that PNG and JPEG decode to.
+// BenchmarkThumbnail shrinks pictures of 4 Mpx, in the forms that PNG and JPEG decode to:
+// to a divisor of their size, and to another size.
 func BenchmarkThumbnail(b *testing.B) {
-	img := photo(1024, 1024, 16)
+	img := photo(2048, 2048, 16)
 	var asJPEG bytes.Buffer
 	if err := jpeg.Encode(&asJPEG, img, &jpeg.Options{Quality: 92}); err != nil {
 		b.Fatal(err)
@@ -65,14 +68,22 @@ func BenchmarkThumbnail(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, src := range map[string]image.Image{"PNG": img, "JPEG": decoded} {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				if _, err := thumbnail.Encode(src, media.ThumbnailSide); err != nil {
-					b.Fatal(err)
+	rgb, clear := image.NewRGBA(img.Rect), image.NewNRGBA(img.Rect)
+	draw.Draw(rgb, img.Rect, img, image.Point{}, draw.Src)
+	copy(clear.Pix, img.Pix)
+	for i := 3; i < len(clear.Pix); i += 4 {
+		clear.Pix[i] = 0x80
+	}
+	for name, src := range map[string]image.Image{"PNG": rgb, "opaqueNRGBA": img, "clearNRGBA": clear, "JPEG": decoded} {
+		for _, side := range []int{media.ThumbnailSide, 500} {
+			b.Run(fmt.Sprint(name, ",", side), func(b *testing.B) {
+				for b.Loop() {
+					if _, err := thumbnail.Encode(src, side); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -103,9 +103,7 @@ func shrink(src image.Image, longest int) *image.RGBA {
 
 	y, room := 0, sh // the row of dst, and the rest of its height
 	for sy := range sh {
-		draw.Draw(row, row.Rect, image.White, image.Point{}, draw.Src)
-		draw.Draw(row, row.Rect, src, src.Bounds().Min.Add(image.Pt(0, sy)), draw.Over)
-		squeeze(line, row.Pix, dw)
+		squeeze(line, drawn(row, src, sy), dw)
 		take := min(dh, room)
 		addScaled(sums, line, uint64(take))
 		if room -= take; room > 0 {
@@ -125,28 +123,67 @@ func shrink(src image.Image, longest int) *image.RGBA {
 	return dst
 }
 
+// drawn returns the RGBA pixels of a row of src on white. It draws them in row, unless
+// they are opaque and src holds them in this form.
+func drawn(row *image.RGBA, src image.Image, y int) []uint8 {
+	at := src.Bounds().Min.Add(image.Pt(0, y))
+	var pix []uint8
+	switch src := src.(type) {
+	case *image.RGBA:
+		pix = src.Pix[src.PixOffset(at.X, at.Y):][:len(row.Pix)]
+	case *image.NRGBA:
+		pix = src.Pix[src.PixOffset(at.X, at.Y):][:len(row.Pix)]
+	case *image.YCbCr: // has no alpha
+		draw.Draw(row, row.Rect, src, at, draw.Src)
+		return row.Pix
+	}
+	if pix != nil && opaque(pix) {
+		return pix
+	}
+	draw.Draw(row, row.Rect, image.White, image.Point{}, draw.Src)
+	draw.Draw(row, row.Rect, src, at, draw.Over)
+	return row.Pix
+}
+
+// opaque reports whether none of the RGBA pixels is transparent.
+func opaque(pix []uint8) bool {
+	all := uint8(0xff)
+	for p := 3; p < len(pix); p += 4 {
+		all &= pix[p]
+	}
+	return all == 0xff
+}
+
 // squeeze adds the RGBA pixels of row up in line, which has three colours per column.
-// Each pixel lies in one or two columns.
+// A column has some whole pixels, and perhaps a part of the one before them and of the
+// one after.
 func squeeze(line []uint64, row []uint8, dw int) {
 	clear(line)
-	sw := len(row) / 4
-	i, room := 0, sw // the column, and the rest of its width
-	for p := 0; p < len(row); p += 4 {
-		r, g, b := uint64(row[p]), uint64(row[p+1]), uint64(row[p+2])
-		take := min(dw, room)
-		w := uint64(take)
-		line[i] += w * r
-		line[i+1] += w * g
-		line[i+2] += w * b
-		if room -= take; room > 0 {
+	sw, each := len(row)/4, uint64(dw)
+	room := sw // the rest of the column's width
+	for i := 0; i < len(line); i += 3 {
+		whole := 4 * (room / dw)
+		var r, g, b uint32 // enough for 16 million pixels
+		for p := 0; p+4 <= whole; p += 4 {
+			r += uint32(row[p])
+			g += uint32(row[p+1])
+			b += uint32(row[p+2])
+		}
+		row = row[whole:]
+		line[i] += each * uint64(r)
+		line[i+1] += each * uint64(g)
+		line[i+2] += each * uint64(b)
+		take := room % dw
+		room = sw
+		if take == 0 {
 			continue
 		}
-		i, room = i+3, sw-(dw-take)
-		if w = uint64(dw - take); w > 0 {
-			line[i] += w * r
-			line[i+1] += w * g
-			line[i+2] += w * b
+		for c, v := range row[:3] { // of a pixel in two columns
+			line[i+c] += uint64(take) * uint64(v)
+			line[i+3+c] += uint64(dw-take) * uint64(v)
 		}
+		row = row[4:]
+		room -= dw - take
 	}
 }
 
