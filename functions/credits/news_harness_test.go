@@ -7,6 +7,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/webhook"
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
@@ -38,7 +39,7 @@ func newUncheckedHarness(t *testing.T) *noticeHarness {
 	h.keys(spelt)
 	c := h.Settings
 	c.NotifyURL = h.receiver.URL
-	h.function.Sender = webhook.FromSettings(c, h.Secrets)
+	h.function.Sender = webhook.FromSettings(c, h.Secrets, outbound.NewClient())
 	h.function.Sender.Now = h.Clock.Now
 	t.Cleanup(func() { h.log() })
 	return h

@@ -14,6 +14,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
@@ -38,7 +39,7 @@ func newHarness(t *testing.T) *harness {
 
 	c := h.Settings
 	c.NotifyURL = h.receiver.URL
-	h.function = notify.FromSettings(c, h.Rows, h.Secrets, h.Log)
+	h.function = notify.FromSettings(c, h.Rows, h.Secrets, outbound.NewClient(), h.Log)
 	h.function.Now = h.Clock.Now
 	t.Cleanup(func() { h.takeLog() })
 	return h

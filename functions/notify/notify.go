@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -28,9 +29,9 @@ type Function struct {
 }
 
 // FromSettings returns the Function that the settings describe.
-func FromSettings(c config.Settings, store task.Store, secrets *config.Secrets, log *slog.Logger) Function {
+func FromSettings(c config.Settings, store task.Store, secrets *config.Secrets, client *http.Client, log *slog.Logger) Function {
 	return Function{
-		Sender: webhook.FromSettings(c, secrets), Store: store,
+		Sender: webhook.FromSettings(c, secrets, client), Store: store,
 		View: httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}, Log: log,
 	}
 }

@@ -215,10 +215,10 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	if s.studio.simulator != nil {
 		s.sweeper.Rate = nil // the simulator has no rate limit
 	}
-	s.notify = notify.FromSettings(c, s.store, secrets, log)
+	s.notify = notify.FromSettings(c, s.store, secrets, client, log)
 	s.account = credits.Function{
 		Auth: verifier, Account: poster.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits,
-		Sender: webhook.FromSettings(c, secrets), Log: log,
+		Sender: webhook.FromSettings(c, secrets, client), Log: log,
 	}
 
 	mux := s.api(verifier, secrets, log)

@@ -5,6 +5,7 @@
 package outbound
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
@@ -21,13 +22,21 @@ const UserAgent = "preset-nanobanana-functions/1"
 // Every call has a connection of its own. Lambda freezes a process between calls for
 // longer than servers keep a connection, and the outcome of a POST on a stale
 // connection is unknown; net/http would also repeat a GET. A handshake per call
-// costs less.
+// costs less. A client's later handshakes with a host resume its TLS session, which
+// spares the server's signature and the proof of its certificates, most of a handshake's
+// cost; so a process needs one client.
+//
+// Resuming cannot send a request twice or half. Go sends early data over QUIC alone:
+// the handshake is over before the first byte of a request, and a server that refuses
+// the session makes a full handshake on the same connection. A session stays with its
+// host's name, and with a chain of certificates that has been verified and is still valid.
 func NewClient() *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 			TLSHandshakeTimeout:    5 * time.Second,
+			TLSClientConfig:        &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0)},
 			MaxResponseHeaderBytes: 64 << 10,
 			DisableKeepAlives:      true,
 		},

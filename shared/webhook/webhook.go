@@ -26,11 +26,12 @@ type Sender struct {
 	Now     func() time.Time
 }
 
-// FromSettings returns a Sender for the settings.
-func FromSettings(c config.Settings, secrets *config.Secrets) Sender {
-	client := outbound.NewClient()
-	client.Timeout = postTimeout
-	return Sender{Secrets: secrets, URL: c.NotifyURL, HTTP: client, Now: time.Now}
+// FromSettings returns a Sender for the settings. It uses client's transport, with a
+// timeout of its own.
+func FromSettings(c config.Settings, secrets *config.Secrets, client *http.Client) Sender {
+	bounded := *client
+	bounded.Timeout = postTimeout
+	return Sender{Secrets: secrets, URL: c.NotifyURL, HTTP: &bounded, Now: time.Now}
 }
 
 // Send sends a JSON body once, and returns an error unless the receiver answers 2xx.

@@ -19,13 +19,14 @@ func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config
 func build(c config.Settings, log *slog.Logger) (any, error) {
 	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN, log)
-	verifier, err := auth.FromSettings(c, secrets, outbound.NewClient(), log)
+	client := outbound.NewClient()
+	verifier, err := auth.FromSettings(c, secrets, client, log)
 	if err != nil {
 		return nil, err
 	}
-	account := lifecycle.NewAccount(c, store, secrets, outbound.NewClient(), log)
+	account := lifecycle.NewAccount(c, store, secrets, client, log)
 	return credits.OnLambda(credits.Function{
 		Auth: verifier, Account: account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits,
-		Sender: webhook.FromSettings(c, secrets), Log: log,
+		Sender: webhook.FromSettings(c, secrets, client), Log: log,
 	}), nil
 }

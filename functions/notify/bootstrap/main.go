@@ -8,10 +8,12 @@ import (
 	"github.com/preset/nanobanana-functions/shared/aws/secret"
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 
 func build(c config.Settings, log *slog.Logger) (any, error) {
-	return notify.New(notify.FromSettings(c, taskdb.Open(c.Table), secret.Open(c.SecretARN, log), log)), nil
+	store, secrets := taskdb.Open(c.Table), secret.Open(c.SecretARN, log)
+	return notify.New(notify.FromSettings(c, store, secrets, outbound.NewClient(), log)), nil
 }

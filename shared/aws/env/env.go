@@ -5,7 +5,9 @@ package env
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net/http"
 	"os"
 	"time"
 
@@ -25,7 +27,7 @@ func Config(timeout time.Duration) aws.Config {
 	c := aws.Config{
 		Region:      os.Getenv("AWS_REGION"),
 		Credentials: aws.CredentialsProviderFunc(credentials),
-		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(timeout),
+		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(timeout).WithTransportOptions(resume),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, maxBackoff })
 		},
@@ -34,6 +36,12 @@ func Config(timeout time.Duration) aws.Config {
 		c.BaseEndpoint = &endpoint
 	}
 	return c
+}
+
+// resume lets a client's further connections resume its TLS session; outbound.NewClient
+// says why that is safe.
+func resume(t *http.Transport) {
+	t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 }
 
 // credentials returns those of the function's role. Lambda sets them once for the
