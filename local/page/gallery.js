@@ -152,6 +152,7 @@ async function follow() {
       const begun = performance.now();
       const headers = etag ? { "If-None-Match": etag } : {};
       const answer = await call(`/v1/tasks?ids=${polled}&wait=20`, { headers, signal: poll.signal });
+      const news = answer.etag !== etag;
       etag = answer.etag;
       for (const task of answer.body?.tasks || []) if (cards.has(task.id)) show(task, false);
       const found = answer.body?.tasks.map((task) => task.id);
@@ -159,7 +160,7 @@ async function follow() {
       if (failures) showProblem(null);
       failures = 0;
       // A server that does not wait says when to ask again.
-      if (performance.now() - begun < 500 && running().join() === polled) await Promise.race([pause(answer.retryAfter || 2), changed]);
+      if (!news && performance.now() - begun < 500 && running().join() === polled) await Promise.race([pause(answer.retryAfter || 2), changed]);
     } catch (error) {
       if (error.name === "AbortError") continue;
       if (!(error instanceof Refusal)) throw error;

@@ -182,6 +182,24 @@ const rewriteTasks = (page, change) => page.route("**/v1/tasks?**", async (route
   await route.fulfill({ response: answer, json: body });
 });
 
+test("a task's changes are shown at once, however soon they follow each other", async (t) => {
+  const server = await local(t);
+  const [made] = await make(server, [{ prompt: "Stored in no time" }]);
+  const page = await studio(server, { open: false });
+  const steps = ["generating", "storing"]; // then as it is
+  await page.route("**/v1/tasks?**", async (route) => {
+    const answer = await route.fetch();
+    const body = await answer.json();
+    const status = steps.shift();
+    if (status) Object.assign(body.tasks[0], { status, done: false, images: [] });
+    const headers = { ...answer.headers(), etag: `"${status}"`, "retry-after": "1000" }; // with a pause the test fails
+    await route.fulfill({ response: answer, json: body, headers });
+  });
+  await page.goto(server.base);
+  await finished(page, made.prompt);
+  assert.deepEqual(steps, []);
+});
+
 test("without a thumbnail the picture itself is shown, and a damaged picture has a note", async (t) => {
   const server = await local(t);
   await make(server, ["Without a thumbnail", "That arrived damaged", "Of a kind no browser shows"].map((prompt) => ({ prompt, numImages: 2 })));
