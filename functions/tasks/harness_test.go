@@ -78,6 +78,17 @@ func (a answer) task(t testing.TB) (shown httpapi.Task) {
 	return shown
 }
 
+// first decodes the answer as a task, or as a list that begins with it.
+func (a answer) first(t testing.TB) httpapi.Task {
+	t.Helper()
+	var shown struct {
+		httpapi.Task
+		Tasks []httpapi.Task
+	}
+	a.JSON(t, http.StatusOK, &shown)
+	return append(shown.Tasks, shown.Task)[0]
+}
+
 // list decodes the answer as a list and returns its tasks' ids and the cursor.
 func (a answer) list(t testing.TB) (ids []string, cursor string) {
 	t.Helper()
@@ -165,6 +176,10 @@ func (h *harness) made(x *task.Task) error {
 	if err := h.accepted(x); err != nil {
 		return err
 	}
+	return h.recorded(x)
+}
+
+func (h *harness) recorded(x *task.Task) error {
 	claim, ok := x.Claim(h.Rules, h.Now())
 	if !ok {
 		return fmt.Errorf("the record of a task that is %s cannot be read", x.Status)
@@ -176,6 +191,10 @@ func (h *harness) succeeded(x *task.Task) error {
 	if err := h.made(x); err != nil {
 		return err
 	}
+	return h.stored(x)
+}
+
+func (h *harness) stored(x *task.Task) error {
 	return x.Stored(h.Rules, h.Now(), []task.Image{{
 		N: 1, File: "1-0123456789abcdef.png", Thumbnail: "1-0123456789abcdef-512.jpg", Width: 32, Height: 24, Bytes: 99,
 		ContentType: "image/png", SHA256: "0123456789abcdef" + strings.Repeat("0", 48),

@@ -19,9 +19,8 @@ import (
 )
 
 const (
-	maxIDs    = 50
-	maxWait   = 20          // seconds a client may ask to wait
-	pollEvery = time.Second // a waiting client costs the store one read a second
+	maxIDs  = 50
+	maxWait = 20 // seconds a client may ask to wait
 
 	// maxPage limits the body of a page with more than maxIDs tasks, which can
 	// reach 5 MB. Lambda returns at most 6 MiB, and encodes the body as a JSON
@@ -230,11 +229,10 @@ func (f Function) listIDs(ctx context.Context, owner string, ids []string, curso
 // as that changes. It compares with what the client has (If-None-Match), or else
 // with the first read.
 func (f Function) watch(r *http.Request, wait int, read func(context.Context) (snapshot, error)) (httpapi.Answer, error) {
-	start, timeout := time.Now(), min(time.Duration(wait)*time.Second, f.WaitMax)
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
+	end := time.Now().Add(min(time.Duration(wait)*time.Second, f.WaitMax))
 	first := ""
 	for {
+		looked := time.Now()
 		s, err := read(r.Context())
 		if err != nil {
 			return httpapi.Answer{}, err
@@ -251,22 +249,12 @@ func (f Function) watch(r *http.Request, wait int, read func(context.Context) (s
 		unchanged := httpapi.NotModified(r, etag)
 		first = cmp.Or(first, etag)
 		changed := etag != first || r.Header.Get("If-None-Match") != "" && !unchanged
-		if after != "" && !changed && time.Since(start) < timeout && waitTick(r.Context(), ticker.C) {
+		if after != "" && !changed && f.rest(r.Context(), s, looked, end) {
 			continue
 		}
 		if unchanged {
 			return httpapi.Answer{Status: http.StatusNotModified, Header: header}, nil
 		}
 		return httpapi.Answer{Header: header, Body: s.body()}, nil
-	}
-}
-
-// waitTick waits for the next tick and reports whether ctx is still live then.
-func waitTick(ctx context.Context, tick <-chan time.Time) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-tick:
-		return ctx.Err() == nil
 	}
 }

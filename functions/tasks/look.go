@@ -1,0 +1,64 @@
+package tasks
+
+import (
+	"context"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// How often a waiting client's tasks are looked at. A look is one read of the store.
+const (
+	lookOften  = 250 * time.Millisecond // while news is near
+	lookSeldom = time.Second
+
+	newsBefore = 15 * time.Second // how long before the expected end news is near, at most
+	newsFor    = 30 * time.Second // how long news stays near
+)
+
+// lookEvery returns the time from one look at a running task to the next. Since is
+// how long the task has had its status, expected how long such tasks take.
+//
+// News is near once the pictures are made. It is also near around the expected end of
+// a generation: looks a second apart would often miss a short Storing.
+func lookEvery(s task.Status, since, expected time.Duration) time.Duration {
+	from := max(expected/2, expected-newsBefore)
+	switch {
+	case s == task.Storing && since < newsFor, // it is negative where the writer's clock is ahead
+		s == task.Generating && since >= from && since < from+newsFor:
+		return lookOften
+	}
+	return lookSeldom
+}
+
+// lookEvery returns the time to the next look at all tasks of s together: the one
+// whose news is nearest decides.
+func (s snapshot) lookEvery(now time.Time) time.Duration {
+	every := lookSeldom
+	for i, t := range s.rows {
+		if p := s.page.Tasks[i].Progress; p != nil { // it runs
+			every = min(every, lookEvery(t.Status, now.Sub(t.Since), time.Duration(p.ExpectedSeconds)*time.Second))
+		}
+	}
+	return every
+}
+
+// rest waits until s, which was read at looked, is due for another look, but not
+// beyond end. It reports false if end has passed or ctx is over.
+func (f Function) rest(ctx context.Context, s snapshot, looked, end time.Time) bool {
+	if !time.Now().Before(end) {
+		return false
+	}
+	next := looked.Add(s.lookEvery(f.Now()))
+	if next.After(end) {
+		next = end
+	}
+	timer := time.NewTimer(time.Until(next))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return ctx.Err() == nil
+	}
+}
