@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -66,8 +65,9 @@ func (c *copies) put(i int, image task.Image) {
 // was read for fresh links.
 func (g *Ingester) copyAll(ctx context.Context, t *task.Task) *copies {
 	got := &copies{slots: make([]task.Image, len(t.URLs)), tried: slices.Clone(t.URLs)}
+	first := g.firstTries(ctx, t)
 	for i, url := range t.URLs {
-		image, err := g.copy(ctx, t, i+1, url)
+		image, err := g.tryAgain(ctx, t, i+1, url, first[i])
 		if err != nil {
 			g.logCopy(ctx, t, i+1, err)
 		}
@@ -87,7 +87,7 @@ func (g *Ingester) copyAll(ctx context.Context, t *task.Task) *copies {
 			break
 		}
 		got.tried = append(got.tried, url)
-		image, err := g.copy(ctx, t, i+1, url)
+		image, err := g.tryAgain(ctx, t, i+1, url, g.try(ctx, t, i+1, url, task.Image{}))
 		if err != nil {
 			g.logCopy(ctx, t, i+1, err)
 		}
@@ -118,31 +118,6 @@ func reason(err error) string {
 
 func (g *Ingester) logCopy(ctx context.Context, t *task.Task, n int, err error) {
 	g.Log.WarnContext(ctx, "a picture could not be copied", "task", t.ID, "picture", n, "reason", reason(err), "error", err)
-}
-
-// copy copies the picture at the link with number n, and tries again after each of
-// Retries. If only a damaged picture came, it is in the bucket and returned with the
-// error. Since each try may bring other bytes, only the first damaged one is put there,
-// and again after the last wake, when it may count.
-func (g *Ingester) copy(ctx context.Context, t *task.Task, n int, url string) (damaged task.Image, err error) {
-	salvaged := !t.LastWake && slices.ContainsFunc(t.Salvaged, func(i task.Image) bool { return i.N == n })
-	for try := 0; ; try++ {
-		image, err := g.copyOnce(ctx, t.ID, n, url, !salvaged && damaged.File == "")
-		if err == nil {
-			return image, nil
-		}
-		if image.File != "" {
-			damaged = image
-		}
-		if try == len(g.Retries) || ctx.Err() != nil {
-			return damaged, err
-		}
-		select {
-		case <-ctx.Done():
-			return damaged, err
-		case <-time.After(g.Retries[try]):
-		}
-	}
 }
 
 func (g *Ingester) copyOnce(ctx context.Context, id string, n int, url string, keepDamaged bool) (image task.Image, err error) {

@@ -70,7 +70,8 @@ func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, open 
 	return &Ingester{
 		Store: store, Bucket: bucket, Open: open, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
 		Rules: Rules(c), Now: outbound.WallClock, Log: log,
-		Retries: []time.Duration{time.Second, 3 * time.Second},
+		Parallel: 4, // all that most tasks have
+		Retries:  []time.Duration{time.Second, 3 * time.Second},
 	}
 }
 

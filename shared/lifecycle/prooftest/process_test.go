@@ -79,8 +79,9 @@ func (sim *simulation) process(kind string) *process {
 	p.sweeper.Rate = nil
 	p.ingester = &lifecycle.Ingester{
 		Store: store, Bucket: processBucket{p}, Open: open, Rules: sim.rules, Now: p.now, Log: log, Dir: sim.dir,
-		Fetcher: media.NewFetcher(media.FetchOptions{Trusted: []string{pictureHost}, Dial: p.dial}),
-		Retries: []time.Duration{time.Second, 3 * time.Second},
+		Fetcher:  media.NewFetcher(media.FetchOptions{Trusted: []string{pictureHost}, Dial: p.dial}),
+		Parallel: 1, // the order of calls made at once would differ from run to run
+		Retries:  []time.Duration{time.Second, 3 * time.Second},
 	}
 	return p
 }
