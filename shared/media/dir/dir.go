@@ -32,6 +32,7 @@ type Bucket struct {
 	root    *os.Root
 	baseURL func() string
 	key     []byte
+	folders *folders
 }
 
 // Open opens the Bucket in dir, and creates dir if necessary. Its links begin with
@@ -52,7 +53,7 @@ func Open(dir string, baseURL func() string, key []byte) (*Bucket, error) {
 	if err := errors.Join(root.RemoveAll(tempDir), root.Mkdir(tempDir, 0o755)); err != nil {
 		return nil, errors.Join(fmt.Errorf("dir: open bucket: %w", err), root.Close())
 	}
-	return &Bucket{Now: time.Now, root: root, baseURL: baseURL, key: key}, nil
+	return &Bucket{Now: time.Now, root: root, baseURL: baseURL, key: key, folders: newFolders(root)}, nil
 }
 
 // tempDir is the folder of files that are being written. Open deletes what a killed
@@ -121,14 +122,7 @@ func (b *Bucket) write(key string, body io.Reader, size int64, check func(int64,
 	if err := check(n, sum); err != nil {
 		return err
 	}
-	dir := path.Dir(key)
-	if err := b.root.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := publish(temp, key); err != nil {
-		return err
-	}
-	return b.syncUp(dir)
+	return b.folders.add(path.Dir(key), func() error { return publish(temp, key) })
 }
 
 // copyTo copies body to a new file and syncs it to disk.
@@ -145,26 +139,6 @@ func (b *Bucket) copyTo(name string, body io.Reader) (n int64, sum [32]byte, err
 	return n, [32]byte(hash.Sum(nil)), errors.Join(err, file.Close())
 }
 
-// syncUp syncs dir and its parents to disk, up to the bucket's root. Otherwise a
-// folder that this or a concurrent Put has just created would be gone after a crash,
-// with everything in it.
-func (b *Bucket) syncUp(dir string) error {
-	for {
-		if err := b.sync(dir); err != nil || dir == "." {
-			return err
-		}
-		dir = path.Dir(dir)
-	}
-}
-
-func (b *Bucket) sync(dir string) error {
-	f, err := b.root.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // Erase implements media.Bucket.
 func (b *Bucket) Erase(ctx context.Context, prefix string) error {
 	if !dirPattern().MatchString(prefix) {
@@ -173,12 +147,7 @@ func (b *Bucket) Erase(ctx context.Context, prefix string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	dir := path.Clean(prefix)
-	err := b.root.RemoveAll(dir)
-	if err == nil { // so that the objects stay deleted after a crash
-		err = b.sync(path.Dir(dir))
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := b.folders.remove(path.Clean(prefix)); err != nil {
 		return fmt.Errorf("dir: erase %s: %w", prefix, err)
 	}
 	return nil

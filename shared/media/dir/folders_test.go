@@ -1,0 +1,192 @@
+package dir
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// syncs is a Bucket that records which of its folders are synced, and syncs them.
+type syncs struct {
+	*Bucket
+	t      *testing.T
+	folder string
+	got    []string
+	before func(dir string) error // nil: nothing happens before a sync
+	after  func(dir string)       // nil: nothing happens after a sync
+}
+
+func recordSyncs(t *testing.T, folder string) *syncs {
+	t.Helper()
+	b, err := Open(folder, nil, []byte("a key of more than 24 bytes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	s := &syncs{Bucket: b, t: t, folder: folder}
+	toDisk := b.folders.syncDir
+	b.folders.syncDir = func(dir string) error {
+		s.got = append(s.got, dir)
+		if s.before != nil {
+			if err := s.before(dir); err != nil {
+				return err
+			}
+		}
+		err := toDisk(dir)
+		if s.after != nil {
+			s.after(dir)
+		}
+		return err
+	}
+	return s
+}
+
+func (s *syncs) put(key string) error {
+	return s.Put(s.t.Context(), key, strings.NewReader("x"), 1, "image/png", sha256.Sum256([]byte("x")))
+}
+
+// stores checks that an object is stored and that these folders are synced for it.
+func (s *syncs) stores(key, want string) {
+	s.t.Helper()
+	s.got = nil
+	if err := s.put(key); err != nil {
+		s.t.Error(err)
+	}
+	s.synced(key, want)
+}
+
+func (s *syncs) synced(what, want string) {
+	s.t.Helper()
+	if got := strings.Join(s.got, " "); got != want {
+		s.t.Errorf("%s: %q are synced, want %q", what, got, want)
+	}
+}
+
+// Put syncs the folder of the object, and the parent of each folder that this process does
+// not know to be durable.
+func TestPutSyncsFolders(t *testing.T) {
+	s := recordSyncs(t, t.TempDir())
+	s.stores("tasks/t/1.png", "tasks/t tasks .")
+	s.stores("tasks/t/2.png", "tasks/t")
+	s.stores("tasks/t/1.png", "tasks/t")
+	s.stores("tasks/u/1.png", "tasks/u tasks")
+	s.stores("tasks/x.png", "tasks")
+	s.stores("uploads/o/1.png", "uploads/o uploads .")
+
+	again := recordSyncs(t, s.folder) // what another process made may not be on the disk
+	again.stores("tasks/t/3.png", "tasks/t tasks .")
+}
+
+// A folder whose sync failed is synced by the next Put.
+func TestPutSyncsFoldersAfterAFailure(t *testing.T) {
+	s := recordSyncs(t, t.TempDir())
+	broken := errors.New("broken")
+	fails := func(dir string) {
+		t.Helper()
+		s.before = func(d string) error {
+			if d == dir {
+				return broken
+			}
+			return nil
+		}
+		if err := s.put("tasks/t/1.png"); !errors.Is(err, broken) {
+			t.Errorf("Put: %v, want the error of the sync of %s", err, dir)
+		}
+		s.before = nil
+	}
+	fails("tasks/t")
+	fails("tasks")
+	fails(".")
+	s.stores("tasks/t/2.png", "tasks/t .")
+	fails("tasks/t")
+	s.stores("tasks/t/2.png", "tasks/t")
+}
+
+// A folder that was removed and is made again is synced again, whoever removed it.
+func TestPutSyncsFoldersMadeAgain(t *testing.T) {
+	s := recordSyncs(t, t.TempDir())
+	s.stores("tasks/t/1.png", "tasks/t tasks .")
+	s.stores("tasks/u/1.png", "tasks/u tasks")
+	erase := func(prefix, want string) {
+		t.Helper()
+		s.got = nil
+		if err := s.Erase(t.Context(), prefix); err != nil {
+			t.Error(err)
+		}
+		s.synced("Erase", want)
+	}
+	erase("tasks/t/", "tasks")
+	s.stores("tasks/t/1.png", "tasks/t tasks")
+	s.stores("tasks/u/2.png", "tasks/u")
+	erase("tasks/", ".")
+	s.stores("tasks/t/1.png", "tasks/t tasks .")
+	s.stores("tasks/u/1.png", "tasks/u tasks")
+	if err := os.RemoveAll(filepath.Join(s.folder, "tasks")); err != nil {
+		t.Fatal(err)
+	}
+	s.stores("tasks/t/1.png", "tasks/t tasks .")
+	s.stores("tasks/u/1.png", "tasks/u tasks")
+}
+
+// A Put does not trust folders that a concurrent Put has made but not yet synced.
+func TestConcurrentPutsSyncFolders(t *testing.T) {
+	s := recordSyncs(t, t.TempDir())
+	s.before = func(string) error {
+		s.before = nil
+		s.stores("tasks/t/2.png", "tasks/t tasks .")
+		return nil
+	}
+	if err := s.put("tasks/t/1.png"); err != nil {
+		t.Error(err)
+	}
+	s.stores("tasks/t/3.png", "tasks/t")
+}
+
+// Erase waits for a Put that is syncing a folder. Otherwise the Put would call the folder
+// durable after Erase has removed it, and one that is made again would not be synced.
+func TestEraseWaitsForPut(t *testing.T) {
+	s := recordSyncs(t, t.TempDir())
+	erased := make(chan error, 1)
+	s.after = func(dir string) {
+		if dir != "tasks" {
+			return
+		}
+		s.after = nil
+		changing := &s.folders.changing
+		if changing.TryLock() {
+			changing.Unlock()
+			t.Fatal("a Put lets Erase remove its folder")
+		}
+		go func() { erased <- s.Erase(t.Context(), "tasks/t/") }()
+		for changing.TryRLock() { // not while Erase waits
+			changing.RUnlock()
+			if len(erased) > 0 {
+				t.Fatal("Erase has removed the folder of a Put")
+			}
+			runtime.Gosched()
+		}
+	}
+	if err := s.put("tasks/t/1.png"); err != nil {
+		t.Error(err)
+	}
+	if err := <-erased; err != nil {
+		t.Error(err)
+	}
+	s.stores("tasks/t/1.png", "tasks/t tasks")
+}
+
+// What is remembered about folders does not grow with the number of tasks.
+func TestFoldersForget(t *testing.T) {
+	f := newFolders(nil)
+	for n := range 3 * maxDurable {
+		f.remember(fmt.Sprint("tasks/", n))
+	}
+	if n := len(f.durable); n == 0 || n > maxDurable {
+		t.Errorf("%d folders are remembered, want at most %d", n, maxDurable)
+	}
+}
