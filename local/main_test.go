@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -99,6 +101,30 @@ func TestVerifyCommand(t *testing.T) {
 	for _, text := range []string{"is 1000 credits", "1 of 4: one picture, about 4 credits", "guess", "set this", "as guessed"} {
 		if !strings.Contains(out.String(), text) {
 			t.Errorf("it does not say %q:\n%s", text, out.String())
+		}
+	}
+}
+
+// The local run collects garbage less often, unless the environment says how often.
+func TestCollectLess(t *testing.T) {
+	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1)
+	t.Cleanup(func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	})
+	for _, x := range []struct {
+		env            map[string]string
+		percent, limit int64
+	}{
+		{nil, 400, 2 << 30},
+		{map[string]string{"GOGC": "50"}, 100, 2 << 30},
+		{map[string]string{"GOMEMLIMIT": "1GiB"}, 400, math.MaxInt64},
+	} {
+		debug.SetGCPercent(100)
+		debug.SetMemoryLimit(math.MaxInt64)
+		collectLess(func(name string) string { return x.env[name] })
+		if p, l := debug.SetGCPercent(100), debug.SetMemoryLimit(-1); int64(p) != x.percent || l != x.limit {
+			t.Errorf("%v: %d %% and %d bytes, want %d and %d", x.env, p, l, x.percent, x.limit)
 		}
 	}
 }
