@@ -58,6 +58,26 @@ func (h *harness) callBackCold(made nanobananatest.Task, id string) {
 	}
 }
 
+// While a start gets no answer from AWS, what needs none is answered; once AWS answers,
+// the same process takes an order, at once.
+func TestStartWhileServicesHang(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, nil)
+	release := make(chan struct{})
+	h.proxy["submit"].Fail(func(call string) int {
+		<-release
+		return 0
+	}, nil)
+	order := map[string]any{"prompt": "a lighthouse"}
+	checkRefused(t, h.call("", http.MethodPost, "/v1/tasks", order), http.StatusUnauthorized, task.CodeUnauthorized)
+	h.proxy["submit"].Fail(nil, nil)
+	close(release)
+	h.submit("ada", order, "k")
+	if n := h.function["submit"].Starts(); n != 1 {
+		t.Errorf("%d starts", n)
+	}
+}
+
 // If Secrets Manager fails at its cold start, submit answers 503 and neither
 // posts nor writes. The same process takes the same order when the secret can
 // be read.

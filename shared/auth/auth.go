@@ -110,6 +110,10 @@ func fromSettings(c config.Settings, secrets *config.Secrets, client *http.Clien
 	return Config{Issuer: c.AuthIssuer, Audience: c.AuthAudience, JWKSURL: c.AuthJWKSURL, Secret: secrets.Current, HTTP: client, Log: log}
 }
 
+// Prepare fetches the issuer's keys before the first token needs them, and returns
+// soon after ctx ends. If it fails, the first token fetches them.
+func (v *Verifier) Prepare(ctx context.Context) error { return v.keys.prepare(ctx) }
+
 // Owner returns the owner of a request, 1 to 128 visible ASCII characters: the
 // JWT's sub, the personal token's owner, or the user for whom one of our own
 // servers asks. Its errors wrap ErrUnauthorized, ErrForbidden or ErrUnavailable,

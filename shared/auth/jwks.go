@@ -99,6 +99,9 @@ func (s *keySet) refresh(ctx context.Context) {
 		return
 	}
 	s.triedAt = now
+	// Other callers need this fetch too: it must not end with its caller's request.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jwksTimeout)
+	defer cancel()
 	keys, err := s.fetch(ctx)
 	s.lastErr = err
 	if err != nil {
@@ -108,10 +111,21 @@ func (s *keySet) refresh(ctx context.Context) {
 	s.current.Store(&snapshot{keys: keys, at: now})
 }
 
+// prepare fetches the set before anybody asks for a key. A fetch that fails counts as
+// no try: the first caller fetches at once.
+func (s *keySet) prepare(ctx context.Context) error {
+	s.lock <- struct{}{} // free: the start is the only caller
+	defer func() { <-s.lock }()
+	now := s.now()
+	keys, err := s.fetch(ctx)
+	if err == nil {
+		s.triedAt = now
+		s.current.Store(&snapshot{keys: keys, at: now})
+	}
+	return err
+}
+
 func (s *keySet) fetch(ctx context.Context) (map[keyID]any, error) {
-	// Other callers need this fetch too: it must not end with its caller's request.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jwksTimeout)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("fetching the JWKS: %w", err)

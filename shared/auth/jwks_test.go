@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -298,6 +299,59 @@ func TestJWKSNeverAnswers(t *testing.T) {
 		_, err := v.Owner(t.Context(), request("Bearer "+must(mint.Token("alice", time.Hour))))
 		if !errors.Is(err, auth.ErrUnavailable) || time.Since(start) != 5*time.Second {
 			t.Errorf("Owner: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// What Prepare fetches, the first token has. A fetch that fails counts as no try: the
+// first token fetches at once, and not in a minute.
+func TestJWKSPrepare(t *testing.T) {
+	c := newClock()
+	mint := newMint(t, c)
+	token := must(mint.Token("alice", time.Hour))
+	for name, test := range map[string]struct {
+		answer  http.Handler
+		fetches int32
+	}{
+		"it is fetched":   {mint, 1},
+		"the fetch fails": {status(http.StatusInternalServerError), 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProvider(t, test.answer)
+			v := newVerifier(t, p, c)
+			if err := v.Prepare(t.Context()); (err == nil) != (test.fetches == 1) {
+				t.Errorf("Prepare: %v", err)
+			}
+			p.set(mint)
+			owner, err := v.Owner(t.Context(), request("Bearer "+token))
+			check(t, owner, err, nil, token)
+			if n := p.requests.Load(); n != test.fetches {
+				t.Errorf("%d fetches, want %d", n, test.fetches)
+			}
+		})
+	}
+}
+
+// Prepare ends with its context, though an issuer hangs. Then the first token fetches.
+func TestJWKSPrepareIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int32
+		silent := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			dials.Add(1)
+			here, there := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, there) }()
+			return here, nil
+		}}}
+		v := must(auth.New(auth.Config{Issuer: issuer, Audience: authtest.Audience, JWKSURL: "http://issuer.test" + authtest.Path, HTTP: silent, Log: discard}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := v.Prepare(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			t.Errorf("Prepare: %v after %v", err, time.Since(start))
+		}
+		_, err := v.Owner(t.Context(), request("Bearer "+must(newMint(t, newClock()).Token("alice", time.Hour))))
+		if !errors.Is(err, auth.ErrUnavailable) || time.Since(start) != 6*time.Second || dials.Load() != 2 {
+			t.Errorf("Owner: %v after %v and %d fetches", err, time.Since(start), dials.Load())
 		}
 	})
 }

@@ -260,3 +260,40 @@ func TestSecretsContext(t *testing.T) {
 		st.expect(t, s.Current, "one", 2) // the read did not end with its caller
 	})
 }
+
+// What Prepare reads, the first caller has. A read that fails, or is cancelled, counts
+// as no try: the first caller reads at once.
+func TestSecretsPrepare(t *testing.T) {
+	for name, test := range map[string]struct {
+		slow  time.Duration
+		err   error
+		waits time.Duration
+		ok    bool
+	}{
+		"it is read":     {slow: 900 * time.Millisecond, waits: 900 * time.Millisecond, ok: true},
+		"the read fails": {err: errors.New("down")},
+		"the read hangs": {slow: time.Hour, waits: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := &store{value: value("one"), slow: test.slow, err: test.err}
+				s := config.NewSecrets(st.read, time.Now, slog.New(slog.DiscardHandler))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				start := time.Now()
+				if err := s.Prepare(ctx); (err == nil) != test.ok || time.Since(start) != test.waits {
+					t.Errorf("Prepare: %v after %v, want %v", err, time.Since(start), test.waits)
+				}
+				st.slow, st.err = 0, nil
+				reads := int32(2)
+				if test.ok {
+					reads = 1
+				}
+				st.expect(t, s.Current, "one", reads)
+				time.Sleep(5 * time.Minute) // as frozen: what Prepare read ages too
+				st.value = value("two")
+				st.expect(t, s.Current, "two", reads+1)
+			})
+		})
+	}
+}

@@ -35,9 +35,24 @@ type Secrets struct {
 func (Secrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, token.Redacted) }
 
 // NewSecrets returns a Secrets that gets the JSON value from read. A read has 5 s and
-// does not end with its caller's context. now is the wall clock (outbound.WallClock).
+// does not end with its caller's context, except that of Prepare. now is the wall clock (outbound.WallClock).
 func NewSecrets(read func(context.Context) ([]byte, error), now func() time.Time, log *slog.Logger) *Secrets {
 	return &Secrets{read: read, now: now, log: log, lock: make(chan struct{}, 1)}
+}
+
+// Prepare reads the secret before anybody needs it, and returns soon after ctx ends. A
+// read that fails counts as no try: the next caller reads at once.
+func (s *Secrets) Prepare(ctx context.Context) error {
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	defer s.release()
+	now := s.now()
+	secret, err := s.load(ctx)
+	if err == nil {
+		s.secret, s.readAt = secret, now
+	}
+	return err
 }
 
 // Current returns the secret, at most 5 minutes old. If a newer one cannot be read or
@@ -80,14 +95,7 @@ func (s *Secrets) refresh(ctx context.Context, since time.Time) error {
 	// Other callers need this read too: it must not end with its caller's request.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), secretTimeout)
 	defer cancel()
-	value, err := s.read(ctx)
-	if err != nil {
-		err = fmt.Errorf("reading the secret: %w", err)
-	}
-	var secret Secret
-	if err == nil {
-		secret, err = ParseSecret(value)
-	}
+	secret, err := s.load(ctx)
 	// The backoff counts from the end of the read. From its start, a read that hangs
 	// would be followed by the next at once, and every caller would wait.
 	s.triedAt, s.lastErr = s.now(), err
@@ -97,6 +105,14 @@ func (s *Secrets) refresh(ctx context.Context, since time.Time) error {
 		s.log.ErrorContext(ctx, "secret not refreshed; the last one stays in use", "error", err)
 	}
 	return err
+}
+
+func (s *Secrets) load(ctx context.Context) (Secret, error) {
+	value, err := s.read(ctx)
+	if err != nil {
+		return Secret{}, fmt.Errorf("reading the secret: %w", err)
+	}
+	return ParseSecret(value)
 }
 
 func (s *Secrets) acquire(ctx context.Context) error {

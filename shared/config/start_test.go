@@ -16,7 +16,7 @@ import (
 // faulty or build fails.
 func TestStart(t *testing.T) {
 	if os.Getenv("START_TEST") != "" {
-		config.Start(func(config.Settings, *slog.Logger) (any, error) {
+		config.Start(func(config.Settings, *slog.Logger, func(...config.Step)) (any, error) {
 			return nil, errors.New("no such table")
 		}, config.NeedTable)
 		t.Fatal("Start returned")

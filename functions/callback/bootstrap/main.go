@@ -15,8 +15,10 @@ import (
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 
-func build(c config.Settings, log *slog.Logger) (any, error) {
+func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
+	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN, log)
-	service := lifecycle.New(c, taskdb.Open(c.Table), secrets, outbound.NewClient(), log)
+	prepare(secrets.Prepare, store.Prepare)
+	service := lifecycle.New(c, store, secrets, outbound.NewClient(), log)
 	return httpapi.Gateway(callback.New(callback.Function{Secrets: secrets, Service: service, Log: log})), nil
 }

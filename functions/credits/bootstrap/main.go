@@ -16,7 +16,7 @@ import (
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config.NeedAuthIssuer) }
 
-func build(c config.Settings, log *slog.Logger) (any, error) {
+func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
 	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN, log)
 	client := outbound.NewClient()
@@ -24,6 +24,7 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	prepare(secrets.Prepare, verifier.Prepare, store.Prepare)
 	account := lifecycle.NewAccount(c, store, secrets, client, log)
 	return credits.OnLambda(credits.Function{
 		Auth: verifier, Account: account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits,

@@ -13,7 +13,9 @@ import (
 
 func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN) }
 
-func build(c config.Settings, log *slog.Logger) (any, error) {
-	f := images.Function{Secrets: secret.Open(c.SecretARN, log), Links: s3link.Open(c.Bucket), Log: log}
+func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
+	secrets := secret.Open(c.SecretARN, log)
+	prepare(secrets.Prepare)
+	f := images.Function{Secrets: secrets, Links: s3link.Open(c.Bucket), Log: log}
 	return httpapi.Gateway(images.New(f)), nil
 }

@@ -16,8 +16,10 @@ import (
 
 func main() { config.Start(build, config.NeedTable, config.NeedBucket) }
 
-func build(c config.Settings, log *slog.Logger) (any, error) {
-	ingester := lifecycle.NewIngester(c, taskdb.Open(c.Table), s3bucket.Open(c.Bucket), picture.Open, log)
+func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
+	store := taskdb.Open(c.Table)
+	prepare(store.Prepare)
+	ingester := lifecycle.NewIngester(c, store, s3bucket.Open(c.Bucket), picture.Open, log)
 	if err := ingester.DownloadTo(filepath.Join(os.TempDir(), "nanobanana-downloads")); err != nil {
 		return nil, err
 	}

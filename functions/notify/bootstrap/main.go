@@ -13,7 +13,8 @@ import (
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN) }
 
-func build(c config.Settings, log *slog.Logger) (any, error) {
+func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
 	store, secrets := taskdb.Open(c.Table), secret.Open(c.SecretARN, log)
+	prepare(secrets.Prepare, store.Prepare)
 	return notify.New(notify.FromSettings(c, store, secrets, outbound.NewClient(), log)), nil
 }

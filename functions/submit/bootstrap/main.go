@@ -19,7 +19,7 @@ func main() {
 	config.Start(build, config.NeedTable, config.NeedBucket, config.NeedSecretARN, config.NeedAuthIssuer)
 }
 
-func build(c config.Settings, log *slog.Logger) (any, error) {
+func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
 	store := taskdb.Open(c.Table)
 	links := s3link.Open(c.Bucket)
 	secrets := secret.Open(c.SecretARN, log)
@@ -28,6 +28,7 @@ func build(c config.Settings, log *slog.Logger) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	prepare(secrets.Prepare, verifier.Prepare, store.Prepare)
 	submitter := lifecycle.NewSubmitter(c, lifecycle.NewPoster(c, store, secrets, links, client, log), client)
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 	return httpapi.Gateway(submit.New(submit.Function{Auth: verifier, Submitter: submitter, View: view, Log: log})), nil

@@ -15,10 +15,11 @@ import (
 
 func main() { config.Start(build, config.NeedTable, config.NeedBucket, config.NeedSecretARN) }
 
-func build(c config.Settings, log *slog.Logger) (any, error) {
+func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
 	store := taskdb.Open(c.Table)
 	links := s3link.Open(c.Bucket)
 	secrets := secret.Open(c.SecretARN, log)
+	prepare(secrets.Prepare, store.Prepare)
 	sweeper := lifecycle.NewSweeper(c, lifecycle.NewPoster(c, store, secrets, links, outbound.NewClient(), log))
 	return sweep.New(sweep.Function{Sweeper: sweeper, Log: log}), nil
 }

@@ -15,13 +15,14 @@ import (
 
 func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config.NeedAuthIssuer) }
 
-func build(c config.Settings, log *slog.Logger) (any, error) {
+func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
 	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN, log)
 	verifier, err := auth.FromSettings(c, secrets, outbound.NewClient(), log)
 	if err != nil {
 		return nil, err
 	}
+	prepare(secrets.Prepare, verifier.Prepare, store.Prepare)
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 	f := tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Notify: c.Notifies(), Now: outbound.WallClock, Log: log}
 	return httpapi.Gateway(tasks.New(f)), nil

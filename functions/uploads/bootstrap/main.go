@@ -16,12 +16,13 @@ import (
 
 func main() { config.Start(build, config.NeedBucket, config.NeedSecretARN, config.NeedAuthIssuer) }
 
-func build(c config.Settings, log *slog.Logger) (any, error) {
+func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
 	secrets := secret.Open(c.SecretARN, log)
 	verifier, err := auth.FromSettings(c, secrets, outbound.NewClient(), log)
 	if err != nil {
 		return nil, err
 	}
+	prepare(secrets.Prepare, verifier.Prepare)
 	links := s3link.Open(c.Bucket)
 	return httpapi.Gateway(uploads.New(uploads.Function{Auth: verifier, Links: links, Now: time.Now, Log: log})), nil
 }

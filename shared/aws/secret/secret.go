@@ -16,12 +16,9 @@ import (
 
 const requestTimeout = 3 * time.Second // of one try; config allows 5 s for the whole read
 
-// Open returns the secret at arn and starts reading it in the background, so
-// that the read overlaps the rest of the cold start.
+// Open returns the secret at arn. It reads nothing yet.
 func Open(arn string, log *slog.Logger) *config.Secrets {
-	secrets := New(env.Config(requestTimeout), arn, log)
-	go func() { _, _ = secrets.Current(context.Background()) }() // the first caller reads again and gets the error
-	return secrets
+	return New(env.Config(requestTimeout), arn, log)
 }
 
 // New returns the secret at arn, read by a client of this configuration.

@@ -9,6 +9,7 @@
 //	PAUSE        until, postsUntil: for reads, for POSTs
 //	TIMINGS      kind#slot  seconds that a task of the kind took
 //	BALANCE      credits, asOf, level: the result of the last check
+//	NONE         never exists: a start reads it
 //
 // expiresAt is DynamoDB's time to live: it deletes quota rows after 8 days and
 // failed tasks after 400. Nothing here reads it.
@@ -50,6 +51,13 @@ func Open(table string) *Store { return New(env.Config(requestTimeout), table) }
 // New returns the Store in a table, used by a client of this configuration.
 func New(c aws.Config, table string) *Store {
 	return &Store{client: dynamodb.NewFromConfig(c), table: &table}
+}
+
+// Prepare opens the connection that the first request uses: it reads a row that never
+// exists. So the SDK too has done what it does once. It returns soon after ctx ends.
+func (s *Store) Prepare(ctx context.Context) error {
+	_, err := s.read(ctx, "NONE")
+	return err
 }
 
 type item = map[string]types.AttributeValue
