@@ -8,6 +8,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // checkRequests fails the test unless these are all requests that a function
@@ -106,5 +107,19 @@ func TestRequestsOfCredits(t *testing.T) {
 	h.checkRequests("credits")
 	if n := h.sim.CreditReads(); n != 1 {
 		t.Errorf("the provider was asked %d times", n)
+	}
+}
+
+// Submit asks the provider for the balance when it starts, and its first order does not
+// ask again.
+func TestRequestsOfAStart(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, nil)
+	order := map[string]any{"prompt": "a lighthouse"}
+	checkRefused(t, h.call("", http.MethodPost, "/v1/tasks", order), http.StatusUnauthorized, task.CodeUnauthorized)
+	started := h.sim.CreditReads()
+	h.submit("ada", order, "k")
+	if n := h.sim.CreditReads(); started != 1 || n != 1 {
+		t.Errorf("the provider was asked %d times by the start and %d times in all, want once", started, n)
 	}
 }

@@ -148,6 +148,26 @@ func (a *Account) Balance(ctx context.Context) (Balance, error) {
 	return a.ask(ctx, a.memory.old)
 }
 
+// Prepare reads the secret and asks for the balance before the first order needs them. It
+// returns soon after ctx ends. What fails counts as no try: the first order asks at once.
+// Call it before all other methods.
+func (a *Account) Prepare(ctx context.Context) error {
+	if err := a.Secrets.Prepare(ctx); err != nil {
+		return err
+	}
+	secret, err := a.Secrets.Current(ctx) // from memory
+	if err != nil {
+		return err
+	}
+	begun := a.Now()
+	// Not by a.credits: after a refused key it reads the secret again, which does not end with ctx.
+	credits, err := a.Provider.Credits(ctx, string(secret.APIKey))
+	if err == nil {
+		a.memory.learn(credits, nil, begun, a.Now())
+	}
+	return err
+}
+
 // forOrder returns the balance that decides whether an order is affordable. One that
 // covers the estimate may be up to 35 s old: renew replaces it after the order.
 func (a *Account) forOrder(ctx context.Context, estimate float64) (Balance, error) {

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -83,6 +84,60 @@ func TestBalanceIsRenewed(t *testing.T) {
 			if n := h.Sim.CreditReads() - reads; n != test.reads {
 				t.Errorf("the balance was read %d times, want %d", n, test.reads)
 			}
+		})
+	}
+}
+
+// What was asked at the start is as old as any other balance: a process that was frozen
+// since asks again.
+func TestPreparedBalanceServesTheFirstOrder(t *testing.T) {
+	for age, reads := range map[time.Duration]int{0: 1, 35 * time.Second: 2} {
+		h := newHarness(t)
+		if err := h.Account.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.Clock.Add(age)
+		h.submit()
+		if n := h.Sim.CreditReads(); n != reads {
+			t.Errorf("after %v the balance was read %d times, want %d", age, n, reads)
+		}
+		h.posted(1)
+	}
+}
+
+// A start that does not get the balance leaves the first order as it would be without.
+func TestBalanceIsNotPrepared(t *testing.T) {
+	for name, fault := range map[string]nanobananatest.Fault{
+		"the provider answers with a page": {Kind: nanobananatest.FaultHTML},
+		"the provider hangs":               {Kind: nanobananatest.FaultHang},
+		"the key is refused":               {Kind: nanobananatest.FaultStatus, Code: 401},
+		"the provider is in maintenance":   {Kind: nanobananatest.FaultCode, Code: 455},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
+			h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit = fault })
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if fault.Kind == nanobananatest.FaultHang {
+				go func() {
+					for h.Sim.CreditReads() == 0 && ctx.Err() == nil {
+						time.Sleep(time.Millisecond)
+					}
+					cancel()
+				}()
+			}
+			if err := h.Account.Prepare(ctx); err == nil {
+				t.Error("it was prepared")
+			}
+			if n := h.Sim.CreditReads(); n != 1 {
+				t.Errorf("the balance was read %d times by the start, want once", n)
+			}
+			h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{} })
+			h.submit()
+			if n := h.Sim.CreditReads(); n != 2 {
+				t.Errorf("the balance was read %d times in all, want once more", n)
+			}
+			h.posted(1)
 		})
 	}
 }

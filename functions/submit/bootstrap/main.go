@@ -28,8 +28,8 @@ func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (a
 	if err != nil {
 		return nil, err
 	}
-	prepare(secrets.Prepare, verifier.Prepare, store.Prepare)
 	submitter := lifecycle.NewSubmitter(c, lifecycle.NewPoster(c, store, secrets, links, client, log), client)
+	prepare(verifier.Prepare, store.Prepare, submitter.Account.Prepare)
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 	return httpapi.Gateway(submit.New(submit.Function{Auth: verifier, Submitter: submitter, View: view, Log: log})), nil
 }
