@@ -136,7 +136,7 @@ func (p *accountProbe) paramsFinding() finding {
 
 func (p *accountProbe) lengthFinding() finding {
 	model, _ := task.ModelByID(task.DefaultModel)
-	what, guess := "time it takes", fmt.Sprintf("typically %d s (shared/task/model.go); callbacks have 90 s before the sweep reads", model.TypicalSeconds)
+	what, guess := "time it takes", fmt.Sprintf("typically %d s (shared/task/model.go); callbacks have %v before the sweep reads", model.TypicalSeconds, livePace.FirstRead)
 	var seen []string
 	slow := false
 	for _, t := range p.accepted() {
@@ -150,7 +150,7 @@ func (p *accountProbe) lengthFinding() finding {
 				came, how = min(came, calls[0].At.Sub(t.started)), "called back"
 			}
 		}
-		slow = slow || how == "called back" && came > 90*time.Second
+		slow = slow || how == "called back" && came > livePace.FirstRead
 		seen = append(seen, fmt.Sprintf("%s %s after %s", t.name, how, shortDuration(came)))
 	}
 	if seen == nil {

@@ -12,7 +12,7 @@ import (
 // callbackFindings compares the callbacks that came with the guesses.
 func (p *accountProbe) callbackFindings() []finding {
 	const (
-		arrive = "one comes for each task, to the URL that was sent, before the sweep reads after 90 s"
+		arrive = "one comes for each task, to the URL that was sent, before the sweep first reads"
 		family = "generate: code and info (A); newer models: a whole record (B); both are understood (shared/nanobanana/callback.go)"
 		source = "unsigned, from no fixed address: the token in the path and the record decide"
 		again  = "after a 503 three times more, perhaps after 1, 5 and 15 min; nothing depends on it"

@@ -153,7 +153,7 @@ func TestVerifyStackCallbacksLost(t *testing.T) {
 	r.Simulator().SetKnobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks, k.BareFailures, k.RefundFailures = true, true, true })
 	fakeAWS(t, stackOutputs(r.front))
 	o := Options{pace: fastPace}
-	o.pace.FirstRead = 500 * time.Millisecond // in proportion: 90 s for a poll interval of 36 s
+	o.pace.FirstRead = 500 * time.Millisecond // 2.5 poll intervals: the most that the sweep waits
 	got := verifyStackOf(t, r, o)
 	if got.err != nil {
 		t.Error(got.err)

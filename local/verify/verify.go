@@ -13,6 +13,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // Options say what to verify, and how.
@@ -46,7 +48,7 @@ type pace struct {
 
 var livePace = pace{
 	TaskTimeout: 10 * time.Minute, CallbackTimeout: 5 * time.Minute,
-	FirstRead: 90 * time.Second, BalanceTimeout: 45 * time.Second, PollEvery: 5 * time.Second,
+	FirstRead: task.DefaultRules().FirstRead(task.DefaultModel), BalanceTimeout: 45 * time.Second, PollEvery: 5 * time.Second,
 }
 
 // refusedPrompt is a prompt that any content policy should refuse.

@@ -33,10 +33,10 @@ func TestSweepAlone(t *testing.T) {
 	for range 5 {
 		ids = append(ids, h.submit().ID)
 	}
-	h.sweep(89 * time.Second)
+	h.sweep(39 * time.Second)
 	for i := range ids {
 		if n := len(h.generated(i).Reads); n != 0 {
-			t.Errorf("task %d was read %d times before 90 s", i, n)
+			t.Errorf("task %d was read %d times before 40 s", i, n)
 		}
 	}
 	for _, id := range ids {
@@ -70,8 +70,8 @@ func TestPace(t *testing.T) {
 		}
 		return 30 * time.Minute
 	}
-	if len(reads) == 0 || reads[0].Sub(begun) != 90*time.Second {
-		t.Fatalf("%d reads, the first after %v; want one after 90 s", len(reads), reads[0].Sub(begun))
+	if len(reads) == 0 || reads[0].Sub(begun) != 42*time.Second {
+		t.Fatalf("%d reads, the first after %v; want one after 42 s", len(reads), reads[0].Sub(begun))
 	}
 	for i := 1; i < len(reads); i++ {
 		want := gap(reads[i-1].Sub(begun))

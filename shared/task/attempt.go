@@ -56,7 +56,7 @@ func (t *Task) scheduleFirstRead(r Rules, now time.Time) {
 		t.setDue(t.earliestRead(r, now)) // its callback was answered and will not come again
 		return
 	}
-	t.setDue(now.Add(r.firstRead()))
+	t.setDue(now.Add(r.FirstRead(t.Model)))
 }
 
 // Retry reports whether, and when, another attempt makes sense after a refusal.

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-func TestAcceptedTaskIsReadAfter90Seconds(t *testing.T) {
+func TestAcceptedTaskIsReadWhenItIsOverdue(t *testing.T) {
 	for _, s := range []Status{Submitting, Unconfirmed} {
 		h := in(t, s).after(2 * time.Second).accepted("p1")
 		equal(t, "provider id", h.ProviderID, "p1")
 		equal(t, "charges", h.Charges, []Charge{ChargeSure})
 		equal(t, "generations", h.Generations, 1)
 		equal(t, "accepted at", h.AcceptedAt, h.now)
-		equal(t, "due", h.DueAt, h.now.Add(90*time.Second))
+		equal(t, "due", h.DueAt, h.now.Add(40*time.Second))
 		equal(t, "deadline", h.Deadline, h.now.Add(24*time.Hour))
 	}
 }
@@ -43,7 +43,7 @@ func TestIDOfOwnAnswerWins(t *testing.T) {
 		h := begin(t).calledBack(foreign).after(time.Second).accepted("p1")
 		equal(t, "provider id", h.ProviderID, "p1")
 		equal(t, "hint", h.Hint, nil)
-		equal(t, "due", h.DueAt, h.now.Add(90*time.Second))
+		equal(t, "due", h.DueAt, h.now.Add(40*time.Second))
 	})
 	t.Run("over the id of a callback whose record did not contradict", func(t *testing.T) {
 		h := in(t, Unconfirmed, images(2)).calledBack(foreign)

@@ -226,9 +226,18 @@ func TestTimesAreUTCInWholeMilliseconds(t *testing.T) {
 
 func TestReadingScheduleOfRules(t *testing.T) {
 	r := DefaultRules()
-	equal(t, "first read", r.firstRead(), 90*time.Second)
-	r.Callbacks = false
-	equal(t, "first read without callbacks", r.firstRead(), 36*time.Second)
+	for model, want := range map[string]time.Duration{
+		"nano-banana":     40 * time.Second, // twice what is typical
+		"nano-banana-2":   80 * time.Second,
+		"nano-banana-pro": 90 * time.Second, // the most
+		"of a later year": 40 * time.Second, // as of the default model
+	} {
+		r.Callbacks = true
+		equal(t, "first read of "+model, r.FirstRead(model), want)
+		r.Callbacks = false
+		equal(t, "first read of "+model+" without callbacks", r.FirstRead(model), 36*time.Second)
+	}
+	equal(t, "overdue after, at least", r.overdueAfter(7), 36*time.Second)
 	for age, want := range map[time.Duration]time.Duration{
 		0:                                 36 * time.Second,
 		10*time.Minute - time.Millisecond: 36 * time.Second,

@@ -41,13 +41,20 @@ func DefaultRules() Rules {
 	}
 }
 
-// firstRead returns how long after acceptance the sweep waits with the first read,
-// so that a callback can come first.
-func (r Rules) firstRead() time.Duration {
+// FirstRead returns how long after acceptance the sweep waits with the first read of a
+// task of this model, so that a callback can come first: until it is overdue, and no
+// longer than 90 s.
+func (r Rules) FirstRead(model string) time.Duration {
 	if r.Callbacks {
-		return r.Poll * 5 / 2
+		return min(r.overdueAfter(TypicalSeconds(model)), r.Poll*5/2)
 	}
 	return r.Poll
+}
+
+// overdueAfter returns the age from which a task is overdue that is expected to take this
+// many seconds.
+func (r Rules) overdueAfter(expected int) time.Duration {
+	return max(2*time.Duration(expected)*time.Second, r.Poll)
 }
 
 // readInterval returns the time to the next read of a task that was accepted age ago.

@@ -23,7 +23,7 @@ func TestClaimsFollowTheSchedule(t *testing.T) {
 	h := in(t, Generating)
 	accepted := h.now
 	h.now = h.DueAt
-	equal(t, "first read", h.now.Sub(accepted), 90*time.Second)
+	equal(t, "first read", h.now.Sub(accepted), 40*time.Second)
 	for h.now.Before(accepted.Add(23 * time.Hour)) {
 		h.read(running)
 		want := 30 * time.Minute
