@@ -44,7 +44,8 @@ check: ## formatting, vet, staticcheck
 	go vet ./...
 	go tool staticcheck ./...
 
-bench: ## measure speed and memory
+bench: ## measure whole requests over TLS against their goals (ARGS="-n 30"), then speed and memory of parts; on a machine at rest, and as root for the CPU of a Lambda
+	go run ./local/bench $(ARGS)
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: bin/local

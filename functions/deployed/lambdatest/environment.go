@@ -186,6 +186,9 @@ func (e *environment) next(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	e.current = v
 	e.mu.Unlock()
+	if e.config.OnNext != nil {
+		e.config.OnNext(e.cmd.Process)
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Lambda-Runtime-Aws-Request-Id", v.id)
@@ -208,6 +211,9 @@ func (e *environment) answer(w http.ResponseWriter, id string, body []byte, err 
 	}
 	e.current = nil
 	e.mu.Unlock()
+	if e.config.OnAnswer != nil {
+		e.config.OnAnswer(e.cmd.Process)
+	}
 	respond(w, http.StatusAccepted)
 	v.body, v.err = body, err
 	close(v.answered)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 )
@@ -18,6 +19,10 @@ type Config struct {
 	Path    string            // of its bootstrap binary
 	Env     map[string]string // all that it sees besides Lambda's own variables
 	Timeout time.Duration     // of an invocation; 0 is Lambda's default, 3 s
+
+	// If set, OnNext is called before a process gets an event that it asked for, and
+	// OnAnswer when its answer has arrived.
+	OnNext, OnAnswer func(*os.Process)
 }
 
 // Function is a function on Lambda. It has as many environments as there are

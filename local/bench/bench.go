@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A bench runs scenes by turns.
+type bench struct {
+	binaries map[string]string // paths, by function
+	names    []string          // of the scenes, in order
+	scenes   map[string]*scene
+	quotas   quotas
+	noQuota  error // why there are none
+	samples  map[string][]*sample
+}
+
+// quotas are by their memory in MB.
+type quotas map[int]quota
+
+func (q quotas) close() {
+	for _, one := range q {
+		one.close()
+	}
+}
+
+// prepare makes all scenes that the table needs.
+func (b *bench) prepare(ctx context.Context, secure, plain *world, freeze time.Duration) error {
+	tls, err := scenes(ctx, secure, b.binaries, 1)
+	if err != nil {
+		return err
+	}
+	bare, err := scenes(ctx, plain, b.binaries, 1)
+	if err != nil {
+		return err
+	}
+	b.scenes = map[string]*scene{"hello": {function: "hello", event: []byte(`{}`), want: "statusCode", memory: smallMemory}}
+	add := func(name string, from *scene, change func(*scene)) {
+		s := *from
+		change(&s)
+		b.scenes[name] = &s
+	}
+	for name, s := range tls {
+		if name != "ingest" {
+			add(name, s, func(s *scene) { s.answers = 2 })
+		}
+	}
+	add("submit, plain", bare["submit"], func(s *scene) { s.answers = 2 })
+	add("submit, frozen", tls["submit"], func(s *scene) { s.freeze = freeze })
+	for _, name := range []string{"submit", "callback"} {
+		add(name+", ten", tls[name], func(s *scene) { s.answers = 10 })
+	}
+	if b.quotas, b.noQuota = newQuotas(smallMemory, fullCPU, ingestMemory); b.noQuota == nil {
+		for _, mb := range []int{smallMemory, fullCPU} {
+			add(fmt.Sprint("submit, MB ", mb), tls["submit"], func(s *scene) { s.memory, s.quota = mb, b.quotas[mb] })
+		}
+		for _, pictures := range []int{1, 4} {
+			s, err := b.ingest(ctx, secure, pictures)
+			if err != nil {
+				return err
+			}
+			b.scenes[fmt.Sprint("ingest, pictures ", pictures)] = s
+		}
+	}
+	for name := range b.scenes {
+		b.names = append(b.names, name)
+	}
+	slices.Sort(b.names)
+	return nil
+}
+
+// ingest returns a scene of a task with so many pictures, at a host that is 60 ms away.
+func (b *bench) ingest(ctx context.Context, w *world, pictures int) (*scene, error) {
+	all, err := scenes(ctx, w, b.binaries, pictures)
+	if err != nil {
+		return nil, err
+	}
+	s := all["ingest"]
+	s.quota, s.delay = b.quotas[ingestMemory], 60*time.Millisecond
+	return s, nil
+}
+
+func newQuotas(memory ...int) (quotas, error) {
+	all := quotas{}
+	for _, mb := range memory {
+		q, err := newQuota(mb)
+		if err != nil {
+			all.close()
+			return nil, err
+		}
+		all[mb] = q
+	}
+	return all, nil
+}
+
+// once are the scenes whose figures are the same each time.
+var once = []string{"submit, frozen", "submit, ten", "callback, ten"}
+
+// measure runs each scene n times. Each round begins with another one, so that a drift
+// of the machine falls on all alike; the first round only warms up.
+func (b *bench) measure(ctx context.Context, n int) error {
+	for round := range n + 1 {
+		for i := range b.names {
+			name := b.names[(i+round)%len(b.names)]
+			if slices.Contains(once, name) && round != 1 {
+				continue
+			}
+			s := b.scenes[name]
+			m, err := s.run(ctx, b.binaries[s.function])
+			switch {
+			case name == "submit, frozen" && err != nil && ctx.Err() == nil:
+				continue // its row says so
+			case err != nil:
+				return fmt.Errorf("%s: %w", name, errors.Join(err, ctx.Err()))
+			case round > 0:
+				b.samples[name] = append(b.samples[name], m)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+// Command bench measures whole requests of the functions' binaries, as Lambda runs
+// them: each in a process of its own, with stand-ins of all that it calls, over TLS, and
+// with the CPU that its memory buys. It prints a table with a goal for each row. `make
+// bench` runs it in the repository's root; docs/performance.md has what it found.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/preset/nanobanana-functions/functions/deployed/lambdatest"
+)
+
+func main() {
+	n := flag.Int("n", 30, "processes for each row")
+	freeze := flag.Duration("freeze", 7*time.Second, "how long a process that was started ahead of its first event is frozen")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Stdout, *n, *freeze)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, n int, freeze time.Duration) error {
+	dir, err := os.MkdirTemp("", "nanobanana-bench-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	b := &bench{samples: map[string][]*sample{}}
+	if b.binaries, err = build(ctx, dir); err != nil {
+		return err
+	}
+	secure, err := newWorld(dir, true)
+	if err != nil {
+		return err
+	}
+	defer secure.close()
+	plain, err := newWorld(dir, false)
+	if err != nil {
+		return err
+	}
+	defer plain.close()
+	if err := b.prepare(ctx, secure, plain, freeze); err != nil {
+		return err
+	}
+	defer b.quotas.close()
+	if err := b.measure(ctx, n); err != nil {
+		return err
+	}
+	b.print(out, n)
+	return nil
+}
+
+// build builds hello and the functions that are measured, as for deployment.
+func build(ctx context.Context, dir string) (map[string]string, error) {
+	const module = "github.com/preset/nanobanana-functions/"
+	paths := map[string]string{}
+	for _, name := range []string{"hello", "submit", "callback", "tasks", "images", "ingest", "uploads", "credits", "sweep", "notify"} {
+		pkg := module + "functions/" + name + "/bootstrap"
+		if name == "hello" {
+			pkg = module + "local/bench/hello"
+		}
+		path, err := lambdatest.Build(ctx, filepath.Join(dir, name), pkg)
+		if err != nil {
+			return nil, err
+		}
+		paths[name] = path
+	}
+	return paths, nil
+}
