@@ -35,7 +35,7 @@ var layers = [][]string{
 // SDK's core.
 var linked = map[string][]string{
 	"submit":   {"dynamodb", "go-jose", "json", "secretsmanager", "ssrf", "x/text", "x/time"},
-	"tasks":    {"dynamodb", "go-jose", "json", "secretsmanager"},
+	"tasks":    {"dynamodb", "go-jose", "json", "secretsmanager", "ssrf", "x/text", "x/time"},
 	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "ssrf", "standard-webhooks", "x/text", "x/time"},
 	"callback": {"dynamodb", "json", "secretsmanager", "ssrf", "x/text", "x/time"},
 	"images":   {"json", "secretsmanager", "ssrf"},

@@ -21,6 +21,7 @@ import (
 	"github.com/preset/nanobanana-functions/functions/uploads"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -55,7 +56,7 @@ func (h *harness) api() http.Handler {
 	view := httpapi.View{PublicURL: h.Settings.PublicURL, Secrets: h.Secrets, Now: h.Clock.Now}
 	mux := http.NewServeMux()
 	submit.Register(mux.Handle, submit.Function{Auth: clients, Submitter: h.Submitter, View: view, Log: h.Log})
-	tasks.Register(mux.Handle, tasks.Function{Auth: clients, Store: h.Rows, View: view, WaitMax: 20 * time.Second, Now: h.Now, Log: h.Log})
+	tasks.Register(mux.Handle, tasks.Function{Auth: clients, Store: h.Rows, View: view, WaitMax: 20 * time.Second, Reader: lifecycle.NewReader(h.Service), Now: h.Now, Log: h.Log})
 	mux.HandleFunc("GET /v1/credits", func(w http.ResponseWriter, r *http.Request) {
 		f := credits.Function{Auth: clients, Account: h.Account, Prices: h.Prices, Quota: h.Quota, LowBelow: 100, Log: h.Log}
 		credits.New(f).ServeHTTP(w, r)

@@ -11,6 +11,7 @@ import (
 	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -32,7 +33,7 @@ func newHarness(t testing.TB) *harness {
 	h.identity = h.Identity(t)
 	h.function = tasks.Function{
 		Auth: h.identity.Verifier, Store: h.Rows, View: httpapi.View{PublicURL: h.Settings.PublicURL, Secrets: h.Secrets, Now: h.Clock.Now},
-		WaitMax: 20 * time.Second, Now: h.Clock.Now, Log: h.Log,
+		WaitMax: 20 * time.Second, Reader: lifecycle.NewReader(h.Service), Now: h.Clock.Now, Log: h.Log,
 	}
 	h.handler = tasks.New(h.function)
 	h.Mux.Handle("/v1/tasks", h.handler)

@@ -14,6 +14,10 @@ const (
 
 	newsBefore = 15 * time.Second // how long before the expected end news is near, at most
 	newsFor    = 30 * time.Second // how long news stays near
+
+	// readTime is what is left at least of a wait that has a record read: 5 s for the
+	// read, and time for its writes. So the wait ends on time.
+	readTime = 7 * time.Second
 )
 
 // lookEvery returns the time from one look at a running task to the next. Since is
@@ -61,4 +65,19 @@ func (f Function) rest(ctx context.Context, s snapshot, looked, end time.Time) b
 	case <-timer.C:
 		return ctx.Err() == nil
 	}
+}
+
+// readOverdue has the record of the first overdue task of s read, if so much is left of
+// the wait until end. It reports whether that was tried, which one wait does once.
+func (f Function) readOverdue(ctx context.Context, s snapshot, end time.Time) bool {
+	if time.Until(end) < readTime {
+		return false
+	}
+	for i, t := range s.rows {
+		p := s.page.Tasks[i].Progress
+		if p != nil && f.Reader.ReadOverdue(ctx, t, p.ExpectedSeconds) { // with p, it runs
+			return true
+		}
+	}
+	return false
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -33,8 +34,9 @@ type Function struct {
 	Auth    *auth.Verifier
 	Store   task.Store
 	View    httpapi.View
-	WaitMax time.Duration // caps ?wait=
-	Notify  bool          // Preset is notified when a task is canceled
+	WaitMax time.Duration     // caps ?wait=
+	Notify  bool              // Preset is notified when a task is canceled
+	Reader  *lifecycle.Reader // has overdue tasks read while a client waits
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -227,10 +229,10 @@ func (f Function) listIDs(ctx context.Context, owner string, ids []string, curso
 
 // watch answers with what read returns: at once or, if the client waits, as soon
 // as that changes. It compares with what the client has (If-None-Match), or else
-// with the first read.
+// with the first read. An overdue task's record is read once meanwhile.
 func (f Function) watch(r *http.Request, wait int, read func(context.Context) (snapshot, error)) (httpapi.Answer, error) {
 	end := time.Now().Add(min(time.Duration(wait)*time.Second, f.WaitMax))
-	first := ""
+	first, tried := "", false
 	for {
 		looked := time.Now()
 		s, err := read(r.Context())
@@ -249,12 +251,15 @@ func (f Function) watch(r *http.Request, wait int, read func(context.Context) (s
 		unchanged := httpapi.NotModified(r, etag)
 		first = cmp.Or(first, etag)
 		changed := etag != first || r.Header.Get("If-None-Match") != "" && !unchanged
-		if after != "" && !changed && f.rest(r.Context(), s, looked, end) {
-			continue
-		}
-		if unchanged {
+		watching := after != "" && !changed
+		switch {
+		case watching && !tried && f.readOverdue(r.Context(), s, end):
+			tried = true // and look at once
+		case watching && f.rest(r.Context(), s, looked, end):
+		case unchanged:
 			return httpapi.Answer{Status: http.StatusNotModified, Header: header}, nil
+		default:
+			return httpapi.Answer{Header: header, Body: s.body()}, nil
 		}
-		return httpapi.Answer{Header: header, Body: s.body()}, nil
 	}
 }

@@ -62,6 +62,7 @@ type Server struct {
 	live      bool
 	settings  config.Settings
 	submitter *lifecycle.Submitter
+	reader    *lifecycle.Reader
 	sweeper   *lifecycle.Sweeper
 	account   credits.Function
 	notify    notify.Function
@@ -210,6 +211,7 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	}
 	poster := lifecycle.NewPoster(c, s.store, secrets, s.bucket, client, log)
 	s.submitter = lifecycle.NewSubmitter(c, poster, client)
+	s.reader = lifecycle.NewReader(poster.Service)
 	s.sweeper = lifecycle.NewSweeper(c, poster)
 	s.sweeper.PostTime = min(s.settings.SweepEvery, time.Minute)
 	if s.studio.simulator != nil {
@@ -243,7 +245,8 @@ func (s *Server) api(verifier *auth.Verifier, secrets *config.Secrets, log *slog
 	mux := http.NewServeMux()
 	submit.Register(limited(mux, 28*time.Second), submit.Function{Auth: verifier, Submitter: s.submitter, View: view, Log: log})
 	tasks.Register(mux.Handle, tasks.Function{
-		Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Notify: c.Notifies(), Now: s.submitter.Now, Log: log,
+		Auth: verifier, Store: s.store, View: view, WaitMax: c.WaitMax, Notify: c.Notifies(),
+		Reader: s.reader, Now: s.submitter.Now, Log: log,
 	})
 	images.Register(mux.Handle, images.Function{Secrets: secrets, Links: s.bucket, Log: log})
 	account := s.account

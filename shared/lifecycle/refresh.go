@@ -16,7 +16,7 @@ func (w *sweep) refresh(ctx context.Context, t *task.Task) (err error) {
 		if !w.waitToRead(ctx) {
 			return nil // the next sweep finds it
 		}
-		_, err = w.readRecord(ctx, t)
+		_, err = w.readRecord(ctx, t, sweepReadTimeout)
 	case task.NextWake:
 		err = w.wake(ctx, t)
 	default:

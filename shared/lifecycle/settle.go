@@ -20,7 +20,7 @@ const (
 	// what it said.
 	minReadTime = 12 * time.Second
 	// settleReadTimeout bounds the read by a callback, which the provider gives up after
-	// 15 s. The sweep repeats a failed read.
+	// 15 s, and the read for a client that waits. The sweep repeats a failed read.
 	settleReadTimeout = 5 * time.Second
 	// sweepReadTimeout adds nothing to the provider client's own timeout.
 	sweepReadTimeout = 0
@@ -114,9 +114,9 @@ func (s *Service) claimAndRead(ctx context.Context, t *task.Task, timeout time.D
 	return t, err
 }
 
-// readRecord reads the task's record if a read may be claimed now.
-func (s *Service) readRecord(ctx context.Context, t *task.Task) (*task.Task, error) {
-	return s.claimAndRead(ctx, t, sweepReadTimeout, func(x *task.Task) (task.Claim, bool, error) {
+// readRecord reads the task's record within timeout, if a read may be claimed now.
+func (s *Service) readRecord(ctx context.Context, t *task.Task, timeout time.Duration) (*task.Task, error) {
+	return s.claimAndRead(ctx, t, timeout, func(x *task.Task) (task.Claim, bool, error) {
 		c, ok := x.Claim(s.Rules, s.Now())
 		return c, ok, nil
 	})
@@ -193,4 +193,14 @@ func (s *Service) pause(ctx context.Context, kind task.Calls, d time.Duration) {
 	if err := s.Store.Pause(ctx, kind, s.Now().Add(min(d, maxPause))); err != nil {
 		s.Log.ErrorContext(ctx, "the pause could not be written", "calls", kind, "error", err)
 	}
+}
+
+// pauses returns until when the provider wants no calls.
+func (s *Service) pauses(ctx context.Context) task.Pauses {
+	p, err := s.Store.Paused(ctx)
+	if err != nil {
+		s.Log.ErrorContext(ctx, "the pause row could not be read", "error", err)
+		return task.Pauses{} // no harm: each read is claimed, and a refused POST is tried again
+	}
+	return p
 }

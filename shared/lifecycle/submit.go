@@ -65,7 +65,7 @@ func (s *Submitter) Submit(ctx context.Context, o Order) (t *task.Task, replayed
 	}
 	if woken := t.Hint != nil && !t.DueAt.After(s.Now()); woken && timeLeft(ctx, minReadTime) {
 		// The callback came before the provider's answer, and will not come again.
-		if after, err := s.readRecord(ctx, t); err == nil {
+		if after, err := s.readRecord(ctx, t, sweepReadTimeout); err == nil {
 			t = after
 		}
 	}

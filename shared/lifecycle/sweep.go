@@ -140,16 +140,6 @@ func (w *sweep) work(ctx context.Context) {
 	}
 }
 
-// pauses returns until when the provider wants no calls.
-func (s *Sweeper) pauses(ctx context.Context) task.Pauses {
-	p, err := s.Store.Paused(ctx)
-	if err != nil {
-		s.Log.ErrorContext(ctx, "the pause row could not be read", "error", err)
-		return task.Pauses{} // no harm: each read is claimed, and a refused POST is tried again
-	}
-	return p
-}
-
 // safely reads a task's row and calls do with it: the row may have changed since the
 // index named it. An error or a panic is logged and counted, and the task is due again
 // a minute later.

@@ -44,12 +44,24 @@ func (t *Task) Claim(r Rules, now time.Time) (c Claim, ok bool) {
 	if t.Status == Storing || t.recordID() == "" || t.earliestRead(r, now).After(now) {
 		return Claim{}, false
 	}
-	begun := t.AcceptedAt
-	if begun.IsZero() {
-		begun = t.Since
-	}
-	t.setDue(now.Add(r.readInterval(now.Sub(begun))))
+	t.setDue(now.Add(r.readInterval(now.Sub(t.generatingSince()))))
 	return t.newClaim(now), true
+}
+
+// generatingSince returns when the current attempt was accepted, or else the best guess.
+func (t *Task) generatingSince() time.Time {
+	if t.AcceptedAt.IsZero() {
+		return t.Since
+	}
+	return t.AcceptedAt
+}
+
+// Overdue reports whether a client that waits should not wait for the sweep to read the
+// record: the read is due, and its callback came and found the last claim too young, or
+// the task is older than twice the seconds that such tasks are expected to take. Before
+// that age the way stays free for a callback.
+func (t *Task) Overdue(r Rules, now time.Time, expected int) bool {
+	return t.Next(now) == NextRead && (t.Hint != nil || now.Sub(t.generatingSince()) >= r.overdueAfter(expected))
 }
 
 func (t *Task) newClaim(now time.Time) Claim {

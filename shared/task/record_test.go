@@ -1,6 +1,7 @@
 package task
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -276,5 +277,34 @@ func TestGenerationsAreBounded(t *testing.T) {
 		equal(t, "generations", h.Generations, want)
 		equal(t, "attempts", h.Attempt, 2*want)
 		equal(t, "failure", h.Failure, CodeGenerationFailed)
+	}
+}
+
+// A waiting client's read is due when the sweep's is, but not before the task is overdue
+// or its callback came.
+func TestOverdue(t *testing.T) {
+	overdue := func(h *history, expected int) bool { return h.Overdue(h.r, h.now, expected) }
+	for expected, first := range map[int]time.Duration{
+		5:  40 * time.Second, // when the sweep may read, too
+		20: 40 * time.Second,
+		60: 120 * time.Second,
+	} {
+		h := in(t, Generating)
+		accepted := h.now
+		h.now = accepted.Add(first - time.Millisecond)
+		equal(t, fmt.Sprintf("a moment before, expected %d", expected), overdue(h, expected), false)
+		h.after(time.Millisecond)
+		equal(t, fmt.Sprintf("expected %d", expected), overdue(h, expected), true)
+		h.read(running)
+		equal(t, "after a read", overdue(h, expected), false)
+		h.after(36 * time.Second)
+		equal(t, "when the next read is due", overdue(h, expected), true)
+	}
+	h := in(t, Generating).after(40 * time.Second).read(running).after(time.Second).calledBack(saysFailure)
+	equal(t, "called back too soon after a read", overdue(h, 600), false)
+	h.after(35 * time.Second)
+	equal(t, "called back, and a claim is lawful", overdue(h, 600), true)
+	for _, s := range []Status{Submitting, Waiting, Unconfirmed, Storing, Succeeded, Failed} {
+		equal(t, string(s), overdue(in(t, s).after(time.Hour), 20), false)
 	}
 }

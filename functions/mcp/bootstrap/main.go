@@ -41,7 +41,10 @@ func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (a
 
 	api := http.NewServeMux()
 	submit.Register(api.Handle, submit.Function{Auth: verifier, Submitter: submitter, View: view, Log: log})
-	tasks.Register(api.Handle, tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Notify: c.Notifies(), Now: outbound.WallClock, Log: log})
+	tasks.Register(api.Handle, tasks.Function{
+		Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Notify: c.Notifies(),
+		Reader: lifecycle.NewReader(submitter.Service), Now: outbound.WallClock, Log: log,
+	})
 	credits.Register(api.Handle, credits.Function{
 		Auth: verifier, Account: submitter.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits, Log: log,
 	})

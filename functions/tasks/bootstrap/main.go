@@ -10,6 +10,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
@@ -18,12 +19,15 @@ func main() { config.Start(build, config.NeedTable, config.NeedSecretARN, config
 func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
 	store := taskdb.Open(c.Table)
 	secrets := secret.Open(c.SecretARN, log)
-	verifier, err := auth.FromSettings(c, secrets, outbound.NewClient(), log)
+	client := outbound.NewClient()
+	verifier, err := auth.FromSettings(c, secrets, client, log)
 	if err != nil {
 		return nil, err
 	}
 	prepare(secrets.Prepare, verifier.Prepare, store.Prepare)
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
-	f := tasks.Function{Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Notify: c.Notifies(), Now: outbound.WallClock, Log: log}
-	return httpapi.Gateway(tasks.New(f)), nil
+	return httpapi.Gateway(tasks.New(tasks.Function{
+		Auth: verifier, Store: store, View: view, WaitMax: c.WaitMax, Notify: c.Notifies(),
+		Reader: lifecycle.NewReader(lifecycle.New(c, store, secrets, client, log)), Now: outbound.WallClock, Log: log,
+	})), nil
 }

@@ -87,6 +87,24 @@ func (sim *simulation) sweep() {
 	})
 }
 
+// wait does what functions/tasks does with an overdue task that a client waits for.
+func (sim *simulation) wait(id string) {
+	sim.start("wait", 25*time.Second, func(ctx context.Context, a *actor) {
+		t, err := a.process.reader.Store.Task(ctx, id)
+		if err != nil {
+			return
+		}
+		read := a.process.reader.ReadOverdue
+		if sim.mutant.wait != nil {
+			read = sim.mutant.wait(a.process.reader)
+		}
+		tried := read(ctx, t, task.TypicalSeconds(t.Model))
+		sim.mu.Lock()
+		defer sim.mu.Unlock()
+		sim.count("a waiting client's turn", tried)
+	})
+}
+
 // consume does what functions/ingest or functions/notify does with a stream message.
 func (sim *simulation) consume(kind, id string) {
 	if kind == "ingest" {

@@ -44,6 +44,7 @@ const (
 	callback             // a callback for an order at the provider
 	forge                // a callback with a valid token and false content
 	sweep                //
+	wait                 // a client waits for a task: now, or when its record is due, alone or beside a sweep
 	consume              // a stream message: new, repeated or late
 	remove               // DELETE
 	retarget             //
@@ -66,7 +67,7 @@ const (
 
 var actionNames = [...]string{
 	"nothing", "run", "goOn", "effect", "fail", "lose", "resend", "crash", "crashAfter", "arrive", "hangUp", "submit", "callback",
-	"forge", "sweep", "consume", "remove", "retarget", "later", "finish", "record", "answer", "condition", "normal", "due",
+	"forge", "sweep", "wait", "consume", "remove", "retarget", "later", "finish", "record", "answer", "condition", "normal", "due",
 	"secondTry", "unreadable", "uselessRecord", "liveLinks", "unproved", "strangersID", "manyRefusals", "earlyCallback",
 }
 
@@ -77,7 +78,7 @@ var often = func() (all []action) {
 		action
 		times int
 	}{
-		{nothing, 1}, {run, 7}, {goOn, 24}, {normal, 4}, {secondTry, 2}, {unreadable, 3}, {uselessRecord, 5}, {liveLinks, 3}, {unproved, 3}, {strangersID, 1}, {manyRefusals, 1}, {earlyCallback, 2}, {submit, 6}, {due, 8}, {sweep, 4}, {later, 8}, {callback, 9}, {finish, 6},
+		{nothing, 1}, {run, 7}, {goOn, 24}, {normal, 4}, {secondTry, 2}, {unreadable, 3}, {uselessRecord, 5}, {liveLinks, 3}, {unproved, 3}, {strangersID, 1}, {manyRefusals, 1}, {earlyCallback, 2}, {submit, 6}, {due, 8}, {sweep, 4}, {wait, 5}, {later, 8}, {callback, 9}, {finish, 6},
 		{consume, 7}, {effect, 7}, {fail, 3}, {lose, 4}, {resend, 4}, {crash, 2}, {crashAfter, 3}, {arrive, 3}, {hangUp, 2},
 		{forge, 3}, {remove, 3}, {retarget, 1}, {record, 4}, {answer, 5}, {condition, 3},
 	} {

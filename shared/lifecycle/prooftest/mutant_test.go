@@ -24,6 +24,7 @@ type mutant struct {
 	store         func(task.Store) task.Store
 	transport     func(*process, http.RoundTripper) http.RoundTripper
 	replay        func(context.Context, *lifecycle.Service, *task.Task)
+	wait          func(*lifecycle.Reader) func(context.Context, *task.Task, int) bool
 	dropsEvent    string // the log drops the lines of this event
 	bucketForgets bool   // the bucket stores nothing
 	bucketKeeps   bool   // the bucket erases nothing
@@ -75,6 +76,7 @@ var mutants = []mutant{
 	{name: "one's own write is not recognized", caught: []string{"P6"}, store: faulty(func(d *faultyStore) { d.noWriter = true })},
 	{name: "a callback's body is trusted", caught: []string{"I5", "the record decides"}, transport: trustBody},
 	{name: "a read is not claimed", caught: []string{"I6"}, store: faulty(func(d *faultyStore) { d.noClaim = true })},
+	{name: "a waiting client's read is not claimed", caught: []string{"I6"}, wait: readUnclaimed},
 	{name: "a put has no condition on the version", caught: []string{"I1", "I2", "I4", "I6", "P5", "the log is true"}, store: faulty(func(d *faultyStore) { d.noVersion = true })},
 	{name: "a 400 is not remembered", caught: []string{"P3"}, store: faulty(func(d *faultyStore) { d.unbarred = true })},
 	{name: "a callback's links are never tried", caught: []string{"no image is lost"}, store: faulty(func(d *faultyStore) { d.noSpares = true })},
@@ -179,4 +181,15 @@ func postReplay(ctx context.Context, s *lifecycle.Service, t *task.Task) {
 	_, _ = s.Provider.Submit(ctx, nanobananatest.DefaultKey, nanobanana.Request{
 		Model: t.Model, Prompt: t.Prompt, NumImages: t.NumImages, CallbackURL: url,
 	})
+}
+
+// readUnclaimed reads the record of an overdue task, and leaves its row as it is.
+func readUnclaimed(r *lifecycle.Reader) func(context.Context, *task.Task, int) bool {
+	return func(ctx context.Context, t *task.Task, expected int) bool {
+		if !t.Overdue(r.Rules, r.Now(), expected) || t.ProviderID == "" {
+			return false
+		}
+		_, _ = r.Provider.Record(ctx, nanobananatest.DefaultKey, t.ProviderID)
+		return true
+	}
 }

@@ -36,6 +36,7 @@ type process struct {
 	actor     *actor               // the one at work; one at a time, as on Lambda
 	submitter *lifecycle.Submitter // its Service settles, too
 	sweeper   *lifecycle.Sweeper
+	reader    *lifecycle.Reader
 	ingester  *lifecycle.Ingester
 }
 
@@ -75,6 +76,7 @@ func (sim *simulation) process(kind string) *process {
 	p.submitter = &lifecycle.Submitter{
 		Poster: poster, HTTP: client, Filter: filter, Prices: config.Prices{task.DefaultModel: 4}, Quota: sim.quota,
 	}
+	p.reader = lifecycle.NewReader(poster.Service)
 	p.sweeper = lifecycle.NewSweeper(config.Settings{}, poster)
 	p.sweeper.Rate = nil
 	p.ingester = &lifecycle.Ingester{

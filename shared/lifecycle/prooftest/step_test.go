@@ -61,7 +61,7 @@ func (sim *simulation) step(s step) {
 		if o, ok := pick(sim.provider.orders, s.A%3); ok {
 			sim.setRecord(o, s.A/3*12+s.B, s.A)
 		}
-	case forge, consume, remove, retarget:
+	case forge, wait, consume, remove, retarget:
 		if id, ok := pick(sim.ledger.ids, s.A); ok {
 			sim.onTask(s, id)
 		}
@@ -147,6 +147,11 @@ func (sim *simulation) withPictures() []string {
 	return slices.DeleteFunc(slices.Clone(sim.ledger.ids), func(id string) bool { return len(sim.ledger.row(id).Images) == 0 })
 }
 
+// generating returns the tasks that are generating.
+func (sim *simulation) generating() []string {
+	return slices.DeleteFunc(slices.Clone(sim.ledger.ids), func(id string) bool { return sim.ledger.row(id).Status != task.Generating })
+}
+
 // spans are steps of the clock, longer than each time of a task's life.
 var spans = []time.Duration{
 	time.Second, 40 * time.Second, 95 * time.Second, 5 * time.Second, 7 * time.Second, 21 * time.Second,
@@ -196,6 +201,16 @@ func (sim *simulation) onTask(s step, id string) {
 	switch s.Do {
 	case forge:
 		sim.forgeCallback(t, s.B)
+	case wait:
+		if generating, ok := pick(sim.generating(), s.A); ok && s.B%3 > 0 {
+			id = generating
+			sim.later(max(0, time.Until(sim.ledger.row(id).DueAt)) + skew)
+		}
+		if s.B%3 == 2 {
+			sim.sweep()
+		}
+		sim.logStep("a client waits for %s", short(id))
+		sim.wait(id)
 	case consume:
 		kind := "ingest"
 		if t.Work == task.Notify || s.B == 11 {
