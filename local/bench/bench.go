@@ -16,6 +16,7 @@ type bench struct {
 	quotas   quotas
 	noQuota  error // why there are none
 	samples  map[string][]*sample
+	looks    []looks
 }
 
 // quotas are by their memory in MB.
@@ -53,16 +54,9 @@ func (b *bench) prepare(ctx context.Context, secure, plain *world, freeze time.D
 	for _, name := range []string{"submit", "callback"} {
 		add(name+", ten", tls[name], func(s *scene) { s.answers = 10 })
 	}
-	if b.quotas, b.noQuota = newQuotas(smallMemory, fullCPU, ingestMemory); b.noQuota == nil {
-		for _, mb := range []int{smallMemory, fullCPU} {
-			add(fmt.Sprint("submit, MB ", mb), tls["submit"], func(s *scene) { s.memory, s.quota = mb, b.quotas[mb] })
-		}
-		for _, pictures := range []int{1, 4} {
-			s, err := b.ingest(ctx, secure, pictures)
-			if err != nil {
-				return err
-			}
-			b.scenes[fmt.Sprint("ingest, pictures ", pictures)] = s
+	if b.quotas, b.noQuota = newQuotas(memories...); b.noQuota == nil {
+		if err := b.addLimited(ctx, secure, tls); err != nil {
+			return err
 		}
 	}
 	for name := range b.scenes {
@@ -72,15 +66,36 @@ func (b *bench) prepare(ctx context.Context, secure, plain *world, freeze time.D
 	return nil
 }
 
-// ingest returns a scene of a task with so many pictures, at a host that is 60 ms away.
-func (b *bench) ingest(ctx context.Context, w *world, pictures int) (*scene, error) {
-	all, err := scenes(ctx, w, b.binaries, pictures)
+// memories are the sizes that are compared, in MB. One CPU comes with the last.
+var memories = []int{256, 512, 1024, fullCPU}
+
+// limited names a function's scene with the CPU of so much memory.
+func limited(name string, mb int) string { return fmt.Sprint(name, ", MB ", mb) }
+
+// addLimited adds the scenes with the CPU of a memory size: each function, and
+// ingest of four pictures.
+func (b *bench) addLimited(ctx context.Context, w *world, from map[string]*scene) error {
+	four, err := scenes(ctx, w, b.binaries, 4)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := all["ingest"]
-	s.quota, s.delay = b.quotas[ingestMemory], 60*time.Millisecond
-	return s, nil
+	for _, mb := range memories {
+		for name, s := range from {
+			c := *s
+			c.memory, c.quota, c.answers, c.far = mb, b.quotas[mb], 2, true
+			b.scenes[limited(name, mb)] = &c
+		}
+	}
+	near := *from["submit"]
+	for _, mb := range []int{smallMemory, fullCPU} {
+		c := near
+		c.memory, c.quota = mb, b.quotas[mb]
+		b.scenes[limited("submit, near", mb)] = &c
+	}
+	c := *four["ingest"]
+	c.memory, c.quota, c.far = ingestMemory, b.quotas[ingestMemory], true
+	b.scenes["ingest of four"] = &c
+	return nil
 }
 
 func newQuotas(memory ...int) (quotas, error) {

@@ -41,6 +41,10 @@ func run(ctx context.Context, out io.Writer, n int, freeze time.Duration) error 
 	if b.binaries, err = build(ctx, dir); err != nil {
 		return err
 	}
+	defer func() { b.quotas.close() }()
+	if b.looks, err = lastSecond(ctx); err != nil {
+		return err
+	}
 	secure, err := newWorld(dir, true)
 	if err != nil {
 		return err
@@ -54,7 +58,6 @@ func run(ctx context.Context, out io.Writer, n int, freeze time.Duration) error 
 	if err := b.prepare(ctx, secure, plain, freeze); err != nil {
 		return err
 	}
-	defer b.quotas.close()
 	if err := b.measure(ctx, n); err != nil {
 		return err
 	}

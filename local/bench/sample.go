@@ -23,7 +23,7 @@ type scene struct {
 	rows     rows
 	keep     bool // written rows stay, for the next scene
 	pictures int
-	delay    time.Duration
+	far      bool // answers take as long as over a network
 
 	memory  int           // MB
 	quota   quota         // the CPU that comes with the memory, from the first event on; empty for all
@@ -36,59 +36,75 @@ type sample struct {
 	start   time.Duration // CPU until it asked for its first event
 	cold    time.Duration // CPU until its first answer
 	second  time.Duration // CPU of its second request
-	wall    time.Duration // from its start to its first answer
+	wall    time.Duration // from its start to its first answer, without freeze
+	again   time.Duration // of its second request
 	shaken  int           // full handshakes with the provider and the identity provider
 	answer  []byte        // the first
 	failure error         // of measuring
 }
 
+// A meter takes a sample of a process.
+type meter struct {
+	scene *scene
+	*sample
+	begun   time.Time
+	paused  time.Duration // before its first event; the kernel takes 20 ms to move a process
+	started bool
+	answers int
+	last    time.Duration // CPU until its last answer
+}
+
+func (m *meter) cpu(p *os.Process) time.Duration {
+	d, err := cpuTime(p)
+	m.failure = errors.Join(m.failure, err)
+	return d
+}
+
+// onNext freezes the process, if the scene says so, and limits its CPU, before it gets its first
+// event.
+func (m *meter) onNext(p *os.Process) {
+	if m.started {
+		return
+	}
+	m.started, m.start = true, m.cpu(p)
+	stopped := time.Now()
+	if m.scene.freeze > 0 {
+		_ = p.Signal(syscall.SIGSTOP) // an error means that it has ended, which is detected
+		time.Sleep(m.scene.freeze)
+		_ = p.Signal(syscall.SIGCONT)
+	}
+	if m.scene.quota != "" {
+		m.failure = errors.Join(m.failure, m.scene.quota.limit(p))
+	}
+	m.paused = time.Since(stopped)
+}
+
+func (m *meter) onAnswer(p *os.Process) {
+	now := m.cpu(p)
+	switch m.answers++; m.answers {
+	case 1:
+		m.wall, m.cold = time.Since(m.begun)-m.paused, now
+	case 2:
+		m.second = now - m.last
+	}
+	m.last = now
+}
+
 // run runs a scene once, in a process of its own.
 func (s *scene) run(ctx context.Context, path string) (*sample, error) {
-	m := &sample{}
-	answers, asked := 0, false
-	var last time.Duration
-	cpu := func(p *os.Process) time.Duration {
-		d, err := cpuTime(p)
-		m.failure = errors.Join(m.failure, err)
-		return d
-	}
 	env := map[string]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(s.memory)}
 	if s.world != nil {
-		s.world.set(s.rows, s.keep, s.pictures, s.delay)
+		s.world.set(s)
 		maps.Copy(env, s.world.env)
 	}
-	var begun time.Time
+	m := &meter{scene: s, sample: &sample{}}
 	f := lambdatest.NewFunction(lambdatest.Config{
-		Name: s.function, Path: path, Env: env, Timeout: 30 * time.Second,
-		OnNext: func(p *os.Process) {
-			if asked {
-				return
-			}
-			asked = true
-			m.start = cpu(p)
-			if s.freeze > 0 {
-				_ = p.Signal(syscall.SIGSTOP)
-				time.Sleep(s.freeze)
-				_ = p.Signal(syscall.SIGCONT)
-			}
-			if s.quota != "" {
-				m.failure = errors.Join(m.failure, s.quota.limit(p))
-			}
-		},
-		OnAnswer: func(p *os.Process) {
-			now := cpu(p)
-			switch answers++; answers {
-			case 1:
-				m.wall, m.cold = time.Since(begun), now
-			case 2:
-				m.second = now - last
-			}
-			last = now
-		},
+		Name: s.function, Path: path, Env: env, Timeout: 30 * time.Second, OnNext: m.onNext, OnAnswer: m.onAnswer,
 	})
 	defer f.Close()
-	begun = time.Now()
+	m.begun = time.Now()
 	for i := range max(s.answers, 1) {
+		sent := time.Now()
 		answer, err := f.Invoke(ctx, s.event)
 		if err == nil && !strings.Contains(string(answer), s.want) {
 			err = fmt.Errorf("the answer lacks %s: %s", s.want, answer)
@@ -96,14 +112,15 @@ func (s *scene) run(ctx context.Context, path string) (*sample, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s, request %d: %w\n%s", s.function, i+1, err, f.Log())
 		}
-		if i == 0 {
+		switch i {
+		case 0:
 			m.answer = answer
+		case 1:
+			m.again = time.Since(sent)
 		}
 	}
 	if s.world != nil {
-		s.world.mu.Lock()
-		m.shaken = s.world.handshakes
-		s.world.mu.Unlock()
+		m.shaken = s.world.shaken()
 	}
-	return m, m.failure
+	return m.sample, m.failure
 }

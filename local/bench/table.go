@@ -39,6 +39,7 @@ func coldCPU(m *sample) time.Duration   { return m.cold }
 func afterCPU(m *sample) time.Duration  { return m.cold - m.start }
 func secondCPU(m *sample) time.Duration { return m.second }
 func wall(m *sample) time.Duration      { return m.wall }
+func again(m *sample) time.Duration     { return m.again }
 
 // median returns the median of a figure of a scene's samples, or 0 without samples.
 func (b *bench) median(name string, of func(*sample) time.Duration) time.Duration {
@@ -80,14 +81,19 @@ func (b *bench) rows() []row {
 	}
 	all = append(all,
 		row{what: "submit's second request: CPU, TLS / plain", got: b.ratio(secondCPU, "submit", "submit, plain"), most: 1.7},
-		row{what: "a cold submit: wall, 256 MB / 1769 MB", got: b.ratio(wall, "submit, MB 256", "submit, MB 1769"), most: 3, not: quota},
+		row{what: "a cold submit: wall, 256 MB / 1769 MB", got: b.ratio(wall, limited("submit, near", smallMemory), limited("submit, near", fullCPU)), most: 3, not: quota},
 		row{what: "Node 20 bundled, one PutItem / a cold submit: CPU", not: "needs npm modules"},
 		row{what: "full web handshakes in ten requests: callback", got: b.shaken("callback, ten"), most: 1, format: "%.0f"},
 		row{what: "full web handshakes in ten requests: submit", got: b.shaken("submit, ten"), most: 2, format: "%.0f"},
 		row{what: "submit, frozen after its start: answers unlike those without", got: float64(1 - len(b.samples["submit, frozen"])), format: "%.0f"},
-		row{what: "stored to client, p50", not: "counted, not timed: BenchmarkLastSecond in functions/tasks"},
-		row{what: "ingest of four pictures / one: wall, 1024 MB", got: b.ratio(wall, "ingest, pictures 4", "ingest, pictures 1"), most: 2.5, not: quota},
+		row{what: "ingest of four pictures / one: wall, 1024 MB", got: b.ratio(wall, "ingest of four", limited("ingest", ingestMemory)), most: 2.5, not: quota},
 	)
+	for _, l := range b.looks {
+		of := "a task of " + l.seconds + " s: "
+		all = append(all,
+			row{what: of + "ms from stored to answered, median", got: l.late, most: 130, format: "%.0f"},
+			row{what: of + "reads / those with a look each second", got: l.reads / l.readsPlain, most: 2.5})
+	}
 	return append(all, b.sizes()...)
 }
 
@@ -138,5 +144,29 @@ func (b *bench) print(out io.Writer, n int) {
 		}
 		_, _ = fmt.Fprintln(w)
 	}
+	if b.noQuota == nil {
+		b.printMemories(w)
+	}
 	_ = w.Flush() // what cannot be printed cannot be reported either
+}
+
+// printMemories prints what each memory size makes of a function, with the delays of a
+// network: a cold request, a warm one, and a warm one's price against that at 256 MB.
+func (b *bench) printMemories(w io.Writer) {
+	_, _ = fmt.Fprint(w, "\ncold ms, warm ms, price of warm")
+	for _, mb := range memories {
+		_, _ = fmt.Fprintf(w, "\t%d MB", mb)
+	}
+	_, _ = fmt.Fprintln(w)
+	price := func(name string, mb int) float64 {
+		return math.Ceil(b.median(limited(name, mb), again).Seconds()*1000) * float64(mb) // whole milliseconds are paid
+	}
+	for _, name := range []string{"submit", "callback", "tasks", "images", "ingest"} {
+		_, _ = fmt.Fprint(w, name)
+		for _, mb := range memories {
+			cold, warm := b.median(limited(name, mb), wall), b.median(limited(name, mb), again)
+			_, _ = fmt.Fprintf(w, "\t%.0f, %.0f, %.2f", cold.Seconds()*1000, warm.Seconds()*1000, price(name, mb)/price(name, memories[0]))
+		}
+		_, _ = fmt.Fprintln(w)
+	}
 }

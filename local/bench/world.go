@@ -29,6 +29,12 @@ import (
 // rows are the table's items by their id, as the wire has them.
 type rows map[string]json.RawMessage
 
+// The delays of answers in a world that is far.
+const (
+	awsDelay = 3 * time.Millisecond
+	webDelay = 60 * time.Millisecond
+)
+
 // A world is all that the functions call, with canned answers: AWS at one address, the
 // provider and the identity provider at another. It remembers just enough for a whole
 // request to run.
@@ -40,11 +46,11 @@ type world struct {
 
 	mu         sync.Mutex // guards what follows
 	rows       rows
-	keep       bool          // whether written rows stay
-	pictures   int           // that the provider's record shows
-	delay      time.Duration // of the provider's and its host's answers, as over a network
-	handshakes int           // in full, with the provider or the identity provider
-	callback   string        // of the last POST
+	keep       bool   // whether written rows stay
+	pictures   int    // that the provider's record shows
+	far        bool   // whether answers take as long as over a network
+	handshakes int    // in full, with the provider or the identity provider
+	callback   string // of the last POST
 	prompt     string
 }
 
@@ -93,11 +99,21 @@ func newWorld(dir string, withTLS bool) (*world, error) {
 
 func (w *world) close() { w.aws.Close(); w.web.Close() }
 
-// set sets the rows, and whether written rows join them.
-func (w *world) set(r rows, keep bool, pictures int, delay time.Duration) {
+// set sets the stage for a scene.
+func (w *world) set(s *scene) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rows, w.keep, w.pictures, w.delay, w.handshakes = maps.Clone(r), keep, pictures, delay, 0
+	w.rows, w.keep, w.pictures, w.far, w.handshakes = maps.Clone(s.rows), s.keep, s.pictures, s.far, 0
+}
+
+// wait waits as long as a network takes.
+func (w *world) wait(d time.Duration) {
+	w.mu.Lock()
+	far := w.far
+	w.mu.Unlock()
+	if far {
+		time.Sleep(d)
+	}
 }
 
 func (w *world) countHandshake(c tls.ConnectionState) error {
@@ -107,6 +123,13 @@ func (w *world) countHandshake(c tls.ConnectionState) error {
 		w.handshakes++
 	}
 	return nil
+}
+
+// shaken returns how many full handshakes there were in this scene.
+func (w *world) shaken() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.handshakes
 }
 
 const secret = `{"apiKey":"bench-key","callbackKeys":[{"id":"c1","key":"callback-key-that-nobody-may-see"}],` +
@@ -122,6 +145,7 @@ func (w *world) answerAWS(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	body, _ := io.ReadAll(r.Body)
+	w.wait(awsDelay)
 	_, operation, ok := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	if !ok { // S3
 		rw.Header().Set("ETag", `"00000000000000000000000000000000"`)
@@ -160,10 +184,7 @@ const providerID = "9e4286b7b27960dfe8e1d279b50b28d"
 
 func (w *world) answerWeb(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	w.mu.Lock()
-	delay := w.delay
-	w.mu.Unlock()
-	time.Sleep(delay)
+	w.wait(webDelay)
 	rw.Header().Set("Content-Type", "application/json")
 	var data any
 	switch {
