@@ -15,6 +15,7 @@ type bench struct {
 	scenes   map[string]*scene
 	quotas   quotas
 	noQuota  error // why there are none
+	noNode   error // why there is no binary "node"
 	samples  map[string][]*sample
 	looks    []looks
 }
@@ -54,6 +55,10 @@ func (b *bench) prepare(ctx context.Context, secure, plain *world, freeze time.D
 	for _, name := range []string{"submit", "callback"} {
 		add(name+", ten", tls[name], func(s *scene) { s.answers = 10 })
 	}
+	if b.noNode == nil {
+		body := `{"version":"2.0","requestContext":{"requestId":"r"},"body":"{\"prompt\":\"A lighthouse\"}"}`
+		b.scenes["node"] = &scene{function: "node", world: secure, event: []byte(body), want: `"statusCode":200`, memory: smallMemory}
+	}
 	if b.quotas, b.noQuota = newQuotas(memories...); b.noQuota == nil {
 		if err := b.addLimited(ctx, secure, tls); err != nil {
 			return err
@@ -86,11 +91,15 @@ func (b *bench) addLimited(ctx context.Context, w *world, from map[string]*scene
 			b.scenes[limited(name, mb)] = &c
 		}
 	}
-	near := *from["submit"]
 	for _, mb := range []int{smallMemory, fullCPU} {
-		c := near
+		c := *from["submit"]
 		c.memory, c.quota = mb, b.quotas[mb]
 		b.scenes[limited("submit, near", mb)] = &c
+	}
+	if b.noNode == nil {
+		c := *b.scenes["node"]
+		c.quota = b.quotas[smallMemory]
+		b.scenes[limited("node", smallMemory)] = &c
 	}
 	c := *four["ingest"]
 	c.memory, c.quota, c.far = ingestMemory, b.quotas[ingestMemory], true

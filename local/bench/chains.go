@@ -29,8 +29,9 @@ type authority struct {
 
 // chains returns the certificates of AWS's services (RSA 2048) and of a site behind
 // Cloudflare (P-256, under a root of P-384). As with theirs, each root is also signed by
-// an older one and sent along. Their roots are written to bundle, after the system's.
-func chains(bundle string) (aws, web tls.Certificate, err error) {
+// an older one and sent along. Their roots are written to extra, and to bundle after the
+// system's.
+func chains(bundle, extra string) (aws, web tls.Certificate, err error) {
 	old, err := issue("Bench Old Root", newRSA, nil, true)
 	if err != nil {
 		return aws, web, err
@@ -50,11 +51,14 @@ func chains(bundle string) (aws, web tls.Certificate, err error) {
 	if err != nil {
 		return aws, web, fmt.Errorf("the system's root certificates: %w", err)
 	}
-	all := bytes.NewBuffer(text)
+	var roots bytes.Buffer
 	for _, c := range []*x509.Certificate{old.cert, awsRoot, webRoot} {
-		_ = pem.Encode(all, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a Buffer takes all
+		_ = pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a Buffer takes all
 	}
-	return aws, web, os.WriteFile(bundle, all.Bytes(), 0o600)
+	if err := os.WriteFile(extra, roots.Bytes(), 0o600); err != nil {
+		return aws, web, err
+	}
+	return aws, web, os.WriteFile(bundle, append(text, roots.Bytes()...), 0o600)
 }
 
 // chain returns a server's certificate with what it sends along, and its root.

@@ -74,8 +74,8 @@ func newWorld(dir string, withTLS bool) (*world, error) {
 		w.aws.Start()
 		w.web.Start()
 	} else {
-		bundle := filepath.Join(dir, "roots.pem")
-		aws, web, err := chains(bundle)
+		bundle, extra := filepath.Join(dir, "roots.pem"), filepath.Join(dir, "extra.pem")
+		aws, web, err := chains(bundle, extra)
 		if err != nil {
 			return nil, err
 		}
@@ -83,6 +83,7 @@ func newWorld(dir string, withTLS bool) (*world, error) {
 		w.web.TLS = &tls.Config{Certificates: []tls.Certificate{web}, VerifyConnection: w.countHandshake}
 		// As a start on Lambda sets them: see shared/config/roots.go.
 		w.env["SSL_CERT_FILE"], w.env["SSL_CERT_DIR"] = bundle, os.DevNull
+		w.env["NODE_EXTRA_CA_CERTS"] = extra // Node brings all other roots along
 		w.aws.StartTLS()
 		w.web.StartTLS()
 	}
