@@ -12,8 +12,7 @@ const (
 	lookOften  = 250 * time.Millisecond // while news is near
 	lookSeldom = time.Second
 
-	newsBefore = 15 * time.Second // how long before the expected end news is near, at most
-	newsFor    = 30 * time.Second // how long news stays near
+	newsFor = 30 * time.Second // how long news stays near, at least
 
 	// readTime is what is left at least of a wait that has a record read: 5 s for the
 	// read, and time for its writes. So the wait ends on time.
@@ -24,12 +23,12 @@ const (
 // how long the task has had its status, expected how long such tasks take.
 //
 // News is near once the pictures are made. It is also near around the expected end of
-// a generation: looks a second apart would often miss a short Storing.
+// a generation: from half the expected time for as long as that time, or for newsFor
+// if that is longer. Looks a second apart would often miss a short Storing.
 func lookEvery(s task.Status, since, expected time.Duration) time.Duration {
-	from := max(expected/2, expected-newsBefore)
 	switch {
 	case s == task.Storing && since < newsFor, // it is negative where the writer's clock is ahead
-		s == task.Generating && since >= from && since < from+newsFor:
+		s == task.Generating && since >= expected/2 && since < expected/2+max(newsFor, expected):
 		return lookOften
 	}
 	return lookSeldom

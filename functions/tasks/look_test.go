@@ -12,7 +12,7 @@ import (
 )
 
 // A task is looked at often once its pictures are made, and around the time at
-// which such tasks end; neither for longer than half a minute.
+// which such tasks end; neither for ever.
 func TestLookEvery(t *testing.T) {
 	t.Parallel()
 	const often, seldom = 250 * time.Millisecond, time.Second
@@ -30,11 +30,12 @@ func TestLookEvery(t *testing.T) {
 		{task.Generating, 10, 20, often},
 		{task.Generating, 39.999, 20, often},
 		{task.Generating, 40, 20, seldom},
-		{task.Generating, 15, 30, often},      // both are the same
-		{task.Generating, 74.999, 90, seldom}, // from 15 s before it
-		{task.Generating, 75, 90, often},
-		{task.Generating, 104.999, 90, often},
-		{task.Generating, 105, 90, seldom},
+		{task.Generating, 44.999, 30, often}, // both ends are the same
+		{task.Generating, 45, 30, seldom},
+		{task.Generating, 44.999, 90, seldom}, // for as long as it is expected to take
+		{task.Generating, 45, 90, often},
+		{task.Generating, 134.999, 90, often},
+		{task.Generating, 135, 90, seldom},
 		{task.Generating, 0.5, 1, often},
 		{task.Generating, -1, 20, seldom}, // written by a clock that is ahead
 
