@@ -55,11 +55,11 @@ func (f Function) image(r *http.Request) (httpapi.Answer, error) {
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	name := ""
+	var o media.LinkOptions
 	if download == 1 {
-		name = fileName(id, file)
+		o.Download = fileName(id, file)
 	}
-	link, err := f.Links.Link(r.Context(), key, linkTTL, name)
+	link, err := f.Links.Link(r.Context(), key, linkTTL, o)
 	if err != nil {
 		return httpapi.Answer{}, err
 	}

@@ -136,7 +136,7 @@ func TestEraseAndNoTime(t *testing.T) {
 		t.Error(err)
 	}
 	done := checkStatus(t, w, x.ID, task.Succeeded)
-	link, err := w.Bucket.Link(t.Context(), media.Prefix(x.ID)+done.Images[0].File, time.Hour, "")
+	link, err := w.Bucket.Link(t.Context(), media.Prefix(x.ID)+done.Images[0].File, time.Hour, media.LinkOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func jpegOf(side int) string {
 // for its bytes.
 func (h *harness) announceUpload(owner, contentType string, size int) (id, link string, header http.Header) {
 	h.t.Helper()
-	id, key, ok := media.NewUpload(owner, contentType)
+	id, key, ok := media.NewUpload(owner, contentType, h.Now())
 	link, header, err := h.Bucket.PutLink(h.t.Context(), key, int64(size), time.Minute)
 	if err != nil || !ok {
 		h.t.Fatal(err)

@@ -68,7 +68,7 @@ func (f Function) upload(r *http.Request, owner string) (httpapi.Answer, error) 
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	id, key, ok := media.NewUpload(owner, b.ContentType)
+	id, key, ok := media.NewUpload(owner, b.ContentType, f.Now())
 	if fields := b.faults(ok); len(fields) > 0 {
 		return httpapi.Answer{}, task.Invalid(fields...)
 	}

@@ -73,7 +73,7 @@ func TestUpload(t *testing.T) {
 		if got := h.put(u, "another"); got != http.StatusPreconditionFailed {
 			t.Errorf("a second PUT: %d", got)
 		}
-		link, err := h.Bucket.Link(t.Context(), key, time.Minute, "")
+		link, err := h.Bucket.Link(t.Context(), key, time.Minute, media.LinkOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

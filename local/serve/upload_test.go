@@ -121,7 +121,7 @@ func TestUploadPutRefused(t *testing.T) {
 	if got := put(t, u, file); got != http.StatusPreconditionFailed {
 		t.Errorf("the file again: %d, want 412", got)
 	}
-	_, key, _ := media.NewUpload("ada", "image/png")
+	_, key, _ := media.NewUpload("ada", "image/png", time.Now())
 	link, _, err := r.bucket.PutLink(t.Context(), key, int64(len(file)), -time.Second)
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,7 @@ func (b *dyingBucket) Erase(ctx context.Context, prefix string) error {
 // gone reports whether an object no longer exists.
 func (h *harness) gone(key string) bool {
 	h.t.Helper()
-	link, err := h.Bucket.Link(h.t.Context(), key, time.Minute, "")
+	link, err := h.Bucket.Link(h.t.Context(), key, time.Minute, media.LinkOptions{})
 	if err != nil {
 		h.t.Fatal(err)
 	}

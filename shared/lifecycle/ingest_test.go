@@ -23,7 +23,7 @@ import (
 // stored returns an object by its link.
 func (h *harness) stored(key string) []byte {
 	h.t.Helper()
-	link, err := h.Bucket.Link(h.t.Context(), key, time.Minute, "")
+	link, err := h.Bucket.Link(h.t.Context(), key, time.Minute, media.LinkOptions{})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestErase(t *testing.T) {
 	if x := h.task(end.ID); x.Work != "" || !x.DueAt.IsZero() {
 		t.Errorf("work %q, due %v; want neither", x.Work, x.DueAt)
 	}
-	link, err := h.Bucket.Link(t.Context(), key, time.Minute, "")
+	link, err := h.Bucket.Link(t.Context(), key, time.Minute, media.LinkOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,9 @@ type input struct {
 	key    string
 	task   string // the id of the task whose picture the key holds
 	upload bool   // the key is of an upload, which may not exist
+
+	// contentType is an upload's type by its bytes, if it was announced as another.
+	contentType string
 }
 
 type inputs []input
@@ -165,6 +168,20 @@ func (ins inputs) parent() string {
 	return ""
 }
 
+// types returns by entry what the inputs' bytes are that were announced as something
+// else, for a task's InputTypes.
+func (ins inputs) types(entries []string) (types map[string]string) {
+	for i, in := range ins {
+		if in.contentType != "" {
+			if types == nil {
+				types = map[string]string{}
+			}
+			types[entries[i]] = in.contentType
+		}
+	}
+	return types
+}
+
 // urls returns the links to send to the provider: made now, never stored.
 func (s *Poster) urls(ctx context.Context, ins inputs) ([]string, error) {
 	urls := make([]string, 0, len(ins))
@@ -172,7 +189,7 @@ func (s *Poster) urls(ctx context.Context, ins inputs) ([]string, error) {
 		link := in.link
 		if in.key != "" {
 			var err error
-			if link, err = s.Links.Link(ctx, in.key, inputTTL, ""); err != nil {
+			if link, err = s.Links.Link(ctx, in.key, inputTTL, media.LinkOptions{ContentType: in.contentType}); err != nil {
 				return nil, err
 			}
 		}

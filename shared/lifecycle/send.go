@@ -116,6 +116,9 @@ func (s *Sweeper) resubmit(ctx context.Context, t *task.Task) error {
 	if !timeLeft(ctx, minPostTime) {
 		return nil // the next sweep finds it
 	}
+	for i := range ins {
+		ins[i].contentType = t.InputTypes[t.ImageURLs[i]]
+	}
 	var begun bool
 	t, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
 		begun = x.Next(s.Now()) == task.NextResubmit

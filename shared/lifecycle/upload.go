@@ -76,7 +76,7 @@ func (s *Submitter) inspectUpload(ctx context.Context, key string) (*fault, erro
 // openUpload opens the object under a key by a link, since an S3 client would double
 // the size of the function. The body is nil if there is no object.
 func (s *Submitter) openUpload(ctx context.Context, key string) (io.ReadCloser, error) {
-	link, err := s.Links.Link(ctx, key, time.Minute, "")
+	link, err := s.Links.Link(ctx, key, time.Minute, media.LinkOptions{})
 	if err != nil {
 		return nil, err
 	}

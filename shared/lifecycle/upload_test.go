@@ -21,7 +21,7 @@ func (h *harness) uploaded() string {
 	if err := png.Encode(&file, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
 		h.t.Fatal(err)
 	}
-	id, key, _ := media.NewUpload(owner, "image/png")
+	id, key, _ := media.NewUpload(owner, "image/png", h.Now())
 	link, header, err := h.Bucket.PutLink(h.t.Context(), key, int64(file.Len()), time.Minute)
 	if err != nil {
 		h.t.Fatal(err)

@@ -36,10 +36,17 @@ type Bucket interface {
 // A Linker makes links to single objects of a Bucket.
 type Linker interface {
 	// Link returns a URL with which anybody may GET the object under key
-	// until ttl has passed. If download is not empty, browsers save the
-	// picture as a file of that name instead of showing it. Link does not
-	// check that the object exists.
-	Link(ctx context.Context, key string, ttl time.Duration, download string) (string, error)
+	// until ttl has passed. Link does not check that the object exists.
+	Link(ctx context.Context, key string, ttl time.Duration, o LinkOptions) (string, error)
+}
+
+// LinkOptions change how a link's object is served.
+type LinkOptions struct {
+	// Download is the name of the file as which browsers save the picture
+	// instead of showing it. Empty: they show it.
+	Download string
+	// ContentType is the type that the response has. Empty: that of the key.
+	ContentType string
 }
 
 // An Uploader makes links with which others put single objects into a Bucket.

@@ -4,11 +4,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/binary"
 	"fmt"
 	"path"
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 )
 
 // CacheControl is the header of every picture: other bytes have another key.
@@ -73,20 +75,36 @@ var uploadID = base32.NewEncoding(uploadAlphabet).WithPadding(base32.NoPadding)
 const (
 	uploadAlphabet = "0123456789abcdefghijklmnopqrstuv"
 	uploadIDLength = 26
+	uploadAge      = 8 // characters of an id: the seconds from 1970 to when it was made
 )
+
+// UploadTTL is how long users may rely on an upload. The bucket deletes it later.
+const UploadTTL = 24 * time.Hour
 
 // NewUpload returns the id of a picture that owner will upload, 26 characters of
 // [0-9a-v], and its UploadKey, or false for a content type of no Format.
-func NewUpload(owner, contentType string) (id, key string, ok bool) {
+func NewUpload(owner, contentType string, now time.Time) (id, key string, ok bool) {
 	for _, f := range formats {
 		if f.ContentType == contentType {
 			var b [16]byte
-			rand.Read(b[:]) // never fails: crypto/rand crashes the program instead
+			binary.BigEndian.PutUint64(b[:], uint64(now.Unix())<<24) // the lowest 40 bits come first
+			rand.Read(b[5:])                                         // never fails: crypto/rand crashes the program instead
 			id = uploadID.EncodeToString(b[:])[:uploadIDLength-1] + f.letter
 			key, ok = UploadKey(owner, id)
 		}
 	}
 	return id, key, ok
+}
+
+// UploadExpired reports whether the upload with this id was announced so long ago that
+// it may have been deleted.
+func UploadExpired(id string, now time.Time) bool {
+	var b [5]byte
+	if n, err := uploadID.Decode(b[:], []byte(id[:min(len(id), uploadAge)])); err != nil || n < len(b) {
+		return false
+	}
+	announced := int64(binary.BigEndian.Uint64(append(make([]byte, 3, 8), b[:]...)))
+	return now.Sub(time.Unix(announced, 0)) > UploadTTL
 }
 
 // UploadKey returns the key of owner's upload with this id, whose last letter stands

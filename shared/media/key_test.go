@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
 )
@@ -36,7 +37,7 @@ func TestKeys(t *testing.T) {
 
 func TestUploadKeys(t *testing.T) {
 	for contentType, ext := range map[string]string{"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"} {
-		id, key, ok := media.NewUpload("ada", contentType)
+		id, key, ok := media.NewUpload("ada", contentType, time.Now())
 		again, same := media.UploadKey("ada", id)
 		if !ok || !same || again != key || media.ContentType(key) != contentType || !strings.HasSuffix(key, "/"+id+ext) || !strings.HasPrefix(key, media.UploadPrefix) {
 			t.Errorf("%s: %s, %s, %s", contentType, id, key, again)
@@ -47,7 +48,7 @@ func TestUploadKeys(t *testing.T) {
 		if other, _ := media.UploadKey("bob", id); other == key || path.Base(other) != path.Base(key) {
 			t.Errorf("bob's key is %s, ada's %s", other, key)
 		}
-		if next, _, _ := media.NewUpload("ada", contentType); next == id {
+		if next, _, _ := media.NewUpload("ada", contentType, time.Now()); next == id {
 			t.Errorf("NewUpload returned %s twice", id)
 		}
 		for _, bad := range []string{"", id[1:], id + "p", strings.ToUpper(id), id[:25] + "0", "../" + id[3:], id[:25] + "\n"} {
@@ -57,8 +58,24 @@ func TestUploadKeys(t *testing.T) {
 		}
 	}
 	for _, contentType := range []string{"", "image/gif", "image/jpg", "IMAGE/PNG", "image/png; charset=x", "image/svg+xml"} {
-		if id, key, ok := media.NewUpload("ada", contentType); ok || id != "" || key != "" {
+		if id, key, ok := media.NewUpload("ada", contentType, time.Now()); ok || id != "" || key != "" {
 			t.Errorf("NewUpload(%q) = %s, %s", contentType, id, key)
+		}
+	}
+}
+
+// An id shows when it was made, and nobody can make sense of one that is none.
+func TestUploadExpired(t *testing.T) {
+	made := time.Date(2026, 11, 29, 4, 0, 0, 0, time.UTC)
+	id, _, _ := media.NewUpload("ada", "image/png", made)
+	for age, want := range map[time.Duration]bool{-time.Hour: false, 0: false, media.UploadTTL: false, media.UploadTTL + time.Second: true, 1e5 * time.Hour: true} {
+		if got := media.UploadExpired(id, made.Add(age)); got != want {
+			t.Errorf("after %s: %v", age, got)
+		}
+	}
+	for _, bad := range []string{"", "0", strings.Repeat("v", 26), "ABCDEFGH"} {
+		if media.UploadExpired(bad, made) {
+			t.Errorf("%q has expired", bad)
 		}
 	}
 }

@@ -73,6 +73,10 @@ type Task struct {
 	PublicURL string  `json:"publicUrl,omitempty"` // base of callback and image links
 	Estimate  float64 `json:"estimate,omitempty"`  // credits
 
+	// InputTypes holds, by entry of ImageURLs, the content type of each upload whose
+	// bytes are of another type than was announced.
+	InputTypes map[string]string `json:"inputTypes,omitempty"`
+
 	Status    Status    `json:"status"`
 	Since     time.Time `json:"since"`              // when Status was entered
 	Deadline  time.Time `json:"deadline,omitzero"`  // when the status is given up
@@ -162,6 +166,7 @@ type Draft struct {
 	Parent         string
 	PublicURL      string
 	Estimate       float64
+	InputTypes     map[string]string
 	CountQuota     bool // the task counts toward the owner's quota
 }
 
@@ -173,7 +178,8 @@ func New(d Draft, now time.Time) *Task {
 		ID: NewID(d.Owner, d.IdempotencyKey), Owner: d.Owner, Schema: Schema,
 		Version: 1, Writer: randomID(), Fingerprint: d.Request.Fingerprint(),
 		Request: d.Request, Parent: d.Parent, PublicURL: d.PublicURL, Estimate: d.Estimate,
-		CreatedAt: now,
+		InputTypes: d.InputTypes,
+		CreatedAt:  now,
 	}
 	if d.CountQuota {
 		t.Quota = &Quota{Day: Day(now), Images: d.Request.NumImages}
@@ -222,6 +228,7 @@ func (t *Task) Clone() *Task {
 	c.ImageURLs = slices.Clone(t.ImageURLs)
 	c.Target = clonePtr(t.Target)
 	c.Metadata = maps.Clone(t.Metadata)
+	c.InputTypes = maps.Clone(t.InputTypes)
 	c.Quota = clonePtr(t.Quota)
 	c.Extra = maps.Clone(t.Extra)
 	if c.Hint = clonePtr(t.Hint); c.Hint != nil {

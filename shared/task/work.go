@@ -231,7 +231,7 @@ func (t *Task) Delete(r Rules, now time.Time) error {
 	t.DeletedAt, t.UpdatedAt = now, now
 	t.Request = Request{}
 	t.Fingerprint, t.Parent, t.PublicURL = "", "", ""
-	t.Images, t.Hint = nil, nil
+	t.Images, t.Hint, t.InputTypes = nil, nil, nil
 	t.clearRecord()
 	t.Deadline = time.Time{} // an erase is never given up
 	t.setWork(Erase, now)

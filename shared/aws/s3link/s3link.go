@@ -58,10 +58,13 @@ func domain(region string) string {
 
 // Link implements media.Linker. A link expires with the credentials that signed it
 // if they expire before ttl.
-func (l *Linker) Link(ctx context.Context, key string, ttl time.Duration, download string) (string, error) {
+func (l *Linker) Link(ctx context.Context, key string, ttl time.Duration, o media.LinkOptions) (string, error) {
 	query := url.Values{"X-Amz-Expires": {strconv.Itoa(int(ttl.Seconds()))}}
-	if download != "" {
-		query.Set("response-content-disposition", mime.FormatMediaType("attachment", map[string]string{"filename": download}))
+	if o.Download != "" {
+		query.Set("response-content-disposition", mime.FormatMediaType("attachment", map[string]string{"filename": o.Download}))
+	}
+	if o.ContentType != "" {
+		query.Set("response-content-type", o.ContentType)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, l.base+key+"?"+query.Encode(), nil)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/preset/nanobanana-functions/shared/media"
 )
 
 // links returns a Linker with the credentials and the time of the example in AWS's
@@ -23,9 +25,9 @@ func links(region string, endpoint *string) *Linker {
 	return l
 }
 
-func query(t *testing.T, l *Linker, key string, ttl time.Duration, download string) (*url.URL, url.Values) {
+func query(t *testing.T, l *Linker, key string, ttl time.Duration, o media.LinkOptions) (*url.URL, url.Values) {
 	t.Helper()
-	link, err := l.Link(t.Context(), key, ttl, download)
+	link, err := l.Link(t.Context(), key, ttl, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,7 @@ func query(t *testing.T, l *Linker, key string, ttl time.Duration, download stri
 func TestSignature(t *testing.T) {
 	l := links("us-east-1", nil)
 	l.base = "https://examplebucket.s3.amazonaws.com/"
-	_, q := query(t, l, "test.txt", 24*time.Hour, "")
+	_, q := query(t, l, "test.txt", 24*time.Hour, media.LinkOptions{})
 	for name, want := range map[string]string{
 		"X-Amz-Algorithm":     "AWS4-HMAC-SHA256",
 		"X-Amz-Credential":    "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request",
@@ -66,7 +68,7 @@ func TestWhereLinksLead(t *testing.T) {
 		{"cn-north-1", nil, "https://examplebucket.s3.cn-north-1.amazonaws.com.cn/tasks/0/1-a.png?"},
 		{"eu-central-1", &standIn, "http://127.0.0.1:5000/examplebucket/tasks/0/1-a.png?"},
 	} {
-		u, _ := query(t, links(test.region, test.endpoint), "tasks/0/1-a.png", time.Minute, "")
+		u, _ := query(t, links(test.region, test.endpoint), "tasks/0/1-a.png", time.Minute, media.LinkOptions{})
 		if !strings.HasPrefix(u.String(), test.want) {
 			t.Errorf("%s leads to %s", test.region, u)
 		}
@@ -74,12 +76,24 @@ func TestWhereLinksLead(t *testing.T) {
 }
 
 func TestDownloadIsSigned(t *testing.T) {
-	_, shown := query(t, links("us-east-1", nil), "tasks/0/1-a.png", time.Minute, "")
-	_, saved := query(t, links("us-east-1", nil), "tasks/0/1-a.png", time.Minute, "preset.png")
+	_, shown := query(t, links("us-east-1", nil), "tasks/0/1-a.png", time.Minute, media.LinkOptions{})
+	_, saved := query(t, links("us-east-1", nil), "tasks/0/1-a.png", time.Minute, media.LinkOptions{Download: "preset.png"})
 	if got := saved.Get("response-content-disposition"); got != "attachment; filename=preset.png" {
 		t.Errorf("disposition is %q", got)
 	}
 	if shown.Has("response-content-disposition") || shown.Get("X-Amz-Signature") == saved.Get("X-Amz-Signature") {
 		t.Error("the signature does not cover the name")
+	}
+}
+
+// The response has the type that the link names, and the signature covers it.
+func TestContentTypeIsSigned(t *testing.T) {
+	_, plain := query(t, links("us-east-1", nil), "uploads/0/a.png", time.Minute, media.LinkOptions{})
+	_, typed := query(t, links("us-east-1", nil), "uploads/0/a.png", time.Minute, media.LinkOptions{ContentType: "image/jpeg"})
+	if got := typed.Get("response-content-type"); got != "image/jpeg" {
+		t.Errorf("the type is %q", got)
+	}
+	if plain.Has("response-content-type") || plain.Get("X-Amz-Signature") == typed.Get("X-Amz-Signature") {
+		t.Error("the signature does not cover the type")
 	}
 }

@@ -102,7 +102,7 @@ func (sim *simulation) secret(context.Context) ([]byte, error) {
 // links makes links that the provider does not follow.
 type links struct{}
 
-func (links) Link(_ context.Context, key string, _ time.Duration, _ string) (string, error) {
+func (links) Link(_ context.Context, key string, _ time.Duration, _ media.LinkOptions) (string, error) {
 	return "https://bucket.test/" + key, nil
 }
 

@@ -71,7 +71,7 @@ func TestDirBucketKeys(t *testing.T) {
 		if err := bucket.Put(t.Context(), key, strings.NewReader("x"), 1, "image/png", sum); err == nil {
 			t.Errorf("Put(%q) succeeds", key)
 		}
-		if _, err := bucket.Link(t.Context(), key, time.Minute, ""); err == nil {
+		if _, err := bucket.Link(t.Context(), key, time.Minute, media.LinkOptions{}); err == nil {
 			t.Errorf("Link(%q) succeeds", key)
 		}
 		if _, _, err := bucket.PutLink(t.Context(), key, 1, time.Minute); err == nil {
@@ -101,7 +101,7 @@ func TestDirBucketSurvivesReopening(t *testing.T) {
 	if err := first.Put(t.Context(), key, strings.NewReader("x"), 1, "image/png", sha256.Sum256([]byte("x"))); err != nil {
 		t.Fatal(err)
 	}
-	link, err := serveDir(t, folder).Link(t.Context(), key, time.Minute, "")
+	link, err := serveDir(t, folder).Link(t.Context(), key, time.Minute, media.LinkOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestDirBucketRefuses(t *testing.T) {
 		t.Error("Open accepts a short key")
 	}
 	bucket := serveDir(t, t.TempDir())
-	link, err := bucket.Link(t.Context(), "tasks/t/1.png", time.Minute, "")
+	link, err := bucket.Link(t.Context(), "tasks/t/1.png", time.Minute, media.LinkOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,13 @@
 package dir
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -20,23 +22,32 @@ import (
 const LinkPath = "/bucket/"
 
 // Link implements media.Linker.
-func (b *Bucket) Link(_ context.Context, key string, ttl time.Duration, download string) (string, error) {
+func (b *Bucket) Link(_ context.Context, key string, ttl time.Duration, o media.LinkOptions) (string, error) {
 	if !validKey(key) {
 		return "", fmt.Errorf("dir: link: %q is not a key", key)
 	}
-	expires := strconv.FormatInt(b.Now().Add(ttl).Unix(), 10)
-	query := url.Values{"expires": {expires}, "signature": {b.sign("read", key, expires, download)}}
-	if download != "" {
-		query.Set("download", download)
+	query := url.Values{}
+	if o.Download != "" {
+		query.Set("download", o.Download)
 	}
-	return b.baseURL() + LinkPath + key + "?" + query.Encode(), nil
+	if o.ContentType != "" {
+		query.Set("type", o.ContentType)
+	}
+	return b.link("read", key, ttl, query), nil
 }
 
-// sign returns the signature of a link for verb. Neither key nor expires can contain
-// a line end, so no two links have the same signed text.
-func (b *Bucket) sign(verb, key, expires, rest string) string {
+// link returns a link for verb that expires after ttl. Its signature covers the query.
+func (b *Bucket) link(verb, key string, ttl time.Duration, query url.Values) string {
+	query.Set("expires", strconv.FormatInt(b.Now().Add(ttl).Unix(), 10))
+	query.Set("signature", b.sign(verb, key, query))
+	return b.baseURL() + LinkPath + key + "?" + query.Encode()
+}
+
+// sign returns the signature of a link for verb. Neither a key nor an encoded query can
+// contain a line end, so no two links have the same signed text.
+func (b *Bucket) sign(verb, key string, query url.Values) string {
 	mac := hmac.New(sha256.New, b.key)
-	fmt.Fprintf(mac, "%s\n%s\n%s\n%s", verb, key, expires, rest)
+	fmt.Fprintf(mac, "%s\n%s\n%s", verb, key, query.Encode())
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
@@ -49,12 +60,11 @@ func (b *Bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key, query := strings.TrimPrefix(r.URL.Path, LinkPath), r.URL.Query()
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		download := query.Get("download")
-		if !b.signed("read", key, download, query) {
+		if !b.signed("read", key, query) {
 			http.Error(w, "this link is wrong or has expired", http.StatusForbidden)
 			return
 		}
-		b.serve(w, r, key, download)
+		b.serve(w, r, key, media.LinkOptions{Download: query.Get("download"), ContentType: query.Get("type")})
 	case http.MethodPut:
 		b.servePut(w, r, key)
 	case http.MethodOptions:
@@ -65,17 +75,18 @@ func (b *Bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (b *Bucket) signed(verb, key, rest string, query url.Values) bool {
-	expires := query.Get("expires")
-	want := b.sign(verb, key, expires, rest)
-	if !hmac.Equal([]byte(query.Get("signature")), []byte(want)) {
+// signed reports whether a link for verb is one of ours and has not expired.
+func (b *Bucket) signed(verb, key string, query url.Values) bool {
+	rest := maps.Clone(query)
+	rest.Del("signature")
+	if !hmac.Equal([]byte(query.Get("signature")), []byte(b.sign(verb, key, rest))) {
 		return false
 	}
-	end, err := strconv.ParseInt(expires, 10, 64)
+	end, err := strconv.ParseInt(query.Get("expires"), 10, 64)
 	return err == nil && b.Now().Unix() < end && validKey(key)
 }
 
-func (b *Bucket) serve(w http.ResponseWriter, r *http.Request, key, download string) {
+func (b *Bucket) serve(w http.ResponseWriter, r *http.Request, key string, o media.LinkOptions) {
 	file, err := b.root.Open(key)
 	if err != nil {
 		http.NotFound(w, r)
@@ -88,10 +99,10 @@ func (b *Bucket) serve(w http.ResponseWriter, r *http.Request, key, download str
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", media.ContentType(key))
+	h.Set("Content-Type", cmp.Or(o.ContentType, media.ContentType(key)))
 	h.Set("Cache-Control", media.CacheControl)
-	if download != "" {
-		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": download}))
+	if o.Download != "" {
+		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": o.Download}))
 	}
 	http.ServeContent(w, r, "", info.ModTime(), file)
 }

@@ -20,11 +20,8 @@ func (b *Bucket) PutLink(_ context.Context, key string, size int64, ttl time.Dur
 	if !validKey(key) || size < 1 {
 		return "", nil, fmt.Errorf("dir: put link: %q of %d bytes cannot be an object", key, size)
 	}
-	expires, length := strconv.FormatInt(b.Now().Add(ttl).Unix(), 10), strconv.FormatInt(size, 10)
-	query := url.Values{"expires": {expires}, "bytes": {length}, "signature": {b.sign("write", key, expires, length)}}
-	return b.baseURL() + LinkPath + key + "?" + query.Encode(), http.Header{
-		"Content-Type": {media.ContentType(key)}, "If-None-Match": {"*"},
-	}, nil
+	query := url.Values{"bytes": {strconv.FormatInt(size, 10)}}
+	return b.link("write", key, ttl, query), http.Header{"Content-Type": {media.ContentType(key)}, "If-None-Match": {"*"}}, nil
 }
 
 // preflight lets pages of any origin use a link: a link does not show which page it
@@ -41,10 +38,9 @@ func preflight(w http.ResponseWriter) {
 // already exists, as S3 does.
 func (b *Bucket) servePut(w http.ResponseWriter, r *http.Request, key string) {
 	query := r.URL.Query()
-	length := query.Get("bytes")
-	size, err := strconv.ParseInt(length, 10, 64)
+	size, err := strconv.ParseInt(query.Get("bytes"), 10, 64)
 	asSigned := r.ContentLength == size && r.Header.Get("Content-Type") == media.ContentType(key) && r.Header.Get("If-None-Match") == "*"
-	if err != nil || !asSigned || !b.signed("write", key, length, query) {
+	if err != nil || !asSigned || !b.signed("write", key, query) {
 		http.Error(w, "this link is wrong or has expired, or is for another file", http.StatusForbidden)
 		return
 	}

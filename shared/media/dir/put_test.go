@@ -38,7 +38,7 @@ func files(t *testing.T, folder string) (names []string) {
 func TestDirBucketUploadBroken(t *testing.T) {
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
-	_, key, _ := media.NewUpload("ada", "image/png")
+	_, key, _ := media.NewUpload("ada", "image/png", time.Now())
 	link, header, err := bucket.PutLink(t.Context(), key, 1000, time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestDirBucketUploadBroken(t *testing.T) {
 func TestDirBucketUploadFails(t *testing.T) {
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
-	_, key, _ := media.NewUpload("ada", "image/png")
+	_, key, _ := media.NewUpload("ada", "image/png", time.Now())
 	link, header, err := bucket.PutLink(t.Context(), key, 1000, time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestDirBucketUploadFails(t *testing.T) {
 func TestDirBucketConcurrentUploads(t *testing.T) {
 	folder := t.TempDir()
 	bucket := serveDir(t, folder)
-	_, key, _ := media.NewUpload("ada", "image/png")
+	_, key, _ := media.NewUpload("ada", "image/png", time.Now())
 	link, header, err := bucket.PutLink(t.Context(), key, 5, time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestDirBucketConcurrentUploads(t *testing.T) {
 // Pages of any origin may use a link; browsers send a preflight request first.
 func TestDirBucketPreflight(t *testing.T) {
 	bucket := serveDir(t, t.TempDir())
-	_, key, _ := media.NewUpload("ada", "image/png")
+	_, key, _ := media.NewUpload("ada", "image/png", time.Now())
 	link, header, err := bucket.PutLink(t.Context(), key, 5, time.Minute)
 	if err != nil {
 		t.Fatal(err)

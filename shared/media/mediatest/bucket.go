@@ -44,6 +44,7 @@ func TestBucket(t *testing.T, s Subject) {
 	t.Run("erase refuses a prefix without a slash", s.testPrefix)
 	t.Run("a link to a missing object is not found", s.testMissing)
 	t.Run("a link sets the file name of a download", s.testDownload)
+	t.Run("a link sets the type of the response", s.testContentType)
 	t.Run("a forged link is refused", s.testForged)
 	t.Run("a link expires", s.testExpiry)
 }
@@ -60,9 +61,9 @@ func (s Subject) put(t *testing.T, key, body string) {
 	}
 }
 
-func (s Subject) link(t *testing.T, key, download string) string {
+func (s Subject) link(t *testing.T, key string, o media.LinkOptions) string {
 	t.Helper()
-	link, err := s.Linker.Link(t.Context(), key, linkTTL, download)
+	link, err := s.Linker.Link(t.Context(), key, linkTTL, o)
 	if err != nil {
 		t.Fatalf("Link(%s): %v", key, err)
 	}
@@ -92,7 +93,7 @@ func (s Subject) follow(t *testing.T, link string, header http.Header) (*http.Re
 
 func (s Subject) wantBody(t *testing.T, key, want string) {
 	t.Helper()
-	resp, body := s.follow(t, s.link(t, key, ""), nil)
+	resp, body := s.follow(t, s.link(t, key, media.LinkOptions{}), nil)
 	if resp.StatusCode != http.StatusOK || body != want {
 		t.Errorf("GET %s: %d with %d bytes, want 200 with %d", key, resp.StatusCode, len(body), len(want))
 	}
@@ -101,7 +102,7 @@ func (s Subject) wantBody(t *testing.T, key, want string) {
 func (s Subject) wantGone(t *testing.T, key string) {
 	t.Helper()
 	// A bucket whose keys may not be listed answers 403 for a missing object.
-	resp, _ := s.follow(t, s.link(t, key, ""), nil)
+	resp, _ := s.follow(t, s.link(t, key, media.LinkOptions{}), nil)
 	if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusForbidden {
 		t.Errorf("GET %s: %d, want 404 or 403", key, resp.StatusCode)
 	}
@@ -112,7 +113,7 @@ func (s Subject) testVerbatim(t *testing.T) {
 	for _, ext := range []string{"png", "jpg", "webp"} {
 		key := media.Key("verbatim", 1, sha256.Sum256([]byte(body)), ext)
 		s.put(t, key, body)
-		resp, got := s.follow(t, s.link(t, key, ""), nil)
+		resp, got := s.follow(t, s.link(t, key, media.LinkOptions{}), nil)
 		if resp.StatusCode != http.StatusOK || got != body {
 			t.Errorf("%s: %d with %d bytes, want 200 with the %d put", ext, resp.StatusCode, len(got), len(body))
 		}
@@ -131,7 +132,7 @@ func (s Subject) testVerbatim(t *testing.T) {
 func (s Subject) testRange(t *testing.T) {
 	key := media.Key("range", 1, [32]byte{}, "png")
 	s.put(t, key, "0123456789")
-	resp, body := s.follow(t, s.link(t, key, ""), http.Header{"Range": {"bytes=3-5"}})
+	resp, body := s.follow(t, s.link(t, key, media.LinkOptions{}), http.Header{"Range": {"bytes=3-5"}})
 	if resp.StatusCode != http.StatusPartialContent || body != "345" {
 		t.Errorf("got %d %q, want 206 \"345\"", resp.StatusCode, body)
 	}
@@ -237,7 +238,7 @@ func (s Subject) testDownload(t *testing.T) {
 	key := media.Key("download", 1, [32]byte{}, "png")
 	s.put(t, key, "picture")
 	for _, name := range []string{"nano-banana-2026-10-05-1.png", `a "quoted"; name & more?.png`, "Bücher & 画像.png"} {
-		resp, body := s.follow(t, s.link(t, key, name), nil)
+		resp, body := s.follow(t, s.link(t, key, media.LinkOptions{Download: name}), nil)
 		disposition, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition"))
 		if err != nil || disposition != "attachment" || params["filename"] != name {
 			t.Errorf("Content-Disposition %q (%v), want attachment of %q", resp.Header.Get("Content-Disposition"), err, name)
@@ -245,6 +246,20 @@ func (s Subject) testDownload(t *testing.T) {
 		if resp.StatusCode != http.StatusOK || body != "picture" {
 			t.Errorf("got %d %q", resp.StatusCode, body)
 		}
+	}
+}
+
+func (s Subject) testContentType(t *testing.T) {
+	key := media.Key("type", 1, [32]byte{}, "png")
+	s.put(t, key, "picture")
+	for _, o := range []media.LinkOptions{{ContentType: "image/jpeg"}, {ContentType: "image/webp", Download: "a.webp"}} {
+		resp, body := s.follow(t, s.link(t, key, o), nil)
+		if got := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || body != "picture" || got != o.ContentType {
+			t.Errorf("got %d %q of type %q, want %s", resp.StatusCode, body, got, o.ContentType)
+		}
+	}
+	if resp, _ := s.follow(t, s.link(t, key, media.LinkOptions{}), nil); resp.Header.Get("Content-Type") != "image/png" {
+		t.Errorf("another link has the type %q", resp.Header.Get("Content-Type"))
 	}
 }
 
@@ -262,7 +277,7 @@ func (s Subject) testForged(t *testing.T) {
 			t.Errorf("GET %s: %d", link, resp.StatusCode)
 		}
 	}
-	link := s.link(t, key, "name.png")
+	link := s.link(t, key, media.LinkOptions{Download: "name.png", ContentType: "image/jpeg"})
 	refused(strings.Replace(link, media.File(key), media.File(other), 1))
 	refused(link[:strings.Index(link, "?")])
 	u, err := url.Parse(link)
@@ -288,7 +303,7 @@ func (s Subject) testExpiry(t *testing.T) {
 	}
 	key := media.Key("expiry", 1, [32]byte{}, "png")
 	s.put(t, key, "picture")
-	link := s.link(t, key, "")
+	link := s.link(t, key, media.LinkOptions{})
 	s.Advance(linkTTL - time.Second)
 	if resp, _ := s.follow(t, link, nil); resp.StatusCode != http.StatusOK {
 		t.Errorf("one second before its expiry a link answers %d", resp.StatusCode)

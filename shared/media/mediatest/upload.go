@@ -27,7 +27,7 @@ func TestUploads(t *testing.T, s Subject) {
 // there.
 func (s Subject) newUpload(t *testing.T, contentType string, size int) (key, link string, header http.Header) {
 	t.Helper()
-	_, key, ok := media.NewUpload("ada", contentType)
+	_, key, ok := media.NewUpload("ada", contentType, time.Now())
 	if !ok {
 		t.Fatalf("no key for %s", contentType)
 	}
@@ -68,7 +68,7 @@ func (s Subject) testUpload(t *testing.T) {
 		if got := s.upload(t, link, header, body); got != http.StatusOK {
 			t.Fatalf("%s: PUT answers %d, want 200", contentType, got)
 		}
-		resp, got := s.follow(t, s.link(t, key, ""), nil)
+		resp, got := s.follow(t, s.link(t, key, media.LinkOptions{}), nil)
 		if resp.StatusCode != http.StatusOK || got != body || resp.Header.Get("Content-Type") != contentType {
 			t.Errorf("%s: %d with %d bytes of %s", contentType, resp.StatusCode, len(got), resp.Header.Get("Content-Type"))
 		}
@@ -109,7 +109,7 @@ func (s Subject) testConcurrentUploads(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	_, body := s.follow(t, s.link(t, key, ""), nil)
+	_, body := s.follow(t, s.link(t, key, media.LinkOptions{}), nil)
 	if kept.Load() != 1 || len(body) != 1<<16 || strings.Trim(body, body[:1]) != "" {
 		t.Errorf("%d uploads were stored, with %d bytes", kept.Load(), len(body))
 	}
@@ -120,7 +120,7 @@ func (s Subject) testVerbs(t *testing.T) {
 		t.Skip("this bucket accepts every link")
 	}
 	key, link, header := s.newUpload(t, "image/png", 5)
-	if got := s.upload(t, s.link(t, key, ""), header, "bytes"); got != http.StatusForbidden {
+	if got := s.upload(t, s.link(t, key, media.LinkOptions{}), header, "bytes"); got != http.StatusForbidden {
 		t.Errorf("PUT with a link for reading answers %d, want 403", got)
 	}
 	if got := s.upload(t, link, header, "bytes"); got != http.StatusOK {
