@@ -67,11 +67,14 @@ func run(ctx context.Context, out io.Writer, n int, freeze time.Duration) error 
 	return nil
 }
 
-// build builds hello and the functions that are measured, as for deployment.
+// functions are all that the template has, those first that people wait for.
+var functions = []string{"submit", "tasks", "mcp", "images", "credits", "uploads", "callback", "ingest", "notify", "sweep"}
+
+// build builds hello and the functions, as for deployment.
 func build(ctx context.Context, dir string) (map[string]string, error) {
 	const module = "github.com/preset/nanobanana-functions/"
 	paths := map[string]string{}
-	for _, name := range []string{"hello", "submit", "callback", "tasks", "images", "ingest", "uploads", "credits", "sweep", "notify"} {
+	for _, name := range append([]string{"hello"}, functions...) {
 		pkg := module + "functions/" + name + "/bootstrap"
 		if name == "hello" {
 			pkg = module + "local/bench/hello"
