@@ -38,3 +38,14 @@ func TestHandshakes(t *testing.T) {
 		}
 	}
 }
+
+// The spread of a ratio is that of rounds: a drift that meets both builds does not widen it.
+func TestSpread(t *testing.T) {
+	drifting := []float64{1, 2, 4, 8, 16}
+	if low, high := spread(drifting, []float64{2, 4, 8, 16, 32}); low != 2 || high != 2 {
+		t.Errorf("each round takes twice as long, and the spread is %v to %v", low, high)
+	}
+	if low, high := spread(drifting, []float64{2, 4, 8, 16, 64}); low != 2 || high != 4 {
+		t.Errorf("one round takes four times as long, and the spread is %v to %v", low, high)
+	}
+}

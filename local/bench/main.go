@@ -2,6 +2,9 @@
 // them: each in a process of its own, with stand-ins of all that it calls, over TLS, and
 // with the CPU that its memory buys. It prints a table with a goal for each row. `make
 // bench` runs it in the repository's root; docs/performance.md has what it found.
+//
+// Arguments are files to build with instead of go.mod (go build's -modfile): then it
+// prints only what the functions cost with each, against go.mod.
 package main
 
 import (
@@ -24,7 +27,7 @@ func main() {
 	freeze := flag.Duration("freeze", 7*time.Second, "how long a process that was started ahead of its first event is frozen")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Stdout, *n, *freeze)
+	err := run(ctx, os.Stdout, *n, *freeze, flag.Args())
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -32,13 +35,16 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, out io.Writer, n int, freeze time.Duration) error {
+func run(ctx context.Context, out io.Writer, n int, freeze time.Duration, modfiles []string) error {
 	dir, err := os.MkdirTemp("", "nanobanana-bench-*")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	b := &bench{samples: map[string][]*sample{}}
+	if len(modfiles) > 0 {
+		return compare(ctx, out, dir, n, modfiles)
+	}
 	if b.binaries, err = build(ctx, dir); err != nil {
 		return err
 	}
@@ -67,16 +73,19 @@ func run(ctx context.Context, out io.Writer, n int, freeze time.Duration) error 
 	return nil
 }
 
-// build builds hello and the functions that are measured, as for deployment.
-func build(ctx context.Context, dir string) (map[string]string, error) {
+// functions are all that the template has, those first that people wait for.
+var functions = []string{"submit", "tasks", "mcp", "images", "credits", "uploads", "callback", "ingest", "notify", "sweep"}
+
+// build builds hello and the functions, as for deployment, with more flags of go build.
+func build(ctx context.Context, dir string, flags ...string) (map[string]string, error) {
 	const module = "github.com/preset/nanobanana-functions/"
 	paths := map[string]string{}
-	for _, name := range []string{"hello", "submit", "callback", "tasks", "images", "ingest", "uploads", "credits", "sweep", "notify"} {
+	for _, name := range append([]string{"hello"}, functions...) {
 		pkg := module + "functions/" + name + "/bootstrap"
 		if name == "hello" {
 			pkg = module + "local/bench/hello"
 		}
-		path, err := lambdatest.Build(ctx, filepath.Join(dir, name), pkg)
+		path, err := lambdatest.Build(ctx, filepath.Join(dir, name), pkg, flags...)
 		if err != nil {
 			return nil, err
 		}

@@ -34,6 +34,7 @@ func event(method, route, path, body, token string, names ...string) ([]byte, er
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	r.Header.Set("Accept", "application/json, text/event-stream")
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -49,66 +50,103 @@ func event(method, route, path, body, token string, names ...string) ([]byte, er
 	return json.Marshal(lambdatest.Event(r, route, params, text))
 }
 
-// scenes makes a task of so many pictures by the functions themselves, and returns a scene for each:
-// with the event and the rows that it would find.
+// A stage makes scenes: it plays each one once.
+type stage struct {
+	world    *world
+	binaries map[string]string
+	pictures int
+	scenes   map[string]*scene
+	err      error // the first
+}
+
+// play adds a scene and returns its answer and the rows after it. After an error it does
+// nothing.
+func (s *stage) play(ctx context.Context, name string, before rows, want string, text []byte, err error) (answer string, after rows) {
+	if s.err = errors.Join(s.err, err); s.err != nil {
+		return "", nil
+	}
+	one := &scene{function: name, world: s.world, event: text, want: want, rows: before, keep: true, pictures: s.pictures, memory: smallMemory}
+	s.scenes[name] = one
+	m, err := one.run(ctx, s.binaries[name])
+	if err != nil {
+		s.err = fmt.Errorf("making the scene of %s: %w", name, err)
+		return "", nil
+	}
+	one.keep = false
+	return string(m.answer), s.world.table()
+}
+
+// scenes makes a task of so many pictures by the functions themselves, and returns a
+// scene for each: with the event and the rows that it would find.
 func scenes(ctx context.Context, w *world, binaries map[string]string, pictures int) (map[string]*scene, error) {
 	token, err := w.mint.Token("7b0f6f0e-3f0a-4c57-9d0b-5d6f1f1b7a2c", 12*time.Hour)
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]*scene{}
-	// play adds a scene and returns its answer and the rows after it.
-	play := func(name string, before rows, want string, text []byte, err error) (string, rows, error) {
-		if err != nil {
-			return "", nil, err
-		}
-		s := &scene{function: name, world: w, event: text, want: want, rows: before, keep: true, pictures: pictures, memory: smallMemory}
-		all[name] = s
-		m, err := s.run(ctx, binaries[name])
-		if err != nil {
-			return "", nil, fmt.Errorf("making a picture: %w", err)
-		}
-		s.keep = false
-		return string(m.answer), w.table(), nil
-	}
-
+	s := &stage{world: w, binaries: binaries, pictures: pictures, scenes: map[string]*scene{}}
 	text, err := event("POST", "POST /v1/tasks", "/v1/tasks", fmt.Sprintf(`{"prompt":"A lighthouse at dusk","aspectRatio":"16:9","numImages":%d}`, pictures), token)
-	_, table, err := play("submit", rows{}, `"statusCode":202`, text, err)
-	if err != nil {
-		return nil, err
-	}
-	w.mu.Lock()
-	called, err := url.Parse(w.callback)
-	w.mu.Unlock()
-	if err != nil {
-		return nil, err
+	_, table := s.play(ctx, "submit", rows{}, `"statusCode":202`, text, err)
+	table = s.finish(ctx, table)
+	if s.err != nil {
+		return nil, s.err
 	}
 	id := slices.Collect(maps.Keys(table))[0]
-	body := fmt.Sprintf(`{"code":200,"msg":"Image generated successfully.","data":{"taskId":%q,"info":{"resultImageUrl":"%s/result/0.png"}}}`, providerID, w.web.URL)
-	text, err = event("POST", "POST /v1/callbacks/{id}/{attempt}/{token}", called.Path, body, "", "id", "attempt", "token")
-	_, table, err = play("callback", table, `"statusCode":200`, text, err)
-	if err != nil {
-		return nil, err
-	}
-	key := map[string]any{"id": map[string]any{"S": id}}
-	text, err = json.Marshal(map[string]any{"Records": []any{map[string]any{"eventID": "1", "eventName": "MODIFY", "dynamodb": map[string]any{"Keys": key, "NewImage": table[id]}}}})
-	_, table, err = play("ingest", table, ``, text, err)
-	if err != nil {
-		return nil, err
-	}
-	all["ingest"].memory = ingestMemory
 	text, err = event("GET", "GET /v1/tasks/{id}", "/v1/tasks/"+id, "", token, "id")
-	answer, _, err := play("tasks", table, `succeeded`, text, err)
-	if err != nil {
-		return nil, err
-	}
+	answer, _ := s.play(ctx, "tasks", table, `succeeded`, text, err)
 	path, err := imagePath(answer)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(s.err, err)
 	}
 	text, err = event("GET", "GET /v1/images/{id}/{token}/{file}", path, "", "", "id", "token", "file")
-	_, _, err = play("images", nil, `"statusCode":302`, text, err)
-	return all, err
+	s.play(ctx, "images", nil, `"statusCode":302`, text, err)
+	s.others(ctx, token)
+	return s.scenes, s.err
+}
+
+// finish plays what follows on submit until the task's pictures are stored and Preset
+// has its notice. It returns the rows after that.
+func (s *stage) finish(ctx context.Context, table rows) rows {
+	s.world.mu.Lock()
+	called, err := url.Parse(s.world.callback)
+	s.world.mu.Unlock()
+	if err != nil || s.err != nil {
+		s.err = errors.Join(s.err, err)
+		return nil
+	}
+	body := fmt.Sprintf(`{"code":200,"msg":"Image generated successfully.","data":{"taskId":%q,"info":{"resultImageUrl":"%s/result/0.png"}}}`, providerID, s.world.web.URL)
+	text, err := event("POST", "POST /v1/callbacks/{id}/{attempt}/{token}", called.Path, body, "", "id", "attempt", "token")
+	_, table = s.play(ctx, "callback", table, `"statusCode":200`, text, err)
+	text, err = streamed(table)
+	_, table = s.play(ctx, "ingest", table, ``, text, err)
+	if s.err != nil {
+		return nil
+	}
+	s.scenes["ingest"].memory = ingestMemory
+	text, err = streamed(table)
+	_, table = s.play(ctx, "notify", table, ``, text, err)
+	return table
+}
+
+// streamed returns what the table's stream makes of its only row.
+func streamed(table rows) ([]byte, error) {
+	var records []any
+	for id, row := range table {
+		key := map[string]any{"id": map[string]any{"S": id}}
+		records = append(records, map[string]any{"eventID": "1", "eventName": "MODIFY", "dynamodb": map[string]any{"Keys": key, "NewImage": row}})
+	}
+	return json.Marshal(map[string]any{"Records": records})
+}
+
+// others plays the functions that are no part of a task's way: a sweep that finds nothing
+// due, and a tool's call that makes a task.
+func (s *stage) others(ctx context.Context, token string) {
+	text, err := event("POST", "POST /v1/uploads", "/v1/uploads", `{"contentType":"image/png","bytes":100000}`, token)
+	s.play(ctx, "uploads", rows{}, `"statusCode":201`, text, err)
+	text, err = event("GET", "GET /v1/credits", "/v1/credits", "", token)
+	s.play(ctx, "credits", rows{}, `"statusCode":200`, text, err)
+	text, err = event("POST", "POST /mcp", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"generate_image","arguments":{"requestKey":"lighthouse-4f2a","prompt":"A lighthouse at dawn"}}}`, token)
+	s.play(ctx, "mcp", rows{}, `"statusCode":200`, text, err)
+	s.play(ctx, "sweep", rows{}, ``, []byte(`{"source":"aws.scheduler","detail-type":"Scheduled Event","detail":"{}"}`), nil)
 }
 
 // imagePath returns the path of the picture in a task's answer.

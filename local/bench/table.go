@@ -171,7 +171,7 @@ func (b *bench) printMemories(w io.Writer) {
 	price := func(name string, mb int) float64 {
 		return math.Ceil(b.median(limited(name, mb), again).Seconds()*1000) * float64(mb) // whole milliseconds are paid
 	}
-	for _, name := range []string{"submit", "callback", "tasks", "images", "ingest"} {
+	for _, name := range functions {
 		_, _ = fmt.Fprint(w, name)
 		for _, mb := range memories {
 			cold, warm := b.median(limited(name, mb), wall), b.median(limited(name, mb), again)

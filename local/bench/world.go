@@ -94,6 +94,7 @@ func newWorld(dir string, withTLS bool) (*world, error) {
 	host := strings.TrimPrefix(strings.TrimPrefix(w.web.URL, "https://"), "http://")
 	issuer := strings.Replace(w.web.URL, "127.0.0.1", "localhost", 1) // another name, so another TLS session
 	w.env["AWS_ENDPOINT_URL"], w.env["AUTH_ISSUER"], w.env["NANOBANANA_BASE_URL"], w.env["RESULT_HOSTS"] = w.aws.URL, issuer, w.web.URL, host
+	w.env["NOTIFY_URL"] = w.web.URL + "/notices"
 	w.mint, err = authtest.NewMint(key, issuer)
 	return w, err
 }
@@ -200,6 +201,7 @@ func (w *world) answerWeb(rw http.ResponseWriter, r *http.Request) {
 		data = 5000
 	case strings.HasSuffix(r.URL.Path, "/record-info"):
 		data = w.record()
+	case r.URL.Path == "/notices":
 	case r.Method == http.MethodPost:
 		var in struct{ Prompt, CallBackURL string }
 		_ = json.Unmarshal(body, &in)
