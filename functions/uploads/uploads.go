@@ -4,7 +4,6 @@
 package uploads
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -87,13 +86,15 @@ func (f Function) upload(r *http.Request, owner string) (httpapi.Answer, error) 
 // faults returns what is wrong with the announced picture.
 func (b body) faults(known bool) (fields []task.Field) {
 	if !known {
-		fields = append(fields, task.Field{Pointer: "/contentType", Code: "not_available", Message: "A picture is image/png, image/jpeg or image/webp."})
+		fields = append(fields, task.Field{Pointer: "/contentType", Code: "not_available", Message: media.RefuseType(b.ContentType).Message})
 	}
 	switch {
 	case b.Bytes == nil:
-		fields = append(fields, task.Field{Pointer: "/bytes", Code: "required", Message: "Say how many bytes the picture's file has."})
-	case *b.Bytes < 1 || *b.Bytes > media.MaxUploadBytes:
-		fields = append(fields, task.Field{Pointer: "/bytes", Code: "out_of_range", Message: fmt.Sprintf("A picture to upload has 1 to %d bytes (%d MiB).", media.MaxUploadBytes, media.MaxUploadBytes>>20)})
+		fields = append(fields, task.Field{Pointer: "/bytes", Code: "required", Message: "State the size of the picture's file in bytes."})
+	case *b.Bytes < 1:
+		fields = append(fields, task.Field{Pointer: "/bytes", Code: "out_of_range", Message: media.RefusedEmpty.Message})
+	case *b.Bytes > media.MaxUploadBytes:
+		fields = append(fields, task.Field{Pointer: "/bytes", Code: "out_of_range", Message: media.RefusedLarge.Message})
 	}
 	return fields
 }

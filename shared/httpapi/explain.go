@@ -46,7 +46,7 @@ var explanations = map[task.Code]Explanation{
 	task.CodeUnsupportedMediaType: {
 		Status: http.StatusUnsupportedMediaType,
 		Title:  "Only plain JSON is accepted here.",
-		Hint:   "Send the body as application/json in UTF-8, without compression.",
+		Hint:   "Send the body as JSON in UTF-8, without compression, and say so in Content-Type.",
 		Claude: "Do not retry. Tell the user that the request was not sent as plain JSON in UTF-8.",
 	},
 	task.CodeBodyTooLarge: {

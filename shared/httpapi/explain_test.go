@@ -56,7 +56,7 @@ func TestExplain(t *testing.T) {
 			if !strings.HasSuffix(sentence, ".") {
 				t.Errorf("%s: %q is not a sentence", code, sentence)
 			}
-			for _, word := range []string{"NanoBanana", "nanobanana", "DynamoDB", "Lambda"} {
+			for _, word := range []string{"NanoBanana", "nanobanana", "DynamoDB", "Lambda", "application/", "image/", " bytes"} {
 				if strings.Contains(sentence, word) {
 					t.Errorf("%s: %q mentions %s", code, sentence, word)
 				}

@@ -40,13 +40,24 @@ const MaxProfile = 16 << 10
 // setSize sets the picture's size. It returns an error, and sets 0, if the size is
 // beyond the limits.
 func (l *Layout) setSize(width, height int64) error {
-	if width < 1 || height < 1 || width > MaxSide || height > MaxSide || width*height > MaxPixels {
-		l.Width, l.Height = 0, 0
+	l.Width, l.Height = 0, 0
+	switch {
+	case width < 1 || height < 1:
 		return fmt.Errorf("%d x %d pixels", width, height)
+	case width > MaxSide || height > MaxSide:
+		return fmt.Errorf("%w: %d x %d pixels", errSide, width, height)
+	case width*height > MaxPixels:
+		return fmt.Errorf("%w: %d x %d pixels", errPixels, width, height)
 	}
 	l.Width, l.Height = int(width), int(height)
 	return nil
 }
+
+// Sizes beyond the limits.
+var (
+	errSide   = errors.New("too long a side")
+	errPixels = errors.New("too many pixels")
+)
 
 // Walk reads a picture from its start to its own end. It checks the structure:
 // that each part is complete, in a PNG with the right checksum, and that the size
@@ -81,19 +92,44 @@ func Walk(r io.Reader) (Layout, error) {
 }
 
 // Inspect reads a picture like Walk and returns its format. It is stricter: it also
-// returns ErrNotPicture for a picture with a flaw, an animation and a JPEG of a
-// rare kind.
+// refuses a picture with a flaw, an animation and a JPEG of a rare kind. What it refuses
+// is a *Refusal. It reads no more than the head of a file of another kind.
 func Inspect(r io.Reader) (Format, error) {
-	l, err := Walk(r)
-	switch {
-	case err != nil:
+	buffered := bufio.NewReaderSize(r, kindHead)
+	head, err := buffered.Peek(kindHead)
+	if err != nil && err != io.EOF {
 		return Format{}, err
-	case l.Flaw != "":
-		return Format{}, fmt.Errorf("%w: %s", ErrNotPicture, l.Flaw)
-	case l.Frames > 0 || l.JPEG.Marker > jpegSOF2:
-		return Format{}, fmt.Errorf("%w: a kind that few programs read", ErrNotPicture)
 	}
-	return l.Format, nil
+	if _, ok := Sniff(head); !ok {
+		return Format{}, refuseHead(head)
+	}
+	l, err := Walk(buffered)
+	if refusal := l.refusal(err); refusal != nil {
+		return Format{}, refusal
+	}
+	return l.Format, err
+}
+
+// refusal returns why a picture cannot be edited that Walk returned with err, or nil if
+// it can or if that is not known.
+func (l Layout) refusal(err error) *Refusal {
+	switch {
+	case err != nil && !errors.Is(err, ErrNotPicture):
+		return nil
+	case l.Frames > 0:
+		return refusedMoving
+	case errors.Is(err, errPixels):
+		return refusedPixels
+	case errors.Is(err, errSide):
+		return refusedSide
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), l.Flaw == flawNoEnd:
+		return refusedCut
+	case err != nil, l.Flaw != "":
+		return refusedDamaged
+	case l.JPEG.Marker > jpegSOF2:
+		return refusedRare
+	}
+	return nil
 }
 
 // A walk reads a file and collects its Layout. It keeps the error of source, so that

@@ -97,14 +97,15 @@ func NewUpload(owner, contentType string, now time.Time) (id, key string, ok boo
 }
 
 // UploadExpired reports whether the upload with this id was announced so long ago that
-// it may have been deleted.
+// it may have been deleted. It is false for a time that no real id has.
 func UploadExpired(id string, now time.Time) bool {
 	var b [5]byte
 	if n, err := uploadID.Decode(b[:], []byte(id[:min(len(id), uploadAge)])); err != nil || n < len(b) {
 		return false
 	}
 	announced := int64(binary.BigEndian.Uint64(append(make([]byte, 3, 8), b[:]...)))
-	return now.Sub(time.Unix(announced, 0)) > UploadTTL
+	age := now.Sub(time.Unix(announced, 0))
+	return age > UploadTTL && age < 365*24*time.Hour
 }
 
 // UploadKey returns the key of owner's upload with this id, whose last letter stands

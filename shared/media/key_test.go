@@ -68,12 +68,12 @@ func TestUploadKeys(t *testing.T) {
 func TestUploadExpired(t *testing.T) {
 	made := time.Date(2026, 11, 29, 4, 0, 0, 0, time.UTC)
 	id, _, _ := media.NewUpload("ada", "image/png", made)
-	for age, want := range map[time.Duration]bool{-time.Hour: false, 0: false, media.UploadTTL: false, media.UploadTTL + time.Second: true, 1e5 * time.Hour: true} {
+	for age, want := range map[time.Duration]bool{-time.Hour: false, 0: false, media.UploadTTL: false, media.UploadTTL + time.Second: true, 8000 * time.Hour: true, 9000 * time.Hour: false} {
 		if got := media.UploadExpired(id, made.Add(age)); got != want {
 			t.Errorf("after %s: %v", age, got)
 		}
 	}
-	for _, bad := range []string{"", "0", strings.Repeat("v", 26), "ABCDEFGH"} {
+	for _, bad := range []string{"", "0", strings.Repeat("v", 26), strings.Repeat("0", 26), "ABCDEFGH"} {
 		if media.UploadExpired(bad, made) {
 			t.Errorf("%q has expired", bad)
 		}

@@ -51,6 +51,9 @@ const (
 	exifHead, profileHead     = "Exif\x00\x00", "ICC_PROFILE\x00"
 )
 
+// flawNoEnd is the flaw of a JPEG that stops within or after its pixels.
+const flawNoEnd = "a JPEG without its end marker"
+
 func isFrame(marker byte) bool {
 	return marker >= jpegSOF0 && marker <= 0xcf && marker != jpegDHT && marker != jpegJPG && marker != jpegDAC
 }
@@ -64,7 +67,7 @@ func (w *walk) jpeg() error {
 		marker, err := w.marker()
 		switch {
 		case err == io.EOF && w.HasPixels:
-			w.Flaw = "a JPEG without its end marker"
+			w.Flaw = flawNoEnd
 			return nil
 		case err != nil:
 			return err
