@@ -52,15 +52,8 @@ type Credits struct {
 	AsOf        time.Time     `json:"asOf"`
 	CanGenerate bool          `json:"canGenerate"`
 	Reason      task.Code     `json:"reason,omitempty"` // why not
-	Quota       Quota         `json:"quota"`
+	Quota       httpapi.Quota `json:"quota"`
 	Prices      config.Prices `json:"prices"` // credits for one image
-}
-
-// Quota is the caller's own limit of images a day. A limit of 0 means no limit.
-type Quota struct {
-	Limit    int       `json:"limit"`
-	Used     int       `json:"used"`
-	ResetsAt time.Time `json:"resetsAt"`
 }
 
 func (f Function) credits(r *http.Request, owner string) (httpapi.Answer, error) {
@@ -73,22 +66,19 @@ func (f Function) credits(r *http.Request, owner string) (httpapi.Answer, error)
 	if err != nil && balance.AsOf.IsZero() {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 	}
-	now := f.Account.Now().UTC()
-	quota := Quota{Limit: f.Quota, ResetsAt: now.Truncate(24 * time.Hour).Add(24 * time.Hour)}
-	if quota.Limit > 0 {
-		if quota.Used, err = f.Account.Store.UsedImages(ctx, owner, task.Day(now)); err != nil {
-			return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
-		}
+	allowance, err := task.ReadAllowance(ctx, f.Account.Store, owner, f.Quota, f.Account.Now())
+	if err != nil {
+		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 	}
 	c := Credits{
 		Balance: balance.Credits, AsOf: balance.AsOf.UTC(),
 		Low: balance.Credits < float64(f.LowBelow), LowBelow: f.LowBelow,
-		Quota: quota, Prices: f.Prices,
+		Quota: httpapi.Quota(allowance), Prices: f.Prices,
 	}
 	switch {
 	case !balance.Covers(f.cheapest()):
 		c.Reason = task.CodeInsufficientCredits
-	case quota.Limit > 0 && quota.Used >= quota.Limit:
+	case !allowance.Allows(1):
 		c.Reason = task.CodeQuotaExceeded
 	}
 	c.CanGenerate = c.Reason == ""

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -60,7 +61,7 @@ func TestCanGenerate(t *testing.T) {
 			got := h.credits()
 			want := credits.Credits{
 				Balance: test.balance, Low: test.low, LowBelow: 100, AsOf: h.Now(), CanGenerate: test.reason == "", Reason: test.reason,
-				Quota:  credits.Quota{Limit: test.limit, Used: used, ResetsAt: time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)},
+				Quota:  httpapi.Quota{Limit: test.limit, Used: used, ResetsAt: time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC)},
 				Prices: h.Settings.Prices,
 			}
 			if !reflect.DeepEqual(got, want) {

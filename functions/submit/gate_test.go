@@ -142,6 +142,9 @@ func TestExamples(t *testing.T) {
 		"notAvailable": func(h *harness) httpapi.Problem {
 			return h.refused(422, task.CodeInvalidRequest, `{"prompt":"a","resolution":"2K"}`)
 		},
+		"wrongUpload": func(h *harness) httpapi.Problem {
+			return h.refused(422, task.CodeInvalidRequest, edit("upload:"+h.upload("ada", "image/jpeg", heic)))
+		},
 		"promptRejected": func(h *harness) httpapi.Problem {
 			return h.refused(422, task.CodePromptRejected, `{"prompt":"a nude woman"}`)
 		},

@@ -32,6 +32,7 @@ func newHarness(t testing.TB) *harness {
 	h.token = h.identity.Token("ada")
 	h.handler = h.function()
 	h.Mux.Handle("/v1/tasks", h.handler)
+	h.Mux.Handle("/v1/quotes", h.handler)
 	return h
 }
 

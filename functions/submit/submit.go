@@ -1,5 +1,6 @@
 // Package submit is POST /v1/tasks: it stores a request for pictures as a task
-// and submits that task to the provider once.
+// and submits that task to the provider once. POST /v1/quotes answers what that
+// would cost, and why it would be refused.
 package submit
 
 import (
@@ -30,9 +31,10 @@ func New(f Function) http.Handler {
 	return httpapi.Mux(f.Log, mux)
 }
 
-// Register adds the function's route to a mux, whose Handle method is handle.
+// Register adds the function's routes to a mux, whose Handle method is handle.
 func Register(handle func(pattern string, h http.Handler), f Function) {
 	handle("POST /v1/tasks", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.submit)))
+	handle("POST /v1/quotes", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.quote)))
 }
 
 // body is the request's. NumImages is a pointer to distinguish a missing value from 0.
@@ -56,17 +58,11 @@ var fieldHints = map[string]string{
 }
 
 func (f Function) submit(r *http.Request, owner string) (httpapi.Answer, error) {
-	key, err := httpapi.IdempotencyKey(r)
+	o, err := order(r, owner)
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
-	b, err := httpapi.Decode[body](r, maxBody, fieldHints)
-	if err != nil {
-		return httpapi.Answer{}, err
-	}
-	t, replayed, err := f.Submitter.Submit(r.Context(), lifecycle.Order{
-		Owner: owner, IdempotencyKey: key, Request: b.request(), PublicURL: "https://" + r.Host,
-	})
+	t, replayed, err := f.Submitter.Submit(r.Context(), o)
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
@@ -82,6 +78,19 @@ func (f Function) submit(r *http.Request, owner string) (httpapi.Answer, error) 
 		header.Set("Retry-After", after)
 	}
 	return httpapi.Answer{Status: http.StatusAccepted, Header: header, Body: shown}, nil
+}
+
+// order reads the owner's order.
+func order(r *http.Request, owner string) (lifecycle.Order, error) {
+	key, err := httpapi.IdempotencyKey(r)
+	if err != nil {
+		return lifecycle.Order{}, err
+	}
+	b, err := httpapi.Decode[body](r, maxBody, fieldHints)
+	if err != nil {
+		return lifecycle.Order{}, err
+	}
+	return lifecycle.Order{Owner: owner, IdempotencyKey: key, Request: b.request(), PublicURL: "https://" + r.Host}, nil
 }
 
 func (b body) request() task.Request {

@@ -21,6 +21,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/media/dir"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -106,28 +107,35 @@ func TestUploadRefused(t *testing.T) {
 	good := pngOf(8)
 	never, _, _ := h.announceUpload("ada", "image/png", 10)
 	bad := func(contentType, file string) string { return h.upload("ada", contentType, file) }
-	for name, test := range map[string]struct{ id, code string }{
-		"never finished":          {never, "not_found"},
-		"bob's":                   {h.upload("bob", "image/png", good), "not_found"},
-		"never announced":         {strings.Repeat("0", 25) + "p", "not_found"},
-		"of no type":              {strings.Repeat("0", 26), "not_found"},
-		"a task's id":             {h.accepted(`{"prompt":"a"}`).ID, "not_found"},
-		"no id":                   {"", "invalid"},
-		"a path":                  {"../../tasks/x", "invalid"},
-		"in capitals":             {strings.ToUpper(never), "invalid"},
-		"text":                    {bad("image/png", "hello"), "not_a_picture"},
-		"HTML after a magic":      {bad("image/jpeg", "\xff\xd8\xff<script>alert(1)</script>"), "not_a_picture"},
-		"half a picture":          {bad("image/png", good[:len(good)/2]), "not_a_picture"},
-		"a JPEG as PNG":           {bad("image/png", jpegOf(8)), "not_a_picture"},
-		"a PNG as WebP":           {bad("image/webp", good), "not_a_picture"},
-		"too tall":                {bad("image/png", tall), "not_a_picture"},
-		"a picture with a flaw":   {bad("image/png", strings.Replace(good, "IDAT", "IDAU", 1)), "not_a_picture"},
-		"a GIF, called a picture": {bad("image/png", "GIF89a\x01\x00\x01\x00\x80\x00\x00"), "not_a_picture"},
+	gone := h.upload("ada", "image/png", good)
+	if err := h.Bucket.Expire(t.Context(), media.UploadPrefix, -time.Hour); err != nil { // deletes every upload
+		t.Fatal(err)
+	}
+	old, _, _ := media.NewUpload("ada", "image/png", h.Now().Add(-25*time.Hour))
+	const unknown = "You have no uploaded picture with this id. Upload it and try again."
+	for name, test := range map[string]struct{ id, code, message string }{
+		"never finished":       {never, "not_found", unknown},
+		"deleted":              {gone, "not_found", unknown},
+		"bob's":                {h.upload("bob", "image/png", good), "not_found", unknown},
+		"never announced":      {strings.Repeat("0", 25) + "p", "not_found", unknown},
+		"of no type":           {strings.Repeat("0", 26), "not_found", unknown},
+		"a task's id":          {h.accepted(`{"prompt":"a"}`).ID, "not_found", unknown},
+		"expired":              {old, "expired", "This upload has expired. Upload the picture again."},
+		"no id":                {"", "invalid", ""},
+		"a path":               {"../../tasks/x", "invalid", ""},
+		"in capitals":          {strings.ToUpper(never), "invalid", ""},
+		"text":                 {bad("image/png", "hello"), "not_a_picture", "This is a text file. Choose a picture and try again."},
+		"an HEIC file as JPEG": {bad("image/jpeg", heic), "not_a_picture", "This is an HEIC file. Save it as JPEG and try again."},
+		"a GIF as PNG":         {bad("image/png", "GIF89a\x01\x00\x01\x00\x80\x00\x00"), "not_a_picture", "This is a GIF file. Save it as PNG and try again."},
+		"half a picture":       {bad("image/png", good[:len(good)/2]), "incomplete", "The end of this picture is missing. Upload the whole file again."},
+		"half a JPEG as PNG":   {bad("image/png", jpegOf(8)[:300]), "incomplete", "The end of this picture is missing. Upload the whole file again."},
+		"too tall":             {bad("image/png", tall), "too_many_pixels", "This picture has more than 16384 pixels on one side. Make it smaller and try again."},
+		"damaged":              {bad("image/png", strings.Replace(good, "IDAT", "IDAU", 1)), "damaged", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := h.with(t).refused(422, task.CodeInvalidRequest, edit("https://example.com/a.png", "upload:"+test.id))
-			if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/1" || p.Errors[0].Code != test.code {
-				t.Errorf("errors: %+v, want %s", p.Errors, test.code)
+			if len(p.Errors) != 1 || p.Errors[0].Pointer != "/imageUrls/1" || p.Errors[0].Code != test.code || test.message != "" && p.Detail != test.message {
+				t.Errorf("%+v, want %s: %s", p, test.code, test.message)
 			}
 		})
 	}
@@ -137,6 +145,58 @@ func TestUploadRefused(t *testing.T) {
 			t.Errorf("errors: %+v", p.Errors)
 		}
 	})
+}
+
+// heic begins as the photos of an iPhone do.
+const heic = "\x00\x00\x00\x24ftypheic\x00\x00\x00\x00mif1MiHBmiafMiHEheic\x00\x00\x00\x0cmeta\x00\x00\x00\x00"
+
+// A picture is what its bytes are, not what it was announced as. The link that the
+// provider gets has the true type, at each attempt.
+func TestUploadOfAnotherType(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"image/png": pngOf(8), "image/jpeg": jpegOf(8)}
+	for announced, is := range map[string]string{"image/png": "image/jpeg", "image/jpeg": "image/png", "image/webp": "image/jpeg"} {
+		t.Run(is+" announced as "+announced, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			id := h.upload("ada", announced, files[is])
+			h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+				k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, Times: 1}
+			})
+			shown := h.accepted(edit("https://example.com/a.png", "upload:"+id))
+			if shown.Status != task.Waiting || shown.ImageURLs[1] != "upload:"+id {
+				t.Fatalf("%+v", shown)
+			}
+			h.Clock.Add(time.Minute)
+			if _, err := h.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			second := h.accepted(edit("upload:" + id))
+			sent := h.sentLinks()
+			if len(sent) != 2 || second.Status != task.Generating {
+				t.Fatalf("the provider was sent %q", sent)
+			}
+			for _, link := range sent {
+				got := httpapitest.Do(t, httpapitest.NewRequest(t, http.MethodGet, link, nil))
+				if got.Body != files[is] || got.Header.Get("Content-Type") != is {
+					t.Errorf("the link leads to %d bytes of %s", len(got.Body), got.Header.Get("Content-Type"))
+				}
+			}
+		})
+	}
+}
+
+// sentLinks returns the links of ours that the provider was sent.
+func (h *harness) sentLinks() (links []string) {
+	for _, x := range h.Sim.Tasks() {
+		sent, _ := x.Params["imageUrls"].([]any)
+		for _, link := range sent {
+			if link := link.(string); strings.Contains(link, dir.LinkPath) {
+				links = append(links, link)
+			}
+		}
+	}
+	return links
 }
 
 // tall is a PNG that claims to be 1 x 70000 pixels.

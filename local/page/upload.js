@@ -2,6 +2,12 @@
 
 import { byId, call, el, explain, Refusal } from "./api.js";
 
+/** What is wrong with an uploaded picture, for people; nothing if it can be edited. */
+async function fault(entry) {
+  const { body } = await call("/v1/quotes", { method: "POST", body: { prompt: "a prompt that comes later", imageUrls: [entry] } });
+  return body.problems.flatMap((p) => p.errors || []).find((f) => f.pointer.startsWith("/imageUrls"))?.message;
+}
+
 /** Uploads a file. It resolves to a picture to start from, or throws a Refusal. */
 async function upload(file) {
   const { body } = await call("/v1/uploads", { method: "POST", body: { contentType: file.type, bytes: file.size } });
@@ -12,6 +18,8 @@ async function upload(file) {
     throw new Refusal(0, { title: "The connection broke during the upload.", hint: "Try again." }, 0);
   }
   if (!answer.ok) throw new Refusal(answer.status, { title: "The upload failed.", hint: "If the file has changed in the meantime, choose it again." }, 0);
+  const wrong = await fault(`upload:${body.id}`);
+  if (wrong) throw new Refusal(422, { title: wrong }, 0);
   return { entry: `upload:${body.id}`, picture: URL.createObjectURL(file), label: file.name };
 }
 

@@ -104,6 +104,17 @@ test("an invalid request is a problem that names its fields", async () => {
   await assert.rejects(client().wait("0".repeat(26)), { status: 404, code: "not_found" });
 });
 
+test("a quote has the price and every problem, and names the task of its key", async () => {
+  const request = { prompt: "A quoted boat", numImages: 2 }, key = crypto.randomUUID();
+  assert.deepEqual([(await client().quote(request, key)).estimate, (await client().quote(request, key)).problems], [8, []]);
+  const faulty = await client().quote({ prompt: "a nude woman", resolution: "4K", imageUrls: [`upload:${"0".repeat(25)}p`] });
+  assert.deepEqual(faulty.problems.map((p) => [p.status, p.code]), [[422, "invalid_request"], [422, "prompt_rejected"]]);
+  assert.deepEqual(faulty.problems[0].errors.map((e) => e.pointer), ["/resolution", "/imageUrls/0"]);
+  const { task } = await client().submit(request, key);
+  const quoted = await client().quote(request, key);
+  assert.deepEqual([quoted.task.id, quoted.problems], [task.id, []]);
+});
+
 test("faults finds what the server refuses", async () => {
   const models = await client().models();
   for (const model of models) {

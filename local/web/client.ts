@@ -8,6 +8,7 @@ export type Task = Schemas["Task"];
 export type Model = Schemas["Model"];
 export type NewTask = Schemas["NewTask"];
 export type Target = Schemas["Target"];
+export type Quote = Schemas["Quote"];
 type Listed = Schemas["TaskList"];
 
 export interface Options {
@@ -39,6 +40,14 @@ export class Client {
     });
     const task = await body<Task>(answer);
     return { task, replayed: answer.headers.get("Idempotency-Replayed") === "true" };
+  }
+
+  /** What a request would cost, and all that speaks against it. Nothing is ordered. With the
+   *  key of an earlier request it names that request's task. */
+  async quote(request: NewTask, key?: string, signal?: AbortSignal): Promise<Quote> {
+    const headers: Record<string, string> = { "Content-Type": "application/json" };
+    if (key) headers["Idempotency-Key"] = key;
+    return body<Quote>(await this.#call("/v1/quotes", { method: "POST", headers, body: JSON.stringify(request), signal }));
   }
 
   /** Follows a task until it has ended. `onChange` is called at once and with each change. */

@@ -279,7 +279,7 @@ test("pictures are dropped or picked, uploaded and edited", async (t) => {
   const server = await local(t);
   const [made] = await make(server, [{ prompt: "To be uploaded" }]);
   const bytes = Buffer.from(await (await fetch(made.images[0].url)).arrayBuffer());
-  const page = await studio(server, { refusals: [422] });
+  const page = await studio(server, { refusals: [422, 422] });
   const drop = async (name, type, content) => {
     const files = await page.evaluateHandle(([name, type, text]) => {
       const data = new DataTransfer();
@@ -292,8 +292,14 @@ test("pictures are dropped or picked, uploaded and edited", async (t) => {
   };
   await drop("notes.txt", "text/plain", Buffer.from("no picture"));
   const fault = page.locator('[data-fault="/imageUrls"]');
-  await fault.filter({ hasText: "notes.txt: " }).waitFor();
+  await fault.filter({ hasText: "notes.txt: This is a text file. " }).waitFor();
   assert.match(await fault.innerText(), requestId);
+  const heic = Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic" + "\0".repeat(100), "latin1");
+  await drop("photo.heic", "image/heic", heic); // known by its type
+  await fault.filter({ hasText: "photo.heic: This is an HEIC file. Save it as JPEG and try again." }).waitFor();
+  await drop("photo.jpg", "image/jpeg", heic); // known by its bytes
+  await fault.filter({ hasText: "photo.jpg: This is an HEIC file. Save it as JPEG and try again." }).waitFor();
+  assert.equal(await page.locator("#inputs li").count(), 0);
 
   await drop("mine.png", made.images[0].contentType, bytes);
   await page.locator("#inputs li", { hasText: "mine.png" }).waitFor();

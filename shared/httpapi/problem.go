@@ -68,12 +68,9 @@ func ErrorOf(err error) *task.Error {
 // that is 400 or more.
 func problemAnswer(e *task.Error, a Answer, requestID string) (Answer, []byte) {
 	x := Explain(e.Code)
-	status := x.Status
-	switch {
-	case a.Status >= http.StatusBadRequest:
+	status := x.status(e)
+	if a.Status >= http.StatusBadRequest {
 		status = a.Status
-	case e.Malformed:
-		status = x.Malformed
 	}
 	header := http.Header{"Content-Type": {"application/problem+json"}}
 	if status == http.StatusUnauthorized {
@@ -86,6 +83,21 @@ func problemAnswer(e *task.Error, a Answer, requestID string) (Answer, []byte) {
 	// A Problem is made of strings and numbers: encoding it cannot fail.
 	body, _ := Encode(problem(e, x, status, requestID))
 	return Answer{Status: status, Header: header}, body
+}
+
+// ProblemOf returns the Problem of r if it were refused with err.
+func ProblemOf(r *http.Request, err error) Problem {
+	e := ErrorOf(err)
+	x := Explain(e.Code)
+	return problem(e, x, x.status(e), RequestID(r.Context()))
+}
+
+// status returns the status of a request that is refused with e, which x explains.
+func (x Explanation) status(e *task.Error) int {
+	if e.Malformed {
+		return x.Malformed
+	}
+	return x.Status
 }
 
 func problem(e *task.Error, x Explanation, status int, requestID string) Problem {

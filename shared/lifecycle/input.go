@@ -17,7 +17,7 @@ type input struct {
 	link   string
 	key    string
 	task   string // the id of the task whose picture the key holds
-	upload bool   // the key is of an upload, which may not exist
+	upload string // the id of the upload that the key holds, if it exists
 
 	// contentType is an upload's type by its bytes, if it was announced as another.
 	contentType string
@@ -137,7 +137,7 @@ func resolve(src task.Source, owner string, parents map[string]*task.Task) (inpu
 		if !ok {
 			return input{}, noUpload
 		}
-		return input{key: key, upload: true}, nil
+		return input{key: key, upload: src.UploadID}, nil
 	}
 	parent := parents[src.TaskID]
 	switch {

@@ -37,28 +37,28 @@ func (s *Submitter) Submit(ctx context.Context, o Order) (t *task.Task, replayed
 	ctx, cancel := detached(ctx)
 	defer cancel()
 
-	o.Request.Normalize()
-	inputs, secret, err := s.admit(ctx, o)
-	if err != nil {
-		return s.refuse(ctx, o, err)
+	c := s.check(o, s.Log)
+	if err := c.refusal(ctx); err != nil {
+		return c.refuse(ctx, err)
 	}
+	estimate, _ := c.estimate()
 	t = task.New(task.Draft{
-		Owner: o.Owner, IdempotencyKey: o.IdempotencyKey, Request: o.Request,
-		Parent: inputs.parent(), PublicURL: o.PublicURL,
-		Estimate:   s.estimate(o.Request),
+		Owner: c.Owner, IdempotencyKey: c.IdempotencyKey, Request: c.Request,
+		Parent: c.ins.parent(), PublicURL: c.PublicURL,
+		Estimate: estimate, InputTypes: c.ins.types(c.Request.ImageURLs),
 		CountQuota: s.Quota > 0,
 	}, s.Now())
 	row, err := s.Store.Create(ctx, t, s.Quota)
 	switch {
 	case errors.Is(err, task.ErrExists):
-		return s.replay(o, row)
+		return c.replay(row)
 	case errors.Is(err, task.ErrQuota):
-		return nil, false, &task.Error{Code: task.CodeQuotaExceeded, RetryAfter: untilMidnight(s.Now())}
+		return nil, false, quotaExceeded(s.Now())
 	case err != nil:
 		return nil, false, unavailable(err)
 	}
 	defer s.Account.renew(ctx)()
-	t, err = s.post(ctx, row, inputs, secret)
+	t, err = s.post(ctx, row, c.ins, c.secret)
 	if err != nil {
 		// The row exists and the sweep finds it, so the order is not refused.
 		s.Log.ErrorContext(ctx, "the answer to a submit could not be written", "task", t.ID, "error", err)
@@ -72,86 +72,45 @@ func (s *Submitter) Submit(ctx context.Context, o Order) (t *task.Task, replayed
 	return t, false, nil
 }
 
-func (s *Submitter) estimate(r task.Request) float64 {
-	return s.Prices.Credits(r.Model, r.Resolution, r.NumImages)
-}
-
-// refuse refuses an order, unless a task exists under its idempotency key: then it
+// refuse refuses the order, unless a task exists under its idempotency key: then it
 // returns that task, whatever has changed since.
-func (s *Submitter) refuse(ctx context.Context, o Order, refusal error) (*task.Task, bool, error) {
-	if o.IdempotencyKey == "" {
+func (c *check) refuse(ctx context.Context, refusal error) (*task.Task, bool, error) {
+	t, err := c.existing(ctx)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case t == nil:
 		return nil, false, refusal
 	}
-	t, err := s.Store.Task(ctx, task.NewID(o.Owner, o.IdempotencyKey))
+	return c.replay(t)
+}
+
+// existing returns the task that exists under the order's idempotency key, or nil.
+func (c *check) existing(ctx context.Context) (*task.Task, error) {
+	if c.IdempotencyKey == "" {
+		return nil, nil
+	}
+	t, err := c.Store.Task(ctx, task.NewID(c.Owner, c.IdempotencyKey))
 	switch {
 	case errors.Is(err, task.ErrNotFound):
-		return nil, false, refusal
+		return nil, nil
 	case err != nil:
-		return nil, false, unavailable(err)
+		return nil, unavailable(err)
 	}
-	return s.replay(o, t)
+	return t, nil
 }
 
-func (s *Submitter) replay(o Order, t *task.Task) (*task.Task, bool, error) {
-	if t.Deleted() || t.Fingerprint != o.Request.Fingerprint() {
+// replay answers the order with the task that exists under its idempotency key, if it is
+// of the same order.
+func (c *check) replay(t *task.Task) (*task.Task, bool, error) {
+	if t.Deleted() || t.Fingerprint != c.Request.Fingerprint() {
 		return nil, false, &task.Error{Code: task.CodeIdempotencyKeyReused}
 	}
 	return t, true, nil
 }
 
-// admit checks an order and returns its inputs, with the secret to submit it with. The
-// prompt filter comes before everything that costs a request. The balance is asked for
-// while the input images are checked.
-func (s *Submitter) admit(ctx context.Context, o Order) (ins inputs, secret config.Secret, err error) {
-	if fields := o.Request.Faults(); len(fields) > 0 {
-		return nil, secret, task.Invalid(fields...)
-	}
-	if err := s.moderate(o.Request); err != nil {
-		return nil, secret, err
-	}
-	if secret, err = s.Secrets.Current(ctx); err != nil {
-		return nil, secret, unavailable(err)
-	}
-	affordable := make(chan error, 1)
-	go func() { affordable <- s.affordable(ctx, secret, s.estimate(o.Request)) }()
-	ins, err = s.inputs(ctx, o.Owner, o.PublicURL, o.Request.ImageURLs)
-	if err == nil {
-		err = s.inspect(ctx, ins)
-	}
-	if balanceErr := <-affordable; err == nil {
-		err = balanceErr
-	}
-	return ins, secret, err
-}
-
-// moderate refuses an order whose prompt or watermark the filter refuses.
-func (s *Submitter) moderate(r task.Request) error {
-	for _, written := range [...]struct{ pointer, text string }{{"/prompt", r.Prompt}, {"/watermark", r.Watermark}} {
-		if category, refused := s.Filter.Check(written.text); refused {
-			return &task.Error{Code: task.CodePromptRejected, Fields: []task.Field{{
-				Pointer: written.pointer, Code: string(category), Message: category.Text(),
-			}}}
-		}
-	}
-	return nil
-}
-
-// affordable refuses what the account certainly cannot pay. If the balance cannot be
-// read, the order passes: the provider refuses what it is not paid for.
-func (s *Submitter) affordable(ctx context.Context, secret config.Secret, estimate float64) error {
-	if secret.APIKey == "" {
-		return unavailable(errors.New("the secret holds no API key yet: make set-api-key STACK=name puts it in, and submits are accepted"))
-	}
-	b, err := s.Account.forOrder(ctx, estimate)
-	if b.Shut || err == nil && !b.Covers(estimate) {
-		return &task.Error{Code: task.CodeInsufficientCredits}
-	}
-	return nil
-}
-
-func untilMidnight(now time.Time) time.Duration {
-	now = now.UTC()
-	return now.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)
+func quotaExceeded(now time.Time) *task.Error {
+	return &task.Error{Code: task.CodeQuotaExceeded, RetryAfter: task.DayEnd(now).Sub(now)}
 }
 
 func unavailable(err error) error {
