@@ -1,11 +1,13 @@
 package deployed_test
 
 import (
+	"image/color"
 	"net/http"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/functions/submit"
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -121,5 +123,41 @@ func TestRequestsOfAStart(t *testing.T) {
 	h.submit("ada", order, "k")
 	if n := h.sim.CreditReads(); started != 1 || n != 1 {
 		t.Errorf("the provider was asked %d times by the start and %d times in all, want once", started, n)
+	}
+}
+
+// A quote reads the quota, the task of its key and each upload, once, and writes nothing.
+// A submit reads each upload once, too.
+func TestRequestsOfQuotes(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, map[string]string{"DAILY_QUOTA": "5"}, func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })
+	file := plainPNG(color.White)
+	u := h.announceUpload("ada", len(file))
+	if got := h.putFile(u, file); got != http.StatusOK {
+		t.Fatalf("PUT: %d", got)
+	}
+	quote := func(order map[string]any, header ...string) (q submit.Quote) {
+		t.Helper()
+		h.call("ada", http.MethodPost, "/v1/quotes", order, header...).decode(t, http.StatusOK, &q)
+		return q
+	}
+	words, edit := map[string]any{"prompt": "a lighthouse"}, map[string]any{"prompt": "at night", "imageUrls": []string{"upload:" + u.ID}}
+	if q := quote(words); len(q.Problems) > 0 || *q.Left != 5 || *q.Estimate != 4 {
+		t.Errorf("%+v", q)
+	}
+	h.checkRequests("submit", "GetItem")
+	quote(edit)
+	h.checkRequests("submit", "GetItem", "GET")
+	x := h.submit("ada", edit, "k")
+	// The provider's own read of the upload comes through the same proxy, after the row.
+	if got := h.proxy["submit"].Take(); len(got) < 3 || !slices.Equal(got[:2], []string{"GET", "TransactWriteItems"}) {
+		t.Errorf("submit made the requests %v", got)
+	}
+	if q := quote(edit, "Idempotency-Key", "k"); q.Task == nil || q.Task.ID != x.ID || *q.Left != 4 {
+		t.Errorf("%+v", q)
+	}
+	h.checkRequests("submit", "GetItem", "GetItem")
+	if n := h.sim.CreditReads(); n != 1 || h.sim.Posts() != 1 {
+		t.Errorf("the provider was asked %d times for the balance, and was sent %d POSTs", n, h.sim.Posts())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"image/jpeg"
 	"image/png"
 	"net/http"
 	"strings"
@@ -48,6 +49,21 @@ func (h *harness) putFile(u uploads.Upload, file []byte) int {
 	return resp.StatusCode
 }
 
+// contentType returns the type of what a link leads to.
+func (h *harness) contentType(link string) string {
+	h.t.Helper()
+	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, link, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.Header.Get("Content-Type")
+}
+
 // A picture of the user's own is announced, uploaded by the bucket's link, and
 // edited. Only its owner can use it, and it can be uploaded only once.
 func TestUploads(t *testing.T) {
@@ -78,6 +94,21 @@ func TestUploads(t *testing.T) {
 		t.Errorf("what edits red is %x %x %x in the middle", r, g, b)
 	}
 
+	// A JPEG that was announced as PNG is used as what it is.
+	var photo bytes.Buffer
+	if err := jpeg.Encode(&photo, img, nil); err != nil {
+		t.Fatal(err)
+	}
+	other := h.announceUpload("ada", photo.Len())
+	if got := h.putFile(other, photo.Bytes()); got != http.StatusOK {
+		t.Fatalf("PUT: %d", got)
+	}
+	h.submit("ada", map[string]any{"prompt": "by day", "imageUrls": []string{"upload:" + other.ID}}, "l")
+	sent, _ = h.sim.Tasks()[1].Params["imageUrls"].([]any)
+	if got := h.contentType(sent[0].(string)); got != "image/jpeg" {
+		t.Errorf("the provider's link to a JPEG has the type %q", got)
+	}
+
 	empty, text := h.announceUpload("ada", len(red)), h.announceUpload("ada", 5)
 	if got := h.putFile(text, []byte("hello")); got != http.StatusOK {
 		t.Fatalf("PUT: %d", got)
@@ -106,8 +137,8 @@ func TestUploads(t *testing.T) {
 		t.Errorf("while the bucket fails: %d %s", a.status, a.body)
 	}
 	h.proxy["submit"].Fail(nil, nil)
-	if n := h.sim.Posts(); n != 1 {
-		t.Errorf("%d POSTs, want 1", n)
+	if n := h.sim.Posts(); n != 2 {
+		t.Errorf("%d POSTs, want 2", n)
 	}
 	if !strings.Contains(u.UploadURL, "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match") {
 		t.Errorf("another request is signed: %s", u.UploadURL)

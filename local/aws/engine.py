@@ -5,7 +5,8 @@
 Moto differs from AWS in three points that the tests depend on, which are corrected
 here: requests run one at a time, since moto is not safe for more; a transaction whose
 conditions fail changes nothing (moto restores an old copy of the table, which breaks
-its stream); and S3 answers with the Content-Disposition that a presigned link asks for.
+its stream); and S3 answers with the Content-Disposition and the Content-Type that a presigned link
+asks for.
 """
 
 import threading
@@ -61,11 +62,15 @@ def main():
     moto = DomainDispatcherApplication(create_backend_app)
 
     def serial(environ, start_response):
-        asked = parse_qs(environ["QUERY_STRING"]).get("response-content-disposition", [])
-        headers = [("Content-Disposition", d.encode("utf-8").decode("latin-1")) for d in asked]
+        query = parse_qs(environ["QUERY_STRING"])
+        asked = {}
+        for name in "Content-Disposition", "Content-Type":
+            for value in query.get("response-" + name.lower(), []):
+                asked[name] = value.encode("utf-8").decode("latin-1")
 
         def start(status, given, *rest):
-            return start_response(status, given + headers, *rest)
+            kept = [(name, value) for name, value in given if name.title() not in asked]
+            return start_response(status, kept + list(asked.items()), *rest)
 
         with one_at_a_time:
             return moto(environ, start)
