@@ -80,7 +80,8 @@ func parseEntry(entry, base string) (task.Source, *fault) {
 		return src, &fault{"invalid", "Write task:ID/N for picture N of your task ID; N starts at 1."}
 	case src.Link != "":
 		if err := media.CheckURL(src.Link); err != nil {
-			return src, &fault{"unusable_link", err.Error()}
+			text := err.Error()
+			return src, &fault{"unusable_link", strings.ToUpper(text[:1]) + text[1:] + "."}
 		}
 	}
 	return src, nil

@@ -110,7 +110,7 @@ func (c *check) replay(t *task.Task) (*task.Task, bool, error) {
 }
 
 func quotaExceeded(now time.Time) *task.Error {
-	return &task.Error{Code: task.CodeQuotaExceeded, RetryAfter: task.DayEnd(now).Sub(now)}
+	return &task.Error{Code: task.CodeQuotaExceeded, RetryAfter: task.NextDay(now).Sub(now)}
 }
 
 func unavailable(err error) error {

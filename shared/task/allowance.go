@@ -14,7 +14,7 @@ type Allowance struct {
 
 // ReadAllowance returns what an owner may order today, of limit images.
 func ReadAllowance(ctx context.Context, s Store, owner string, limit int, now time.Time) (a Allowance, err error) {
-	a = Allowance{Limit: limit, ResetsAt: DayEnd(now)}
+	a = Allowance{Limit: limit, ResetsAt: NextDay(now)}
 	if limit > 0 {
 		a.Used, err = s.UsedImages(ctx, owner, Day(now))
 	}

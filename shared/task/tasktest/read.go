@@ -22,7 +22,7 @@ func testQuota(t *testing.T, h Harness) {
 	}{{2, 3, nil, 2}, {2, 3, task.ErrQuota, 2}, {1, 3, nil, 3}, {1, 3, task.ErrQuota, 3}, {4, 0, nil, 7}, {1, 8, nil, 8}} {
 		x := task.New(draft(images(step.images)), start)
 		allowance, err := task.ReadAllowance(t.Context(), h.Store, "ada", step.limit, start)
-		if err != nil || allowance.Allows(step.images) != (step.want == nil) || allowance.ResetsAt != task.DayEnd(start) {
+		if err != nil || allowance.Allows(step.images) != (step.want == nil) || allowance.ResetsAt != task.NextDay(start) {
 			t.Errorf("%d images, limit %d: %+v, %v", step.images, step.limit, allowance, err)
 		}
 		if _, err := h.Store.Create(t.Context(), x, step.limit); !errors.Is(err, step.want) {
