@@ -56,7 +56,7 @@ function original(task: Task, among: Task[]): string | null {
 /** How far a running task seems to be, from 0 to below 1: two thirds at the expected time,
  *  then ever slower. Only `done` means that it is finished. */
 export function share(task: Task): number {
-  if (task.done) return 1;
+  if (task.status === "succeeded" || task.status === "failed") return 1;
   const { elapsedSeconds, expectedSeconds } = task.progress;
   return elapsedSeconds / (elapsedSeconds + expectedSeconds / 2);
 }
@@ -82,6 +82,6 @@ export function faults(request: NewTask, models: Model[]): string[] {
 /** What a request costs, in the image service's credits; undefined if the model does not offer it. */
 export function price(request: NewTask, models: Model[]): number | undefined {
   const model = request.model === undefined ? models[0] : models.find((m) => m.id === request.model);
-  const each = model?.credits[request.resolution ?? model.resolutions?.[0] ?? ""];
+  const each = model?.credits[request.resolution ?? model.resolutions?.[0] ?? "default"];
   return each === undefined ? undefined : each * (request.numImages ?? 1);
 }

@@ -136,7 +136,8 @@ func (r *Request) imageFaults(fs *faults, m Model) {
 		fs.add("/imageUrls", "too_many", fmt.Sprintf("This model takes at most %d input images.", m.MaxInputs))
 	}
 	seen := map[string]bool{}
-	for i, u := range r.ImageURLs {
+	// What is over the limit is not examined: a list of thousands has one fault.
+	for i, u := range r.ImageURLs[:min(len(r.ImageURLs), m.MaxInputs)] {
 		pointer := "/imageUrls/" + strconv.Itoa(i)
 		switch {
 		case inline(u): // before the length, which does not matter then

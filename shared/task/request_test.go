@@ -156,12 +156,16 @@ func TestFaultsOfOtherFields(t *testing.T) {
 		edit func(*Request)
 		want []string
 	}{
-		"watermark, the longest":   {func(r *Request) { r.Watermark = strings.Repeat("é", 100) }, nil},
-		"watermark, one over":      {func(r *Request) { r.Watermark = strings.Repeat("e", 101) }, []string{"/watermark out_of_range"}},
-		"watermark, blank":         {func(r *Request) { r.Watermark = " \u200b" }, []string{"/watermark out_of_range"}},
-		"link, the longest":        {func(r *Request) { r.ImageURLs = []string{long(2048)} }, nil},
-		"link, one over":           {func(r *Request) { r.ImageURLs = []string{"a", long(2049)} }, []string{"/imageUrls/1 too_long"}},
-		"link, twice":              {func(r *Request) { r.ImageURLs = []string{"a", "b", "a", "a"} }, []string{"/imageUrls/2 duplicate", "/imageUrls/3 duplicate"}},
+		"watermark, the longest": {func(r *Request) { r.Watermark = strings.Repeat("é", 100) }, nil},
+		"watermark, one over":    {func(r *Request) { r.Watermark = strings.Repeat("e", 101) }, []string{"/watermark out_of_range"}},
+		"watermark, blank":       {func(r *Request) { r.Watermark = " \u200b" }, []string{"/watermark out_of_range"}},
+		"link, the longest":      {func(r *Request) { r.ImageURLs = []string{long(2048)} }, nil},
+		"link, one over":         {func(r *Request) { r.ImageURLs = []string{"a", long(2049)} }, []string{"/imageUrls/1 too_long"}},
+		"link, twice":            {func(r *Request) { r.ImageURLs = []string{"a", "b", "a", "a"} }, []string{"/imageUrls/2 duplicate", "/imageUrls/3 duplicate"}},
+		"links, thousands": {func(r *Request) { r.ImageURLs = slices.Repeat([]string{"data:,"}, 9999) }, []string{
+			"/imageUrls too_many", "/imageUrls/0 upload_first", "/imageUrls/1 upload_first", "/imageUrls/2 upload_first", "/imageUrls/3 upload_first", "/imageUrls/4 upload_first",
+			"/imageUrls/5 upload_first", "/imageUrls/6 upload_first", "/imageUrls/7 upload_first", "/imageUrls/8 upload_first", "/imageUrls/9 upload_first",
+		}},
 		"links, none":              {func(r *Request) { r.ImageURLs = []string{} }, nil},
 		"target":                   {func(r *Request) { r.Target = &Target{"moodboard", "42"} }, nil},
 		"target without kind":      {func(r *Request) { r.Target = &Target{"", "42"} }, []string{"/target/kind invalid"}},
