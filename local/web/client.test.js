@@ -75,6 +75,14 @@ test("an item without a thumbnail has only its picture", () => {
   assert.deepEqual([item.enhanced_url, item.thumbnail_url, item.enhancement_status], [image.url, null, "completed"]);
 });
 
+test("an edit of an upload has the kept copy as its original", () => {
+  const task = { id: "x", status: "succeeded", images: [{ n: 1, url: "https://a.example/1.png" }], imageUrls: ["upload:u", "upload:v"] };
+  const copy = (n) => ({ n, url: `https://a.example/${n}-input.jpg`, width: 3, height: 4 });
+  assert.equal(moodboardItems([{ ...task, inputs: [copy(1), copy(2)] }])[0].original_url, copy(1).url);
+  assert.equal(moodboardItems([{ ...task, inputs: [copy(2)] }])[0].original_url, null);
+  assert.equal(moodboardItems([task])[0].original_url, null);
+});
+
 async function all(generator) {
   const found = [];
   for await (const x of generator) found.push(x);

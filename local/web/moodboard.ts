@@ -24,7 +24,8 @@ export interface MoodboardItem {
   thumbnail_url: string | null;
   width: number | null;
   height: number | null;
-  /** What the picture was made from; null if that is only a prompt, or not among the tasks. */
+  /** What the picture was made from; null if that is only a prompt, not among the tasks, or
+   *  an upload without a copy. */
   original_url: string | null;
 }
 
@@ -48,6 +49,7 @@ export function moodboardItems(tasks: Task[]): MoodboardItem[] {
 function original(task: Task, among: Task[]): string | null {
   const first = task.imageUrls?.[0];
   if (first === undefined) return null;
+  if (first.startsWith("upload:")) return (task.status === "succeeded" && task.inputs?.find((i) => i.n === 1)?.url) || null;
   const [, id, n] = /^task:([0-9a-v]{26})\/(\d+)$/.exec(first) ?? [];
   if (id === undefined) return /^https?:/.test(first) ? first : null;
   return among.find((t) => t.id === id)?.images.find((image) => image.n === Number(n))?.url ?? null;

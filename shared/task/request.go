@@ -27,6 +27,9 @@ type Request struct {
 	Watermark   string            `json:"watermark,omitempty"`
 	Target      *Target           `json:"target,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
+	// DropInputs keeps no copies of the uploads that the request edits. It is not sent
+	// to the provider. The default is false, so that it changes no older fingerprint.
+	DropInputs bool `json:"dropInputs,omitempty"`
 }
 
 // Limits that are the same for every model.
@@ -213,4 +216,23 @@ func ParseSource(entry string) (s Source, ok bool) {
 		return Source{UploadID: id}, ValidID(id)
 	}
 	return Source{Link: entry}, true
+}
+
+// Upload is an entry of ImageURLs that names an upload of the owner's.
+type Upload struct {
+	N  int // its place, from 1
+	ID string
+}
+
+// InputsToKeep returns the uploads of which copies are to be kept when the task succeeds.
+func (r *Request) InputsToKeep() (all []Upload) {
+	if r.DropInputs {
+		return nil
+	}
+	for i, entry := range r.ImageURLs {
+		if s, ok := ParseSource(entry); ok && s.UploadID != "" {
+			all = append(all, Upload{N: i + 1, ID: s.UploadID})
+		}
+	}
+	return all
 }

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -242,6 +243,7 @@ func TestFingerprint(t *testing.T) {
 		"no target":      func(r *Request) { r.Target = nil },
 		"metadata value": func(r *Request) { r.Metadata["a"] = "2" },
 		"metadata key":   func(r *Request) { r.Metadata = map[string]string{"a": "1", "c": "2"} },
+		"keepInputs":     func(r *Request) { r.DropInputs = true },
 	} {
 		sum := edited(edit)
 		if other, ok := seen[sum]; ok {
@@ -251,6 +253,23 @@ func TestFingerprint(t *testing.T) {
 	}
 	equal(t, "default model", request(func(r *Request) { r.Model = DefaultModel }).Fingerprint(), request(nil).Fingerprint())
 	equal(t, "empty lists", request(func(r *Request) { r.ImageURLs, r.Metadata = []string{}, map[string]string{} }).Fingerprint(), request(nil).Fingerprint())
+}
+
+// Older tasks keep the fingerprint that their release made of the same order.
+func TestFingerprintOfAnOlderRelease(t *testing.T) {
+	const stored = `{"prompt":"a cat","imageUrls":["upload:0123456789abcdefghijklmnop"],"numImages":1,"model":"nano-banana"}`
+	r := request(func(r *Request) { r.ImageURLs = []string{"upload:0123456789abcdefghijklmnop"} })
+	equal(t, "fingerprint", r.Fingerprint(), fmt.Sprintf("%x", sha256.Sum256([]byte(stored))))
+}
+
+func TestInputsToKeep(t *testing.T) {
+	const one, two = "0123456789abcdefghijklmnop", "1123456789abcdefghijklmnop"
+	r := request(func(r *Request) {
+		r.ImageURLs = []string{"upload:" + one, "https://example.com/upload:" + one, "task:" + one + "/1", "upload:", "upload:" + two}
+	})
+	equal(t, "inputs to keep", r.InputsToKeep(), []Upload{{1, one}, {5, two}})
+	r.DropInputs = true
+	equal(t, "inputs to keep", r.InputsToKeep(), nil)
 }
 
 func TestParseTarget(t *testing.T) {
