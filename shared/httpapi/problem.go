@@ -40,7 +40,7 @@ var plainErrors = []struct {
 }{
 	{task.ErrNotFound, task.Error{Code: task.CodeNotFound}},
 	{task.ErrCursor, *task.Malformed(task.Field{
-		Code: "invalid_cursor", Message: "This cursor is not valid. Start again without it."})},
+		Pointer: "/cursor", Code: "invalid_cursor", Message: "This cursor is not valid. Start again without it."})},
 	{task.ErrQuota, task.Error{Code: task.CodeQuotaExceeded}},
 	{task.ErrBusy, task.Error{Code: task.CodeUnavailable}},
 	{task.ErrConflict, task.Error{Code: task.CodeUnavailable}},
