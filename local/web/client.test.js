@@ -55,6 +55,11 @@ test("a request is carried out once, followed, listed, edited and mapped", async
 
   const items = moodboardItems(await all(c.list(target)));
   assert.equal(items.length, 3);
+  const loose = await c.submit({ prompt: "A harbour" }, crypto.randomUUID()); // without a target
+  const ids = async (...what) => (await all(c.list(...what))).map(({ id }) => id);
+  assert.deepEqual((await ids()).slice(0, 3), [loose.task.id, edit.task.id, done.id]);
+  assert.deepEqual(await ids(undefined, { since: new Date(edit.task.createdAt) }), [loose.task.id, edit.task.id]);
+  assert.deepEqual(await ids(target, { since: new Date(edit.task.createdAt) }), [edit.task.id]);
   for (const item of items) {
     assert.deepEqual(Object.keys(item).sort(), ["enhanced_url", "enhancement_status", "enhancement_task_id", "height", "original_url", "source", "thumbnail_url", "width"]);
     assert.deepEqual([item.source, item.enhancement_status], ["ai-enhanced", "completed"]);
