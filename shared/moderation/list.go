@@ -159,10 +159,10 @@ func (l *list) places(term string) []place {
 				l.allWords = append(l.allWords, l.id(w))
 			}
 		}
-		p.words = l.allWords[begin:]
+		p.words = l.allWords[begin:len(l.allWords):len(l.allWords)] // clipped: an append would reach the next place
 		l.allPlaces = append(l.allPlaces, p)
 	}
-	return l.allPlaces[first:]
+	return l.allPlaces[first:len(l.allPlaces):len(l.allPlaces)]
 }
 
 func (l *list) addTerm(k kind, places []place) {
