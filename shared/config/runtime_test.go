@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestSuitSmall(t *testing.T) {
+func TestSuitMemory(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
@@ -19,7 +19,7 @@ func TestSuitSmall(t *testing.T) {
 	}{
 		"256 MB":              {"256", "", 400, 192 << 20, 1},
 		"512 MB":              {"512", "", 400, 384 << 20, 1},
-		"ingest's 1024 MB":    {"1024", "", 100, math.MaxInt64, 2},
+		"ingest's 1024 MB":    {"1024", "", 400, 768 << 20, 2},
 		"GOGC is set":         {"256", "GOGC", 100, math.MaxInt64, 1},
 		"GOMEMLIMIT is set":   {"256", "GOMEMLIMIT", 100, math.MaxInt64, 1},
 		"GOMAXPROCS is set":   {"256", "GOMAXPROCS", 400, 192 << 20, 2},
@@ -35,7 +35,7 @@ func TestSuitSmall(t *testing.T) {
 			if test.variable != "" {
 				t.Setenv(test.variable, "100")
 			}
-			suitSmall()
+			suitMemory()
 			percent, limit, procs := debug.SetGCPercent(100), debug.SetMemoryLimit(math.MaxInt64), runtime.GOMAXPROCS(2)
 			if percent != test.wantPercent || limit != test.wantLimit || procs != test.wantProcs {
 				t.Errorf("percent %d, limit %d, %d at once; want %d, %d, %d", percent, limit, procs, test.wantPercent, test.wantLimit, test.wantProcs)
