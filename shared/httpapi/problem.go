@@ -52,8 +52,10 @@ var plainErrors = []struct {
 // ErrorOf returns err with the code that it is shown with. Nothing else decides that.
 // An unknown error is task.CodeInternal, and only the log has its text.
 func ErrorOf(err error) *task.Error {
-	if e, ok := errors.AsType[*task.Error](err); ok && explanations[e.Code] != (Explanation{}) {
-		return e
+	if e, ok := errors.AsType[*task.Error](err); ok {
+		if _, known := explain(e.Code); known {
+			return e
+		}
 	}
 	for _, p := range plainErrors {
 		if errors.Is(err, p.err) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,7 +92,7 @@ func (r *Request) Faults() []Field {
 		}
 	}
 	r.metadataFaults(&fs)
-	slices.SortFunc(fs, func(a, b Field) int { return strings.Compare(a.Pointer, b.Pointer) })
+	sort.SliceStable(fs, func(i, j int) bool { return fs[i].Pointer < fs[j].Pointer })
 	return fs
 }
 
