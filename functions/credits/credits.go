@@ -74,7 +74,7 @@ func (f Function) credits(r *http.Request, owner string) (httpapi.Answer, error)
 		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 	}
 	now := f.Account.Now().UTC()
-	quota := Quota{Limit: f.Quota, ResetsAt: now.Truncate(24 * time.Hour).Add(24 * time.Hour)}
+	quota := Quota{Limit: f.Quota, ResetsAt: task.NextDay(now)}
 	if quota.Limit > 0 {
 		if quota.Used, err = f.Account.Store.UsedImages(ctx, owner, task.Day(now)); err != nil {
 			return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}

@@ -53,7 +53,8 @@ func (s *Submitter) Submit(ctx context.Context, o Order) (t *task.Task, replayed
 	case errors.Is(err, task.ErrExists):
 		return s.replay(o, row)
 	case errors.Is(err, task.ErrQuota):
-		return nil, false, &task.Error{Code: task.CodeQuotaExceeded, RetryAfter: untilMidnight(s.Now())}
+		now := s.Now()
+		return nil, false, &task.Error{Code: task.CodeQuotaExceeded, RetryAfter: task.NextDay(now).Sub(now)}
 	case err != nil:
 		return nil, false, unavailable(err)
 	}
@@ -147,11 +148,6 @@ func (s *Submitter) affordable(ctx context.Context, secret config.Secret, estima
 		return &task.Error{Code: task.CodeInsufficientCredits}
 	}
 	return nil
-}
-
-func untilMidnight(now time.Time) time.Duration {
-	now = now.UTC()
-	return now.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)
 }
 
 func unavailable(err error) error {

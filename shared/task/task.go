@@ -158,6 +158,9 @@ type Quota struct {
 // Day returns the UTC day that a quota counts by.
 func Day(now time.Time) string { return now.UTC().Format(time.DateOnly) }
 
+// NextDay returns when the day after now's begins, and quotas with it.
+func NextDay(now time.Time) time.Time { return now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour) }
+
 // Draft is what New makes a Task from.
 type Draft struct {
 	Owner          string
