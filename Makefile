@@ -23,6 +23,7 @@ proof: ## check many random histories of tasks, with all faults, against the inv
 	go test -count=1 -timeout 2h -run '^TestProof$$' -v ./shared/lifecycle/prooftest -rapid.checks=$(CHECKS) $(ARGS)
 	go test -count=1 -run '^TestMutants$$' -v ./shared/nanobanana -mutants=$(MUTANTS)
 	BURST=full go test -count=1 -timeout 1h -run '^TestBurst$$' -v ./shared/lifecycle/bursttest
+	LISTS=full go test -count=1 -timeout 1h -run '^TestLists$$' -v ./shared/taskbolt
 
 # Only the packages that use the stand-in.
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as deployed

@@ -115,9 +115,13 @@ type Model struct {
 	MaxImages      int                `json:"maxImages"`
 	MaxInputs      int                `json:"maxInputs"`
 	MaxPrompt      int                `json:"maxPrompt"`
-	Credits        map[string]float64 `json:"credits"` // for one image, by resolution; "" if the model has no resolutions
+	Credits        map[string]float64 `json:"credits"` // for one image, by resolution, or noResolution
 	TypicalSeconds int                `json:"typicalSeconds"`
 }
+
+// noResolution is the key of Model.Credits for a model without resolutions. It is not
+// empty, since many generators of clients cannot name an empty key.
+const noResolution = "default"
 
 func (f Function) models(r *http.Request) (httpapi.Answer, error) {
 	models := []Model{}
@@ -127,12 +131,11 @@ func (f Function) models(r *http.Request) (httpapi.Answer, error) {
 			MaxImages: m.MaxImages, MaxInputs: m.MaxInputs, MaxPrompt: m.MaxPrompt,
 			Credits: map[string]float64{}, TypicalSeconds: m.TypicalSeconds,
 		}
-		resolutions := m.Resolutions
-		if len(resolutions) == 0 {
-			resolutions = []string{""}
-		}
-		for _, resolution := range resolutions {
+		for _, resolution := range m.Resolutions {
 			shown.Credits[resolution] = f.Prices.Credits(m.ID, resolution, 1)
+		}
+		if len(m.Resolutions) == 0 {
+			shown.Credits[noResolution] = f.Prices.Credits(m.ID, "", 1)
 		}
 		models = append(models, shown)
 	}

@@ -286,7 +286,7 @@ func TestModels(t *testing.T) {
 	var got []credits.Model
 	answer.JSON(t, http.StatusOK, &got)
 	prices := map[string]map[string]float64{
-		"nano-banana":     {"": 4},
+		"nano-banana":     {"default": 4},
 		"nano-banana-2":   {"1K": 8, "2K": 12, "4K": 18},
 		"nano-banana-pro": {"1K": 18, "2K": 18, "4K": 24},
 	}
@@ -326,7 +326,7 @@ func TestPrices(t *testing.T) {
 		h.Prices[name] = 50
 	}
 	h.Prices["nano-banana-2/4K"] = 0.5
-	if body := h.get("/v1/models", "").Body; !strings.Contains(body, `{"1K":50,"2K":50,"4K":0.5}`) || !strings.Contains(body, `{"":50}`) {
+	if body := h.get("/v1/models", "").Body; !strings.Contains(body, `{"1K":50,"2K":50,"4K":0.5}`) || !strings.Contains(body, `{"default":50}`) {
 		t.Errorf("%s", body)
 	}
 	if got := h.Submitted(t, "ada", 2).Estimate; got != 100 {

@@ -3,21 +3,26 @@ package deployed_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// addFinishedTask stores a task of ada's with all its pictures and returns its
-// id.
-func (h *harness) addFinishedTask(order task.Request, now time.Time) string {
+// addFinishedTask stores a task with all its pictures and returns its id.
+func (h *harness) addFinishedTask(owner string, order task.Request, now time.Time) string {
 	h.t.Helper()
 	order.Normalize()
-	x, rules := task.New(task.Draft{Owner: "ada", Request: order, Estimate: 4, PublicURL: h.url}, now), task.DefaultRules()
+	x, rules := task.New(task.Draft{Owner: owner, Request: order, Estimate: 4, PublicURL: h.url}, now), task.DefaultRules()
 	var urls []string
 	var images []task.Image
 	for n := range order.NumImages {
@@ -53,30 +58,37 @@ func TestListOfFifty(t *testing.T) {
 	story := strings.Repeat("soft daylight on a chrome stool, ", 160)[:5000]
 	tests := map[string]struct {
 		order    task.Request
-		byIDs    bool
+		list     string
 		requests []string
 		most     int // bytes; 0: no limit
 	}{
-		"a picture each":     {task.Request{Prompt: story, NumImages: 1}, false, []string{"Query", "BatchGetItem"}, 64 << 10},
-		"four pictures each": {task.Request{Prompt: story, NumImages: 4}, false, []string{"Query", "BatchGetItem"}, 0},
+		"a picture each":     {task.Request{Prompt: story, NumImages: 1}, "target", []string{"Query", "BatchGetItem"}, 64 << 10},
+		"four pictures each": {task.Request{Prompt: story, NumImages: 4}, "target", []string{"Query", "BatchGetItem"}, 0},
+		"the newest of all":  {task.Request{Prompt: story, NumImages: 1}, "", []string{"Query", "BatchGetItem"}, 64 << 10},
+		"all since a time":   {task.Request{Prompt: story, NumImages: 1}, "since", []string{"Query", "BatchGetItem"}, 64 << 10},
 		// The longest prompts are read by ids, because the stand-in counts
 		// whole rows towards a query's limit even for an index with keys only.
-		"the longest prompts": {task.Request{Prompt: strings.Repeat("🍌", 20_000), Model: "nano-banana-2", NumImages: 1}, true, []string{"BatchGetItem"}, 0},
+		"the longest prompts": {task.Request{Prompt: strings.Repeat("🍌", 20_000), Model: "nano-banana-2", NumImages: 1}, "ids", []string{"BatchGetItem"}, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			order := test.order
-			order.AspectRatio, order.Target = "16:9", &task.Target{Kind: "moodboard", ID: strings.ReplaceAll(name, " ", "-")}
+			owner, order := strings.ReplaceAll(name, " ", "-"), test.order
+			order.AspectRatio, order.Target = "16:9", &task.Target{Kind: "moodboard", ID: "42"}
 			var ids []string
 			for i := range 50 {
-				ids = append(ids, h.addFinishedTask(order, time.Now().Add(time.Duration(i)*time.Second)))
+				ids = append(ids, h.addFinishedTask(owner, order, time.Now().Add(time.Duration(i)*time.Second)))
 			}
-			query := "target=" + order.Target.String()
-			if test.byIDs {
-				query = "ids=" + strings.Join(ids, ",")
+			query := url.Values{}
+			switch test.list {
+			case "target":
+				query.Set("target", order.Target.String())
+			case "since":
+				query.Set("since", time.Now().Add(-time.Minute).Format(time.RFC3339Nano))
+			case "ids":
+				query.Set("ids", strings.Join(ids, ","))
 			}
 			h.proxy["tasks"].Take()
-			a := h.call("ada", http.MethodGet, "/v1/tasks?"+query, nil)
+			a := h.call(owner, http.MethodGet, "/v1/tasks?"+query.Encode(), nil)
 			h.checkRequests("tasks", test.requests...)
 			var page struct{ Tasks []httpapi.Task }
 			a.decode(t, http.StatusOK, &page)
@@ -88,5 +100,84 @@ func TestListOfFifty(t *testing.T) {
 				t.Errorf("%d bytes, want at most %d", len(a.body), test.most)
 			}
 		})
+	}
+}
+
+// listAll returns the ids of all of the owner's tasks, read in pages.
+func (h *harness) listAll(owner, query string, limit int) (ids []string) {
+	h.t.Helper()
+	for cursor := ""; ; {
+		var page struct {
+			Tasks  []httpapi.Task
+			Cursor string
+		}
+		h.call(owner, http.MethodGet, fmt.Sprintf("/v1/tasks?%slimit=%d&cursor=%s", query, limit, url.QueryEscape(cursor)), nil).decode(h.t, http.StatusOK, &page)
+		for _, x := range page.Tasks {
+			ids = append(ids, x.ID)
+		}
+		if cursor = page.Cursor; cursor == "" {
+			return ids
+		}
+	}
+}
+
+// The list of everything has each task once, with a target or without, moved or not,
+// and none that was deleted, not even by a release that left it in the index.
+func TestListOfEverything(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, nil)
+	begin := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+	var ids []string
+	for n := range 12 {
+		order := task.Request{Prompt: "a lighthouse", NumImages: 1}
+		if n%3 == 0 {
+			order.Target = &task.Target{Kind: "moodboard", ID: "m1"}
+		}
+		ids = append(ids, h.addFinishedTask("ada", order, begin.Add(time.Duration(n/4)*time.Second))) // four at a time
+	}
+	for _, n := range []int{0, 5} {
+		h.call("ada", http.MethodPut, "/v1/tasks/"+ids[n]+"/target", map[string]string{"kind": "showcase", "id": "s1"}).decode(t, http.StatusOK, &httpapi.Task{})
+	}
+	for _, n := range []int{3, 6, 10} {
+		if a := h.call("ada", http.MethodDelete, "/v1/tasks/"+ids[n], nil); a.status != http.StatusNoContent {
+			t.Fatalf("DELETE: %d %s", a.status, a.body)
+		}
+	}
+	h.deletedByAnOlderRelease(ids[6])
+	h.deletedByAnOlderRelease(ids[10])
+	want := slices.Concat(ids[:3], ids[4:6], ids[7:10], ids[11:])
+	slices.Sort(want)
+	latest := []string{ids[8], ids[9], ids[11]}
+	slices.Sort(latest)
+	for _, limit := range []int{1, 2, 3, 4, 9, 50} {
+		got := h.listAll("ada", "", limit)
+		slices.Sort(got[:min(3, len(got))]) // of one time
+		if len(got) < 3 || !slices.Equal(got[:3], latest) {
+			t.Errorf("limit %d: it begins with %v, want %v", limit, got, latest)
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("limit %d: %v, want %v", limit, got, want)
+		}
+		since := "since=" + url.QueryEscape(begin.Add(2*time.Second).Format(time.RFC3339Nano)) + "&"
+		if got = h.listAll("ada", since, limit); !slices.Equal(slices.Sorted(slices.Values(got)), latest) {
+			t.Errorf("limit %d, %s: %v, want %v", limit, since, got, latest)
+		}
+	}
+	if got := h.listAll("bob", "", 50); len(got) != 0 {
+		t.Errorf("bob has %v", got)
+	}
+}
+
+// deletedByAnOlderRelease gives the row of a deleted task the form in which releases
+// before November 2026 left it.
+func (h *harness) deletedByAnOlderRelease(id string) {
+	h.t.Helper()
+	_, err := dynamodb.NewFromConfig(h.aws).UpdateItem(h.t.Context(), &dynamodb.UpdateItemInput{
+		TableName: &h.table, Key: map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: id}},
+		ConditionExpression: aws.String("attribute_exists(wasMadeAt)"),
+		UpdateExpression:    aws.String("SET createdAt = wasMadeAt REMOVE wasMadeAt"),
+	})
+	if err != nil {
+		h.t.Fatal(err)
 	}
 }

@@ -5,13 +5,16 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"image/jpeg"
 	"image/png"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/preset/nanobanana-functions/functions/uploads"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
 
 // plainPNG returns a PNG of one color.
@@ -112,4 +115,73 @@ func TestUploads(t *testing.T) {
 	if !strings.Contains(u.UploadURL, "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match") {
 		t.Errorf("another request is signed: %s", u.UploadURL)
 	}
+}
+
+// photo returns a JPEG of a 40 x 20 red and blue picture on its side, with the place where
+// it was taken.
+func photo() []byte {
+	img := image.NewNRGBA(image.Rect(0, 0, 40, 20))
+	draw.Draw(img, img.Rect, image.NewUniform(color.NRGBA{R: 255, A: 255}), image.Point{}, draw.Src)
+	draw.Draw(img, image.Rect(20, 0, 40, 20), image.NewUniform(color.NRGBA{B: 255, A: 255}), image.Point{}, draw.Src)
+	var b bytes.Buffer
+	_ = jpeg.Encode(&b, img, nil) // to memory, which does not fail
+	exif := "Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00GPS 48.2082 N 16.3738 E"
+	segment := append([]byte{0xff, 0xe1, 0, byte(len(exif) + 2)}, exif...)
+	return slices.Concat(b.Bytes()[:2], segment, b.Bytes()[2:])
+}
+
+// An edit of a photograph keeps a copy of it, without the place, for its owner alone. That
+// costs a read and two puts of the bucket, and nothing of the table. DELETE erases it.
+func TestInputs(t *testing.T) {
+	t.Parallel()
+	receiver := webhooktest.NewReceiver(t)
+	h := newHarness(t, map[string]string{"NOTIFY_URL": receiver.URL})
+	file := photo()
+	var u uploads.Upload
+	h.call("ada", http.MethodPost, "/v1/uploads", map[string]any{"contentType": "image/jpeg", "bytes": len(file)}).decode(t, http.StatusCreated, &u)
+	if got := h.putFile(u, file); got != http.StatusOK {
+		t.Fatalf("PUT: %d", got)
+	}
+	order := map[string]any{"prompt": "at night", "imageUrls": []string{"upload:" + u.ID}}
+	got := h.awaitEnd("ada", h.submit("ada", order, "a").ID)
+	h.checkImages(got, 0)
+	made := h.proxy["ingest"].Take()
+	slices.Sort(made)                                             // the upload is read while the picture is downloaded
+	for _, unrelated := range []string{"Prepare", "UpdateItem"} { // the start, and a timing
+		made = slices.DeleteFunc(made, func(call string) bool { return call == unrelated })
+	}
+	if want := []string{"GET", "GetItem", "PUT", "PUT", "PUT", "PUT", "PutItem"}; !slices.Equal(made, want) {
+		t.Errorf("ingest made the requests %v, want %v", made, want)
+	}
+	if len(got.Inputs) != 1 || got.Inputs[0].N != 1 || got.Inputs[0].Width != 20 || got.Inputs[0].Height != 40 {
+		t.Fatalf("inputs: %+v\n%s", got.Inputs, h.logs())
+	}
+	for _, link := range []string{got.Inputs[0].URL, got.Inputs[0].ThumbnailURL} {
+		kept := h.follow(link)
+		img, err := jpeg.Decode(bytes.NewReader(kept))
+		if err != nil || img.Bounds().Dx() != 20 || img.Bounds().Dy() != 40 || bytes.Contains(kept, []byte("GPS")) || bytes.Contains(kept, []byte("Exif")) {
+			t.Errorf("%s is %d bytes, %v", link, len(kept), err)
+		} else if r, _, b, _ := img.At(10, 5).RGBA(); r < 2*b {
+			t.Errorf("%s is not upright", link)
+		}
+	}
+	eventually(t, "no notice came", func() bool { return !h.row(got.ID).NotifiedAt.IsZero() })
+	for _, d := range receiver.Take() {
+		if bytes.Contains(d.Body, []byte("input")) || !bytes.Contains(d.Body, []byte(got.ID)) {
+			t.Errorf("the notice is %s", d.Body)
+		}
+	}
+	if strings.Contains(h.logs(), "-input") || strings.Contains(h.logs(), u.ID) {
+		t.Error("a log names the upload or its copy")
+	}
+
+	order["keepInputs"] = false
+	if dropped := h.awaitEnd("ada", h.submit("ada", order, "b").ID); len(dropped.Inputs) > 0 || slices.Contains(h.proxy["ingest"].Take(), "GET") {
+		t.Errorf("with keepInputs false: %+v", dropped.Inputs)
+	}
+	object := h.call("", http.MethodGet, got.Inputs[0].URL, nil).header.Get("Location")
+	if a := h.call("ada", http.MethodDelete, "/v1/tasks/"+got.ID, nil); a.status != http.StatusNoContent {
+		t.Fatalf("DELETE: %d %s", a.status, a.body)
+	}
+	eventually(t, "the copy is still there", func() bool { return h.status(object) == http.StatusNotFound })
 }

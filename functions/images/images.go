@@ -74,8 +74,12 @@ func (f Function) image(r *http.Request) (httpapi.Answer, error) {
 }
 
 // fileName returns the name of a saved picture, such as preset-0a1b2c3d-1.png:
-// the start of the task's id and the picture's number.
+// the start of the task's id and the picture's number. That of an input is
+// preset-0a1b2c3d-input-1.jpg.
 func fileName(id, file string) string {
 	number, _, _ := strings.Cut(file, "-")
+	if strings.Contains(file, "-input") {
+		number = "input-" + number
+	}
 	return "preset-" + id[:8] + "-" + number + file[strings.LastIndexByte(file, '.'):]
 }

@@ -1,6 +1,7 @@
 package images_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/auth/token"
+	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -107,6 +109,24 @@ func TestDownload(t *testing.T) {
 		}
 		wrong := strings.Replace(x.Images[0].URL, "/k1.", "/k2.", 1)
 		h.get(wrong+"?"+query).Problem(t, 404, task.CodeNotFound) // the token is checked first
+	}
+}
+
+// The copy of an upload has links like a picture's.
+func TestInputLink(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	x := h.Succeeded(t, "ada")
+	file := []byte("a picture")
+	key, thumbnail := media.InputKeys(x.ID, 2, sha256.Sum256(file))
+	for _, key := range []string{key, thumbnail} {
+		if err := h.Bucket.Put(t.Context(), key, bytes.NewReader(file), int64(len(file)), "image/jpeg", sha256.Sum256(file)); err != nil {
+			t.Fatal(err)
+		}
+		got := h.follow(h.link(token.Keys{first}, x.ID, media.File(key)) + "?download=1")
+		if want := "attachment; filename=preset-" + x.ID[:8] + "-input-2.jpg"; got.Status != 200 || got.Body != string(file) || got.Header.Get("Content-Disposition") != want {
+			t.Errorf("%s: %d, %q", key, got.Status, got.Header.Get("Content-Disposition"))
+		}
 	}
 }
 

@@ -247,39 +247,6 @@ func TestResultsAreSmall(t *testing.T) {
 	}
 }
 
-func TestListImages(t *testing.T) {
-	h := newHarness(t)
-	board := args("kind", "moodboard", "id", "m1")
-	for i := range 12 {
-		h.Clock.Add(time.Second)
-		var p picture
-		h.call("generate_image", args("requestKey", "k"+string(rune('a'+i)), "prompt", strings.Repeat("\u2603", 4000), "target", board)).decode(&p)
-	}
-	var page struct {
-		Tasks            []picture
-		Cursor, NextStep string
-	}
-	h.call("list_images", args("target", board)).decode(&page)
-	if len(page.Tasks) != 10 || page.Cursor == "" || !strings.Contains(page.NextStep, "cursor") {
-		t.Errorf("%d tasks, cursor %q: %s", len(page.Tasks), page.Cursor, page.NextStep)
-	}
-	next := args("target", board, "cursor", page.Cursor, "limit", 5)
-	page.Cursor = ""
-	if h.call("list_images", next).decode(&page); len(page.Tasks) != 2 || page.Cursor != "" {
-		t.Errorf("then %d tasks, cursor %q", len(page.Tasks), page.Cursor)
-	}
-	if h.call("list_images", args("target", board), "Authorization", "Bearer "+h.identity.Token("bob")).decode(&page); len(page.Tasks) != 0 {
-		t.Errorf("bob sees %d", len(page.Tasks))
-	}
-	for name, a := range map[string]any{
-		"no target": args(), "no target's id": args("target", args("kind", "moodboard")), "a target in words": args("target", "moodboard:1"),
-		"a target that is none": args("target", args("kind", "Mood Board", "id", "1")),
-		"eleven":                args("target", board, "limit", 11), "none": args("target", board, "limit", 0), "a forged cursor": args("target", board, "cursor", "x"),
-	} {
-		t.Run(name+" is refused", func(t *testing.T) { h.with(t).call("list_images", a).checkRefused(task.CodeInvalidRequest) })
-	}
-}
-
 func TestGetCredits(t *testing.T) {
 	h := newHarness(t)
 	var c struct {

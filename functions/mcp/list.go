@@ -13,6 +13,7 @@ import (
 
 type listArguments struct {
 	Target *task.Target `json:"target"`
+	Since  *string      `json:"since"`
 	Limit  *int         `json:"limit"`
 	Cursor string       `json:"cursor"`
 }
@@ -31,25 +32,9 @@ func (c call) list(arguments []byte) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if a.Target == nil {
-		return result{}, invalid("/target", "required", "Set target to the kind and id of a moodboard or Showcase. Ask the user if it is not clear.")
-	}
-	if faults := a.Target.Faults(); len(faults) > 0 {
-		for i := range faults {
-			faults[i].Pointer = "/target" + faults[i].Pointer
-		}
-		return result{}, task.Invalid(faults...)
-	}
-	limit := maxListed
-	if a.Limit != nil {
-		limit = *a.Limit
-	}
-	if limit < 1 || limit > maxListed {
-		return result{}, invalid("/limit", "out_of_range", fmt.Sprintf("Use a whole number from 1 to %d.", maxListed))
-	}
-	query := url.Values{"target": {a.Target.Kind + ":" + a.Target.ID}, "limit": {strconv.Itoa(limit)}}
-	if a.Cursor != "" {
-		query.Set("cursor", a.Cursor)
+	query, err := a.query()
+	if err != nil {
+		return result{}, err
 	}
 	var page struct {
 		Tasks  []httpapi.Task `json:"tasks"`
@@ -74,7 +59,46 @@ func (c call) list(arguments []byte) (result, error) {
 		found.NextStep = "There may be more: call list_images again with this cursor."
 		fmt.Fprintf(&b, "Cursor: %s\n", page.Cursor)
 	} else if len(found.Tasks) == 0 {
-		found.NextStep = "This user has no pictures for this target. Check its kind and id with the user."
+		found.NextStep = a.nothing()
 	}
 	return result{text: b.String() + "What to do: " + found.NextStep, data: found}, nil
+}
+
+// query returns the API's query. The API itself judges since.
+func (a listArguments) query() (url.Values, error) {
+	limit := maxListed
+	if a.Limit != nil {
+		limit = *a.Limit
+	}
+	if limit < 1 || limit > maxListed {
+		return nil, invalid("/limit", "out_of_range", fmt.Sprintf("Use a whole number from 1 to %d.", maxListed))
+	}
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if a.Target != nil {
+		if faults := a.Target.Faults(); len(faults) > 0 {
+			for i := range faults {
+				faults[i].Pointer = "/target" + faults[i].Pointer
+			}
+			return nil, task.Invalid(faults...)
+		}
+		query.Set("target", a.Target.String())
+	}
+	if a.Since != nil {
+		query.Set("since", *a.Since)
+	}
+	if a.Cursor != "" {
+		query.Set("cursor", a.Cursor)
+	}
+	return query, nil
+}
+
+// nothing returns what to do about an empty list.
+func (a listArguments) nothing() string {
+	switch {
+	case a.Since != nil:
+		return "This user has ordered no such pictures since then. Try an earlier time, or leave since out."
+	case a.Target != nil:
+		return "This user has no pictures for this target. Check its kind and id with the user, or leave target out to see all."
+	}
+	return "This user has no pictures yet. generate_image makes one."
 }

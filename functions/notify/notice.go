@@ -28,6 +28,7 @@ func encodeNotice(ctx context.Context, view httpapi.View, t *task.Task) ([]byte,
 	if err != nil {
 		return nil, err
 	}
+	shown.Inputs = nil // only their owner sees what was uploaded
 	return httpapi.Encode(Notice{
 		Type: "task." + string(t.Status), Timestamp: t.EndedAt,
 		Data: Data{Owner: t.Owner, Deleted: t.Deleted(), Task: shown},

@@ -92,6 +92,22 @@ func TestNoticeImages(t *testing.T) {
 	}
 }
 
+// What its owner uploaded is nobody else's: a notice has no copies of it.
+func TestNoticeWithoutInputs(t *testing.T) {
+	h := newHarness(t)
+	x := h.Succeeded(t, "ada")
+	h.update(x.ID, func(x *task.Task) error {
+		x.Inputs = []task.Input{{N: 1, File: "1-0123456789abcdef-input.jpg", Thumbnail: "1-0123456789abcdef-input-512.jpg", Width: 3, Height: 4}}
+		return nil
+	})
+	h.stream(x.ID)
+	d := h.takeOne()
+	h.checkContract(d, "SucceededNotice")
+	if strings.Contains(string(d.Body), "input") || len(h.row(x.ID).Inputs) != 1 {
+		t.Errorf("sent %s", d.Body)
+	}
+}
+
 func TestFailedNotice(t *testing.T) {
 	h := newHarness(t)
 	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {

@@ -65,6 +65,8 @@ func TestMalformed(t *testing.T) {
 		"null target kind": {`{"prompt":"a","target":{"kind":null,"id":"1"}}`, "/target/kind", "null"},
 		"null target id":   {`{"prompt":"a","target":{"kind":"moodboard","id":null}}`, "/target/id", "null"},
 		"null metadata":    {`{"prompt":"a","metadata":null}`, "/metadata", "null"},
+		"null keepInputs":  {`{"prompt":"a","keepInputs":null}`, "/keepInputs", "null"},
+		"dropInputs":       {`{"prompt":"a","dropInputs":true}`, "/dropInputs", "unknown_field"},
 		"null in metadata": {`{"prompt":"a","metadata":{"k":null}}`, "/metadata/k", "null"},
 	}
 	h := newHarness(t)

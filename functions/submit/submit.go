@@ -35,7 +35,7 @@ func Register(handle func(pattern string, h http.Handler), f Function) {
 	handle("POST /v1/tasks", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.submit)))
 }
 
-// body is the request's. NumImages is a pointer to distinguish a missing value from 0.
+// body is the request's. Pointers distinguish a missing value from a zero one.
 type body struct {
 	Prompt      string            `json:"prompt"`
 	ImageURLs   []string          `json:"imageUrls"`
@@ -46,6 +46,7 @@ type body struct {
 	Watermark   string            `json:"watermark"`
 	Target      *task.Target      `json:"target"`
 	Metadata    map[string]string `json:"metadata"`
+	KeepInputs  *bool             `json:"keepInputs"`
 }
 
 // fieldHints say what to do about fields of the provider's own API.
@@ -88,7 +89,7 @@ func (b body) request() task.Request {
 	r := task.Request{
 		Prompt: b.Prompt, ImageURLs: b.ImageURLs, NumImages: 1, Model: b.Model,
 		AspectRatio: b.AspectRatio, Resolution: b.Resolution, Watermark: b.Watermark,
-		Target: b.Target, Metadata: b.Metadata,
+		Target: b.Target, Metadata: b.Metadata, DropInputs: b.KeepInputs != nil && !*b.KeepInputs,
 	}
 	if b.NumImages != nil {
 		r.NumImages = *b.NumImages

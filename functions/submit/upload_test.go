@@ -251,3 +251,34 @@ func clientOf(server *httptest.Server) *http.Client {
 	}}
 	return client
 }
+
+// Copies of uploads are kept unless the order says false, which makes it another order. The
+// provider is told nothing of it.
+func TestKeepInputs(t *testing.T) {
+	h := newHarness(t)
+	entry := `"upload:` + h.upload("ada", "image/png", pngOf(8)) + `"`
+	body := func(more string) string { return `{"prompt":"a","imageUrls":[` + entry + `]` + more + `}` }
+	for key, test := range map[string]struct {
+		more, same, other string
+		drop              bool
+	}{
+		"default": {"", `,"keepInputs":true`, `,"keepInputs":false`, false},
+		"true":    {`,"keepInputs":true`, "", `,"keepInputs":false`, false},
+		"false":   {`,"keepInputs":false`, `,"keepInputs":false`, "", true},
+	} {
+		x := h.accepted(body(test.more), "Idempotency-Key", key)
+		row, err := h.Rows.Task(t.Context(), x.ID)
+		if err != nil || row.DropInputs != test.drop || len(row.InputsToKeep()) == 1 == test.drop {
+			t.Errorf("%s: the row says %v, %v; %v", key, row.DropInputs, row.InputsToKeep(), err)
+		}
+		if again := h.accepted(body(test.same), "Idempotency-Key", key); again.ID != x.ID {
+			t.Errorf("%s: a replay is another task", key)
+		}
+		h.refused(422, task.CodeIdempotencyKeyReused, body(test.other), "Idempotency-Key", key)
+	}
+	for _, made := range h.Sim.Tasks() {
+		if sent, err := json.Marshal(made.Params); err != nil || strings.Contains(strings.ToLower(string(sent)), "inputs") {
+			t.Errorf("the provider was sent %s, %v", sent, err)
+		}
+	}
+}

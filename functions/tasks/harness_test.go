@@ -2,6 +2,7 @@ package tasks_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -102,6 +103,17 @@ func (a answer) list(t testing.TB) (ids []string, cursor string) {
 		ids = append(ids, x.ID)
 	}
 	return ids, page.Cursor
+}
+
+// fault returns the only fault that a request was refused for.
+func (a answer) fault(t testing.TB) httpapi.ProblemField {
+	t.Helper()
+	a.Problem(t, http.StatusBadRequest, task.CodeInvalidRequest)
+	var p httpapi.Problem
+	if err := json.Unmarshal([]byte(a.Body), &p); err != nil || len(p.Errors) != 1 {
+		t.Fatalf("%v: %s", err, a.Body)
+	}
+	return p.Errors[0]
 }
 
 // What the provider answers for every row.

@@ -258,7 +258,28 @@ func TestQuery(t *testing.T) {
 			}
 		})
 	}
-	if got := h.serve(t.Context(), "/v1/tasks"); got.Status != 400 {
-		t.Errorf("neither ids nor target: %d", got.Status)
+}
+
+// The copies of an edit's uploads are shown to their owner, by each way to read a task.
+func TestInputs(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	target := task.Target{Kind: "moodboard", ID: "m1"}
+	x := h.addRow("ada", func(x *task.Task) error {
+		x.Target, x.ImageURLs = &target, []string{"https://example.com/a.png", "upload:0123456789abcdefghijklmnop"}
+		if err := h.made(x); err != nil {
+			return err
+		}
+		x.KeepInputs([]task.Input{{N: 2, File: "2-0123456789abcdef-input.jpg", Thumbnail: "2-0123456789abcdef-input-512.jpg", Width: 3, Height: 4}})
+		return h.stored(x)
+	})
+	for _, path := range []string{"/v1/tasks/" + x.ID, "/v1/tasks?ids=" + x.ID, "/v1/tasks?target=moodboard:m1"} {
+		shown := h.get(path).first(t)
+		if len(shown.Inputs) != 1 || shown.Inputs[0].N != 2 || !strings.HasSuffix(shown.Inputs[0].URL, "/2-0123456789abcdef-input.jpg") {
+			t.Errorf("%s: %+v", path, shown.Inputs)
+		}
+	}
+	if other := h.get("/v1/tasks/" + h.addRow("ada", h.succeeded).ID); strings.Contains(other.Body, "inputs") {
+		t.Errorf("without uploads: %s", other.Body)
 	}
 }

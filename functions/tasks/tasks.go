@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/auth"
@@ -19,15 +18,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-const (
-	maxIDs  = 50
-	maxWait = 20 // seconds a client may ask to wait
-
-	// maxPage limits the body of a page with more than maxIDs tasks, which can
-	// reach 5 MB. Lambda returns at most 6 MiB, and encodes the body as a JSON
-	// string, which can double its size.
-	maxPage = 3 << 20
-)
+const maxWait = 20 // seconds a client may ask to wait
 
 // Function is what the endpoints need.
 type Function struct {
@@ -109,66 +100,6 @@ func storeError(err error) error {
 	return &task.Error{Code: task.CodeUnavailable, Err: err}
 }
 
-// taskPage is the body of GET /v1/tasks.
-type taskPage struct {
-	Tasks  []httpapi.Task `json:"tasks"`
-	Cursor string         `json:"cursor,omitempty"`
-}
-
-func (f Function) list(r *http.Request, owner string) (httpapi.Answer, error) {
-	q, err := httpapi.Query(r, "target", "limit", "cursor", "ids", "wait")
-	if err != nil {
-		return httpapi.Answer{}, err
-	}
-	limit, err := httpapi.QueryInt(q, "limit", 50, 1, 100)
-	if err != nil {
-		return httpapi.Answer{}, err
-	}
-	wait, err := httpapi.QueryInt(q, "wait", 0, 1, maxWait)
-	if err != nil {
-		return httpapi.Answer{}, err
-	}
-	switch byIDs := q.Has("ids"); {
-	case byIDs && (q.Has("target") || q.Has("limit") || q.Has("cursor")):
-		return httpapi.Answer{}, badQuery("Give either ids, or target with limit and cursor.")
-	case byIDs:
-		ids := strings.Split(q.Get("ids"), ",")
-		if len(ids) > maxIDs {
-			return httpapi.Answer{}, badQuery("At most 50 ids at a time.")
-		}
-		return f.watch(r, wait, func(ctx context.Context) (snapshot, error) {
-			return f.listIDs(ctx, owner, ids, "")
-		})
-	case wait > 0:
-		return httpapi.Answer{}, badQuery("Waiting needs ids.")
-	}
-	target, ok := task.ParseTarget(q.Get("target"))
-	if !ok {
-		return httpapi.Answer{}, badQuery("Give target=KIND:ID, such as moodboard:42, or ids=A,B.")
-	}
-	return f.watch(r, 0, func(ctx context.Context) (snapshot, error) {
-		return f.listTarget(ctx, owner, target, limit, q.Get("cursor"))
-	})
-}
-
-// listTarget reads a page of a target's tasks. If the page would be too long for
-// Lambda, it halves the limit and reads again.
-func (f Function) listTarget(ctx context.Context, owner string, target task.Target, limit int, cursor string) (snapshot, error) {
-	for ; ; limit /= 2 {
-		ids, next, err := f.Store.List(ctx, owner, target, limit, cursor)
-		if err != nil {
-			return snapshot{}, storeError(err)
-		}
-		s, err := f.listIDs(ctx, owner, ids, next)
-		if err != nil || limit <= maxIDs {
-			return s, err
-		}
-		if body, err := httpapi.Encode(s.body()); err != nil || len(body) <= maxPage {
-			return s, err
-		}
-	}
-}
-
 // snapshot is one read of the tasks that a request asks for.
 type snapshot struct {
 	single bool // one task, not a list
@@ -193,38 +124,6 @@ func (s snapshot) etag() (string, error) {
 	}
 	body, err := httpapi.Encode(s.body())
 	return httpapi.ETagOf(body), err
-}
-
-func badQuery(message string) error {
-	return task.Malformed(task.Field{Code: "invalid", Message: message})
-}
-
-// listIDs reads the tasks among ids that belong to owner.
-func (f Function) listIDs(ctx context.Context, owner string, ids []string, cursor string) (snapshot, error) {
-	valid := make([]string, 0, len(ids))
-	for _, id := range ids {
-		if task.ValidID(id) {
-			valid = append(valid, id)
-		}
-	}
-	found, err := f.Store.Tasks(ctx, valid)
-	if err != nil {
-		return snapshot{}, storeError(err)
-	}
-	page := taskPage{Tasks: []httpapi.Task{}, Cursor: cursor}
-	rows := found[:0]
-	for _, t := range found {
-		if t.Owner != owner || t.Deleted() {
-			continue
-		}
-		shown, err := f.View.ListItem(ctx, t)
-		if err != nil {
-			return snapshot{}, err
-		}
-		rows = append(rows, t)
-		page.Tasks = append(page.Tasks, shown)
-	}
-	return snapshot{page: page, rows: rows}, nil
 }
 
 // watch answers with what read returns: at once or, if the client waits, as soon

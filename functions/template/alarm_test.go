@@ -66,7 +66,7 @@ func metricsOfTable(metrics ...string) (all []string) {
 	for _, metric := range metrics {
 		kind := strings.ToLower(strings.TrimSuffix(metric, "ThrottleEvents"))
 		all = append(all, kind+"Table=AWS/DynamoDB "+metric+" Table Sum 300")
-		for _, index := range []string{"due", "list"} {
+		for _, index := range []string{"due", "list", "owner"} {
 			all = append(all, kind+logicalID(index)+"=AWS/DynamoDB "+metric+" Table "+index+" Sum 300")
 		}
 	}
@@ -90,8 +90,8 @@ func TestAlarms(t *testing.T) {
 	if len(alarms) != len(wantAlarms) {
 		t.Errorf("%d alarms, want %d", len(alarms), len(wantAlarms))
 	}
-	if indexes := list(s.Resources["Table"].Properties["GlobalSecondaryIndexes"]); len(indexes) != 2 {
-		t.Errorf("the table has %d indexes, two are watched", len(indexes))
+	if indexes := list(s.Resources["Table"].Properties["GlobalSecondaryIndexes"]); len(indexes) != 3 {
+		t.Errorf("the table has %d indexes, three are watched", len(indexes))
 	}
 }
 

@@ -15,22 +15,24 @@ const (
 	readRows     = "dynamodb:BatchGetItem Table"
 	putRow       = "dynamodb:PutItem Table"
 	changeQuota  = "dynamodb:UpdateItem Table"
+	queryList    = "dynamodb:Query Table/index/list"
+	queryOwner   = "dynamodb:Query Table/index/owner"
 )
 
 // wantRights are what each function may do, and on what.
 var wantRights = map[string][]string{
 	"submit":   {openSecret, readRow, readRows, putRow, changeQuota, signLinks, showUploads},
-	"tasks":    {openSecret, readRow, readRows, putRow, changeQuota, "dynamodb:Query Table/index/list"},
+	"tasks":    {openSecret, readRow, readRows, putRow, changeQuota, queryList, queryOwner},
 	"credits":  {openSecret, readRow, putRow},
 	"callback": {openSecret, readRow, putRow, changeQuota},
 	"images":   {openSecret, signLinks},
 	"uploads": {openSecret, placeUploads,
 		readRow + ` {"ForAllValues:StringEquals":{"dynamodb:LeadingKeys":["NONE"]}}`, changeQuota + ` {"ForAllValues:StringLike":{"dynamodb:LeadingKeys":["UPLOADS#*"]}}`},
-	"mcp":   {openSecret, readRow, readRows, putRow, changeQuota, "dynamodb:Query Table/index/list", signLinks, showUploads, placeUploads},
+	"mcp":   {openSecret, readRow, readRows, putRow, changeQuota, queryList, queryOwner, signLinks, showUploads, placeUploads},
 	"sweep": {openSecret, readRow, readRows, putRow, changeQuota, signLinks, showUploads, "dynamodb:Query Table/index/due"},
 	"ingest": {readRow, putRow, changeQuota,
 		"dynamodb:DescribeStream Table/stream/*", "dynamodb:GetRecords Table/stream/*", "dynamodb:GetShardIterator Table/stream/*", "dynamodb:ListStreams Table/stream/*",
-		"s3:PutObject Bucket/tasks/*", "s3:DeleteObject Bucket/tasks/*", `s3:ListBucket Bucket {"StringLike":{"s3:prefix":"tasks/*"}}`},
+		showUploads, "s3:PutObject Bucket/tasks/*", "s3:DeleteObject Bucket/tasks/*", `s3:ListBucket Bucket {"StringLike":{"s3:prefix":"tasks/*"}}`},
 	"notify": {openSecret, readRow, putRow,
 		"dynamodb:DescribeStream Table/stream/*", "dynamodb:GetRecords Table/stream/*", "dynamodb:GetShardIterator Table/stream/*", "dynamodb:ListStreams Table/stream/*"},
 }

@@ -73,6 +73,11 @@ export function conversation(target, inspector, folder) {
     assert.deepEqual(data.tasks.map(({ taskId, images }) => [taskId, images.length]), [[state.second, 1], [state.first, 1]]);
   });
 
+  test("without arguments everything is listed", async () => {
+    const { data } = await inspector.call("list_images", {});
+    assert.deepEqual(data.tasks.slice(0, 2).map(({ taskId }) => taskId), [state.second, state.first]);
+  });
+
   test("a prompt that our filter refuses costs nothing", async () => {
     await inspector.callRefused("generate_image", { requestKey: "refused-1", prompt: "a naked woman" }, "prompt_rejected");
     await charged(2);

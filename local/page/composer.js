@@ -54,7 +54,7 @@ function showModel() {
 
 const cost = () => {
   const m = model();
-  const each = m.credits[m.resolutions ? field("resolution").value : ""] ?? 0;
+  const each = m.credits[m.resolutions ? field("resolution").value : "default"] ?? 0;
   return each * (Number(field("numImages").value) || 1);
 };
 

@@ -184,7 +184,7 @@ function build(task) {
   card.style.setProperty("--ratio", `${w} / ${h}`);
   card.append(task.images.length ? pictures(task) : el("div", { className: "waiting", hidden: task.done }));
   const words = el("div", { className: "words" }, el("p", { className: "prompt", title: task.prompt }, task.prompt));
-  if (task.parent) words.append(parent(task));
+  if (task.parent || task.inputs) words.append(origin(task));
   words.append(state(task));
   if (!task.done) {
     words.append(el("p", { className: "time" }));
@@ -243,17 +243,17 @@ export function duration(seconds) {
   return `${Math.floor(seconds / 60)} min${rest ? ` ${rest} s` : ""}`;
 }
 
-/** The picture of parent that a task edits. */
+/** The picture that a task edits: of its parent, or the copy of an upload. */
 function edited(task, parent) {
+  if (!task.parent) return task.inputs?.[0];
   const n = (task.imageUrls || []).find((entry) => entry.startsWith(`task:${task.parent}/`))?.split("/")[1];
   return parent?.images.find((image) => image.n === Number(n)) || parent?.images[0];
 }
 
 /** The picture that a task edits, or null if it is gone. */
 export async function before(task) {
-  if (!task.parent) return null;
   try {
-    if (!known.get(task.parent)?.done) known.set(task.parent, (await call(`/v1/tasks/${task.parent}`)).body);
+    if (task.parent && !known.get(task.parent)?.done) known.set(task.parent, (await call(`/v1/tasks/${task.parent}`)).body);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
   }
@@ -265,11 +265,11 @@ export async function fullTask(task) {
   return [...task.prompt].length < 300 ? task : (await call(`/v1/tasks/${task.id}`)).body;
 }
 
-function parent(task) {
+function origin(task) {
   const image = edited(task, known.get(task.parent));
   const picture = image ? el("img", { src: small(image), alt: "", width: 28, height: 28 }) : null;
   picture?.addEventListener("error", () => picture.remove());
-  return el("p", { className: "parent" }, picture, "An edit of an earlier picture");
+  return el("p", { className: "parent" }, picture, task.parent ? "An edit of an earlier picture" : "An edit of a picture of your own");
 }
 
 function failure(task) {

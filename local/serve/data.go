@@ -64,10 +64,28 @@ func (s *Server) open(data string, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	s.ingester = lifecycle.NewIngester(s.settings, s.store, s.bucket, picture.Open, log)
+	s.ingester = lifecycle.NewIngester(s.settings, s.store, s.bucket, picture.Open, picture.Copy, log)
 	if err := s.ingester.DownloadTo(filepath.Join(data, downloadsFolder)); err != nil {
 		return err
 	}
 	s.studio, err = openStudio(s.settings, s.URL, data)
-	return err
+	return errors.Join(err, syncNames(data))
+}
+
+// syncNames makes the names of the data folder and of what open has made in it survive
+// a loss of power. A parent that may not be read was not made by this program.
+func syncNames(data string) error {
+	for _, name := range []string{data, filepath.Dir(data)} {
+		folder, err := os.Open(name)
+		if errors.Is(err, fs.ErrPermission) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -215,7 +215,9 @@ func TestAddressInUse(t *testing.T) {
 
 // BenchmarkLocal submits b.N tasks, 32 at a time, and waits until the log says of each
 // that it has ended, with its picture stored. The simulator answers at once. Compare with
-// TMPDIR=/dev/shm to see what syncs cost. GOGC=400 is what bin/local sets.
+// TMPDIR=/dev/shm to see what a disk costs, each run on ext4 in a new folder below one
+// with chattr +T: docs/decisions/embedded-store.md says why. GOGC=400 is what bin/local
+// sets.
 func BenchmarkLocal(b *testing.B) {
 	ends := &endLog{left: b.N, all: make(chan struct{})}
 	r := startLogged(b, nil, ends)

@@ -93,6 +93,15 @@ func TestUpload(t *testing.T) {
 	if r, g, b, _ := img.At(img.Bounds().Dx()/2, img.Bounds().Dy()/2).RGBA(); r < 2*g || r < 2*b {
 		t.Errorf("the edit of a red picture is %x %x %x in the middle", r, g, b)
 	}
+	if len(got.Inputs) != 1 || got.Inputs[0].N != 1 {
+		t.Fatalf("inputs: %+v", got.Inputs)
+	}
+	if b, err = clienttest.Visitor.Get(t.Context(), got.Inputs[0].URL); err != nil {
+		t.Fatal(err)
+	}
+	if img, format, err := image.Decode(bytes.NewReader(b)); err != nil || format != "jpeg" || img.Bounds().Dx() != got.Inputs[0].Width {
+		t.Errorf("the kept copy is %s, %v, for %+v", format, err, got.Inputs[0])
+	}
 	again := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "by day", "imageUrls": []string{"upload:" + u.ID}}, "l").ID)
 	r.checkPictures(again, providerPictures(t, r.studio.simulator, 1))
 }

@@ -55,6 +55,11 @@ test("a request is carried out once, followed, listed, edited and mapped", async
 
   const items = moodboardItems(await all(c.list(target)));
   assert.equal(items.length, 3);
+  const loose = await c.submit({ prompt: "A harbour" }, crypto.randomUUID()); // without a target
+  const ids = async (...what) => (await all(c.list(...what))).map(({ id }) => id);
+  assert.deepEqual((await ids()).slice(0, 3), [loose.task.id, edit.task.id, done.id]);
+  assert.deepEqual(await ids(undefined, { since: new Date(edit.task.createdAt) }), [loose.task.id, edit.task.id]);
+  assert.deepEqual(await ids(target, { since: new Date(edit.task.createdAt) }), [edit.task.id]);
   for (const item of items) {
     assert.deepEqual(Object.keys(item).sort(), ["enhanced_url", "enhancement_status", "enhancement_task_id", "height", "original_url", "source", "thumbnail_url", "width"]);
     assert.deepEqual([item.source, item.enhancement_status], ["ai-enhanced", "completed"]);
@@ -73,6 +78,14 @@ test("an item without a thumbnail has only its picture", () => {
   const image = { n: 1, url: "https://a.example/1.webp", width: 3, height: 4, bytes: 5, contentType: "image/webp", sha256: "", damaged: true };
   const [item] = moodboardItems([{ id: "x", status: "succeeded", images: [image] }]);
   assert.deepEqual([item.enhanced_url, item.thumbnail_url, item.enhancement_status], [image.url, null, "completed"]);
+});
+
+test("an edit of an upload has the kept copy as its original", () => {
+  const task = { id: "x", status: "succeeded", images: [{ n: 1, url: "https://a.example/1.png" }], imageUrls: ["upload:u", "upload:v"] };
+  const copy = (n) => ({ n, url: `https://a.example/${n}-input.jpg`, width: 3, height: 4 });
+  assert.equal(moodboardItems([{ ...task, inputs: [copy(1), copy(2)] }])[0].original_url, copy(1).url);
+  assert.equal(moodboardItems([{ ...task, inputs: [copy(2)] }])[0].original_url, null);
+  assert.equal(moodboardItems([task])[0].original_url, null);
 });
 
 async function all(generator) {

@@ -61,11 +61,14 @@ export class Client {
     }
   }
 
-  /** All tasks of a moodboard or Showcase, newest first. */
-  async *list(target: Target, signal?: AbortSignal): AsyncGenerator<Task> {
+  /** The user's own tasks, newest first: those of a moodboard or Showcase, or without a
+   *  target all of them; with `since` only those created then or later. */
+  async *list(target?: Target, { since, signal }: { since?: Date; signal?: AbortSignal } = {}): AsyncGenerator<Task> {
     let cursor: string | undefined;
     do {
-      const query = new URLSearchParams({ target: `${target.kind}:${target.id}`, limit: "100" });
+      const query = new URLSearchParams({ limit: "100" });
+      if (target) query.set("target", `${target.kind}:${target.id}`);
+      if (since) query.set("since", since.toISOString());
       if (cursor) query.set("cursor", cursor);
       const page = await body<Listed>(await this.#call(`/v1/tasks?${query}`, { signal }));
       yield* page.tasks;

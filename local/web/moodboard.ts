@@ -24,7 +24,8 @@ export interface MoodboardItem {
   thumbnail_url: string | null;
   width: number | null;
   height: number | null;
-  /** What the picture was made from; null if that is only a prompt, or not among the tasks. */
+  /** What the picture was made from; null if that is only a prompt, not among the tasks, or
+   *  an upload without a copy. */
   original_url: string | null;
 }
 
@@ -48,6 +49,7 @@ export function moodboardItems(tasks: Task[]): MoodboardItem[] {
 function original(task: Task, among: Task[]): string | null {
   const first = task.imageUrls?.[0];
   if (first === undefined) return null;
+  if (first.startsWith("upload:")) return (task.status === "succeeded" && task.inputs?.find((i) => i.n === 1)?.url) || null;
   const [, id, n] = /^task:([0-9a-v]{26})\/(\d+)$/.exec(first) ?? [];
   if (id === undefined) return /^https?:/.test(first) ? first : null;
   return among.find((t) => t.id === id)?.images.find((image) => image.n === Number(n))?.url ?? null;
@@ -56,7 +58,7 @@ function original(task: Task, among: Task[]): string | null {
 /** How far a running task seems to be, from 0 to below 1: two thirds at the expected time,
  *  then ever slower. Only `done` means that it is finished. */
 export function share(task: Task): number {
-  if (task.done) return 1;
+  if (task.status === "succeeded" || task.status === "failed") return 1;
   const { elapsedSeconds, expectedSeconds } = task.progress;
   return elapsedSeconds / (elapsedSeconds + expectedSeconds / 2);
 }
@@ -82,6 +84,6 @@ export function faults(request: NewTask, models: Model[]): string[] {
 /** What a request costs, in the image service's credits; undefined if the model does not offer it. */
 export function price(request: NewTask, models: Model[]): number | undefined {
   const model = request.model === undefined ? models[0] : models.find((m) => m.id === request.model);
-  const each = model?.credits[request.resolution ?? model.resolutions?.[0] ?? ""];
+  const each = model?.credits[request.resolution ?? model.resolutions?.[0] ?? "default"];
   return each === undefined ? undefined : each * (request.numImages ?? 1);
 }

@@ -304,7 +304,12 @@ test("pictures are dropped or picked, uploaded and edited", async (t) => {
   assert.equal(await page.locator("#inputs li").count(), 1);
   await page.getByRole("button", { name: /^Edit it/ }).waitFor();
   await submitPrompt(page, "Mine, as a watercolour");
-  await finished(page, "Mine, as a watercolour");
+  const card = await finished(page, "Mine, as a watercolour");
+  await card.getByText("An edit of a picture of your own").waitFor();
+  await card.getByRole("button", { name: /^Open/ }).click();
+  await page.locator("#lightbox").getByText("Before", { exact: true }).waitFor();
+  assert.match(await page.locator("#lightbox-before-image").getAttribute("src"), /-input\.jpg$/);
+  await page.waitForFunction(() => document.querySelector("#lightbox-before-image").naturalWidth > 0);
 });
 
 test("missing credits are shown on the task, then at the button", async (t) => {

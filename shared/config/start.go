@@ -24,7 +24,7 @@ type Step func(ctx context.Context) error
 // cannot start, it logs one line and exits with status 1; Lambda then starts another
 // process. A step that fails does not stop the start.
 func Start(build func(c Settings, log *slog.Logger, prepare func(...Step)) (handler any, err error), needs ...Need) {
-	collectLess()
+	suitMemory()
 	readRootsOnce(systemBundle, systemFolders)
 	var level slog.LevelVar
 	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: &level}))

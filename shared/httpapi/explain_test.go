@@ -44,7 +44,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%d codes, %d explanations", len(all), len(explanations))
 	}
 	for _, code := range all {
-		x, ok := explanations[code]
+		x, ok := explain(code)
 		if !ok {
 			t.Errorf("%s has no explanation", code)
 			continue

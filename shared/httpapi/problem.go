@@ -40,7 +40,7 @@ var plainErrors = []struct {
 }{
 	{task.ErrNotFound, task.Error{Code: task.CodeNotFound}},
 	{task.ErrCursor, *task.Malformed(task.Field{
-		Code: "invalid_cursor", Message: "This cursor is not valid. Start again without it."})},
+		Pointer: "/cursor", Code: "invalid_cursor", Message: "This cursor is not valid. Start again without it."})},
 	{task.ErrQuota, task.Error{Code: task.CodeQuotaExceeded}},
 	{task.ErrBusy, task.Error{Code: task.CodeUnavailable}},
 	{task.ErrConflict, task.Error{Code: task.CodeUnavailable}},
@@ -52,8 +52,10 @@ var plainErrors = []struct {
 // ErrorOf returns err with the code that it is shown with. Nothing else decides that.
 // An unknown error is task.CodeInternal, and only the log has its text.
 func ErrorOf(err error) *task.Error {
-	if e, ok := errors.AsType[*task.Error](err); ok && explanations[e.Code] != (Explanation{}) {
-		return e
+	if e, ok := errors.AsType[*task.Error](err); ok {
+		if _, known := explain(e.Code); known {
+			return e
+		}
 	}
 	for _, p := range plainErrors {
 		if errors.Is(err, p.err) {

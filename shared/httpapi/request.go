@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -39,14 +42,24 @@ func Query(r *http.Request, names ...string) (url.Values, error) {
 	}
 	for name, values := range q {
 		if !slices.Contains(names, name) {
-			return nil, task.Malformed(task.Field{Code: "unknown_parameter",
+			return nil, task.Malformed(task.Field{Pointer: parameter(name), Code: "unknown_parameter",
 				Message: "The query has an unknown parameter. Known ones are: " + strings.Join(names, ", ") + "."})
 		}
 		if len(values) > 1 {
-			return nil, task.Malformed(task.Field{Code: "repeated_parameter", Message: fmt.Sprintf("The parameter %s may appear only once.", name)})
+			return nil, task.Malformed(task.Field{Pointer: parameter(name), Code: "repeated_parameter", Message: fmt.Sprintf("The parameter %s may appear only once.", name)})
 		}
 	}
 	return q, nil
+}
+
+// parameter returns the pointer to a parameter of the query: the query counts as an
+// object of its parameters. It points to the whole request if the name cannot be sent
+// back.
+func parameter(name string) string {
+	if !utf8.ValidString(name) {
+		return ""
+	}
+	return shortPointer(jsontext.Pointer("").AppendToken(name))
 }
 
 // QueryInt returns the whole number that q holds under name, or fallback if there is
@@ -57,7 +70,7 @@ func QueryInt(q url.Values, name string, fallback, low, high int) (int, error) {
 	}
 	n, err := strconv.Atoi(q.Get(name))
 	if err != nil || n < low || n > high {
-		return 0, task.Malformed(task.Field{Code: "out_of_range",
+		return 0, task.Malformed(task.Field{Pointer: parameter(name), Code: "out_of_range",
 			Message: fmt.Sprintf("The parameter %s must be a whole number from %d to %d.", name, low, high)})
 	}
 	return n, nil

@@ -54,14 +54,21 @@ func TestQuery(t *testing.T) {
 	if n, err := QueryInt(q, "limit", 25, 1, 100); n != 25 || err != nil {
 		t.Errorf("without limit: got %d, %v", n, err)
 	}
-	for _, query := range []string{"wiat=3", "wait=1&wait=2", "wait=%zz", "a;b"} {
-		if _, err := Query(get(query), "wait"); !ErrorOf(err).Malformed {
+	long := strings.Repeat("x", 300)
+	for query, pointer := range map[string]string{
+		"wiat=3": "/wiat", "wait=1&wait=2": "/wait", "a/b~=1": "/a~1b~0", "=1": "/", "%ff=1": "", long + "=1": "", "wait=%zz": "", "a;b": "",
+	} {
+		_, err := Query(get(query), "wait")
+		if e := ErrorOf(err); !e.Malformed || e.Fields[0].Pointer != pointer {
 			t.Errorf("%s: got %v", query, err)
 		}
 	}
 	for _, wait := range []string{"", "0", "21", "1.5", "1e1", "0x5", "-1", " 5", "99999999999999999999", "٣"} {
 		_, err := QueryInt(map[string][]string{"wait": {wait}}, "wait", 0, 1, 20)
 		refused(t, err, task.CodeInvalidRequest, 400)
+		if e := ErrorOf(err); e.Fields[0].Pointer != "/wait" {
+			t.Errorf("%q: the pointer is %q", wait, e.Fields[0].Pointer)
+		}
 	}
 }
 

@@ -46,6 +46,7 @@ type Task struct {
 	Metadata    map[string]string `json:"metadata,omitempty"`
 
 	Images  []Image      `json:"images"`
+	Inputs  []Input      `json:"inputs,omitempty"` // for the owner alone; a notice has none
 	Missing int          `json:"missing,omitzero"`
 	Credits TaskCredits  `json:"credits"`
 	Error   *TaskFailure `json:"error,omitempty"`
@@ -76,6 +77,15 @@ type Image struct {
 	// Damaged reports that the file does not decode to its end. Browsers show the
 	// part that is there.
 	Damaged bool `json:"damaged,omitzero"`
+}
+
+// Input is what the owner sees of the kept copy of an upload. Its links do not expire.
+type Input struct {
+	N            int    `json:"n"` // its place in imageUrls, from 1
+	URL          string `json:"url"`
+	ThumbnailURL string `json:"thumbnailUrl,omitempty"`
+	Width        int    `json:"width"`
+	Height       int    `json:"height"`
 }
 
 // TaskCredits is what a task costs.
@@ -121,6 +131,12 @@ func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
 	}
 	for _, image := range t.Images {
 		shown.Images = append(shown.Images, v.image(t, image, secret.ImageKeys))
+	}
+	for _, in := range t.Inputs {
+		shown.Inputs = append(shown.Inputs, Input{
+			N: in.N, Width: in.Width, Height: in.Height,
+			URL: v.imageURL(t, in.File, secret.ImageKeys), ThumbnailURL: v.imageURL(t, in.Thumbnail, secret.ImageKeys),
+		})
 	}
 	return shown, nil
 }

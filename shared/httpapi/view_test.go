@@ -59,6 +59,22 @@ func TestViewShows(t *testing.T) {
 	}
 }
 
+// The copies of uploads are shown with lasting links, in lists too.
+func TestViewInputs(t *testing.T) {
+	x := stored()
+	x.Inputs = []task.Input{{N: 2, File: "2-cd-input.jpg", Thumbnail: "2-cd-input-512.jpg", Width: 3, Height: 4}}
+	key := token.Keys{{ID: "local", Key: viewKey}}
+	link := func(file string) string {
+		return "https://own.example/v1/images/t1/" + key.Sign("image|t1|"+file) + "/" + file
+	}
+	want := []Input{{N: 2, URL: link("2-cd-input.jpg"), ThumbnailURL: link("2-cd-input-512.jpg"), Width: 3, Height: 4}}
+	for name, view := range map[string]func(context.Context, *task.Task) (Task, error){"one": newView("").Task, "list": newView("").ListItem} {
+		if shown, err := view(t.Context(), x); err != nil || !reflect.DeepEqual(shown.Inputs, want) {
+			t.Errorf("%s: %+v, %v; want %+v", name, shown.Inputs, err, want)
+		}
+	}
+}
+
 // A picture without a thumbnail has no thumbnailUrl, and a damaged one is marked.
 func TestViewImages(t *testing.T) {
 	x := stored()

@@ -76,10 +76,14 @@ func (w rowWriter) update(ctx context.Context, t *task.Task, last *reply, change
 
 func (w rowWriter) logEnd(ctx context.Context, t *task.Task, prompt string, last *reply) {
 	level, known := endLevels[t.Failure]
+	inputsMissing := 0
+	if t.Status == task.Succeeded {
+		inputsMissing = len(t.InputsToKeep()) - len(t.Inputs)
+	}
 	switch {
 	case !known:
 		level = slog.LevelError
-	case t.Missing > 0:
+	case t.Missing > 0, inputsMissing > 0:
 		level = slog.LevelWarn
 	}
 	args := []any{
@@ -88,6 +92,9 @@ func (w rowWriter) logEnd(ctx context.Context, t *task.Task, prompt string, last
 	}
 	if t.Missing > 0 {
 		args = append(args, "missing", t.Missing)
+	}
+	if inputsMissing > 0 {
+		args = append(args, "inputsMissing", inputsMissing)
 	}
 	if last != nil && t.Failure != "" {
 		args = append(args, "providerCode", last.code, "providerWords", withoutQuotes(last.text, prompt), "recordShape", last.shape)

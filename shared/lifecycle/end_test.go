@@ -22,7 +22,7 @@ import (
 type line struct {
 	Level, Event, Task, Code string
 	Bad                      bool
-	Missing                  int
+	Missing, InputsMissing   int
 	Attempts, AgeSeconds     int
 	ProviderCode             int
 	ProviderWords            string

@@ -18,6 +18,7 @@ type Ingester struct {
 	Fetcher *media.Fetcher
 	Bucket  media.Bucket
 	Open    func(context.Context, io.ReadSeeker) (media.Picture, error) // picture.Open
+	Copy    func(context.Context, io.ReadSeeker) (media.Copy, error)    // picture.Copy
 	Rules   task.Rules
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -27,6 +28,9 @@ type Ingester struct {
 	Parallel int
 	// Retries are the pauses before the second and later tries of a copy.
 	Retries []time.Duration
+	// InputsTime is how much longer a run takes for copies of inputs once it has the
+	// pictures: so long to make them, and as long again to store them.
+	InputsTime time.Duration
 }
 
 // Ingest copies the task's pictures, or erases them, if its row still asks for that: of
@@ -47,17 +51,23 @@ func (g *Ingester) Ingest(ctx context.Context, id string) error {
 }
 
 // storePictures copies the task's pictures, and ends the task if that is complete, or
-// after the last wake.
+// after the last wake. Copies of its inputs are made meanwhile, but stored only for a task
+// that ends.
 func (g *Ingester) storePictures(ctx context.Context, t *task.Task) error {
+	g = g.oneDecode()
+	inputs := g.copyInputs(ctx, t)
+	defer inputs.stop()
 	got := g.copyAll(ctx, t)
 	if !got.suffice(t) {
 		return errors.Join(got.shortfall(t), g.salvage(ctx, t, got))
 	}
+	kept := g.storeInputs(ctx, t, inputs)
 	stored, err := rowWriter{g.Store, g.Log}.update(ctx, t, nil, func(x *task.Task) error {
 		if !got.suffice(x) {
 			return nil // more links are known by now, and the write of those woke another run
 		}
 		x.DropLinks(got.notPictures, got.images())
+		x.KeepInputs(kept)
 		return x.Stored(g.Rules, g.Now(), got.images())
 	})
 	if err == nil {

@@ -146,6 +146,11 @@ func resolve(src task.Source, owner string, parents map[string]*task.Task) (inpu
 	case parent.Status != task.Succeeded:
 		return input{}, &fault{"not_ready", "This task has not succeeded, so it has no pictures to edit."}
 	}
+	for _, kept := range parent.Inputs {
+		if src.File != "" && (src.File == kept.File || src.File == kept.Thumbnail) {
+			return input{key: media.Prefix(src.TaskID) + kept.File}, nil // not the task's own picture: no parent
+		}
+	}
 	i := slices.IndexFunc(parent.Images, func(image task.Image) bool {
 		if src.File != "" { // the number in a file name is that of the provider's link, not of the picture
 			return image.File == src.File || image.Thumbnail == src.File

@@ -19,9 +19,9 @@ type outcome struct {
 	err   error
 }
 
-// firstTries tries the copy of each of the task's pictures once, and Parallel of them at
-// once. Only one picture is decoded at a time, since that may take 256 MiB.
-func (g *Ingester) firstTries(ctx context.Context, t *task.Task) []outcome {
+// oneDecode returns an Ingester that decodes only one picture at a time, since that may
+// take 256 MiB.
+func (g *Ingester) oneDecode() *Ingester {
 	var decoding sync.Mutex
 	one := *g
 	one.Open = func(ctx context.Context, file io.ReadSeeker) (media.Picture, error) {
@@ -29,9 +29,20 @@ func (g *Ingester) firstTries(ctx context.Context, t *task.Task) []outcome {
 		defer decoding.Unlock()
 		return g.Open(ctx, file)
 	}
+	one.Copy = func(ctx context.Context, file io.ReadSeeker) (media.Copy, error) {
+		decoding.Lock()
+		defer decoding.Unlock()
+		return g.Copy(ctx, file)
+	}
+	return &one
+}
+
+// firstTries tries the copy of each of the task's pictures once, and Parallel of them at
+// once.
+func (g *Ingester) firstTries(ctx context.Context, t *task.Task) []outcome {
 	all := make([]outcome, len(t.URLs))
 	together(len(all), g.Parallel, func(i int) {
-		all[i] = one.try(ctx, t, i+1, t.URLs[i], task.Image{})
+		all[i] = g.try(ctx, t, i+1, t.URLs[i], task.Image{})
 	})
 	return all
 }

@@ -10,6 +10,17 @@ const (
 // ThumbnailSide is the longest side of a thumbnail in pixels.
 const ThumbnailSide = 512
 
+// InputSide is the longest side in pixels of the copy that is kept of an upload.
+const InputSide = 2048
+
+// A Copy is a picture encoded anew, as browsers show it and without what its file said
+// about the camera and the place.
+type Copy struct {
+	Width, Height int
+	JPEG          []byte // at most InputSide on its longest side
+	Thumbnail     []byte // JPEG, at most ThumbnailSide
+}
+
 // A Picture is what picture.Open found in a file. Its type comes from the file's
 // bytes, not from a name or a header.
 type Picture struct {

@@ -32,17 +32,24 @@ func ThumbnailKey(taskID string, n int, sum [32]byte) string {
 	return fmt.Sprintf("%s%d-%x-%d.jpg", Prefix(taskID), n, sum[:8], ThumbnailSide)
 }
 
+// InputKeys returns the keys of the copy that a task keeps of its input n, from 1, and of
+// that copy's thumbnail. sum is the copy's SHA-256.
+func InputKeys(taskID string, n int, sum [32]byte) (key, thumbnail string) {
+	stem := fmt.Sprintf("%s%d-%x-input", Prefix(taskID), n, sum[:8])
+	return stem + ".jpg", fmt.Sprintf("%s-%d.jpg", stem, ThumbnailSide)
+}
+
 // File returns the last element of a key, which is the file name in a public link.
 func File(key string) string { return path.Base(key) }
 
 // filePattern is compiled on first use, since most functions do not need it.
 var filePattern = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[1-9][0-9]?-[0-9a-f]{16}(\.(png|jpg|webp)|-512\.jpg)$`)
+	return regexp.MustCompile(`^[1-9][0-9]?-[0-9a-f]{16}(\.(png|jpg|webp)|(-input)?-512\.jpg|-input\.jpg)$`)
 })
 
-// KeyOfFile returns the key of the task's picture or thumbnail with this file name in
-// public links, or false if neither Key nor ThumbnailKey can have made the name. It
-// does not check taskID.
+// KeyOfFile returns the key of the task's picture, input or thumbnail with this file name
+// in public links, or false if none of Key, ThumbnailKey and InputKeys can have made the
+// name. It does not check taskID.
 func KeyOfFile(taskID, file string) (string, bool) {
 	if !filePattern().MatchString(file) {
 		return "", false

@@ -18,7 +18,11 @@ func TestKeys(t *testing.T) {
 	if want := "tasks/0123abc/12-abcd000102030405-512.jpg"; thumb != want {
 		t.Errorf("ThumbnailKey: %s, want %s", thumb, want)
 	}
-	for _, k := range []string{key, thumb} {
+	input, small := media.InputKeys("0123abc", 12, sum)
+	if want := "tasks/0123abc/12-abcd000102030405-input"; input != want+".jpg" || small != want+"-512.jpg" {
+		t.Errorf("InputKeys: %s and %s", input, small)
+	}
+	for _, k := range []string{key, thumb, input, small} {
 		if got, ok := media.KeyOfFile("0123abc", media.File(k)); !ok || got != k {
 			t.Errorf("KeyOfFile(%s) = %q, %v", media.File(k), got, ok)
 		}
@@ -27,7 +31,8 @@ func TestKeys(t *testing.T) {
 		"", "1", "1-abcd000102030405", "1-abcd000102030405.gif", "1-ABCD000102030405.png", "1-abcd00010203040.png",
 		"1-abcd0001020304056.png", "0-abcd000102030405.png", "01-abcd000102030405.png", "100-abcd000102030405.png",
 		"-1-abcd000102030405.png", "1-abcd000102030405-512.png", "1-abcd000102030405-256.jpg", "1-abcd000102030405.png\n",
-		"../1-abcd000102030405.png", "1-abcd000102030405.png/..", "1-abcd000102030405.jpeg", strings.Repeat("1", 10_000),
+		"../1-abcd000102030405.png", "1-abcd000102030405.png/..", "1-abcd000102030405-input.png",
+		"1-abcd000102030405-512-input.jpg", "1-abcd000102030405-input-input.jpg", "1-abcd000102030405-input-256.jpg", "1-abcd000102030405.jpeg", strings.Repeat("1", 10_000),
 	} {
 		if key, ok := media.KeyOfFile("t", file); ok {
 			t.Errorf("KeyOfFile(%q) = %q", file, key)

@@ -64,6 +64,9 @@ type list struct {
 	terms   []term
 	starts  []uint16 // terms, ordered by the words that they can start with
 	from    []uint16 // by number: where the terms of this word begin in starts
+
+	allPlaces []place  // of all terms, which are parts of it: so a start allocates them at once
+	allWords  []uint16 // of all places, likewise
 }
 
 // builtIn is the built-in list; its head explains the form.
@@ -77,6 +80,7 @@ func compile(text string, extra, letPass []string) *list {
 	l := &list{
 		ids: make(map[string]uint16, room), words: make([]string, 1, room), uses: make([]use, 1, room),
 		terms: make([]term, 0, room/2), classes: make(map[string][]uint16, 32),
+		allPlaces: make([]place, 0, room/3*2), allWords: make([]uint16, 0, room*2),
 	}
 	folded := make([]byte, 0, len(text))
 	for _, c := range text {
@@ -113,7 +117,7 @@ func (l *list) addLine(section, line string) {
 	default:
 		k := kind(slices.Index(sections[:], section))
 		for t := range strings.SplitSeq(line, ",") {
-			l.addTerm(k, l.places(strings.Fields(t)))
+			l.addTerm(k, l.places(t))
 		}
 	}
 }
@@ -137,25 +141,28 @@ func (l *list) id(w string) uint16 {
 }
 
 // places parses the places of a term.
-func (l *list) places(fields []string) []place {
-	parsed := make([]place, len(fields))
-	for i, field := range fields {
-		p := &parsed[i]
+func (l *list) places(term string) []place {
+	first := len(l.allPlaces)
+	for field := range strings.FieldsSeq(term) {
+		var p place
 		if len(field) > 1 && field[1] == '~' {
 			p.gap, field = int(field[0]-'0'), field[2:]
 		}
 		if p.comma = field[0] == ';'; p.comma {
 			field = field[1:]
 		}
+		begin := len(l.allWords)
 		for w := range strings.SplitSeq(field, "|") {
 			if w[0] == '@' {
-				p.words = append(p.words, l.classes[w]...)
+				l.allWords = append(l.allWords, l.classes[w]...)
 			} else {
-				p.words = append(p.words, l.id(w))
+				l.allWords = append(l.allWords, l.id(w))
 			}
 		}
+		p.words = l.allWords[begin:len(l.allWords):len(l.allWords)] // clipped: an append would reach the next place
+		l.allPlaces = append(l.allPlaces, p)
 	}
-	return parsed
+	return l.allPlaces[first:len(l.allPlaces):len(l.allPlaces)]
 }
 
 func (l *list) addTerm(k kind, places []place) {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -114,5 +115,16 @@ func TestDocumentedExample(t *testing.T) {
 	}
 	if got, _ := l.verdict(l.read("A woman, nude-coloured heels")); got != "" {
 		t.Errorf("without the naked woman refused as %q", got)
+	}
+}
+
+func TestPrepareCompiles(t *testing.T) {
+	compiled := 0
+	f := &Filter{compiled: sync.OnceValue(func() *list { compiled++; return compile(builtIn, nil, nil) })}
+	if err := f.Prepare(t.Context()); err != nil || compiled != 1 {
+		t.Errorf("%d lists compiled, %v", compiled, err)
+	}
+	if _, refused := f.Check("a lighthouse"); refused || compiled != 1 {
+		t.Errorf("refused %v, %d lists compiled", refused, compiled)
 	}
 }

@@ -1,6 +1,9 @@
 package moderation
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // A Category is why a prompt is refused, as a published word.
 type Category string
@@ -50,9 +53,15 @@ type Filter struct {
 // several in a row. It also refuses the terms in extra. It lets the terms in allowed
 // pass, whatever the built-in list says, except together with a minor or a real person. It
 // ignores a term without a letter or digit. Both lists together may have some tens of
-// thousands of words. The first Check compiles the list.
+// thousands of words. Prepare compiles the list, or else the first Check.
 func New(extra, allowed []string) *Filter {
 	return &Filter{compiled: sync.OnceValue(func() *list { return compile(builtIn, extra, allowed) })}
+}
+
+// Prepare compiles the list, so that no prompt waits for it.
+func (f *Filter) Prepare(context.Context) error {
+	f.compiled()
+	return nil
 }
 
 // Check reports whether the prompt is refused, and the gravest reason. Its time is

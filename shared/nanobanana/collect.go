@@ -1,8 +1,8 @@
 package nanobanana
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/preset/nanobanana-functions/shared/outbound"
@@ -257,7 +257,7 @@ func hintRank(key string) int {
 
 // rankedGuesses returns the guesses, the surest first.
 func (c *collector) rankedGuesses() links {
-	slices.SortStableFunc(c.guesses, func(a, b guess) int { return cmp.Compare(a.rank, b.rank) })
+	sort.SliceStable(c.guesses, func(i, j int) bool { return c.guesses[i].rank < c.guesses[j].rank })
 	var l links
 	for _, g := range c.guesses {
 		if !slices.Contains(c.list, g.link) {

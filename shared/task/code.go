@@ -61,7 +61,7 @@ type Error struct {
 
 // Field is one fault of a request. It never repeats the input.
 type Field struct {
-	Pointer string // RFC 6901, such as /imageUrls/2; empty for the whole body
+	Pointer string // RFC 6901, such as /imageUrls/2, or /limit of the query; empty for the whole request
 	Code    string // a word such as "required", "too_long", "unknown_field"
 	Message string // a sentence for people
 }

@@ -35,12 +35,14 @@ func TestDeleteEmptiesTheRow(t *testing.T) {
 		}
 	}
 	h := in(t, Succeeded, full)
+	h.Inputs = []Input{{N: 1, File: "1-0123456789abcdef-input.jpg"}}
 	h.r.Notify = true
 	before := h.Task.Clone()
 	h.after(time.Hour).deleted()
 
 	equal(t, "request", h.Request, Request{})
 	equal(t, "images", h.Images, nil)
+	equal(t, "inputs", h.Inputs, nil)
 	equal(t, "fingerprint", h.Fingerprint, "")
 	equal(t, "parent", h.Parent, "")
 	equal(t, "public url", h.PublicURL, "")

@@ -86,34 +86,28 @@ const (
 
 // lawful is the one table of changes: for each event and status, the statuses it may
 // lead to. Any other change is a programming error. docs/ARCHITECTURE.md draws it.
-var lawful = map[event]map[Status][]Status{
-	byAnswer: {
-		Submitting:  {Generating, Waiting, Failed},
-		Unconfirmed: {Generating, Waiting, Failed},
-	},
-	bySilence: {Submitting: {Unconfirmed}},
-	byNoPost: {
-		Submitting:  {Waiting},
-		Unconfirmed: {Waiting},
-	},
-	byRecord: {
-		Unconfirmed: {Generating, Storing, Waiting, Failed},
-		Generating:  {Storing, Waiting, Failed},
-	},
-	byHint: {
-		Unconfirmed: {Storing, Failed},
-		Generating:  {Storing, Failed},
-	},
-	byDeadline: {
-		Unconfirmed: {Failed},
-		Waiting:     {Failed},
-		Generating:  {Failed},
-		Storing:     {Succeeded, Failed}, // with salvaged images, or without
-	},
-	bySweep:  {Waiting: {Submitting}},
-	byPolicy: {Waiting: {Failed}},
-	byIngest: {Storing: {Succeeded}},
-	byDelete: {Waiting: {Failed}},
+var lawful = []struct {
+	by   event
+	from Status
+	to   []Status
+}{
+	{byAnswer, Submitting, []Status{Generating, Waiting, Failed}},
+	{byAnswer, Unconfirmed, []Status{Generating, Waiting, Failed}},
+	{bySilence, Submitting, []Status{Unconfirmed}},
+	{byNoPost, Submitting, []Status{Waiting}},
+	{byNoPost, Unconfirmed, []Status{Waiting}},
+	{byRecord, Unconfirmed, []Status{Generating, Storing, Waiting, Failed}},
+	{byRecord, Generating, []Status{Storing, Waiting, Failed}},
+	{byHint, Unconfirmed, []Status{Storing, Failed}},
+	{byHint, Generating, []Status{Storing, Failed}},
+	{byDeadline, Unconfirmed, []Status{Failed}},
+	{byDeadline, Waiting, []Status{Failed}},
+	{byDeadline, Generating, []Status{Failed}},
+	{byDeadline, Storing, []Status{Succeeded, Failed}}, // with salvaged images, or without
+	{bySweep, Waiting, []Status{Submitting}},
+	{byPolicy, Waiting, []Status{Failed}},
+	{byIngest, Storing, []Status{Succeeded}},
+	{byDelete, Waiting, []Status{Failed}},
 }
 
 var statuses = map[Status]bool{
@@ -126,11 +120,13 @@ var errUnlawful = errors.New("task: unlawful change")
 
 // move changes the status. Besides New, nothing else does.
 func (t *Task) move(by event, to Status, now time.Time, window time.Duration) error {
-	if !slices.Contains(lawful[by][t.Status], to) {
-		return fmt.Errorf("%w: from %q to %q by %s", errUnlawful, t.Status, to, by)
+	for _, c := range lawful {
+		if c.by == by && c.from == t.Status && slices.Contains(c.to, to) {
+			t.enter(to, now, window)
+			return nil
+		}
 	}
-	t.enter(to, now, window)
-	return nil
+	return fmt.Errorf("%w: from %q to %q by %s", errUnlawful, t.Status, to, by)
 }
 
 // enter sets the fields that every status has. The task is due at its deadline; the

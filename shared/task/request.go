@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,9 @@ type Request struct {
 	Watermark   string            `json:"watermark,omitempty"`
 	Target      *Target           `json:"target,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
+	// DropInputs keeps no copies of the uploads that the request edits. It is not sent
+	// to the provider. The default is false, so that it changes no older fingerprint.
+	DropInputs bool `json:"dropInputs,omitempty"`
 }
 
 // Limits that are the same for every model.
@@ -88,7 +92,7 @@ func (r *Request) Faults() []Field {
 		}
 	}
 	r.metadataFaults(&fs)
-	slices.SortFunc(fs, func(a, b Field) int { return strings.Compare(a.Pointer, b.Pointer) })
+	sort.SliceStable(fs, func(i, j int) bool { return fs[i].Pointer < fs[j].Pointer })
 	return fs
 }
 
@@ -136,7 +140,8 @@ func (r *Request) imageFaults(fs *faults, m Model) {
 		fs.add("/imageUrls", "too_many", fmt.Sprintf("This model takes at most %d input images.", m.MaxInputs))
 	}
 	seen := map[string]bool{}
-	for i, u := range r.ImageURLs {
+	// What is over the limit is not examined: a list of thousands has one fault.
+	for i, u := range r.ImageURLs[:min(len(r.ImageURLs), m.MaxInputs)] {
 		pointer := "/imageUrls/" + strconv.Itoa(i)
 		switch {
 		case inline(u): // before the length, which does not matter then
@@ -212,4 +217,23 @@ func ParseSource(entry string) (s Source, ok bool) {
 		return Source{UploadID: id}, ValidID(id)
 	}
 	return Source{Link: entry}, true
+}
+
+// Upload is an entry of ImageURLs that names an upload of the owner's.
+type Upload struct {
+	N  int // its place, from 1
+	ID string
+}
+
+// InputsToKeep returns the uploads of which copies are to be kept when the task succeeds.
+func (r *Request) InputsToKeep() (all []Upload) {
+	if r.DropInputs {
+		return nil
+	}
+	for i, entry := range r.ImageURLs {
+		if s, ok := ParseSource(entry); ok && s.UploadID != "" {
+			all = append(all, Upload{N: i + 1, ID: s.UploadID})
+		}
+	}
+	return all
 }

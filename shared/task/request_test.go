@@ -1,6 +1,7 @@
 package task
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -156,12 +157,16 @@ func TestFaultsOfOtherFields(t *testing.T) {
 		edit func(*Request)
 		want []string
 	}{
-		"watermark, the longest":   {func(r *Request) { r.Watermark = strings.Repeat("é", 100) }, nil},
-		"watermark, one over":      {func(r *Request) { r.Watermark = strings.Repeat("e", 101) }, []string{"/watermark out_of_range"}},
-		"watermark, blank":         {func(r *Request) { r.Watermark = " \u200b" }, []string{"/watermark out_of_range"}},
-		"link, the longest":        {func(r *Request) { r.ImageURLs = []string{long(2048)} }, nil},
-		"link, one over":           {func(r *Request) { r.ImageURLs = []string{"a", long(2049)} }, []string{"/imageUrls/1 too_long"}},
-		"link, twice":              {func(r *Request) { r.ImageURLs = []string{"a", "b", "a", "a"} }, []string{"/imageUrls/2 duplicate", "/imageUrls/3 duplicate"}},
+		"watermark, the longest": {func(r *Request) { r.Watermark = strings.Repeat("é", 100) }, nil},
+		"watermark, one over":    {func(r *Request) { r.Watermark = strings.Repeat("e", 101) }, []string{"/watermark out_of_range"}},
+		"watermark, blank":       {func(r *Request) { r.Watermark = " \u200b" }, []string{"/watermark out_of_range"}},
+		"link, the longest":      {func(r *Request) { r.ImageURLs = []string{long(2048)} }, nil},
+		"link, one over":         {func(r *Request) { r.ImageURLs = []string{"a", long(2049)} }, []string{"/imageUrls/1 too_long"}},
+		"link, twice":            {func(r *Request) { r.ImageURLs = []string{"a", "b", "a", "a"} }, []string{"/imageUrls/2 duplicate", "/imageUrls/3 duplicate"}},
+		"links, thousands": {func(r *Request) { r.ImageURLs = slices.Repeat([]string{"data:,"}, 9999) }, []string{
+			"/imageUrls too_many", "/imageUrls/0 upload_first", "/imageUrls/1 upload_first", "/imageUrls/2 upload_first", "/imageUrls/3 upload_first", "/imageUrls/4 upload_first",
+			"/imageUrls/5 upload_first", "/imageUrls/6 upload_first", "/imageUrls/7 upload_first", "/imageUrls/8 upload_first", "/imageUrls/9 upload_first",
+		}},
 		"links, none":              {func(r *Request) { r.ImageURLs = []string{} }, nil},
 		"target":                   {func(r *Request) { r.Target = &Target{"moodboard", "42"} }, nil},
 		"target without kind":      {func(r *Request) { r.Target = &Target{"", "42"} }, []string{"/target/kind invalid"}},
@@ -238,6 +243,7 @@ func TestFingerprint(t *testing.T) {
 		"no target":      func(r *Request) { r.Target = nil },
 		"metadata value": func(r *Request) { r.Metadata["a"] = "2" },
 		"metadata key":   func(r *Request) { r.Metadata = map[string]string{"a": "1", "c": "2"} },
+		"keepInputs":     func(r *Request) { r.DropInputs = true },
 	} {
 		sum := edited(edit)
 		if other, ok := seen[sum]; ok {
@@ -247,6 +253,23 @@ func TestFingerprint(t *testing.T) {
 	}
 	equal(t, "default model", request(func(r *Request) { r.Model = DefaultModel }).Fingerprint(), request(nil).Fingerprint())
 	equal(t, "empty lists", request(func(r *Request) { r.ImageURLs, r.Metadata = []string{}, map[string]string{} }).Fingerprint(), request(nil).Fingerprint())
+}
+
+// Older tasks keep the fingerprint that their release made of the same order.
+func TestFingerprintOfAnOlderRelease(t *testing.T) {
+	const stored = `{"prompt":"a cat","imageUrls":["upload:0123456789abcdefghijklmnop"],"numImages":1,"model":"nano-banana"}`
+	r := request(func(r *Request) { r.ImageURLs = []string{"upload:0123456789abcdefghijklmnop"} })
+	equal(t, "fingerprint", r.Fingerprint(), fmt.Sprintf("%x", sha256.Sum256([]byte(stored))))
+}
+
+func TestInputsToKeep(t *testing.T) {
+	const one, two = "0123456789abcdefghijklmnop", "1123456789abcdefghijklmnop"
+	r := request(func(r *Request) {
+		r.ImageURLs = []string{"upload:" + one, "https://example.com/upload:" + one, "task:" + one + "/1", "upload:", "upload:" + two}
+	})
+	equal(t, "inputs to keep", r.InputsToKeep(), []Upload{{1, one}, {5, two}})
+	r.DropInputs = true
+	equal(t, "inputs to keep", r.InputsToKeep(), nil)
 }
 
 func TestParseTarget(t *testing.T) {

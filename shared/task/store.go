@@ -35,11 +35,12 @@ type Store interface {
 	// ones; an id that comes twice is returned once.
 	Tasks(ctx context.Context, ids []string) ([]*Task, error)
 
-	// List returns the ids of the owner's tasks for a target, newest first, at
-	// most limit of them, and a cursor for the next page, empty at the end. A
-	// page may be short and still have a cursor. A cursor that List did not
-	// return is ErrCursor.
-	List(ctx context.Context, owner string, target Target, limit int, cursor string) (ids []string, next string, err error)
+	// List returns a page of ids, newest first, and a cursor for the next page,
+	// empty at the end. Deleted tasks are not among them, except ones that a
+	// release before November 2026 deleted. A page may be short and still have a
+	// cursor. A cursor that List did not return for this owner and target is
+	// ErrCursor; Since may differ from page to page.
+	List(ctx context.Context, q Query) (ids []string, next string, err error)
 
 	// Due returns the ids of tasks whose DueAt is not after now, the one that has
 	// waited longest first. It reads the index page by page while the caller
@@ -73,6 +74,15 @@ type Store interface {
 
 	// Timings returns the stored seconds by kind, in no order.
 	Timings(ctx context.Context) (map[string][]int, error)
+}
+
+// Query asks for a page of an owner's tasks.
+type Query struct {
+	Owner  string
+	Target *Target   // nil: all tasks, with any target and with none
+	Since  time.Time // created then or later, in whole milliseconds; zero: at any time
+	Limit  int       // at most so many ids; at least 1, because an empty page would never make progress
+	Cursor string    // of the page before; empty: the first page
 }
 
 // Calls is a kind of calls to the provider, which has a separate limit for each.

@@ -116,6 +116,7 @@ type Task struct {
 	Salvaged []Image `json:"salvaged,omitempty"`
 
 	Images  []Image `json:"images,omitempty"`
+	Inputs  []Input `json:"inputs,omitempty"`  // copies of the owner's uploads that it edited
 	Missing int     `json:"missing,omitempty"` // requested images that did not come
 	Failure Code    `json:"failure,omitempty"`
 
@@ -146,6 +147,16 @@ type Image struct {
 	// Damaged reports that the file does not decode to its end. It is kept because
 	// it was paid for and browsers show the part that is there.
 	Damaged bool `json:"damaged,omitempty"`
+}
+
+// Input is a stored copy of an upload that a succeeded task edited. See
+// docs/decisions/pictures.md.
+type Input struct {
+	N         int    `json:"n"` // its place in ImageURLs, from 1
+	File      string `json:"file"`
+	Thumbnail string `json:"thumbnail"` // file name
+	Width     int    `json:"width"`     // pixels
+	Height    int    `json:"height"`
 }
 
 // Quota is what a task counts toward its owner's images of a day.
@@ -227,6 +238,7 @@ func (t *Task) Clone() *Task {
 	c.URLs = slices.Clone(t.URLs)
 	c.Spares = slices.Clone(t.Spares)
 	c.Images = slices.Clone(t.Images)
+	c.Inputs = slices.Clone(t.Inputs)
 	c.Salvaged = slices.Clone(t.Salvaged)
 	c.ImageURLs = slices.Clone(t.ImageURLs)
 	c.Target = clonePtr(t.Target)

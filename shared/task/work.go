@@ -159,6 +159,14 @@ func (t *Task) Stored(r Rules, now time.Time, images []Image) error {
 	return t.succeed(r, byIngest, now, best)
 }
 
+// KeepInputs notes copies of the owner's uploads, for the write that ends the task with
+// its pictures.
+func (t *Task) KeepInputs(copies []Input) {
+	if t.Status == Storing {
+		t.Inputs = copies
+	}
+}
+
 // succeed ends the task with pictures.
 func (t *Task) succeed(r Rules, by event, now time.Time, images []Image) error {
 	if err := t.finish(r, by, Succeeded, now); err != nil {
@@ -231,7 +239,7 @@ func (t *Task) Delete(r Rules, now time.Time) error {
 	t.DeletedAt, t.UpdatedAt = now, now
 	t.Request = Request{}
 	t.Fingerprint, t.Parent, t.PublicURL = "", "", ""
-	t.Images, t.Hint, t.InputTypes = nil, nil, nil
+	t.Images, t.Inputs, t.InputTypes, t.Hint = nil, nil, nil, nil
 	t.clearRecord()
 	t.Deadline = time.Time{} // an erase is never given up
 	t.setWork(Erase, now)

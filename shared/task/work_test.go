@@ -297,3 +297,14 @@ func TestAnEndIsFinal(t *testing.T) {
 	equal(t, "images", h.Images, pictures(1))
 	equal(t, "ended", h.EndedAt, h.UpdatedAt)
 }
+
+func TestInputsAreKeptByTheWriteThatStoresThePictures(t *testing.T) {
+	kept := []Input{{N: 2, File: "2-0123456789abcdef-input.jpg", Thumbnail: "2-0123456789abcdef-input-512.jpg", Width: 3, Height: 4}}
+	h := in(t, Storing)
+	h.KeepInputs(kept)
+	h.after(time.Second).stored(pictures(1)...)
+	equal(t, "inputs", h.Inputs, kept)
+	h.Clone().Inputs[0].N = 7
+	equal(t, "inputs after a change of a clone", h.Inputs, kept)
+	unchanged(t, h, func() { h.KeepInputs(nil) }) // by a run that came too late
+}

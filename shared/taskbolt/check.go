@@ -256,7 +256,9 @@ func checkEntry(bucket, key, value []byte) error {
 	switch string(bucket) {
 	case string(bucketTasks), string(bucketBalance):
 		valid = json.Valid(value)
-	case string(bucketList), string(bucketDue):
+	case string(bucketList), string(bucketOwned):
+		valid = len(key) > prefixLength+stampLength
+	case string(bucketDue):
 		valid = len(key) > stampLength
 	case string(bucketUsed), string(bucketTimings), string(bucketPause):
 		valid = len(value) == intLength

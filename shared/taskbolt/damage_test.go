@@ -82,9 +82,11 @@ func use(t *testing.T, s *Store) error {
 		}
 		errs = append(errs, err)
 	}
-	_, _, err := s.List(ctx, "ada", task.Target{Kind: "moodboard", ID: "1"}, 1000, "")
-	errs = append(errs, err)
-	_, err = s.UsedImages(ctx, "ada", "2026-03-14")
+	for _, target := range []*task.Target{{Kind: "moodboard", ID: "1"}, nil} {
+		_, _, err := s.List(ctx, task.Query{Owner: "ada", Target: target, Limit: 1000})
+		errs = append(errs, err)
+	}
+	_, err := s.UsedImages(ctx, "ada", "2026-03-14")
 	errs = append(errs, err)
 	_, err = s.Paused(ctx)
 	errs = append(errs, err)
@@ -264,6 +266,7 @@ func TestDamagedValues(t *testing.T) {
 	}{
 		{bucketTasks, "a", `{"id":`}, {bucketUsed, "a", "four"}, {bucketTimings, "a#1", "four"},
 		{bucketPause, "until", "four"}, {bucketPause, "postsUntil", ""}, {bucketBalance, "last", `{"credits":`},
+		{bucketList, strings.Repeat("a", prefixLength+stampLength), ""}, {bucketOwned, strings.Repeat("a", prefixLength+stampLength), ""}, {bucketDue, strings.Repeat("a", stampLength), ""},
 	} {
 		path := filepath.Join(t.TempDir(), "tasks.db")
 		s := open(t, path)

@@ -143,3 +143,25 @@ func TestConsumeEndsOnFullDisk(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// If the disk is full while Open completes a file of an older release, the file stays
+// as it was, and a later Open completes it.
+func TestFileOfAnOlderReleaseOnAFullDisk(t *testing.T) {
+	if !inOwnProcess(t) {
+		return
+	}
+	path := olderFile(t)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := fillDisk(t)
+	if s, err := Open(path); err == nil {
+		t.Error("it was opened", s.Close())
+	}
+	free()
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the file was changed, or %v", err)
+	}
+	checkOlderFile(t, open(t, path))
+}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"iter"
 	"time"
 
@@ -19,15 +20,28 @@ type indexEntry struct{ bucket, key string }
 
 // indexEntries returns what the indexes hold for a row; nothing for nil.
 func indexEntries(t *task.Task) []indexEntry {
-	var es []indexEntry
-	if t != nil && t.Target != nil {
+	if t == nil {
+		return nil
+	}
+	es := []indexEntry{{string(bucketOwned), string(ownedKey(t))}}
+	if t.Target != nil {
 		prefix := listPrefix(t.Owner, *t.Target)
 		es = append(es, indexEntry{string(bucketList), string(prefix) + stampedID(t.CreatedAt, t.ID)})
 	}
-	if t != nil && !t.DueAt.IsZero() {
+	if !t.DueAt.IsZero() {
 		es = append(es, indexEntry{string(bucketDue), stampedID(t.DueAt, t.ID)})
 	}
 	return es
+}
+
+// ownedKey returns the row's key in the index of all tasks. Each row has exactly one,
+// so the number of keys shows whether the index is complete.
+func ownedKey(t *task.Task) []byte {
+	prefix := ownedPrefix(t.Owner)
+	if t.Deleted() {
+		prefix = digest() // no owner's
+	}
+	return append(prefix, stampedID(t.CreatedAt, t.ID)...)
 }
 
 // stampedID sorts by time, in milliseconds, then id.
@@ -38,8 +52,12 @@ const stampLength = 8
 // stamp encodes a time so that bytes sort as times do. Times before 1970 are all equal.
 func stamp(at time.Time) []byte { return encodeInt(max(0, at.UnixMilli())) }
 
-// listPrefix has the same length for every owner and target, so that none is a
-// prefix of another.
+// The prefixes of lists have the same length for every owner and target, so that none
+// is a prefix of another.
+const prefixLength = sha256.Size
+
+func ownedPrefix(owner string) []byte { return digest(owner) }
+
 func listPrefix(owner string, target task.Target) []byte {
 	return digest(owner, target.Kind, target.ID)
 }
@@ -70,25 +88,29 @@ func decodeInt(b []byte) int64 {
 }
 
 // List implements task.Store.
-func (s *Store) List(ctx context.Context, owner string, target task.Target, limit int, cursor string) (ids []string, next string, err error) {
-	prefix := listPrefix(owner, target)
+func (s *Store) List(ctx context.Context, q task.Query) (ids []string, next string, err error) {
+	bucket, prefix := bucketOwned, ownedPrefix(q.Owner)
+	if q.Target != nil {
+		bucket, prefix = bucketList, listPrefix(q.Owner, *q.Target)
+	}
 	last := bytes.Repeat([]byte{0xff}, stampLength+1) // after every time
-	if cursor != "" {
+	if q.Cursor != "" {
 		var ok bool
-		if last, ok = readCursor(prefix, cursor); !ok {
+		if last, ok = readCursor(prefix, q.Cursor); !ok {
 			return nil, "", task.ErrCursor
 		}
 	}
-	limit = max(limit, 1) // an empty page would never make progress
+	limit := max(q.Limit, 1)
+	first := append(bytes.Clone(prefix), stamp(q.Since)...)
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucketList).Cursor()
+		c := tx.Bucket(bucket).Cursor()
 		key, _ := c.Seek(append(bytes.Clone(prefix), last...))
 		if key == nil {
 			key, _ = c.Last()
 		} else {
 			key, _ = c.Prev()
 		}
-		for ; key != nil && bytes.HasPrefix(key, prefix); key, _ = c.Prev() {
+		for ; bytes.HasPrefix(key, prefix) && bytes.Compare(key, first) >= 0; key, _ = c.Prev() {
 			if len(ids) == limit {
 				next = newCursor(prefix, last)
 				return nil
@@ -99,6 +121,25 @@ func (s *Store) List(ctx context.Context, owner string, target task.Target, limi
 		return nil
 	})
 	return ids, next, err
+}
+
+// indexOwned builds the index of all tasks from the rows. It leaves out rows that
+// cannot be read: no list could show them.
+func indexOwned(tx *bbolt.Tx) error {
+	if err := tx.DeleteBucket(bucketOwned); err != nil {
+		return err
+	}
+	owned, err := tx.CreateBucket(bucketOwned)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketTasks).ForEach(func(_, row []byte) error {
+		var t task.Task
+		if json.Unmarshal(row, &t) != nil {
+			return nil
+		}
+		return owned.Put(ownedKey(&t), nil)
+	})
 }
 
 // A cursor holds the time and id that a page ended with, and a checksum that ties

@@ -254,12 +254,14 @@ func checkFile(t *testing.T, path string, written map[string]bool) {
 		}
 		rows[id] = true
 	}
-	ids, _, err := s.List(t.Context(), "ada", task.Target{Kind: "moodboard", ID: "1"}, 1<<20, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range ids {
-		listed[id] = true
+	for _, target := range []*task.Target{{Kind: "moodboard", ID: "1"}, nil} {
+		ids, _, err := s.List(t.Context(), task.Query{Owner: "ada", Target: target, Limit: 1 << 20})
+		if err != nil || len(ids) != len(rows) {
+			t.Errorf("%d rows are due and %d listed, %v", len(rows), len(ids), err)
+		}
+		for _, id := range ids {
+			listed[id] = true
+		}
 	}
 	streamed := make(chan string, len(rows)+1)
 	stop := consume(t, s, 4, func(_ context.Context, c Change) error { streamed <- c.ID; return nil })
@@ -274,6 +276,6 @@ func checkFile(t *testing.T, path string, written map[string]bool) {
 	}
 	stop()
 	if len(rows) != len(listed) {
-		t.Errorf("%d rows in one index and %d in the other", len(rows), len(listed))
+		t.Errorf("%d rows are due, and the lists have %d", len(rows), len(listed))
 	}
 }

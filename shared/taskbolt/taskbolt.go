@@ -25,6 +25,7 @@ import (
 var (
 	bucketTasks   = []byte("tasks")   // id -> row
 	bucketList    = []byte("list")    // owner and target, time, id -> empty
+	bucketOwned   = []byte("owned")   // owner, time, id -> empty
 	bucketDue     = []byte("due")     // time, id -> empty
 	bucketUsed    = []byte("used")    // owner and day -> images
 	bucketUploads = []byte("uploads") // owner and day -> uploads
@@ -34,7 +35,7 @@ var (
 	bucketTimings = []byte("timings") // kind#slot -> seconds
 )
 
-var buckets = [][]byte{bucketTasks, bucketList, bucketDue, bucketUsed, bucketUploads, bucketStream, bucketPause, bucketBalance, bucketTimings}
+var buckets = [][]byte{bucketTasks, bucketList, bucketOwned, bucketDue, bucketUsed, bucketUploads, bucketStream, bucketPause, bucketBalance, bucketTimings}
 
 // Store is a task.Store. It is safe for concurrent use within one process.
 type Store struct {
@@ -67,7 +68,7 @@ func Open(path string) (*Store, error) {
 		if s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType}); err != nil {
 			return openError(path, err)
 		}
-		return s.createBuckets()
+		return s.complete()
 	})
 	if err != nil && s.db != nil {
 		err = errors.Join(err, s.Close())
@@ -78,28 +79,32 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
-// createBuckets creates the buckets that the file does not have yet.
-func (s *Store) createBuckets() error {
-	var missing [][]byte
+// complete creates the buckets that the file does not have yet, and the index of all
+// tasks if an older release, which does not keep it, has written the file.
+func (s *Store) complete() error {
+	complete := true
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		for _, name := range buckets {
-			if tx.Bucket(name) == nil {
-				missing = append(missing, name)
-			}
+			complete = complete && tx.Bucket(name) != nil
 		}
+		complete = complete && tx.Bucket(bucketOwned).Stats().KeyN == tx.Bucket(bucketTasks).Stats().KeyN
 		return nil
 	})
-	if err != nil || missing == nil {
+	if err != nil || complete {
 		return err
 	}
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range missing {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return fmt.Errorf("taskbolt: creating a bucket in %s: %w", s.damage.path, err)
+	err = s.db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
 			}
 		}
-		return nil
+		return indexOwned(tx)
 	})
+	if err != nil {
+		return fmt.Errorf("taskbolt: completing %s: %w", s.damage.path, err)
+	}
+	return nil
 }
 
 // Close waits for the calls in progress and closes the file. Later calls fail,

@@ -3,6 +3,7 @@ package taskbolt
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,4 +93,16 @@ func TestClosedStoreReturnsErrors(t *testing.T) {
 			t.Error("Due succeeded")
 		}
 	}
+}
+
+// TestLists compares lists with the truth. LISTS=full, as in make proof, writes 10,000
+// tasks.
+func TestLists(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
+	s.db.NoSync = true
+	tasks := 300
+	if os.Getenv("LISTS") == "full" {
+		tasks = 10_000
+	}
+	tasktest.TestLists(t, s, tasks, 1)
 }

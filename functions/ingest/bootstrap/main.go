@@ -19,7 +19,7 @@ func main() { config.Start(build, config.NeedTable, config.NeedBucket) }
 func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
 	store := taskdb.Open(c.Table)
 	prepare(store.Prepare)
-	ingester := lifecycle.NewIngester(c, store, s3bucket.Open(c.Bucket), picture.Open, log)
+	ingester := lifecycle.NewIngester(c, store, s3bucket.Open(c.Bucket), picture.Open, picture.Copy, log)
 	if err := ingester.DownloadTo(filepath.Join(os.TempDir(), "nanobanana-downloads")); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,14 +136,15 @@ func Eventually(t testing.TB, check func() error) {
 	}
 }
 
-// Pictures returns the file names of a task's stored originals, and checks that
-// each has its thumbnail.
+// Pictures returns the file names of a task's stored originals, without the copies of
+// its inputs, and checks that each has its thumbnail.
 func Pictures(t testing.TB, data, id string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(data, "pictures", "tasks", id))
 	if err != nil {
 		t.Fatal(err)
 	}
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return strings.Contains(e.Name(), "-input") })
 	var originals []string
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), fmt.Sprintf("-%d.jpg", media.ThumbnailSide)) {

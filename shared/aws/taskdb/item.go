@@ -17,13 +17,15 @@ import (
 // The names of indexes and attributes, as in template.yaml. A Task's own attributes
 // have the names of its JSON.
 const (
-	indexDue  = "due"
-	indexList = "list"
+	indexDue   = "due"
+	indexList  = "list"
+	indexOwner = "owner"
 
 	attrID        = "id"
 	attrVersion   = "version"
 	attrDueAt     = "dueAt"
 	attrCreatedAt = "createdAt"
+	attrWasMade   = "wasMadeAt" // createdAt of a deleted task, which so leaves the index of its owner's tasks
 
 	attrDue        = "due"       // isDue, or absent
 	attrList       = "list"      // owner and target, or absent
@@ -57,6 +59,10 @@ func toItem(t *task.Task) (item, error) {
 		return nil, fmt.Errorf("taskdb: row %s: %w", t.ID, err)
 	}
 	row[attrCreatedAt] = text(formatTime(t.CreatedAt))
+	if t.Deleted() {
+		row[attrWasMade] = row[attrCreatedAt]
+		delete(row, attrCreatedAt)
+	}
 	if t.Target != nil {
 		row[attrList] = text(listKey(t.Owner, *t.Target))
 	}
@@ -90,6 +96,12 @@ func fromItem(row item) (*task.Task, error) {
 		switch name {
 		case attrDue, attrList, attrExpires: // derived again on each write
 			continue
+		case attrCreatedAt:
+			if row[attrWasMade] != nil { // an older release wrote a time that it did not know
+				continue
+			}
+		case attrWasMade:
+			name = attrCreatedAt
 		}
 		decoded, err := fromValue(v)
 		if err != nil {
@@ -204,7 +216,7 @@ func newCursor(list string, last item) string {
 	return base64.RawURLEncoding.EncodeToString(append(cursorSum(list, at, id), at+id...))
 }
 
-func readCursor(list, cursor string) (item, error) {
+func readCursor(index, list, cursor string) (item, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	at := len(formatTime(time.Time{}))
 	if err != nil || len(b) <= sumLength+at {
@@ -214,5 +226,5 @@ func readCursor(list, cursor string) (item, error) {
 	if !bytes.Equal(b[:sumLength], cursorSum(list, created, id)) {
 		return nil, task.ErrCursor
 	}
-	return item{attrList: text(list), attrCreatedAt: text(created), attrID: text(id)}, nil
+	return item{index: text(list), attrCreatedAt: text(created), attrID: text(id)}, nil
 }

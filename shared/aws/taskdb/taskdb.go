@@ -3,7 +3,9 @@
 // All rows are in one table, by id:
 //
 //	task         id, and the Task's own attributes
-//	             list       owner and target: the index of lists, sorted by createdAt
+//	             owner      the index of an owner's tasks, sorted by createdAt
+//	             list       owner and target: the index of a target's, sorted by createdAt
+//	             wasMadeAt  instead of createdAt once the task is deleted
 //	             due        while dueAt is set: the index of due tasks, sorted by dueAt
 //	QUOTA#…      used       images of an owner on a day
 //	UPLOADS#…    used       uploads of an owner on a day
@@ -128,22 +130,30 @@ func (s *Store) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
 	return tasks, nil
 }
 
-// List implements task.Store.
-func (s *Store) List(ctx context.Context, owner string, target task.Target, limit int, cursor string) (ids []string, next string, err error) {
-	list := listKey(owner, target)
+// List implements task.Store. An index of lists is named after its partition key, and
+// each list is a partition.
+func (s *Store) List(ctx context.Context, q task.Query) (ids []string, next string, err error) {
+	index, list := indexOwner, q.Owner
+	if q.Target != nil {
+		index, list = indexList, listKey(q.Owner, *q.Target)
+	}
+	since := formatTime(q.Since)
 	var after item
-	if cursor != "" {
-		if after, err = readCursor(list, cursor); err != nil {
+	if q.Cursor != "" {
+		if after, err = readCursor(index, list, q.Cursor); err != nil {
 			return nil, "", err
+		}
+		if textOf(after, attrCreatedAt) < since {
+			return nil, "", nil // DynamoDB refuses to start outside of the range
 		}
 	}
 	page, err := s.client.Query(ctx, &dynamodb.QueryInput{
-		TableName: s.table, IndexName: aws.String(indexList),
-		KeyConditionExpression:    aws.String("#list = :list"),
-		ExpressionAttributeNames:  map[string]string{"#list": attrList},
-		ExpressionAttributeValues: item{":list": text(list)},
+		TableName: s.table, IndexName: &index,
+		KeyConditionExpression:    aws.String("#list = :list AND #createdAt >= :since"),
+		ExpressionAttributeNames:  map[string]string{"#list": index, "#createdAt": attrCreatedAt},
+		ExpressionAttributeValues: item{":list": text(list), ":since": text(since)},
 		ScanIndexForward:          aws.Bool(false),
-		Limit:                     aws.Int32(int32(max(limit, 1))), // an empty page would never make progress
+		Limit:                     aws.Int32(int32(max(q.Limit, 1))),
 		ExclusiveStartKey:         after,
 	})
 	if err != nil {

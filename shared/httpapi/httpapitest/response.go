@@ -76,7 +76,7 @@ func (c *Contract) check(r *http.Request, resp *http.Response) error {
 		return c.checkHeaders(declared.Value.Headers, resp.Header)
 	}
 	// The body first: its faults explain more than those of the headers.
-	return errors.Join(c.checkBody(declared.Value.Content, resp, body), c.checkHeaders(declared.Value.Headers, resp.Header))
+	return errors.Join(c.checkBody(declared.Value, resp, body), c.checkHeaders(declared.Value.Headers, resp.Header))
 }
 
 // operation returns the route of r, or nil.
@@ -97,14 +97,14 @@ func (c *Contract) checkUnmatched(resp *http.Response, body []byte) error {
 		return errors.New("405 without the header Allow")
 	}
 	problem := openapi3.NewMediaType().WithSchemaRef(c.doc.Components.Schemas["Problem"])
-	return c.checkBody(openapi3.Content{problemType: problem}, resp, body)
+	return c.checkBody(&openapi3.Response{Content: openapi3.Content{problemType: problem}}, resp, body)
 }
 
 const problemType = "application/problem+json"
 
-func (c *Contract) checkBody(content openapi3.Content, resp *http.Response, body []byte) error {
+func (c *Contract) checkBody(declared *openapi3.Response, resp *http.Response, body []byte) error {
 	contentType := resp.Header.Get("Content-Type")
-	if len(content) == 0 {
+	if len(declared.Content) == 0 {
 		if len(body) > 0 || contentType != "" {
 			return fmt.Errorf("a body of %d bytes, Content-Type %q, but none is declared", len(body), contentType)
 		}
@@ -113,7 +113,7 @@ func (c *Contract) checkBody(content openapi3.Content, resp *http.Response, body
 	if resp.StatusCode >= http.StatusBadRequest && contentType != problemType {
 		return fmt.Errorf("Content-Type %q: our refusals are %s", contentType, problemType)
 	}
-	media, ok := content[contentType]
+	media, ok := declared.Content[contentType]
 	if !ok {
 		return fmt.Errorf("Content-Type %q is not declared", contentType)
 	}
@@ -127,12 +127,16 @@ func (c *Contract) checkBody(content openapi3.Content, resp *http.Response, body
 	if err != nil || contentType != problemType {
 		return err
 	}
-	return checkProblem(value.(map[string]any), resp)
+	return checkProblem(value.(map[string]any), declared, resp)
 }
 
-// checkProblem checks what a schema cannot express about a Problem.
-func checkProblem(p map[string]any, resp *http.Response) error {
+// checkProblem checks what the one schema of all Problems cannot express. A schema for
+// each response could, but a generated client would then have as many types.
+func checkProblem(p map[string]any, declared *openapi3.Response, resp *http.Response) error {
 	var errs []error
+	if codes, ok := declared.Extensions["x-codes"].([]any); ok && !slices.Contains(codes, p["code"]) {
+		errs = append(errs, fmt.Errorf("the Problem's code is %q, want one of %q", p["code"], codes))
+	}
 	for _, x := range []struct{ name, got, want string }{
 		{"status", fmt.Sprint(p["status"]), strconv.Itoa(resp.StatusCode)},
 		{"requestId", fmt.Sprint(p["requestId"]), resp.Header.Get("X-Request-Id")},

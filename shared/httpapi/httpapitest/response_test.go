@@ -43,6 +43,8 @@ func TestCheck(t *testing.T) {
 		{"a Problem of another status", "GET", "/v1/tasks/x", 404, nil, strings.Replace(notFound, "404", "500", 1), "status"},
 		{"a Problem of another request", "GET", "/v1/tasks/x", 404, map[string]string{"X-Request-Id": "r2"}, notFound, "requestId"},
 		{"a Problem of another type", "GET", "/v1/tasks/x", 404, nil, strings.Replace(notFound, ":not_found", ":conflict", 1), "type"},
+		{"a Problem of another code", "GET", "/v1/tasks/x", 404, nil, strings.ReplaceAll(notFound, "not_found", "conflict"), "code"},
+		{"a Problem that does not say what is wrong", "GET", "/v1/tasks/x", 400, nil, strings.NewReplacer("not_found", "invalid_request", "404", "400").Replace(notFound), "errors"},
 		{"a Problem with too much in it", "GET", "/v1/tasks/x", 404, nil, strings.Replace(notFound, "{", `{"owner":"bob",`, 1), "owner"},
 		{"a Problem with too little in it", "GET", "/v1/tasks/x", 404, nil, `{"status":404}`, "requestId"},
 		{"a field twice", "GET", "/v1/tasks/x", 404, nil, strings.Replace(notFound, "{", `{"status":404,`, 1), "not JSON"},
@@ -127,6 +129,30 @@ func TestDateTime(t *testing.T) {
 		body := created.ReplaceAll(example, []byte(`"createdAt":"`+text+`"`))
 		if c.CheckJSON(seen, "Task", body); seen.errors != faults {
 			t.Errorf("%s: %d faults, want %d", text, seen.errors, faults)
+		}
+	}
+}
+
+// The kinds of a task differ in more than their status, although no schema of a kind
+// holds done to one value: generators of clients cannot read that.
+func TestKinds(t *testing.T) {
+	c := Load(t)
+	for _, x := range []struct{ example, from, to string }{
+		{"runningTask", `"done":false`, `"done":true`},
+		{"succeededTask", `"done":true`, `"done":false`},
+		{"failedTask", `"done":true`, `"done":false`},
+		{"runningTask", `"status":"generating"`, `"status":"failed"`},
+		{"runningTask", `"outcome":"held"`, `"outcome":"spent"`},
+		{"succeededTask", `"outcome":"spent"`, `"outcome":"returned"`},
+		{"failedTask", `"outcome":"spent"`, `"outcome":"held"`},
+		{"succeededTask", `"missing":1`, `"progress":{"elapsedSeconds":1,"expectedSeconds":1}`},
+	} {
+		body := c.Example(t, x.example)
+		for text, faults := range map[string]int{string(body): 0, strings.Replace(string(body), x.from, x.to, 1): 1} {
+			seen := &recorder{TB: t}
+			if c.CheckJSON(seen, "Task", []byte(text)); seen.errors != faults {
+				t.Errorf("%s with %s: %d faults, want %d", x.example, x.to, seen.errors, faults)
+			}
 		}
 	}
 }

@@ -108,9 +108,9 @@ func (s *Store) Tasks(ctx context.Context, ids []string) ([]*task.Task, error) {
 	return around(s, "tasks", nil, func() ([]*task.Task, error) { return s.Store.Tasks(ctx, ids) })
 }
 
-func (s *Store) List(ctx context.Context, owner string, target task.Target, limit int, cursor string) (ids []string, next string, err error) {
+func (s *Store) List(ctx context.Context, q task.Query) (ids []string, next string, err error) {
 	ids, err = around(s, "list", nil, func() (ids []string, err error) {
-		ids, next, err = s.Store.List(ctx, owner, target, limit, cursor)
+		ids, next, err = s.Store.List(ctx, q)
 		return ids, err
 	})
 	if err != nil {

@@ -44,6 +44,11 @@ func (s processBucket) Put(ctx context.Context, key string, body io.ReadSeeker, 
 	})
 }
 
+// Get implements media.Bucket. No task of these histories edits an upload.
+func (processBucket) Get(context.Context, string) (io.ReadCloser, error) {
+	return nil, media.ErrNoObject
+}
+
 // Erase deletes one object after another, as with S3, and may be interrupted in between.
 func (s processBucket) Erase(ctx context.Context, prefix string) error {
 	sim := s.p.sim

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"runtime"
 
@@ -96,9 +97,18 @@ func inspect(src *source) (media.Picture, error) {
 	return p, errors.Join(media.ErrDamaged, err, broken)
 }
 
-// makeThumbnail decodes all of the picture and returns its thumbnail. It returns an
-// unsupported error if the decoder cannot find out whether the file is sound.
+// makeThumbnail decodes all of the picture and returns its thumbnail.
 func makeThumbnail(src *source, l media.Layout) ([]byte, error) {
+	img, err := decode(src, l)
+	if err != nil {
+		return nil, err
+	}
+	return thumbnail.Make(img, media.ThumbnailSide, thumbnail.Look{Orientation: l.Orientation, Profile: profile(l, img)})
+}
+
+// decode decodes all of the picture. It returns an unsupported error if the decoder
+// cannot find out whether the file is sound.
+func decode(src *source, l media.Layout) (image.Image, error) {
 	if l.Frames > 0 {
 		return nil, &unsupported{errors.New("an animation")}
 	}
@@ -123,7 +133,7 @@ func makeThumbnail(src *source, l media.Layout) ([]byte, error) {
 	if err != nil {
 		return nil, decodeError(l, err)
 	}
-	return thumbnail.Make(img, media.ThumbnailSide, thumbnail.Look{Orientation: l.Orientation, Profile: profile(l, img)})
+	return img, nil
 }
 
 // A source reads the file for the decoders, which know no context. It keeps the error

@@ -32,11 +32,21 @@ func Encode(src image.Image, longest int) ([]byte, error) {
 
 // Make returns src as a JPEG like Encode, turned upright and with the profile of l.
 func Make(src image.Image, longest int, l Look) ([]byte, error) {
-	thumb, err := encode(upright(shrink(src, longest), l.Orientation), qualities[0])
-	if err != nil || len(l.Profile) == 0 {
-		return thumb, err
+	return Finish(Upright(src, longest, l.Orientation), l.Profile)
+}
+
+// Upright returns src as Make shows it, before it is encoded. The result is opaque.
+func Upright(src image.Image, longest, orientation int) *image.RGBA {
+	return upright(shrink(src, longest), orientation)
+}
+
+// Finish returns img as a JPEG with an ICC profile, or without one if profile is empty.
+func Finish(img *image.RGBA, profile []byte) ([]byte, error) {
+	file, err := encode(img, qualities[0])
+	if err != nil || len(profile) == 0 {
+		return file, err
 	}
-	return withProfile(thumb, l.Profile)
+	return withProfile(file, profile)
 }
 
 // withProfile puts an ICC profile into a JPEG, after its first marker.

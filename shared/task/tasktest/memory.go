@@ -153,19 +153,25 @@ func sealOf(words ...string) string {
 	return hex.EncodeToString(h[:8])
 }
 
-func (s *Memory) List(ctx context.Context, owner string, target task.Target, limit int, cursor string) (ids []string, next string, err error) {
+func (s *Memory) List(ctx context.Context, q task.Query) (ids []string, next string, err error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return nil, "", err
 	}
 	defer unlock()
-	seal, after, _ := strings.Cut(cursor, ".")
-	if cursor != "" && seal != sealOf(owner, target.String(), after) {
+	list := []string{q.Owner}
+	if q.Target != nil {
+		list = append(list, q.Target.String())
+	}
+	seal, after, _ := strings.Cut(q.Cursor, ".")
+	if q.Cursor != "" && seal != sealOf(append(list, after)...) {
 		return nil, "", task.ErrCursor
 	}
 	var keys []string
 	for id, r := range s.rows {
-		if t := r.stored; t.Owner == owner && t.Target != nil && *t.Target == target {
+		t := r.stored
+		placed := q.Target == nil || t.Target != nil && *t.Target == *q.Target
+		if t.Owner == q.Owner && placed && !t.Deleted() && !t.CreatedAt.Before(q.Since.Truncate(time.Millisecond)) {
 			keys = append(keys, sortKey(id, t.CreatedAt))
 		}
 	}
@@ -174,9 +180,9 @@ func (s *Memory) List(ctx context.Context, owner string, target task.Target, lim
 	last := ""
 	for _, key := range keys {
 		switch {
-		case cursor != "" && key >= after:
-		case len(ids) == max(1, limit):
-			return ids, sealOf(owner, target.String(), last) + "." + last, nil
+		case q.Cursor != "" && key >= after:
+		case len(ids) == max(1, q.Limit):
+			return ids, sealOf(append(list, last)...) + "." + last, nil
 		default:
 			last = key
 			ids = append(ids, key[16:])

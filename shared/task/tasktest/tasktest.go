@@ -48,6 +48,8 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 		{"Tasks", testTasks},
 		{"List", testList},
 		{"ListPages", testListPages},
+		{"ListChanged", testListChanged},
+		{"ListSince", testListSince},
 		{"ListCursor", testListCursor},
 		{"ListDeleted", testListDeleted},
 		{"ListRetargeted", testListRetargeted},
@@ -229,7 +231,7 @@ func testCanceled(t *testing.T, h Harness) {
 	_, putErr := h.Store.Put(ctx, next(x, "w", accepted))
 	_, taskErr := h.Store.Task(ctx, x.ID)
 	_, tasksErr := h.Store.Tasks(ctx, []string{x.ID})
-	_, _, listErr := h.Store.List(ctx, "ada", board, 1, "")
+	_, _, listErr := h.Store.List(ctx, of("ada", &board, 1, ""))
 	_, usedErr := h.Store.UsedImages(ctx, "ada", task.Day(start))
 	_, pausedErr := h.Store.Paused(ctx)
 	_, balanceErr := h.Store.Balance(ctx)

@@ -33,10 +33,10 @@ func Table(name string) *dynamodb.CreateTableInput {
 	return &dynamodb.CreateTableInput{
 		TableName: &name, BillingMode: types.BillingModePayPerRequest,
 		AttributeDefinitions: []types.AttributeDefinition{
-			attribute("createdAt"), attribute("due"), attribute("dueAt"), attribute("id"), attribute("list"),
+			attribute("createdAt"), attribute("due"), attribute("dueAt"), attribute("id"), attribute("list"), attribute("owner"),
 		},
 		KeySchema:              []types.KeySchemaElement{element("id", types.KeyTypeHash)},
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{index("due", "dueAt"), index("list", "createdAt")},
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{index("due", "dueAt"), index("list", "createdAt"), index("owner", "createdAt")},
 		StreamSpecification: &types.StreamSpecification{
 			StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage,
 		},

@@ -1,0 +1,103 @@
+package mcp_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+func TestListImages(t *testing.T) {
+	h := newHarness(t)
+	board := args("kind", "moodboard", "id", "m1")
+	for i := range 12 {
+		h.Clock.Add(time.Second)
+		var p picture
+		h.call("generate_image", args("requestKey", "k"+string(rune('a'+i)), "prompt", strings.Repeat("\u2603", 4000), "target", board)).decode(&p)
+	}
+	var page struct {
+		Tasks            []picture
+		Cursor, NextStep string
+	}
+	h.call("list_images", args("target", board)).decode(&page)
+	if len(page.Tasks) != 10 || page.Cursor == "" || !strings.Contains(page.NextStep, "cursor") {
+		t.Errorf("%d tasks, cursor %q: %s", len(page.Tasks), page.Cursor, page.NextStep)
+	}
+	cursor := page.Cursor
+	next := args("target", board, "cursor", cursor, "limit", 5)
+	page.Cursor = ""
+	if h.call("list_images", next).decode(&page); len(page.Tasks) != 2 || page.Cursor != "" {
+		t.Errorf("then %d tasks, cursor %q", len(page.Tasks), page.Cursor)
+	}
+	if h.call("list_images", args("target", board), "Authorization", "Bearer "+h.identity.Token("bob")).decode(&page); len(page.Tasks) != 0 {
+		t.Errorf("bob sees %d", len(page.Tasks))
+	}
+	for name, a := range map[string]any{
+		"no target's id": args("target", args("kind", "moodboard")), "a target in words": args("target", "moodboard:1"),
+		"a target that is none": args("target", args("kind", "Mood Board", "id", "1")),
+		"eleven":                args("target", board, "limit", 11), "none": args("target", board, "limit", 0), "a forged cursor": args("target", board, "cursor", "x"),
+		"another list's cursor": args("cursor", cursor), "a time in words": args("since", "yesterday"), "no time": args("since", ""), "a number as time": args("since", 1773480413),
+		"a time to come": args("since", h.Now().Add(time.Second)),
+	} {
+		t.Run(name+" is refused", func(t *testing.T) { h.with(t).call("list_images", a).checkRefused(task.CodeInvalidRequest) })
+	}
+}
+
+// Without arguments list_images lists everything that the user has made.
+func TestListAllImages(t *testing.T) {
+	h := newHarness(t)
+	var page struct {
+		Tasks            []picture
+		Cursor, NextStep string
+	}
+	if h.call("list_images", args()).decode(&page); len(page.Tasks) != 0 || !strings.Contains(page.NextStep, "generate_image") {
+		t.Errorf("at first %d tasks: %s", len(page.Tasks), page.NextStep)
+	}
+	var ids []string
+	begin := h.Now()
+	board := args("kind", "moodboard", "id", "m1")
+	for i := range 12 {
+		a := args("requestKey", fmt.Sprint("k", i), "prompt", "a lighthouse")
+		if i%2 == 0 {
+			a["target"] = board
+		}
+		var p picture
+		h.call("generate_image", a).decode(&p)
+		ids = append(ids, p.TaskID)
+		h.Clock.Add(time.Second)
+	}
+	slices.Reverse(ids)
+	since := begin.Add(10 * time.Second).Format(time.RFC3339)
+	for _, c := range []struct {
+		arguments map[string]any
+		want      []string
+	}{
+		{args(), ids[:10]},
+		{args("limit", 3), ids[:3]},
+		{args("since", since), ids[:2]},
+		{args("since", since, "target", board), ids[1:2]},
+		{args("since", begin.Add(12*time.Second), "target", board), nil},
+	} {
+		page.Cursor = ""
+		h.call("list_images", c.arguments).decode(&page)
+		var got []string
+		for _, p := range page.Tasks {
+			got = append(got, p.TaskID)
+		}
+		if !slices.Equal(got, c.want) || (page.Cursor != "") != (len(got) == 10 || len(got) == 3) {
+			t.Errorf("%v: %v, cursor %q; want %v. %s", c.arguments, got, page.Cursor, c.want, page.NextStep)
+		}
+	}
+	if !strings.Contains(page.NextStep, "since then") {
+		t.Errorf("an empty range: %s", page.NextStep)
+	}
+	h.call("list_images", args()).decode(&page)
+	next := args("cursor", page.Cursor)
+	page.Cursor = ""
+	if h.call("list_images", next).decode(&page); len(page.Tasks) != 2 || page.Tasks[1].TaskID != ids[11] || page.Cursor != "" {
+		t.Errorf("then %d tasks, cursor %q", len(page.Tasks), page.Cursor)
+	}
+}
