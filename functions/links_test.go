@@ -39,7 +39,7 @@ var linked = map[string][]string{
 	"credits":  {"dynamodb", "go-jose", "json", "secretsmanager", "ssrf", "standard-webhooks", "x/text", "x/time"},
 	"callback": {"dynamodb", "json", "secretsmanager", "ssrf", "x/text", "x/time"},
 	"images":   {"json", "secretsmanager", "ssrf"},
-	"uploads":  {"go-jose", "json", "secretsmanager", "ssrf"},
+	"uploads":  {"dynamodb", "go-jose", "json", "secretsmanager", "ssrf"},
 	"sweep":    {"dynamodb", "json", "secretsmanager", "ssrf", "x/text", "x/time"},
 	"ingest":   {"dynamodb", "json", "s3", "ssrf", "x/image", "x/text", "x/time"},
 	"mcp": {"dynamodb", "github.com/google/jsonschema-go", "github.com/segmentio/asm", "github.com/segmentio/encoding", "github.com/yosida95/uritemplate/v3",

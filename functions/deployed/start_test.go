@@ -16,7 +16,7 @@ var requiredSettings = map[string][]string{
 	"credits":  {"TABLE", "SECRET_ARN", "AUTH_ISSUER"},
 	"callback": {"TABLE", "SECRET_ARN"},
 	"images":   {"BUCKET", "SECRET_ARN"},
-	"uploads":  {"BUCKET", "SECRET_ARN", "AUTH_ISSUER"},
+	"uploads":  {"TABLE", "BUCKET", "SECRET_ARN", "AUTH_ISSUER"},
 	"sweep":    {"TABLE", "BUCKET", "SECRET_ARN"},
 	"ingest":   {"TABLE", "BUCKET"},
 	"notify":   {"TABLE", "SECRET_ARN"},

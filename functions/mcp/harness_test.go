@@ -61,7 +61,7 @@ func (h *harness) api() http.Handler {
 		f := credits.Function{Auth: clients, Account: h.Account, Prices: h.Prices, Quota: h.Quota, LowBelow: 100, Log: h.Log}
 		credits.New(f).ServeHTTP(w, r)
 	})
-	uploads.Register(mux.Handle, uploads.Function{Auth: clients, Links: h.Bucket, Now: time.Now, Log: h.Log})
+	uploads.Register(mux.Handle, uploads.Function{Auth: clients, Store: h.Rows, Links: h.Bucket, PerDay: h.Settings.UploadsPerDay, Now: time.Now, Log: h.Log})
 	images.Register(mux.Handle, images.Function{Secrets: h.Secrets, Links: h.Bucket, Log: h.Log})
 	return mux
 }

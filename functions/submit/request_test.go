@@ -106,7 +106,7 @@ func TestAuth(t *testing.T) {
 		"no scheme":          {h.token, 401},
 		"basic":              {"Basic dTpw", 401},
 		"two":                {"Bearer " + h.token + "\nBearer " + h.token, 401},
-		"12 kB":              {"Bearer " + strings.Repeat("x", 12<<10), 401},
+		"12 kB":              {"Bearer " + strings.Repeat("x", 12<<10), 400},
 		"alg none":           {"Bearer " + none, 401},
 		"another's claims":   {"Bearer " + h.token[:strings.IndexByte(h.token, '.')+1] + part([]byte(`{"sub":"bob"}`)) + signature, 401},
 		"one bit off":        {"Bearer " + h.token[:len(h.token)-10] + string(h.token[len(h.token)-10]^1) + h.token[len(h.token)-9:], 401},
@@ -120,11 +120,13 @@ func TestAuth(t *testing.T) {
 		"no role":            {with("role", nil), 401},
 		"anon":               {with("role", "anon"), 403},
 		"service_role":       {with("role", "service_role"), 403},
+		"another role":       {with("role", "editor"), 403},
+		"anonymous":          {with("is_anonymous", true), 403},
 		"of Claude's client": {with("client_id", "claude"), 403},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			code := map[int]task.Code{401: task.CodeUnauthorized, 403: task.CodeForbidden}[test.status]
+			code := map[int]task.Code{400: task.CodeInvalidRequest, 401: task.CodeUnauthorized, 403: task.CodeForbidden}[test.status]
 			h.with(t).refused(test.status, code, goodBody, "Authorization", test.authorization)
 			h.with(t).refused(test.status, code, `{"faulty":`, "Authorization", test.authorization) // authentication comes first
 		})

@@ -297,8 +297,8 @@ func checkCORS(t *testing.T, configured any) {
 	t.Helper()
 	checkJSON(t, "CORS", configured, `{"Fn::If": ["HasCors", {
 		"allowOrigins": {"Fn::Split": [",", "*"]}, "allowMethods": ["GET", "POST", "PUT", "DELETE"], "maxAge": 600,
-		"allowHeaders": ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"],
-		"exposeHeaders": ["Location", "ETag", "Retry-After", "Idempotency-Replayed"]}, {"Ref": "AWS::NoValue"}]}`)
+		"allowHeaders": ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "MCP-Protocol-Version", "Mcp-Session-Id", "Mcp-Method", "Mcp-Name"],
+		"exposeHeaders": ["Location", "ETag", "Retry-After", "Idempotency-Replayed", "X-Request-Id", "WWW-Authenticate", "Mcp-Session-Id"]}, {"Ref": "AWS::NoValue"}]}`)
 	local, err := os.ReadFile("../../local/serve/cors.go")
 	if err != nil {
 		t.Fatal(err)

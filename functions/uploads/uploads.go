@@ -1,9 +1,12 @@
 // Package uploads is POST /v1/uploads: it returns a link for putting a picture
-// into the bucket, which can then be edited as upload:ID. It stores nothing: the
-// link's signature covers type and length, and the key contains the owner.
+// into the bucket, which can then be edited as upload:ID. It stores only how many
+// uploads an owner has prepared on a day: the link's signature covers type and
+// length, and the key contains the owner.
 package uploads
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -22,10 +25,12 @@ const maxBody = 4 << 10
 
 // Function is what the endpoint needs.
 type Function struct {
-	Auth  *auth.Verifier
-	Links media.Uploader
-	Now   func() time.Time
-	Log   *slog.Logger
+	Auth   *auth.Verifier
+	Store  task.Store
+	Links  media.Uploader
+	PerDay int // uploads per owner and UTC day; 0: no limit
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // New returns the function's handler.
@@ -71,6 +76,9 @@ func (f Function) upload(r *http.Request, owner string) (httpapi.Answer, error) 
 	if fields := b.faults(ok); len(fields) > 0 {
 		return httpapi.Answer{}, task.Invalid(fields...)
 	}
+	if err := f.count(r.Context(), owner); err != nil {
+		return httpapi.Answer{}, err
+	}
 	expires := f.Now().Add(linkTTL).UTC().Truncate(time.Second) // never later than the link itself
 	link, header, err := f.Links.PutLink(r.Context(), key, *b.Bytes, linkTTL)
 	if err != nil {
@@ -81,6 +89,23 @@ func (f Function) upload(r *http.Request, owner string) (httpapi.Answer, error) 
 		headers[name] = header.Get(name)
 	}
 	return httpapi.Answer{Status: http.StatusCreated, Body: Upload{ID: id, UploadURL: link, Headers: headers, ExpiresAt: expires}}, nil
+}
+
+// count adds one to the owner's uploads of the day. Without a limit nothing is counted.
+func (f Function) count(ctx context.Context, owner string) error {
+	if f.PerDay == 0 {
+		return nil
+	}
+	now := f.Now()
+	err := f.Store.CountUpload(ctx, owner, task.Day(now), f.PerDay)
+	switch {
+	case errors.Is(err, task.ErrQuota):
+		full := task.Field{Code: "uploads", Message: "You have used up your uploads for today."}
+		return &task.Error{Code: task.CodeQuotaExceeded, RetryAfter: task.NextDay(now).Sub(now), Fields: []task.Field{full}}
+	case err != nil:
+		return &task.Error{Code: task.CodeUnavailable, Err: err}
+	}
+	return nil
 }
 
 // faults returns what is wrong with the announced picture.

@@ -23,12 +23,17 @@ type harness struct {
 	contract *httpapitest.Contract
 }
 
+// perDay is how many uploads an owner may prepare on a day.
+const perDay = 20
+
 func newHarness(t testing.TB) *harness {
 	t.Helper()
 	h := &harness{Harness: lifecycletest.New(t), t: t, contract: httpapitest.Load(t)}
 	h.identity = h.Identity(t)
 	h.Bucket.Now = h.Clock.Now
-	h.Mux.Handle("/v1/uploads", uploads.New(uploads.Function{Auth: h.identity.Verifier, Links: h.Bucket, Now: h.Clock.Now, Log: h.Log}))
+	h.Mux.Handle("/v1/uploads", uploads.New(uploads.Function{
+		Auth: h.identity.Verifier, Store: h.Rows, Links: h.Bucket, PerDay: perDay, Now: h.Clock.Now, Log: h.Log,
+	}))
 	return h
 }
 
@@ -143,4 +148,47 @@ func TestRefused(t *testing.T) {
 	h.post(`{"contentType":"image/png","bytes":7}`, "Content-Type", "image/png").Problem(t, http.StatusUnsupportedMediaType, task.CodeUnsupportedMediaType)
 	h.post(`{"contentType":"image/png","bytes":7}`, "Authorization", "").Problem(t, http.StatusUnauthorized, task.CodeUnauthorized)
 	h.post(`{"contentType":"image/png","bytes":7}`, "Authorization", "Bearer x").Problem(t, http.StatusUnauthorized, task.CodeUnauthorized)
+}
+
+// An owner prepares so many uploads on a day; others and the next day are not affected.
+// A refused announcement counts as none.
+func TestPerDay(t *testing.T) {
+	h := newHarness(t)
+	const good = `{"contentType":"image/png","bytes":7}`
+	h.post(`{"contentType":"image/heic","bytes":7}`)
+	for range perDay {
+		if got := h.post(good); got.Status != http.StatusCreated {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+	}
+	full := h.post(good)
+	if full.Status != http.StatusTooManyRequests || !strings.Contains(full.Body, `"code":"quota_exceeded"`) || !strings.Contains(full.Body, "uploads for today") {
+		t.Errorf("beyond the limit: %d %s", full.Status, full.Body)
+	}
+	now := h.Clock.Now().UTC()
+	midnight := now.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	if got := full.Header.Get("Retry-After"); got != fmt.Sprint(int(midnight.Sub(now).Seconds())) {
+		t.Errorf("Retry-After %s at %s", got, now)
+	}
+	if got := h.post(good, "Authorization", "Bearer "+h.identity.Token("bob")); got.Status != http.StatusCreated {
+		t.Errorf("another owner: %d %s", got.Status, got.Body)
+	}
+	h.Clock.Add(midnight.Sub(now))
+	if got := h.post(good); got.Status != http.StatusCreated {
+		t.Errorf("after midnight: %d %s", got.Status, got.Body)
+	}
+}
+
+// An upload that cannot be counted is not prepared.
+func TestNotCounted(t *testing.T) {
+	h := newHarness(t)
+	h.Rows.Fail(func(call string, _ *task.Task) error {
+		if call == "countUpload" {
+			return task.ErrBusy
+		}
+		return nil
+	}, nil)
+	if got := h.post(`{"contentType":"image/png","bytes":7}`); got.Status != http.StatusServiceUnavailable || strings.Contains(got.Body, "uploadUrl") {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
 }

@@ -252,7 +252,9 @@ func (s *Server) api(verifier *auth.Verifier, secrets *config.Secrets, log *slog
 	account := s.account
 	account.Auth = verifier
 	credits.Register(mux.Handle, account)
-	uploads.Register(mux.Handle, uploads.Function{Auth: verifier, Links: s.bucket, Now: time.Now, Log: log})
+	uploads.Register(mux.Handle, uploads.Function{
+		Auth: verifier, Store: s.store, Links: s.bucket, PerDay: c.UploadsPerDay, Now: time.Now, Log: log,
+	})
 	return mux
 }
 

@@ -23,7 +23,8 @@ import (
 )
 
 // The kinds of refusal, each a [task.Error] that the client sees. The errors of
-// Owner wrap one of them with the reason, for the log, and never quote the token.
+// Owner wrap one of them with the reason, and never quote the token. People see the
+// reason of a refusal that signing in again does not mend.
 var (
 	// ErrUnauthorized: there is no token, or no valid one.
 	ErrUnauthorized error = &task.Error{Code: task.CodeUnauthorized}
@@ -35,6 +36,10 @@ var (
 )
 
 const maxToken = 8 << 10 // bytes; checked before anything is parsed
+
+// ErrTooLong is no ErrUnauthorized: the next token would be as long.
+var ErrTooLong error = task.Malformed(task.Field{Code: "token_too_long", Message: "The sign-in token is longer than 8 KiB, which is the most that is accepted here. " +
+	"Signing in again does not help: remove large values, such as pictures, from the account's metadata."})
 
 // Config determines which tokens a Verifier accepts. Issuer, Audience, JWKSURL, HTTP and Log are required.
 type Config struct {
@@ -50,6 +55,9 @@ type Config struct {
 	// OAuth clients such as Claude (claim client_id), and personal tokens. Only
 	// /mcp sets it.
 	AllowClients bool
+
+	// AllowAnonymous accepts sessions without an account (claim is_anonymous).
+	AllowAnonymous bool
 
 	HTTP *http.Client // fetches the JWKS; redirects are not followed
 	Log  *slog.Logger
@@ -107,7 +115,7 @@ func ForClients(c config.Settings, secrets *config.Secrets, client *http.Client,
 }
 
 func fromSettings(c config.Settings, secrets *config.Secrets, client *http.Client, log *slog.Logger) Config {
-	return Config{Issuer: c.AuthIssuer, Audience: c.AuthAudience, JWKSURL: c.AuthJWKSURL, Secret: secrets.Current, HTTP: client, Log: log}
+	return Config{Issuer: c.AuthIssuer, Audience: c.AuthAudience, JWKSURL: c.AuthJWKSURL, AllowAnonymous: c.AllowAnonymous, Secret: secrets.Current, HTTP: client, Log: log}
 }
 
 // Prepare fetches the issuer's keys before the first token needs them, and returns
@@ -117,7 +125,8 @@ func (v *Verifier) Prepare(ctx context.Context) error { return v.keys.prepare(ct
 // Owner returns the owner of a request, 1 to 128 visible ASCII characters: the
 // JWT's sub, the personal token's owner, or the user for whom one of our own
 // servers asks. Its errors wrap ErrUnauthorized, ErrForbidden or ErrUnavailable,
-// or are a task.CodeInvalidRequest if a server does not name one user.
+// or are a task.CodeInvalidRequest if a token is too long or a server does not name
+// one user.
 func (v *Verifier) Owner(ctx context.Context, r *http.Request) (string, error) {
 	text, err := bearer(r.Header)
 	if err != nil {
@@ -148,7 +157,7 @@ func bearer(h http.Header) (string, error) {
 	case !strings.EqualFold(scheme, "Bearer"):
 		return "", unauthorized("not a bearer token")
 	case len(text) > maxToken:
-		return "", unauthorized("the token is too long")
+		return "", ErrTooLong
 	}
 	return text, nil
 }
@@ -206,3 +215,8 @@ func (v *Verifier) secret(ctx context.Context) (config.Secret, error) {
 }
 
 func unauthorized(reason string) error { return fmt.Errorf("%w: %s", ErrUnauthorized, reason) }
+
+// forbidden returns an ErrForbidden with a reason that people see.
+func forbidden(code, reason string) error {
+	return &task.Error{Code: task.CodeForbidden, Fields: []task.Field{{Code: code, Message: reason}}, Err: ErrForbidden}
+}

@@ -26,6 +26,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
 	"github.com/preset/nanobanana-functions/shared/config"
+	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 const (
@@ -164,10 +165,13 @@ func TestOwnerClaims(t *testing.T) {
 		{"an empty audience", "aud", []string{}, auth.ErrUnauthorized},
 		{"role anon", "role", "anon", auth.ErrForbidden},
 		{"role service_role", "role", "service_role", auth.ErrForbidden},
-		{"role admin", "role", "admin", auth.ErrUnauthorized},
-		{"a role in other case", "role", "Authenticated", auth.ErrUnauthorized},
+		{"role admin", "role", "admin", auth.ErrForbidden},
+		{"a role in other case", "role", "Authenticated", auth.ErrForbidden},
 		{"roles", "role", []string{"authenticated"}, auth.ErrUnauthorized},
 		{"no role", "role", nil, auth.ErrUnauthorized},
+		{"an anonymous session", "is_anonymous", true, auth.ErrForbidden},
+		{"an account", "is_anonymous", false, nil},
+		{"anonymous as a string", "is_anonymous", "true", auth.ErrUnauthorized},
 		{"no sub", "sub", nil, auth.ErrUnauthorized},
 		{"an empty sub", "sub", "", auth.ErrUnauthorized},
 		{"a numeric sub", "sub", 7, auth.ErrUnauthorized},
@@ -212,6 +216,23 @@ func check(t *testing.T, owner string, err, want error, token string) {
 	}
 }
 
+// Where anonymous sessions are allowed, they sign in like others. Elsewhere people
+// read why not.
+func TestOwnerAnonymous(t *testing.T) {
+	c := newClock()
+	mint := newMint(t, c)
+	claims := mint.Claims("alice", time.Hour)
+	claims["is_anonymous"] = true
+	token := must(mint.Sign(claims))
+	allow := func(c *auth.Config) { c.AllowAnonymous = true }
+	owner, err := newVerifier(t, newProvider(t, mint), c, allow).Owner(t.Context(), request("Bearer "+token))
+	check(t, owner, err, nil, token)
+	_, err = newVerifier(t, newProvider(t, mint), c).Owner(t.Context(), request("Bearer "+token))
+	if shown, ok := errors.AsType[*task.Error](err); !ok || shown.Code != task.CodeForbidden || len(shown.Fields) != 1 || shown.Fields[0].Code != "anonymous" {
+		t.Errorf("refused with %v", err)
+	}
+}
+
 func TestOwnerThirdPartyClient(t *testing.T) {
 	c := newClock()
 	mint := newMint(t, c)
@@ -244,8 +265,8 @@ func TestOwnerHeader(t *testing.T) {
 		{"two headers", []string{"Bearer " + good, "Bearer " + good}, auth.ErrUnauthorized},
 		{"two headers joined by the gateway", []string{"Bearer " + good + ",Bearer " + good}, auth.ErrUnauthorized},
 		{"something after the token", []string{"Bearer " + good + " x"}, auth.ErrUnauthorized},
-		{"12 kB", []string{"Bearer " + strings.Repeat("a", 12<<10)}, auth.ErrUnauthorized},
-		{"a good token beyond 8 kB", []string{"Bearer " + must(mint.Sign(with(mint.Claims("alice", time.Hour), "x", strings.Repeat("x", 12<<10))))}, auth.ErrUnauthorized},
+		{"12 kB", []string{"Bearer " + strings.Repeat("a", 12<<10)}, auth.ErrTooLong},
+		{"a good token beyond 8 kB", []string{"Bearer " + must(mint.Sign(with(mint.Claims("alice", time.Hour), "x", strings.Repeat("x", 12<<10))))}, auth.ErrTooLong},
 		{"two parts", []string{"Bearer " + good[:strings.LastIndex(good, ".")]}, auth.ErrUnauthorized},
 		{"an empty signature", []string{"Bearer " + good[:strings.LastIndex(good, ".")+1]}, auth.ErrUnauthorized},
 		{"JSON serialization", []string{`Bearer {"payload":"e30","protected":"e30","signature":""}`}, auth.ErrUnauthorized},

@@ -19,8 +19,9 @@ const leeway = 30 * time.Second // for clocks that differ
 // claims are the claims of a Supabase token that we check.
 type claims struct {
 	jwt.Claims
-	Role     string `json:"role"`
-	ClientID any    `json:"client_id"`
+	Role      string `json:"role"`
+	Anonymous bool   `json:"is_anonymous"`
+	ClientID  any    `json:"client_id"`
 }
 
 // verify returns the claims of a JWT whose signature is valid.
@@ -73,12 +74,13 @@ func (v *Verifier) key(ctx context.Context, id keyID) (any, error) {
 func (v *Verifier) checkClaims(c claims) error {
 	switch c.Role {
 	case "authenticated":
-	case "anon", "service_role":
-		// Checked first: sending one of Supabase's API keys is a common mistake.
-		// They are JWTs of issuer "supabase", without audience or sub.
-		return fmt.Errorf("%w: role %s is not a person", ErrForbidden, c.Role)
+	case "":
+		return unauthorized("no role")
 	default:
-		return unauthorized("the role is not authenticated")
+		// Checked first: sending one of Supabase's API keys is a common mistake.
+		// They are JWTs of issuer "supabase", without audience or sub. Signing in
+		// again mends no role, so this is no 401.
+		return forbidden("role", "This token is not a signed-in person's. Send the access token of a user's session.")
 	}
 	if c.Expiry == nil {
 		return unauthorized("no exp")
@@ -89,6 +91,9 @@ func (v *Verifier) checkClaims(c claims) error {
 	}
 	if !token.IsOwner(c.Subject) {
 		return unauthorized("sub is not 1 to 128 visible characters")
+	}
+	if c.Anonymous && !v.config.AllowAnonymous {
+		return forbidden("anonymous", "This session has no account. Sign up or sign in first.")
 	}
 	if c.ClientID != nil {
 		return v.checkClient("a third-party client")

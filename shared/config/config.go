@@ -57,9 +57,11 @@ type Settings struct {
 	AuthAudience string // AUTH_AUDIENCE
 	AuthJWKSURL  string // AUTH_JWKS_URL; empty if and only if AuthIssuer is
 
+	AllowAnonymous bool          // ALLOW_ANONYMOUS: sessions without an account may sign in
 	CORSOrigins    []string      // CORS_ORIGINS; "*" must be the only entry
 	LowCredits     int           // LOW_CREDITS
 	DailyQuota     int           // DAILY_QUOTA, images per owner and UTC day; 0 is no quota
+	UploadsPerDay  int           // UPLOADS_PER_DAY, per owner and UTC day; 0 is no limit
 	MaxGenerations int           // MAX_GENERATIONS
 	PostRate       Rate          // POST_RATE, of the POSTs that the sweep sends
 	WaitMax        time.Duration // WAIT_MAX, set in seconds; 0 is no waiting
@@ -111,9 +113,11 @@ func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings,
 		RecordPath:  r.path("NANOBANANA_RECORD_PATH", "/nanobanana/record-info"),
 		ResultHosts: r.hosts("RESULT_HOSTS", "tempfile.aiquickdraw.com"),
 
+		AllowAnonymous: r.flag("ALLOW_ANONYMOUS"),
 		CORSOrigins:    r.origins("CORS_ORIGINS"),
 		LowCredits:     r.number("LOW_CREDITS", 100, 0, 1_000_000_000),
 		DailyQuota:     r.number("DAILY_QUOTA", 0, 0, 1_000_000),
+		UploadsPerDay:  r.number("UPLOADS_PER_DAY", 200, 0, 1_000_000),
 		MaxGenerations: r.number("MAX_GENERATIONS", 2, 1, 10),
 		PostRate:       r.rate("POST_RATE", Rate{Count: 20, Per: 10 * time.Second}),
 		WaitMax:        time.Duration(r.number("WAIT_MAX", 20, 0, 20)) * time.Second,

@@ -69,6 +69,15 @@ func (r *reader) number(name string, fallback, low, high int) int {
 	return n
 }
 
+// flag reads true or false, which is the default.
+func (r *reader) flag(name string) bool {
+	v := r.value(name)
+	if v != "" && v != "true" && v != "false" {
+		r.fault(name, "is neither true nor false: correct it, or remove it to use false")
+	}
+	return v == "true"
+}
+
 func (r *reader) duration(name string, fallback, low, high time.Duration) time.Duration {
 	v := r.value(name)
 	if v == "" {

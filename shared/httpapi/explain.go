@@ -106,8 +106,8 @@ var explanations = []struct {
 	}},
 	{task.CodeQuotaExceeded, Explanation{
 		Status: http.StatusTooManyRequests,
-		Title:  "You have used up your pictures for today.",
-		Hint:   "You get new ones after midnight UTC.",
+		Title:  "You have reached your limit for today.",
+		Hint:   "A new day begins at midnight UTC.",
 		Claude: "Do not retry today. Tell the user that the daily quota is used up and when it resets; the credits tool shows that.",
 	}},
 	{task.CodeInsufficientCredits, Explanation{

@@ -98,7 +98,7 @@ var (
 	ErrExists = errors.New("task: already exists")
 	// ErrConflict means that another writer changed the row after it was read.
 	ErrConflict = errors.New("task: changed meanwhile")
-	// ErrQuota means that the owner has used up the images of the day.
+	// ErrQuota means that the owner has used up the images, or the uploads, of the day.
 	ErrQuota = errors.New("task: daily quota used up")
 	// ErrForeign means that newer code wrote the row: this code does not know
 	// its status or schema, and does not change it.

@@ -50,6 +50,11 @@ type Store interface {
 	// UsedImages returns how many images the owner's tasks of a day have used.
 	UsedImages(ctx context.Context, owner, day string) (int, error)
 
+	// CountUpload adds one to the owner's uploads of a day, up to limit; 0 is no
+	// limit. A full count is ErrQuota. After an error of the transport it may count
+	// one upload twice.
+	CountUpload(ctx context.Context, owner, day string, limit int) error
+
 	// SetBalance stores what a check found, unless the stored balance is as new or
 	// newer: of two checks at once the later one wins. That is no error.
 	SetBalance(ctx context.Context, b Balance) error

@@ -28,13 +28,14 @@ var (
 	bucketOwned   = []byte("owned")   // owner, time, id -> empty
 	bucketDue     = []byte("due")     // time, id -> empty
 	bucketUsed    = []byte("used")    // owner and day -> images
+	bucketUploads = []byte("uploads") // owner and day -> uploads
 	bucketStream  = []byte("stream")  // work -> bucket of sequence -> id
 	bucketPause   = []byte("pause")   // kind of calls -> until
 	bucketBalance = []byte("balance") // "last" -> the last balance
 	bucketTimings = []byte("timings") // kind#slot -> seconds
 )
 
-var buckets = [][]byte{bucketTasks, bucketList, bucketOwned, bucketDue, bucketUsed, bucketStream, bucketPause, bucketBalance, bucketTimings}
+var buckets = [][]byte{bucketTasks, bucketList, bucketOwned, bucketDue, bucketUsed, bucketUploads, bucketStream, bucketPause, bucketBalance, bucketTimings}
 
 // Store is a task.Store. It is safe for concurrent use within one process.
 type Store struct {
@@ -168,6 +169,18 @@ func (s *Store) UsedImages(ctx context.Context, owner, day string) (used int, er
 		return nil
 	})
 	return used, err
+}
+
+// CountUpload implements task.Store.
+func (s *Store) CountUpload(ctx context.Context, owner, day string, limit int) error {
+	return s.write(ctx, func(tx *bbolt.Tx) error {
+		counts, key := tx.Bucket(bucketUploads), usedKey(owner, day)
+		n := decodeInt(counts.Get(key))
+		if limit > 0 && n >= int64(limit) {
+			return task.ErrQuota
+		}
+		return counts.Put(key, encodeInt(n+1))
+	})
 }
 
 // pauseKeys are the keys of the pauses.

@@ -4,7 +4,6 @@ package main
 import (
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/functions/images"
@@ -48,7 +47,9 @@ func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (a
 	credits.Register(api.Handle, credits.Function{
 		Auth: verifier, Account: submitter.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits, Log: log,
 	})
-	uploads.Register(api.Handle, uploads.Function{Auth: verifier, Links: links, Now: time.Now, Log: log})
+	uploads.Register(api.Handle, uploads.Function{
+		Auth: verifier, Store: store, Links: links, PerDay: c.UploadsPerDay, Now: outbound.WallClock, Log: log,
+	})
 	images.Register(api.Handle, images.Function{Secrets: secrets, Links: links, Log: log})
 	return httpapi.Gateway(mcp.New(mcp.Function{Auth: verifier, API: api, HTTP: client, Settings: c, Log: log})), nil
 }

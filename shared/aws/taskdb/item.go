@@ -43,7 +43,7 @@ const (
 )
 
 const (
-	quotaTTL  = 8 * 24 * time.Hour
+	countTTL  = 8 * 24 * time.Hour
 	failedTTL = 400 * 24 * time.Hour
 )
 
@@ -198,7 +198,8 @@ func listKey(owner string, target task.Target) string {
 	return strconv.Itoa(len(owner)) + "|" + owner + "|" + target.String()
 }
 
-func quotaID(owner, day string) string { return "QUOTA#" + day + "#" + owner }
+func quotaID(owner, day string) string   { return "QUOTA#" + day + "#" + owner }
+func uploadsID(owner, day string) string { return "UPLOADS#" + day + "#" + owner }
 
 // A cursor holds the createdAt and id that a page ended with, and a checksum that
 // ties them to their list. The checksum needs no key: a forged cursor can only

@@ -8,12 +8,13 @@
 //	             wasMadeAt  instead of createdAt once the task is deleted
 //	             due        while dueAt is set: the index of due tasks, sorted by dueAt
 //	QUOTA#…      used       images of an owner on a day
+//	UPLOADS#…    used       uploads of an owner on a day
 //	PAUSE        until, postsUntil: for reads, for POSTs
 //	TIMINGS      kind#slot  seconds that a task of the kind took
 //	BALANCE      credits, asOf, level: the result of the last check
 //	NONE         never exists: a start reads it
 //
-// expiresAt is DynamoDB's time to live: it deletes quota rows after 8 days and
+// expiresAt is DynamoDB's time to live: it deletes counts of a day after 8 days and
 // failed tasks after 400. Nothing here reads it.
 //
 // See docs/decisions/versioned-puts.md, quota.md and due-index.md.
@@ -205,6 +206,19 @@ func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 func (s *Store) UsedImages(ctx context.Context, owner, day string) (int, error) {
 	used, err := s.readNumber(ctx, quotaID(owner, day), attrUsed)
 	return max(0, int(used)), err
+}
+
+// CountUpload implements task.Store.
+func (s *Store) CountUpload(ctx context.Context, owner, day string, limit int) error {
+	u := s.addUsed(uploadsID(owner, day), day, 1, limit)
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: u.TableName, Key: u.Key, UpdateExpression: u.UpdateExpression, ConditionExpression: u.ConditionExpression,
+		ExpressionAttributeNames: u.ExpressionAttributeNames, ExpressionAttributeValues: u.ExpressionAttributeValues,
+	})
+	if refused, _ := classify(err); refused != nil {
+		return task.ErrQuota
+	}
+	return translate("count an upload", err)
 }
 
 const pauseID = "PAUSE"

@@ -20,7 +20,7 @@ func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task
 	put := types.Put{ConditionExpression: aws.String("attribute_not_exists(id)")}
 	var quota *types.Update
 	if t.Quota != nil {
-		quota = s.addUsed(t, limit)
+		quota = s.addUsed(quotaID(t.Owner, t.Quota.Day), t.Quota.Day, t.Quota.Images, limit)
 	}
 	refused, err := s.write(ctx, t, put, quota)
 	switch {
@@ -50,7 +50,7 @@ func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	}
 	var quota *types.Update
 	if t.Quota != nil && t.Refund > 0 {
-		quota = s.changeUsed(t, -t.Refund)
+		quota = s.changeUsed(quotaID(t.Owner, t.Quota.Day), t.Quota.Day, -t.Refund)
 	}
 	refused, err := s.write(ctx, t, put, quota)
 	switch {
@@ -71,11 +71,11 @@ func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	return current, nil // written by an earlier try, whose answer was lost
 }
 
-// addUsed adds the task's images to its owner's day if that stays within limit; 0 is no limit.
-func (s *Store) addUsed(t *task.Task, limit int) *types.Update {
-	u := s.changeUsed(t, t.Quota.Images)
+// addUsed adds n to the count of a day in a row, if that stays within limit; 0 is no limit.
+func (s *Store) addUsed(id, day string, n, limit int) *types.Update {
+	u := s.changeUsed(id, day, n)
 	if limit > 0 {
-		room := limit - t.Quota.Images
+		room := limit - n
 		u.ExpressionAttributeValues[":room"] = number(int64(room))
 		u.ConditionExpression = aws.String("#used <= :room")
 		if room >= 0 {
@@ -85,16 +85,16 @@ func (s *Store) addUsed(t *task.Task, limit int) *types.Update {
 	return u
 }
 
-// changeUsed adds images, which may be negative, to the task's owner's day.
-func (s *Store) changeUsed(t *task.Task, images int) *types.Update {
-	day, _ := time.Parse(time.DateOnly, t.Quota.Day)
+// changeUsed adds n, which may be negative, to the count of a day in a row.
+func (s *Store) changeUsed(id, day string, n int) *types.Update {
+	at, _ := time.Parse(time.DateOnly, day)
 	return &types.Update{
 		TableName:                s.table,
-		Key:                      key(quotaID(t.Owner, t.Quota.Day)),
-		UpdateExpression:         aws.String("ADD #used :images SET #expires = :expires"),
+		Key:                      key(id),
+		UpdateExpression:         aws.String("ADD #used :n SET #expires = :expires"),
 		ExpressionAttributeNames: map[string]string{"#used": attrUsed, "#expires": attrExpires},
 		ExpressionAttributeValues: item{
-			":images": number(int64(images)), ":expires": number(day.Add(quotaTTL).Unix()),
+			":n": number(int64(n)), ":expires": number(at.Add(countTTL).Unix()),
 		},
 	}
 }

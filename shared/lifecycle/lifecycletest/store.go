@@ -123,6 +123,11 @@ func (s *Store) UsedImages(ctx context.Context, owner, day string) (int, error) 
 	return around(s, "used", nil, func() (int, error) { return s.Store.UsedImages(ctx, owner, day) })
 }
 
+func (s *Store) CountUpload(ctx context.Context, owner, day string, limit int) error {
+	_, err := around(s, "countUpload", nil, func() (struct{}, error) { return struct{}{}, s.Store.CountUpload(ctx, owner, day, limit) })
+	return err
+}
+
 func (s *Store) Paused(ctx context.Context) (task.Pauses, error) {
 	return around(s, "paused", nil, func() (task.Pauses, error) { return s.Store.Paused(ctx) })
 }

@@ -22,6 +22,7 @@ type Memory struct {
 	mu      sync.Mutex // guards what follows
 	rows    map[string]row
 	used    map[[2]string]int // by owner and day
+	uploads map[[2]string]int // by owner and day
 	pauses  task.Pauses
 	balance task.Balance
 	timings map[string]map[int]int
@@ -32,7 +33,7 @@ type row struct{ stored *task.Task }
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{rows: map[string]row{}, used: map[[2]string]int{}, timings: map[string]map[int]int{}}
+	return &Memory{rows: map[string]row{}, used: map[[2]string]int{}, uploads: map[[2]string]int{}, timings: map[string]map[int]int{}}
 }
 
 func (s *Memory) lock(ctx context.Context) (unlock func(), err error) {
@@ -219,6 +220,19 @@ func (s *Memory) UsedImages(ctx context.Context, owner, day string) (int, error)
 	}
 	defer unlock()
 	return s.used[[2]string{owner, day}], nil
+}
+
+func (s *Memory) CountUpload(ctx context.Context, owner, day string, limit int) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if n := s.uploads[[2]string{owner, day}]; limit > 0 && n >= limit {
+		return task.ErrQuota
+	}
+	s.uploads[[2]string{owner, day}]++
+	return nil
 }
 
 func (s *Memory) SetBalance(ctx context.Context, b task.Balance) error {

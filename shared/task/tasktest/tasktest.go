@@ -44,6 +44,7 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 		{"Quota", testQuota},
 		{"QuotaParallel", testQuotaParallel},
 		{"Refund", testRefund},
+		{"CountUpload", testCountUpload},
 		{"Tasks", testTasks},
 		{"List", testList},
 		{"ListPages", testListPages},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -256,4 +257,37 @@ func testUnknownAttributes(t *testing.T, h Harness) {
 			t.Errorf("%s became %v, %v, %v; want %v", name, got, ok, err, want)
 		}
 	}
+}
+
+// An owner's uploads of a day are counted up to the limit, however many come at once.
+func testCountUpload(t *testing.T, h Harness) {
+	const limit, parallel = 3, 10
+	day := task.Day(start)
+	var counted, full atomic.Int32
+	var all sync.WaitGroup
+	for range parallel {
+		all.Go(func() {
+			switch err := h.Store.CountUpload(t.Context(), "ada", day, limit); {
+			case err == nil:
+				counted.Add(1)
+			case errors.Is(err, task.ErrQuota):
+				full.Add(1)
+			default:
+				t.Errorf("count: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if counted.Load() != limit || full.Load() != parallel-limit {
+		t.Errorf("%d uploads counted, %d refused, with a limit of %d", counted.Load(), full.Load(), limit)
+	}
+	for _, other := range []struct {
+		owner, day string
+		limit      int
+	}{{"bob", day, limit}, {"ada", task.Day(start.AddDate(0, 0, 1)), limit}, {"ada", day, limit + 1}, {"ada", day, 0}} {
+		if err := h.Store.CountUpload(t.Context(), other.owner, other.day, other.limit); err != nil {
+			t.Errorf("%+v: %v", other, err)
+		}
+	}
+	used(t, h.Store, "ada", 0) // images are counted apart
 }
