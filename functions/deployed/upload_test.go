@@ -176,8 +176,9 @@ func TestInputs(t *testing.T) {
 	got := h.awaitEnd("ada", h.submit("ada", order, "a").ID)
 	h.checkImages(got, 0)
 	made := h.proxy["ingest"].Take()
-	slices.Sort(made)                                             // the upload is read while the picture is downloaded
-	for _, unrelated := range []string{"Prepare", "UpdateItem"} { // the start, and a timing
+	// The upload is read while the picture is downloaded.
+	slices.Sort(made)
+	for _, unrelated := range []string{"Prepare", "UpdateItem"} { // of the start, and a timing
 		made = slices.DeleteFunc(made, func(call string) bool { return call == unrelated })
 	}
 	if want := []string{"GET", "GetItem", "PUT", "PUT", "PUT", "PUT", "PutItem"}; !slices.Equal(made, want) {

@@ -127,10 +127,11 @@ func (g *Ingester) storeInputs(ctx context.Context, t *task.Task, c *inputCopies
 // putInput stores a copy and its thumbnail.
 func (g *Ingester) putInput(ctx context.Context, id string, c inputCopy) (task.Input, error) {
 	key, thumbnail := media.InputKeys(id, c.n, sha256.Sum256(c.JPEG))
-	for key, file := range map[string][]byte{key: c.JPEG, thumbnail: c.Thumbnail} {
-		if err := g.Bucket.Put(ctx, key, bytes.NewReader(file), int64(len(file)), "image/jpeg", sha256.Sum256(file)); err != nil {
-			return task.Input{}, err
-		}
+	put := func(key string, file []byte) error {
+		return g.Bucket.Put(ctx, key, bytes.NewReader(file), int64(len(file)), "image/jpeg", sha256.Sum256(file))
+	}
+	if err := errors.Join(put(key, c.JPEG), put(thumbnail, c.Thumbnail)); err != nil {
+		return task.Input{}, err
 	}
 	return task.Input{N: c.n, File: media.File(key), Thumbnail: media.File(thumbnail), Width: c.Width, Height: c.Height}, nil
 }

@@ -1,9 +1,12 @@
 package prooftest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"maps"
 	"slices"
@@ -44,10 +47,28 @@ func (s processBucket) Put(ctx context.Context, key string, body io.ReadSeeker, 
 	})
 }
 
-// Get implements media.Bucket. No task of these histories edits an upload.
-func (processBucket) Get(context.Context, string) (io.ReadCloser, error) {
-	return nil, media.ErrNoObject
+// uploaded is the id of a PNG that each owner has uploaded.
+const uploaded = "0123456789abcdefghijklmnop"
+
+// Get opens the upload, unless downloads fail, too. It is no call, which would have to be
+// put in order with those of the downloads meanwhile.
+func (s processBucket) Get(_ context.Context, key string) (io.ReadCloser, error) {
+	s.p.sim.mu.Lock()
+	defer s.p.sim.mu.Unlock()
+	if !strings.HasPrefix(key, media.UploadPrefix) || s.p.sim.conditions.download != "" {
+		return nil, media.ErrNoObject
+	}
+	return io.NopCloser(bytes.NewReader(smallest)), nil
 }
+
+// smallest is a PNG of one pixel.
+var smallest = func() []byte {
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 1, 1))); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}()
 
 // Erase deletes one object after another, as with S3, and may be interrupted in between.
 func (s processBucket) Erase(ctx context.Context, prefix string) error {

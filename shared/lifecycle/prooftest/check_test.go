@@ -136,7 +136,8 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	if old.Status != new.Status && !slices.Contains(moves[old.Status], new.Status) {
 		sim.violate("I2", "%s went from %s to %s", id, old.Status, new.Status)
 	}
-	if old.Done() && (new.Failure != old.Failure || !reflect.DeepEqual(new.Images, old.Images) && !(new.Deleted() && new.Images == nil)) {
+	same := reflect.DeepEqual(new.Images, old.Images) && reflect.DeepEqual(new.Inputs, old.Inputs)
+	if old.Done() && (new.Failure != old.Failure || !same && !(new.Deleted() && new.Images == nil && new.Inputs == nil)) {
 		sim.violate("I2", "%s had ended, and was changed", id)
 	}
 	if own := map[string][]task.Work{"ingest": {task.Ingest, task.Erase}, "notify": {task.Notify}}[by.kind]; slices.Contains(own, old.Work) && new.Work == old.Work {
@@ -174,7 +175,10 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 		sim.checkCause(by, old, new)
 	}
 	if !old.Done() && new.Done() {
-		sim.ledger.ends[new.ID] = &ending{by: by}
+		copies := new.Status == task.Succeeded && len(new.InputsToKeep()) > 0
+		sim.count("inputs kept", len(new.Inputs) > 0)
+		sim.count("inputs not kept", copies && len(new.Inputs) == 0)
+		sim.ledger.ends[new.ID] = &ending{by: by, lacking: new.Missing > 0 || copies && len(new.Inputs) == 0}
 	}
 	sim.noteRecord(by, old, new)
 }
@@ -280,6 +284,13 @@ func (sim *simulation) checkStored(t *task.Task) {
 		seen[image.N], sums[image.SHA256] = true, true
 		if sim.bucket.objects[media.Prefix(t.ID)+image.File] != image.SHA256 {
 			sim.violate("I3", "%s has succeeded, and %s is not in the bucket", short(t.ID), image.File)
+		}
+	}
+	for _, in := range t.Inputs {
+		for _, file := range []string{in.File, in.Thumbnail} {
+			if sim.bucket.objects[media.Prefix(t.ID)+file] == "" {
+				sim.violate("I3", "%s has succeeded, and %s is not in the bucket", short(t.ID), file)
+			}
 		}
 	}
 	if len(t.Images) == 0 {

@@ -18,8 +18,9 @@ const (
 
 // ending is the end of a task.
 type ending struct {
-	by   *actor
-	said bool // it was logged
+	by      *actor
+	lacking bool // a success without all its pictures or copies of its inputs
+	said    bool // it was logged
 }
 
 // endLevels are the log levels of ends that are not errors.
@@ -88,7 +89,7 @@ func (sim *simulation) logged(a *actor, line entry) {
 		level, known := endLevels[t.Failure]
 		if !known {
 			level = slog.LevelError
-		} else if t.Missing > 0 {
+		} else if end.lacking {
 			level = slog.LevelWarn
 		}
 		sim.count("an end logged at "+level.String(), true)

@@ -26,7 +26,7 @@ type mutant struct {
 	replay        func(context.Context, *lifecycle.Service, *task.Task)
 	wait          func(*lifecycle.Reader) func(context.Context, *task.Task, int) bool
 	dropsEvent    string // the log drops the lines of this event
-	bucketForgets bool   // the bucket stores nothing
+	bucketForgets string // the bucket stores nothing whose key contains this
 	bucketKeeps   bool   // the bucket erases nothing
 }
 
@@ -45,7 +45,7 @@ func (m mutant) wrapTransport(p *process, to http.RoundTripper) http.RoundTrippe
 }
 
 func (m mutant) put(b *bucket, key, sum string) {
-	if !m.bucketForgets {
+	if m.bucketForgets == "" || !strings.Contains(key, m.bucketForgets) {
 		b.objects[key] = sum
 	}
 }
@@ -83,7 +83,8 @@ var mutants = []mutant{
 	{name: "a callback's links are tried before the record was read again", caught: []string{"I5"}, store: faulty(func(d *faultyStore) { d.eager = true })},
 	{name: "a refund is forgotten", caught: []string{"I4"}, store: faulty(func(d *faultyStore) { d.noRefund = true })},
 	{name: "deadlines come eight times too early", caught: []string{"I8"}, store: faulty(func(d *faultyStore) { d.early = true })},
-	{name: "the bucket answers before it has the picture", caught: []string{"I3"}, bucketForgets: true},
+	{name: "the bucket answers before it has the picture", caught: []string{"I3"}, bucketForgets: "tasks/"},
+	{name: "the bucket answers before it has the copy of an input", caught: []string{"I3"}, bucketForgets: "-input"},
 	{name: "nothing is erased", caught: []string{"P2"}, bucketKeeps: true},
 }
 

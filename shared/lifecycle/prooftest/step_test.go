@@ -134,8 +134,10 @@ func (sim *simulation) submitOrder(a, b int) {
 		o.Request.Prompt = "a harbour"
 	case 11:
 		o.IdempotencyKey += ", an edit"
-		if id, ok := pick(sim.withPictures(), a); ok {
+		if id, ok := pick(sim.withPictures(), a); ok && a%2 == 0 {
 			o.Request.ImageURLs = []string{"task:" + id + "/1"}
+		} else {
+			o.Request.ImageURLs = []string{"upload:" + uploaded}
 		}
 	}
 	sim.logStep("submit %s %s %q, %d pictures", o.Owner, o.IdempotencyKey, o.Request.Prompt, o.Request.NumImages)
