@@ -14,8 +14,7 @@ import (
 )
 
 // A waiting task is canceled by its owner: the transaction that ends it returns
-// its images to the quota, and no sweep posts it. Preset is notified after the
-// erase.
+// its images to the quota, and no sweep posts it. Preset is told at once.
 func TestCancelWaiting(t *testing.T) {
 	t.Parallel()
 	notices := make(chan string, 10)
@@ -44,17 +43,21 @@ func TestCancelWaiting(t *testing.T) {
 	if left.Quota.Used != 0 || row.Failure != task.CodeCanceled || !row.Quota.Returned {
 		t.Errorf("used %d, %+v", left.Quota.Used, row)
 	}
-	h.age(x.ID, time.Hour)
-	h.sweep()
 	notice := ""
 	select {
 	case notice = <-notices:
 	case <-time.After(time.Minute):
 	}
-	if !strings.Contains(notice, x.ID) || !strings.Contains(notice, `"canceled"`) || strings.Contains(notice, "lighthouse") {
+	eventually(t, "its acceptance is not kept", func() bool { return h.row(x.ID).Notice == "" })
+	if row := h.row(x.ID); row.Work != task.Erase {
+		t.Errorf("its work is %q: the notice waited for the erase", row.Work)
+	}
+	h.age(x.ID, time.Hour)
+	h.sweep()
+	if !strings.Contains(notice, `"type":"task.deleted"`) || !strings.Contains(notice, x.ID) || !strings.Contains(notice, `"canceled"`) || strings.Contains(notice, "lighthouse") {
 		t.Errorf("notice: %s", notice)
 	}
-	eventually(t, "it is still due", func() bool { x := h.row(x.ID); return x.DueAt.IsZero() && !x.NotifiedAt.IsZero() })
+	eventually(t, "it is still due", func() bool { x := h.row(x.ID); return x.Due().IsZero() && !x.NotifiedAt.IsZero() })
 	if n := h.sim.Posts(); n != 1 {
 		t.Errorf("%d POSTs, want 1", n)
 	}
@@ -107,7 +110,7 @@ func TestEraseKilled(t *testing.T) {
 			}
 			h.age(got.ID, 20*time.Minute)
 			h.sweep()
-			eventually(t, "it is still due", func() bool { x := h.row(got.ID); return x.Work == "" && x.DueAt.IsZero() })
+			eventually(t, "it is still due", func() bool { x := h.row(got.ID); return x.Work == "" && x.Due().IsZero() })
 			eventually(t, "ingest was not killed", func() bool { return h.function["ingest"].Starts() > starts })
 			if row := h.row(got.ID); row.Status != task.Succeeded || !row.Deleted() || h.status(link) != http.StatusNotFound {
 				t.Errorf("in the end it is %+v", row)

@@ -45,17 +45,17 @@ func TestNotices(t *testing.T) {
 	x := h.awaitEnd("ada", h.submit("ada", map[string]any{"prompt": "a lighthouse"}, "k").ID)
 	first := <-got
 	eventually(t, "the failure is not logged", func() bool { return strings.Contains(h.function["notify"].Log(), "answered 503") })
-	if row := h.row(x.ID); row.Work != task.Notify {
-		t.Fatalf("its work is %q", row.Work)
+	if row := h.row(x.ID); row.Notice != task.Pending {
+		t.Fatalf("its notice is %q", row.Notice)
 	}
 
 	failing.Store(false)
 	h.age(x.ID, time.Minute)
 	h.sweep()
 	second := <-got
-	eventually(t, "the notice is not delivered", func() bool { return h.row(x.ID).Work == "" })
-	if row := h.row(x.ID); row.NotifiedAt.IsZero() || !row.DueAt.IsZero() {
-		t.Errorf("delivered at %v, due %v", row.NotifiedAt, row.DueAt)
+	eventually(t, "the notice is not delivered", func() bool { return h.row(x.ID).Notice == "" })
+	if row := h.row(x.ID); row.NotifiedAt.IsZero() || !row.Due().IsZero() {
+		t.Errorf("delivered at %v, due %v", row.NotifiedAt, row.Due())
 	}
 	key, err := base64.StdEncoding.DecodeString(notifyKey)
 	if err != nil {
@@ -64,13 +64,67 @@ func TestNotices(t *testing.T) {
 	for _, d := range []delivery{first, second} {
 		httpapitest.Load(t).CheckJSON(t, "SucceededNotice", d.body)
 		mac := hmac.New(sha256.New, key)
-		fmt.Fprintf(mac, "%s-succeeded.%s.%s", x.ID, d.header.Get("webhook-timestamp"), d.body)
+		fmt.Fprintf(mac, "%s-succeeded-1.%s.%s", x.ID, d.header.Get("webhook-timestamp"), d.body)
 		if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); d.header.Get("webhook-signature") != want {
 			t.Errorf("signed %q, want %q", d.header.Get("webhook-signature"), want)
 		}
 	}
 	if h.source["notify"].GivenUp() != 0 {
 		t.Error("the function failed a batch")
+	}
+}
+
+// The binaries tell of a move and of DELETE, within seconds and by the stream alone: no
+// sweep runs. A notice costs two requests, and an erase does not add any to it.
+func TestMovedAndDeletedNotices(t *testing.T) {
+	t.Parallel()
+	receiver := webhooktest.NewReceiver(t)
+	h := newHarness(t, map[string]string{"NOTIFY_URL": receiver.URL})
+	h.hide(webhooktest.Query)
+	key, err := base64.StdEncoding.DecodeString(notifyKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await := func(contract, id string, want ...string) {
+		t.Helper()
+		var all []webhooktest.Delivery
+		eventually(t, "no "+contract+" came", func() bool { all = append(all, receiver.Take()...); return len(all) > 0 })
+		eventually(t, "its acceptance is not kept", func() bool { return h.row(id).Notice == "" })
+		h.checkRequests("notify", "GetItem", "PutItem")
+		if len(all) != 1 || !all[0].SignedBy(key) {
+			t.Errorf("%d notices, the first with %v", len(all), all[0].Header)
+		}
+		httpapitest.Load(t).CheckJSON(t, contract, all[0].Body)
+		for _, text := range want {
+			if !strings.Contains(string(all[0].Body), text) {
+				t.Errorf("%s has no %s: %s", contract, text, all[0].Body)
+			}
+		}
+	}
+	x := h.awaitEnd("ada", h.submit("ada", map[string]any{"prompt": "a lighthouse", "target": map[string]string{"kind": "moodboard", "id": "a"}}, "a").ID)
+	await("SucceededNotice", x.ID, `"version":1`)
+	h.proxy["tasks"].Take()
+	to := map[string]string{"kind": "showcase", "id": "b"}
+	for range 2 { // the second changes nothing
+		if a := h.call("ada", http.MethodPut, "/v1/tasks/"+x.ID+"/target", to); a.status != http.StatusOK {
+			t.Fatalf("PUT: %d %s", a.status, a.body)
+		}
+	}
+	h.checkRequests("tasks", "GetItem", "PutItem", "GetItem")
+	await("MovedNotice", x.ID, `"version":2`, `"previousTarget":{"kind":"moodboard","id":"a"}`, `"target":{"kind":"showcase","id":"b"}`)
+	if a := h.call("ada", http.MethodDelete, "/v1/tasks/"+x.ID, nil); a.status != http.StatusNoContent {
+		t.Fatalf("DELETE: %d %s", a.status, a.body)
+	}
+	h.checkRequests("tasks", "GetItem", "PutItem")
+	await("DeletedNotice", x.ID, `"version":3`, `"target":{"kind":"showcase","id":"b"}`)
+	if row := h.row(x.ID); row.Work != task.Erase || row.Due().IsZero() {
+		t.Errorf("work %q, due %v: the erase is not the last yet", row.Work, row.Due())
+	}
+	h.age(x.ID, time.Hour)
+	h.sweep()
+	eventually(t, "it is still due", func() bool { return h.row(x.ID).Due().IsZero() })
+	if again := receiver.Take(); len(again) > 0 {
+		t.Errorf("told again: %s", again[0].Body)
 	}
 }
 

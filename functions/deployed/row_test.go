@@ -33,15 +33,7 @@ func (h *harness) age(id string, d time.Duration) {
 	if err != nil || got.Item == nil {
 		h.t.Fatalf("task %s: %v", id, err)
 	}
-	for name, v := range got.Item {
-		text, ok := v.(*types.AttributeValueMemberS)
-		if !ok {
-			continue
-		}
-		if at, err := time.Parse(time.RFC3339, text.Value); err == nil {
-			got.Item[name] = &types.AttributeValueMemberS{Value: at.Add(-d).Format("2006-01-02T15:04:05.000Z")}
-		}
-	}
+	shift(got.Item, -d)
 	_, err = client.PutItem(h.t.Context(), &dynamodb.PutItemInput{
 		TableName: &h.table, Item: got.Item,
 		ConditionExpression:       aws.String("#version = :read"), // fails if the row was written meanwhile
@@ -50,6 +42,20 @@ func (h *harness) age(id string, d time.Duration) {
 	})
 	if err != nil {
 		h.t.Fatal(err)
+	}
+}
+
+// shift moves all times of a row.
+func shift(members map[string]types.AttributeValue, d time.Duration) {
+	for name, v := range members {
+		switch v := v.(type) {
+		case *types.AttributeValueMemberM:
+			shift(v.Value, d)
+		case *types.AttributeValueMemberS:
+			if at, err := time.Parse(time.RFC3339, v.Value); err == nil {
+				members[name] = &types.AttributeValueMemberS{Value: at.Add(d).Format("2006-01-02T15:04:05.000Z")}
+			}
+		}
 	}
 }
 

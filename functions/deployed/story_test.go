@@ -124,7 +124,7 @@ func (h *harness) checkErase(got httpapi.Task, order map[string]any, key string)
 	checkRefused(h.t, h.call("ada", http.MethodPost, "/v1/tasks", order, "Idempotency-Key", key), http.StatusUnprocessableEntity, task.CodeIdempotencyKeyReused)
 	h.age(got.ID, 20*time.Minute)
 	h.sweep() // by now no other function writes there: this erase is the last
-	eventually(h.t, "it is still due", func() bool { x := h.row(got.ID); return x.Work == "" && x.DueAt.IsZero() })
+	eventually(h.t, "it is still due", func() bool { x := h.row(got.ID); return x.Work == "" && x.Due().IsZero() })
 }
 
 // checkMove fails the test unless the owner, and nobody else, can move the task

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -93,12 +94,26 @@ func (h *harness) row(id string) *task.Task {
 func (h *harness) checkDelivered(id string, want bool) {
 	h.t.Helper()
 	x := h.row(id)
-	if delivered := x.Work == "" && !x.NotifiedAt.IsZero() && x.DueAt.IsZero(); delivered != want {
-		h.t.Errorf("delivered: %v, want %v: work %q, delivered at %v, due %v", delivered, want, x.Work, x.NotifiedAt, x.DueAt)
+	if delivered := x.Notice == "" && !x.NotifiedAt.IsZero() && x.NoticeTurn.DueAt.IsZero(); delivered != want {
+		h.t.Errorf("delivered: %v, want %v: notice %q, delivered at %v, due %v", delivered, want, x.Notice, x.NotifiedAt, x.NoticeTurn.DueAt)
 	}
-	if waits := x.Work == task.Notify && x.NotifiedAt.IsZero() && !x.DueAt.IsZero(); waits == want {
+	if waits := x.Notice == task.Pending && !x.NoticeTurn.DueAt.IsZero(); waits == want {
 		h.t.Errorf("it is still due: %v, want %v", waits, !want)
 	}
+}
+
+// moved moves a task as PUT target does, a second later.
+func (h *harness) moved(id string, to task.Target) {
+	h.t.Helper()
+	h.Clock.Add(time.Second)
+	h.update(id, func(x *task.Task) error { return x.SetTarget(h.Rules, to, h.Now()) })
+}
+
+// deleted deletes a task as DELETE does, a second later.
+func (h *harness) deleted(id string) {
+	h.t.Helper()
+	h.Clock.Add(time.Second)
+	h.update(id, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
 }
 
 // takeLog takes notify's log and checks that it contains no secret.
@@ -120,7 +135,6 @@ func (h *harness) takeLog() string {
 func (h *harness) checkContract(d webhooktest.Delivery, kind string) {
 	h.t.Helper()
 	c := httpapitest.Load(h.t)
-	c.CheckJSON(h.t, "Notice", d.Body)
 	c.CheckJSON(h.t, kind, d.Body)
 }
 

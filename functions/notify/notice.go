@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
@@ -10,16 +11,18 @@ import (
 
 // Notice is the body of a notice.
 type Notice struct {
-	Type      string    `json:"type"`      // "task.succeeded" or "task.failed"
-	Timestamp time.Time `json:"timestamp"` // when the task ended
+	Type      string    `json:"type"`      // "task." and a task.NoticeKind
+	Timestamp time.Time `json:"timestamp"` // when that happened
 	Data      Data      `json:"data"`
 }
 
-// Data is the ended task and its owner. Of a task that was deleted before the
-// notice was sent, only how it ended is left.
+// Data is the whole task at that version and its owner, so that a receiver needs no
+// earlier notice. Of a deleted task, only how it ended and where it was are left.
 type Data struct {
-	Owner   string `json:"owner"`
-	Deleted bool   `json:"deleted,omitzero"`
+	Owner          string       `json:"owner"`
+	Version        int          `json:"version"` // the higher one holds
+	Deleted        bool         `json:"deleted,omitzero"`
+	PreviousTarget *task.Target `json:"previousTarget,omitempty"` // of a moved task that had one
 	httpapi.Task
 }
 
@@ -29,12 +32,19 @@ func encodeNotice(ctx context.Context, view httpapi.View, t *task.Task) ([]byte,
 		return nil, err
 	}
 	shown.Inputs = nil // only their owner sees what was uploaded
-	return httpapi.Encode(Notice{
-		Type: "task." + string(t.Status), Timestamp: t.EndedAt,
-		Data: Data{Owner: t.Owner, Deleted: t.Deleted(), Task: shown},
-	})
+	data := Data{Owner: t.Owner, Version: t.NoticeVersion(), Deleted: t.Deleted(), Task: shown}
+	kind := t.NoticeKind()
+	switch kind {
+	case task.NoticeMoved:
+		data.PreviousTarget = t.NoticeTarget
+	case task.NoticeDeleted:
+		data.Target = t.NoticeTarget
+	}
+	return httpapi.Encode(Notice{Type: "task." + string(kind), Timestamp: t.NoticeAt(), Data: data})
 }
 
-// messageID returns the webhook-id of a task's notice, always the same. It has no
-// dot, because dots separate the parts of what is signed.
-func messageID(t *task.Task) string { return t.ID + "-" + string(t.Status) }
+// messageID returns the webhook-id of a task's notice, the same for each repeat. It
+// has no dot, because dots separate the parts of what is signed.
+func messageID(t *task.Task) string {
+	return t.ID + "-" + string(t.NoticeKind()) + "-" + strconv.Itoa(t.NoticeVersion())
+}

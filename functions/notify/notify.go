@@ -1,8 +1,8 @@
 // Package notify is the function that the table's stream calls for notices: a
-// notice tells Preset by a signed webhook how a task has ended, in the form of
-// Standard Webhooks (https://www.standardwebhooks.com). It is sent until the
-// receiver has answered 2xx, always with the same webhook-id, so the receiver may
-// get it more than once.
+// notice tells Preset by a signed webhook how a task has ended, that it was moved or
+// that it was deleted, in the form of Standard Webhooks
+// (https://www.standardwebhooks.com). It is sent until the receiver has answered
+// 2xx, always with the same webhook-id, so the receiver may get it more than once.
 package notify
 
 import (
@@ -60,7 +60,7 @@ func (f Function) deliver(ctx context.Context, id string) error {
 	switch {
 	case err != nil:
 		return err
-	case t.Work != task.Notify || !t.Known():
+	case t.Notice == "" || !t.Known():
 		return nil // delivered already, or a row of a newer release
 	case f.URL == "":
 		return errNoURL
@@ -72,8 +72,9 @@ func (f Function) deliver(ctx context.Context, id string) error {
 	if err := f.Send(ctx, messageID(t), body); err != nil {
 		return err
 	}
+	// A change meanwhile keeps the notice pending. Its own write calls this function again.
 	_, err = task.Update(ctx, f.Store, t, func(x *task.Task) error {
-		x.Notified(f.Now())
+		x.Notified(f.Now(), t.NoticeVersion())
 		return nil
 	})
 	return err

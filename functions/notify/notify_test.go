@@ -16,7 +16,6 @@ import (
 	"github.com/preset/nanobanana-functions/functions/notify"
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
@@ -36,7 +35,7 @@ func TestSucceededNotice(t *testing.T) {
 	if !d.SignedBy(h.key) {
 		t.Errorf("not signed: %v", d.Header)
 	}
-	if got := d.Header.Get("webhook-id"); got != x.ID+"-succeeded" {
+	if got := d.Header.Get("webhook-id"); got != x.ID+"-succeeded-1" {
 		t.Errorf("webhook-id %q", got)
 	}
 	if got := d.Header.Get("webhook-timestamp"); got != strconv.FormatInt(h.Now().Unix(), 10) {
@@ -51,7 +50,7 @@ func TestSucceededNotice(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := parse(t, encoded)
-	data["owner"] = "ada"
+	data["owner"], data["version"] = "ada", 1.
 	want := map[string]any{"type": "task.succeeded", "timestamp": x.EndedAt.Format(time.RFC3339Nano), "data": data}
 	if got := parse(t, d.Body); !reflect.DeepEqual(got, want) {
 		t.Errorf("sent %v\nwant %v", got, want)
@@ -121,17 +120,20 @@ func TestFailedNotice(t *testing.T) {
 	h.checkDelivered(x.ID, true)
 	d := h.takeOne()
 	h.checkContract(d, "FailedNotice")
-	if got := d.Header.Get("webhook-id"); got != x.ID+"-failed" || !d.SignedBy(h.key) {
+	if got := d.Header.Get("webhook-id"); got != x.ID+"-failed-1" || !d.SignedBy(h.key) {
 		t.Errorf("webhook-id %q, signed %v", got, d.SignedBy(h.key))
 	}
 }
 
-// Tasks without a notice to send are left alone: running, being erased, of a
-// newer release, unknown.
+// Tasks without a notice to send are left alone: running, told before they were
+// erased, of a newer release, unknown.
 func TestNothingToSend(t *testing.T) {
 	h := newHarness(t)
 	running, deleted, newer := h.Submitted(t, "ada", 1), h.Succeeded(t, "ada"), h.Succeeded(t, "ada")
-	h.update(deleted.ID, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
+	h.update(deleted.ID, func(x *task.Task) error {
+		x.Notified(h.Now(), 1)
+		return x.Delete(task.Rules{}, h.Now()) // NOTIFY_URL was removed
+	})
 	h.update(newer.ID, func(x *task.Task) error { x.Schema = task.Schema + 1; return nil })
 	h.stream(running.ID, deleted.ID, newer.ID, "no such task")
 	if all := h.receiver.Take(); len(all) > 0 {
@@ -146,38 +148,6 @@ func (h *harness) update(id string, change func(*task.Task) error) {
 	h.t.Helper()
 	if _, err := task.Update(h.t.Context(), h.Rows, h.row(id), change); err != nil {
 		h.t.Fatal(err)
-	}
-}
-
-// The notice of a task that was deleted before the notice was sent has only how
-// the task ended.
-func TestDeletedNotice(t *testing.T) {
-	h := newHarness(t)
-	h.receiver.Answer(webhooktest.Status(http.StatusServiceUnavailable))
-	x := h.Succeeded(t, "ada")
-	h.stream(x.ID)
-	full := h.takeOne()
-	h.Clock.Add(time.Minute)
-	h.update(x.ID, func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) })
-	h.stream(x.ID) // while it is being erased nothing is sent
-	h.receiver.Answer(nil)
-	h.Clock.Add(17 * time.Minute)
-	if err := h.Ingester.Ingest(t.Context(), x.ID); err != nil {
-		t.Fatal(err)
-	}
-	h.stream(x.ID)
-	h.checkDelivered(x.ID, true)
-
-	d := h.takeOne()
-	h.checkContract(d, "DeletedNotice")
-	if id := d.Header.Get("webhook-id"); id != full.Header.Get("webhook-id") || !d.SignedBy(h.key) {
-		t.Errorf("webhook-id %q, signed %v", id, d.SignedBy(h.key))
-	}
-	if was, is := parse(t, full.Body)["timestamp"], parse(t, d.Body)["timestamp"]; was != is {
-		t.Errorf("it ended at %v, and now at %v", was, is)
-	}
-	if strings.Contains(string(d.Body), lifecycletest.Prompt) || strings.Contains(string(d.Body), "/v1/images/") {
-		t.Errorf("sent %s", d.Body)
 	}
 }
 

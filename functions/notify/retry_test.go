@@ -17,10 +17,10 @@ func (h *harness) pass(id string, d time.Duration) (wakes int) {
 	h.t.Helper()
 	for end := h.Now().Add(d); h.Now().Before(end); {
 		x := h.row(id)
-		if x.Work == "" {
+		if x.Notice == "" {
 			break
 		}
-		wait := max(time.Minute, x.DueAt.Sub(h.Now())) // in between, sweeps find nothing
+		wait := max(time.Minute, x.Due().Sub(h.Now())) // in between, sweeps find nothing
 		if left := end.Sub(h.Now()); wait > left {
 			h.Clock.Add(left)
 			break
@@ -29,7 +29,7 @@ func (h *harness) pass(id string, d time.Duration) (wakes int) {
 		if swept, err := h.Sweep(h.t.Context()); err != nil || swept.Failed > 0 {
 			h.t.Fatalf("sweep: %+v, %v", swept, err)
 		}
-		if after := h.row(id); after.Tries > x.Tries {
+		if after := h.row(id); after.NoticeTurn.Tries > x.NoticeTurn.Tries {
 			wakes++
 			h.stream(id)
 		}
@@ -83,7 +83,7 @@ func TestGivenUpAndRedriven(t *testing.T) {
 	h.checkDelivered(x.ID, false) // not before
 	h.pass(x.ID, time.Hour)
 	after := h.row(x.ID)
-	if after.Work != "" || after.NoticeGivenUpAt.Sub(begun) < 72*time.Hour || !after.NotifiedAt.IsZero() || !after.DueAt.IsZero() {
+	if after.Notice != "" || after.NoticeGivenUpAt.Sub(begun) < 72*time.Hour || !after.NotifiedAt.IsZero() || !after.Due().IsZero() {
 		t.Fatalf("after %v: %+v", h.Now().Sub(begun), after)
 	}
 	if logged := h.takeLog(); strings.Count(logged, `"level":"ERROR"`) != 1 || !strings.Contains(logged, `"event":"`+lifecycle.EventNoticeGivenUp+`","task":"`+x.ID+`"`) {
@@ -105,7 +105,7 @@ func TestGivenUpAndRedriven(t *testing.T) {
 	if d := h.takeOne(); d.Header.Get("webhook-id") != before[0].Header.Get("webhook-id") || string(d.Body) != string(before[0].Body) {
 		t.Errorf("another message: %v", d.Header)
 	}
-	if h.Redrive(t.Context(), []string{x.ID}); h.row(x.ID).Work != "" {
+	if h.Redrive(t.Context(), []string{x.ID}); h.row(x.ID).Notice != "" {
 		t.Error("a delivered notice was sent again")
 	}
 }
@@ -115,8 +115,8 @@ func TestGivenUpAndRedriven(t *testing.T) {
 func TestStreamRecordLost(t *testing.T) {
 	h := newHarness(t)
 	x := h.Succeeded(t, "ada")
-	if x.Work != task.Notify || x.DueAt.Sub(h.Now()) > 5*time.Second {
-		t.Fatalf("work %q, due in %v", x.Work, x.DueAt.Sub(h.Now()))
+	if x.Notice != task.Pending || x.Due().Sub(h.Now()) > 5*time.Second {
+		t.Fatalf("notice %q, due in %v", x.Notice, x.Due().Sub(h.Now()))
 	}
 	if wakes := h.pass(x.ID, time.Hour); wakes != 1 {
 		t.Errorf("%d wakes", wakes)

@@ -132,10 +132,10 @@ func TestRedrive(t *testing.T) {
 	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
 	x := w.Succeeded(t, "ada")
 	for range 50 { // until the notice is given up
-		if x.Work == "" {
+		if x.Notice == "" {
 			break
 		}
-		w.Clock.Add(x.DueAt.Sub(w.Now()))
+		w.Clock.Add(x.Due().Sub(w.Now()))
 		if _, err := run(t.Context(), sweep.Event{}); err != nil {
 			t.Fatal(err)
 		}
@@ -149,8 +149,8 @@ func TestRedrive(t *testing.T) {
 	if done, err := run(t.Context(), sweep.Event{Redrive: []string{x.ID}}); err != nil || done != (lifecycle.Swept{Done: 1}) {
 		t.Errorf("%+v, %v", done, err)
 	}
-	if after := row(t, w, x.ID); after.Work != task.Notify || !after.NoticeGivenUpAt.IsZero() {
-		t.Errorf("work %q, given up at %v", after.Work, after.NoticeGivenUpAt)
+	if after := row(t, w, x.ID); after.Notice != task.Pending || !after.NoticeGivenUpAt.IsZero() {
+		t.Errorf("notice %q, given up at %v", after.Notice, after.NoticeGivenUpAt)
 	}
 	if after := row(t, w, due.ID); after.Version != due.Version {
 		t.Error("due work was done, too")

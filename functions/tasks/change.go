@@ -24,7 +24,7 @@ func (f Function) retarget(r *http.Request, owner string) (httpapi.Answer, error
 	if fields := to.Faults(); len(fields) > 0 {
 		return httpapi.Answer{}, task.Invalid(fields...)
 	}
-	t, err := f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.SetTarget(to, f.Now()) })
+	t, err := f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.SetTarget(f.rules(), to, f.Now()) })
 	if err != nil {
 		return httpapi.Answer{}, err
 	}
@@ -42,9 +42,12 @@ func (f Function) retarget(r *http.Request, owner string) (httpapi.Answer, error
 // remove is DELETE /v1/tasks/{id}. A repeated DELETE is 204 too and writes
 // nothing: a client that lost the first answer learns that the task is gone.
 func (f Function) remove(r *http.Request, owner string) (httpapi.Answer, error) {
-	_, err := f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.Delete(task.Rules{Notify: f.Notify}, f.Now()) })
+	_, err := f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.Delete(f.rules(), f.Now()) })
 	return httpapi.Answer{Status: http.StatusNoContent}, err
 }
+
+// rules are those that a change by the owner depends on.
+func (f Function) rules() task.Rules { return task.Rules{Notify: f.Notify} }
 
 // change applies change to a task of owner's and returns the changed task.
 func (f Function) change(ctx context.Context, owner, id string, change func(*task.Task) error) (*task.Task, error) {

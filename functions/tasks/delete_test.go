@@ -89,8 +89,8 @@ func TestCancel(t *testing.T) {
 	if row.Status != task.Failed || row.Failure != task.CodeCanceled || !row.Quota.Returned || !slices.Equal(row.Charges, []task.Charge{task.ChargeNone}) {
 		t.Errorf("the row is %+v", row)
 	}
-	if row.Work != task.Erase || !row.NoticePending {
-		t.Errorf("work %s, pending %v", row.Work, row.NoticePending)
+	if row.Work != task.Erase || row.Notice != task.Pending || row.NoticeKind() != task.NoticeDeleted {
+		t.Errorf("work %s, notice %s of %s", row.Work, row.Notice, row.NoticeKind())
 	}
 	for range 10 {
 		h.Clock.Add(time.Hour)
@@ -130,7 +130,7 @@ func TestDeleteRace(t *testing.T) {
 	h.checkUsed(1)
 
 	id = waiting()
-	first(id, func(x *task.Task) error { return x.SetTarget(board, h.Now()) })
+	first(id, func(x *task.Task) error { return x.SetTarget(h.Rules, board, h.Now()) })
 	if got := h.send("DELETE", "/v1/tasks/"+id, ""); got.Status != 204 || !h.row(id).Deleted() {
 		t.Errorf("after a new target: %d %s", got.Status, got.Body)
 	}

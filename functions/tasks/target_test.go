@@ -1,12 +1,14 @@
 package tasks_test
 
 import (
+	"io"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -47,6 +49,10 @@ func TestTarget(t *testing.T) {
 		if after.Version != before.Version+1 {
 			t.Errorf("%s: version %d after %d", status, after.Version, before.Version)
 		}
+		if after.Changes != 0 && !after.Done() || after.Changes != 1 && after.Done() {
+			t.Errorf("%s: %d changes since the end", status, after.Changes)
+		}
+		after.Changes = 0
 		after.Target, after.UpdatedAt, after.Version, after.Writer = before.Target, before.UpdatedAt, before.Version, before.Writer
 		if !reflect.DeepEqual(after, before) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", status, after, before)
@@ -60,6 +66,29 @@ func TestTarget(t *testing.T) {
 	}
 	if got, _ := h.get("/v1/tasks?target=moodboard:42").list(t); len(got) != 0 {
 		t.Errorf("the old list: %v", got)
+	}
+}
+
+// Where notices are on, a finished task's new target is told to Preset; a running
+// task's is not, since the notice of its end will have it.
+func TestTargetIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.function.Notify = true
+	h.handler = tasks.New(h.function)
+	for status, life := range h.statuses() {
+		x := h.addRow("ada", func(x *task.Task) error { x.Target = &board; return life(x) })
+		for range 2 {
+			r := h.request("PUT", "/v1/tasks/"+x.ID+"/target", "Content-Type", "application/json")
+			r.Body = io.NopCloser(strings.NewReader(showcase))
+			if got := h.contract.Serve(t, h.handler, r); got.Status != 200 {
+				t.Fatalf("%s: %d %s", status, got.Status, got.Body)
+			}
+		}
+		row := h.row(x.ID)
+		if told := row.Notice == task.Pending; told != row.Done() || row.Version != x.Version+1 {
+			t.Errorf("%s: notice %q, version %d after %d", status, row.Notice, row.Version, x.Version)
+		}
 	}
 }
 

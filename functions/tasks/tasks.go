@@ -26,7 +26,7 @@ type Function struct {
 	Store   task.Store
 	View    httpapi.View
 	WaitMax time.Duration     // caps ?wait=
-	Notify  bool              // Preset is notified when a task is canceled
+	Notify  bool              // Preset is notified of moves and deletes
 	Reader  *lifecycle.Reader // has overdue tasks read while a client waits
 	Now     func() time.Time
 	Log     *slog.Logger

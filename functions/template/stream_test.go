@@ -9,45 +9,50 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
+// A write goes to ingest by its work and to notify by its notice: to either, to both
+// or to none.
 func TestStream(t *testing.T) {
 	s := template(t)
-	sources := map[string]string{"Work": `"Ingest" "ingest","erase"`, "Notices": `"Notify" "notify"`}
+	sources := map[string]string{"Work": `"Ingest" "work" "ingest","erase"`, "Notices": `"Notify" "notice" "pending"`}
 	if found := s.ofType("AWS::Lambda::EventSourceMapping"); len(found) != len(sources) {
 		t.Errorf("%d event sources of functions, want %d", len(found), len(sources))
 	}
+	filters := map[string]string{}
 	for id, want := range sources {
-		function, work, _ := strings.Cut(want, " ")
+		words := strings.Split(want, " ")
 		checkJSON(t, id, s.Resources[id].Properties, `{
-			"FunctionName": {"Ref": `+function+`}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]},
+			"FunctionName": {"Ref": `+words[0]+`}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]},
 			"StartingPosition": "TRIM_HORIZON", "BatchSize": 1, "ParallelizationFactor": 10, "MaximumRetryAttempts": 1,
-			"FilterCriteria": {"Filters": [{"Pattern": `+encode(`{"dynamodb":{"NewImage":{"work":{"S":[`+work+`]}}}}`)+`}]}}`)
+			"FilterCriteria": {"Filters": [{"Pattern": `+encode(`{"dynamodb":{"NewImage":{`+words[1]+`:{"S":[`+words[2]+`]}}}}`)+`}]}}`)
+		filters[id], _ = dig(s.Resources[id].Properties, "FilterCriteria", "Filters", "0", "Pattern").(string)
 	}
 	checkJSON(t, "the check of credits", s.Resources["CreditsCheck"].Properties["Target"].(map[string]any)["Input"], encode(strings.Join(strings.Fields(string(readEvents(t)["credits-check"])), "")))
 
-	for _, name := range []string{"ingest-store", "ingest-erase", "notify-succeeded"} {
-		to, others := "Work", []any{map[string]any{"S": "notify"}}
-		if name == "notify-succeeded" {
-			to, others = "Notices", []any{map[string]any{"S": "ingest"}, map[string]any{"S": "erase"}}
-		}
-		pattern, _ := dig(s.Resources[to].Properties, "FilterCriteria", "Filters", "0", "Pattern").(string)
+	for _, name := range []string{"ingest-store", "ingest-erase", "notify-succeeded", "notify-deleted"} {
 		record := streamRecord(t, name)
 		image := dig(record, "dynamodb", "NewImage").(map[string]any)
 		checkRow(t, name, image)
-		if !passesFilter(t, pattern, record) {
-			t.Errorf("%s does not reach its function", name)
-		}
-		for _, other := range append(others, nil, map[string]any{"S": ""}, map[string]any{"NULL": true}, "ingest", "notify") {
-			if image["work"] = other; other == nil {
-				delete(image, "work")
+		for id, want := range map[string]bool{"Work": name != "notify-succeeded", "Notices": strings.HasPrefix(name, "notify-")} {
+			if got := passesFilter(t, filters[id], record); got != want {
+				t.Errorf("%s passes %s: %v, want %v", name, id, got, want)
 			}
-			image["prompt"] = map[string]any{"S": "ingest"}
-			if passesFilter(t, pattern, record) {
-				t.Errorf("%s reaches its function with work %s", name, encode(other))
+		}
+		image["prompt"] = map[string]any{"S": "ingest pending"}
+		for id, attribute := range map[string]string{"Work": "work", "Notices": "notice"} {
+			for _, other := range []any{nil, map[string]any{"S": ""}, map[string]any{"NULL": true}, "ingest", "pending", map[string]any{"S": "notify"}} {
+				if image[attribute] = other; other == nil {
+					delete(image, attribute)
+				}
+				if passesFilter(t, filters[id], record) {
+					t.Errorf("%s passes %s with %s %s", name, id, attribute, encode(other))
+				}
 			}
 		}
 		delete(dig(record, "dynamodb").(map[string]any), "NewImage") // a deleted row
-		if passesFilter(t, pattern, record) {
-			t.Errorf("the deletion of %s's row reaches its function", name)
+		for id, filter := range filters {
+			if passesFilter(t, filter, record) {
+				t.Errorf("the deletion of %s's row passes %s", name, id)
+			}
 		}
 	}
 }

@@ -177,7 +177,7 @@ func TestStreamRestarts(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	other, handled := make(chan error, 1), make(chan struct{}, 1)
 	go func() {
-		other <- store.Consume(ctx, task.Ingest, 1, func(ctx context.Context, _ taskbolt.Change) error {
+		other <- store.Consume(ctx, task.Message(task.Ingest), 1, func(ctx context.Context, _ taskbolt.Change) error {
 			handled <- struct{}{}
 			<-ctx.Done()
 			return ctx.Err() // deliver it again
@@ -189,7 +189,7 @@ func TestStreamRestarts(t *testing.T) {
 	got, ended := make(chan string, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
-		stream(streaming, store, task.Ingest, func(_ context.Context, id string) { got <- id }, slog.New(slog.NewTextHandler(lineWriter(stopped), nil)))
+		stream(streaming, store, task.Message(task.Ingest), func(_ context.Context, id string) { got <- id }, slog.New(slog.NewTextHandler(lineWriter(stopped), nil)))
 	}()
 	if line := <-stopped; !strings.Contains(line, "level=ERROR") || !strings.Contains(line, "work=ingest") {
 		t.Errorf("logged %s", line)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/local/client/clienttest"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/webhook/webhooktest"
 )
@@ -61,7 +62,7 @@ func TestNotices(t *testing.T) {
 				t.Fatal(err)
 			}
 			mac := hmac.New(sha256.New, raw)
-			fmt.Fprintf(mac, "%s-succeeded.%s.%s", x.ID, d.header.Get("webhook-timestamp"), d.body)
+			fmt.Fprintf(mac, "%s-succeeded-1.%s.%s", x.ID, d.header.Get("webhook-timestamp"), d.body)
 			if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); d.header.Get("webhook-signature") != want {
 				t.Errorf("signed %q, want %q", d.header.Get("webhook-signature"), want)
 			}
@@ -71,6 +72,43 @@ func TestNotices(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A finished task is moved and deleted: the receiver is told of each within seconds, by
+// the stream.
+func TestMovedAndDeletedNotices(t *testing.T) {
+	t.Parallel()
+	key, spelt := webhooktest.NewKey("k")
+	receiver := webhooktest.NewReceiver(t)
+	env := map[string]string{"NOTIFY_URL": receiver.URL, "NOTIFY_KEY": string(spelt.Key), "SWEEP_EVERY": "10m"}
+	r := startHarness(t, env)
+	await := func(contract, id string) {
+		t.Helper()
+		var all []webhooktest.Delivery
+		clienttest.Eventually(t, func() error {
+			if all = append(all, receiver.Take()...); len(all) == 0 {
+				return fmt.Errorf("no %s", contract)
+			}
+			return nil
+		})
+		if len(all) != 1 || all[0].ID() != id || !all[0].SignedBy(key) {
+			t.Errorf("%d notices, the first with %v, want %s", len(all), all[0].Header, id)
+		}
+		httpapitest.Load(t).CheckJSON(t, contract, all[0].Body)
+	}
+	x := r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "a lighthouse"}, "k").ID)
+	await("SucceededNotice", x.ID+"-succeeded-1")
+	var shown httpapi.Task
+	r.Do(t, http.StatusOK, http.MethodPut, "/v1/tasks/"+x.ID+"/target", `{"kind":"showcase","id":"7"}`, &shown)
+	await("MovedNotice", x.ID+"-moved-2")
+	r.Do(t, http.StatusNoContent, http.MethodDelete, "/v1/tasks/"+x.ID, "", nil)
+	await("DeletedNotice", x.ID+"-deleted-3")
+	clienttest.Eventually(t, func() error {
+		if _, err := os.Stat(filepath.Join(r.data, "pictures", "tasks", x.ID)); !os.IsNotExist(err) {
+			return fmt.Errorf("its pictures are not erased: %v", err)
+		}
+		return nil
+	})
 }
 
 // The receiver also gets notices of the credits, as the simulator's balance falls

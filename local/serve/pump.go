@@ -57,12 +57,12 @@ const (
 	longestBackoff = time.Minute
 )
 
-// stream stands in for DynamoDB's stream: it calls do with the id of each task that
-// has this work. A stream that stops with an error is restarted.
-func stream(ctx context.Context, store *taskbolt.Store, work task.Work, do func(ctx context.Context, id string), log *slog.Logger) {
+// stream stands in for DynamoDB's stream: it calls do with the id of each task whose
+// row asks for this. A stream that stops with an error is restarted.
+func stream(ctx context.Context, store *taskbolt.Store, message task.Message, do func(ctx context.Context, id string), log *slog.Logger) {
 	for backoff := firstBackoff; ; backoff = min(2*backoff, longestBackoff) {
 		started := time.Now()
-		err := store.Consume(ctx, work, streamWorkers, func(ctx context.Context, c taskbolt.Change) error {
+		err := store.Consume(ctx, message, streamWorkers, func(ctx context.Context, c taskbolt.Change) error {
 			do(ctx, c.ID)
 			return ctx.Err() // interrupted by the end of the run: deliver it again
 		})
@@ -72,7 +72,7 @@ func stream(ctx context.Context, store *taskbolt.Store, work task.Work, do func(
 		if time.Since(started) > longestBackoff {
 			backoff = firstBackoff
 		}
-		log.ErrorContext(ctx, "a stream stopped; it will be restarted", "work", work, "again", backoff.String(), "error", err)
+		log.ErrorContext(ctx, "a stream stopped; it will be restarted", "work", message, "again", backoff.String(), "error", err)
 		select {
 		case <-ctx.Done():
 			return

@@ -291,10 +291,10 @@ func (s *Server) run(log *slog.Logger) {
 	s.pumps.Go(func() { expire(ctx, s.bucket, log) })
 
 	ingester := ingest.Function{Ingester: s.ingester, Log: log}
-	for work, do := range map[task.Work]func(context.Context, string){
-		task.Ingest: ingester.Task, task.Erase: ingester.Task, task.Notify: s.notify.Task,
+	for message, do := range map[task.Message]func(context.Context, string){
+		task.Message(task.Ingest): ingester.Task, task.Message(task.Erase): ingester.Task, task.Notify: s.notify.Task,
 	} {
-		s.pumps.Go(func() { stream(ctx, s.store, work, do, log) })
+		s.pumps.Go(func() { stream(ctx, s.store, message, do, log) })
 	}
 }
 

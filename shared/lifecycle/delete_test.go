@@ -57,7 +57,7 @@ func (h *harness) finishDelete(id string) *task.Task {
 		tries := h.task(id).Tries
 		h.sweep(time.Minute)
 		switch x := h.task(id); {
-		case x.Work == "" && x.DueAt.IsZero():
+		case x.Work == "" && x.Due().IsZero():
 			return x
 		case x.Tries > tries:
 			h.work(id) // the sweep's put is on the stream
@@ -85,7 +85,7 @@ func TestDeleteKilled(t *testing.T) {
 			h.Clock.Add(20 * time.Minute)
 			b.left = 1
 			h.work(id)
-			if x := h.task(id); x.Work != task.Erase || x.DueAt.IsZero() {
+			if x := h.task(id); x.Work != task.Erase || x.Due().IsZero() {
 				h.t.Errorf("after an erase that failed: work %q, due %v", x.Work, x.DueAt)
 			}
 		},

@@ -47,7 +47,7 @@ func (g *Ingester) Ingest(ctx context.Context, id string) error {
 	case t.Work == task.Erase:
 		return g.erase(ctx, t)
 	}
-	return nil // done already, or for notify
+	return nil // done already
 }
 
 // storePictures copies the task's pictures, and ends the task if that is complete, or
@@ -108,7 +108,7 @@ func (g *Ingester) erase(ctx context.Context, t *task.Task) error {
 		return err
 	}
 	_, err := task.Update(ctx, g.Store, t, func(x *task.Task) error {
-		x.Erased(g.Now(), begun)
+		x.Erased(begun)
 		return nil
 	})
 	return err

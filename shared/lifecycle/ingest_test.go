@@ -275,7 +275,7 @@ func TestErase(t *testing.T) {
 		h.sweep(time.Minute)
 		h.work(end.ID)
 	}
-	if x := h.task(end.ID); x.Work != "" || !x.DueAt.IsZero() {
+	if x := h.task(end.ID); x.Work != "" || !x.Due().IsZero() {
 		t.Errorf("work %q, due %v; want neither", x.Work, x.DueAt)
 	}
 	link, err := h.Bucket.Link(t.Context(), key, time.Minute, media.LinkOptions{})

@@ -38,15 +38,15 @@ func (w *sweep) waitToRead(ctx context.Context) bool {
 	return w.readsAllowed() && (w.Rate == nil || w.Rate.Wait(ctx) == nil) && timeLeft(ctx, minReadTime)
 }
 
-// wake hands a task's work to the stream again, and reads the record for fresh
+// wake hands a task's work or notice to the stream again, and reads the record for fresh
 // result links if that is allowed.
 func (w *sweep) wake(ctx context.Context, t *task.Task) error {
 	var givenUp bool
 	fresh := t.Status == task.Storing && w.waitToRead(ctx)
 	t, err := w.claimAndRead(ctx, t, sweepReadTimeout, func(x *task.Task) (task.Claim, bool, error) {
-		notice, before := x.Work == task.Notify, x.ReadAt
+		givenUpBefore, before := x.NoticeGivenUpAt, x.ReadAt
 		c, ok, err := x.Wake(w.Rules, w.Now())
-		givenUp = notice && x.Work == ""
+		givenUp = x.NoticeGivenUpAt != givenUpBefore
 		if ok && !fresh {
 			x.Unclaim(before)
 			ok = false

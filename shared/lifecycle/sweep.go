@@ -126,7 +126,7 @@ func (w *sweep) enqueue(t *task.Task) error {
 	case task.NextResubmit:
 		w.posts.add(t.ID, t.CreatedAt)
 	default:
-		w.others.add(t.ID, t.DueAt)
+		w.others.add(t.ID, t.Due())
 	}
 	return nil
 }
@@ -165,11 +165,9 @@ func (w *sweep) safely(ctx context.Context, id string, do func(*task.Task) error
 
 func (s *Sweeper) postpone(ctx context.Context, id string) {
 	t, err := s.Store.Task(ctx, id)
-	if err == nil && !t.DueAt.IsZero() {
+	if err == nil && !t.Due().IsZero() {
 		_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
-			if !x.DueAt.IsZero() {
-				x.Postpone(s.Now())
-			}
+			x.Postpone(s.Now())
 			return nil
 		})
 	}

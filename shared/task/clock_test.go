@@ -86,7 +86,7 @@ func TestNext(t *testing.T) {
 		"deleted":                                {in(t, Succeeded).deleted(), NextWake},
 		"with a notice to send":                  {notifying(t), NextWake},
 	} {
-		due := c.h.DueAt
+		due := c.h.Due()
 		equal(t, name+", before it is due", c.h.Next(due.Add(-time.Millisecond)), NextNothing)
 		equal(t, name+", when it is due", c.h.Next(due), c.want)
 	}
@@ -187,8 +187,8 @@ func TestEventsThatDoNotApplyChangeNothing(t *testing.T) {
 		"called back": {func(h *history) { h.calledBack(Hint{ProviderID: "p1"}) }, []Status{Submitting, Unconfirmed, Generating}},
 		"claim":       {func(h *history) { h.Claim(h.r, h.now) }, []Status{Generating}},
 		"stored":      {func(h *history) { h.stored(pictures(1)...) }, []Status{Storing}},
-		"notified":    {func(h *history) { h.Notified(h.now) }, nil},
-		"erased":      {func(h *history) { h.Erased(h.now, h.now) }, nil},
+		"notified":    {func(h *history) { h.Notified(h.now, h.NoticeVersion()) }, nil},
+		"erased":      {func(h *history) { h.Erased(h.now) }, nil},
 		"wake":        {func(h *history) { h.wake() }, nil}, // none is due
 	}
 	for name, e := range events {

@@ -71,9 +71,9 @@ func TestAnEraseThatBegins16MinutesAfterDeleteIsTheLast(t *testing.T) {
 	equal(t, "due", h.DueAt, h.now.Add(time.Minute))
 	equal(t, "deadline, because it is never given up", h.Deadline, time.Time{})
 	unchanged(t, h, func() {
-		h.after(30*time.Minute).Erased(h.now, deleted.Add(16*time.Minute-time.Millisecond))
+		h.after(30 * time.Minute).Erased(deleted.Add(16*time.Minute - time.Millisecond))
 	})
-	h.Erased(h.now, deleted.Add(16*time.Minute))
+	h.Erased(deleted.Add(16 * time.Minute))
 	h.must(nil)
 	equal(t, "work, P4", h.Work, "")
 	equal(t, "due", h.DueAt, time.Time{})
@@ -88,37 +88,9 @@ func TestEraseIsWokenUntilItIsDone(t *testing.T) {
 	equal(t, "work", h.Work, Erase)
 }
 
-func TestADeletedTasksNoticeIsStillSent(t *testing.T) {
-	waiting := in(t, Waiting)
-	waiting.r.Notify = true
-	for name, h := range map[string]*history{
-		"succeeded": notifying(t).after(time.Second).deleted(),
-		"canceled":  waiting.after(time.Second).deleted(),
-	} {
-		equal(t, name+": work", h.Work, Erase)
-		equal(t, name+": pending", h.NoticePending, true)
-		unchanged(t, h, func() { h.Notified(h.now) })
-		h.after(20*time.Minute).Erased(h.now, h.now)
-		h.must(nil)
-		equal(t, name+": work after the erase", h.Work, Notify)
-		equal(t, name+": tries", h.Tries, 1)
-		equal(t, name+": deadline", h.Deadline, h.now.Add(72*time.Hour))
-		equal(t, name+": pending after the erase", h.NoticePending, false)
-		h.Notified(h.now)
-		equal(t, name+": notified", h.NotifiedAt, h.now)
-	}
-
-	delivered := notifying(t)
-	delivered.Notified(delivered.now)
-	delivered.deleted()
-	equal(t, "delivered before it was deleted: pending", delivered.NoticePending, false)
-	delivered.after(20*time.Minute).Erased(delivered.now, delivered.now)
-	equal(t, "delivered before it was deleted: work", delivered.Work, "")
-}
-
 func TestErasedIsOnlyForErase(t *testing.T) {
 	for _, h := range []*history{in(t, Storing), notifying(t), in(t, Failed)} {
 		h.after(time.Hour)
-		unchanged(t, h, func() { h.Erased(h.now, h.now) })
+		unchanged(t, h, func() { h.Erased(h.now) })
 	}
 }

@@ -23,6 +23,12 @@ const (
 	maxBackoff        = 2 * time.Minute  // the longest wait of all
 )
 
+// The paces at which the sweep wakes what its consumer has not done.
+var (
+	workPace   = pace{time.Minute, time.Hour}
+	noticePace = pace{5 * time.Second, 6 * time.Hour}
+)
+
 // Rules are the settings that a task's life depends on.
 type Rules struct {
 	Poll            time.Duration // minimum time between two reads of one record
@@ -30,7 +36,7 @@ type Rules struct {
 	MaxGenerations  int           // accepted attempts a task may pay for
 	Callbacks       bool          // the provider can call back
 	ResultHosts     func(url string) bool
-	Notify          bool // Preset gets a notice when a task ends
+	Notify          bool // Preset gets a notice when a task ends, and when it changes after that
 }
 
 // DefaultRules returns the rules without any setting.
@@ -133,16 +139,8 @@ func (t *Task) move(by event, to Status, now time.Time, window time.Duration) er
 // caller may make it due sooner.
 func (t *Task) enter(s Status, now time.Time, window time.Duration) {
 	t.Status, t.Since, t.UpdatedAt = s, now, now
-	t.Work, t.Tries, t.LastWake = "", 0, false
-	t.Deadline, t.DueAt, t.SubmitBy = now.Add(window), now.Add(window), time.Time{}
-}
-
-// setDue makes the task due at at, or at its deadline if that is earlier.
-func (t *Task) setDue(at time.Time) {
-	if !t.Deadline.IsZero() && at.After(t.Deadline) {
-		at = t.Deadline
-	}
-	t.DueAt = at
+	t.Work, t.Turn = "", Turn{DueAt: now.Add(window), Deadline: now.Add(window)}
+	t.SubmitBy = time.Time{}
 }
 
 // finish ends the task. After it the status stays, and only Delete removes the images.
@@ -153,10 +151,8 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 	t.EndedAt = now
 	t.Hint = nil
 	t.clearRecord() // links expire; Images is what they led to
-	t.Deadline, t.DueAt = time.Time{}, time.Time{}
-	if r.Notify {
-		t.setWork(Notify, now)
-	}
+	t.Turn = Turn{}
+	t.tell(r, now)
 	return nil
 }
 
@@ -209,15 +205,14 @@ const (
 // Next returns what the sweep should do for the task at now.
 func (t *Task) Next(now time.Time) Next {
 	now = stamp(now)
-	late := !t.Deadline.IsZero() && !now.Before(t.Deadline)
-	switch {
-	case t.DueAt.IsZero() || now.Before(t.DueAt) || !t.Known():
+	switch due := t.Due(); {
+	case due.IsZero() || now.Before(due) || !t.Known():
 		return NextNothing
-	case t.Work != "", t.Status == Storing:
+	case t.Work != "" || t.Notice != "" || t.Status == Storing:
 		return NextWake
 	case t.Status == Submitting:
 		return NextUnanswered
-	case t.Status == Waiting && !late:
+	case t.Status == Waiting && !t.late(now):
 		return NextResubmit
 	case t.recordID() != "":
 		return NextRead // also at the deadline: one last read before it expires
@@ -229,8 +224,11 @@ func (t *Task) Next(now time.Time) Next {
 // the provider. A task that is no longer due was already handled: only the answer to
 // that write was lost.
 func (t *Task) Postpone(now time.Time) {
-	if now = stamp(now); !t.DueAt.IsZero() && !t.DueAt.After(now) {
-		t.setDue(now.Add(time.Minute))
+	now = stamp(now)
+	for _, x := range []*Turn{&t.Turn, &t.NoticeTurn} {
+		if x.due(now) {
+			x.setDue(now.Add(time.Minute))
+		}
 	}
 }
 

@@ -38,14 +38,21 @@ func (t Target) Faults() []Field {
 // SetTarget moves the pictures to another place. It changes no status, so it is
 // allowed in each; for a deleted task it returns ErrNotFound. The fingerprint stays
 // that of the original request, so that a replay still finds the task.
-func (t *Task) SetTarget(to Target, now time.Time) error {
+func (t *Task) SetTarget(r Rules, to Target, now time.Time) error {
 	switch {
 	case t.Deleted():
 		return ErrNotFound
 	case t.Target != nil && *t.Target == to:
 		return nil
 	}
-	t.Target = &to
-	t.UpdatedAt = stamp(now)
+	now = stamp(now)
+	if t.Done() {
+		told := t.Target
+		if t.untold() {
+			told = t.NoticeTarget
+		}
+		t.changed(r, now, told)
+	}
+	t.Target, t.UpdatedAt = &to, now
 	return nil
 }

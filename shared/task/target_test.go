@@ -14,30 +14,24 @@ func TestSetTargetChangesNoStatus(t *testing.T) {
 		h := in(t, s, images(2)).after(time.Second)
 		want := h.Task.Clone()
 		want.Target, want.UpdatedAt = &Target{"showcase", "7"}, h.now
-		h.must(h.SetTarget(to, h.now))
+		if h.Done() {
+			want.Changes = 1 // no notice: there is nobody to tell
+		}
+		h.must(h.SetTarget(h.r, to, h.now))
 		if !h.Task.sameRow(want) {
 			t.Errorf("%q:\ngot  %+v\nwant %+v", s, h.Task, want)
 		}
 		h.after(time.Minute)
-		unchanged(t, h, func() { h.must(h.SetTarget(to, h.now)) })
-		h.must(h.SetTarget(Target{"moodboard", "1"}, h.now))
+		unchanged(t, h, func() { h.must(h.SetTarget(h.r, to, h.now)) })
+		h.must(h.SetTarget(h.r, Target{"moodboard", "1"}, h.now))
 		equal(t, "the second target", *h.Target, Target{"moodboard", "1"})
 	}
-}
-
-func TestSetTargetLeavesANoticeAlone(t *testing.T) {
-	h := notifying(t).after(time.Second)
-	due := h.DueAt
-	h.must(h.SetTarget(Target{"showcase", "7"}, h.now))
-	equal(t, "work", h.Work, Notify)
-	equal(t, "tries", h.Tries, 1)
-	equal(t, "due", h.DueAt, due)
 }
 
 func TestSetTargetOfADeletedTaskIsNotFound(t *testing.T) {
 	h := in(t, Succeeded).after(time.Hour).deleted()
 	unchanged(t, h.after(time.Hour), func() {
-		if err := h.SetTarget(Target{"showcase", "7"}, h.now); !errors.Is(err, ErrNotFound) {
+		if err := h.SetTarget(h.r, Target{"showcase", "7"}, h.now); !errors.Is(err, ErrNotFound) {
 			t.Errorf("error %v, want %v", err, ErrNotFound)
 		}
 	})

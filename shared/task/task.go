@@ -2,13 +2,10 @@ package task
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -42,7 +39,6 @@ type Work string
 // The kinds of work.
 const (
 	Ingest Work = "ingest" // copy the pictures to the bucket
-	Notify Work = "notify" // send Preset a notice of how the task ended
 	Erase  Work = "erase"  // delete the task's objects
 )
 
@@ -56,8 +52,14 @@ const (
 	ChargeDoubtful Charge = "doubtful" // perhaps accepted
 )
 
-// Schema is the newest form of a row that this code writes.
-const Schema = 1
+// Schema is the newest form of a row that this code knows. A row is of form 1, and of
+// form 2 while a notice is pending: older releases cannot write such a row without
+// taking it out of the index of due tasks, so they must leave it alone.
+const (
+	Schema       = 2
+	schemaPlain  = 1
+	schemaNotice = 2
+)
 
 // Task is one image request and everything known about it: one row of a Store.
 // Times are UTC, in whole milliseconds; a zero time has not happened yet.
@@ -78,12 +80,9 @@ type Task struct {
 	InputTypes map[string]string `json:"inputTypes,omitempty"`
 
 	Status    Status    `json:"status"`
-	Since     time.Time `json:"since"`              // when Status was entered
-	Deadline  time.Time `json:"deadline,omitzero"`  // when the status is given up
-	DueAt     time.Time `json:"dueAt,omitzero"`     // when the sweep next handles it; zero: never
-	Work      Work      `json:"work,omitempty"`     // for the stream
-	Tries     int       `json:"tries,omitempty"`    // runs of Work that began
-	LastWake  bool      `json:"lastWake,omitempty"` // the one wake after the deadline has happened
+	Since     time.Time `json:"since"`          // when Status was entered
+	Work      Work      `json:"work,omitempty"` // for the stream
+	Turn                // of the status, or of Work
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	EndedAt   time.Time `json:"endedAt,omitzero"`
@@ -120,9 +119,13 @@ type Task struct {
 	Missing int     `json:"missing,omitempty"` // requested images that did not come
 	Failure Code    `json:"failure,omitempty"`
 
-	Quota           *Quota    `json:"quota,omitempty"`
-	NoticePending   bool      `json:"noticePending,omitempty"` // send the notice after the erase
-	NotifiedAt      time.Time `json:"notifiedAt,omitzero"`
+	Quota *Quota `json:"quota,omitempty"`
+
+	Changes         int       `json:"changes,omitempty"`      // since the end: moves and DELETE
+	Notice          Notice    `json:"notice,omitempty"`       // for the stream
+	NoticeTurn      Turn      `json:"noticeTurn,omitzero"`    // of the notice
+	NoticeTarget    *Target   `json:"noticeTarget,omitempty"` // what the row has no more and the notice needs
+	NotifiedAt      time.Time `json:"notifiedAt,omitzero"`    // when Preset last accepted a notice
 	NoticeGivenUpAt time.Time `json:"noticeGivenUpAt,omitzero"`
 
 	// Refund is how many images the write of this copy returns to the quota of
@@ -189,7 +192,7 @@ type Draft struct {
 func New(d Draft, now time.Time) *Task {
 	now = stamp(now)
 	t := &Task{
-		ID: NewID(d.Owner, d.IdempotencyKey), Owner: d.Owner, Schema: Schema,
+		ID: NewID(d.Owner, d.IdempotencyKey), Owner: d.Owner, Schema: schemaPlain,
 		Version: 1, Writer: randomID(), Fingerprint: d.Request.Fingerprint(),
 		Request: d.Request, Parent: d.Parent, PublicURL: d.PublicURL, Estimate: d.Estimate,
 		InputTypes: d.InputTypes,
@@ -215,17 +218,15 @@ func (t *Task) Deleted() bool { return !t.DeletedAt.IsZero() }
 // schema.
 func (t *Task) Known() bool { return statuses[t.Status] && t.Schema <= Schema }
 
-// Check returns ErrStuck for a row with work left but no due time by its deadline,
-// and for a row with no work left but a due time. See docs/decisions/due-index.md.
+// Check returns ErrStuck for a row with something left to do but no due time by its
+// deadline, and for a row that is due with nothing left to do. See
+// docs/decisions/due-index.md.
 func (t *Task) Check() error {
-	left := !t.Done() || t.Work != "" || t.NoticePending
-	switch {
-	case left && t.DueAt.IsZero():
-		return fmt.Errorf("%w: %s", ErrStuck, t.Status)
-	case !left && !t.DueAt.IsZero():
-		return fmt.Errorf("%w: %s has no work left but is due", ErrStuck, t.Status)
-	case !t.Deadline.IsZero() && t.DueAt.After(t.Deadline):
-		return fmt.Errorf("%w: %s is due after its deadline", ErrStuck, t.Status)
+	if err := t.Turn.check(!t.Done() || t.Work != ""); err != nil {
+		return fmt.Errorf("%w: %s", err, t.Status)
+	}
+	if err := t.NoticeTurn.check(t.Notice != ""); err != nil {
+		return fmt.Errorf("%w: the notice of a %s task", err, t.Status)
 	}
 	return nil
 }
@@ -245,6 +246,7 @@ func (t *Task) Clone() *Task {
 	c.Metadata = maps.Clone(t.Metadata)
 	c.InputTypes = maps.Clone(t.InputTypes)
 	c.Quota = clonePtr(t.Quota)
+	c.NoticeTarget = clonePtr(t.NoticeTarget)
 	c.Extra = maps.Clone(t.Extra)
 	if c.Hint = clonePtr(t.Hint); c.Hint != nil {
 		c.Hint.URLs = slices.Clone(t.Hint.URLs)
@@ -270,67 +272,3 @@ func (t *Task) sameRow(o *Task) bool {
 
 // stamp returns now as rows store it.
 func stamp(now time.Time) time.Time { return now.UTC().Truncate(time.Millisecond) }
-
-// row has Task's fields without its methods.
-type row Task
-
-// attributes returns the names of the row attributes that this code writes.
-var attributes = sync.OnceValue(func() map[string]bool {
-	names := map[string]bool{}
-	var walk func(t reflect.Type)
-	walk = func(t reflect.Type) {
-		for f := range t.Fields() {
-			if f.Anonymous {
-				walk(f.Type)
-				continue
-			}
-			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			names[name] = true
-		}
-	}
-	walk(reflect.TypeFor[Task]())
-	return names
-})
-
-// MarshalJSON writes the row, with Extra, as one JSON object.
-func (t *Task) MarshalJSON() ([]byte, error) {
-	b, err := json.Marshal((*row)(t))
-	if err != nil || len(t.Extra) == 0 {
-		return b, err
-	}
-	extra, err := json.Marshal(t.Extra)
-	if err != nil {
-		return nil, err
-	}
-	return append(append(b[:len(b)-1], ','), extra[1:]...), nil
-}
-
-// UnmarshalJSON reads a row. It keeps unknown attributes in Extra.
-func (t *Task) UnmarshalJSON(b []byte) error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(b, &all); err != nil {
-		return err
-	}
-	if all == nil {
-		return errors.New("task: a row must be a JSON object")
-	}
-	extra, known := maps.Clone(all), attributes()
-	maps.DeleteFunc(extra, func(name string, _ json.RawMessage) bool { return known[name] })
-	if len(extra) > 0 {
-		// Package json ignores case: it would read "Owner" as "owner".
-		maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return !known[name] })
-		var err error
-		if b, err = json.Marshal(all); err != nil {
-			return err
-		}
-	}
-	var r row
-	if err := json.Unmarshal(b, &r); err != nil {
-		return err
-	}
-	*t = Task(r)
-	if len(extra) > 0 {
-		t.Extra = extra
-	}
-	return nil
-}

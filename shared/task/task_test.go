@@ -14,7 +14,7 @@ func TestNew(t *testing.T) {
 	x := New(Draft{Owner: "owner", IdempotencyKey: "key", Request: r, Parent: "p", PublicURL: "https://a.example", Estimate: 12.5, CountQuota: true}, start)
 	equal(t, "id", x.ID, NewID("owner", "key"))
 	equal(t, "owner", x.Owner, "owner")
-	equal(t, "schema", x.Schema, Schema)
+	equal(t, "schema, which older releases know", x.Schema, 1)
 	equal(t, "version", x.Version, 1)
 	equal(t, "fingerprint", x.Fingerprint, r.Fingerprint())
 	equal(t, "request", x.Request, r)
@@ -226,17 +226,21 @@ func TestCheckRefusesARowThatWouldBeStuck(t *testing.T) {
 		x    Task
 		want error
 	}{
-		"unfinished, due":                        {Task{Status: Waiting, DueAt: at}, nil},
+		"unfinished, due":                        {Task{Status: Waiting, Turn: Turn{DueAt: at}}, nil},
 		"unfinished, not due":                    {Task{Status: Waiting}, ErrStuck},
-		"unfinished, due at its deadline":        {Task{Status: Waiting, DueAt: at, Deadline: at}, nil},
-		"unfinished, due after it":               {Task{Status: Waiting, DueAt: at.Add(time.Millisecond), Deadline: at}, ErrStuck},
+		"unfinished, due at its deadline":        {Task{Status: Waiting, Turn: Turn{DueAt: at, Deadline: at}}, nil},
+		"unfinished, due after it":               {Task{Status: Waiting, Turn: Turn{DueAt: at.Add(time.Millisecond), Deadline: at}}, ErrStuck},
 		"ended, without work":                    {Task{Status: Succeeded}, nil},
-		"ended, but due":                         {Task{Status: Succeeded, DueAt: at}, ErrStuck},
-		"ended, with work":                       {Task{Status: Failed, Work: Erase, DueAt: at}, nil},
+		"ended, but due":                         {Task{Status: Succeeded, Turn: Turn{DueAt: at}}, ErrStuck},
+		"ended, with work":                       {Task{Status: Failed, Work: Erase, Turn: Turn{DueAt: at}}, nil},
 		"ended, with work, not due":              {Task{Status: Failed, Work: Erase}, ErrStuck},
-		"ended, with a notice":                   {Task{Status: Failed, NoticePending: true, DueAt: at}, nil},
-		"ended, with a notice, not due":          {Task{Status: Failed, NoticePending: true}, ErrStuck},
-		"ended, with a notice past its deadline": {Task{Status: Failed, Work: Notify, DueAt: at, Deadline: start}, ErrStuck},
+		"ended, with a notice":                   {Task{Status: Failed, Notice: Pending, NoticeTurn: Turn{DueAt: at}}, nil},
+		"ended, with a notice, not due":          {Task{Status: Failed, Notice: Pending}, ErrStuck},
+		"ended, without a notice that is due":    {Task{Status: Failed, NoticeTurn: Turn{DueAt: at}}, ErrStuck},
+		"ended, with a notice past its deadline": {Task{Status: Failed, Notice: Pending, NoticeTurn: Turn{DueAt: at, Deadline: start}}, ErrStuck},
+		"with both":                              {Task{Status: Failed, Work: Erase, Turn: Turn{DueAt: at}, Notice: Pending, NoticeTurn: Turn{DueAt: at}}, nil},
+		"with both, the work not due":            {Task{Status: Failed, Work: Erase, Notice: Pending, NoticeTurn: Turn{DueAt: at}}, ErrStuck},
+		"with both, the notice not due":          {Task{Status: Failed, Work: Erase, Turn: Turn{DueAt: at}, Notice: Pending}, ErrStuck},
 		"of newer code, not due":                 {Task{Status: "dreaming"}, ErrStuck},
 	} {
 		if err := c.x.Check(); !errors.Is(err, c.want) {

@@ -7,47 +7,51 @@ import (
 	"time"
 )
 
-// setWork hands the task to a stream consumer. The write of the row is the message;
-// see docs/decisions/streams.md.
+// Message is what the write of a row asks a stream consumer to do: a Work, or Notify.
+type Message string
+
+// Notify asks to send the notice that is pending.
+const Notify Message = "notify"
+
+// Messages returns what the write of this row asks for. Consumers do not wait for one
+// another: each writes the row when it is done, and the others may be asked once more.
+func (t *Task) Messages() (all []Message) {
+	if t.Work != "" {
+		all = append(all, Message(t.Work))
+	}
+	if t.Notice != "" {
+		all = append(all, Notify)
+	}
+	return all
+}
+
+// setWork hands the task to a stream consumer, until the deadline it has. The write of
+// the row is the message; see docs/decisions/streams.md.
 func (t *Task) setWork(w Work, now time.Time) {
-	t.Work, t.Tries, t.LastWake = w, 1, false
-	if w == Notify {
-		t.Deadline = now.Add(noticeWindow)
-	}
-	t.setDue(now.Add(t.retryDelay()))
+	t.Work, t.Turn = w, Turn{Deadline: t.Deadline}
+	t.hand(now, workPace)
 }
 
-func (t *Task) retryDelay() time.Duration {
-	if t.Work == Notify {
-		return backoff(5*time.Second, 6*time.Hour, t.Tries)
-	}
-	return backoff(time.Minute, time.Hour, t.Tries)
-}
-
-// Wake hands the task's work to its consumer again. At the deadline it does so for
-// the last time; work that is not done after that wake is given up. The result links
-// of a Storing task may have expired, so the wake may claim a read of its record: ok
-// reports that it did.
+// Wake hands the task's work, its notice, or both, to the consumer again, as they are
+// due. At the deadline it does so for the last time; what is not done after that wake is
+// given up. The result links of a Storing task may have expired, so the wake may claim a
+// read of its record: ok reports that it did.
 func (t *Task) Wake(r Rules, now time.Time) (c Claim, ok bool, err error) {
 	now = stamp(now)
 	if t.Next(now) != NextWake {
 		return Claim{}, false, nil
 	}
-	late := !t.Deadline.IsZero() && !now.Before(t.Deadline)
-	if late && t.LastWake {
-		return Claim{}, false, t.giveUp(r, now)
+	if t.NoticeTurn.due(now) {
+		t.wakeNotice(now)
 	}
-	if late {
-		t.LastWake = true
-		t.Deadline = now.Add(lastWakeWindow)
+	if !t.Turn.due(now) {
+		return Claim{}, false, nil
+	}
+	if !t.Turn.wake(now, workPace) {
+		return Claim{}, false, t.giveUp(r, now)
 	}
 	if t.Status == Storing {
 		t.Work = Ingest // Salvage may have cleared it
-	}
-	t.Tries++
-	t.setDue(now.Add(t.retryDelay()))
-	if late {
-		t.DueAt = t.Deadline // the next due time ends it
 	}
 	if t.Status == Storing && !t.earliestRead(r, now).After(now) {
 		return t.newClaim(now), true, nil
@@ -55,22 +59,13 @@ func (t *Task) Wake(r Rules, now time.Time) (c Claim, ok bool, err error) {
 	return Claim{}, false, nil
 }
 
+// giveUp ends a Storing task with the pictures that came, if any. An erase has no
+// deadline.
 func (t *Task) giveUp(r Rules, now time.Time) error {
-	if t.Work == Notify {
-		t.NoticeGivenUpAt = now
-		t.clearWork()
-		return nil
-	}
 	if salvaged := t.bestImages(nil); len(salvaged) > 0 {
 		return t.succeed(r, byDeadline, now, salvaged)
 	}
 	return t.fail(r, byDeadline, CodeImageUnavailable, now)
-}
-
-// clearWork takes a final task out of the index of due tasks.
-func (t *Task) clearWork() {
-	t.Work, t.Tries, t.LastWake = "", 0, false
-	t.Deadline, t.DueAt = time.Time{}, time.Time{}
 }
 
 // expectedImages returns how many pictures there can be: one for each URL. After a
@@ -198,29 +193,6 @@ func (t *Task) bestImages(images []Image) []Image {
 	return best
 }
 
-// Notified ends the notice of how the task ended: Preset has accepted it.
-func (t *Task) Notified(now time.Time) {
-	if t.Work != Notify {
-		return
-	}
-	t.NotifiedAt = stamp(now)
-	t.clearWork()
-}
-
-// Redrive starts a notice that was given up again, as if the task had just ended. If
-// the task is being erased, the notice waits until that is done.
-func (t *Task) Redrive(now time.Time) {
-	switch {
-	case t.NoticeGivenUpAt.IsZero():
-		return
-	case t.Work == "":
-		t.setWork(Notify, stamp(now))
-	default:
-		t.NoticePending = true
-	}
-	t.NoticeGivenUpAt = time.Time{}
-}
-
 // Delete empties a finished task for its owner. It cancels a Waiting task, and
 // returns CodeConflict for a running one.
 func (t *Task) Delete(r Rules, now time.Time) error {
@@ -235,8 +207,8 @@ func (t *Task) Delete(r Rules, now time.Time) error {
 	case !t.Done():
 		return &Error{Code: CodeConflict}
 	}
-	t.NoticePending = t.Work == Notify
 	t.DeletedAt, t.UpdatedAt = now, now
+	t.changed(r, now, t.Target)
 	t.Request = Request{}
 	t.Fingerprint, t.Parent, t.PublicURL = "", "", ""
 	t.Images, t.Inputs, t.InputTypes, t.Hint = nil, nil, nil, nil
@@ -249,13 +221,8 @@ func (t *Task) Delete(r Rules, now time.Time) error {
 // Erased ends the erase: a run that began at begun has deleted everything under the
 // task's prefix. If another function could still write there at that time, nothing
 // changes and a later run erases again.
-func (t *Task) Erased(now, begun time.Time) {
-	if t.Work != Erase || stamp(begun).Before(t.DeletedAt.Add(eraseAfter)) {
-		return
-	}
-	t.clearWork()
-	if t.NoticePending {
-		t.NoticePending = false
-		t.setWork(Notify, stamp(now))
+func (t *Task) Erased(begun time.Time) {
+	if t.Work == Erase && !stamp(begun).Before(t.DeletedAt.Add(eraseAfter)) {
+		t.Work, t.Turn = "", Turn{}
 	}
 }

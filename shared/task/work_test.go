@@ -27,11 +27,6 @@ func TestWakesBackOff(t *testing.T) {
 	}{
 		"ingest, 1 min to 1 h": {in(t, Storing), minutes(1, 2, 4, 8, 16, 32, 60, 60, 60)},
 		"erase, 1 min to 1 h":  {in(t, Succeeded).deleted(), minutes(1, 2, 4, 8, 16, 32, 60, 60, 60)},
-		"notify, 5 s to 6 h": {notifying(t), []time.Duration{
-			5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second,
-			160 * time.Second, 320 * time.Second, 640 * time.Second, 1280 * time.Second,
-			2560 * time.Second, 5120 * time.Second, 10240 * time.Second, 20480 * time.Second, 6 * time.Hour, 6 * time.Hour,
-		}},
 	} {
 		work := c.h.Work
 		for i, want := range c.waits {
@@ -61,7 +56,7 @@ func TestAWakeOfStoringClaimsARead(t *testing.T) {
 	equal(t, "tries", h.Tries, 2)
 
 	h = notifying(t)
-	h.now = h.DueAt
+	h.now = h.Due()
 	_, ok, err = h.Wake(h.r, h.now)
 	h.must(err)
 	equal(t, "claimed by a notice", ok, false)
@@ -203,33 +198,35 @@ func TestStoredCountsTheMissing(t *testing.T) {
 }
 
 // At its deadline a task is woken one last time. It ends at the sweep after that wake,
-// never before.
+// never before. So does a notice.
 func TestTheLastWake(t *testing.T) {
+	storing, told := in(t, Storing), notifying(t)
 	for name, c := range map[string]struct {
 		h    *history
-		time time.Duration
+		turn *Turn
 		done func(*history) bool
 	}{
-		"storing": {in(t, Storing), 72 * time.Hour, func(h *history) bool { return h.Failure == CodeImageUnavailable }},
-		"notify":  {notifying(t), 72 * time.Hour, func(h *history) bool { return !h.NoticeGivenUpAt.IsZero() && h.Work == "" }},
+		"storing": {storing, &storing.Turn, func(h *history) bool { return h.Failure == CodeImageUnavailable }},
+		"notice":  {told, &told.NoticeTurn, func(h *history) bool { return !h.NoticeGivenUpAt.IsZero() && h.Notice == "" }},
 	} {
-		equal(t, name+": deadline", c.h.Deadline, c.h.now.Add(c.time))
-		c.h.after(c.time - time.Millisecond).wake()
-		equal(t, name+": last wake before the deadline", c.h.LastWake, false)
-		equal(t, name+": due", c.h.DueAt, c.h.Deadline)
-		tries := c.h.Tries
+		const wait = 72 * time.Hour
+		equal(t, name+": deadline", c.turn.Deadline, c.h.now.Add(wait))
+		c.h.after(wait - time.Millisecond).wake()
+		equal(t, name+": last wake before the deadline", c.turn.LastWake, false)
+		equal(t, name+": due", c.h.Due(), c.turn.Deadline)
+		tries := c.turn.Tries
 		c.h.after(time.Millisecond).wake()
-		equal(t, name+": last wake at the deadline", c.h.LastWake, true)
-		equal(t, name+": tries", c.h.Tries, tries+1)
+		equal(t, name+": last wake at the deadline", c.turn.LastWake, true)
+		equal(t, name+": tries", c.turn.Tries, tries+1)
 		equal(t, name+": done by the last wake", c.done(c.h), false)
-		end := c.h.DueAt
+		end := c.h.Due()
 		if end.Sub(c.h.now) < 5*time.Minute {
 			t.Errorf("%s: ends %v after the last wake, which is less than a consumer's run", name, end.Sub(c.h.now))
 		}
 		unchanged(t, c.h, func() { c.h.now = end.Add(-time.Millisecond); c.h.wake() })
 		c.h.after(time.Millisecond).wake()
 		equal(t, name+": done by the sweep after it", c.done(c.h), true)
-		equal(t, name+": due in the end", c.h.DueAt, time.Time{})
+		equal(t, name+": due in the end", c.h.Due(), time.Time{})
 	}
 }
 
@@ -240,57 +237,10 @@ func TestALateSweepStillWakesFirst(t *testing.T) {
 	equal(t, "status after the images are stored", h.stored(pictures(1)...).Status, Succeeded)
 }
 
-func TestTheEndSetsNotifyIfNoticesAreOn(t *testing.T) {
-	h := notifying(t)
-	equal(t, "work", h.Work, Notify)
-	equal(t, "tries", h.Tries, 1)
-	equal(t, "due", h.DueAt, h.now.Add(5*time.Second))
-	equal(t, "deadline", h.Deadline, h.now.Add(72*time.Hour))
-	h.after(time.Minute).Notified(h.now)
-	h.must(nil)
-	equal(t, "notified", h.NotifiedAt, h.now)
-	equal(t, "work, P4", h.Work, "")
-	equal(t, "due", h.DueAt, time.Time{})
-
-	h = begin(t)
-	h.r.Notify = true
-	equal(t, "work of a failure", h.refused(Refusal{Code: CodeProviderRejected}).Work, Notify)
-	equal(t, "work without notices", in(t, Failed).Work, "")
-}
-
-func TestRedriveRestartsAGivenUpNotice(t *testing.T) {
-	givenUp := func() *history { return notifying(t).after(72 * time.Hour).wake().after(lastWakeWindow).wake() }
-	h := givenUp().after(time.Hour)
-	equal(t, "given up", h.NoticeGivenUpAt, h.now.Add(-time.Hour))
-	h.Redrive(h.now)
-	h.must(nil)
-	equal(t, "still given up", h.NoticeGivenUpAt, time.Time{})
-	equal(t, "work", h.Work, Notify)
-	equal(t, "tries", h.Tries, 1)
-	equal(t, "due", h.DueAt, h.now.Add(5*time.Second))
-	equal(t, "deadline", h.Deadline, h.now.Add(72*time.Hour))
-
-	h = givenUp().deleted()
-	h.Redrive(h.now)
-	h.must(nil)
-	equal(t, "work while it is erased", h.Work, Erase)
-	equal(t, "pending", h.NoticePending, true)
-	h.now = h.now.Add(eraseAfter)
-	h.Erased(h.now, h.now)
-	equal(t, "work after that", h.Work, Notify)
-
-	delivered := notifying(t)
-	delivered.Notified(delivered.now)
-	for name, h := range map[string]*history{"delivered": delivered, "being delivered": notifying(t), "without a notice": in(t, Failed), "running": in(t, Storing)} {
-		unchanged(t, h, func() { h.Redrive(h.now) })
-		equal(t, name+": pending", h.NoticePending, false)
-	}
-}
-
 func TestAnEndIsFinal(t *testing.T) {
 	h := notifying(t)
 	for range 20 {
-		h.now = h.DueAt
+		h.now = h.Due()
 		h.wake()
 	}
 	equal(t, "status", h.Status, Succeeded)

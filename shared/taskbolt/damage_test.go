@@ -247,7 +247,7 @@ func TestDamagedWhileOpen(t *testing.T) {
 			if _, err := s.Task(t.Context(), "x"); !errors.As(err, &damage) || s.Damage() == nil {
 				t.Errorf("a read: %v", err)
 			}
-			if err := s.Consume(t.Context(), task.Ingest, 1, nil); !errors.As(err, &damage) {
+			if err := s.Consume(t.Context(), task.Message(task.Ingest), 1, nil); !errors.As(err, &damage) {
 				t.Errorf("consume: %v", err)
 			}
 			_ = s.Close()

@@ -28,8 +28,8 @@ func indexEntries(t *task.Task) []indexEntry {
 		prefix := listPrefix(t.Owner, *t.Target)
 		es = append(es, indexEntry{string(bucketList), string(prefix) + stampedID(t.CreatedAt, t.ID)})
 	}
-	if !t.DueAt.IsZero() {
-		es = append(es, indexEntry{string(bucketDue), stampedID(t.DueAt, t.ID)})
+	if !t.Due().IsZero() {
+		es = append(es, indexEntry{string(bucketDue), stampedID(t.Due(), t.ID)})
 	}
 	return es
 }

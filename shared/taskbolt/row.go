@@ -80,13 +80,15 @@ func (s *Store) writeRow(ctx context.Context, t *task.Task, decide func(*bbolt.T
 	case v != (verdict{}):
 		return current, v.refusal
 	}
-	s.wake(t.Work)
+	for _, m := range t.Messages() {
+		s.wake(m)
+	}
 	var written task.Task
 	return &written, json.Unmarshal(row, &written)
 }
 
 // put replaces the row old, which may be nil, with t, and writes its index entries
-// and, if it has work, its stream record.
+// and its stream records.
 func put(tx *bbolt.Tx, old, t *task.Task, row []byte) error {
 	before, after := indexEntries(old), indexEntries(t)
 	for _, e := range before {
@@ -103,10 +105,8 @@ func put(tx *bbolt.Tx, old, t *task.Task, row []byte) error {
 			}
 		}
 	}
-	if t.Work != "" {
-		if err := appendRecord(tx, t); err != nil {
-			return err
-		}
+	if err := appendRecords(tx, t); err != nil {
+		return err
 	}
 	return tx.Bucket(bucketTasks).Put([]byte(t.ID), row)
 }

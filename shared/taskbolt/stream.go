@@ -14,10 +14,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// Change is a stream record: a row that has work was written.
+// Change is a stream record: the write of a row asks for something.
 type Change struct {
-	ID   string
-	Work task.Work
+	ID      string
+	Message task.Message
 }
 
 const (
@@ -32,19 +32,25 @@ type record struct {
 	tries int
 }
 
-func appendRecord(tx *bbolt.Tx, t *task.Task) error {
-	b, err := tx.Bucket(bucketStream).CreateBucketIfNotExists([]byte(t.Work))
-	if err != nil {
-		return err
+// appendRecords writes a record for each message of a row.
+func appendRecords(tx *bbolt.Tx, t *task.Task) error {
+	for _, m := range t.Messages() {
+		b, err := tx.Bucket(bucketStream).CreateBucketIfNotExists([]byte(m))
+		if err != nil {
+			return err
+		}
+		seq, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		if err := b.Put(encodeInt(int64(seq)), []byte(t.ID)); err != nil {
+			return err
+		}
 	}
-	seq, err := b.NextSequence()
-	if err != nil {
-		return err
-	}
-	return b.Put(encodeInt(int64(seq)), []byte(t.ID))
+	return nil
 }
 
-// Consume calls handle for each record of a work, oldest first. Up to workers
+// Consume calls handle for each record of a message, oldest first. Up to workers
 // calls run at once, but never two for one task. A record is done when handle has
 // returned nil or has failed twice; a panic counts as a failure. If ctx or the
 // process ends before a record is done, the next Consume delivers it again.
@@ -53,17 +59,17 @@ func appendRecord(tx *bbolt.Tx, t *task.Task) error {
 // until it succeeds.
 //
 // Consume returns nil when ctx has ended, or the Store's error, after all calls
-// of handle have returned. A work can have only one consumer at a time.
-func (s *Store) Consume(ctx context.Context, work task.Work, workers int, handle func(context.Context, Change) error) error {
-	wake, err := s.subscribe(work)
+// of handle have returned. A message can have only one consumer at a time.
+func (s *Store) Consume(ctx context.Context, message task.Message, workers int, handle func(context.Context, Change) error) error {
+	wake, err := s.subscribe(message)
 	if err != nil {
 		return err
 	}
-	defer s.unsubscribe(work)
+	defer s.unsubscribe(message)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := consumer{
-		store: s, work: work, workers: max(workers, 1), handle: handle,
+		store: s, message: message, workers: max(workers, 1), handle: handle,
 		wake: wake, done: make(chan outcome), busy: map[string]bool{},
 	}
 	err = c.run(ctx)
@@ -74,30 +80,30 @@ func (s *Store) Consume(ctx context.Context, work task.Work, workers int, handle
 	return err
 }
 
-// subscribe registers the consumer of a work. The channel it returns is written to
+// subscribe registers the consumer of a message. The channel it returns is written to
 // when there may be new records.
-func (s *Store) subscribe(work task.Work) (<-chan struct{}, error) {
+func (s *Store) subscribe(message task.Message) (<-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wakes[work] != nil {
-		return nil, fmt.Errorf("taskbolt: %s already has a consumer", work)
+	if s.wakes[message] != nil {
+		return nil, fmt.Errorf("taskbolt: %s already has a consumer", message)
 	}
 	wake := make(chan struct{}, 1)
-	s.wakes[work] = wake
+	s.wakes[message] = wake
 	return wake, nil
 }
 
-func (s *Store) unsubscribe(work task.Work) {
+func (s *Store) unsubscribe(message task.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.wakes, work)
+	delete(s.wakes, message)
 }
 
-// wake makes the consumer of a work, if there is one, look for records.
-func (s *Store) wake(work task.Work) {
+// wake makes the consumer of a message, if there is one, look for records.
+func (s *Store) wake(message task.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	signal(s.wakes[work])
+	signal(s.wakes[message])
 }
 
 func signal(wake chan<- struct{}) {
@@ -110,7 +116,7 @@ func signal(wake chan<- struct{}) {
 // consumer is the state of one Consume. Only the goroutine of Consume changes it.
 type consumer struct {
 	store   *Store
-	work    task.Work
+	message task.Message
 	workers int
 	handle  func(context.Context, Change) error
 	wake    <-chan struct{}
@@ -152,7 +158,7 @@ func (c *consumer) load(ctx context.Context) error {
 		return nil
 	}
 	err := c.store.read(ctx, func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketStream).Bucket([]byte(c.work))
+		b := tx.Bucket(bucketStream).Bucket([]byte(c.message))
 		if b == nil {
 			return nil
 		}
@@ -163,7 +169,7 @@ func (c *consumer) load(ctx context.Context) error {
 		}
 		for ; seq != nil && len(c.pending) < maxPending; seq, id = cursor.Next() {
 			c.last = bytes.Clone(seq)
-			c.pending = append(c.pending, record{Change: Change{ID: string(id), Work: c.work}, seq: c.last})
+			c.pending = append(c.pending, record{Change: Change{ID: string(id), Message: c.message}, seq: c.last})
 		}
 		return nil
 	})
@@ -217,13 +223,13 @@ func (c *consumer) acknowledge(ctx context.Context, r record) error {
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		// The record is done even if ctx has ended in the meantime.
 		err := c.store.write(context.WithoutCancel(ctx), func(tx *bbolt.Tx) error {
-			return tx.Bucket(bucketStream).Bucket([]byte(c.work)).Delete(r.seq)
+			return tx.Bucket(bucketStream).Bucket([]byte(c.message)).Delete(r.seq)
 		})
 		var damaged *DamageError
 		if err == nil || errors.Is(err, bolterrors.ErrDatabaseNotOpen) || errors.As(err, &damaged) {
 			return err
 		}
-		c.store.Log.ErrorContext(ctx, "stream record not acknowledged; will retry", "work", c.work, "task", r.ID, "again", backoff.String(), "error", err)
+		c.store.Log.ErrorContext(ctx, "stream record not acknowledged; will retry", "work", c.message, "task", r.ID, "again", backoff.String(), "error", err)
 		select {
 		case <-ctx.Done():
 			return nil

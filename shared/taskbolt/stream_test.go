@@ -45,7 +45,7 @@ func consume(t *testing.T, s *Store, workers int, handle func(context.Context, C
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- s.Consume(ctx, task.Ingest, workers, handle) }()
+	go func() { done <- s.Consume(ctx, task.Message(task.Ingest), workers, handle) }()
 	return func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -75,7 +75,7 @@ func TestConsume(t *testing.T) {
 		if most.Store(max(most.Load(), now)); now == workers {
 			meet()
 		}
-		if busy[c.ID] || c.Work != task.Ingest {
+		if busy[c.ID] || c.Message != task.Message(task.Ingest) {
 			t.Errorf("%+v is delivered while another record of its task is", c)
 		}
 		busy[c.ID] = true

@@ -1,6 +1,6 @@
 // Package taskbolt is the embedded Store: every task in one file, for the local
 // run and the tests. A write whose method has returned survives kill -9. Like
-// DynamoDB's stream, Consume delivers each changed row that has work, and
+// DynamoDB's stream, Consume delivers each changed row that asks for something, and
 // delivers it again after a restart until it is acknowledged. See
 // docs/decisions/embedded-store.md.
 package taskbolt
@@ -29,7 +29,7 @@ var (
 	bucketDue     = []byte("due")     // time, id -> empty
 	bucketUsed    = []byte("used")    // owner and day -> images
 	bucketUploads = []byte("uploads") // owner and day -> uploads
-	bucketStream  = []byte("stream")  // work -> bucket of sequence -> id
+	bucketStream  = []byte("stream")  // message -> bucket of sequence -> id
 	bucketPause   = []byte("pause")   // kind of calls -> until
 	bucketBalance = []byte("balance") // "last" -> the last balance
 	bucketTimings = []byte("timings") // kind#slot -> seconds
@@ -47,7 +47,7 @@ type Store struct {
 	damage  damage
 
 	mu    sync.Mutex
-	wakes map[task.Work]chan struct{} // wakes the consumer of that work; guarded by mu
+	wakes map[task.Message]chan struct{} // wakes the consumer of that message; guarded by mu
 }
 
 var _ task.Store = (*Store)(nil)
@@ -60,7 +60,7 @@ func Open(path string) (*Store, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
-	s := &Store{Log: slog.New(slog.DiscardHandler), damage: damage{path: path, found: make(chan struct{})}, wakes: map[task.Work]chan struct{}{}}
+	s := &Store{Log: slog.New(slog.DiscardHandler), damage: damage{path: path, found: make(chan struct{})}, wakes: map[task.Message]chan struct{}{}}
 	s.commits.update = func(do func(*bbolt.Tx) error) error {
 		return s.damage.guard(func() error { return s.db.Update(do) })
 	}

@@ -85,7 +85,7 @@ func TestClosedStoreReturnsErrors(t *testing.T) {
 	if _, err := s.Task(t.Context(), "x"); err == nil {
 		t.Error("Task succeeded")
 	}
-	if err := s.Consume(t.Context(), task.Ingest, 1, nil); err == nil {
+	if err := s.Consume(t.Context(), task.Message(task.Ingest), 1, nil); err == nil {
 		t.Error("Consume succeeded")
 	}
 	for _, err := range s.Due(t.Context(), start) {

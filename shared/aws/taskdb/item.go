@@ -66,8 +66,8 @@ func toItem(t *task.Task) (item, error) {
 	if t.Target != nil {
 		row[attrList] = text(listKey(t.Owner, *t.Target))
 	}
-	if !t.DueAt.IsZero() {
-		row[attrDueAt], row[attrDue] = text(formatTime(t.DueAt)), text(isDue)
+	if due := t.Due(); !due.IsZero() {
+		row[attrDueAt], row[attrDue] = text(formatTime(due)), text(isDue)
 	} else if t.Status == task.Failed {
 		row[attrExpires] = number(t.EndedAt.Add(failedTTL).Unix())
 	}

@@ -116,30 +116,6 @@ func (sim *simulation) consume(kind, id string) {
 	sim.start(kind, 30*time.Second, func(ctx context.Context, a *actor) { _ = sim.notify(ctx, a, id) })
 }
 
-// notify does what functions/notify does, which this package may not import.
-func (sim *simulation) notify(ctx context.Context, a *actor, id string) error {
-	s := a.process.submitter.Service
-	t, err := s.Store.Task(ctx, id)
-	if err != nil || t.Work != task.Notify || !t.Known() {
-		return err
-	}
-	err = sim.call(ctx, a, "notice", id, false, func() error {
-		if sim.conditions.receiverDown {
-			return errLost
-		}
-		sim.ledger.notices[id] = append(sim.ledger.notices[id], id+"-"+string(t.Status))
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
-		x.Notified(s.Now())
-		return nil
-	})
-	return err
-}
-
 // change makes a change by the owner as functions/tasks does.
 func (sim *simulation) change(kind, id string, change func(*lifecycle.Service, *task.Task) error, done func(*task.Task) bool) {
 	sim.start(kind, 25*time.Second, func(ctx context.Context, a *actor) {

@@ -20,7 +20,7 @@ type ledger struct {
 	attempts      map[string][]*attempt     // by task; attempt n is the nth
 	ids           []string                  // of tasks, in the order of their creation
 	callbacks     map[string]*callbackFacts // by task
-	notices       map[string][]string       // ids of delivered notices, by task
+	preset        map[string]*preset        // what Preset knows, by task
 	unusableSince map[string]time.Time      // by task: since when its record cannot be read, or used
 	ends          map[string]*ending        // by task
 }
@@ -49,7 +49,7 @@ type callbackFacts struct {
 func newLedger() ledger {
 	return ledger{
 		rows: map[string]*task.Task{}, attempts: map[string][]*attempt{},
-		callbacks: map[string]*callbackFacts{}, notices: map[string][]string{}, unusableSince: map[string]time.Time{}, ends: map[string]*ending{},
+		callbacks: map[string]*callbackFacts{}, preset: map[string]*preset{}, unusableSince: map[string]time.Time{}, ends: map[string]*ending{},
 	}
 }
 
@@ -140,9 +140,10 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	if old.Done() && (new.Failure != old.Failure || !same && !(new.Deleted() && new.Images == nil && new.Inputs == nil)) {
 		sim.violate("I2", "%s had ended, and was changed", id)
 	}
-	if own := map[string][]task.Work{"ingest": {task.Ingest, task.Erase}, "notify": {task.Notify}}[by.kind]; slices.Contains(own, old.Work) && new.Work == old.Work {
-		sim.violate("P4", "%s: the put of %s keeps its own work", id, by.kind)
+	if by.kind == "ingest" && old.Work != "" && new.Work == old.Work {
+		sim.violate("P4", "%s: the put of ingest keeps its own work", id)
 	}
+	sim.checkNotice(by, old, new)
 	for i, was := range old.Charges {
 		if i >= len(new.Charges) || was == task.ChargeSure && new.Charges[i] != was {
 			sim.violate("I4", "%s: the charges %v became %v", id, old.Charges, new.Charges)
@@ -166,7 +167,6 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	}
 	sim.count("waiting failed", old.Status == task.Waiting && new.Status == task.Failed && new.Failure == old.Setback)
 	sim.count("DELETE", new.Deleted() && !old.Deleted())
-	sim.count("given up", old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero())
 	sim.count("last wake", !old.LastWake && new.LastWake)
 	sim.checkSpares(old, new)
 	sim.count("salvaged", len(new.Salvaged) > len(old.Salvaged))
@@ -187,10 +187,6 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 func (sim *simulation) checkRest(old, new *task.Task) {
 	id := short(new.ID)
 	switch {
-	case old.NoticeGivenUpAt.IsZero() && !new.NoticeGivenUpAt.IsZero():
-		if !old.LastWake || time.Until(old.Deadline) > skew {
-			sim.violate("I8", "the notice of %s is given up %v before its deadline", id, time.Until(old.Deadline))
-		}
 	case new.LastWake && !old.LastWake && time.Until(new.Deadline) < 5*time.Minute:
 		sim.violate("I8", "the last wake of %s comes too late", id)
 	case new.Failure == task.CodeImageUnavailable && old.Status == task.Storing && !old.LastWake:
@@ -308,7 +304,7 @@ func (sim *simulation) checkIndex() {
 		due[id] = true
 	}
 	for _, id := range sim.ledger.ids {
-		if t := sim.ledger.row(id); due[id] == (t.Done() && t.Work == "" && !t.NoticePending) {
+		if t := sim.ledger.row(id); due[id] == (t.Done() && len(t.Messages()) == 0) {
 			sim.violate("I9", "%s is %s; in the index: %v", short(id), state(t), due[id])
 		}
 	}

@@ -28,6 +28,9 @@ type mutant struct {
 	dropsEvent    string // the log drops the lines of this event
 	bucketForgets string // the bucket stores nothing whose key contains this
 	bucketKeeps   bool   // the bucket erases nothing
+	anyVersion    bool   // an answer of Preset's counts for the version that the row has by then
+
+	receiverForgets bool // Preset takes notices as they come
 }
 
 func (m mutant) wrapStore(s task.Store) task.Store {
@@ -42,6 +45,14 @@ func (m mutant) wrapTransport(p *process, to http.RoundTripper) http.RoundTrippe
 		return to
 	}
 	return m.transport(p, to)
+}
+
+// version returns the version that Preset's answer to n counts for.
+func (m mutant) version(n notice, t *task.Task) int {
+	if m.anyVersion {
+		return t.NoticeVersion()
+	}
+	return n.version
 }
 
 func (m mutant) put(b *bucket, key, sum string) {
@@ -85,6 +96,16 @@ var mutants = []mutant{
 	{name: "deadlines come eight times too early", caught: []string{"I8"}, store: faulty(func(d *faultyStore) { d.early = true })},
 	{name: "the bucket answers before it has the picture", caught: []string{"I3"}, bucketForgets: "tasks/"},
 	{name: "the bucket answers before it has the copy of an input", caught: []string{"I3"}, bucketForgets: "-input"},
+	{name: "Preset's answer to an older notice counts for a newer one", caught: []string{"I10"}, anyVersion: true},
+	{name: "Preset takes notices as they come", caught: []string{"I10"}, receiverForgets: true},
+	{name: "a move is not told", caught: []string{"I10"}, store: faulty(func(d *faultyStore) { d.change = untoldMove })},
+	{name: "a move has no version of its own", caught: []string{"I10"}, store: faulty(func(d *faultyStore) { d.change = sameVersion })},
+	{name: "a second move forgets what Preset was told", caught: []string{"I10"}, store: faulty(func(d *faultyStore) { d.change = forgottenTarget })},
+	{name: "a wake makes another message of a notice", caught: []string{"I10"}, store: faulty(func(d *faultyStore) { d.change = newVersion })},
+	{name: "a notice waits for the erase", caught: []string{"I10"}, store: faulty(func(d *faultyStore) { d.change = waitingNotice })},
+	{name: "an erase ends the notice", caught: []string{"I10", "P8"}, store: faulty(func(d *faultyStore) { d.change = erasedNotice })},
+	{name: "a notice ends the erase", caught: []string{"P2", "P8"}, store: faulty(func(d *faultyStore) { d.change = toldErase })},
+	{name: "an accepted notice is left pending", caught: []string{"P4"}, store: faulty(func(d *faultyStore) { d.change = pendingForEver })},
 	{name: "nothing is erased", caught: []string{"P2"}, bucketKeeps: true},
 }
 

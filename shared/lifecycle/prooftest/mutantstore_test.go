@@ -21,6 +21,9 @@ type faultyStore struct {
 	eager     bool // returns tasks in Storing as if their record had been read again
 	noRefund  bool // returns nothing to the quota
 	early     bool // returns deadlines an eighth as far away
+
+	// change changes a row before it is written in place of old.
+	change func(old, new *task.Task)
 }
 
 func faulty(fault func(*faultyStore)) func(task.Store) task.Store {
@@ -55,6 +58,9 @@ func (d faultyStore) Put(ctx context.Context, t *task.Task) (*task.Task, error) 
 		return stands, task.ErrConflict
 	}
 	t = d.kept(t)
+	if old, err := d.Store.Task(ctx, t.ID); d.change != nil && err == nil && old.Version == t.Version-1 {
+		d.change(old, t)
+	}
 	stands, err := d.Store.Put(ctx, t)
 	switch {
 	case !errors.Is(err, task.ErrConflict):

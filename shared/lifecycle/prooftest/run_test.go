@@ -98,7 +98,7 @@ func (sim *simulation) settleDown(h history) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
 	for _, id := range sim.ledger.ids {
-		if t := sim.ledger.row(id); !t.DueAt.IsZero() {
+		if t := sim.ledger.row(id); !t.Due().IsZero() {
 			sim.violate("I7", "%s never ends: it is %s", short(id), state(t))
 		}
 	}
@@ -114,23 +114,21 @@ func (sim *simulation) sweepAlone() {
 	sim.runAll()
 	for _, id := range sim.ledger.ids {
 		t := sim.ledger.row(id)
-		if t.Work == "" || t.Version == before[id] {
+		if t.Version == before[id] {
 			continue
 		}
-		kind := "ingest"
-		if t.Work == task.Notify {
-			kind = "notify"
+		for _, m := range t.Messages() {
+			sim.consume(consumerOf(m), id)
+			sim.runAll()
 		}
-		sim.consume(kind, id)
-		sim.runAll()
 	}
 }
 
 // nextDue returns when the sweep has work next; left is false if it never has.
 func (sim *simulation) nextDue() (next time.Time, left bool) {
 	for _, id := range sim.ledger.ids {
-		if t := sim.ledger.row(id); !t.DueAt.IsZero() && (!left || t.DueAt.Before(next)) {
-			next, left = t.DueAt, true
+		if t := sim.ledger.row(id); !t.Due().IsZero() && (!left || t.Due().Before(next)) {
+			next, left = t.Due(), true
 		}
 	}
 	return next, left
@@ -190,7 +188,7 @@ func (sim *simulation) checkEnd() {
 	sim.checkIndex()
 	for _, id := range sim.ledger.ids {
 		t := sim.ledger.row(id)
-		if !t.Done() || t.Work != "" {
+		if !t.Done() || len(t.Messages()) > 0 {
 			sim.violate("I7", "%s has left the index, and is %s", short(id), state(t))
 		}
 		if left := sim.bucket.under(media.Prefix(id)); t.Deleted() && len(left) > 0 {
@@ -205,22 +203,6 @@ func (sim *simulation) checkEnd() {
 		sim.count("an end not logged: its process died", end != nil && !end.said && end.by.process.dead)
 		sim.checkNotices(t)
 		sim.checkPromise(t)
-	}
-}
-
-// checkNotices checks I10.
-func (sim *simulation) checkNotices(t *task.Task) {
-	notices := sim.ledger.notices[t.ID]
-	if !sim.rules.Notify {
-		return
-	}
-	if len(notices) == 0 {
-		sim.violate("I10", "%s is %s, and Preset was not notified", short(t.ID), state(t))
-	}
-	for _, id := range notices {
-		if id != t.ID+"-"+string(t.Status) {
-			sim.violate("I10", "%s is %s, and was notified as %s", short(t.ID), state(t), id)
-		}
 	}
 }
 

@@ -22,6 +22,8 @@ func (sim *simulation) scenario(s step) {
 		sim.unproved(s)
 	case s.Do == earlyCallback:
 		sim.earlyCallback(s)
+	case s.Do == afterEnd:
+		sim.afterEnd(s)
 	case !is:
 	case s.Do == secondTry:
 		sim.secondTry(s, o)

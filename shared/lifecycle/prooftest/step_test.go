@@ -29,7 +29,7 @@ func (sim *simulation) step(s step) {
 	switch s.Do {
 	case run:
 		sim.runAll()
-	case normal, secondTry, unreadable, uselessRecord, liveLinks, unproved, strangersID, manyRefusals, earlyCallback:
+	case normal, secondTry, unreadable, uselessRecord, liveLinks, unproved, strangersID, manyRefusals, earlyCallback, afterEnd:
 		sim.scenario(s)
 	case submit:
 		sim.submitOrder(s.A, s.B)
@@ -215,7 +215,10 @@ func (sim *simulation) onTask(s step, id string) {
 		sim.wait(id)
 	case consume:
 		kind := "ingest"
-		if t.Work == task.Notify || s.B == 11 {
+		if all := t.Messages(); len(all) > 0 {
+			kind = consumerOf(all[s.B%len(all)])
+		}
+		if s.B == 11 {
 			kind = "notify"
 		}
 		sim.logStep("%s %s", kind, short(id))
@@ -224,12 +227,12 @@ func (sim *simulation) onTask(s step, id string) {
 		sim.logStep("DELETE %s", short(id))
 		sim.change("delete", id, func(s *lifecycle.Service, x *task.Task) error { return x.Delete(s.Rules, s.Now()) }, (*task.Task).Deleted)
 	case retarget:
-		to := task.Target{Kind: "showcase", ID: fmt.Sprint(s.B)}
+		to := task.Target{Kind: "showcase", ID: fmt.Sprint(s.B % 3)}
 		if s.B >= 6 {
 			sim.newer(id, s.B)
 		}
 		sim.logStep("%s is for %s", short(id), to)
-		sim.change("retarget", id, func(s *lifecycle.Service, x *task.Task) error { return x.SetTarget(to, s.Now()) },
+		sim.change("retarget", id, func(s *lifecycle.Service, x *task.Task) error { return x.SetTarget(s.Rules, to, s.Now()) },
 			func(t *task.Task) bool { return t.Target != nil || t.Deleted() }) // another change may have come since
 	}
 }

@@ -147,7 +147,7 @@ func (sim *simulation) read(id string) *task.Task {
 // state describes a row in a few words.
 func state(t *task.Task) string {
 	s := string(t.Status)
-	for _, word := range []string{string(t.Failure), string(t.Work)} {
+	for _, word := range []string{string(t.Failure), string(t.Work), string(t.Notice)} {
 		if word != "" {
 			s += " " + word
 		}
@@ -159,8 +159,8 @@ func state(t *task.Task) string {
 }
 
 func sinceDue(t *task.Task) any {
-	if t.DueAt.IsZero() {
+	if t.Due().IsZero() {
 		return "never"
 	}
-	return time.Until(t.DueAt).Round(time.Second)
+	return time.Until(t.Due()).Round(time.Second)
 }

@@ -217,7 +217,7 @@ func testListDeleted(t *testing.T, h Harness) {
 		}
 		same(t, "the row", read(t, h.Store, gone.ID), gone)
 		gone = update(t, h.Store, gone, func(x *task.Task) error {
-			x.Erased(start.Add(time.Hour), start.Add(time.Hour))
+			x.Erased(start.Add(time.Hour))
 			return nil
 		})
 	}
@@ -228,7 +228,7 @@ func testListDeleted(t *testing.T, h Harness) {
 // of a page may leave the list.
 func testListRetargeted(t *testing.T, h Harness) {
 	to := func(x task.Target) func(*task.Task) error {
-		return func(t *task.Task) error { return t.SetTarget(x, start.Add(time.Hour)) }
+		return func(t *task.Task) error { return t.SetTarget(task.Rules{}, x, start.Add(time.Hour)) }
 	}
 	older := create(t, h.Store, start, target(showcase))
 	moved := create(t, h.Store, start.Add(time.Second))
@@ -317,7 +317,7 @@ func (w *listed) change() {
 	switch x := w.live[o][n]; w.random.IntN(3) {
 	case 0:
 		if to := w.pick(); to != nil {
-			w.live[o][n] = update(w.t, w.s, x, func(x *task.Task) error { return x.SetTarget(*to, w.now) })
+			w.live[o][n] = update(w.t, w.s, x, func(x *task.Task) error { return x.SetTarget(task.Rules{}, *to, w.now) })
 		}
 	case 1:
 		w.live[o][n] = update(w.t, w.s, x, func(x *task.Task) error { x.Refusals++; return nil })

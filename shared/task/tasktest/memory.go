@@ -200,7 +200,7 @@ func (s *Memory) Due(ctx context.Context, now time.Time) iter.Seq2[string, error
 		}
 		var due []string
 		for id, r := range s.rows {
-			if at := r.stored.DueAt; !at.IsZero() && !at.After(now) {
+			if at := r.stored.Due(); !at.IsZero() && !at.After(now) {
 				due = append(due, sortKey(id, at))
 			}
 		}

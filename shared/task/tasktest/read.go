@@ -2,6 +2,7 @@ package tasktest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -116,6 +117,44 @@ func testDue(t *testing.T, h Harness) {
 	slices.SortFunc(want, func(a, b string) int { return read(t, h.Store, a).DueAt.Compare(read(t, h.Store, b).DueAt) })
 	if got := due(t, h.Store, start.Add(time.Hour)); !slices.Equal(got, want) {
 		t.Errorf("after the changes: %v, want %v", got, want)
+	}
+}
+
+// testDueOfBoth has a deleted task with an erase and a notice, which are done in either
+// order: the task is due at the earlier time, and until both are done.
+func testDueOfBoth(t *testing.T, h Harness) {
+	rules := task.DefaultRules()
+	rules.Notify = true
+	both := func(n int) *task.Task {
+		x := create(t, h.Store, start, key(fmt.Sprint("both ", n)))
+		update(t, h.Store, x, func(x *task.Task) error {
+			return x.Refused(rules, start, 1, task.Refusal{Code: task.CodeProviderRejected})
+		})
+		return update(t, h.Store, read(t, h.Store, x.ID), func(x *task.Task) error { return x.Delete(rules, start) })
+	}
+	erased := func(x *task.Task) error { x.Erased(start.Add(time.Hour)); return nil }
+	told := func(x *task.Task) error { x.Notified(start, x.NoticeVersion()); return nil }
+	for n, order := range [][]func(*task.Task) error{{erased, told}, {told, erased}} {
+		x := both(n)
+		if !x.NoticeTurn.DueAt.Before(x.DueAt) || !x.Due().Equal(x.NoticeTurn.DueAt) {
+			t.Fatalf("the notice is due %v, the erase %v, the task %v", x.NoticeTurn.DueAt, x.DueAt, x.Due())
+		}
+		for step := range 3 {
+			same(t, "the row", read(t, h.Store, x.ID), x)
+			left := step < 2
+			if got := due(t, h.Store, x.Due()); left && !slices.Contains(got, x.ID) {
+				t.Errorf("order %d, %d done: not due at %v", n, step, x.Due())
+			}
+			if got := due(t, h.Store, x.Due().Add(-time.Millisecond)); slices.Contains(got, x.ID) {
+				t.Errorf("order %d, %d done: due before %v", n, step, x.Due())
+			}
+			if got := due(t, h.Store, start.Add(1000*time.Hour)); slices.Contains(got, x.ID) != left {
+				t.Errorf("order %d, %d done: in the index: %v", n, step, !left)
+			}
+			if left {
+				x = update(t, h.Store, x, order[step])
+			}
+		}
 	}
 }
 

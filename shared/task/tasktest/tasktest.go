@@ -54,6 +54,7 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 		{"ListDeleted", testListDeleted},
 		{"ListRetargeted", testListRetargeted},
 		{"Due", testDue},
+		{"DueOfBoth", testDueOfBoth},
 		{"DuePages", testDuePages},
 		{"DueWhileWriting", testDueWhileWriting},
 		{"Pause", testPause},

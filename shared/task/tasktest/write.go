@@ -53,8 +53,8 @@ func testStuck(t *testing.T, h Harness) {
 	for name, spoil := range map[string]func(*task.Task){
 		"unfinished":           func(x *task.Task) { x.DueAt = time.Time{} },
 		"past its deadline":    func(x *task.Task) { x.DueAt = x.Deadline.Add(time.Second) },
-		"final, with work":     func(x *task.Task) { x.Status, x.Work, x.DueAt = task.Failed, task.Notify, time.Time{} },
-		"final, with a notice": func(x *task.Task) { x.Status, x.NoticePending, x.DueAt = task.Failed, true, time.Time{} },
+		"final, with work":     func(x *task.Task) { x.Status, x.Work, x.DueAt = task.Failed, task.Erase, time.Time{} },
+		"final, with a notice": func(x *task.Task) { x.Status, x.Notice, x.DueAt = task.Failed, task.Pending, time.Time{} },
 		"final, but due":       func(x *task.Task) { x.Status = task.Failed },
 	} {
 		bad := next(stored, "w", func(x *task.Task) error { spoil(x); return nil })
