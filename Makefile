@@ -28,6 +28,7 @@ proof: ## check many random histories of tasks, with all faults, against the inv
 # Only the packages that use the stand-in.
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as deployed
 	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/aws/... ./functions/...
+	AWS_TESTS=required LISTS=full local/aws/run go test -count=1 -timeout 1h -run '^TestLists$$' -v ./shared/aws/taskdb
 
 .PHONY: test-web
 test-web: export REDOCLY_TELEMETRY = off
