@@ -41,6 +41,10 @@ test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp, o
 	cd local/mcp && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error && ./run
 	MCP_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestMCPClients$$' ./functions/deployed
 
+.PHONY: test-clients
+test-clients: bin/local ## make clients from openapi.yaml with three generators and run them against bin/local; needs python3 3.11 or newer with venv
+	local/clients/run
+
 check: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
