@@ -57,6 +57,9 @@ func (d document) faults() []string {
 		if node["if"] != nil {
 			add("a condition")
 		}
+		if node["in"] != nil && dig(d.resolve(node["schema"]), "default") != nil {
+			add("a parameter with a default")
+		}
 		d.checkParts(node, add)
 		if place != "#/components/schemas/Notice" { // whose kinds differ by data.deleted, too
 			d.checkKinds(node, add)
@@ -193,21 +196,22 @@ func TestDocumentFaultsAreFound(t *testing.T) {
 	for text, want := range map[string]string{
 		"credits: {default: 4}": "",
 		"credits: {'': 4}":      "#/credits: an empty name",
-		"a: {type: array, items: {type: string}, maxItems: 3}": "",
-		"a: {type: array, items: {type: string}}":              "#/a: a list without maxItems",
-		"a: {type: array, maxItems: 0}":                        "#/a: a list without items",
-		"a: {type: boolean, const: true}":                      "#/a: a boolean of one value",
-		"a: [{type: boolean, enum: [false]}]":                  "#/a/0: a boolean of one value",
-		"a: {if: {}, then: {}}":                                "#/a: a condition",
-		"a: {type: number}":                                    "#/a: a number without format",
-		"application/problem+json: {schema: {type: object}}":   "#: a Problem of its own type",
-		"content: {application/problem+json: {schema: {$ref: '#/components/schemas/Problem'}}}":                                     "#: a Problem without x-codes",
-		"allOf: [{properties: {a: {}}}, {properties: {b: {}}}]":                                                                     "",
-		"allOf: [{properties: {a: {}}}, {properties: {a: {}}}]":                                                                     "#: a stands in two parts",
-		"allOf: [{properties: {a: {enum: [x, y]}}}, {properties: {a: {enum: [x]}}}]":                                                "",
-		"allOf: [{properties: {a: {enum: [x]}}}, {properties: {a: {enum: [x, y]}}}]":                                                "#: a stands in two parts",
-		"allOf: [{properties: {a: {}}}, {allOf: [{properties: {a: {}}}]}]":                                                          "#: a stands in two parts",
-		"oneOf: [{properties: {a: {}}}]":                                                                                            `#: a kind without the discriminator ""`,
+		"a: {type: array, items: {type: string}, maxItems: 3}":                                  "",
+		"a: {type: array, items: {type: string}}":                                               "#/a: a list without maxItems",
+		"a: {type: array, maxItems: 0}":                                                         "#/a: a list without items",
+		"a: {type: boolean, const: true}":                                                       "#/a: a boolean of one value",
+		"a: [{type: boolean, enum: [false]}]":                                                   "#/a/0: a boolean of one value",
+		"a: {in: query, schema: {type: integer, default: 1}}":                                   "#/a: a parameter with a default",
+		"a: {if: {}, then: {}}":                                                                 "#/a: a condition",
+		"a: {type: number}":                                                                     "#/a: a number without format",
+		"application/problem+json: {schema: {type: object}}":                                    "#: a Problem of its own type",
+		"content: {application/problem+json: {schema: {$ref: '#/components/schemas/Problem'}}}": "#: a Problem without x-codes",
+		"allOf: [{properties: {a: {}}}, {properties: {b: {}}}]":                                 "",
+		"allOf: [{properties: {a: {}}}, {properties: {a: {}}}]":                                 "#: a stands in two parts",
+		"allOf: [{properties: {a: {enum: [x, y]}}}, {properties: {a: {enum: [x]}}}]":            "",
+		"allOf: [{properties: {a: {enum: [x]}}}, {properties: {a: {enum: [x, y]}}}]":            "#: a stands in two parts",
+		"allOf: [{properties: {a: {}}}, {allOf: [{properties: {a: {}}}]}]":                      "#: a stands in two parts",
+		"oneOf: [{properties: {a: {}}}]":                                                        `#: a kind without the discriminator ""`,
 		"b: {properties: {s: {enum: [x]}}}\noneOf: [{$ref: '#/b'}]\ndiscriminator: {propertyName: s, mapping: {x: '#/b'}}":          "",
 		"b: {properties: {s: {const: x}}}\noneOf: [{$ref: '#/b'}]\ndiscriminator: {propertyName: s, mapping: {x: '#/c'}}":           "#: the discriminator maps x to #/c",
 		"b: {properties: {s: {const: x}}}\noneOf: [{$ref: '#/b'}]\ndiscriminator: {propertyName: s, mapping: {x: '#/b', y: '#/b'}}": "#: the discriminator maps map[y:#/b] to no kind",

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -126,7 +127,9 @@ func TestPicture(t *testing.T) {
 }
 
 func listed(t *testing.T, done images.SucceededTask) {
-	for _, query := range []images.ListTasksParams{{Target: pointer("moodboard:oapi-codegen")}, {Ids: &[]images.TaskId{done.Id}}} {
+	for _, query := range []images.ListTasksParams{
+		{}, {Target: pointer("moodboard:oapi-codegen")}, {Since: &done.CreatedAt}, {Ids: &[]images.TaskId{done.Id, strings.Repeat("0", 26)}},
+	} {
 		answer, err := local(t).ListTasksWithResponse(t.Context(), &query)
 		if err != nil || answer.JSON200 == nil || len(answer.JSON200.Tasks) != 1 {
 			t.Fatalf("%s, %v", answer.Body, err)

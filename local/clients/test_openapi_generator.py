@@ -51,7 +51,8 @@ class OpenAPIGenerator(unittest.TestCase):
         self.assertEqual((answer.status_code, header(answer, "Idempotency-Replayed"), answer.data.actual_instance.id), (202, "true", self.done.id))
 
     def test_lists(self):
-        for page in self.tasks.list_tasks(target="moodboard:openapi-generator"), self.tasks.list_tasks(ids=[self.done.id]):
+        for query in {}, {"target": "moodboard:openapi-generator"}, {"since": self.done.created_at}, {"ids": [self.done.id, "0" * 26]}:
+            page = self.tasks.list_tasks(**query)
             self.assertEqual([t.actual_instance.images for t in page.tasks if t.actual_instance.id == self.done.id], [self.done.images])
 
     def test_nothing_new_is_an_exception(self):

@@ -52,7 +52,8 @@ class OpenAPIPythonClient(unittest.TestCase):
         self.assertEqual((answer.status_code, answer.headers["Idempotency-Replayed"], answer.parsed.id), (202, "true", self.done.id))
 
     def test_lists(self):
-        for query in {"target": "moodboard:openapi-python-client"}, {"ids": [self.done.id]}:
+        ids = [",".join([self.done.id, "0" * 26])]  # it would send each element as a parameter of its own
+        for query in {}, {"target": "moodboard:openapi-python-client"}, {"since": self.done.created_at}, {"ids": ids}:
             page = list_tasks.sync(client=self.client, **query)
             self.assertEqual([t.images for t in page.tasks if t.id == self.done.id], [self.done.images])
 
