@@ -28,6 +28,7 @@ proof: ## check many random histories of tasks, with all faults, against the inv
 # Only the packages that use the stand-in.
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as deployed
 	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/aws/... ./functions/...
+	AWS_TESTS=required LISTS=full local/aws/run go test -count=1 -timeout 1h -run '^TestLists$$' -v ./shared/aws/taskdb
 
 .PHONY: test-web
 test-web: export REDOCLY_TELEMETRY = off
@@ -39,6 +40,10 @@ test-web: bin/local ## lint openapi.yaml, compile the example client in local/we
 test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp, of bin/local and then of the binaries as deployed; needs npm and curl
 	cd local/mcp && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error && ./run
 	MCP_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestMCPClients$$' ./functions/deployed
+
+.PHONY: test-clients
+test-clients: bin/local ## make clients from openapi.yaml with three generators and run them against bin/local; needs python3 3.11 or newer with venv
+	local/clients/run
 
 check: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }

@@ -27,7 +27,7 @@ func read(t *testing.T, text []byte) document {
 }
 
 // faults returns what generators of clients cannot read, or read wrongly, as "place:
-// fault".
+// fault". docs/clients.md has the rules.
 func (d document) faults() []string {
 	var found []string
 	d.walk("#", map[string]any(d), func(place string, node map[string]any) {
@@ -54,6 +54,12 @@ func (d document) faults() []string {
 				add("a number without format")
 			}
 		}
+		if node["if"] != nil {
+			add("a condition")
+		}
+		if node["in"] != nil && dig(d.resolve(node["schema"]), "default") != nil {
+			add("a parameter with a default")
+		}
 		d.checkParts(node, add)
 		if place != "#/components/schemas/Notice" { // whose kinds differ by data.deleted, too
 			d.checkKinds(node, add)
@@ -74,7 +80,7 @@ func (d document) walk(place string, node any, visit func(place string, node map
 	case map[string]any:
 		visit(place, node)
 		for _, name := range slices.Sorted(maps.Keys(node)) {
-			if name != "example" && name != "if" && name != "then" && name != "else" {
+			if name != "example" {
 				d.walk(place+"/"+name, node[name], visit)
 			}
 		}
@@ -177,7 +183,8 @@ func list(node any) []any {
 
 func isRef(node any, schema string) bool { return dig(node, "$ref") == "#/components/schemas/"+schema }
 
-// Generators of clients can read the contract.
+// Generators of clients can read the contract. make test-clients runs some of them; this
+// test finds what would break them without running them.
 func TestDocumentSuitsGenerators(t *testing.T) {
 	for _, fault := range read(t, contract.YAML).faults() {
 		t.Error(fault)
@@ -189,20 +196,22 @@ func TestDocumentFaultsAreFound(t *testing.T) {
 	for text, want := range map[string]string{
 		"credits: {default: 4}": "",
 		"credits: {'': 4}":      "#/credits: an empty name",
-		"a: {type: array, items: {type: string}, maxItems: 3}":                                                                      "",
-		"a: {type: array, items: {type: string}}":                                                                                   "#/a: a list without maxItems",
-		"a: {type: array, maxItems: 0}":                                                                                             "#/a: a list without items",
-		"a: {type: boolean, const: true}":                                                                                           "#/a: a boolean of one value",
-		"a: [{type: boolean, enum: [false]}]":                                                                                       "#/a/0: a boolean of one value",
-		"a: {type: number}":                                                                                                         "#/a: a number without format",
-		"application/problem+json: {schema: {type: object}}":                                                                        "#: a Problem of its own type",
-		"content: {application/problem+json: {schema: {$ref: '#/components/schemas/Problem'}}}":                                     "#: a Problem without x-codes",
-		"allOf: [{properties: {a: {}}}, {properties: {b: {}}}]":                                                                     "",
-		"allOf: [{properties: {a: {}}}, {properties: {a: {}}}]":                                                                     "#: a stands in two parts",
-		"allOf: [{properties: {a: {enum: [x, y]}}}, {properties: {a: {enum: [x]}}}]":                                                "",
-		"allOf: [{properties: {a: {enum: [x]}}}, {properties: {a: {enum: [x, y]}}}]":                                                "#: a stands in two parts",
-		"allOf: [{properties: {a: {}}}, {allOf: [{properties: {a: {}}}]}]":                                                          "#: a stands in two parts",
-		"oneOf: [{properties: {a: {}}}]":                                                                                            `#: a kind without the discriminator ""`,
+		"a: {type: array, items: {type: string}, maxItems: 3}":                                  "",
+		"a: {type: array, items: {type: string}}":                                               "#/a: a list without maxItems",
+		"a: {type: array, maxItems: 0}":                                                         "#/a: a list without items",
+		"a: {type: boolean, const: true}":                                                       "#/a: a boolean of one value",
+		"a: [{type: boolean, enum: [false]}]":                                                   "#/a/0: a boolean of one value",
+		"a: {in: query, schema: {type: integer, default: 1}}":                                   "#/a: a parameter with a default",
+		"a: {if: {}, then: {}}":                                                                 "#/a: a condition",
+		"a: {type: number}":                                                                     "#/a: a number without format",
+		"application/problem+json: {schema: {type: object}}":                                    "#: a Problem of its own type",
+		"content: {application/problem+json: {schema: {$ref: '#/components/schemas/Problem'}}}": "#: a Problem without x-codes",
+		"allOf: [{properties: {a: {}}}, {properties: {b: {}}}]":                                 "",
+		"allOf: [{properties: {a: {}}}, {properties: {a: {}}}]":                                 "#: a stands in two parts",
+		"allOf: [{properties: {a: {enum: [x, y]}}}, {properties: {a: {enum: [x]}}}]":            "",
+		"allOf: [{properties: {a: {enum: [x]}}}, {properties: {a: {enum: [x, y]}}}]":            "#: a stands in two parts",
+		"allOf: [{properties: {a: {}}}, {allOf: [{properties: {a: {}}}]}]":                      "#: a stands in two parts",
+		"oneOf: [{properties: {a: {}}}]":                                                        `#: a kind without the discriminator ""`,
 		"b: {properties: {s: {enum: [x]}}}\noneOf: [{$ref: '#/b'}]\ndiscriminator: {propertyName: s, mapping: {x: '#/b'}}":          "",
 		"b: {properties: {s: {const: x}}}\noneOf: [{$ref: '#/b'}]\ndiscriminator: {propertyName: s, mapping: {x: '#/c'}}":           "#: the discriminator maps x to #/c",
 		"b: {properties: {s: {const: x}}}\noneOf: [{$ref: '#/b'}]\ndiscriminator: {propertyName: s, mapping: {x: '#/b', y: '#/b'}}": "#: the discriminator maps map[y:#/b] to no kind",

@@ -88,8 +88,7 @@ func (f Function) parsePage(q url.Values, owner string) (task.Query, error) {
 		page.Target = &target
 	}
 	if q.Has("since") {
-		since := strings.Replace(q.Get("since"), " ", "+", 1) // of a zone, if it was not escaped
-		if page.Since, err = time.Parse(time.RFC3339, since); err != nil {
+		if page.Since, err = parseTime(q.Get("since")); err != nil {
 			return task.Query{}, badQuery("since", "Give a time with its zone, such as 2026-11-29T08:30:00Z.")
 		}
 		if page.Since.After(f.Now()) {
@@ -97,6 +96,17 @@ func (f Function) parsePage(q url.Values, owner string) (task.Query, error) {
 		}
 	}
 	return page, nil
+}
+
+// parseTime reads an RFC 3339 time. Its zone may lack the colon, as the clients of
+// openapi-generator send it, and its + may be a space, if it was not escaped.
+func parseTime(text string) (time.Time, error) {
+	text = strings.Replace(text, " ", "+", 1)
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t, err = time.Parse("2006-01-02T15:04:05Z0700", text)
+	}
+	return t, err
 }
 
 // badQuery returns the error of a parameter of the query.

@@ -382,7 +382,7 @@ func TestListQuery(t *testing.T) {
 	now := h.Now()
 	for query, fault := range map[string]string{
 		"": "", "target=moodboard:42": "", "target=a:b:c": "", "target=moodboard:" + long[1:]: "", "target=moodboard:42&limit=1": "", "target=moodboard:42&limit=100": "",
-		"limit=5": "", "cursor=": "", "ids=" + x.ID + "&wait=1": "", "ids=": "", "since=" + at(now): "", "target=moodboard:42&since=2026-01-02T03:04:05.678%2B02:00": "", "since=2026-01-02T03:04:05+02:00": "",
+		"limit=5": "", "cursor=": "", "ids=" + x.ID + "&wait=1": "", "ids=": "", "since=" + at(now): "", "target=moodboard:42&since=2026-01-02T03:04:05.678%2B02:00": "", "since=2026-01-02T03:04:05+02:00": "", "since=2026-01-02T03:04:05.678%2B0200": "",
 		"target=": "/target", "target=moodboard": "/target", "target=moodboard:": "/target", "target=:42": "/target", "target=Moodboard:42": "/target", "target=moodboard:a%20b": "/target",
 		"target=moodboard:%00": "/target", "target=moodboard:" + long: "/target", "target=moodboard%2342": "/target",
 		"limit=0": "/limit", "target=moodboard:42&limit=101": "/limit", "limit=x": "/limit", "target=moodboard:42&limit=": "/limit", "limit=-1": "/limit",

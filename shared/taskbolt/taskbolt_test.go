@@ -104,5 +104,5 @@ func TestLists(t *testing.T) {
 	if os.Getenv("LISTS") == "full" {
 		tasks = 10_000
 	}
-	tasktest.TestLists(t, s, tasks, 1)
+	tasktest.TestLists(t, s, tasks, 1, 1)
 }

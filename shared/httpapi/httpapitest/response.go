@@ -15,6 +15,8 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
+
+	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // CheckResponse fails the test unless the contract allows our handlers to answer r with
@@ -134,6 +136,9 @@ func (c *Contract) checkBody(declared *openapi3.Response, resp *http.Response, b
 // each response could, but a generated client would then have as many types.
 func checkProblem(p map[string]any, declared *openapi3.Response, resp *http.Response) error {
 	var errs []error
+	if p["code"] == string(task.CodeInvalidRequest) && p["errors"] == nil {
+		errs = append(errs, errors.New("the Problem does not say what is wrong, in errors"))
+	}
 	if codes, ok := declared.Extensions["x-codes"].([]any); ok && !slices.Contains(codes, p["code"]) {
 		errs = append(errs, fmt.Errorf("the Problem's code is %q, want one of %q", p["code"], codes))
 	}
@@ -182,5 +187,26 @@ func (c *Contract) checkJSON(schema *openapi3.Schema, body []byte) (any, error) 
 	if err := json.Unmarshal(body, &value); err != nil {
 		return nil, fmt.Errorf("the body is not JSON: %w", err)
 	}
-	return value, c.visit(schema, value)
+	return value, errors.Join(c.visit(schema, value), checkDone(value))
+}
+
+// checkDone checks that each task in value is done exactly if its status is final. A
+// schema could hold done to one value, but many generators of clients cannot read that.
+func checkDone(value any) error {
+	var errs []error
+	switch value := value.(type) {
+	case map[string]any:
+		status, _ := value["status"].(string)
+		if done, ok := value["done"].(bool); ok && done != (&task.Task{Status: task.Status(status)}).Done() {
+			errs = append(errs, fmt.Errorf("done is %v with the status %q", done, status))
+		}
+		for _, each := range value {
+			errs = append(errs, checkDone(each))
+		}
+	case []any:
+		for _, each := range value {
+			errs = append(errs, checkDone(each))
+		}
+	}
+	return errors.Join(errs...)
 }
