@@ -16,6 +16,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -251,18 +252,42 @@ func TestNotices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, example := range doc.Webhooks["taskEnded"].Post.RequestBody.Value.Content.Get("application/json").Examples {
-		body, err := json.Marshal(example.Value.Value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var notice images.Notice
-		if err := json.Unmarshal(body, &notice); err != nil {
-			t.Fatal(err)
-		}
-		succeeded, err := notice.AsSucceededNotice()
-		if err != nil || succeeded.Data.Owner == "" || succeeded.Timestamp.IsZero() {
-			t.Errorf("%s: %+v, %v", name, succeeded, err)
+	notices := map[string]func(body []byte) (owner string, version int, at time.Time, err error){
+		"taskEnded": func(body []byte) (string, int, time.Time, error) {
+			var notice images.EndedNotice
+			err := json.Unmarshal(body, &notice)
+			if err != nil {
+				return "", 0, time.Time{}, err
+			}
+			succeeded, err := notice.AsSucceededNotice()
+			return succeeded.Data.Owner, succeeded.Data.Version, succeeded.Timestamp, err
+		},
+		"taskMoved": func(body []byte) (string, int, time.Time, error) {
+			var notice images.MovedNotice
+			if err := json.Unmarshal(body, &notice); err != nil {
+				return "", 0, time.Time{}, err
+			}
+			moved, err := notice.Data.AsMovedPictures()
+			if moved.PreviousTarget == nil || *moved.PreviousTarget == moved.Target {
+				t.Errorf("moved from %v to %v", moved.PreviousTarget, moved.Target)
+			}
+			return moved.Owner, moved.Version, notice.Timestamp, err
+		},
+		"taskDeleted": func(body []byte) (string, int, time.Time, error) {
+			var notice images.DeletedNotice
+			err := json.Unmarshal(body, &notice)
+			return notice.Data.Owner, notice.Data.Version, notice.Timestamp, err
+		},
+	}
+	for hook, parse := range notices {
+		for name, example := range doc.Webhooks[hook].Post.RequestBody.Value.Content.Get("application/json").Examples {
+			body, err := json.Marshal(example.Value.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if owner, version, at, err := parse(body); err != nil || owner == "" || version < 1 || at.IsZero() {
+				t.Errorf("%s: of %q, version %d, at %v, %v", name, owner, version, at, err)
+			}
 		}
 	}
 }
