@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	contract "github.com/preset/nanobanana-functions"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -226,10 +227,11 @@ func TestDocumentFaultsAreFound(t *testing.T) {
 func TestDocumentLimits(t *testing.T) {
 	d := read(t, contract.YAML)
 	schemas := dig(map[string]any(d), "components", "schemas")
-	ratios, resolutions := 0, 0
+	ratios, resolutions, inputs := 0, 0, 0
 	for _, m := range task.Models() {
-		ratios, resolutions = max(ratios, len(m.AspectRatios)), max(resolutions, len(m.Resolutions))
+		ratios, resolutions, inputs = max(ratios, len(m.AspectRatios)), max(resolutions, len(m.Resolutions)), max(inputs, m.MaxInputs)
 	}
+	succeeded := d.properties(dig(schemas, "SucceededTask"))
 	models := dig(map[string]any(d), "paths", "/v1/models", "get", "responses", "200", "content", "application/json", "schema")
 	for _, x := range []struct {
 		name string
@@ -239,6 +241,10 @@ func TestDocumentLimits(t *testing.T) {
 		{"the models", models, len(task.Models())},
 		{"aspectRatios", dig(schemas, "Model", "properties", "aspectRatios"), ratios},
 		{"resolutions", dig(schemas, "Model", "properties", "resolutions"), resolutions},
+		{"imageUrls of an order", dig(schemas, "NewTask", "properties", "imageUrls"), inputs},
+		{"imageUrls of a task", succeeded["imageUrls"], inputs},
+		{"inputs", succeeded["inputs"], inputs},
+		{"images", succeeded["images"], mostPictures(t)},
 		{"errors", dig(schemas, "Problem", "properties", "errors"), mostFaults()},
 		{"a batch for /mcp", list(dig(schemas, "RPC", "oneOf"))[1], (256<<10 - len("[]") + len(",")) / len(`{"jsonrpc":"2.0"},`)},
 	} {
@@ -249,6 +255,20 @@ func TestDocumentLimits(t *testing.T) {
 	if bytes.Contains(contract.YAML, []byte("\t")) {
 		t.Error("a tab, which YAML forbids as indentation")
 	}
+}
+
+// mostPictures returns how many links are read from what the provider sends.
+func mostPictures(t *testing.T) int {
+	t.Helper()
+	var links []string
+	for i := range 100 {
+		links = append(links, fmt.Sprintf(`"https://images.example.com/%d.png"`, i))
+	}
+	c, err := nanobanana.ParseCallback(fmt.Appendf(nil, `{"code":200,"data":{"taskId":"t","info":{"resultImageUrls":[%s]}}}`, strings.Join(links, ",")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(c.URLs)
 }
 
 // mostFaults returns how many faults the worst order has.

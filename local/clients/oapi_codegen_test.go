@@ -232,6 +232,20 @@ func TestMoveAndDelete(t *testing.T) {
 	}
 }
 
+func TestQuote(t *testing.T) {
+	fine, err := local(t).CreateQuoteWithResponse(t.Context(), &images.CreateQuoteParams{}, images.NewTask{Prompt: "x", NumImages: pointer(2)})
+	if err != nil || fine.JSON200 == nil || fine.JSON200.Estimate == nil || *fine.JSON200.Estimate != 8 || len(fine.JSON200.Problems) > 0 {
+		t.Errorf("%s, %v", fine.Body, err)
+	}
+	faulty, err := local(t).CreateQuoteWithResponse(t.Context(), &images.CreateQuoteParams{}, images.NewTask{Prompt: "x", Resolution: pointer(images.Resolution("4K"))})
+	if err != nil || faulty.JSON200 == nil || len(faulty.JSON200.Problems) != 1 {
+		t.Fatalf("%s, %v", faulty.Body, err)
+	}
+	if p := faulty.JSON200.Problems[0]; p.Code != images.ProblemCodeInvalidRequest || (*p.Errors)[0].Pointer != "/resolution" {
+		t.Errorf("%+v", p)
+	}
+}
+
 func TestAccount(t *testing.T) {
 	models, err := local(t).ListModelsWithResponse(t.Context())
 	if err != nil || models.JSON200 == nil {

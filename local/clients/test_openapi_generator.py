@@ -104,6 +104,11 @@ class OpenAPIGenerator(unittest.TestCase):
         with self.assertRaises(NotFoundException):
             self.tasks.get_task(id)
 
+    def test_a_quote_has_all_problems(self):
+        self.assertEqual((self.tasks.create_quote(self.order).estimate, self.tasks.create_quote(self.order).problems), (8, []))
+        quote = self.tasks.create_quote(p.NewTask(prompt="x", resolution="4K"))
+        self.assertEqual([(q.code, q.errors[0].pointer) for q in quote.problems], [(p.ProblemCode.INVALID_REQUEST, "/resolution")])
+
     def test_what_can_be_ordered(self):
         models = self.account.list_models()
         self.assertEqual((models[0].id, models[0].credits), (p.ModelId.NANO_MINUS_BANANA, {"default": 4}))

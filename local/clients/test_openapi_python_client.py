@@ -8,7 +8,7 @@ from local import API, CONTRACT, TOKEN, download, gateway, name, notices, put, r
 from preset_images import AuthenticatedClient, models as m
 from preset_images.api.account import get_credits, list_models
 from preset_images.api.images import create_upload
-from preset_images.api.tasks import create_task, delete_task, get_task, list_tasks, set_target
+from preset_images.api.tasks import create_quote, create_task, delete_task, get_task, list_tasks, set_target
 
 BOARD = m.Target(kind="moodboard", id="openapi-python-client")
 
@@ -80,7 +80,7 @@ class OpenAPIPythonClient(unittest.TestCase):
         self.assertEqual(task.credits_.outcome, m.EndedCreditsOutcome.SPENT)
 
     def test_refusals_are_problems(self):
-        problem = create_task.sync(client=self.client, body=m.NewTask(prompt="x", resolution=m.Resolution.VALUE_2))
+        problem = create_task.sync(client=self.client, body=m.NewTask(prompt="x", resolution=m.Resolution("4K")))
         self.assertIsInstance(problem, m.Problem)
         self.assertEqual((problem.status, problem.code), (422, m.ProblemCode.INVALID_REQUEST))
         self.assertEqual([(f.pointer, f.code) for f in problem.errors], [("/resolution", "not_available")])
@@ -98,6 +98,12 @@ class OpenAPIPythonClient(unittest.TestCase):
         self.finished(id)
         self.assertEqual(delete_task.sync_detailed(id, client=self.client).status_code, 204)
         self.assertEqual(get_task.sync(id, client=self.client).code, m.ProblemCode.NOT_FOUND)
+
+    def test_a_quote_has_all_problems(self):
+        fine = create_quote.sync(client=self.client, body=self.order)
+        self.assertEqual((fine.estimate, fine.problems), (8, []))
+        quote = create_quote.sync(client=self.client, body=m.NewTask(prompt="x", resolution=m.Resolution("4K")))
+        self.assertEqual([(q.code, q.errors[0].pointer) for q in quote.problems], [(m.ProblemCode.INVALID_REQUEST, "/resolution")])
 
     def test_what_can_be_ordered(self):
         models = list_models.sync(client=self.client)

@@ -112,7 +112,7 @@ func newAccountProbe(ctx context.Context, o Options, out io.Writer) (_ *accountP
 	}
 	p := &accountProbe{
 		settings: c, key: string(c.APIKey), rules: lifecycle.Rules(c), pace: o.pace, out: out,
-		fetcher: lifecycle.NewIngester(c, nil, nil, nil, nil, slog.New(slog.DiscardHandler)).Fetcher,
+		fetcher: lifecycle.NewIngester(c, nil, nil, nil, nil, nil, slog.New(slog.DiscardHandler)).Fetcher,
 		web:     outbound.NewClient(), readAt: map[string]time.Time{},
 		transcript: &transcript{file: file, secret: string(c.APIKey)},
 	}

@@ -112,7 +112,7 @@ func reason(err error) string {
 		return "damaged"
 	case errors.Is(err, media.ErrNotPicture):
 		return string(media.KindNotPicture)
-	case errors.Is(err, media.ErrNoObject):
+	case errors.Is(err, errNoUpload):
 		return "expired"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return string(media.KindTimeout)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/media"
@@ -17,6 +18,8 @@ type Ingester struct {
 	Store   task.Store
 	Fetcher *media.Fetcher
 	Bucket  media.Bucket
+	Links   media.Linker                                                // of the same bucket
+	HTTP    *http.Client                                                // reads uploads, by our own links
 	Open    func(context.Context, io.ReadSeeker) (media.Picture, error) // picture.Open
 	Copy    func(context.Context, io.ReadSeeker) (media.Copy, error)    // picture.Copy
 	Rules   task.Rules

@@ -81,19 +81,27 @@ func (g *Ingester) copyInput(ctx context.Context, key string) (c media.Copy, err
 			c, err = media.Copy{}, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	body, err := g.Bucket.Get(ctx, key)
-	if err != nil {
-		return c, err
+	file, err := g.readUpload(ctx, key)
+	if err != nil && !errors.Is(err, errNoUpload) && ctx.Err() == nil {
+		file, err = g.readUpload(ctx, key) // S3 asks to try again now and then
 	}
-	// One extra byte distinguishes too long from exactly full.
-	file, err := io.ReadAll(io.LimitReader(body, media.MaxUploadBytes+1))
-	if err := errors.Join(err, body.Close()); err != nil {
+	switch {
+	case err != nil:
 		return c, err
-	}
-	if len(file) > media.MaxUploadBytes {
+	case len(file) > media.MaxUploadBytes:
 		return c, fmt.Errorf("%w: longer than %d bytes", media.ErrNotPicture, media.MaxUploadBytes)
 	}
 	return g.Copy(ctx, bytes.NewReader(file))
+}
+
+// readUpload reads an upload, or one byte more than an upload may have.
+func (g *Ingester) readUpload(ctx context.Context, key string) ([]byte, error) {
+	body, err := openUpload(ctx, g.Links, g.HTTP, key)
+	if err != nil {
+		return nil, err
+	}
+	file, err := io.ReadAll(io.LimitReader(body, media.MaxUploadBytes+1))
+	return file, errors.Join(err, body.Close())
 }
 
 // storeInputs stores the copies, in the Ingester's time for that, and returns those that are in the bucket.

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"image/jpeg"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
@@ -117,11 +119,11 @@ func TestInputsThatCannotBeKept(t *testing.T) {
 		}, "not_a_picture"},
 		"a bomb": {func(h *harness, id string) { h.replaceUpload(owner, id, claims(16384, 16384)) }, "not_a_picture"},
 		"a bucket that fails": {func(h *harness, _ string) {
-			h.Ingester.Bucket = &inputBucket{Bucket: h.Bucket, get: func(context.Context) error { return errors.New("slow down") }}
+			h.Ingester.HTTP = wire(func(r *http.Request) (*http.Response, error) { return nil, errors.New("slow down") })
 		}, "not_stored"},
 		"a bucket that hangs": {func(h *harness, _ string) {
 			h.Ingester.InputsTime = 10 * time.Millisecond
-			h.Ingester.Bucket = &inputBucket{Bucket: h.Bucket, get: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+			h.Ingester.HTTP = wire(func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() })
 		}, "timeout"},
 		"a put that hangs": {func(h *harness, _ string) {
 			h.Ingester.InputsTime = 300 * time.Millisecond
@@ -155,6 +157,9 @@ func TestInputsThatCannotBeKept(t *testing.T) {
 			if strings.Count(logged, `"level":"WARN"`) != 1 || strings.Count(logged, `"reason":"`+test.reason+`"`) != 2-len(end.Inputs) {
 				t.Errorf("logged %s; want one line at WARN, and the reason %s", logged, test.reason)
 			}
+			if strings.Contains(logged, "signature=") || strings.Contains(logged, media.UploadPrefix) {
+				t.Errorf("the log has the link of an upload: %s", logged)
+			}
 		})
 	}
 }
@@ -165,20 +170,17 @@ func claims(w, h int) []byte {
 	return bytes.Replace(file, []byte{0, 0, 0, 8, 0, 0, 0, 8}, []byte{0, 0, byte(w >> 8), byte(w), 0, 0, byte(h >> 8), byte(h)}, 1)
 }
 
-// inputBucket is a bucket that may fail to read the second upload, or to store a copy.
+// wire returns a client whose requests go through round.
+func wire(round roundTrip) *http.Client { return &http.Client{Transport: round} }
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// inputBucket is a bucket that may fail to store a copy.
 type inputBucket struct {
 	media.Bucket
-	gets     int
-	get, put func(context.Context) error
-}
-
-func (b *inputBucket) Get(ctx context.Context, key string) (io.ReadCloser, error) {
-	if b.get != nil {
-		if err := b.get(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return b.Bucket.Get(ctx, key)
+	put func(context.Context) error
 }
 
 func (b *inputBucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, sum [32]byte) error {
@@ -193,7 +195,10 @@ func (b *inputBucket) Put(ctx context.Context, key string, body io.ReadSeeker, s
 // With keepInputs false the upload is not even read.
 func TestInputsAreDropped(t *testing.T) {
 	h := newHarness(t)
-	h.Ingester.Bucket = &inputBucket{Bucket: h.Bucket, get: func(context.Context) error { t.Error("an upload was read"); return nil }}
+	h.Ingester.HTTP = wire(func(r *http.Request) (*http.Response, error) {
+		t.Error("an upload was read")
+		return nil, errors.New("not expected")
+	})
 	got, made := h.storing(edits("upload:"+h.uploaded()), func(o *lifecycle.Order) { o.Request.DropInputs = true })
 	h.work(got.ID)
 	if end := h.expect(got.ID, task.Succeeded, ""); len(end.Inputs) > 0 {
@@ -223,6 +228,34 @@ func TestInputsWaitForThePictures(t *testing.T) {
 	h.work(got.ID)
 	if end := h.expect(got.ID, task.Succeeded, ""); len(end.Inputs) != 1 {
 		t.Errorf("%+v", end.Inputs)
+	}
+}
+
+// A read that fails once, before its answer or in the middle of it, is repeated.
+func TestInputsAreReadAgain(t *testing.T) {
+	for name, fault := range map[string]func() (*http.Response, error){
+		"slow down": func() (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody}, nil
+		},
+		"cut short": func() (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))}, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
+			reads := 0
+			h.Ingester.HTTP = wire(func(r *http.Request) (*http.Response, error) {
+				if reads++; reads == 1 {
+					return fault()
+				}
+				return http.DefaultTransport.RoundTrip(r)
+			})
+			got, _ := h.storing(edits("upload:" + h.uploaded()))
+			h.work(got.ID)
+			if end := h.expect(got.ID, task.Succeeded, ""); len(end.Inputs) != 1 || reads != 2 {
+				t.Errorf("%+v after %d reads", end.Inputs, reads)
+			}
+		})
 	}
 }
 

@@ -67,9 +67,9 @@ func provider(c config.Settings, client *http.Client) *nanobanana.Client {
 // NewIngester returns an Ingester for the settings. open is picture.Open, and anew is
 // picture.Copy; the caller passes them, so that only functions that ingest link the
 // decoders.
-func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, open func(context.Context, io.ReadSeeker) (media.Picture, error), anew func(context.Context, io.ReadSeeker) (media.Copy, error), log *slog.Logger) *Ingester {
+func NewIngester(c config.Settings, store task.Store, bucket media.Bucket, links media.Linker, open func(context.Context, io.ReadSeeker) (media.Picture, error), anew func(context.Context, io.ReadSeeker) (media.Copy, error), log *slog.Logger) *Ingester {
 	return &Ingester{
-		Store: store, Bucket: bucket, Open: open, Copy: anew, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
+		Store: store, Bucket: bucket, Links: links, HTTP: outbound.NewClient(), Open: open, Copy: anew, Fetcher: media.NewFetcher(media.FetchOptions{Trusted: trusted(c)}),
 		Rules: Rules(c), Now: outbound.WallClock, Log: log,
 		Parallel: 4, // all that most tasks have
 		Retries:  []time.Duration{time.Second, 3 * time.Second},

@@ -14,15 +14,11 @@ import (
 	"time"
 )
 
-// ErrNoObject means that a Bucket has no object under a key.
-var ErrNoObject = errors.New("media: no such object")
-
 // ErrDigest means that the bytes passed to a Bucket are not the announced ones.
 var ErrDigest = errors.New("media: the bytes do not have the announced size and SHA-256")
 
-// A Bucket stores pictures under the keys that Key, ThumbnailKey and InputKeys return,
-// and holds the uploads under those of UploadKey. Its methods are safe for concurrent
-// use.
+// A Bucket stores pictures under the keys that Key, ThumbnailKey and InputKeys return.
+// Its methods are safe for concurrent use.
 type Bucket interface {
 	// Put stores body, read from its start, under key. Once Put has returned
 	// nil, the object survives a crash; until then, readers of key see what
@@ -30,10 +26,6 @@ type Bucket interface {
 	// ErrDigest if body does not have this size and SHA-256, and then leaves
 	// the object under key unchanged.
 	Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, sum [32]byte) error
-
-	// Get opens the object under key, until ctx ends; the caller closes it. Get
-	// returns ErrNoObject if there is none.
-	Get(ctx context.Context, key string) (io.ReadCloser, error)
 
 	// Erase deletes every object whose key begins with prefix, which must
 	// end in a slash. It is no error if there are none. Once Erase has

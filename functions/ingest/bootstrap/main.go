@@ -8,6 +8,7 @@ import (
 
 	"github.com/preset/nanobanana-functions/functions/ingest"
 	"github.com/preset/nanobanana-functions/shared/aws/s3bucket"
+	"github.com/preset/nanobanana-functions/shared/aws/s3link"
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
@@ -19,7 +20,7 @@ func main() { config.Start(build, config.NeedTable, config.NeedBucket) }
 func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (any, error) {
 	store := taskdb.Open(c.Table)
 	prepare(store.Prepare)
-	ingester := lifecycle.NewIngester(c, store, s3bucket.Open(c.Bucket), picture.Open, picture.Copy, log)
+	ingester := lifecycle.NewIngester(c, store, s3bucket.Open(c.Bucket), s3link.Open(c.Bucket), picture.Open, picture.Copy, log)
 	if err := ingester.DownloadTo(filepath.Join(os.TempDir(), "nanobanana-downloads")); err != nil {
 		return nil, err
 	}

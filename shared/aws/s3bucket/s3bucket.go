@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -76,20 +75,6 @@ func check(body io.ReadSeeker, size int64, sum [32]byte) error {
 	}
 	_, err = body.Seek(0, io.SeekStart)
 	return err
-}
-
-// Get implements media.Bucket. To a caller that may not list the folder, S3 answers 403
-// for a missing object.
-func (b *Bucket) Get(ctx context.Context, key string) (io.ReadCloser, error) {
-	got, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: b.name, Key: &key})
-	if err == nil {
-		return got.Body, nil
-	}
-	var answer interface{ HTTPStatusCode() int }
-	if errors.As(err, &answer) && (answer.HTTPStatusCode() == http.StatusNotFound || answer.HTTPStatusCode() == http.StatusForbidden) {
-		err = fmt.Errorf("%w: %w", media.ErrNoObject, err)
-	}
-	return nil, fmt.Errorf("s3bucket: get %s: %w", key, err)
 }
 
 // Erase implements media.Bucket.

@@ -82,7 +82,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *Harness {
 	h.Sweeper = lifecycle.NewSweeper(h.Settings, h.Poster)
 	h.Rate, h.Posts = nil, nil
 	h.Sleep = func(context.Context, time.Duration) error { return errClockStands }
-	h.Ingester = lifecycle.NewIngester(h.Settings, h.Rows, h.Bucket, picture.Open, picture.Copy, log)
+	h.Ingester = lifecycle.NewIngester(h.Settings, h.Rows, h.Bucket, h.Bucket, picture.Open, picture.Copy, log)
 	h.Ingester.Now = h.Clock.Now
 	h.Ingester.Dir = t.TempDir()
 	h.Ingester.Retries = []time.Duration{time.Millisecond, time.Millisecond} // tests need the tries, not the pauses

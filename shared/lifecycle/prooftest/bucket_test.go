@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -50,15 +51,16 @@ func (s processBucket) Put(ctx context.Context, key string, body io.ReadSeeker, 
 // uploaded is the id of a PNG that each owner has uploaded.
 const uploaded = "0123456789abcdefghijklmnop"
 
-// Get opens the upload, unless downloads fail, too. It is no call, which would have to be
-// put in order with those of the downloads meanwhile.
-func (s processBucket) Get(_ context.Context, key string) (io.ReadCloser, error) {
-	s.p.sim.mu.Lock()
-	defer s.p.sim.mu.Unlock()
-	if !strings.HasPrefix(key, media.UploadPrefix) || s.p.sim.conditions.download != "" {
-		return nil, media.ErrNoObject
+// serveUpload answers a GET of the upload. To ingest it is gone while downloads fail. It is
+// no call, which would have to be put in order with those of the downloads meanwhile.
+func (p *process) serveUpload(r *http.Request) *http.Response {
+	p.sim.mu.Lock()
+	defer p.sim.mu.Unlock()
+	status := http.StatusOK
+	if p.kind == "ingest" && p.sim.conditions.download != "" {
+		status = http.StatusNotFound
 	}
-	return io.NopCloser(bytes.NewReader(smallest)), nil
+	return &http.Response{StatusCode: status, Header: http.Header{}, Request: r, Body: io.NopCloser(bytes.NewReader(smallest))}
 }
 
 // smallest is a PNG of one pixel.

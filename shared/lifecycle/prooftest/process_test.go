@@ -80,7 +80,7 @@ func (sim *simulation) process(kind string) *process {
 	p.sweeper = lifecycle.NewSweeper(config.Settings{}, poster)
 	p.sweeper.Rate = nil
 	p.ingester = &lifecycle.Ingester{
-		Store: store, Bucket: processBucket{p}, Open: open, Copy: anew, Rules: sim.rules, Now: p.now, Log: log, Dir: sim.dir,
+		Store: store, Bucket: processBucket{p}, Links: links{}, HTTP: client, Open: open, Copy: anew, Rules: sim.rules, Now: p.now, Log: log, Dir: sim.dir,
 		Fetcher:  media.NewFetcher(media.FetchOptions{Trusted: []string{pictureHost}, Dial: p.dial}),
 		Parallel: 1, // the order of calls made at once would differ from run to run
 		Retries:  []time.Duration{time.Second, 3 * time.Second},

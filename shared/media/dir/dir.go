@@ -139,24 +139,6 @@ func (b *Bucket) copyTo(name string, body io.Reader) (n int64, sum [32]byte, err
 	return n, [32]byte(hash.Sum(nil)), errors.Join(err, file.Close())
 }
 
-// Get implements media.Bucket.
-func (b *Bucket) Get(ctx context.Context, key string) (io.ReadCloser, error) {
-	if !validKey(key) {
-		return nil, fmt.Errorf("dir: get: %q is not a key", key)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	file, err := b.root.Open(key)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("dir: get %s: %w", key, media.ErrNoObject)
-	case err != nil:
-		return nil, fmt.Errorf("dir: get %s: %w", key, err)
-	}
-	return file, nil
-}
-
 // Erase implements media.Bucket.
 func (b *Bucket) Erase(ctx context.Context, prefix string) error {
 	if !dirPattern().MatchString(prefix) {

@@ -39,7 +39,6 @@ func TestBucket(t *testing.T, s Subject) {
 	t.Run("a link returns the stored bytes and their type", s.testVerbatim)
 	t.Run("a link supports range requests", s.testRange)
 	t.Run("the same bytes can be put again and concurrently", s.testRepeated)
-	t.Run("get returns what was put, and nothing of what was erased", s.testGet)
 	t.Run("other bytes than announced are refused and change nothing", s.testDigest)
 	t.Run("erase deletes the objects under a prefix only", s.testErase)
 	t.Run("erase refuses a prefix without a slash", s.testPrefix)
@@ -156,42 +155,6 @@ func (s Subject) testRepeated(t *testing.T) {
 	}
 	wg.Wait()
 	s.wantBody(t, key, body)
-}
-
-func (s Subject) testGet(t *testing.T) {
-	get := func(key string) (string, error) {
-		t.Helper()
-		body, err := s.Bucket.Get(t.Context(), key)
-		if err != nil {
-			return "", err
-		}
-		b, err := io.ReadAll(body)
-		if err := errors.Join(err, body.Close()); err != nil {
-			t.Errorf("reading %s: %v", key, err)
-		}
-		return string(b), nil
-	}
-	body := strings.Repeat("\x89PNG\r\n\x00\xff", 100_000)
-	key := media.Key("get", 1, sha256.Sum256([]byte(body)), "png")
-	s.put(t, key, body)
-	if got, err := get(key); err != nil || got != body {
-		t.Errorf("Get: %d bytes, %v; want %d", len(got), err, len(body))
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if r, err := s.Bucket.Get(ended, key); err == nil {
-		_ = r.Close()
-		t.Error("Get with an ended context succeeds")
-	}
-	if err := s.Bucket.Erase(t.Context(), media.Prefix("get")); err != nil {
-		t.Fatal(err)
-	}
-	_, never, _ := media.NewUpload("ada", "image/png", time.Now())
-	for _, key := range []string{key, never} {
-		if _, err := get(key); !errors.Is(err, media.ErrNoObject) {
-			t.Errorf("Get of a missing object: %v, want ErrNoObject", err)
-		}
-	}
 }
 
 func (s Subject) testDigest(t *testing.T) {
