@@ -264,6 +264,9 @@ func TestQuoteOfManyUploads(t *testing.T) {
 	if q := h.quote(edit("upload:" + id)); len(q.Problems) != 0 || reads.Load() != 1 {
 		t.Errorf("%d reads: %+v", reads.Load(), q)
 	}
+	if q := h.quote(edit(entries[0])); len(q.Problems) != 1 || q.Problems[0].Errors[0].Code != "not_found" {
+		t.Errorf("an upload that does not exist: %+v", q)
+	}
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

@@ -3,6 +3,7 @@ package submit_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"hash/crc32"
@@ -207,6 +208,26 @@ var tall = func() string {
 	binary.BigEndian.PutUint32(b[29:], crc32.ChecksumIEEE(b[12:29]))
 	return string(b)
 }()
+
+// A file that got into the bucket in spite of its size is refused for that, whether it
+// is a picture or not.
+func TestUploadTooLarge(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	chunk := append([]byte("teXt"), make([]byte, media.MaxUploadBytes)...)
+	long := binary.BigEndian.AppendUint32(nil, media.MaxUploadBytes)
+	long = binary.BigEndian.AppendUint32(append(long, chunk...), crc32.ChecksumIEEE(chunk))
+	file := pngOf(8)
+	file = file[:len(file)-12] + string(long) + file[len(file)-12:]
+	id, key, _ := media.NewUpload("ada", "image/png", h.Now())
+	if err := h.Bucket.Put(t.Context(), key, strings.NewReader(file), int64(len(file)), "image/png", sha256.Sum256([]byte(file))); err != nil {
+		t.Fatal(err)
+	}
+	p := h.refused(422, task.CodeInvalidRequest, edit("upload:"+id))
+	if len(p.Errors) != 1 || p.Errors[0].Code != "too_large" || p.Detail != "This file is larger than 10 MB. Make the picture smaller and try again." {
+		t.Errorf("%+v", p)
+	}
+}
 
 // A replay is answered with its task even when its upload has long been
 // deleted.

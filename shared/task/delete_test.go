@@ -29,6 +29,7 @@ func TestDeleteCancelsAWaitingTaskWithoutCharge(t *testing.T) {
 func TestDeleteEmptiesTheRow(t *testing.T) {
 	full := func(d *Draft) {
 		d.Parent, d.PublicURL, d.Estimate = "parent", "https://api.example", 4
+		d.InputTypes = map[string]string{good: "image/jpeg"}
 		d.Request = Request{
 			Prompt: "a cat", ImageURLs: []string{good}, NumImages: 1, Model: DefaultModel, AspectRatio: "1:1",
 			Watermark: "w", Target: &Target{"moodboard", "1"}, Metadata: map[string]string{"a": "b"},
@@ -43,6 +44,7 @@ func TestDeleteEmptiesTheRow(t *testing.T) {
 	equal(t, "request", h.Request, Request{})
 	equal(t, "images", h.Images, nil)
 	equal(t, "inputs", h.Inputs, nil)
+	equal(t, "types of inputs", h.InputTypes, nil)
 	equal(t, "fingerprint", h.Fingerprint, "")
 	equal(t, "parent", h.Parent, "")
 	equal(t, "public url", h.PublicURL, "")
