@@ -77,7 +77,11 @@ func TestInputsAreKept(t *testing.T) {
 			t.Errorf("input %d: %+v", i, in)
 		}
 		for file, side := range map[string]int{in.File: want.Width, in.Thumbnail: min(want.Width, media.ThumbnailSide)} {
-			c, err := jpeg.DecodeConfig(bytes.NewReader(h.stored(media.Prefix(end.ID) + file)))
+			kept := h.stored(media.Prefix(end.ID) + file)
+			if bytes.Contains(kept, []byte("http://ns.adobe.com/xap/")) {
+				t.Errorf("%s is marked as if a model had made it", file)
+			}
+			c, err := jpeg.DecodeConfig(bytes.NewReader(kept))
 			if err != nil || c.Width != side || c.Height != side {
 				t.Errorf("%s: %d x %d, %v; want a JPEG of %d", file, c.Width, c.Height, err, side)
 			}
