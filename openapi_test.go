@@ -62,9 +62,7 @@ func (d document) faults() []string {
 			add("a parameter with a default")
 		}
 		d.checkParts(node, add)
-		if place != "#/components/schemas/Notice" { // whose kinds differ by data.deleted, too
-			d.checkKinds(node, add)
-		}
+		d.checkKinds(node, add)
 		if content, ok := node["application/problem+json"]; ok && !isRef(dig(content, "schema"), "Problem") {
 			add("a Problem of its own type")
 		}

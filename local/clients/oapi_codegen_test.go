@@ -269,12 +269,17 @@ func TestNotices(t *testing.T) {
 	notices := map[string]func(body []byte) (owner string, version int, at time.Time, err error){
 		"taskEnded": func(body []byte) (string, int, time.Time, error) {
 			var notice images.EndedNotice
-			err := json.Unmarshal(body, &notice)
-			if err != nil {
+			if err := json.Unmarshal(body, &notice); err != nil {
 				return "", 0, time.Time{}, err
 			}
-			succeeded, err := notice.AsSucceededNotice()
-			return succeeded.Data.Owner, succeeded.Data.Version, succeeded.Timestamp, err
+			switch kind, err := notice.ValueByDiscriminator(); kind := kind.(type) {
+			case images.SucceededNotice:
+				return kind.Data.Owner, kind.Data.Version, kind.Timestamp, err
+			case images.FailedNotice:
+				return kind.Data.Owner, kind.Data.Version, kind.Timestamp, err
+			default:
+				return "", 0, time.Time{}, fmt.Errorf("it is a %T, %w", kind, err)
+			}
 		},
 		"taskMoved": func(body []byte) (string, int, time.Time, error) {
 			var notice images.MovedNotice

@@ -19,6 +19,10 @@ def header(answer, name):
     return next(value for key, value in answer.headers.items() if key.lower() == name.lower())
 
 
+def kind(value):
+    return getattr(value, "actual_instance", value)
+
+
 class OpenAPIGenerator(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -119,9 +123,9 @@ class OpenAPIGenerator(unittest.TestCase):
     def test_notices(self):
         seen = []
         for schema, example in notices():
-            notice = getattr(p, schema).from_dict(example)
-            notice = getattr(notice, "actual_instance", notice)
+            notice = kind(getattr(p, schema).from_dict(example))
             self.assertEqual(notice.type, example["type"])
+            self.assertEqual(set(kind(notice.data).to_dict()), set(example["data"]), "fields of the data")
             seen.append(notice.type)
         self.assertLessEqual({"task.succeeded", "task.failed", "task.moved", "task.deleted"}, set(seen))
 
