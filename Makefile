@@ -42,8 +42,9 @@ test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp, o
 	MCP_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestMCPClients$$' ./functions/deployed
 
 .PHONY: test-clients
-test-clients: bin/local ## make clients from openapi.yaml with three generators and run them against bin/local; needs python3 3.11 or newer with venv
+test-clients: bin/local ## make clients from openapi.yaml with three generators and run them against bin/local and the binaries as deployed; needs python3 3.11 or newer with venv
 	local/clients/run
+	CLIENT_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestGeneratedClients$$' ./functions/deployed
 
 check: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }

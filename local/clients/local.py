@@ -1,5 +1,5 @@
-"""What the tests of both Python clients need besides the client: the local run at API,
-with TOKEN; downloads and uploads, which are requests to plain links; the contract's
+"""What the tests of both Python clients need besides the client: the API's address and a
+TOKEN; downloads and uploads, which are requests to plain links; the contract's
 examples; and a stand-in of the gateway in front of the API."""
 
 import contextlib
@@ -38,7 +38,7 @@ def refusing(what):
     """Sets the simulator's switch: it refuses or fails requests in this way."""
 
     def switch(refuse):
-        put(API + "/local/simulator", json.dumps({"loseCallbacks": False, "repeatCallbacks": 1, "refuse": refuse, "slow": False}).encode(),
+        put(os.environ["SIMULATOR"], json.dumps({"loseCallbacks": False, "repeatCallbacks": 1, "refuse": refuse, "slow": False}).encode(),
             {"Content-Type": "application/json"})
 
     switch(what)

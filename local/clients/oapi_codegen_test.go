@@ -1,4 +1,4 @@
-// Package clients runs the Go client that oapi-codegen makes; run makes it first.
+// Package clients runs the Go client that oapi-codegen makes; generate makes it first.
 package clients
 
 import (
@@ -132,11 +132,17 @@ func listed(t *testing.T, done images.SucceededTask) {
 		{}, {Target: pointer("moodboard:oapi-codegen")}, {Since: &done.CreatedAt}, {Ids: &[]images.TaskId{done.Id, strings.Repeat("0", 26)}},
 	} {
 		answer, err := local(t).ListTasksWithResponse(t.Context(), &query)
-		if err != nil || answer.JSON200 == nil || len(answer.JSON200.Tasks) != 1 {
+		if err != nil || answer.JSON200 == nil {
 			t.Fatalf("%s, %v", answer.Body, err)
 		}
-		if got := kind[images.SucceededTask](t, answer.JSON200.Tasks[0]); !reflect.DeepEqual(got.Images, done.Images) {
-			t.Errorf("%+v", got)
+		found := 0
+		for _, task := range answer.JSON200.Tasks {
+			if succeeded, err := task.AsSucceededTask(); err == nil && succeeded.Id == done.Id && reflect.DeepEqual(succeeded.Images, done.Images) {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Errorf("%+v: found %d times", query, found)
 		}
 	}
 }
@@ -169,7 +175,7 @@ func edited(t *testing.T, photo []byte) {
 
 func TestFailure(t *testing.T) {
 	refuse := func(what string) {
-		do(t, http.MethodPut, os.Getenv("API")+"/local/simulator", map[string]string{"Content-Type": "application/json"},
+		do(t, http.MethodPut, os.Getenv("SIMULATOR"), map[string]string{"Content-Type": "application/json"},
 			fmt.Appendf(nil, `{"loseCallbacks":false,"repeatCallbacks":1,"refuse":%q,"slow":false}`, what))
 	}
 	refuse("policy")
