@@ -1,6 +1,8 @@
 package mcp_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -44,6 +46,9 @@ func TestGetImage(t *testing.T) {
 		}
 		if sides := got.previews(); len(sides) != 1 || sides[0] != 32 {
 			t.Errorf("previews of %v", sides)
+		}
+		if small, err := base64.StdEncoding.DecodeString(got.Content[2].Data); err != nil || !bytes.Contains(small, []byte(task.Trained.URI())) {
+			t.Errorf("the preview is not marked: %v", err)
 		}
 	})
 	t.Run("without a readable thumbnail the picture still comes", func(t *testing.T) {

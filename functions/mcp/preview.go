@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/media/thumbnail"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 )
@@ -25,7 +26,7 @@ const (
 var previewSides = []int{256, 192, 128}
 
 // preview returns a small JPEG of an image, made from its stored thumbnail, which
-// it reads by the thumbnail's lasting link.
+// it reads by the thumbnail's lasting link, and marked like that.
 func (c call) preview(i httpapi.Image) ([]byte, error) {
 	lasting, err := url.Parse(i.ThumbnailURL)
 	if err != nil {
@@ -39,13 +40,17 @@ func (c call) preview(i httpapi.Image) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return reduce(thumb)
+	small, err := reduce(thumb)
+	if err != nil {
+		return nil, err
+	}
+	return media.Mark(small, i.Provenance.DigitalSourceType), nil
 }
 
-// reduce returns the largest preview of a thumbnail that fits.
+// reduce returns the largest preview of a thumbnail that fits, with its mark.
 func reduce(thumb []byte) (small []byte, err error) {
 	for _, side := range previewSides {
-		if small, err = thumbnail.Reduce(thumb, side, previewBytes); err == nil {
+		if small, err = thumbnail.Reduce(thumb, side, previewBytes-media.MarkBytes); err == nil {
 			return small, nil
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"image/jpeg"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/preset/nanobanana-functions/shared/media"
 )
 
 // noisy returns a thumbnail in which a share of the pixels is grain, which
@@ -29,9 +31,9 @@ func noisy(t *testing.T, share uint32) []byte {
 
 func TestPreviewGetsSmallerUntilItFits(t *testing.T) {
 	sides := map[int]bool{}
-	for share := uint32(0); share <= 100; share += 10 {
+	for share := uint32(0); share <= 100; share += 5 {
 		small, err := reduce(noisy(t, share))
-		if err != nil || len(small) > previewBytes {
+		if err != nil || len(small) > previewBytes-media.MarkBytes {
 			t.Fatalf("%d %% grain: %d bytes, %v", share, len(small), err)
 		}
 		c, err := jpeg.DecodeConfig(bytes.NewReader(small))

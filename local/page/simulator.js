@@ -26,6 +26,7 @@ function show(switches) {
   input("loseCallbacks").checked = switches.loseCallbacks;
   input("repeatCallbacks").checked = switches.repeatCallbacks > 1;
   input("slow").checked = switches.slow;
+  input("manifest").checked = switches.manifest;
   input("refuse").value = switches.refuse;
   byId("refuse-hint").textContent = hints[switches.refuse];
 }
@@ -33,7 +34,7 @@ function show(switches) {
 async function save() {
   const switches = {
     loseCallbacks: input("loseCallbacks").checked, repeatCallbacks: input("repeatCallbacks").checked ? 5 : 1,
-    slow: input("slow").checked, refuse: input("refuse").value,
+    slow: input("slow").checked, manifest: input("manifest").checked, refuse: input("refuse").value,
   };
   const problem = byId("simulator-problem");
   problem.textContent = "";

@@ -79,9 +79,15 @@ function facts(task, image) {
     Model: [title(task.model), task.resolution, task.aspectRatio].filter(Boolean).join(" · "),
     Made: `${new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}, in ${duration(took)}`,
     Cost: `${task.credits.estimate} credits${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
+    Origin: origin(image.provenance),
     ...(image.damaged && { Damaged: "The file arrived incomplete. Part of it may be missing." }),
     Task: task.id,
   }).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
+}
+
+function origin({ digitalSourceType, c2pa }) {
+  const made = digitalSourceType.endsWith("/trainedAlgorithmicMedia") ? "Made by AI" : "Made by AI with a picture from outside";
+  return c2pa === "present" ? `${made} · the file has a C2PA manifest, not verified` : made;
 }
 
 function open(task, image) {

@@ -75,7 +75,7 @@ func TestSession(t *testing.T) {
 func TestSwitches(t *testing.T) {
 	r := startHarness(t, nil)
 	_, usual := r.request("GET", "/local/simulator", "")
-	if usual != `{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"","slow":false}` {
+	if usual != `{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"","slow":false,"manifest":false}` {
 		t.Errorf("at first the switches are %s", usual)
 	}
 	set := func(body string) int {
@@ -83,15 +83,16 @@ func TestSwitches(t *testing.T) {
 		return resp.StatusCode
 	}
 	changed := map[string]func(nanobananatest.Knobs) bool{
-		`{"loseCallbacks":true,"repeatCallbacks":1,"refuse":"","slow":false}`:             func(k nanobananatest.Knobs) bool { return k.LoseCallbacks },
-		`{"loseCallbacks":false,"repeatCallbacks":5,"refuse":"","slow":false}`:            func(k nanobananatest.Knobs) bool { return k.RepeatCallbacks == 5 },
-		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"","slow":true}`:             func(k nanobananatest.Knobs) bool { return k.Delay == slowDelay },
-		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"credits","slow":false}`:     func(k nanobananatest.Knobs) bool { return k.OutOfCredits },
-		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"rateLimit","slow":false}`:   func(k nanobananatest.Knobs) bool { return k.Submit.Code == 429 },
-		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"maintenance","slow":false}`: func(k nanobananatest.Knobs) bool { return k.Submit.Code == 455 },
-		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"policy","slow":false}`:      func(k nanobananatest.Knobs) bool { return k.Outcome.ErrorCode == 400 },
-		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"generation","slow":false}`:  func(k nanobananatest.Knobs) bool { return k.Outcome.ErrorCode == 501 },
-		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"unclear","slow":false}`:     func(k nanobananatest.Knobs) bool { return k.Submit.Accepted },
+		`{"loseCallbacks":true,"repeatCallbacks":1,"refuse":"","slow":false,"manifest":false}`:             func(k nanobananatest.Knobs) bool { return k.LoseCallbacks },
+		`{"loseCallbacks":false,"repeatCallbacks":5,"refuse":"","slow":false,"manifest":false}`:            func(k nanobananatest.Knobs) bool { return k.RepeatCallbacks == 5 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"","slow":true,"manifest":false}`:             func(k nanobananatest.Knobs) bool { return k.Delay == slowDelay },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"","slow":false,"manifest":true}`:             func(k nanobananatest.Knobs) bool { return k.Manifest },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"credits","slow":false,"manifest":false}`:     func(k nanobananatest.Knobs) bool { return k.OutOfCredits },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"rateLimit","slow":false,"manifest":false}`:   func(k nanobananatest.Knobs) bool { return k.Submit.Code == 429 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"maintenance","slow":false,"manifest":false}`: func(k nanobananatest.Knobs) bool { return k.Submit.Code == 455 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"policy","slow":false,"manifest":false}`:      func(k nanobananatest.Knobs) bool { return k.Outcome.ErrorCode == 400 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"generation","slow":false,"manifest":false}`:  func(k nanobananatest.Knobs) bool { return k.Outcome.ErrorCode == 501 },
+		`{"loseCallbacks":false,"repeatCallbacks":1,"refuse":"unclear","slow":false,"manifest":false}`:     func(k nanobananatest.Knobs) bool { return k.Submit.Accepted },
 	}
 	for body, is := range changed {
 		if status := set(body); status != 200 || !is(r.studio.simulator.Knobs()) {

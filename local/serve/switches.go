@@ -19,6 +19,7 @@ type switches struct {
 	RepeatCallbacks int    `json:"repeatCallbacks"` // how often each is sent, 1 to 5
 	Refuse          string `json:"refuse"`          // a key of refusals
 	Slow            bool   `json:"slow"`
+	Manifest        bool   `json:"manifest"` // pictures carry a C2PA manifest
 }
 
 // refusals are the ways in which the simulator can refuse or fail requests.
@@ -60,6 +61,7 @@ func (b *switchboard) set(s switches) {
 		k.LoseCallbacks, k.RepeatCallbacks = s.LoseCallbacks, s.RepeatCallbacks
 		k.OutOfCredits, k.Submit, k.Outcome = false, nanobananatest.Fault{}, nanobananatest.Outcome{}
 		refusals[s.Refuse](k)
+		k.Manifest = s.Manifest
 		k.Delay = usualDelay
 		if s.Slow {
 			k.Delay = slowDelay

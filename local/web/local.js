@@ -33,7 +33,7 @@ export async function startLocal(env = {}) {
     async simulate(switches = {}) {
       const answer = await fetch(base + "/local/simulator", {
         method: "PUT", headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ loseCallbacks: false, repeatCallbacks: 1, refuse: "", slow: false, ...switches }),
+        body: JSON.stringify({ loseCallbacks: false, repeatCallbacks: 1, refuse: "", slow: false, manifest: false, ...switches }),
       });
       if (answer.status !== 200) throw new Error(`the switches are refused with ${answer.status}`);
     },

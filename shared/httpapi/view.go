@@ -74,9 +74,20 @@ type Image struct {
 	Bytes        int64  `json:"bytes"`
 	ContentType  string `json:"contentType"`
 	SHA256       string `json:"sha256"`
+	// Provenance is how the picture was made, and what its file states about that.
+	Provenance Provenance `json:"provenance"`
 	// Damaged reports that the file does not decode to its end. Browsers show the
 	// part that is there.
 	Damaged bool `json:"damaged,omitzero"`
+}
+
+// Provenance is where a picture comes from.
+type Provenance struct {
+	// C2PA reports whether the file carries a C2PA manifest, which is not
+	// verified. It is absent for pictures stored before that was looked for.
+	C2PA task.Presence `json:"c2pa,omitempty"`
+	// DigitalSourceType is the URI of IPTC's term, as we state it.
+	DigitalSourceType string `json:"digitalSourceType"`
 }
 
 // Input is what the owner sees of the kept copy of an upload. Its links do not expire.
@@ -145,7 +156,8 @@ func (v View) image(t *task.Task, image task.Image, keys token.Keys) Image {
 	shown := Image{
 		N: image.N, Width: image.Width, Height: image.Height, Bytes: image.Bytes,
 		ContentType: image.ContentType, SHA256: image.SHA256, Damaged: image.Damaged,
-		URL: v.imageURL(t, image.File, keys),
+		Provenance: Provenance{C2PA: image.C2PA, DigitalSourceType: t.Origin().URI()},
+		URL:        v.imageURL(t, image.File, keys),
 	}
 	if image.Thumbnail != "" {
 		shown.ThumbnailURL = v.imageURL(t, image.Thumbnail, keys)

@@ -28,7 +28,7 @@ func stored() *task.Task {
 		Request: task.Request{Prompt: "a cat", Model: "nano-banana", NumImages: 2},
 		ID:      "t1", Owner: "s3cret-owner", Status: task.Succeeded, Version: 7, Writer: "s3cret-writer", ProviderID: "s3cret-id",
 		URLs: []string{"https://s3cret.example/"}, PublicURL: "https://own.example", Missing: 1, Estimate: 8,
-		Images:    []task.Image{{N: 1, File: "1-ab.png", Thumbnail: "1-ab-512.jpg", Width: 3, Height: 4, Bytes: 5, ContentType: "image/png", SHA256: "ab"}},
+		Images:    []task.Image{{N: 1, File: "1-ab.png", Thumbnail: "1-ab-512.jpg", Width: 3, Height: 4, Bytes: 5, ContentType: "image/png", SHA256: "ab", C2PA: task.Present}},
 		CreatedAt: at, UpdatedAt: at, EndedAt: at,
 	}
 }
@@ -48,7 +48,8 @@ func TestViewShows(t *testing.T) {
 	}
 	want := `{"id":"t1","status":"succeeded","statusText":"Done","done":true,"prompt":"a cat","model":"nano-banana","numImages":2,` +
 		`"images":[{"n":1,"url":"` + link("1-ab.png") + `","thumbnailUrl":"` + link("1-ab-512.jpg") + `","width":3,"height":4,"bytes":5,` +
-		`"contentType":"image/png","sha256":"ab"}],"missing":1,"credits":{"estimate":8,"outcome":"spent"},` +
+		`"contentType":"image/png","sha256":"ab",` +
+		`"provenance":{"c2pa":"present","digitalSourceType":"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"}}],"missing":1,"credits":{"estimate":8,"outcome":"spent"},` +
 		`"createdAt":"2026-01-02T03:04:05Z","updatedAt":"2026-01-02T03:04:05Z","completedAt":"2026-01-02T03:04:05Z"}`
 	if string(body) != want {
 		t.Errorf("got  %s\nwant %s", body, want)
@@ -95,6 +96,33 @@ func TestViewImages(t *testing.T) {
 		if strings.Contains(string(body), `"damaged":true`) != want.damaged || strings.Contains(string(body), "damaged") != want.damaged {
 			t.Errorf("image %d: %s; want it damaged: %v", i, body, want.damaged)
 		}
+	}
+}
+
+// A picture's term is the task's. One stored before manifests were looked for has no
+// answer about that.
+func TestViewProvenance(t *testing.T) {
+	const iptc = `"digitalSourceType":"http://cv.iptc.org/newscodes/digitalsourcetype/`
+	for name, tt := range map[string]struct {
+		c2pa task.Presence
+		made task.SourceType
+		want string
+	}{
+		"with a manifest":     {task.Present, task.Trained, `{"c2pa":"present",` + iptc + `trainedAlgorithmicMedia"}`},
+		"without":             {task.Absent, task.Composite, `{"c2pa":"absent",` + iptc + `compositeWithTrainedAlgorithmicMedia"}`},
+		"of an older release": {"", "", `{` + iptc + `trainedAlgorithmicMedia"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := stored()
+			x.Images[0].C2PA, x.SourceType = tt.c2pa, tt.made
+			shown, err := newView("").Task(t.Context(), x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := Encode(shown.Images[0].Provenance); err != nil || string(got) != tt.want {
+				t.Errorf("got %s, %v; want %s", got, err, tt.want)
+			}
+		})
 	}
 }
 

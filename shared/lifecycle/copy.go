@@ -124,7 +124,7 @@ func (g *Ingester) logCopy(ctx context.Context, t *task.Task, n int, err error) 
 	g.Log.WarnContext(ctx, "a picture could not be copied", "task", t.ID, "picture", n, "reason", reason(err), "error", err)
 }
 
-func (g *Ingester) copyOnce(ctx context.Context, id string, n int, url string, keepDamaged bool) (image task.Image, err error) {
+func (g *Ingester) copyOnce(ctx context.Context, t *task.Task, n int, url string, keepDamaged bool) (image task.Image, err error) {
 	// A file, since the decoded picture needs the memory.
 	file, err := os.CreateTemp(g.Dir, "nanobanana-*")
 	if err != nil {
@@ -147,7 +147,7 @@ func (g *Ingester) copyOnce(ctx context.Context, id string, n int, url string, k
 	if err != nil && !(damaged && keepDamaged) {
 		return task.Image{}, errors.Join(err, fetchErr)
 	}
-	image, putErr := g.put(ctx, id, n, file, p)
+	image, putErr := g.put(ctx, t, n, file, p)
 	image.Damaged = damaged
 	return image, errors.Join(err, putErr)
 }
@@ -158,21 +158,23 @@ func partial(err error) bool {
 	return ok && (fetch.Kind == media.KindCut || fetch.Kind == media.KindTimeout)
 }
 
-// put stores a picture and its thumbnail, if it has one.
-func (g *Ingester) put(ctx context.Context, id string, n int, file io.ReadSeeker, p media.Picture) (task.Image, error) {
-	key := media.Key(id, n, p.SHA256, p.Ext)
+// put stores a picture, byte for byte as it came, and its thumbnail, if it has one. The
+// thumbnail is marked with how the picture was made.
+func (g *Ingester) put(ctx context.Context, t *task.Task, n int, file io.ReadSeeker, p media.Picture) (task.Image, error) {
+	key := media.Key(t.ID, n, p.SHA256, p.Ext)
 	if err := g.Bucket.Put(ctx, key, file, p.Bytes, p.ContentType, p.SHA256); err != nil {
 		return task.Image{}, err
 	}
 	image := task.Image{
 		N: n, File: media.File(key), Width: p.Width, Height: p.Height, Bytes: p.Bytes,
 		ContentType: p.ContentType, SHA256: hex.EncodeToString(p.SHA256[:]),
+		C2PA: task.PresenceOf(p.C2PA),
 	}
 	if len(p.Thumbnail) == 0 {
 		return image, nil
 	}
-	thumbnail, small := media.ThumbnailKey(id, n, p.SHA256), bytes.NewReader(p.Thumbnail)
-	if err := g.Bucket.Put(ctx, thumbnail, small, small.Size(), "image/jpeg", sha256.Sum256(p.Thumbnail)); err != nil {
+	thumbnail, marked := media.ThumbnailKey(t.ID, n, p.SHA256), media.Mark(p.Thumbnail, t.Origin().URI())
+	if err := g.Bucket.Put(ctx, thumbnail, bytes.NewReader(marked), int64(len(marked)), "image/jpeg", sha256.Sum256(marked)); err != nil {
 		return task.Image{}, err
 	}
 	image.Thumbnail = media.File(thumbnail)

@@ -16,8 +16,9 @@ import (
 type input struct {
 	link   string
 	key    string
-	task   string // the id of the task whose picture the key holds
-	upload string // the id of the upload that the key holds, if it exists
+	task   string          // the id of the task whose picture the key holds
+	made   task.SourceType // how that picture was made; empty for one from outside
+	upload string          // the id of the upload that the key holds, if it exists
 
 	// contentType is an upload's type by its bytes, if it was announced as another.
 	contentType string
@@ -161,7 +162,7 @@ func resolve(src task.Source, owner string, parents map[string]*task.Task) (inpu
 	if i < 0 {
 		return input{}, &fault{"not_found", "This task has no such picture."}
 	}
-	return input{key: media.Prefix(src.TaskID) + parent.Images[i].File, task: src.TaskID}, nil
+	return input{key: media.Prefix(src.TaskID) + parent.Images[i].File, task: src.TaskID, made: parent.Origin()}, nil
 }
 
 // parent returns the id of the task whose picture is the first of our own among the inputs.
@@ -186,6 +187,15 @@ func (ins inputs) types(entries []string) (types map[string]string) {
 		}
 	}
 	return types
+}
+
+// sourceType returns the term for pictures that are made from the inputs, or from words
+// alone.
+func (ins inputs) sourceType() task.SourceType {
+	if slices.ContainsFunc(ins, func(in input) bool { return in.made != task.Trained }) {
+		return task.Composite
+	}
+	return task.Trained
 }
 
 // urls returns the links to send to the provider: made now, never stored.

@@ -44,7 +44,7 @@ func (s *Submitter) Submit(ctx context.Context, o Order) (t *task.Task, replayed
 	estimate, _ := c.estimate()
 	t = task.New(task.Draft{
 		Owner: c.Owner, IdempotencyKey: c.IdempotencyKey, Request: c.Request,
-		Parent: c.ins.parent(), PublicURL: c.PublicURL,
+		Parent: c.ins.parent(), SourceType: c.ins.sourceType(), PublicURL: c.PublicURL,
 		Estimate: estimate, InputTypes: c.ins.types(c.Request.ImageURLs),
 		CountQuota: s.Quota > 0,
 	}, s.Now())

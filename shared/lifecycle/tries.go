@@ -72,7 +72,7 @@ func (g *Ingester) tryAgain(ctx context.Context, t *task.Task, n int, url string
 // may count.
 func (g *Ingester) try(ctx context.Context, t *task.Task, n int, url string, damaged task.Image) outcome {
 	salvaged := !t.LastWake && slices.ContainsFunc(t.Salvaged, func(i task.Image) bool { return i.N == n })
-	image, err := g.copyOnce(ctx, t.ID, n, url, !salvaged && damaged.File == "")
+	image, err := g.copyOnce(ctx, t, n, url, !salvaged && damaged.File == "")
 	if image.File == "" {
 		image = damaged
 	}

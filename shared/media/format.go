@@ -29,6 +29,7 @@ type Picture struct {
 	Ext           string // png, jpg or webp
 	Bytes         int64
 	SHA256        [32]byte
+	C2PA          bool   // the file carries a C2PA manifest store, which is not verified
 	Thumbnail     []byte // JPEG, at most ThumbnailSide on its longest side; nil if none could be made
 }
 

@@ -23,6 +23,7 @@ type Layout struct {
 	Profile       []byte // ICC, at most MaxProfile; in a PNG the compressed content of iCCP
 	HasPixels     bool   // the file has at least the beginning of the pixel data
 	Frames        int    // of an animation; 0 for a still picture
+	C2PA          bool   // the file carries a whole C2PA manifest store, which nobody has verified
 
 	// Flaw is a fault that decoders overlook, so that the walk still reached
 	// the end; empty if there is none.
@@ -78,6 +79,7 @@ func Walk(r io.Reader) (Layout, error) {
 			err = w.png()
 		case "jpg":
 			err = w.jpeg()
+			w.C2PA = w.jpegC2PA()
 		case "webp":
 			err = w.webp()
 		}
@@ -144,6 +146,8 @@ type walk struct {
 
 	profileParts map[byte][]byte // of a JPEG's ICC profile, by number
 	profileSize  int             // of all parts, in bytes
+
+	boxes map[boxKey]splitBox // of a JPEG
 }
 
 func (w *walk) Read(b []byte) (int, error) {

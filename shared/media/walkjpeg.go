@@ -100,6 +100,8 @@ func (w *walk) segment(marker byte) error {
 		return w.exif(size)
 	case marker == jpegAPP2 && !w.HasPixels:
 		return w.profilePart(size)
+	case marker == jpegAPP11:
+		return w.jpegBox(size)
 	case marker == jpegAPP14 && !w.JPEG.Adobe:
 		return w.adobe(size)
 	}

@@ -1,7 +1,6 @@
 package media
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -10,8 +9,8 @@ import (
 	"io"
 )
 
-// pngKept is the greatest size, by kind, of the chunks whose content is kept.
-var pngKept = map[string]int64{"IHDR": 13, "eXIf": 64 << 10, "iCCP": MaxProfile + 1<<10}
+// pngKept is how many bytes from the start of a chunk's content are kept, by kind.
+var pngKept = map[string]int64{"IHDR": 13, "eXIf": 64 << 10, "iCCP": MaxProfile + 1<<10, pngC2PA: int64(c2paHead)}
 
 // png reads a PNG, chunk by chunk, and checks the checksums. It goes on after a wrong
 // one, since what follows shows whether browsers can show anything.
@@ -41,7 +40,7 @@ func (w *walk) png() (broken error) {
 		case !ok:
 			broken = cmp.Or(broken, fmt.Errorf("a wrong checksum in chunk %q", kind))
 		}
-		if err := w.pngFound(kind, content); err != nil {
+		if err := w.pngFound(kind, content, size); err != nil {
 			return err
 		}
 		if kind == "IEND" {
@@ -51,28 +50,28 @@ func (w *walk) png() (broken error) {
 }
 
 // pngChunk reads a chunk and its checksum, and ok reports whether that is right. The
-// content is nil unless pngKept allows it.
+// content is its beginning, as long as pngKept allows.
 func (w *walk) pngChunk(kind string, size int64) (content []byte, ok bool, err error) {
 	sum := crc32.NewIEEE()
 	io.WriteString(sum, kind)
-	var kept bytes.Buffer
-	into := io.Writer(sum)
-	if size <= pngKept[kind] {
-		into = io.MultiWriter(sum, &kept)
+	content, err = w.next(min(size, pngKept[kind]))
+	if err != nil {
+		return nil, false, err
 	}
-	if _, err := io.CopyN(into, w.r, size); err != nil {
+	sum.Write(content)
+	if _, err := io.CopyN(sum, w.r, size-int64(len(content))); err != nil {
 		return nil, false, err
 	}
 	want, err := w.next(4)
 	if err != nil {
 		return nil, false, err
 	}
-	return kept.Bytes(), binary.BigEndian.Uint32(want) == sum.Sum32(), nil
+	return content, binary.BigEndian.Uint32(want) == sum.Sum32(), nil
 }
 
-// pngFound stores what a chunk contains. Browsers only follow EXIF that comes before
-// the pixels.
-func (w *walk) pngFound(kind string, content []byte) error {
+// pngFound stores what a chunk of size bytes contains, of which content is the
+// beginning. Browsers only follow EXIF that comes before the pixels.
+func (w *walk) pngFound(kind string, content []byte, size int64) error {
 	switch {
 	case kind == "IHDR":
 		w.Interlaced = content[12] != 0
@@ -83,6 +82,8 @@ func (w *walk) pngFound(kind string, content []byte) error {
 		w.Alpha = true
 	case kind == "iCCP" && !w.HasPixels && w.Profile == nil:
 		w.Profile = content
+	case kind == pngC2PA && !w.C2PA:
+		w.C2PA = isC2PA(content, size)
 	case kind == "IEND" && !w.HasPixels:
 		return errors.New("a PNG without pixels")
 	}

@@ -68,6 +68,8 @@ func (w *walk) webpChunk(kind string, size int64) error {
 		profile, err := w.next(size)
 		w.Profile = profile
 		return err
+	case kind == webpC2PA && !w.C2PA:
+		return w.webpC2PA(size)
 	case kind == "ANMF" && still:
 		return w.skip(size) // no program reads more
 	case w.inFrame && (kind == "VP8X" || kind == "ANMF"):
@@ -95,6 +97,16 @@ func (w *walk) webpChunk(kind string, size int64) error {
 		return err
 	}
 	return w.skip(size - length)
+}
+
+// webpC2PA reads a chunk of size bytes that is named after C2PA.
+func (w *walk) webpC2PA(size int64) error {
+	head, err := w.next(min(size, int64(c2paHead)))
+	if err == nil {
+		err = w.skip(size - int64(len(head)))
+	}
+	w.C2PA = err == nil && isC2PA(head, size)
+	return err
 }
 
 // webpFrame reads one frame of an animation, with left bytes after its header. The

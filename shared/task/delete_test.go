@@ -28,7 +28,7 @@ func TestDeleteCancelsAWaitingTaskWithoutCharge(t *testing.T) {
 
 func TestDeleteEmptiesTheRow(t *testing.T) {
 	full := func(d *Draft) {
-		d.Parent, d.PublicURL, d.Estimate = "parent", "https://api.example", 4
+		d.Parent, d.SourceType, d.PublicURL, d.Estimate = "parent", Composite, "https://api.example", 4
 		d.InputTypes = map[string]string{good: "image/jpeg"}
 		d.Request = Request{
 			Prompt: "a cat", ImageURLs: []string{good}, NumImages: 1, Model: DefaultModel, AspectRatio: "1:1",
@@ -47,6 +47,7 @@ func TestDeleteEmptiesTheRow(t *testing.T) {
 	equal(t, "types of inputs", h.InputTypes, nil)
 	equal(t, "fingerprint", h.Fingerprint, "")
 	equal(t, "parent", h.Parent, "")
+	equal(t, "source type", h.SourceType, "")
 	equal(t, "public url", h.PublicURL, "")
 	equal(t, "deleted", h.DeletedAt, h.now)
 	equal(t, "is deleted", h.Deleted(), true)

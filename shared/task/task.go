@@ -71,9 +71,10 @@ type Task struct {
 	Writer      string `json:"writer"`  // random, fresh for each logical write
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Request
-	Parent    string  `json:"parent,omitempty"`    // the task whose picture this one edits
-	PublicURL string  `json:"publicUrl,omitempty"` // base of callback and image links
-	Estimate  float64 `json:"estimate,omitempty"`  // credits
+	Parent     string     `json:"parent,omitempty"`     // the task whose picture this one edits
+	SourceType SourceType `json:"sourceType,omitempty"` // of its pictures; see Origin
+	PublicURL  string     `json:"publicUrl,omitempty"`  // base of callback and image links
+	Estimate   float64    `json:"estimate,omitempty"`   // credits
 
 	// InputTypes holds, by entry of ImageURLs, the content type of each upload whose
 	// bytes are of another type than was announced.
@@ -147,6 +148,10 @@ type Image struct {
 	ContentType string `json:"contentType"`
 	SHA256      string `json:"sha256"` // hex
 
+	// C2PA reports whether the file carries a C2PA manifest, which is not verified.
+	// It is empty for pictures stored by older releases.
+	C2PA Presence `json:"c2pa,omitempty"`
+
 	// Damaged reports that the file does not decode to its end. It is kept because
 	// it was paid for and browsers show the part that is there.
 	Damaged bool `json:"damaged,omitempty"`
@@ -181,6 +186,7 @@ type Draft struct {
 	IdempotencyKey string
 	Request        Request // normalized, without faults
 	Parent         string
+	SourceType     SourceType
 	PublicURL      string
 	Estimate       float64
 	InputTypes     map[string]string
@@ -194,7 +200,7 @@ func New(d Draft, now time.Time) *Task {
 	t := &Task{
 		ID: NewID(d.Owner, d.IdempotencyKey), Owner: d.Owner, Schema: schemaPlain,
 		Version: 1, Writer: randomID(), Fingerprint: d.Request.Fingerprint(),
-		Request: d.Request, Parent: d.Parent, PublicURL: d.PublicURL, Estimate: d.Estimate,
+		Request: d.Request, Parent: d.Parent, SourceType: d.SourceType, PublicURL: d.PublicURL, Estimate: d.Estimate,
 		InputTypes: d.InputTypes,
 		CreatedAt:  now,
 	}

@@ -210,7 +210,7 @@ func (t *Task) Delete(r Rules, now time.Time) error {
 	t.DeletedAt, t.UpdatedAt = now, now
 	t.changed(r, now, t.Target)
 	t.Request = Request{}
-	t.Fingerprint, t.Parent, t.PublicURL = "", "", ""
+	t.Fingerprint, t.Parent, t.SourceType, t.PublicURL = "", "", "", ""
 	t.Images, t.Inputs, t.InputTypes, t.Hint = nil, nil, nil, nil
 	t.clearRecord()
 	t.Deadline = time.Time{} // an erase is never given up

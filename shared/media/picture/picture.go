@@ -74,6 +74,7 @@ func inspect(src *source) (media.Picture, error) {
 		Ext:         layout.Ext,
 		Bytes:       size,
 		SHA256:      [32]byte(hash.Sum(nil)),
+		C2PA:        layout.C2PA,
 	}
 	if thumbnail.Turned(layout.Orientation) {
 		p.Width, p.Height = p.Height, p.Width

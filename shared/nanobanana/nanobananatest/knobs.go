@@ -55,6 +55,7 @@ type Knobs struct {
 	PictureSide   int    `json:"pictureSide"`   // longest side in pixels at 1K; twice as long at 2K, four times at 4K; at most 4096
 	PictureFormat string `json:"pictureFormat"` // "png", "jpg", "webp"; empty: the request's outputFormat, else jpg from generate-2 and png from the others
 	Mislabel      bool   `json:"mislabel"`      // the name and the Content-Type are JPEG's, whatever the bytes are
+	Manifest      bool   `json:"manifest"`      // the file carries a C2PA manifest, which nobody can verify
 
 	Sending Sending `json:"sending"` // how pictures are sent
 }

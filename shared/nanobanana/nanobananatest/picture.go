@@ -26,6 +26,7 @@ import (
 	"golang.org/x/image/math/fixed"
 	_ "golang.org/x/image/webp" // input images may be WebP
 
+	"github.com/preset/nanobanana-functions/shared/media/c2patest"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 )
 
@@ -52,6 +53,7 @@ type look struct {
 	Height    int    `json:"height"`
 	Format    string `json:"format"`    // the encoding
 	Extension string `json:"extension"` // the encoding that its name and its Content-Type claim
+	Manifest  bool   `json:"manifest,omitempty"`
 }
 
 const albumSize = 64
@@ -74,6 +76,9 @@ func (a *album) picture(sh drawing, inputs [][]byte) ([]byte, error) {
 	body, err := encode(sh.draw(images), sh.look.Format)
 	if err != nil {
 		return nil, err
+	}
+	if sh.look.Manifest {
+		body = c2patest.Add(body, c2patest.Store())
 	}
 	a.keep(sh, body)
 	return body, nil
@@ -304,7 +309,7 @@ func (k Knobs) look(e endpoint, o submitRequest) look {
 	} else if o.OutputFormat != "" {
 		format = o.OutputFormat
 	}
-	l := look{Format: format, Extension: format}
+	l := look{Format: format, Extension: format, Manifest: k.Manifest}
 	if k.Mislabel {
 		l.Extension = "jpg"
 	}
