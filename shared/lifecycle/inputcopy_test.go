@@ -317,6 +317,9 @@ func TestInputsCanBeEditedAgain(t *testing.T) {
 		if again.Parent != "" || len(sent) != 1 {
 			t.Fatalf("parent %q, sent %v", again.Parent, sent)
 		}
+		if again.Origin() != task.Composite {
+			t.Errorf("a copy of what came from outside counts as %s", again.Origin())
+		}
 		if c, err := jpeg.DecodeConfig(bytes.NewReader(h.get(sent[0].(string)))); err != nil || c.Width != 600 {
 			t.Errorf("sent is a picture %d wide, %v", c.Width, err)
 		}
