@@ -120,6 +120,9 @@ func TestPicture(t *testing.T) {
 		if sum := sha256.Sum256(file); hex.EncodeToString(sum[:]) != image.Sha256 {
 			t.Errorf("%s has another SHA-256", image.Url)
 		}
+		if source := string(image.Provenance.DigitalSourceType); !strings.HasSuffix(source, "/trainedAlgorithmicMedia") {
+			t.Errorf("%s comes from %s", image.Url, source)
+		}
 		do(t, http.MethodGet, *image.ThumbnailUrl, nil, nil)
 	}
 	t.Run("it is listed", func(t *testing.T) { listed(t, done) })

@@ -45,6 +45,7 @@ class OpenAPIPythonClient(unittest.TestCase):
         self.assertEqual([i.n for i in self.done.images], [1, 2])
         for image in self.done.images:
             self.assertEqual(sha256(download(image.url)), image.sha256)
+            self.assertTrue(image.provenance.digital_source_type.endswith("/trainedAlgorithmicMedia"))
             self.assertTrue(download(image.thumbnail_url))
 
     def test_a_repetition_is_the_same_task(self):
