@@ -154,23 +154,24 @@ func partial(err error) bool {
 	return ok && (fetch.Kind == media.KindCut || fetch.Kind == media.KindTimeout)
 }
 
-// put stores a picture and its thumbnail, if it has one.
+// put stores a picture and its thumbnail, if it has one: both at once, if Parallel allows.
 func (g *Ingester) put(ctx context.Context, id string, n int, file io.ReadSeeker, p media.Picture) (task.Image, error) {
-	key := media.Key(id, n, p.SHA256, p.Ext)
-	if err := g.Bucket.Put(ctx, key, file, p.Bytes, p.ContentType, p.SHA256); err != nil {
-		return task.Image{}, err
-	}
+	key, thumbnail := media.Key(id, n, p.SHA256, p.Ext), media.ThumbnailKey(id, n, p.SHA256)
 	image := task.Image{
 		N: n, File: media.File(key), Width: p.Width, Height: p.Height, Bytes: p.Bytes,
 		ContentType: p.ContentType, SHA256: hex.EncodeToString(p.SHA256[:]),
 	}
-	if len(p.Thumbnail) == 0 {
-		return image, nil
+	puts := []func() error{func() error { return g.Bucket.Put(ctx, key, file, p.Bytes, p.ContentType, p.SHA256) }}
+	if small := bytes.NewReader(p.Thumbnail); small.Len() > 0 {
+		image.Thumbnail = media.File(thumbnail)
+		puts = append(puts, func() error {
+			return g.Bucket.Put(ctx, thumbnail, small, small.Size(), "image/jpeg", sha256.Sum256(p.Thumbnail))
+		})
 	}
-	thumbnail, small := media.ThumbnailKey(id, n, p.SHA256), bytes.NewReader(p.Thumbnail)
-	if err := g.Bucket.Put(ctx, thumbnail, small, small.Size(), "image/jpeg", sha256.Sum256(p.Thumbnail)); err != nil {
+	errs := make([]error, len(puts))
+	together(len(puts), g.Parallel, func(i int) { errs[i] = puts[i]() })
+	if err := errors.Join(errs...); err != nil {
 		return task.Image{}, err
 	}
-	image.Thumbnail = media.File(thumbnail)
 	return image, nil
 }
