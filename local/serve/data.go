@@ -64,7 +64,7 @@ func (s *Server) open(data string, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	s.ingester = lifecycle.NewIngester(s.settings, s.store, s.bucket, picture.Open, log)
+	s.ingester = lifecycle.NewIngester(s.settings, s.store, s.bucket, inTurns(picture.Open), log)
 	if err := s.ingester.DownloadTo(filepath.Join(data, downloadsFolder)); err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package serve
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -47,8 +49,29 @@ func schedule(ctx context.Context, every time.Duration, atOnce int, run func(con
 }
 
 // streamWorkers is how many tasks a stream handles at once. Most of the time they
-// wait for downloads and the disk, but each holds a decoded picture in memory.
-const streamWorkers = 8
+// wait for downloads and the disk; inTurns bounds their memory.
+const streamWorkers = 24
+
+// maxDecoded is how many decoded pictures are in memory at once.
+const maxDecoded = 8
+
+// opener is the type of picture.Open.
+type opener = func(context.Context, io.ReadSeeker) (media.Picture, error)
+
+// inTurns returns an open that runs on at most as many files at once as there are CPUs,
+// since a decoded picture may take 256 MiB.
+func inTurns(open opener) opener {
+	turns := make(chan struct{}, min(maxDecoded, runtime.GOMAXPROCS(0)))
+	return func(ctx context.Context, file io.ReadSeeker) (media.Picture, error) {
+		select {
+		case turns <- struct{}{}:
+		case <-ctx.Done():
+			return media.Picture{}, ctx.Err()
+		}
+		defer func() { <-turns }()
+		return open(ctx, file)
+	}
+}
 
 // The back-off before a stream that stopped is restarted doubles from the first to
 // the longest.
