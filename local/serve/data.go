@@ -64,7 +64,8 @@ func (s *Server) open(data string, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	s.ingester = lifecycle.NewIngester(s.settings, s.store, s.bucket, s.bucket, picture.Open, picture.Copy, log)
+	t := newTurns()
+	s.ingester = lifecycle.NewIngester(s.settings, s.store, s.bucket, s.bucket, inTurns(t, picture.Open), inTurns(t, picture.Copy), log)
 	if err := s.ingester.DownloadTo(filepath.Join(data, downloadsFolder)); err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package serve
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -47,8 +49,30 @@ func schedule(ctx context.Context, every time.Duration, atOnce int, run func(con
 }
 
 // streamWorkers is how many tasks a stream handles at once. Most of the time they
-// wait for downloads and the disk, but each holds a decoded picture in memory.
-const streamWorkers = 8
+// wait for downloads and the disk; inTurns bounds their memory.
+const streamWorkers = 24
+
+// maxDecoded is how many decoded pictures are in memory at once.
+const maxDecoded = 8
+
+// turns lets at most as many decode at once as there are CPUs, since a decoded picture
+// may take 256 MiB.
+type turns chan struct{}
+
+func newTurns() turns { return make(turns, min(maxDecoded, runtime.GOMAXPROCS(0))) }
+
+// inTurns returns a decode that waits for its turn. picture.Open and picture.Copy decode.
+func inTurns[T any](t turns, decode func(context.Context, io.ReadSeeker) (T, error)) func(context.Context, io.ReadSeeker) (T, error) {
+	return func(ctx context.Context, file io.ReadSeeker) (found T, err error) {
+		select {
+		case t <- struct{}{}:
+		case <-ctx.Done():
+			return found, ctx.Err()
+		}
+		defer func() { <-t }()
+		return decode(ctx, file)
+	}
+}
 
 // The back-off before a stream that stopped is restarted doubles from the first to
 // the longest.

@@ -2,8 +2,10 @@ package serve
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
@@ -129,4 +132,44 @@ func TestSweepsEndBeforeTheNext(t *testing.T) {
 			t.Errorf("with SWEEP_EVERY=%q a sweep sends for %v, want %v", every, r.sweeper.PostTime, want)
 		}
 	}
+}
+
+// However many tasks are handled at once, few decoded pictures are in memory. Whoever
+// waits for a turn does so no longer than its context lasts.
+func TestInTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		most := min(maxDecoded, runtime.GOMAXPROCS(0))
+		running, end := 0, make(chan struct{})
+		var mu sync.Mutex
+		open := inTurns(newTurns(), func(context.Context, io.ReadSeeker) (media.Picture, error) {
+			mu.Lock()
+			running++
+			mu.Unlock()
+			<-end
+			return media.Picture{}, nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		results := make(chan error, streamWorkers)
+		for range streamWorkers {
+			go func() {
+				_, err := open(ctx, nil)
+				results <- err
+			}()
+		}
+		synctest.Wait()
+		if running != most {
+			t.Errorf("%d at once, want %d", running, most)
+		}
+		end <- struct{}{}
+		synctest.Wait()
+		if running != most+1 || len(results) != 1 {
+			t.Errorf("%d have begun, want %d", running, most+1)
+		}
+		cancel()
+		synctest.Wait()
+		if len(results) != streamWorkers-most {
+			t.Errorf("%d have returned, want %d", len(results), streamWorkers-most)
+		}
+		close(end)
+	})
 }

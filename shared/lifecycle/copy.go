@@ -158,25 +158,27 @@ func partial(err error) bool {
 	return ok && (fetch.Kind == media.KindCut || fetch.Kind == media.KindTimeout)
 }
 
-// put stores a picture, byte for byte as it came, and its thumbnail, if it has one. The
-// thumbnail is marked with how the picture was made.
+// put stores a picture, byte for byte as it came, and its thumbnail, if it has one: both at
+// once, if Parallel allows. The thumbnail is marked with how the picture was made.
 func (g *Ingester) put(ctx context.Context, t *task.Task, n int, file io.ReadSeeker, p media.Picture) (task.Image, error) {
-	key := media.Key(t.ID, n, p.SHA256, p.Ext)
-	if err := g.Bucket.Put(ctx, key, file, p.Bytes, p.ContentType, p.SHA256); err != nil {
-		return task.Image{}, err
-	}
+	key, thumbnail := media.Key(t.ID, n, p.SHA256, p.Ext), media.ThumbnailKey(t.ID, n, p.SHA256)
 	image := task.Image{
 		N: n, File: media.File(key), Width: p.Width, Height: p.Height, Bytes: p.Bytes,
 		ContentType: p.ContentType, SHA256: hex.EncodeToString(p.SHA256[:]),
 		C2PA: task.PresenceOf(p.C2PA),
 	}
-	if len(p.Thumbnail) == 0 {
-		return image, nil
+	puts := []func() error{func() error { return g.Bucket.Put(ctx, key, file, p.Bytes, p.ContentType, p.SHA256) }}
+	if len(p.Thumbnail) > 0 {
+		image.Thumbnail = media.File(thumbnail)
+		marked := media.Mark(p.Thumbnail, t.Origin().URI())
+		puts = append(puts, func() error {
+			return g.Bucket.Put(ctx, thumbnail, bytes.NewReader(marked), int64(len(marked)), "image/jpeg", sha256.Sum256(marked))
+		})
 	}
-	thumbnail, marked := media.ThumbnailKey(t.ID, n, p.SHA256), media.Mark(p.Thumbnail, t.Origin().URI())
-	if err := g.Bucket.Put(ctx, thumbnail, bytes.NewReader(marked), int64(len(marked)), "image/jpeg", sha256.Sum256(marked)); err != nil {
+	errs := make([]error, len(puts))
+	together(len(puts), g.Parallel, func(i int) { errs[i] = puts[i]() })
+	if err := errors.Join(errs...); err != nil {
 		return task.Image{}, err
 	}
-	image.Thumbnail = media.File(thumbnail)
 	return image, nil
 }

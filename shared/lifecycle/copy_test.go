@@ -105,8 +105,8 @@ func TestDamaged(t *testing.T) {
 				h.sweep(time.Hour)
 				h.work(id)
 			}
-			if bucket.puts != 1 {
-				t.Errorf("%d puts", bucket.puts)
+			if bucket.puts.Load() != 1 {
+				t.Errorf("%d puts", bucket.puts.Load())
 			}
 			server.do(func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusGone) })
 			end := h.finished(id)

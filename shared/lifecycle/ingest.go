@@ -27,7 +27,8 @@ type Ingester struct {
 	Log     *slog.Logger
 	Dir     string // for downloads; empty: the system's temporary folder
 
-	// Parallel is how many first tries of a task's copies run at once. 0 means 1.
+	// Parallel is how many first tries of a task's copies run at once, and how many puts
+	// of one copy. 0 means 1.
 	Parallel int
 	// Retries are the pauses before the second and later tries of a copy.
 	Retries []time.Duration

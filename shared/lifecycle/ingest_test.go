@@ -11,6 +11,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,24 +206,64 @@ func TestFreshLinks(t *testing.T) {
 // faultyBucket is a bucket whose next puts fail.
 type faultyBucket struct {
 	media.Bucket
-	puts, failing int
+	puts    atomic.Int64
+	failing int64
 }
 
 func (b *faultyBucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, sum [32]byte) error {
-	b.puts++
-	if b.puts <= b.failing {
+	if b.puts.Add(1) <= b.failing {
 		return errors.New("slow down")
 	}
 	return b.Bucket.Put(ctx, key, body, size, contentType, sum)
 }
 
 func TestBucketFaults(t *testing.T) {
-	for _, failing := range []int{1, 2, 5} {
+	for _, failing := range []int64{1, 2, 5} {
 		h := newHarness(t)
 		b := &faultyBucket{Bucket: h.Bucket, failing: failing}
 		h.Ingester.Bucket = b
 		got, _ := h.storing()
 		h.until(got.ID, task.Succeeded, 10*time.Minute)
+	}
+}
+
+// pairBucket is a bucket whose puts wait for each other: two must be under way at once.
+type pairBucket struct {
+	media.Bucket
+	met  *barrier
+	fail string // puts of keys that end so fail after that
+}
+
+func (b *pairBucket) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, sum [32]byte) error {
+	b.met.pass(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if b.fail != "" && strings.HasSuffix(key, b.fail) {
+		return errors.New("slow down")
+	}
+	return b.Bucket.Put(ctx, key, body, size, contentType, sum)
+}
+
+// A picture and its thumbnail are put at the same time. If either put fails, the row says
+// nothing of the picture, and the next run stores both.
+func TestPutsOverlap(t *testing.T) {
+	for _, fail := range []string{"", ".png", ".jpg"} {
+		h := newHarness(t, func(k *nanobananatest.Knobs) { k.PictureFormat = "png" })
+		h.Ingester.Retries = nil
+		whole := h.Ingester.Bucket
+		h.Ingester.Bucket = &pairBucket{Bucket: whole, met: newBarrier(2), fail: fail}
+		got, _ := h.storing()
+		if err := h.copied(got.ID); (err != nil) != (fail != "") {
+			t.Errorf("puts of %q fail: %v", fail, err)
+		}
+		if x := h.task(got.ID); fail != "" && (x.Status != task.Storing || len(x.Salvaged) > 0) {
+			t.Errorf("puts of %q fail: the task is %s, salvaged %+v", fail, x.Status, x.Salvaged)
+		}
+		h.Ingester.Bucket = whole
+		end := h.until(got.ID, task.Succeeded, 10*time.Minute)
+		h.stored(media.Prefix(got.ID) + end.Images[0].File)
+		h.stored(media.Prefix(got.ID) + end.Images[0].Thumbnail)
 	}
 }
 

@@ -193,7 +193,7 @@ func TestPanicOverOnePicture(t *testing.T) {
 		_ = h.copied(id)
 	}()
 	h.expect(id, task.Storing, "")
-	if left, err := os.ReadDir(h.Ingester.Dir); err != nil || len(left) != 0 || bucket.puts != 2 {
-		t.Errorf("%d files are left, %v; %d puts", len(left), err, bucket.puts)
+	if left, err := os.ReadDir(h.Ingester.Dir); err != nil || len(left) != 0 || bucket.puts.Load() != 2 {
+		t.Errorf("%d files are left, %v; %d puts", len(left), err, bucket.puts.Load())
 	}
 }

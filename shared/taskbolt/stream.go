@@ -55,8 +55,9 @@ func appendRecords(tx *bbolt.Tx, t *task.Task) error {
 // returned nil or has failed twice; a panic counts as a failure. If ctx or the
 // process ends before a record is done, the next Consume delivers it again.
 //
-// A record that is done is deleted. If the disk is full, Consume retries that
-// until it succeeds.
+// A record that is done is deleted, while others are handled: all that are done by then
+// in one write. If the disk is full, Consume retries that until it succeeds. Meanwhile
+// it delivers at most 2*workers records more.
 //
 // Consume returns nil when ctx has ended, or the Store's error, after all calls
 // of handle have returned. A message can have only one consumer at a time.
@@ -70,12 +71,17 @@ func (s *Store) Consume(ctx context.Context, message task.Message, workers int, 
 	defer cancel()
 	c := consumer{
 		store: s, message: message, workers: max(workers, 1), handle: handle,
-		wake: wake, done: make(chan outcome), busy: map[string]bool{},
+		wake: wake, done: make(chan outcome), deleted: make(chan error), busy: map[string]bool{},
 	}
-	err = c.run(ctx)
+	for err == nil && ctx.Err() == nil {
+		if err = c.load(ctx); err == nil {
+			c.deliver(ctx)
+			err = c.await(ctx, ctx.Done())
+		}
+	}
 	cancel()
-	for len(c.busy) > 0 {
-		c.finish(<-c.done)
+	for len(c.busy) > 0 || c.deleting {
+		err = errors.Join(err, c.await(ctx, nil))
 	}
 	return err
 }
@@ -121,35 +127,38 @@ type consumer struct {
 	handle  func(context.Context, Change) error
 	wake    <-chan struct{}
 	done    chan outcome
+	deleted chan error // the Store's
 
-	busy    map[string]bool // tasks for which handle is running
-	pending []record        // read but not delivered, in order
-	last    []byte          // the last sequence read
+	busy     map[string]bool // tasks for which handle is running
+	pending  []record        // read but not delivered, in order
+	last     []byte          // the last sequence read
+	handled  []record        // to be deleted
+	deleting bool            // acknowledge is running
 }
 
 // outcome is the result of delivering a record.
 type outcome struct {
 	record
 	again bool
-	err   error // of the Store
 }
 
-func (c *consumer) run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := c.load(ctx); err != nil {
-			return err
-		}
-		c.deliver(ctx)
-		select {
-		case <-ctx.Done():
-		case <-c.wake:
-		case o := <-c.done:
-			if c.finish(o); o.err != nil {
-				return o.err
-			}
-		}
+// await waits for the next event. Then it has the records deleted that are done, unless
+// others are just being deleted. It returns an error of the Store.
+func (c *consumer) await(ctx context.Context, ended <-chan struct{}) (err error) {
+	select {
+	case <-ended:
+	case <-c.wake:
+	case o := <-c.done:
+		c.finish(o)
+	case err = <-c.deleted:
+		c.deleting = false
 	}
-	return nil
+	if len(c.handled) > 0 && !c.deleting {
+		records := c.handled
+		c.handled, c.deleting = nil, true
+		go func() { c.deleted <- c.acknowledge(ctx, records) }()
+	}
+	return err
 }
 
 // load reads the records written since the last load.
@@ -182,7 +191,7 @@ func (c *consumer) load(ctx context.Context) error {
 // deliver starts handle for pending records while workers are free.
 func (c *consumer) deliver(ctx context.Context) {
 	c.pending = slices.DeleteFunc(c.pending, func(r record) bool {
-		if len(c.busy) >= c.workers || c.busy[r.ID] {
+		if len(c.busy) >= c.workers || len(c.handled) >= c.workers || c.busy[r.ID] {
 			return false
 		}
 		c.busy[r.ID] = true
@@ -196,18 +205,16 @@ func (c *consumer) finish(o outcome) {
 	delete(c.busy, o.ID)
 	if o.again {
 		c.pending = slices.Insert(c.pending, 0, o.record) // before later records of its task
+	} else {
+		c.handled = append(c.handled, o.record)
 	}
 }
 
-// process calls handle for one record, and acknowledges the record unless it must
-// be delivered again.
+// process calls handle for one record.
 func (c *consumer) process(ctx context.Context, r record) outcome {
 	r.tries++
 	failed := c.try(ctx, r.Change)
-	if failed && (r.tries < maxTries || ctx.Err() != nil) {
-		return outcome{record: r, again: true}
-	}
-	return outcome{record: r, err: c.acknowledge(ctx, r)}
+	return outcome{record: r, again: failed && (r.tries < maxTries || ctx.Err() != nil)}
 }
 
 // The backoff between tries to acknowledge a record doubles up to the maximum.
@@ -216,23 +223,28 @@ const (
 	maxBackoff   = 10 * time.Second
 )
 
-// acknowledge deletes a record that is done. That fails while the disk is full:
-// acknowledge retries until it succeeds, ctx ends, or the file is unusable. A
-// record that was not deleted is delivered again.
-func (c *consumer) acknowledge(ctx context.Context, r record) error {
+// acknowledge deletes records that are done. That fails while the disk is full:
+// acknowledge retries until it succeeds, the file is unusable, or ctx has ended, when
+// it tries once more. A record that was not deleted is delivered again.
+func (c *consumer) acknowledge(ctx context.Context, done []record) error {
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		// The record is done even if ctx has ended in the meantime.
-		err := c.store.write(context.WithoutCancel(ctx), func(tx *bbolt.Tx) error {
-			return tx.Bucket(bucketStream).Bucket([]byte(c.message)).Delete(r.seq)
+		// The records are done even if ctx has ended in the meantime.
+		err := c.store.write(context.WithoutCancel(ctx), func(tx *bbolt.Tx) (err error) {
+			for _, r := range done {
+				err = errors.Join(err, tx.Bucket(bucketStream).Bucket([]byte(c.message)).Delete(r.seq))
+			}
+			return err
 		})
 		var damaged *DamageError
 		if err == nil || errors.Is(err, bolterrors.ErrDatabaseNotOpen) || errors.As(err, &damaged) {
 			return err
 		}
-		c.store.Log.ErrorContext(ctx, "stream record not acknowledged; will retry", "work", c.message, "task", r.ID, "again", backoff.String(), "error", err)
-		select {
-		case <-ctx.Done():
+		c.store.Log.ErrorContext(ctx, "stream records not acknowledged; will retry", "work", c.message, "task", done[0].ID, "records", len(done), "again", backoff.String(), "error", err)
+		if ctx.Err() != nil {
 			return nil
+		}
+		select {
+		case <-ctx.Done(): // a last try
 		case <-time.After(backoff):
 		}
 	}

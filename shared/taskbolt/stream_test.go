@@ -14,7 +14,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -162,6 +165,46 @@ func TestConsumeAgain(t *testing.T) {
 		t.Errorf("got %s, want %s", got, x.ID)
 	}
 	stop()
+}
+
+// Records are handled while others wait to be deleted, up to twice as many as workers. All
+// that are done by then are deleted in one write.
+func TestConsumeDeletesTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, filepath.Join(t.TempDir(), "tasks.db"))
+		const tasks, workers = 40, 4
+		for n := range tasks {
+			writeWork(t, s, fmt.Sprint(n), 1)
+		}
+		write, update := make(chan bool), s.commits.update
+		s.commits.update = func(do func(*bbolt.Tx) error) error {
+			<-write
+			return update(do)
+		}
+		var handled atomic.Int32
+		stop := consume(t, s, workers, func(context.Context, Change) error { handled.Add(1); return nil })
+		synctest.Wait()
+		if n := handled.Load(); n <= workers || n > 2*workers {
+			t.Errorf("%d records are handled before one is deleted, want %d to %d", n, workers+1, 2*workers)
+		}
+		writes := 0
+		for waits := true; waits; synctest.Wait() {
+			select {
+			case write <- true:
+				writes++
+			default:
+				waits = false
+			}
+		}
+		if n := handled.Load(); n != tasks || writes > 1+tasks/workers {
+			t.Errorf("%d writes delete %d of %d records", writes, n, tasks)
+		}
+		stop()
+		s.commits.update = update
+		stop = consume(t, s, 1, func(_ context.Context, c Change) error { t.Errorf("%+v is delivered again", c); return nil })
+		synctest.Wait()
+		stop()
+	})
 }
 
 const childPath = "TASKBOLT_CHILD"

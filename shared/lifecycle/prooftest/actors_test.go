@@ -174,19 +174,21 @@ func (sim *simulation) callback(id string, n int, body []byte, content callbackC
 	})
 }
 
-// note notes which links a callback names, and with which id. Without an id they count for
-// all ids named before, since the token is the attempt's.
+// note notes which links a callback names, and with which id.
 func (h *callbackFacts) note(cb nanobanana.Callback) {
 	if cb.TaskID != "" {
 		h.ids[cb.TaskID] = true
 	}
-	for id := range h.ids {
-		for _, url := range cb.URLs {
-			if cb.TaskID == "" || cb.TaskID == id {
-				h.links[id+" "+url] = true
-			}
-		}
+	for _, url := range cb.URLs {
+		h.links[cb.TaskID+" "+url] = true
 	}
+}
+
+// named reports whether a callback named a link for an id. A link without an id counts for
+// all ids that callbacks name, since the token is the attempt's; also for one that came
+// later, because of two callbacks at once either may be written first.
+func (h *callbackFacts) named(id, url string) bool {
+	return h.links[id+" "+url] || h.ids[id] && h.links[" "+url]
 }
 
 // keepsLinks reports whether a row keeps links that a callback names for an order.

@@ -119,6 +119,15 @@ func TestLinksDieTwice(t *testing.T) {
 	}
 }
 
+// Of two callbacks at once, the one with the id is written first and the one with the links
+// second, though it came first.
+func TestCallbacksOvertake(t *testing.T) {
+	steps := []step{{submit, 0, 0}, {liveLinks, 0, 0}, {callback, 1, 11}, {record, 1, 1}, {callback, 1, 8}, {goOn, 1, 0}, {unreadable, 0, 0}}
+	if got := runHistory(t, history{Steps: steps}, mutant{}, inMemory); got.broken != nil {
+		t.Fatalf("%s\n%s", got.broken, got)
+	}
+}
+
 // The same history always has the same trace. Shrinking and seeds depend on it.
 func TestDeterministic(t *testing.T) {
 	all := histories()

@@ -14,6 +14,7 @@ import (
 type folders struct {
 	root    *os.Root
 	syncDir func(dir string) error // to disk
+	joint   jointSync              // by syncDir
 
 	changing sync.RWMutex // add holds it for reading, remove for writing
 
@@ -27,6 +28,7 @@ const maxDurable = 1000
 
 func newFolders(root *os.Root) *folders {
 	f := &folders{root: root, durable: map[string]bool{}}
+	f.joint = jointSync{do: func(dir string) error { return f.syncDir(dir) }, last: map[string]*folderSync{}}
 	f.syncDir = func(dir string) error {
 		d, err := root.Open(dir)
 		if err != nil {
@@ -39,7 +41,8 @@ func newFolders(root *os.Root) *folders {
 
 // add makes dir and its parents, and calls publish to put a file into dir. It returns
 // once they all survive a loss of power. A folder that it finds may have been made by a
-// concurrent add that has not synced it yet, so that only durable counts.
+// concurrent add that has not synced it yet, so that only durable counts. Concurrent calls
+// share syncs, but each waits for syncs that begin after its own changes.
 func (f *folders) add(dir string, publish func() error) error {
 	f.changing.RLock() // or else remove could come between a sync and remember
 	defer f.changing.RUnlock()
@@ -50,19 +53,17 @@ func (f *folders) add(dir string, publish func() error) error {
 	if err := publish(); err != nil {
 		return err
 	}
-	if err := f.syncDir(dir); err != nil {
-		return err
-	}
-	for ; dir != "."; dir = path.Dir(dir) {
-		if f.isDurable(dir) {
+	published := f.joint.now()
+	for d := dir; d != "."; d = path.Dir(d) {
+		if f.isDurable(d) {
 			continue // but not its parents, if their sync failed or is still running
 		}
-		if err := f.syncDir(path.Dir(dir)); err != nil {
+		if err := f.joint.sync(path.Dir(d), published); err != nil {
 			return err
 		}
-		f.remember(dir)
+		f.remember(d)
 	}
-	return nil
+	return f.joint.sync(dir, published) // last, so that two new files of a new folder share it
 }
 
 // remove deletes dir with all that is in it. It syncs that to disk, so that the objects
