@@ -197,6 +197,9 @@ func (p *accountProbe) formatFinding() finding {
 				ext = path.Ext(u.Path)
 			}
 			text = fmt.Sprintf("%s %dx%d, named %q, served as %q", x.picture.Ext, x.picture.Width, x.picture.Height, ext, x.contentType)
+			if x.picture.C2PA {
+				text += ", with a C2PA manifest"
+			}
 		}
 		seen = appendNew(seen, text)
 	}

@@ -73,6 +73,10 @@ func TestVerifyOtherwise(t *testing.T) {
 			func(k *knobs) { k.Mislabel = true }, nil,
 			"picture", `png 64x48, named ".jpg", served as "image/jpeg"`, setNothing,
 		},
+		"pictures with a manifest": {
+			func(k *knobs) { k.Manifest = true }, nil,
+			"picture", `png 64x48, named ".png", served as "image/png", with a C2PA manifest`, setNothing,
+		},
 		"records that appear late": {
 			func(k *knobs) { k.RecordHiddenFor = nanobananatest.Duration(50 * time.Millisecond) }, nil,
 			"price: one picture", "4 credits", setNothing,
