@@ -33,7 +33,8 @@ type Ingester struct {
 	// Retries are the pauses before the second and later tries of a copy.
 	Retries []time.Duration
 	// InputsTime is how much longer a run takes for copies of inputs once it has the
-	// pictures: so long to make them, and as long again to store them.
+	// pictures: so long to make them, and as long again to store them. Before that, an
+	// input that takes twice as long to decode is given up.
 	InputsTime time.Duration
 }
 

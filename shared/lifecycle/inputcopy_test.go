@@ -136,6 +136,13 @@ func TestInputsThatCannotBeKept(t *testing.T) {
 		"a decoder that breaks": {func(h *harness, _ string) {
 			h.Ingester.Copy = func(context.Context, io.ReadSeeker) (media.Copy, error) { panic("a broken picture") }
 		}, "not_stored"},
+		"a decoder that hangs": {func(h *harness, _ string) {
+			h.Ingester.InputsTime = 10 * time.Millisecond
+			h.Ingester.Copy = func(ctx context.Context, _ io.ReadSeeker) (media.Copy, error) {
+				<-ctx.Done()
+				return media.Copy{}, ctx.Err()
+			}
+		}, "timeout"},
 		"two tries that broke": {func(h *harness, id string) {
 			h.sweep(10 * time.Minute)
 			h.sweep(10 * time.Minute)

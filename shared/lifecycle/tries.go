@@ -32,6 +32,9 @@ func (g *Ingester) oneDecode() *Ingester {
 	one.Copy = func(ctx context.Context, file io.ReadSeeker) (media.Copy, error) {
 		decoding.Lock()
 		defer decoding.Unlock()
+		// A picture may be waiting, and this is somebody's file.
+		ctx, cancel := context.WithTimeout(ctx, 2*g.InputsTime)
+		defer cancel()
 		return g.Copy(ctx, file)
 	}
 	return &one

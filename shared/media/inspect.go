@@ -128,7 +128,7 @@ func (l Layout) refusal(err error) *Refusal {
 		return refusedCut
 	case err != nil, l.Flaw != "":
 		return refusedDamaged
-	case l.JPEG.Marker > jpegSOF2:
+	case l.JPEG.Marker > jpegSOF2, l.JPEG.Scans > MaxScans:
 		return refusedRare
 	}
 	return nil

@@ -164,6 +164,8 @@ func TestInspectNamesTheFault(t *testing.T) {
 	}
 	moving := animation(8, 8, 2)
 	lossless := strings.Replace(jpegFile, "\xff\xc0", "\xff\xc3", 1)
+	const rare = "This JPEG is of a kind that few programs read. Open it in an image program, save it as an ordinary JPEG, and try again."
+	sos := strings.LastIndex(jpegFile, "\xff\xda")
 	for name, test := range map[string]struct{ file, code, message string }{
 		"nothing":                 {"", "empty", "This file is empty. Choose another one and try again."},
 		"half a PNG":              {pngFile[:len(pngFile)/2], "incomplete", cut},
@@ -177,7 +179,8 @@ func TestInspectNamesTheFault(t *testing.T) {
 		"a PNG without an area":   {size(0, 8), "damaged", damaged},
 		"too many pixels":         {size(7000, 7000), "too_many_pixels", "This picture has more than 40 megapixels. Make it smaller and try again."},
 		"too long a side":         {size(1, 16385), "too_many_pixels", "This picture has more than 16384 pixels on one side. Make it smaller and try again."},
-		"a lossless JPEG":         {lossless, "unusual_jpeg", "This JPEG is of a kind that few programs read. Open it in an image program, save it as an ordinary JPEG, and try again."},
+		"a lossless JPEG":         {lossless, "unusual_jpeg", rare},
+		"a JPEG of many scans":    {jpegFile[:sos] + strings.Repeat(jpegFile[sos:len(jpegFile)-2], MaxScans+1) + "\xff\xd9", "unusual_jpeg", rare},
 		"a lossless JPEG, cut":    {lossless[:len(lossless)-2], "incomplete", cut},
 		"an animated WebP":        {moving, "animated", "This is an animation. Save one picture of it as PNG or JPEG and try again."},
 		"an animation cut short":  {moving[:len(moving)-1], "animated", "This is an animation. Save one picture of it as PNG or JPEG and try again."},

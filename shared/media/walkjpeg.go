@@ -12,6 +12,7 @@ type JPEGFrame struct {
 	Marker     byte // the coding: jpegSOF0 to 0xcf
 	Components []JPEGComponent
 	Adobe      bool // an Adobe segment states how the colours are stored
+	Scans      int  // passes over the picture
 }
 
 // A JPEGComponent is one colour of a JPEG.
@@ -39,6 +40,11 @@ func (f JPEGFrame) Complete() bool {
 	}
 	return len(f.Components) > 0
 }
+
+// MaxScans is how many scans a JPEG may have that users upload. Programs write about ten,
+// and browsers stop at a hundred. A scan of 100 bytes passes over all of the picture, so
+// 10 MiB of them take an hour to decode.
+const MaxScans = 100
 
 // Markers of a JPEG.
 const (
@@ -140,6 +146,7 @@ func (w *walk) scan(size int64) error {
 	if size < 4 || int64(b[0])*2+4 != size {
 		return errors.New("a JPEG with a broken scan header")
 	}
+	w.JPEG.Scans++
 	if !w.HasPixels {
 		w.HasPixels, w.Profile = true, w.profile()
 	}

@@ -28,11 +28,13 @@ func Copy(ctx context.Context, file io.ReadSeeker) (media.Copy, error) {
 
 func encodeAnew(src *source) (media.Copy, error) {
 	layout, err := media.Walk(src.fromStart())
-	if err == nil && layout.Flaw != "" {
-		err = errors.New(layout.Flaw)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return media.Copy{}, err
+	case layout.Flaw != "":
+		return media.Copy{}, errors.New(layout.Flaw)
+	case layout.JPEG.Scans > media.MaxScans:
+		return media.Copy{}, fmt.Errorf("%d scans", layout.JPEG.Scans)
 	}
 	img, err := decode(src, layout)
 	if err != nil {

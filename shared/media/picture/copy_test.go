@@ -13,7 +13,9 @@ import (
 	"io"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/preset/nanobanana-functions/shared/cputest"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/media/mediatest"
 	"github.com/preset/nanobanana-functions/shared/media/picture"
@@ -195,4 +197,24 @@ func BenchmarkCopy(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A JPEG of a few KB can take hours to decode: a scan of 100 bytes passes over all of the
+// picture. Whoever uploads one must not hold up the pictures of others.
+func TestCopyOfManyScans(t *testing.T) {
+	const side = 4000
+	file := progressiveJPEG(side, side, 1, yCbCr)
+	table := append([]byte{0xff, 0xc4, 0, 20, 0x10, 1}, make([]byte, 15)...)
+	table = append(table, 0xe0) // "0" and 14 bits: no change in so many blocks
+	scan := append([]byte{0xff, 0xda, 0, 8, 1, 1, 0, 1, 63, 0}, make([]byte, (side/8*side/8>>14+1)*15/8+1)...)
+	sound := slices.Concat(file[:len(file)-2], table, bytes.Repeat(scan, 20), file[len(file)-2:])
+	if _, err := picture.Copy(t.Context(), bytes.NewReader(sound)); err != nil {
+		t.Errorf("20 scans: %v", err)
+	}
+	bomb := slices.Concat(file[:len(file)-2], table, bytes.Repeat(scan, 500), file[len(file)-2:])
+	cputest.Within(t, time.Second, "a Copy that refuses", func() {
+		if _, err := picture.Copy(t.Context(), bytes.NewReader(bomb)); !errors.Is(err, media.ErrNotPicture) {
+			t.Errorf("500 scans in %d bytes: got %v, want ErrNotPicture", len(bomb), err)
+		}
+	})
 }
