@@ -27,10 +27,13 @@ var board = images.Target{Kind: "moodboard", Id: "oapi-codegen"}
 
 func client(t *testing.T, address, token string) *images.ClientWithResponses {
 	t.Helper()
-	c, err := images.NewClientWithResponses(address, images.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+	signIn := func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+token)
 		return nil
-	}))
+	}
+	// Longer than the longest wait; by default it never gives up.
+	patient := &http.Client{Timeout: 40 * time.Second}
+	c, err := images.NewClientWithResponses(address, images.WithHTTPClient(patient), images.WithRequestEditorFn(signIn))
 	if err != nil {
 		t.Fatal(err)
 	}

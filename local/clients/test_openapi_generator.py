@@ -34,7 +34,7 @@ class OpenAPIGenerator(unittest.TestCase):
     @classmethod
     def finished(cls, id):
         for _ in range(6):
-            task = cls.tasks.get_task(id, wait=20).actual_instance
+            task = cls.tasks.get_task(id, wait=20, _request_timeout=40).actual_instance
             if task.done:
                 return task
         raise AssertionError(f"still {task.status}")

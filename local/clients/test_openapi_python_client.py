@@ -14,7 +14,7 @@ BOARD = m.Target(kind="moodboard", id="openapi-python-client")
 
 
 def client(host=API, token=TOKEN):
-    # Longer than the longest wait: by default it gives up after 5 seconds.
+    # Longer than the longest wait; by default it never gives up.
     return AuthenticatedClient(base_url=host, token=token, timeout=httpx.Timeout(40))
 
 
