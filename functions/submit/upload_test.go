@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,9 +142,16 @@ func TestUploadRefused(t *testing.T) {
 		})
 	}
 	t.Run("each is named", func(t *testing.T) {
-		p := h.with(t).refused(422, task.CodeInvalidRequest, edit("upload:"+never, "upload:"+h.upload("ada", "image/png", good), "upload:"+bad("image/png", "x")))
-		if len(p.Errors) != 2 || p.Errors[0].Pointer != "/imageUrls/0" || p.Errors[1].Pointer != "/imageUrls/2" {
-			t.Errorf("errors: %+v", p.Errors)
+		h, text, half := h.with(t), bad("image/png", "text"), bad("image/png", good[:len(good)/2])
+		p := h.refused(422, task.CodeInvalidRequest, edit(
+			"upload:"+never, "upload:"+h.upload("ada", "image/png", good), "upload:"+text, "http://example.com/a.png", // four kinds of check
+			"task:"+strings.Repeat("0", 26)+"/1", "https://example.com/a.png", "upload:x", "upload:"+half))
+		var got []string
+		for _, e := range p.Errors {
+			got = append(got, strings.TrimPrefix(e.Pointer, "/imageUrls/")+" "+e.Code)
+		}
+		if want := []string{"0 not_found", "2 not_a_picture", "3 unusable_link", "4 not_found", "6 invalid", "7 incomplete"}; !slices.Equal(got, want) {
+			t.Errorf("errors: %q, want %q", got, want)
 		}
 	})
 }

@@ -82,12 +82,18 @@ func (c *check) moderate() error {
 	return nil
 }
 
-// checkInputs resolves and inspects the input images.
-func (c *check) checkInputs(ctx context.Context) (err error) {
-	if c.ins, err = c.inputs(ctx, c.Owner, c.PublicURL, c.Request.ImageURLs); err != nil {
+// checkInputs resolves and inspects the input images. If some cannot be used, the error is
+// a *task.Error with a field for each.
+func (c *check) checkInputs(ctx context.Context) error {
+	ins, faults, err := c.inputs(ctx, c.Owner, c.PublicURL, c.Request.ImageURLs)
+	if err != nil {
 		return err
 	}
-	return c.inspect(ctx)
+	if err = c.inspect(ctx, ins, faults); err != nil {
+		return err
+	}
+	c.ins = ins
+	return invalidEntries(faults)
 }
 
 // affordable refuses what the account certainly cannot pay. If the balance cannot be

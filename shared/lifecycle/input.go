@@ -30,23 +30,22 @@ type inputs []input
 const inputTTL = time.Hour
 
 // inputs resolves the entries of imageUrls of owner's task that was submitted to
-// publicURL. If some cannot be used, the error is a *task.Error with a field for each.
-func (s *Poster) inputs(ctx context.Context, owner, publicURL string, entries []string) (inputs, error) {
+// publicURL. It returns a fault, by index, for each entry that cannot be used.
+func (s *Poster) inputs(ctx context.Context, owner, publicURL string, entries []string) (inputs, []*fault, error) {
 	sources, ins, faults := make([]task.Source, len(entries)), make(inputs, len(entries)), make([]*fault, len(entries))
 	for i, entry := range entries {
 		sources[i], faults[i] = parseEntry(entry, s.base(publicURL))
 	}
-	if err := invalidEntries(faults); err != nil {
-		return nil, err
-	}
 	parents, err := s.parents(ctx, owner, sources)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i, src := range sources {
-		ins[i], faults[i] = resolve(src, owner, parents)
+		if faults[i] == nil {
+			ins[i], faults[i] = resolve(src, owner, parents)
+		}
 	}
-	return ins, invalidEntries(faults)
+	return ins, faults, nil
 }
 
 // fault is why an entry of imageUrls cannot be used.

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -108,11 +107,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 // resubmit begins another attempt. It makes the POST only if its own write began the
 // attempt.
 func (s *Sweeper) resubmit(ctx context.Context, t *task.Task) error {
-	ins, err := s.inputs(ctx, t.Owner, t.PublicURL, t.ImageURLs)
-	var unusable *task.Error
-	if gone := errors.As(err, &unusable) && unusable.Code == task.CodeInvalidRequest; err != nil && !gone {
+	ins, faults, err := s.inputs(ctx, t.Owner, t.PublicURL, t.ImageURLs)
+	if err != nil {
 		return err
 	}
+	unusable := invalidEntries(faults)
 	if !timeLeft(ctx, minPostTime) {
 		return nil // the next sweep finds it
 	}

@@ -27,14 +27,14 @@ var (
 // must exist and be a picture as far as media.Inspect sees, whatever it was announced as.
 // It does not decode them, since linking the decoders would slow down the start of
 // submit; what only they would find, the provider finds, and its refusal costs nothing.
-// If uploads cannot be used, the error is a *task.Error with a field for each.
-func (c *check) inspect(ctx context.Context) error {
+// It sets the fault of each upload that cannot be used.
+func (c *check) inspect(ctx context.Context, ins inputs, faults []*fault) error {
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
-	faults, errs := make([]*fault, len(c.ins)), make([]error, len(c.ins))
+	errs := make([]error, len(ins))
 	var all sync.WaitGroup
-	for i := range c.ins {
-		if in := &c.ins[i]; in.upload != "" {
+	for i := range ins {
+		if in := &ins[i]; in.upload != "" {
 			all.Go(func() { faults[i], errs[i] = c.inspectUpload(ctx, in) })
 		}
 	}
@@ -42,7 +42,7 @@ func (c *check) inspect(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return unavailable(err)
 	}
-	return invalidEntries(faults)
+	return nil
 }
 
 func (c *check) inspectUpload(ctx context.Context, in *input) (*fault, error) {

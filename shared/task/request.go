@@ -72,7 +72,11 @@ func (r *Request) Faults() []Field {
 		m.Watermark, m.Resolutions = true, []string{r.Resolution}
 	}
 	r.promptFaults(&fs, m)
-	if r.NumImages < 1 || r.NumImages > m.MaxImages {
+	switch {
+	case r.NumImages >= 1 && r.NumImages <= m.MaxImages:
+	case m.MaxImages == 1:
+		fs.add("/numImages", "out_of_range", "This model makes one image at a time.")
+	default:
 		fs.add("/numImages", "out_of_range", fmt.Sprintf("This model makes 1 to %d images at a time.", m.MaxImages))
 	}
 	if r.AspectRatio != "" && !slices.Contains(m.AspectRatios, r.AspectRatio) {
