@@ -39,6 +39,7 @@ export function startUploads({ add, busy }) {
         add(await upload(file));
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
+        if (error.status === 422) error.hint = ""; // a fault of the file: its sentence names the next step
         const line = el("span", { className: "line" });
         explain(line, error, { message: `${file.name}: ${error.message}` });
         fault.append(line);
