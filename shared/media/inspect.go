@@ -167,6 +167,6 @@ func (w *walk) next(n int64) ([]byte, error) {
 
 // skip skips n bytes.
 func (w *walk) skip(n int64) error {
-	_, err := io.CopyN(io.Discard, w.r, n)
+	_, err := w.r.Discard(int(n))
 	return err
 }
