@@ -175,6 +175,12 @@ func TestProtocol(t *testing.T) {
 			t.Errorf("%s: %d, Allow %q", method, got.Status, got.Header.Get("Allow"))
 		}
 	}
+	for _, method := range []string{http.MethodGet, http.MethodDelete} { // as the contract has them
+		r := httpapitest.NewRequest(t, method, h.Settings.PublicURL+"/mcp", nil, "Authorization", "Bearer "+strings.Repeat("a", 9<<10))
+		if got := h.contract.Do(t, r); got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "8 KiB") {
+			t.Errorf("%s with a token of 9 KiB: %d %s", method, got.Status, got.Body)
+		}
+	}
 	if log := h.Logged.Take(); strings.Contains(log, `"level":"ERROR"`) {
 		t.Errorf("an error was logged: %s", log)
 	}

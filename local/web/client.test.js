@@ -111,6 +111,7 @@ test("an invalid request is a problem that names its fields", async () => {
   await assert.rejects(client().submit({ prompt: "x", resolution: "4K", numImages: 9 }, crypto.randomUUID()), (e) => {
     assert.deepEqual([e.name, e.status, e.code], ["ApiError", 422, "invalid_request"]);
     assert.deepEqual(e.fields.map((f) => f.pointer).sort(), ["/numImages", "/resolution"]);
+    assert.equal(e.message, e.fields.map((f) => f.message).join(" ")); // the sentences for people, not "a mistake"
     return e.hint !== "" && e.requestId !== "";
   });
   await assert.rejects(client({ token: async () => "" }).wait("x"), { status: 401, code: "unauthorized" });

@@ -37,13 +37,13 @@ export async function refusal(answer: Response): Promise<ApiError> {
     body = undefined; // a proxy's page, or part of an answer
   }
   if (isProblem(body)) {
-    return new ApiError(answer.status, body.code, body.title, body.hint, body.errors, body.requestId);
+    return new ApiError(answer.status, body.code, body.detail, body.hint, body.errors, body.requestId);
   }
   return new ApiError(answer.status, "gateway", isMessage(body) ? body.message : `The server answered ${answer.status}.`);
 }
 
 function isProblem(body: unknown): body is Problem {
-  return typeof body === "object" && body !== null && "code" in body && "title" in body;
+  return typeof body === "object" && body !== null && "code" in body && "detail" in body;
 }
 
 function isMessage(body: unknown): body is GatewayMessage {

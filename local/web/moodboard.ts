@@ -72,7 +72,7 @@ export function faults(request: NewTask, models: Model[]): string[] {
   const prompt = [...request.prompt.trim()].length; // characters, not UTF-16 units
   if (prompt < 1 || prompt > model.maxPrompt) found.push(`Describe it in 1 to ${model.maxPrompt} characters.`);
   const n = request.numImages ?? 1;
-  if (!Number.isInteger(n) || n < 1 || n > model.maxImages) found.push(`${model.title} makes 1 to ${model.maxImages} pictures at a time.`);
+  if (!Number.isInteger(n) || n < 1 || n > model.maxImages) found.push(`${model.title} makes ${model.maxImages === 1 ? "one picture" : `1 to ${model.maxImages} pictures`} at a time.`);
   if ((request.imageUrls?.length ?? 0) > model.maxInputs) found.push(`${model.title} starts from at most ${model.maxInputs} pictures.`);
   if (request.aspectRatio && !model.aspectRatios.includes(request.aspectRatio)) found.push(`${model.title} offers ${model.aspectRatios.join(" ")}.`);
   if (request.resolution && !model.resolutions?.includes(request.resolution)) {
