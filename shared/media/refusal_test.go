@@ -17,9 +17,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
+
+	"github.com/preset/nanobanana-functions/shared/cputest"
 )
 
 var small = image.NewPaletted(image.Rect(0, 0, 8, 8), color.Palette{color.Black, color.White})
@@ -191,6 +194,25 @@ func TestInspectNamesTheFault(t *testing.T) {
 	}
 	if RefusedLarge.Message != "This file is larger than 10 MB. Make the picture smaller and try again." {
 		t.Errorf("too large: %s", RefusedLarge.Message)
+	}
+}
+
+// A JPEG may claim 255 components, and scans of a few bytes that each contain all of
+// them. Submit reads fourteen uploads at once, and looks at its context between reads.
+func TestInspectOfManyScans(t *testing.T) {
+	segment := func(marker byte, n, inScan int, head, tail string) string {
+		s := head + string([]byte{byte(n)}) + strings.Repeat("\x01\x11\x00"[:inScan], n) + tail
+		return "\xff" + string([]byte{marker, byte((len(s) + 2) >> 8), byte(len(s) + 2)}) + s
+	}
+	frame := "\xff\xd8" + segment(jpegSOF2, 255, 3, "\x08\x00\x08\x00\x08", "")
+	for name, n := range map[string]int{"4 components": 4, "255 components": 255} {
+		scan := segment(jpegSOS, n, 2, "", "\x00\x3f\x00")
+		file := frame + strings.Repeat(scan, (1<<20)/len(scan)) + "\xff\xd9"
+		cputest.Within(t, time.Second, "a JPEG of scans with "+name, func() {
+			if _, err := Inspect(strings.NewReader(file)); !errors.Is(err, ErrNotPicture) {
+				t.Errorf("%s: got %v", name, err)
+			}
+		})
 	}
 }
 

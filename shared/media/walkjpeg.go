@@ -54,6 +54,7 @@ const (
 	jpegAPP14                 = 0xee
 	jpegAPP1, jpegAPP2        = 0xe1, 0xe2
 	maxFrame                  = 6 + 3*255
+	maxInScan                 = 4 // components
 	exifHead, profileHead     = "Exif\x00\x00", "ICC_PROFILE\x00"
 )
 
@@ -143,12 +144,15 @@ func (w *walk) scan(size int64) error {
 	if err != nil {
 		return err
 	}
-	if size < 4 || int64(b[0])*2+4 != size {
+	if size < 4 || int64(b[0])*2+4 != size || b[0] > maxInScan {
 		return errors.New("a JPEG with a broken scan header")
 	}
 	w.JPEG.Scans++
 	if !w.HasPixels {
 		w.HasPixels, w.Profile = true, w.profile()
+	}
+	if w.JPEG.Scans > MaxScans {
+		return nil // what follows takes 65,000 steps for 14 bytes
 	}
 	n := 2 * int(b[0])
 	from, to, low := int(b[n+1]), int(b[n+2]), b[n+3]&0xf
