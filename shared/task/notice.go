@@ -44,7 +44,12 @@ func (t *Task) NoticeAt() time.Time {
 
 // NoticeVersion numbers what notices of the task have said, from 1. It grows with each
 // change that Preset can see: the end, a move, DELETE.
-func (t *Task) NoticeVersion() int { return 1 + t.Changes }
+func (t *Task) NoticeVersion() int {
+	if t.Deleted() {
+		return 1 + max(t.Changes, 1) // older releases did not count DELETE
+	}
+	return 1 + t.Changes
+}
 
 // tell hands the task's notice to its consumer, if Preset gets notices or already waits
 // for this one.

@@ -135,6 +135,7 @@ func TestAnOlderRowsNotice(t *testing.T) {
 		equal(t, name+": check", x.Check(), nil)
 		equal(t, name+": notice", x.Notice, Pending)
 		equal(t, name+": kind", x.NoticeKind(), c.kind)
+		equal(t, name+": its version is not that of the end, which may have been taken", x.NoticeVersion() > 1, c.kind == NoticeDeleted)
 		equal(t, name+": turn of the notice", x.NoticeTurn, c.notice)
 		equal(t, name+": work", x.Work, c.work)
 		equal(t, name+": turn of the work", x.Turn, c.own)
