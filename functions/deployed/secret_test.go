@@ -3,6 +3,7 @@ package deployed_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,12 +130,14 @@ func TestLostStoreAnswers(t *testing.T) {
 		k.Delay = nanobananatest.Duration(300 * time.Millisecond)
 	})
 	for _, name := range []string{"submit", "callback", "ingest"} {
-		lost := map[string]bool{}
+		var lost sync.Map // a picture and its thumbnail are put at once
 		h.proxy[name].Fail(nil, func(call string) int {
-			if lost[call] || call == "GetSecretValue" {
+			if call == "GetSecretValue" {
 				return 0
 			}
-			lost[call] = true
+			if _, again := lost.LoadOrStore(call, true); again {
+				return 0
+			}
 			return http.StatusServiceUnavailable
 		})
 	}
