@@ -52,7 +52,7 @@ func TestInputsAreKept(t *testing.T) {
 	h := newHarness(t)
 	first := h.made()
 	one, two := h.uploaded(), h.uploaded()
-	h.replaceUpload(owner, two, square(3000))
+	h.replaceUpload(owner, two, square(2100))
 	h.Logged.Take()
 	got, _ := h.storing(edits("upload:"+one, "task:"+first.ID+"/1", "upload:"+two))
 	_, err := task.Update(t.Context(), h.Rows, got, func(x *task.Task) error { // the simulator could not fetch the link
@@ -355,14 +355,14 @@ func TestInputsAreDecodedAlone(t *testing.T) {
 		defer alone()()
 		return picture.Copy(ctx, file)
 	}
-	big := square(1500)
+	big := square(600)
 	var entries []string
 	for range 3 {
 		id := h.uploaded()
 		h.replaceUpload(owner, id, big)
 		entries = append(entries, "upload:"+id)
 	}
-	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 700 })
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 200 })
 	got, _ := h.storing(edits(entries...), func(o *lifecycle.Order) { o.Request.NumImages = 4 })
 	h.work(got.ID)
 	if end := h.expect(got.ID, task.Succeeded, ""); len(end.Inputs) != 3 || len(end.Images) != 4 {

@@ -106,7 +106,7 @@ func TestCopySizes(t *testing.T) {
 		width, height int
 		thumbnail     image.Point
 	}{
-		"wide":                     {pngOf(3000, 1000), 2048, 682, image.Pt(512, 170)},
+		"wide":                     {pngOf(2400, 800), 2048, 682, image.Pt(512, 170)},
 		"tall, on its side":        {withEXIF(jpegOf(4096, 100), 6), 50, 2048, image.Pt(12, 512)},
 		"one pixel more":           {jpegOf(2049, 1), 2048, 1, image.Pt(512, 1)},
 		"as long":                  {pngOf(2048, 4), 2048, 4, image.Pt(512, 1)},
@@ -174,7 +174,7 @@ func TestCopyFailsToRead(t *testing.T) {
 
 // Besides the decoded picture a copy takes at most two of 2048 x 2048 pixels and its files.
 func TestCopyMemory(t *testing.T) {
-	const w, h = 4000, 3000
+	const w, h = 3000, 2250
 	file := jpegOf(w, h)
 	got := mediatest.Allocated(func() {
 		if _, err := picture.Copy(t.Context(), bytes.NewReader(withEXIF(file, 6))); err != nil {
@@ -202,7 +202,7 @@ func BenchmarkCopy(b *testing.B) {
 // A JPEG of a few KB can take hours to decode: a scan of 100 bytes passes over all of the
 // picture. Whoever uploads one must not hold up the pictures of others.
 func TestCopyOfManyScans(t *testing.T) {
-	const side = 4000
+	const side = 2000
 	file := progressiveJPEG(side, side, 1, yCbCr)
 	table := append([]byte{0xff, 0xc4, 0, 20, 0x10, 1}, make([]byte, 15)...)
 	table = append(table, 0xe0) // "0" and 14 bits: no change in so many blocks
