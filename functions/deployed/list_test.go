@@ -168,7 +168,7 @@ func TestListOfEverything(t *testing.T) {
 	}
 }
 
-// deletedByAnOlderRelease gives the row of a deleted task the form in which releases
+// deletedByAnOlderRelease brings the row of a deleted task into the form in which releases
 // before November 2026 left it.
 func (h *harness) deletedByAnOlderRelease(id string) {
 	h.t.Helper()
