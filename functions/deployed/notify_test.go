@@ -4,10 +4,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -74,6 +76,55 @@ func TestNotices(t *testing.T) {
 	}
 }
 
+// settled returns what a receiver holds of a task after notices in this order, if it keeps
+// the highest version, as docs/supabase.md says.
+func settled(t *testing.T, order ...string) (held struct {
+	Version int
+	Deleted bool
+	Target  task.Target
+}) {
+	t.Helper()
+	for _, body := range order {
+		n := struct{ Data *struct{ Version int } }{}
+		if err := json.Unmarshal([]byte(body), &n); err != nil || n.Data.Version <= held.Version {
+			continue
+		}
+		whole := struct{ Data any }{&held}
+		if err := json.Unmarshal([]byte(body), &whole); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return held
+}
+
+// checkOrders checks that notices end alike in every order, with up to one repeat.
+func checkOrders(t *testing.T, notices ...string) {
+	t.Helper()
+	want, checked := settled(t, notices...), 0
+	if want.Version != len(notices) || !want.Deleted || want.Target.ID == "" {
+		t.Errorf("in the order of sending they end as %+v", want)
+	}
+	var extend func(order []string)
+	extend = func(order []string) {
+		missing := slices.ContainsFunc(notices, func(n string) bool { return !slices.Contains(order, n) })
+		if !missing {
+			checked++
+			if got := settled(t, order...); got != want {
+				t.Errorf("ends as %+v, want %+v, after %q", got, want, order)
+			}
+		}
+		for _, n := range notices {
+			if len(order) <= len(notices) {
+				extend(append(slices.Clip(order), n))
+			}
+		}
+	}
+	extend(nil)
+	if checked != 6+36 {
+		t.Errorf("%d orders", checked)
+	}
+}
+
 // The binaries tell of a move and of DELETE, within seconds and by the stream alone: no
 // sweep runs. A notice costs two requests, and an erase does not add any to it.
 func TestMovedAndDeletedNotices(t *testing.T) {
@@ -85,6 +136,7 @@ func TestMovedAndDeletedNotices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var sent []string
 	await := func(contract, id string, want ...string) {
 		t.Helper()
 		var all []webhooktest.Delivery
@@ -94,6 +146,7 @@ func TestMovedAndDeletedNotices(t *testing.T) {
 		if len(all) != 1 || !all[0].SignedBy(key) {
 			t.Errorf("%d notices, the first with %v", len(all), all[0].Header)
 		}
+		sent = append(sent, string(all[0].Body))
 		httpapitest.Load(t).CheckJSON(t, contract, all[0].Body)
 		for _, text := range want {
 			if !strings.Contains(string(all[0].Body), text) {
@@ -117,6 +170,7 @@ func TestMovedAndDeletedNotices(t *testing.T) {
 	}
 	h.checkRequests("tasks", "GetItem", "PutItem")
 	await("DeletedNotice", x.ID, `"version":3`, `"target":{"kind":"showcase","id":"b"}`)
+	checkOrders(t, sent...)
 	if row := h.row(x.ID); row.Work != task.Erase || row.Due().IsZero() {
 		t.Errorf("work %q, due %v: the erase is not the last yet", row.Work, row.Due())
 	}

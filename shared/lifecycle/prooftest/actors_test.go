@@ -148,6 +148,7 @@ func (sim *simulation) callback(id string, n int, body []byte, content callbackC
 		}
 		if cb, err := nanobanana.ParseCallback(body); err == nil {
 			h.note(cb)
+			defer h.noted(cb) // before the lock is released
 		}
 		a.said = body
 		sim.mu.Unlock()
@@ -174,21 +175,34 @@ func (sim *simulation) callback(id string, n int, body []byte, content callbackC
 	})
 }
 
-// note notes which links a callback names, and with which id.
+// note notes which links a callback names, and with which id. Without an id they count for
+// all ids named before, since the token is the attempt's, and for those named until noted:
+// of two callbacks at once either may be written first.
 func (h *callbackFacts) note(cb nanobanana.Callback) {
 	if cb.TaskID != "" {
 		h.ids[cb.TaskID] = true
+	} else {
+		for _, url := range cb.URLs {
+			h.underway[url]++
+		}
+	}
+	for id := range h.ids {
+		for url, n := range h.underway {
+			h.links[id+" "+url] = h.links[id+" "+url] || n > 0
+		}
 	}
 	for _, url := range cb.URLs {
 		h.links[cb.TaskID+" "+url] = true
 	}
 }
 
-// named reports whether a callback named a link for an id. A link without an id counts for
-// all ids that callbacks name, since the token is the attempt's; also for one that came
-// later, because of two callbacks at once either may be written first.
-func (h *callbackFacts) named(id, url string) bool {
-	return h.links[id+" "+url] || h.ids[id] && h.links[" "+url]
+// noted ends a callback that was noted. One whose process dies never ends.
+func (h *callbackFacts) noted(cb nanobanana.Callback) {
+	if cb.TaskID == "" {
+		for _, url := range cb.URLs {
+			h.underway[url]--
+		}
+	}
 }
 
 // keepsLinks reports whether a row keeps links that a callback names for an order.

@@ -117,7 +117,7 @@ func (sim *simulation) checkSpares(old, new *task.Task) {
 			continue
 		}
 		sim.count("a spare link is kept", true)
-		if !h.named(new.ProviderID, url) || !sim.rules.ResultHosts(url) {
+		if !h.links[new.ProviderID+" "+url] || !sim.rules.ResultHosts(url) {
 			sim.violate("I5", "%s keeps %s, which no callback that counts named", short(new.ID), url)
 		}
 	}

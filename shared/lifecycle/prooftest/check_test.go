@@ -44,6 +44,7 @@ type callbackFacts struct {
 	foreignURLs map[string]bool // named besides its own
 	ids         map[string]bool // all ids named
 	links       map[string]bool // each URL, after the id that was named with it
+	underway    map[string]int  // callbacks under way that name a URL without an id
 }
 
 func newLedger() ledger {
@@ -64,7 +65,7 @@ func (b *ledger) attempt(id string, n int) *attempt {
 
 func (b *ledger) callbacksOf(id string) *callbackFacts {
 	if b.callbacks[id] == nil {
-		b.callbacks[id] = &callbackFacts{foreignIDs: map[string]bool{}, foreignURLs: map[string]bool{}, ids: map[string]bool{}, links: map[string]bool{}}
+		b.callbacks[id] = &callbackFacts{foreignIDs: map[string]bool{}, foreignURLs: map[string]bool{}, ids: map[string]bool{}, links: map[string]bool{}, underway: map[string]int{}}
 	}
 	return b.callbacks[id]
 }
