@@ -1,6 +1,6 @@
 // Package notify is the function that the table's stream calls for notices: a
-// notice tells Preset by a signed webhook how a task has ended, that it was moved or
-// that it was deleted, in the form of Standard Webhooks
+// notice is a signed webhook to Preset: a task has ended, and how; it was moved, or
+// it was deleted. Its form is that of Standard Webhooks
 // (https://www.standardwebhooks.com). It is sent until the receiver has answered
 // 2xx, always with the same webhook-id, so the receiver may get it more than once.
 package notify

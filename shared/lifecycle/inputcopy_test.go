@@ -103,8 +103,8 @@ func TestInputsAreKept(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with an upload, the task ends as soon and as well as without it. One
-// line says at WARN that the copy is missing, and one why.
+// Whatever is wrong with an upload, the task ends as soon and as well as without it. The line
+// of its end is at WARN because a copy is missing; another line has the reason.
 func TestInputsThatCannotBeKept(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil  func(h *harness, id string)
