@@ -33,9 +33,9 @@ test-aws: ## run the tests that need AWS against a stand-in on loopback, with th
 .PHONY: test-web
 test-web: export REDOCLY_TELEMETRY = off
 test-web: export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
-test-web: bin/local ## lint openapi.yaml, compile the example client in local/web with it, run the client, the receiver of notices and the studio page against bin/local, and read the marks of pictures with exiftool; needs Node 20.19 or newer, PostgreSQL, exiftool and Chromium (CHROMIUM=its path, by default /usr/bin/chromium)
+test-web: bin/local ## lint openapi.yaml, compile the client in frontend/ with it, run the client, the receiver of notices and the studio page against bin/local, and read the marks of pictures with exiftool; needs Node 20.19 or newer, PostgreSQL, exiftool and Chromium (CHROMIUM=its path, by default /usr/bin/chromium)
 	EXIFTOOL=required go test -count=1 -run Exiftool ./shared/lifecycle
-	cd local/web && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts && npm run --silent lint && npm run --silent build && npm run --silent test
+	cd frontend/test && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts && npm run --silent lint && npm run --silent build && npm run --silent test
 
 .PHONY: test-mcp
 test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp, of bin/local and then of the binaries as deployed; needs npm and curl

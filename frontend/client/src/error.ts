@@ -1,5 +1,5 @@
 // Refusals: the functions send a Problem, the gateway itself {"message"}.
-import type { components } from "./generated/openapi.js";
+import type { components } from "./openapi.js";
 
 type Schemas = components["schemas"];
 type Problem = Schemas["Problem"];

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 
 import { chromium } from "playwright-core";
 
-import { Client } from "./build/client.js";
+import { Client } from "./build/client/src/client.js";
 import { startLocal } from "./local.js";
 
 const iptc = "http://cv.iptc.org/newscodes/digitalsourcetype/";

@@ -4,8 +4,8 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
-import { Client } from "./build/client.js";
-import { faults, moodboardItems, presetStatus, price, share } from "./build/moodboard.js";
+import { Client } from "./build/client/src/client.js";
+import { faults, moodboardItems, presetStatus, price, share } from "./build/client/src/moodboard.js";
 import { startLocal } from "./local.js";
 
 const contract = new URL("../../openapi.yaml", import.meta.url).pathname;

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
-import { converse } from "./build/claude.js";
+import { converse } from "./build/claude/claude.js";
 import { startLocal } from "./local.js";
 
 const tools = JSON.parse(await readFile(new URL("../../functions/mcp/claude-tools.json", import.meta.url), "utf8"));

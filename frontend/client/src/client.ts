@@ -1,6 +1,6 @@
 // An example client for Preset's frontend. Its types are generated from openapi.yaml, so
 // it compiles only if what it sends and reads matches the contract.
-import type { components } from "./generated/openapi.js";
+import type { components } from "./openapi.js";
 import { ApiError, refusal } from "./error.js";
 
 type Schemas = components["schemas"];
