@@ -1,9 +1,10 @@
 // The studio: a composer, a gallery, and switches for the simulator.
 
-import { byId, call, el, explain, onSignIn, Refusal, signIn, small } from "./api.js";
+import { byId, call, el, explain, onSignIn, Refusal, signIn } from "./api.js";
 import { startBoards } from "./board.js";
-import { addInput, fill, startComposer, title } from "./composer.js";
-import { addTask, before, duration, fullTask, remove, startGallery, switchBoard } from "./gallery.js";
+import { fill, startComposer } from "./composer.js";
+import { addTask, fullTask, startGallery, switchBoard } from "./gallery.js";
+import { open } from "./lightbox.js";
 import { startSimulator } from "./simulator.js";
 import { showTroubles } from "./troubles.js";
 
@@ -44,100 +45,6 @@ async function showCredits() {
 // read again regularly.
 const showState = () => Promise.all([showCredits(), showTroubles()]);
 setInterval(() => { if (!document.hidden) showState(); }, 15_000);
-
-// ---- the lightbox
-
-const lightbox = byId("lightbox");
-let shown = null; // {task, image}
-
-/** Shows the picture that an edit started from next to the result. */
-async function showBefore(opened) {
-  byId("lightbox-before").hidden = byId("lightbox-after").hidden = true;
-  const image = await before(opened.task);
-  if (shown !== opened || !image) return;
-  Object.assign(byId("lightbox-before-image"), { src: image.url, alt: "The picture before it was edited", width: image.width, height: image.height });
-  byId("lightbox-before").hidden = byId("lightbox-after").hidden = false;
-}
-
-/** Shows the whole prompt; lists cut it. */
-async function showPrompt(opened) {
-  byId("lightbox-prompt").textContent = opened.task.prompt;
-  try {
-    const task = await fullTask(opened.task);
-    if (shown === opened) byId("lightbox-prompt").textContent = task.prompt;
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    if (shown === opened) explain(byId("lightbox-problem"), error);
-  }
-}
-
-function facts(task, image) {
-  const size = image.bytes < 1e6 ? `${Math.ceil(image.bytes / 1000)} kB` : `${(image.bytes / 1e6).toFixed(1)} MB`;
-  const took = Math.max(1, Math.round((Date.parse(task.completedAt) - Date.parse(task.createdAt)) / 1000));
-  return Object.entries({
-    Picture: `${image.width} × ${image.height} · ${size} · ${image.contentType.replace("image/", "").toUpperCase()}`,
-    Model: [title(task.model), task.resolution, task.aspectRatio].filter(Boolean).join(" · "),
-    Made: `${new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}, in ${duration(took)}`,
-    Cost: `${task.credits.estimate} credits${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
-    Origin: origin(image.provenance),
-    ...(image.damaged && { Damaged: "The file arrived incomplete. Part of it may be missing." }),
-    Task: task.id,
-  }).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
-}
-
-function origin({ digitalSourceType, c2pa }) {
-  const made = digitalSourceType.endsWith("/trainedAlgorithmicMedia") ? "Made by AI" : "Made by AI with a picture from outside";
-  return c2pa === "present" ? `${made} · the file has a C2PA manifest, not verified` : made;
-}
-
-function open(task, image) {
-  const opened = shown = { task, image };
-  const picture = byId("lightbox-image");
-  Object.assign(picture, { src: image.url, alt: task.prompt.slice(0, 300), width: image.width, height: image.height, hidden: false });
-  byId("lightbox-facts").replaceChildren(...facts(task, image));
-  byId("lightbox-download").href = `${image.url}?download=1`;
-  byId("lightbox-copy").textContent = "Copy link";
-  byId("lightbox-problem").textContent = "";
-  showPrompt(opened);
-  showBefore(opened);
-  lightbox.showModal();
-}
-
-// Some browsers cannot show some pictures that we store.
-byId("lightbox-image").addEventListener("error", () => {
-  if (!shown) return;
-  byId("lightbox-image").hidden = true;
-  byId("lightbox-problem").textContent = "This browser cannot show the file. Download it and open it with another program.";
-});
-
-function edit() {
-  const { task, image } = shown;
-  lightbox.close();
-  addInput({ entry: `task:${task.id}/${image.n}`, picture: small(image), label: task.prompt.slice(0, 40) });
-  fill({});
-}
-
-async function removeShown() {
-  const { task } = shown;
-  const many = task.images.length > 1;
-  const question = many ? `Delete these ${task.images.length} pictures for good? Their links will stop working.` : "Delete this picture for good? Its link will stop working.";
-  if (await remove(task, question, byId("lightbox-delete"), byId("lightbox-problem"))) lightbox.close();
-}
-
-async function copy() {
-  try {
-    await navigator.clipboard.writeText(shown.image.url);
-    byId("lightbox-copy").textContent = "Copied";
-  } catch {
-    byId("lightbox-copy").textContent = "The browser does not allow copying";
-  }
-}
-
-byId("lightbox-edit").addEventListener("click", edit);
-byId("lightbox-copy").addEventListener("click", copy);
-byId("lightbox-delete").addEventListener("click", removeShown);
-byId("lightbox-close").addEventListener("click", () => lightbox.close());
-lightbox.addEventListener("click", (event) => { if (event.target === lightbox) lightbox.close(); });
 
 /** Fills the composer with the request of a failed task. */
 async function retry(short, problem) {
