@@ -27,7 +27,7 @@ func demo(ctx context.Context, addr, data string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	token, err := mint.Token("demo", time.Hour)
+	token, err := mint.Token(signin.SampleOwner, time.Hour)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@
 // and verify a live account.
 //
 //	local [-addr 127.0.0.1:8787] [-data .local] [-live]
-//	local token [-addr 127.0.0.1:8787] [-data .local] OWNER
+//	local token [-addr 127.0.0.1:8787] [-data .local] [OWNER]
 //	local service-token [ID]
 //	local personal-token OWNER [ID]
 //	local demo [-addr 127.0.0.1:8787] [-data .local]
@@ -13,6 +13,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -65,10 +66,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, er
 		return err
 	}
 	switch {
+	case command == "token" && flags.NArg() == 0:
+		return printToken(*addr, *data, signin.SampleOwner, out)
 	case command == "token" && flags.NArg() == 1:
 		return printToken(*addr, *data, flags.Arg(0), out)
 	case command == "token":
-		return fmt.Errorf("usage: local token [-addr HOST:PORT] [-data FOLDER] OWNER")
+		return errors.New("usage: local token [-addr HOST:PORT] [-data FOLDER] [OWNER]")
 	case flags.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q; see local -h", flags.Arg(0))
 	case command == "demo":

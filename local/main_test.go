@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"os"
 	"regexp"
 	"runtime/debug"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/preset/nanobanana-functions/local/client/clienttest"
 	"github.com/preset/nanobanana-functions/local/serve"
+	"github.com/preset/nanobanana-functions/local/signin"
+	"github.com/preset/nanobanana-functions/shared/httpapi"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
@@ -33,18 +36,22 @@ func user(t testing.TB, base, data string) clienttest.User {
 // The issuer and the owner of a token are those that a server at this address
 // accepts.
 func TestTokenCommand(t *testing.T) {
-	var printed strings.Builder
-	if err := run(t.Context(), []string{"token", "-addr", "127.0.0.1:9000", "-data", t.TempDir(), "studio"}, os.Getenv, &printed, io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(printed.String(), ".")[1])
-	var claims struct{ Iss, Sub string }
-	if err = errors.Join(err, json.Unmarshal(payload, &claims)); err != nil || claims.Iss != "http://127.0.0.1:9000/auth/v1" || claims.Sub != "studio" {
-		t.Errorf("a token of %+v, %v", claims, err)
+	data := t.TempDir()
+	for owner, args := range map[string][]string{"ada": {"ada"}, signin.SampleOwner: nil} {
+		var printed strings.Builder
+		if err := run(t.Context(), append([]string{"token", "-addr", "127.0.0.1:9000", "-data", data}, args...), os.Getenv, &printed, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(printed.String(), ".")[1])
+		var claims struct{ Iss, Sub string }
+		if err = errors.Join(err, json.Unmarshal(payload, &claims)); err != nil || claims.Iss != "http://127.0.0.1:9000/auth/v1" || claims.Sub != owner {
+			t.Errorf("a token of %+v, %v", claims, err)
+		}
 	}
 }
 
-// The files that the demo names are those that the provider served.
+// The files that the demo names are those that the provider served, and the studio
+// page's user sees them.
 func TestDemo(t *testing.T) {
 	data := t.TempDir()
 	s, err := serve.Start(serve.Options{Addr: "127.0.0.1:0", Data: data, Log: io.Discard, Getenv: func(string) string { return "" }})
@@ -60,6 +67,11 @@ func TestDemo(t *testing.T) {
 	files := regexp.MustCompile(`(?m)^  (\S+)  (\d+) bytes`).FindAllStringSubmatch(out.String(), -1)
 	if len(files) != 2 {
 		t.Fatalf("%d files are named, want 2:\n%s", len(files), out.String())
+	}
+	var list struct{ Tasks []httpapi.Task }
+	clienttest.SignIn(t, s.URL, data, signin.SampleOwner).Do(t, http.StatusOK, http.MethodGet, "/v1/tasks", "", &list)
+	if len(list.Tasks) != 2 {
+		t.Errorf("the page's user has %d tasks, want 2", len(list.Tasks))
 	}
 	for i, f := range files {
 		b, err := os.ReadFile(f[1])

@@ -16,7 +16,7 @@ import (
 // tokenTTL is how long a printed token is valid.
 const tokenTTL = 30 * 24 * time.Hour
 
-// printToken prints a token that a server with this address and data folder accepts.
+// printToken prints a token of owner that a server with this address and data folder accepts.
 func printToken(addr, data, owner string, out io.Writer) error {
 	mint, err := signin.Open(data, signin.Origin(addr, ""))
 	if err != nil {

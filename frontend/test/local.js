@@ -24,9 +24,9 @@ export async function startLocal(env = {}) {
   });
   return {
     base,
-    /** A token for this user. */
-    async tokenOf(owner) {
-      const { stdout } = await promisify(execFile)(binary, ["token", "-addr", base.slice("http://".length), "-data", folder, owner]);
+    /** A token of this user; without one, of the page's. */
+    async tokenOf(...owner) {
+      const { stdout } = await promisify(execFile)(binary, ["token", "-addr", base.slice("http://".length), "-data", folder, ...owner]);
       return stdout.trim();
     },
     /** Sets the simulator's switches; those not given are off. */

@@ -192,14 +192,14 @@ test("if pictures cost credits the page asks for a token and shows how to get on
   const server = await local(t);
   const page = await studio(server, { open: false });
   await page.route("**/local/session", (route) => route.fulfill({
-    json: { token: "", tokenCommand: "bin/local token -addr 127.0.0.1:9000 studio", owner: "studio", simulator: false, target: { kind: "moodboard", id: "studio" } },
+    json: { token: "", tokenCommand: "bin/local token -addr 127.0.0.1:9000", owner: "00000000-0000-4000-8000-000000000001", simulator: false, target: { kind: "moodboard", id: "studio" } },
   }));
   await page.goto(server.base);
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
-  assert.equal(await page.locator("#sign-in-command").innerText(), "bin/local token -addr 127.0.0.1:9000 studio");
+  assert.equal(await page.locator("#sign-in-command").innerText(), "bin/local token -addr 127.0.0.1:9000");
   assert.equal(await page.locator("#sign-in-other").isVisible(), false);
   await page.screenshot({ path: `${shots}paid.png` });
-  await page.getByLabel("Access token").fill(await server.tokenOf("studio"));
+  await page.getByLabel("Access token").fill(await server.tokenOf());
   await page.getByRole("button", { name: "Continue" }).click();
   await page.locator("#credits b").waitFor();
 });

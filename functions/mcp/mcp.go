@@ -111,22 +111,17 @@ var notMCP = "This address speaks the Model Context Protocol: POST a JSON-RPC 2.
 // directly to this machine or under a name that resolves to it (DNS rebinding).
 // Programs send no Origin.
 func (s *server) guard(r *http.Request) error {
-	if s.Hosts != nil && !s.local(r.Host) {
+	if s.Hosts != nil && !outbound.OnLoopback(r.Host) && !slices.Contains(s.Hosts, r.Host) {
 		return forbidden("host_not_allowed", "This service is not reached under this name.")
 	}
 	for _, origin := range r.Header.Values("Origin") {
 		u, err := url.Parse(origin)
-		ours := err == nil && (u.Host == r.Host || s.Hosts != nil && s.local(u.Host))
-		if !ours && !slices.Contains(s.Settings.CORSOrigins, origin) && !slices.Contains(s.Settings.CORSOrigins, "*") {
+		ours := err == nil && (u.Host == r.Host || slices.Contains(s.Hosts, u.Host))
+		if !ours && !s.Settings.AllowsOrigin(origin) {
 			return forbidden("origin_not_allowed", "Pages of this origin may not call this service.")
 		}
 	}
 	return nil
-}
-
-// local reports whether host, with its port, is this machine or one of Hosts.
-func (s *server) local(host string) bool {
-	return outbound.OnLoopback(host) || slices.Contains(s.Hosts, host)
 }
 
 func forbidden(code, message string) error {

@@ -116,7 +116,7 @@ func TestGuard(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := h.with(t)
-			h.function.Hosts, h.function.Settings.CORSOrigins = tt.hosts, tt.cors
+			h.function.Hosts, h.function.Settings.CORSOrigins, h.function.Settings.StandIns = tt.hosts, tt.cors, tt.hosts != nil // as in the local run
 			r := httpapitest.NewRequest(t, http.MethodPost, h.Settings.PublicURL+"/mcp", strings.NewReader(ping),
 				"Authorization", "Bearer "+h.token, "Content-Type", "application/json", "Accept", "*/*", "Origin", tt.origin)
 			r.Host = tt.host

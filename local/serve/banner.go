@@ -41,8 +41,8 @@ func (s *Server) banner(ctx context.Context, out io.Writer) {
 	}
 	fmt.Fprintf(out, `Try in another shell:
   bin/local demo%[2]s
-  curl -s %[1]s/v1/tasks -H "Authorization: Bearer $(bin/local token%[2]s me)" -H 'Content-Type: application/json' -d '{"prompt":"a red bicycle"}'
-  claude mcp add --transport http preset-local %[1]s/mcp --header "Authorization: Bearer $(bin/local token%[2]s me)"
+  curl -s %[1]s/v1/tasks -H "Authorization: Bearer $(bin/local token%[2]s)" -H 'Content-Type: application/json' -d '{"prompt":"a red bicycle"}'
+  claude mcp add --transport http preset-local %[1]s/mcp --header "Authorization: Bearer $(bin/local token%[2]s)"
 `, s.URL, commandFlags(s.URL, s.data))
 }
 

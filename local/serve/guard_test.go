@@ -123,7 +123,7 @@ func TestSessionWithPaidProvider(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &session); err != nil || w.Code != 200 || session.Token != "" {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	if want := "bin/local token -addr 127.0.0.1:9000 -data " + data + " studio"; session.TokenCommand != want {
+	if want := "bin/local token -addr 127.0.0.1:9000 -data " + data; session.TokenCommand != want {
 		t.Errorf("the command is %q, want %q", session.TokenCommand, want)
 	}
 }

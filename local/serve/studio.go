@@ -22,8 +22,6 @@ import (
 const pagePolicy = "default-src 'self'; connect-src 'self' %s; img-src 'self' http: https: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 const (
-	studioOwner = "studio"
-
 	simulatorPath = "/simulator"
 	simulatorKey  = nanobananatest.DefaultKey
 )
@@ -42,7 +40,7 @@ type studio struct {
 // openStudio opens the studio of a server at url, and the stand-ins to which the
 // settings point.
 func openStudio(c config.Settings, url, data string) (s *studio, err error) {
-	s = &studio{origin: url, paid: c.BaseURL == config.DefaultBaseURL, tokenCommand: "bin/local token" + commandFlags(url, data) + " " + studioOwner}
+	s = &studio{origin: url, paid: c.BaseURL == config.DefaultBaseURL, tokenCommand: "bin/local token" + commandFlags(url, data)}
 	if c.AuthIssuer == url+signin.Path {
 		if s.mint, err = signin.Open(data, url); err != nil {
 			return nil, err
@@ -120,12 +118,12 @@ func (s *studio) session(*http.Request) (httpapi.Answer, error) {
 		command = s.tokenCommand
 	case s.mint != nil:
 		var err error
-		if token, err = s.mint.Token(studioOwner, sessionTTL); err != nil {
+		if token, err = s.mint.Token(signin.SampleOwner, sessionTTL); err != nil {
 			return httpapi.Answer{}, err
 		}
 	}
 	return httpapi.Answer{Body: map[string]any{
-		"token": token, "tokenCommand": command, "owner": studioOwner, "simulator": s.simulator != nil,
+		"token": token, "tokenCommand": command, "owner": signin.SampleOwner, "simulator": s.simulator != nil,
 		"target": task.Target{Kind: "moodboard", ID: "studio"},
 	}}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/preset/nanobanana-functions/local/client/clienttest"
+	"github.com/preset/nanobanana-functions/local/signin"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
@@ -52,7 +54,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// The page gets a token that the API accepts.
+// The page gets a token that the API accepts, of the user whom the other commands
+// mean too.
 func TestSession(t *testing.T) {
 	r := startHarness(t, nil)
 	resp, body := r.request("GET", "/local/session", "")
@@ -64,10 +67,11 @@ func TestSession(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &session); err != nil || resp.StatusCode != 200 {
 		t.Fatalf("%s %s", resp.Status, body)
 	}
-	if !session.Simulator || session.Target.Kind != "moodboard" || session.Target.ID != "studio" {
+	if !session.Simulator || session.Target.Kind != "moodboard" || session.Target.ID != "studio" || session.Owner != signin.SampleOwner {
 		t.Errorf("session: %s", body)
 	}
-	if resp, body := r.request("GET", "/v1/credits", "", "Authorization", "Bearer "+session.Token); resp.StatusCode != 200 {
+	id := clienttest.SignIn(t, r.URL, r.data, signin.SampleOwner).Submit(t, map[string]any{"prompt": "by curl"}, "k").ID
+	if resp, body := r.request("GET", "/v1/tasks/"+id, "", "Authorization", "Bearer "+session.Token); resp.StatusCode != 200 {
 		t.Errorf("the API answers its token with %s %s", resp.Status, body)
 	}
 }

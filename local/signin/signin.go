@@ -10,6 +10,11 @@ import (
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
 )
 
+// SampleOwner is the one user of a local run who needs no name: of the studio page,
+// of the demo, and of tokens printed without an owner, so that all of them show the
+// same pictures. It is a UUID, as Supabase's users are.
+const SampleOwner = "00000000-0000-4000-8000-000000000001"
+
 // Path is where a server serves the mint's public keys.
 const Path = "/auth/v1"
 

@@ -7,6 +7,8 @@ package config
 import (
 	"errors"
 	"log/slog"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,12 +88,22 @@ type Settings struct {
 	NoCallbacks bool
 
 	// StandIns allows private addresses and http for the provider, the result hosts
-	// and the identity provider. Only the local run and sam local set it.
+	// and the identity provider, and pages on this machine to call the API. Only the local run and sam local set it.
 	StandIns bool
 }
 
 // Notifies reports whether Preset is notified of how tasks end.
 func (s Settings) Notifies() bool { return s.NotifyURL != "" }
+
+// AllowsOrigin reports whether pages of origin, written as in the header Origin, may
+// call the API.
+func (s Settings) AllowsOrigin(origin string) bool {
+	if slices.Contains(s.CORSOrigins, origin) || slices.Contains(s.CORSOrigins, "*") {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return s.StandIns && err == nil && outbound.OnLoopback(u.Host) && (origin == "http://"+u.Host || origin == "https://"+u.Host)
+}
 
 // Load reads the settings for a profile. On Lambda every variable in needs must be
 // set. The error joins one sentence for each fault and quotes no value.

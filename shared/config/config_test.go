@@ -285,3 +285,42 @@ func TestHidden(t *testing.T) {
 		t.Error("string(h) does not return the text")
 	}
 }
+
+// Pages on this machine may call the local run, whatever CORS_ORIGINS says; in a
+// stack that alone decides.
+func TestAllowsOrigin(t *testing.T) {
+	for _, tt := range []struct {
+		origin       string
+		origins      []string
+		local, stack bool
+	}{
+		{"http://localhost:3000", nil, true, false},
+		{"http://localhost", nil, true, false},
+		{"http://127.0.0.1:5173", nil, true, false},
+		{"http://[::1]:3000", nil, true, false},
+		{"https://localhost:3000", nil, true, false},
+		{"http://localhost:3000", []string{"http://localhost:3000"}, true, true},
+		{"http://localhost:3000", []string{"https://app.example"}, true, false},
+		{"https://app.example", []string{"https://app.example"}, true, true},
+		{"https://app.example.evil.example", []string{"https://app.example"}, false, false},
+		{"https://any.example", []string{"*"}, true, true},
+		{"http://localhost.evil.example", nil, false, false},
+		{"http://x.localhost:3000", nil, false, false}, // may lead to another machine
+		{"http://127.0.0.1.evil.example", nil, false, false},
+		{"http://192.168.1.7:3000", nil, false, false},
+		{"http://evil.example#@localhost", nil, false, false},
+		{"http://localhost:3000/", nil, false, false},
+		{"http://evil@localhost", nil, false, false},
+		{"ftp://localhost", nil, false, false},
+		{"localhost:3000", nil, false, false},
+		{"null", nil, false, false},
+		{"", nil, false, false},
+	} {
+		if got := (config.Settings{CORSOrigins: tt.origins, StandIns: true}).AllowsOrigin(tt.origin); got != tt.local {
+			t.Errorf("in the local run %q with %v: %v", tt.origin, tt.origins, got)
+		}
+		if got := (config.Settings{CORSOrigins: tt.origins}).AllowsOrigin(tt.origin); got != tt.stack {
+			t.Errorf("in a stack %q with %v: %v", tt.origin, tt.origins, got)
+		}
+	}
+}
