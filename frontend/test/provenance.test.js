@@ -10,17 +10,16 @@ import { promisify } from "node:util";
 
 import { chromium } from "playwright-core";
 
-import { Client } from "./build/client/src/client.js";
+import { ImagesClient } from "../client/dist/index.js";
 import { startLocal } from "./local.js";
 
 const iptc = "http://cv.iptc.org/newscodes/digitalsourcetype/";
-let local, folder, c, token;
+let local, folder, images;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "nanobanana-provenance-"));
   local = await startLocal({ SWEEP_EVERY: "100ms", POLL_EVERY: "100ms" });
-  token = await local.tokenOf("ada");
-  c = new Client({ base: local.base, token: async () => token });
+  images = new ImagesClient({ url: local.base, token: await local.tokenOf("ada") });
 });
 
 after(async () => {
@@ -30,21 +29,14 @@ after(async () => {
 
 /** The finished task of an order. */
 async function made(request) {
-  const { task } = await c.submit({ prompt: "A lighthouse", ...request }, crypto.randomUUID());
-  const done = await c.wait(task.id);
+  const { id } = await images.create({ prompt: "A lighthouse", ...request });
+  const done = await images.wait(id);
   assert.equal(done.status, "succeeded");
   return done;
 }
 
 /** Uploads a PNG, and returns its entry for imageUrls. */
-async function uploaded(png) {
-  const place = await (await fetch(local.base + "/v1/uploads", {
-    method: "POST", headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-    body: JSON.stringify({ contentType: "image/png", bytes: png.length }),
-  })).json();
-  assert.equal((await fetch(place.uploadUrl, { method: "PUT", headers: place.headers, body: png })).status, 200);
-  return `upload:${place.id}`;
-}
+const uploaded = async (png) => (await images.upload(new Blob([png]))).entry;
 
 const bytesOf = async (url) => Buffer.from(await (await fetch(url)).arrayBuffer());
 

@@ -1,135 +1,146 @@
-// An example client for Preset's frontend. Its types are generated from openapi.yaml, so
-// it compiles only if what it sends and reads matches the contract.
-import type { components } from "./openapi.js";
-import { ApiError, refusal } from "./error.js";
+import { ImagesError } from "./error.js";
+import { Follower } from "./follow.js";
+import { type ClientOptions, Requests } from "./request.js";
+import type { Credits, Model, NewTask, Quote, Target, Task, TaskPage } from "./types.js";
+import { upload, type Uploaded } from "./upload.js";
 
-type Schemas = components["schemas"];
-export type Task = Schemas["Task"];
-export type Model = Schemas["Model"];
-export type NewTask = Schemas["NewTask"];
-export type Target = Schemas["Target"];
-export type Quote = Schemas["Quote"];
-type Listed = Schemas["TaskList"];
-
-export interface Options {
-  /** The API's address, without a slash at the end. */
-  base: string;
-  /** Returns the session's token. It is called before each request, since Supabase renews
-   *  the token:
-   *  `async () => (await supabase.auth.getSession()).data.session?.access_token ?? ""` */
-  token: () => Promise<string>;
-  /** How often a request is sent while its outcome is unclear or the service is down. */
-  tries?: number;
+export interface Abortable {
+  signal?: AbortSignal;
+}
+export interface Keyed extends Abortable {
+  /** The Idempotency-Key: one per click. A request is carried out and charged once per key,
+   *  however often it is sent. */
+  key?: string;
+}
+export interface Following extends Abortable {
+  /** Called soon with the task as it is, and then with each visible change. */
+  onChange?: (task: Task) => void;
+}
+export interface Which extends Abortable {
+  /** Only those of this moodboard or Showcase. */
+  target?: Target;
+  /** Only those created then or later. */
+  since?: Date;
+}
+export interface Page extends Which {
+  /** 1 to 100; 50 without it. */
+  limit?: number;
+  /** That of the page before. */
+  cursor?: string;
 }
 
-export class Client {
-  readonly #options: Required<Options>;
+/** The image functions, for browsers and servers. Make one client and share it: all waits of
+ *  a client use one connection. Every method rejects with an ImagesError, or with the
+ *  signal's reason if it is aborted. */
+export class ImagesClient {
+  readonly #requests: Requests;
+  readonly #follower: Follower;
 
-  constructor(options: Options) {
-    this.#options = { tries: 5, ...options };
+  constructor(options: ClientOptions) {
+    this.#requests = new Requests(options);
+    this.#follower = new Follower(this.#requests);
   }
 
-  /** Requests pictures. Make one key per click with `crypto.randomUUID()`, and repeat a
-   *  request with the same key: then it is carried out and charged once. */
-  async submit(request: NewTask, key: string, signal?: AbortSignal): Promise<{ task: Task; replayed: boolean }> {
-    const answer = await this.#call("/v1/tasks", {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "Idempotency-Key": key },
-      body: JSON.stringify(request),
-      signal,
-    });
-    const task = await body<Task>(answer);
-    return { task, replayed: answer.headers.get("Idempotency-Replayed") === "true" };
+  /** Orders pictures; with `imageUrls` it edits these. It answers at once: `wait` for them. */
+  async create(request: NewTask, { key = newKey(), signal }: Keyed = {}): Promise<Task> {
+    const { body } = await this.#requests.call<Task>("/v1/tasks", { method: "POST", body: request, headers: { "Idempotency-Key": key }, signal });
+    return body;
   }
 
-  /** What a request would cost, and all that speaks against it. Nothing is ordered. With the
-   *  key of an earlier request it names that request's task. */
-  async quote(request: NewTask, key?: string, signal?: AbortSignal): Promise<Quote> {
-    const headers: Record<string, string> = { "Content-Type": "application/json" };
-    if (key) headers["Idempotency-Key"] = key;
-    return body<Quote>(await this.#call("/v1/quotes", { method: "POST", headers, body: JSON.stringify(request), signal }));
+  /** What an order would cost, and all that speaks against it. Nothing is ordered. With the
+   *  key of an earlier order it names that order's task. */
+  async quote(request: NewTask, { key, signal }: Keyed = {}): Promise<Quote> {
+    const { body } = await this.#requests.call<Quote>("/v1/quotes", { method: "POST", body: request, headers: key === undefined ? {} : { "Idempotency-Key": key }, signal });
+    return body;
   }
 
-  /** Follows a task until it has ended. `onChange` is called at once and with each change. */
-  async wait(id: string, onChange?: (task: Task) => void, signal?: AbortSignal): Promise<Task> {
-    let etag = "";
-    for (;;) {
-      const started = Date.now();
-      const headers: Record<string, string> = etag ? { "If-None-Match": etag } : {};
-      // The first request does not wait, so that there is something to show.
-      const answer = await this.#call(`/v1/tasks/${id}${etag ? "?wait=20" : ""}`, { headers, signal });
-      const unchanged = answer.status === 304;
-      if (!unchanged) {
-        const task = await body<Task>(answer);
-        onChange?.(task);
-        if (task.done) return task;
-      }
-      // WAIT_MAX or a proxy may shorten the wait; then pause here.
-      if (etag && unchanged && Date.now() - started < 2000) await pause(seconds(answer) ?? 3, signal);
-      etag = answer.headers.get("ETag") ?? "";
+  /** A task as it is now. */
+  async get(id: string, { signal }: Abortable = {}): Promise<Task> {
+    return (await this.#requests.call<Task>(path(id), { signal })).body;
+  }
+
+  /** Follows a task, or several, until all have ended, also if they failed: see `error` of
+   *  the task. It rejects with `not_found` if one is gone. All waits of a client share one
+   *  connection. `onChange` gets prompts cut to 300 characters until the task has ended. */
+  wait(id: string, following?: Following): Promise<Task>;
+  wait(ids: readonly string[], following?: Following): Promise<Task[]>;
+  async wait(ids: string | readonly string[], { onChange, signal }: Following = {}): Promise<Task | Task[]> {
+    if (typeof ids === "string") return this.#follower.follow(ids, onChange, signal);
+    const rest = new AbortController(); // ends the others when one fails
+    const stop = () => rest.abort(signal?.reason);
+    signal?.addEventListener("abort", stop, { once: true });
+    if (signal?.aborted) stop();
+    try {
+      return await Promise.all(ids.map((id) => this.#follower.follow(id, onChange, rest.signal)));
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      rest.abort();
     }
   }
 
-  /** The user's own tasks, newest first: those of a moodboard or Showcase, or without a
-   *  target all of them; with `since` only those created then or later. */
-  async *list(target?: Target, { since, signal }: { since?: Date; signal?: AbortSignal } = {}): AsyncGenerator<Task> {
+  /** A page of the user's own tasks, newest first; without `target` of all of them. A page may
+   *  be short and still have a `cursor`; the last has none. Prompts are cut to 300 characters. */
+  async list({ target, since, limit, cursor, signal }: Page = {}): Promise<TaskPage> {
+    const query = new URLSearchParams();
+    if (target) query.set("target", `${target.kind}:${target.id}`);
+    if (since) query.set("since", since.toISOString());
+    if (limit !== undefined) query.set("limit", String(limit));
+    if (cursor) query.set("cursor", cursor);
+    return (await this.#requests.call<TaskPage>(`/v1/tasks?${query}`, { signal })).body;
+  }
+
+  /** All of the user's own tasks, newest first, page by page as they are read. */
+  async *all(which: Which = {}): AsyncGenerator<Task, void, undefined> {
     let cursor: string | undefined;
     do {
-      const query = new URLSearchParams({ limit: "100" });
-      if (target) query.set("target", `${target.kind}:${target.id}`);
-      if (since) query.set("since", since.toISOString());
-      if (cursor) query.set("cursor", cursor);
-      const page = await body<Listed>(await this.#call(`/v1/tasks?${query}`, { signal }));
+      const page: TaskPage = await this.list({ ...which, limit: 100, cursor });
       yield* page.tasks;
-      cursor = page.cursor; // even a short or empty page may have a cursor
+      cursor = page.cursor;
     } while (cursor);
   }
 
-  /** The models; `faults` checks a request with them. */
-  async models(signal?: AbortSignal): Promise<Model[]> {
-    return body<Model[]>(await this.#call("/v1/models", { signal }));
+  /** Uploads a picture file, for `imageUrls` of an edit. What is too large or of another kind
+   *  is drawn anew where the browser can: then it is a JPEG, or a PNG or WebP where it is
+   *  transparent. Any other file rejects with `unusable_picture`, and `message` says what to
+   *  do. An upload is kept for a day. */
+  upload(file: Blob, { signal }: Abortable = {}): Promise<Uploaded> {
+    return upload(this.#requests, file, signal);
   }
 
-  /** Sends a request, and repeats it while that can help. Nothing is charged twice. */
-  async #call(path: string, init: RequestInit): Promise<Response> {
-    for (let attempt = 1; ; attempt++) {
-      let failure: unknown;
-      let after: number | undefined;
-      try {
-        const headers = new Headers(init.headers);
-        headers.set("Authorization", `Bearer ${await this.#options.token()}`);
-        // Longer than the gateway's 30 s: an answer after that does not come.
-        const timeout = AbortSignal.timeout(40_000);
-        const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
-        const answer = await fetch(this.#options.base + path, { ...init, headers, signal });
-        if (answer.ok || answer.status === 304) return answer;
-        const refused = await refusal(answer);
-        if (!refused.temporary) throw refused;
-        [failure, after] = [refused, seconds(answer)];
-      } catch (error) {
-        if (error instanceof ApiError || init.signal?.aborted) throw error;
-        failure = error; // no answer came
-      }
-      if (attempt >= this.#options.tries) throw failure;
-      await pause(after ?? Math.min(2 ** attempt / 4, 8), init.signal);
-    }
+  /** The credits that are left, shared by everybody, and the user's own quota. */
+  async credits({ signal }: Abortable = {}): Promise<Credits> {
+    return (await this.#requests.call<Credits>("/v1/credits", { signal })).body;
+  }
+
+  /** The models and what they can do; the default is the first. */
+  async models({ signal }: Abortable = {}): Promise<Model[]> {
+    return (await this.#requests.call<Model[]>("/v1/models", { open: true, signal })).body;
+  }
+
+  /** Moves a task to another moodboard or Showcase. */
+  async move(id: string, target: Target, { signal }: Abortable = {}): Promise<Task> {
+    const { kind, id: place } = target;
+    return (await this.#requests.call<Task>(`${path(id)}/target`, { method: "PUT", body: { kind, id: place }, signal })).body;
+  }
+
+  /** Deletes a task that has ended, and its pictures. */
+  async delete(id: string, { signal }: Abortable = {}): Promise<void> {
+    await this.#requests.call(path(id), { method: "DELETE", signal });
+  }
+
+  /** Cancels an order that still waits for the image service: nothing is charged. What is
+   *  being made, or has ended, is left alone and rejects with `conflict`. */
+  async cancel(id: string, { signal }: Abortable = {}): Promise<void> {
+    const { status, done } = await this.get(id, { signal });
+    if (done) throw new ImagesError("This order has already ended.", { status: 409, code: "conflict", hint: "Nothing was changed. Delete the picture if you do not want it." });
+    if (status !== "waiting") throw new ImagesError("This picture is being made already.", { status: 409, code: "conflict", hint: "It cannot be stopped any more. You can delete it when it is finished." });
+    await this.#requests.once(path(id), { method: "DELETE", signal }); // once: later it could have ended
   }
 }
 
-async function body<T>(answer: Response): Promise<T> {
-  return (await answer.json()) as T;
-}
+const path = (id: string) => `/v1/tasks/${encodeURIComponent(id)}`;
 
-function seconds(answer: Response): number | undefined {
-  const header = answer.headers.get("Retry-After");
-  return header === null ? undefined : Number(header);
-}
-
-function pause(seconds: number, signal?: AbortSignal | null): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => { clearTimeout(timer); reject(signal?.reason); };
-    const timer = setTimeout(() => { signal?.removeEventListener("abort", stop); resolve(); }, seconds * 1000);
-    signal?.addEventListener("abort", stop, { once: true });
-    if (signal?.aborted) stop();
-  });
+/** A new Idempotency-Key. crypto.randomUUID is missing on plain-http pages but localhost's. */
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
