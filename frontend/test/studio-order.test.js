@@ -90,7 +90,7 @@ test("pictures are dropped or picked, uploaded and edited", async (t) => {
     await page.dispatchEvent("#composer", "drop", { dataTransfer: files });
   };
   await drop("notes.txt", "text/plain", Buffer.from("no picture"));
-  const fault = page.locator('[data-fault="/imageUrls"]');
+  const fault = page.locator("#upload-fault");
   await fault.filter({ hasText: "notes.txt: This is a text file. " }).waitFor();
   const shown = await fault.innerText();
   assert.match(shown, requestId);

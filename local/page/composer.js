@@ -1,185 +1,212 @@
-// The form for a new picture. A request keeps its Idempotency-Key until it is
-// answered, so that a repeated click or a lost answer never costs twice.
+// The form for a new picture. What is in it is kept in this tab, and what replaces it can be
+// undone. Before the order it shows the price and what would speak against it.
 
-import { byId, call, el, explain, isPicture, Refusal } from "./api.js";
+import { byId, el, Refusal } from "./api.js";
 import { target } from "./board.js";
+import { ordered, replaced, startDrafts } from "./drafts.js";
+import { showAdvice, showRefusal } from "./faults.js";
+import { setInputs, startFrom, startInputs } from "./inputs.js";
+import { loadModels, modelOf, price, priceText, ratio } from "./models.js";
+import { order, quote, received } from "./order.js";
+import { keep, kept } from "./tab.js";
 import { startUploads } from "./upload.js";
 
 const form = byId("composer");
 const field = (name) => form.elements[name];
-let models = [];
-let inputs = []; // {entry, picture?, label}
+const blank = { prompt: "", aspectRatio: "", resolution: "", numImages: "1", watermark: "" };
+const wishes = { ...blank }; // of options, also of those that the chosen model does not have
+const quoteAfter = 500; // ms without a change
+
 let uploading = 0; // how many inputs are being uploaded
 let sending = false;
-let pending = null; // {key, text}: the request that has no answer yet
+let quoted = { text: "", timer: 0, abort: null }; // the last request that a quote was asked for
 
 export async function startComposer(onTask) {
-  models = (await call("/v1/models")).body;
+  const models = await loadModels();
   field("model").append(...models.map((m) => el("option", { value: m.id }, m.title)));
   field("model").addEventListener("change", showModel);
-  form.addEventListener("input", showState);
+  form.addEventListener("input", ({ target: { name, value } }) => {
+    if (name in wishes) wishes[name] = value;
+    changed();
+  });
   form.addEventListener("submit", (event) => { event.preventDefault(); submit(onTask); });
+  byId("submit").addEventListener("click", (event) => { if (event.detail > 1) event.preventDefault(); }); // a double click orders once
   field("prompt").addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) form.requestSubmit();
+    if (event.key === "Enter" && (event.metaKey || event.ctrlKey) && !event.repeat) form.requestSubmit();
   });
-  byId("add-link").addEventListener("click", addLink);
-  byId("link").addEventListener("keydown", (event) => {
-    if (event.key === "Enter") { event.preventDefault(); addLink(); }
-  });
-  startUploads({ add: addInput, busy: (n) => { uploading = n; showState(); } });
+  startInputs(changed);
+  startUploads({ add: addUpload, busy: (n) => { uploading = n; showState(); } });
+  showModel();
+  await restore();
+}
+
+// ---- what is in the form
+
+/** What is in the form. */
+const read = () => ({ ...wishes, prompt: field("prompt").value, model: field("model").value, watermark: field("watermark").value, inputs: startFrom() });
+
+function write(values) {
+  if (modelOf(values.model)) field("model").value = values.model;
+  for (const name in wishes) {
+    if (values[name] !== undefined) wishes[name] = String(values[name]);
+  }
+  field("prompt").value = wishes.prompt;
+  field("watermark").value = wishes.watermark;
+  byId("watermark-field").hidden = !wishes.watermark;
+  if (values.inputs) setInputs(values.inputs);
   showModel();
 }
 
-/** A model's display name. */
-export const title = (id) => models.find((m) => m.id === id)?.title || id;
+/**
+ * Fills the form; nothing is sent. Values that are not given stay. If something is lost by it, note
+ * says what happened, and what was there can be brought back.
+ */
+export function fill(values, note) {
+  const before = read();
+  write(values);
+  const after = read();
+  const lost = Object.keys(blank).some((name) => before[name] !== after[name] && before[name].trim() !== blank[name])
+    || before.inputs.some((input) => !after.inputs.includes(input));
+  if (lost) replaced(before, note);
+  field("prompt").focus({ preventScroll: true });
+  field("prompt").scrollIntoView({ block: "nearest" });
+}
 
-const model = () => models.find((m) => m.id === field("model").value);
+/** Fills the form with all words and options of an earlier order. */
+export function useAgain({ prompt, model, aspectRatio = "", resolution = "", numImages, watermark = "", inputs }) {
+  fill({ prompt, model, aspectRatio, resolution, numImages, watermark, inputs }, "Filled with the words and options of an earlier order.");
+}
+
+/** Starts from one more picture: one result, of the shape that was ordered for that picture. */
+export function startEdit(input, aspectRatio = "") {
+  const others = startFrom().filter((i) => i.entry !== input.entry);
+  fill({ inputs: [...others, input], numImages: 1, aspectRatio }, "Pictures and Shape were set for this edit.");
+}
+
+/** Uploads arrive one after another, also while the form is filled. */
+const addUpload = (input) => setInputs([...startFrom(), input]);
+
+/** Brings back what this tab kept. An order that was received though the page saw no answer is not offered again. */
+async function restore() {
+  const draft = kept("draft");
+  if (draft) write(draft);
+  startDrafts({ read, write });
+  try {
+    const text = await received("form");
+    if (!text || text !== JSON.stringify(request())) return;
+    const before = read();
+    clear(before);
+    replaced(before, "Your last order was received.");
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error; // then the next press of the button repeats the order under its key
+  }
+}
+
+// ---- options, price and problems
 
 function options(select, values, label = (v) => v) {
-  const before = select.value;
   select.replaceChildren(...values.map((v) => el("option", { value: v }, label(v))));
-  if (values.includes(before)) select.value = before;
+  const wish = wishes[select.name];
+  if (values.includes(wish)) select.value = wish;
 }
 
 function showModel() {
-  const m = model();
+  const m = modelOf(field("model").value);
   options(field("aspectRatio"), ["", ...m.aspectRatios], (v) => v || "any");
   options(field("resolution"), m.resolutions || []);
   options(field("numImages"), Array.from({ length: m.maxImages }, (_, i) => String(i + 1)));
   byId("resolution-field").hidden = !m.resolutions;
   byId("count-field").hidden = m.maxImages < 2;
   byId("model-hint").textContent = `Usually takes ${m.typicalSeconds} seconds; starts from up to ${m.maxInputs} pictures.`;
-  showState();
+  changed();
 }
 
-const cost = () => {
-  const m = model();
-  const each = m.credits[m.resolutions ? field("resolution").value : "default"] ?? 0;
-  return each * (Number(field("numImages").value) || 1);
-};
+/** The order that the form stands for. */
+function request() {
+  const m = modelOf(field("model").value);
+  const body = { prompt: field("prompt").value, model: m.id, target: target() };
+  if (field("aspectRatio").value) body.aspectRatio = field("aspectRatio").value;
+  if (m.resolutions) body.resolution = field("resolution").value;
+  if (m.maxImages > 1) body.numImages = Number(field("numImages").value);
+  if (field("watermark").value) body.watermark = field("watermark").value;
+  if (startFrom().length) body.imageUrls = startFrom().map((i) => i.entry);
+  return body;
+}
+
+function changed() {
+  keep("draft", read());
+  showState();
+  askQuote();
+}
 
 function showState() {
-  const m = model();
+  const m = modelOf(field("model").value);
   const length = [...field("prompt").value.trim()].length;
   const count = byId("prompt-count");
   count.textContent = `${length.toLocaleString()} / ${m.maxPrompt.toLocaleString()}`;
   count.classList.toggle("over", length > m.maxPrompt);
   byId("submit").disabled = sending || uploading > 0;
-  byId("submit-text").textContent = uploading ? "Uploading…" : inputs.length ? "Edit it" : "Make it";
-  byId("cost").textContent = `· ${cost()} credits`;
+  byId("submit-text").textContent = uploading ? "Uploading…" : startFrom().length ? "Edit it" : "Make it";
+  byId("cost").textContent = `· ${priceText(price(request()))}`;
   const shape = byId("shape");
   const [w, h] = ratio(field("aspectRatio").value);
   shape.style.setProperty("--ratio", `${w} / ${h}`);
   shape.style.setProperty("--shape-width", `${w >= h ? 24 : Math.max(6, 24 * w / h)}px`);
 }
 
-/** Width and height of an aspect ratio; a square if there is none. */
-export function ratio(text) {
-  const [w, h] = (text || "").split(":").map(Number);
-  return w > 0 && h > 0 ? [w, h] : [1, 1];
+/** Asks, after a pause in typing, what would speak against the order. */
+function askQuote() {
+  const body = request();
+  const text = JSON.stringify(body);
+  if (text === quoted.text) return;
+  clearTimeout(quoted.timer);
+  quoted.abort?.abort();
+  if (byId("problem").dataset.unclear !== "true") byId("problem").hidden = true;
+  quoted = { text, abort: new AbortController(), timer: setTimeout(() => showQuote(body, quoted.abort.signal), quoteAfter) };
 }
 
-function addLink() {
-  const link = byId("link").value.trim();
-  if (!link) return;
-  addInput({ entry: link, label: link.replace(/^https?:\/\//, ""), picture: isPicture(link) ? link : "" });
-  byId("link").value = "";
-}
-
-/** Adds a picture to start from. */
-export function addInput(input) {
-  if (!inputs.some((i) => i.entry === input.entry)) inputs.push(input);
-  showInputs();
-}
-
-function showInputs() {
-  byId("inputs").replaceChildren(...inputs.map((input) => {
-    const remove = el("button", { type: "button", ariaLabel: `Do not start from ${input.label}` }, "×");
-    remove.addEventListener("click", () => { inputs = inputs.filter((i) => i !== input); release(input); showInputs(); });
-    const picture = input.picture ? el("img", { src: input.picture, alt: "", width: 36, height: 36, referrerPolicy: "no-referrer" }) : null;
-    return el("li", { className: "chip" }, picture, el("span", {}, input.label), remove);
-  }));
-  showState();
-}
-
-/** Frees the memory of an uploaded file's preview. */
-function release(input) {
-  if (input.picture?.startsWith("blob:")) URL.revokeObjectURL(input.picture);
-}
-
-/** Fills the form; nothing is sent. */
-export function fill(values) {
-  if (values.model) { field("model").value = values.model; showModel(); }
-  for (const name of ["prompt", "aspectRatio", "resolution", "numImages"]) {
-    if (values[name] !== undefined) field(name).value = values[name];
+async function showQuote(body, signal) {
+  const unwritten = !body.prompt.trim();
+  const tooLong = [...body.prompt.trim()].length > modelOf(body.model).maxPrompt; // the count says so
+  try {
+    const { body: { problems } } = await quote(unwritten || tooLong ? { ...body, prompt: "words that come later" } : body, {}, signal);
+    if (!sending && !signal.aborted) showAdvice(problems);
+  } catch (error) {
+    if (error.name !== "AbortError" && !(error instanceof Refusal)) throw error; // the order itself would show why
   }
-  if (values.inputs) { inputs = values.inputs; showInputs(); }
-  showState();
-  field("prompt").focus();
-  form.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
-function request() {
-  const m = model();
-  const body = { prompt: field("prompt").value, model: m.id, target: target() };
-  if (field("aspectRatio").value) body.aspectRatio = field("aspectRatio").value;
-  if (m.resolutions) body.resolution = field("resolution").value;
-  if (m.maxImages > 1) body.numImages = Number(field("numImages").value);
-  if (inputs.length) body.imageUrls = inputs.map((i) => i.entry);
-  return body;
+// ---- the order
+
+/** After an order the words and inputs go, and the next one makes one picture; model, shape and resolution stay. What was changed meanwhile stays too. */
+function clear(sent) {
+  const now = read();
+  write({
+    prompt: now.prompt === sent.prompt ? "" : now.prompt,
+    watermark: now.watermark === sent.watermark ? "" : now.watermark,
+    numImages: now.numImages === sent.numImages ? 1 : now.numImages,
+    inputs: now.inputs.filter((input) => !sent.inputs.includes(input)),
+  });
 }
 
 async function submit(onTask) {
   if (sending || uploading) return;
-  const text = JSON.stringify(request());
-  // An unanswered request that is repeated unchanged keeps its key.
-  if (!pending || pending.text !== text) pending = { key: crypto.randomUUID(), text };
-  showFaults(null);
+  const sent = read();
+  clearTimeout(quoted.timer);
+  quoted.abort?.abort();
+  showRefusal(null);
   sending = true;
   showState();
   try {
-    const { body } = await call("/v1/tasks", { method: "POST", body: JSON.parse(text), headers: { "Idempotency-Key": pending.key } });
-    pending = null;
-    inputs.forEach(release);
-    inputs = [];
-    field("prompt").value = "";
-    showInputs();
-    onTask(body);
+    const task = await order("form", request());
+    clear(sent);
+    ordered();
+    onTask(task);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    if (!error.unclear) pending = null;
-    showFaults(error);
+    showRefusal(error);
   } finally {
     sending = false;
     showState();
   }
 }
-
-/** Shows each fault at its field, and the rest with the next step above the button. */
-function showFaults(refusal) {
-  for (const place of form.querySelectorAll("[data-fault]")) place.textContent = "";
-  for (const faulty of form.querySelectorAll("[aria-invalid]")) faulty.removeAttribute("aria-invalid");
-  const rest = [];
-  for (const fault of refusal?.faults || []) {
-    const name = "/" + fault.pointer.split("/")[1];
-    const place = form.querySelector(`[data-fault="${CSS.escape(name)}"]`);
-    if (place) {
-      place.textContent = fault.message;
-      control(place).setAttribute("aria-invalid", "true");
-    } else rest.push(fault.message);
-  }
-  const problem = byId("problem");
-  problem.hidden = !refusal;
-  if (refusal) {
-    explain(problem, refusal, {
-      message: refusal.faults.length ? rest.join(" ") : refusal.message,
-      more: refusal.unclear ? "Your prompt is still here. Press the button again: you are charged at most once." : "",
-    });
-  }
-  const first = form.querySelector("[data-fault]:not(:empty)");
-  if (refusal) problem.scrollIntoView({ block: "nearest" });
-  if (first) control(first).focus();
-}
-
-/** The form control that a fault belongs to. */
-const control = (place) => place.closest(".field").querySelector("textarea, select, input");

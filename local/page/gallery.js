@@ -1,11 +1,12 @@
 // The pictures: one card per task, kept up to date by one long poll.
 
+import { againButtons } from "./again.js";
 import { byId, call, el, explain, isPicture, Refusal, small } from "./api.js";
 import { target } from "./board.js";
-import { ratio } from "./composer.js";
+import { ratio } from "./models.js";
+import { known } from "./tasks.js";
 
 const cards = new Map(); // id -> {task, card}
-const known = new Map(); // id -> task, also before its card is built: an edit may be listed before its parent
 const list = byId("tasks");
 let cursor = "";
 let boardTurn = 0; // grows with each switch, so that answers for an earlier board are dropped
@@ -19,7 +20,7 @@ export async function startGallery(given) {
   byId("more").addEventListener("click", load);
   for (const words of ["A lighthouse at dusk, warm light, film grain", "A still life of lemons, oil on linen", "A quiet street in Lisbon, isometric, pastel"]) {
     const example = el("button", { type: "button", className: "quiet" }, words);
-    example.addEventListener("click", () => actions.fill({ prompt: words }));
+    example.addEventListener("click", () => actions.example(words));
     byId("examples").append(el("li", {}, example));
   }
   document.addEventListener("visibilitychange", restart);
@@ -74,6 +75,22 @@ export function addTask(task) {
   byId("empty").hidden = true;
   show(task, true);
   restart();
+  reveal(cards.get(task.id).card);
+}
+
+/** Scrolls to a card that is not wholly in the window, as on a phone, where the form is above it. */
+function reveal(card) {
+  const { top, bottom } = card.getBoundingClientRect();
+  const smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (top < 0 || bottom > innerHeight) card.scrollIntoView({ block: "start", behavior: smooth ? "smooth" : "instant" });
+}
+
+/** The tasks that are listed, in their order on the page. */
+export const listed = () => [...list.children].map((card) => cards.get(card.dataset.id)?.task).filter(Boolean);
+
+/** Moves the focus to one picture of a task, if it is listed. */
+export function focusPicture(task, image) {
+  cards.get(task.id)?.card.querySelector(`.picture[data-n="${image.n}"]`)?.focus();
 }
 
 function show(task, first) {
@@ -180,6 +197,7 @@ function showProblem(refusal, more = "") {
 
 function build(task) {
   const card = el("li", { className: `task ${task.status}` });
+  card.dataset.id = task.id;
   const [w, h] = ratio(task.aspectRatio);
   card.style.setProperty("--ratio", `${w} / ${h}`);
   card.append(task.images.length ? pictures(task) : el("div", { className: "waiting", hidden: task.done }));
@@ -194,8 +212,11 @@ function build(task) {
   const damaged = task.images.filter((image) => image.damaged);
   if (damaged.length) words.append(el("p", { className: "hint" }, damagedHint(task, damaged)));
   if (task.error) words.append(failure(task));
-  if (task.status === "waiting") words.append(removal(task, "Cancel", "Cancel this picture? Nothing is charged."));
-  if (task.status === "failed") words.append(removal(task, "Delete", "Delete this task?"));
+  const problem = el("p", { className: "fault", role: "alert" });
+  const row = el("p", { className: "row" }, ...againButtons(task, actions, problem));
+  if (task.status === "waiting") row.append(removal(task, "Cancel", "Cancel this picture? Nothing is charged.", problem));
+  if (task.status === "failed") row.append(removal(task, "Delete", "Delete this task?", problem));
+  words.append(row, problem);
   card.append(words);
   return card;
 }
@@ -207,6 +228,7 @@ function pictures(task) {
     const picture = el("img", { src: small(image), alt: label.slice(0, 300), width: image.width, height: image.height, loading: "lazy" });
     const open = el("button", { type: "button", className: "picture", ariaLabel: `Open ${label.slice(0, 120)}` }, picture);
     picture.addEventListener("error", () => picture.replaceWith(el("span", { className: "plain" }, "No preview")));
+    open.dataset.n = image.n;
     open.style.aspectRatio = `${image.width} / ${image.height}`;
     open.addEventListener("click", () => actions.open(task, image));
     box.append(open);
@@ -250,21 +272,6 @@ function edited(task, parent) {
   return parent?.images.find((image) => image.n === Number(n)) || parent?.images[0];
 }
 
-/** The picture that a task edits, or null if it is gone. */
-export async function before(task) {
-  try {
-    if (task.parent && !known.get(task.parent)?.done) known.set(task.parent, (await call(`/v1/tasks/${task.parent}`)).body);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-  }
-  return edited(task, known.get(task.parent)) || null;
-}
-
-/** A task with its whole prompt, of which lists have the first 300 characters. */
-export async function fullTask(task) {
-  return [...task.prompt].length < 300 ? task : (await call(`/v1/tasks/${task.id}`)).body;
-}
-
 function origin(task) {
   const image = edited(task, known.get(task.parent));
   const picture = image ? el("img", { src: small(image), alt: "", width: 28, height: 28 }) : null;
@@ -273,21 +280,13 @@ function origin(task) {
 }
 
 function failure(task) {
-  const box = el("div", { className: "error" }, el("b", {}, task.error.message), el("span", {}, task.error.hint), " ",
+  return el("div", { className: "error" }, el("b", {}, task.error.message), el("span", {}, task.error.hint), " ",
     el("small", { className: "request" }, "Task ", el("code", {}, task.id)));
-  if (task.error.retryable) {
-    const retry = el("button", { type: "button", className: "quiet" }, "Try again");
-    const problem = el("p", { className: "fault", role: "alert" });
-    retry.addEventListener("click", () => actions.retry(task, problem));
-    box.append(el("p", { className: "row" }, retry), problem);
-  }
-  return box;
 }
 
-/** A button that cancels or deletes a task, with a place for the error. */
-function removal(task, text, question) {
+/** A button that cancels or deletes a task; problem is where an error is shown. */
+function removal(task, text, question, problem) {
   const button = el("button", { type: "button", className: "quiet", ariaLabel: `${text}: ${task.prompt.slice(0, 120)}` }, text);
-  const problem = el("p", { className: "fault", role: "alert" });
   button.addEventListener("click", () => remove(task, question, button, problem));
-  return el("div", {}, el("p", { className: "row" }, button), problem);
+  return button;
 }

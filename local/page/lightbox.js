@@ -1,8 +1,11 @@
 // The lightbox: one picture, large, with its facts and what can be done with it.
 
 import { byId, el, explain, Refusal, small } from "./api.js";
-import { addInput, fill, title } from "./composer.js";
-import { before, duration, fullTask, remove } from "./gallery.js";
+import { startEdit } from "./composer.js";
+import { duration, remove } from "./gallery.js";
+import { title } from "./models.js";
+import { earlier } from "./origins.js";
+import { fullTask } from "./tasks.js";
 
 const lightbox = byId("lightbox");
 let shown = null; // {task, image}
@@ -10,8 +13,9 @@ let shown = null; // {task, image}
 /** Shows the picture that an edit started from next to the result. */
 async function showBefore(opened) {
   byId("lightbox-before").hidden = byId("lightbox-after").hidden = true;
-  const image = await before(opened.task);
-  if (shown !== opened || !image) return;
+  const [step] = await earlier(opened.task);
+  if (shown !== opened || !step) return;
+  const { image } = step;
   Object.assign(byId("lightbox-before-image"), { src: image.url, alt: "The picture before it was edited", width: image.width, height: image.height });
   byId("lightbox-before").hidden = byId("lightbox-after").hidden = false;
 }
@@ -71,8 +75,7 @@ byId("lightbox-image").addEventListener("error", () => {
 function edit() {
   const { task, image } = shown;
   lightbox.close();
-  addInput({ entry: `task:${task.id}/${image.n}`, picture: small(image), label: task.prompt.slice(0, 40) });
-  fill({});
+  startEdit({ entry: `task:${task.id}/${image.n}`, picture: small(image), label: task.prompt.slice(0, 40) }, task.aspectRatio);
 }
 
 async function removeShown() {

@@ -2,8 +2,8 @@
 
 import { byId, call, el, explain, onSignIn, Refusal, signIn } from "./api.js";
 import { startBoards } from "./board.js";
-import { fill, startComposer } from "./composer.js";
-import { addTask, fullTask, startGallery, switchBoard } from "./gallery.js";
+import { fill, startComposer, useAgain } from "./composer.js";
+import { addTask, startGallery, switchBoard } from "./gallery.js";
 import { open } from "./lightbox.js";
 import { startSimulator } from "./simulator.js";
 import { showTroubles } from "./troubles.js";
@@ -46,28 +46,14 @@ async function showCredits() {
 const showState = () => Promise.all([showCredits(), showTroubles()]);
 setInterval(() => { if (!document.hidden) showState(); }, 15_000);
 
-/** Fills the composer with the request of a failed task. */
-async function retry(short, problem) {
-  problem.textContent = "";
-  let task;
-  try {
-    task = await fullTask(short);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    explain(problem, error);
-    return;
-  }
-  const inputs = (task.imageUrls || []).map((entry) => ({ entry, label: entry.replace(/^https?:\/\//, "").slice(0, 60) }));
-  fill({ ...task, inputs });
-}
-
 onSignIn(askToken);
 try {
   const session = await signIn(askToken);
   startBoards(session.target.id, switchBoard);
-  await startComposer((task) => { addTask(task); showState(); });
+  const ordered = (task) => { addTask(task); showState(); };
+  await startComposer(ordered);
   await Promise.all([
-    startGallery({ fill, retry, open, ended: showState }),
+    startGallery({ example: (prompt) => fill({ prompt }, "Filled with an example."), fill: useAgain, ordered, open, ended: showState }),
     showState(),
     session.simulator ? startSimulator() : null,
   ]);
