@@ -170,7 +170,7 @@ test("nothing overflows, and axe finds no serious problem", async (t) => {
     await check(page, look, "gallery");
 
     await tile(page, "The same lighthouse").getByRole("button", { name: /^Open/ }).click();
-    await page.locator("#lightbox-after").waitFor();
+    await page.locator("#lightbox-compare").waitFor();
     await page.waitForFunction(() => [...document.querySelectorAll("#lightbox img")].every((img) => img.complete && img.naturalWidth > 0));
     await check(page, look, "lightbox");
     await page.getByRole("button", { name: "Close" }).click();

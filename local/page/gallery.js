@@ -42,6 +42,12 @@ export async function switchBoard() {
   await load();
 }
 
+/** Whether there are older tasks than the list shows. */
+export const hasMore = () => !byId("more").hidden;
+
+/** Adds older tasks to the list. */
+export const loadMore = () => load();
+
 async function load() {
   const { kind, id } = target();
   const turn = boardTurn;

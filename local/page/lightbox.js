@@ -1,23 +1,122 @@
-// The lightbox: one picture, large, with its facts and what can be done with it.
+// The lightbox: one picture, large, with its facts and what can be done with it. The arrow keys,
+// buttons and swipes go through all pictures of the list.
 
-import { byId, el, explain, Refusal, small } from "./api.js";
-import { startEdit } from "./composer.js";
-import { duration, remove } from "./gallery.js";
-import { title } from "./models.js";
-import { earlier } from "./origins.js";
+import { againButtons } from "./again.js";
+import { byId, el, explain, isPicture, Refusal, small } from "./api.js";
+import { compare, startCompare } from "./compare.js";
+import { startEdit, useAgain } from "./composer.js";
+import { duration, focusPicture, hasMore, listed, loadMore, remove } from "./gallery.js";
+import { priceText, title } from "./models.js";
 import { fullTask } from "./tasks.js";
 
 const lightbox = byId("lightbox");
-let shown = null; // {task, image}
+const swipe = 50; // px
+let shown = null; // {task, image, at}: at is its place in the list
+let ordered = () => {};
 
-/** Shows the picture that an edit started from next to the result. */
-async function showBefore(opened) {
-  byId("lightbox-before").hidden = byId("lightbox-after").hidden = true;
-  const [step] = await earlier(opened.task);
-  if (shown !== opened || !step) return;
-  const { image } = step;
-  Object.assign(byId("lightbox-before-image"), { src: image.url, alt: "The picture before it was edited", width: image.width, height: image.height });
-  byId("lightbox-before").hidden = byId("lightbox-after").hidden = false;
+export function startLightbox(onOrdered) {
+  ordered = onOrdered;
+  startCompare();
+  byId("lightbox-edit").addEventListener("click", edit);
+  byId("lightbox-copy").addEventListener("click", copy);
+  byId("lightbox-delete").addEventListener("click", removeShown);
+  byId("lightbox-close").addEventListener("click", () => lightbox.close());
+  byId("lightbox-previous").addEventListener("click", () => go(-1));
+  byId("lightbox-next").addEventListener("click", () => go(1));
+  lightbox.addEventListener("click", (event) => { if (event.target === lightbox) lightbox.close(); });
+  lightbox.addEventListener("close", () => { if (shown) focusPicture(shown.task, shown.image); });
+  lightbox.addEventListener("keydown", onKey);
+  startSwipes(byId("lightbox-stage"));
+}
+
+/** Opens the lightbox with one picture of a task. */
+export function open(task, image) {
+  show(task, image);
+  lightbox.showModal();
+}
+
+// ---- from picture to picture
+
+/** All pictures of the list, in its order. */
+const pictures = () => listed().flatMap((task) => task.images.filter((image) => isPicture(image.url)).map((image) => ({ task, image })));
+
+/** Where the shown picture is among all; if it is gone, where it was. */
+function place(all) {
+  const at = all.findIndex(({ task, image }) => task.id === shown.task.id && image.n === shown.image.n);
+  return at < 0 ? Math.min(shown.at, all.length) - 0.5 : at;
+}
+
+async function go(by) {
+  let all = pictures();
+  if (by > 0 && place(all) + by >= all.length && hasMore()) {
+    await loadMore();
+    all = pictures();
+  }
+  step(all, by > 0 ? Math.floor(place(all) + by) : Math.ceil(place(all) + by));
+}
+
+function step(all, at) {
+  const next = all[Math.max(0, Math.min(at, all.length - 1))];
+  if (next && lightbox.open) show(next.task, next.image);
+}
+
+function onKey(event) {
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input")) return; // the slider has the same keys
+  const action = { ArrowLeft: () => go(-1), ArrowRight: () => go(1), Home: () => step(pictures(), 0), End: () => step(pictures(), Infinity) }[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+/** Calls go for each sideways swipe of one finger. */
+function startSwipes(stage) {
+  let start = null;
+  stage.addEventListener("pointerdown", (event) => { start = event.pointerType === "touch" && event.isPrimary ? event : null; });
+  stage.addEventListener("pointercancel", () => { start = null; });
+  stage.addEventListener("pointerup", (event) => {
+    if (!start || !event.isPrimary) return;
+    const x = event.clientX - start.clientX, y = event.clientY - start.clientY;
+    start = null;
+    if (Math.abs(x) > swipe && Math.abs(x) > 2 * Math.abs(y)) go(x < 0 ? 1 : -1);
+  });
+}
+
+// ---- one picture
+
+function show(task, image) {
+  const all = pictures();
+  shown = { task, image, at: 0 };
+  shown.at = Math.max(0, Math.floor(place(all)));
+  byId("lightbox-place").replaceChildren(`Picture ${shown.at + 1} of ${all.length}`, el("span", { className: "visually-hidden" }, `: ${task.prompt.slice(0, 80)}`));
+  byId("lightbox-previous").ariaDisabled = String(shown.at === 0);
+  byId("lightbox-next").ariaDisabled = String(shown.at >= all.length - 1 && !hasMore());
+  for (const near of [all[shown.at - 1], all[shown.at + 1]]) if (near) new Image().src = near.image.url; // ready when it is wanted
+  showPicture(task, image);
+  byId("lightbox-facts").replaceChildren(...facts(task, image));
+  byId("lightbox-download").href = `${image.url}?download=1`;
+  byId("lightbox-copy").textContent = "Copy link";
+  byId("lightbox-problem").textContent = byId("lightbox-ordered").textContent = "";
+  const actions = { fill: (words) => { shown = null; lightbox.close(); useAgain(words); }, ordered: onOrder };
+  byId("lightbox-again").replaceChildren(...againButtons(task, actions, byId("lightbox-problem")));
+  showPrompt(shown);
+  compare(task);
+}
+
+/** Shows the picture, over its thumbnail until it is loaded. */
+function showPicture(task, image) {
+  const picture = el("img", { id: "lightbox-image", alt: task.prompt.slice(0, 300), width: image.width, height: image.height, draggable: false });
+  const frame = byId("lightbox-frame");
+  frame.style.setProperty("--width", image.width);
+  frame.style.setProperty("--height", image.height);
+  picture.style.backgroundImage = `url(${JSON.stringify(small(image))})`;
+  picture.addEventListener("load", () => { picture.style.backgroundImage = ""; });
+  picture.addEventListener("error", () => { // some browsers cannot show some pictures that we store
+    picture.hidden = true;
+    byId("lightbox-problem").textContent = "This browser cannot show the file. Download it and open it with another program.";
+  });
+  picture.src = image.url;
+  byId("lightbox-image")?.remove();
+  frame.prepend(picture);
 }
 
 /** Shows the whole prompt; lists cut it. */
@@ -39,7 +138,7 @@ function facts(task, image) {
     Picture: `${image.width} × ${image.height} · ${size} · ${image.contentType.replace("image/", "").toUpperCase()}`,
     Model: [title(task.model), task.resolution, task.aspectRatio].filter(Boolean).join(" · "),
     Made: `${new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}, in ${duration(took)}`,
-    Cost: `${task.credits.estimate} credits${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
+    Cost: `${priceText(task.credits.estimate)}${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
     Origin: origin(image.provenance),
     ...(image.damaged && { Damaged: "The file arrived incomplete. Part of it may be missing." }),
     Task: task.id,
@@ -51,29 +150,16 @@ function origin({ digitalSourceType, c2pa }) {
   return c2pa === "present" ? `${made} · the file has a C2PA manifest, not verified` : made;
 }
 
-/** Opens the lightbox with one picture of a task. */
-export function open(task, image) {
-  const opened = shown = { task, image };
-  const picture = byId("lightbox-image");
-  Object.assign(picture, { src: image.url, alt: task.prompt.slice(0, 300), width: image.width, height: image.height, hidden: false });
-  byId("lightbox-facts").replaceChildren(...facts(task, image));
-  byId("lightbox-download").href = `${image.url}?download=1`;
-  byId("lightbox-copy").textContent = "Copy link";
-  byId("lightbox-problem").textContent = "";
-  showPrompt(opened);
-  showBefore(opened);
-  lightbox.showModal();
-}
+// ---- what can be done with it
 
-// Some browsers cannot show some pictures that we store.
-byId("lightbox-image").addEventListener("error", () => {
-  if (!shown) return;
-  byId("lightbox-image").hidden = true;
-  byId("lightbox-problem").textContent = "This browser cannot show the file. Download it and open it with another program.";
-});
+function onOrder(task) {
+  ordered(task);
+  byId("lightbox-ordered").textContent = "Ordered. The new picture comes first in the list.";
+}
 
 function edit() {
   const { task, image } = shown;
+  shown = null; // the focus goes to the form
   lightbox.close();
   startEdit({ entry: `task:${task.id}/${image.n}`, picture: small(image), label: task.prompt.slice(0, 40) }, task.aspectRatio);
 }
@@ -93,9 +179,3 @@ async function copy() {
     byId("lightbox-copy").textContent = "The browser does not allow copying";
   }
 }
-
-byId("lightbox-edit").addEventListener("click", edit);
-byId("lightbox-copy").addEventListener("click", copy);
-byId("lightbox-delete").addEventListener("click", removeShown);
-byId("lightbox-close").addEventListener("click", () => lightbox.close());
-lightbox.addEventListener("click", (event) => { if (event.target === lightbox) lightbox.close(); });

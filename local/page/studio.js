@@ -4,7 +4,7 @@ import { byId, call, el, explain, onSignIn, Refusal, signIn } from "./api.js";
 import { startBoards } from "./board.js";
 import { fill, startComposer, useAgain } from "./composer.js";
 import { addTask, startGallery, switchBoard } from "./gallery.js";
-import { open } from "./lightbox.js";
+import { open, startLightbox } from "./lightbox.js";
 import { startSimulator } from "./simulator.js";
 import { showTroubles } from "./troubles.js";
 
@@ -52,6 +52,7 @@ try {
   startBoards(session.target.id, switchBoard);
   const ordered = (task) => { addTask(task); showState(); };
   await startComposer(ordered);
+  startLightbox(ordered);
   await Promise.all([
     startGallery({ example: (prompt) => fill({ prompt }, "Filled with an example."), fill: useAgain, ordered, open, ended: showState }),
     showState(),
