@@ -7,7 +7,7 @@ import { finished, local, make, requestId, shots, studio, submitPrompt, tile } f
 test("a prompt is submitted with the keyboard, and its time and end are shown", async (t) => {
   const page = await studio(await local(t));
   await page.getByRole("heading", { name: "Nothing here yet" }).waitFor();
-  assert.match(await page.locator("#credits").innerText(), /^[\d,]+ credits · 0 of 200 pictures today$/);
+  assert.match(await page.locator("#credits").innerText(), /^[\d,]+ credits left · 0 of 200 pictures today$/);
 
   assert.equal(await page.getByLabel("Resolution").isVisible(), false);
   await page.getByLabel("Model").selectOption("nano-banana-2");
@@ -55,7 +55,7 @@ test("an edited picture is shown before and after", async (t) => {
   const lightbox = page.getByRole("dialog", { name: "Picture" });
   await lightbox.waitFor();
   await lightbox.getByText(long, { exact: true }).waitFor(); // the list cuts it at 300 characters
-  assert.match(await lightbox.locator("#lightbox-facts").innerText(), new RegExp(`768 × 768[^]*NanoBanana[^]* in \\d+ s[^]*8 credits for 2 pictures[^]*${first.id}`));
+  assert.match(await lightbox.locator("#lightbox-facts").innerText(), new RegExp(`768 × 768[^]*NanoBanana[^]* in \\d+ s[^]*8 credits spent for 2 pictures[^]*${first.id}`));
   assert.equal(await lightbox.getByText("Before", { exact: true }).isVisible(), false);
   await page.keyboard.press("Escape");
   await lightbox.waitFor({ state: "hidden" });

@@ -2,7 +2,8 @@
 
 import { byId, el, explain, Refusal, small } from "./api.js";
 import { startEdit } from "./composer.js";
-import { duration, remove } from "./gallery.js";
+import { costText, duration } from "./card.js";
+import { remove } from "./gallery.js";
 import { title } from "./models.js";
 import { earlier } from "./origins.js";
 import { fullTask } from "./tasks.js";
@@ -39,7 +40,7 @@ function facts(task, image) {
     Picture: `${image.width} × ${image.height} · ${size} · ${image.contentType.replace("image/", "").toUpperCase()}`,
     Model: [title(task.model), task.resolution, task.aspectRatio].filter(Boolean).join(" · "),
     Made: `${new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}, in ${duration(took)}`,
-    Cost: `${task.credits.estimate} credits${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
+    Cost: `${costText(task)}${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
     Origin: origin(image.provenance),
     ...(image.damaged && { Damaged: "The file arrived incomplete. Part of it may be missing." }),
     Task: task.id,
