@@ -86,7 +86,7 @@ test("moodboards are opened, remembered and switched", async (t) => {
   await make(server, [{ prompt: "Of the studio" }]);
   const page = await studio(server);
   await finished(page, "Of the studio");
-  await page.getByLabel("Moodboard", { exact: true }).selectOption({ label: "Another…" });
+  await page.getByLabel("Board", { exact: true }).selectOption({ label: "Another…" });
   const dialog = page.getByRole("dialog", { name: "Open a moodboard" });
   await dialog.getByRole("button", { name: "Open" }).click();
   await dialog.getByText("An id has 1 to 128 visible characters, and no spaces.").waitFor();
@@ -99,9 +99,9 @@ test("moodboards are opened, remembered and switched", async (t) => {
 
   await page.reload();
   await finished(page, "Of spring");
-  assert.equal(await page.getByLabel("Moodboard", { exact: true }).inputValue(), "spring-42");
+  assert.equal(await page.getByLabel("Board", { exact: true }).inputValue(), "moodboard:spring-42");
   assert.equal(await page.locator(".task").count(), 1);
-  await page.getByLabel("Moodboard", { exact: true }).selectOption("studio");
+  await page.getByLabel("Board", { exact: true }).selectOption({ label: "studio" });
   await finished(page, "Of the studio");
   assert.equal(await page.locator(".task").count(), 1);
 });
@@ -175,7 +175,7 @@ test("nothing overflows, and axe finds no serious problem", async (t) => {
     await check(page, look, "lightbox");
     await page.getByRole("button", { name: "Close" }).click();
 
-    await page.getByLabel("Moodboard", { exact: true }).selectOption({ label: "Another…" });
+    await page.getByLabel("Board", { exact: true }).selectOption({ label: "Another…" });
     await page.getByRole("dialog", { name: "Open a moodboard" }).waitFor();
     await check(page, look, "board");
     await page.context().close();

@@ -37,7 +37,7 @@ test("a picture is opened, shown whole, and edited as one picture of its shape",
   await page.keyboard.press("Enter");
   await box(page).getByText(long, { exact: true }).waitFor(); // the list cuts it at 300 characters
   const { width, height } = first.images[1];
-  assert.match(await page.locator("#lightbox-facts").innerText(), new RegExp(`${width} × ${height}[^]*NanoBanana · 3:4[^]* in \\d+ s[^]*8 credits for 2 pictures[^]*${first.id}`));
+  assert.match(await page.locator("#lightbox-facts").innerText(), new RegExp(`${width} × ${height}[^]*NanoBanana · 3:4[^]* in \\d+ s[^]*8 credits spent for 2 pictures[^]*${first.id}`));
   assert.equal(await page.locator("#lightbox-compare").isVisible(), false);
   await page.keyboard.press("Escape");
   await box(page).waitFor({ state: "hidden" });

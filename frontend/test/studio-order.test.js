@@ -7,7 +7,7 @@ import { finished, local, make, requestId, shots, studio, submitPrompt, tile } f
 test("a prompt is submitted with the keyboard, and its time and end are shown", async (t) => {
   const page = await studio(await local(t));
   await page.getByRole("heading", { name: "Nothing here yet" }).waitFor();
-  assert.match(await page.locator("#credits").innerText(), /^[\d,]+ credits · 0 of 200 pictures today$/);
+  assert.match(await page.locator("#credits").innerText(), /^[\d,]+ credits left · 0 of 200 pictures today$/);
 
   assert.equal(await page.getByLabel("Resolution").isVisible(), false);
   await page.getByLabel("Model").selectOption("nano-banana-2");

@@ -1,69 +1,114 @@
-// The moodboard that is shown, and those that this browser knows.
+// Which pictures are shown: everything, or those of one board. The address says which.
 
 import { byId, el } from "./api.js";
 
 const select = byId("board");
-const dialog = byId("new-board");
-const another = "\n"; // cannot be a board's id
-let boards = [];
-let current = "";
+const dialog = byId("board-dialog");
+const another = "\n"; // cannot be a board
+const form = /^[a-z][a-z0-9-]{0,31}:[^\s\p{C}]{1,128}$/u; // KIND:ID, as the API names a target
+let boards = []; // those that can be chosen, as KIND:ID
+let opened = []; // those of them that this browser remembers
+let current = ""; // KIND:ID, or empty for everything
 
-/** The target of new pictures and of the list. */
-export const target = () => ({ kind: "moodboard", id: current });
+const parse = (board) => ({ kind: board.split(":", 1)[0], id: board.slice(board.indexOf(":") + 1) });
+const write = ({ kind, id }) => `${kind}:${id}`;
 
-/** Shows the board that was shown last, or first. changed is called when the user chooses another. */
-export function startBoards(first, changed) {
-  boards = [...new Set([first, ...remembered("boards", [])])];
-  current = remembered("board", first);
-  if (!boards.includes(current)) current = first;
-  show();
+/** The target of the list and of new pictures, or undefined: everything is shown, and new pictures are on no board. */
+export const target = () => (current ? parse(current) : undefined);
 
-  const go = (id) => {
-    if (id !== current) {
-      current = id;
-      if (!boards.includes(id)) boards.push(id);
-      remember("boards", boards);
-      remember("board", current);
-      changed();
-    }
-    show();
-  };
-  select.addEventListener("change", () => {
-    if (select.value !== another) return go(select.value);
-    show();
-    byId("board-id").value = byId("board-fault").textContent = "";
-    dialog.showModal();
-  });
-  dialog.querySelector("form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const id = byId("board-id").value.trim();
-    if (!/^[^\s\p{C}]{1,128}$/u.test(id)) {
-      byId("board-fault").textContent = "An id has 1 to 128 visible characters, and no spaces.";
-      byId("board-id").focus();
-      return;
-    }
-    dialog.close();
-    go(id);
-  });
-  byId("board-cancel").addEventListener("click", () => dialog.close());
+/** A board's name for people. */
+export const boardName = ({ kind, id }) => (kind === "moodboard" ? id : `${kind} ${id}`);
+
+/** The address of a board, or of everything. */
+export const boardAddress = (board) => (board ? `#/${board.kind}/${encodeURIComponent(board.id)}` : "#/");
+
+/** The board in an address as KIND:ID, empty for everything, or null if it names none. */
+function boardIn(hash) {
+  if (["", "#", "#/"].includes(hash)) return "";
+  const [, kind, id] = /^#\/([^/]+)\/([^/]+)$/.exec(hash) || [];
+  try {
+    const board = `${kind}:${decodeURIComponent(id)}`;
+    return form.test(board) ? board : null;
+  } catch { // a stray %
+    return null;
+  }
 }
 
-function show() {
-  select.replaceChildren(...boards.map((id) => el("option", { value: id }, id)), el("option", { value: another }, "Another…"));
+/**
+ * Shows the board in the address, and again whenever it changes. first is a board that can always be
+ * chosen. changed is called after each change, with a sentence if the address names no board.
+ */
+export function startBoards(first, changed) {
+  opened = remembered();
+  boards = [...new Set([write(first), ...opened])];
+  addEventListener("hashchange", () => { const before = current; const fault = read(); if (current !== before || fault) changed(fault); });
+  select.addEventListener("change", choose);
+  dialog.querySelector("form").addEventListener("submit", answer);
+  byId("board-cancel").addEventListener("click", () => dialog.close());
+  return read();
+}
+
+/** Takes the board from the address. It returns a sentence if that names none. */
+function read() {
+  const named = boardIn(location.hash);
+  if (named === null) history.replaceState(null, "", boardAddress());
+  current = named || "";
+  if (current && !opened.includes(current)) remember([...opened, current]);
+  know(current ? [parse(current)] : []);
+  select.value = current;
+  return named === null ? "The address of this page names no board, so everything is shown." : "";
+}
+
+async function choose() {
+  const chosen = select.value;
+  select.value = current;
+  const board = chosen === another ? await askBoard("Open a moodboard", "A new id starts a new moodboard.", "Open") : chosen && parse(chosen);
+  if (board !== null) location.hash = boardAddress(board);
+}
+
+/** Adds boards to those that can be chosen. */
+export function know(targets) {
+  boards = [...new Set([...boards, ...targets.map(write)])];
+  if (select.options.length === boards.length + 2) return;
+  const options = boards.map((board) => el("option", { value: board }, boardName(parse(board))));
+  const group = el("optgroup", { label: "Boards" }, ...options, el("option", { value: another }, "Another…"));
+  select.replaceChildren(el("option", { value: "" }, "Everything"), group);
   select.value = current;
 }
 
-/** Stores a value for the next visit, if the browser allows it. */
-function remember(name, value) {
-  try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* then it lasts for this visit */ }
+/** Asks for a moodboard. It resolves to its target, or to null if the user cancels. */
+export function askBoard(title, hint, button) {
+  byId("board-title").textContent = title;
+  byId("board-hint").textContent = `Enter its id, up to 128 characters. ${hint}`;
+  byId("board-ok").textContent = button;
+  byId("board-id").value = byId("board-fault").textContent = dialog.returnValue = "";
+  const moodboards = boards.map(parse).filter(({ kind }) => kind === "moodboard");
+  byId("board-ids").replaceChildren(...moodboards.map(({ id }) => el("option", { value: id })));
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue ? parse(dialog.returnValue) : null), { once: true });
+  });
 }
 
-/** The value stored under this name, or otherwise if there is none of that type. */
-function remembered(name, otherwise) {
+function answer(event) {
+  event.preventDefault();
+  const board = `moodboard:${byId("board-id").value.trim()}`;
+  if (form.test(board)) return dialog.close(board);
+  byId("board-fault").textContent = "An id has 1 to 128 visible characters, and no spaces.";
+  byId("board-id").focus();
+}
+
+/** Stores the opened boards for the next visit, if the browser allows it. */
+function remember(boards) {
+  opened = boards;
+  try { localStorage.setItem("opened", JSON.stringify(boards)); } catch { /* then they last for this visit */ }
+}
+
+function remembered() {
   try {
-    const kept = JSON.parse(localStorage.getItem(name));
-    return typeof kept === typeof otherwise && kept !== null && Array.isArray(kept) === Array.isArray(otherwise) ? kept : otherwise;
+    const kept = JSON.parse(localStorage.getItem("opened"));
+    return Array.isArray(kept) ? kept.filter((board) => typeof board === "string" && form.test(board)) : [];
   } catch {
-    return otherwise;
+    return [];
   }
 }

@@ -3,10 +3,11 @@
 
 import { againButtons } from "./again.js";
 import { byId, el, explain, isPicture, Refusal, small } from "./api.js";
+import { costText, duration } from "./card.js";
 import { compare, startCompare } from "./compare.js";
 import { startEdit, useAgain } from "./composer.js";
-import { duration, focusPicture, hasMore, listed, loadMore, remove } from "./gallery.js";
-import { priceText, title } from "./models.js";
+import { focusPicture, hasMore, listed, loadMore, remove } from "./gallery.js";
+import { title } from "./models.js";
 import { fullTask } from "./tasks.js";
 
 const lightbox = byId("lightbox");
@@ -138,7 +139,7 @@ function facts(task, image) {
     Picture: `${image.width} × ${image.height} · ${size} · ${image.contentType.replace("image/", "").toUpperCase()}`,
     Model: [title(task.model), task.resolution, task.aspectRatio].filter(Boolean).join(" · "),
     Made: `${new Date(task.completedAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}, in ${duration(took)}`,
-    Cost: `${priceText(task.credits.estimate)}${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
+    Cost: `${costText(task)}${task.numImages > 1 ? ` for ${task.numImages} pictures` : ""}`,
     Origin: origin(image.provenance),
     ...(image.damaged && { Damaged: "The file arrived incomplete. Part of it may be missing." }),
     Task: task.id,

@@ -1,11 +1,12 @@
 // The studio: a composer, a gallery, and switches for the simulator.
 
 import { byId, call, el, explain, onSignIn, Refusal, signIn } from "./api.js";
-import { startBoards } from "./board.js";
+import { boardName, startBoards, target } from "./board.js";
 import { fill, startComposer, useAgain } from "./composer.js";
 import { addTask, startGallery, switchBoard } from "./gallery.js";
 import { open, startLightbox } from "./lightbox.js";
 import { startSimulator } from "./simulator.js";
+import { markEnd, nameBoard } from "./title.js";
 import { showTroubles } from "./troubles.js";
 
 /** Asks the user for a token. command prints one; it is empty if the tokens come from another identity provider. */
@@ -24,12 +25,15 @@ const reasons = {
   quota_exceeded: "You have used up today's pictures.",
 };
 
+let simulated = false;
+
 const clock = (time) => new Date(time).toLocaleTimeString([], { timeStyle: "short" });
 
 async function showCredits() {
   try {
+    if (simulated) await call("/local/balance", { method: "POST" }); // costs nothing there, so what is left agrees with the cards
     const { body } = await call("/v1/credits");
-    const parts = [el("b", {}, body.balance.toLocaleString()), " credits"];
+    const parts = [el("b", {}, body.balance.toLocaleString()), body.balance === 1 ? " credit left" : " credits left"];
     if (body.quota.limit > 0) parts.push(` · ${body.quota.used} of ${body.quota.limit} pictures today`);
     const warning = body.reason ? reasons[body.reason] || "No pictures can be made now." : body.low ? "Credits are running low." : "";
     if (warning) parts.push(" ", el("span", { className: "low" }, warning));
@@ -46,15 +50,29 @@ async function showCredits() {
 const showState = () => Promise.all([showCredits(), showTroubles()]);
 setInterval(() => { if (!document.hidden) showState(); }, 15_000);
 
+/** Shows what the address names; fault is a sentence if it names nothing. */
+function showBoard(fault) {
+  const board = target();
+  nameBoard(board ? boardName(board) : "");
+  byId("address-problem").textContent = fault;
+  byId("address-problem").hidden = !fault;
+}
+
+function ended(task) {
+  markEnd(task);
+  showState();
+}
+
 onSignIn(askToken);
 try {
   const session = await signIn(askToken);
-  startBoards(session.target.id, switchBoard);
+  simulated = session.simulator;
+  showBoard(startBoards(session.target, (fault) => { showBoard(fault); switchBoard(); }));
   const ordered = (task) => { addTask(task); showState(); };
   await startComposer(ordered);
   startLightbox(ordered);
   await Promise.all([
-    startGallery({ example: (prompt) => fill({ prompt }, "Filled with an example."), fill: useAgain, ordered, open, ended: showState }),
+    startGallery({ example: (prompt) => fill({ prompt }, "Filled with an example."), fill: useAgain, ordered, open, ended }),
     showState(),
     session.simulator ? startSimulator() : null,
   ]);

@@ -234,7 +234,7 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	})
 	mux.Handle(dir.LinkPath, s.bucket)
 	s.studio.register(mux)
-	return splitLocal(s.studio.localHandler(log, s.troubles), cors(c.AllowsOrigin, httpapi.Mux(log, mux))), nil
+	return splitLocal(s.studio.localHandler(log, s.troubles, s.CheckBalance), cors(c.AllowsOrigin, httpapi.Mux(log, mux))), nil
 }
 
 // api returns the routes that users call; verifier decides whose tokens are

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -64,14 +65,20 @@ func (s *studio) close() {
 	}
 }
 
-// localHandler serves the routes under localPath, which only the page uses.
-func (s *studio) localHandler(log *slog.Logger, t *troubles) http.Handler {
+// localHandler serves the routes under localPath, which only the page uses. check reads
+// the provider's balance: asking the simulator costs nothing, so the page may ask for it
+// after each picture, and what it shows agrees.
+func (s *studio) localHandler(log *slog.Logger, t *troubles, check func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /local/troubles", httpapi.Handler(log, t.read))
 	mux.Handle("GET /local/session", httpapi.Handler(log, s.session))
 	if s.simulator != nil {
 		mux.Handle("GET /local/simulator", httpapi.Handler(log, s.switches.read))
 		mux.Handle("PUT /local/simulator", httpapi.Handler(log, s.switches.write))
+		mux.Handle("POST /local/balance", httpapi.Handler(log, func(r *http.Request) (httpapi.Answer, error) {
+			_ = check(r.Context()) // logs its own errors; then the page shows the last known balance
+			return httpapi.Answer{Status: http.StatusNoContent}, nil
+		}))
 	}
 	return httpapi.Mux(log, mux)
 }
