@@ -8,9 +8,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
-import { chromium } from "playwright-core";
-
 import { ImagesClient } from "../client/dist/index.js";
+import { launch } from "./chromium.js";
 import { startLocal } from "./local.js";
 
 const iptc = "http://cv.iptc.org/newscodes/digitalsourcetype/";
@@ -77,7 +76,7 @@ test("Chromium draws a picture of one pixel with such a mark", async () => {
   const thumbnail = await bytesOf(images[0].thumbnailUrl);
   assert.deepEqual([...thumbnail.subarray(2, 4)], [0xff, 0xe1]);
   const mark = [...thumbnail.subarray(2, 4 + thumbnail.readUInt16BE(4))];
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+  const browser = await launch();
   try {
     const page = await browser.newPage();
     const drawn = await page.evaluate(async (mark) => {

@@ -42,14 +42,24 @@ export async function local(t, env) {
  * Opens the studio. Any error in the console fails the test, except failed requests
  * with exactly the statuses in refusals.
  */
-export async function studio(server, { width = 1024, height = 800, theme = "light", refusals = [], open = true } = {}) {
+export async function studio(server, { open = true, ...options } = {}) {
+  const page = await visit(server, options);
+  if (open) {
+    await page.goto(server.base);
+    await page.locator("#credits b").waitFor();
+  }
+  return page;
+}
+
+/** A new browser without a past, for any page. Errors fail the test as above, but for those that are expected. */
+export async function visit(server, { width = 1024, height = 800, theme = "light", refusals = [], expected = () => false } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce", locale: "en-GB" });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   const errors = [], refused = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => {
-    if (message.type() !== "error") return;
+    if (message.type() !== "error" || expected(message)) return;
     const status = /responded with a status of (\d+)/.exec(message.text());
     if (status) refused.push(Number(status[1]));
     else errors.push(message.text());
@@ -59,10 +69,6 @@ export async function studio(server, { width = 1024, height = 800, theme = "ligh
     assert.deepEqual(errors, []);
     assert.deepEqual(refused, refusals);
   });
-  if (open) {
-    await page.goto(server.base);
-    await page.locator("#credits b").waitFor();
-  }
   return page;
 }
 

@@ -64,14 +64,14 @@ async function send(requests: Requests, picture: Blob, signal?: AbortSignal): Pr
 }
 
 async function announced(requests: Requests, picture: Blob, signal?: AbortSignal): Promise<Upload> {
-  // Of an empty file only that it is empty matters.
+  // The kind comes first among the faults, but of an empty file it does not matter.
   const contentType = picture.size === 0 ? "image/png" : picture.type || "application/octet-stream";
   try {
     return (await requests.call<Upload>("/v1/uploads", { method: "POST", body: { contentType, bytes: picture.size }, signal })).body;
   } catch (error) {
     if (!(error instanceof ImagesError) || error.status !== 422) throw error;
     const { message, status, fields, requestId } = error;
-    throw new ImagesError(message, { status, code: "unusable_picture", fields, requestId, cause: error });
+    throw new ImagesError(fields[0]?.message ?? message, { status, code: "unusable_picture", fields, requestId, cause: error });
   }
 }
 

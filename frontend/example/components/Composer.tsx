@@ -1,0 +1,72 @@
+"use client";
+
+import { price, type NewTask, type Target, type Task } from "@preset/images";
+import { useModels } from "@preset/images/react";
+import { useState, type FormEvent, type RefObject } from "react";
+
+import { useAction } from "@/lib/useAction";
+import { useOrderKey } from "@/lib/useOrderKey";
+import { useQuote } from "@/lib/useQuote";
+import type { useStarts } from "@/lib/useStarts";
+
+import { OrderOptions, type Options } from "./OrderOptions";
+import { Problem } from "./Problem";
+import { StartPicker } from "./StartPicker";
+
+interface Props {
+  target?: Target;
+  starts: ReturnType<typeof useStarts>;
+  create(request: NewTask, options: { key: string }): Promise<Task>;
+  promptRef: RefObject<HTMLTextAreaElement | null>;
+}
+
+/** The form that orders pictures. It shows the price, and what speaks against the order, before the click. */
+export function Composer({ target, starts, create, promptRef }: Props) {
+  const { models } = useModels();
+  const [prompt, setPrompt] = useState("");
+  const [options, setOptions] = useState<Options>({ numImages: 1 });
+  const { run, busy, error } = useAction();
+  const { keyOf, accepted } = useOrderKey();
+
+  const { entries, uploading } = starts;
+  const request: NewTask = { prompt: prompt.trim(), ...options, target, imageUrls: entries.length > 0 ? entries : undefined };
+  const ready = request.prompt !== "" && !uploading;
+  const quote = useQuote(ready ? request : undefined);
+  const credits = quote?.estimate ?? (models && price(request, models));
+
+  async function order(event: FormEvent) {
+    event.preventDefault();
+    if (!ready) return promptRef.current?.focus();
+    const ordered = await run(() => create(request, { key: keyOf(request) }));
+    if (!ordered) return;
+    accepted();
+    setPrompt("");
+    setOptions({ ...options, numImages: 1 }); // no four pictures by accident next time
+    starts.clear();
+  }
+
+  const many = options.numImages > 1;
+  const verb = entries.length > 0 ? (many ? `Make ${options.numImages} edits` : "Edit it") : (many ? `Make ${options.numImages} pictures` : "Make it");
+  return (
+    <form className="panel composer" onSubmit={order} aria-label="New pictures">
+      <label>
+        {entries.length > 0 ? "What should change?" : "What would you like to see?"}
+        <textarea
+          ref={promptRef} rows={4} value={prompt} onChange={(event) => setPrompt(event.target.value)}
+          onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.form?.requestSubmit(); }}
+          placeholder="A linen coat on a wooden chair, morning light"
+        />
+      </label>
+      <StartPicker starts={starts} />
+      {models && <OrderOptions models={models} options={options} onChange={setOptions} />}
+      <button className="primary" disabled={busy || uploading}>
+        {busy ? "Ordering…" : uploading ? "Uploading…" : verb}
+        {credits !== undefined && !busy && !uploading && <span className="cost"> · {credits} {credits === 1 ? "credit" : "credits"}</span>}
+      </button>
+      <div aria-live="polite">
+        {quote?.problems.map(({ code, detail, hint }) => <p key={code} className="problem">{detail} {hint}</p>)}
+      </div>
+      <Problem error={error} />
+    </form>
+  );
+}

@@ -1,0 +1,18 @@
+"use client";
+
+import { useCredits } from "@preset/images/react";
+
+/** What is left to spend: the service's credits, and today's pictures. */
+export function CreditsLine() {
+  const { credits } = useCredits();
+  if (!credits) return <p className="credits">&nbsp;</p>;
+  const { balance, low, canGenerate, reason, quota } = credits;
+  return (
+    <p className={low || !canGenerate ? "credits low" : "credits"}>
+      <b>{balance.toLocaleString()}</b> {balance === 1 ? "credit" : "credits"}
+      {quota.limit > 0 && <> · {quota.used} of {quota.limit} pictures today</>}
+      {reason === "insufficient_credits" && <> · pictures can be ordered again after a top-up</>}
+      {reason === "quota_exceeded" && <> · more from {new Date(quota.resetsAt).toLocaleTimeString([], { timeStyle: "short" })}</>}
+    </p>
+  );
+}

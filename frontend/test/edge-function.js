@@ -1,0 +1,42 @@
+// Runs a function of frontend/supabase/functions in Deno, as `supabase functions deploy` would: its
+// folder is copied as it stands. Its packages come from node_modules, so nothing is downloaded.
+import { spawn } from "node:child_process";
+import { cp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const deno = createRequire(import.meta.url)("deno/install_api.cjs").runInstall();
+const flags = ["--no-lock", "--cached-only", "--node-modules-dir=manual", "--no-prompt"];
+
+/** Starts a function with these settings. log has the lines that it wrote. */
+export async function startEdgeFunction(name, env) {
+  const folder = fileURLToPath(new URL(`build/functions/${name}-${process.pid}-${Date.now()}`, import.meta.url));
+  await cp(new URL(`../supabase/functions/${name}`, import.meta.url), folder, { recursive: true });
+  const server = spawn(deno, ["run", ...flags, "--allow-env", "--allow-net", `${folder}/index.ts`], {
+    env: { PATH: process.env.PATH, HOME: folder, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", DENO_SERVE_ADDRESS: "tcp:127.0.0.1:0", ...env }, stdio: ["ignore", "ignore", "pipe"],
+  });
+  const ended = new Promise((resolve) => server.on("close", resolve));
+  const clean = () => rm(folder, { recursive: true, force: true });
+  const log = [];
+  const url = await new Promise((resolve, reject) => {
+    let rest = "";
+    server.stderr.setEncoding("utf8").on("data", (chunk) => {
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        log.push(line);
+        const listening = /Listening on (http:\S+)/.exec(line);
+        if (listening) resolve(listening[1]);
+      }
+    });
+    server.on("close", (code) => clean().then(() => reject(new Error(`the function ended with ${code}: ${log.join("\n")}`))));
+  });
+  return {
+    url, log,
+    async stop() {
+      server.kill("SIGTERM");
+      await ended;
+      await clean();
+    },
+  };
+}
