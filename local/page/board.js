@@ -25,10 +25,10 @@ export const boardAddress = (board) => (board ? `#/${board.kind}/${encodeURIComp
 /** The board in an address as KIND:ID, empty for everything, or null if it names none. */
 function boardIn(hash) {
   if (["", "#", "#/"].includes(hash)) return "";
-  const [, kind, id] = /^#\/([^/]+)\/([^/]+)$/.exec(hash) || [];
+  const parts = /^#\/([^/]+)\/([^/]+)$/.exec(hash);
   try {
-    const board = `${kind}:${decodeURIComponent(id)}`;
-    return form.test(board) ? board : null;
+    const board = parts && `${parts[1]}:${decodeURIComponent(parts[2])}`;
+    return board && form.test(board) ? board : null;
   } catch { // a stray %
     return null;
   }

@@ -135,6 +135,7 @@ async function readAgain() {
 /** Takes over the list as it is now. */
 function merge(tasks) {
   const before = new Set(order);
+  if (cursor) tasks = tasks.filter((task) => task.createdAt !== floor || before.has(task.id)); // those made at that very moment may be on the next page
   const arrived = tasks.filter((task) => !before.has(task.id));
   put(tasks);
   order = tasks.map((task) => task.id);
