@@ -4,7 +4,7 @@
 -- One row for each picture, and one with n = 0 for a task that failed.
 create table if not exists public.ai_images (
   task text not null,
-  n int not null, -- 1 to 4
+  n int not null, -- from 1
   owner uuid not null,
   target_kind text, -- moodboard, showcase, ...
   target_id text,

@@ -78,7 +78,7 @@ function webhook(key: string) {
   try {
     return new Webhook(key);
   } catch {
-    throw new Error("NOTIFY_KEY is not a key like whsec_…: take it from notifyKeys of the stack's secret");
+    throw new Error("NOTIFY_KEY holds something that is no key: take the keys from notifyKeys of the stack's secret");
   }
 }
 
