@@ -145,7 +145,7 @@ test("a task is moved and deleted, and every page is read", async () => {
   assert.deepEqual((await c.list({ target: { kind: "showcase", id: "s" } })).tasks, []);
 });
 
-test("an order that waits is cancelled; what is being made or finished is left alone", async () => {
+test("an order that waits is cancelled; what is being made or finished is left alone", async (t) => {
   const c = client();
   await local.simulate({ refuse: "rateLimit" });
   const waiting = await c.create({ prompt: "A picture that nobody wants any more" });
@@ -154,6 +154,8 @@ test("an order that waits is cancelled; what is being made or finished is left a
     assert.equal((await c.get(waiting.id)).status, "waiting");
     await c.cancel(waiting.id);
     await assert.rejects(c.get(waiting.id), { code: "not_found" });
+    await c.cancel(waiting.id); // as a repetition after a lost answer
+    await assert.rejects(c.cancel("0".repeat(26)), { code: "not_found" });
     const running = await c.create({ prompt: "A slow picture" });
     await assert.rejects(c.cancel(running.id), { code: "conflict", message: "This picture is being made already." });
   } finally {
@@ -162,6 +164,13 @@ test("an order that waits is cancelled; what is being made or finished is left a
   const { id } = await c.create({ prompt: "A finished picture" });
   const { images } = await c.wait(id);
   await assert.rejects(c.cancel(id), { code: "conflict", message: "This order has already ended." });
+  // It ends between the look at it and the cancel.
+  const between = await proxy(t, base, async (_response, { method }, send) => {
+    const answer = await send();
+    if (method === "GET") answer.body = JSON.stringify({ ...JSON.parse(answer.body), status: "waiting", done: false });
+    return answer;
+  });
+  await assert.rejects(client({ url: between.url }).cancel(id), { code: "conflict", message: "This picture is being made already." });
   assert.deepEqual((await c.get(id)).images, images);
 });
 

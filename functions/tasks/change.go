@@ -39,10 +39,23 @@ func (f Function) retarget(r *http.Request, owner string) (httpapi.Answer, error
 	return httpapi.Answer{Header: header, Body: shown}, nil
 }
 
-// remove is DELETE /v1/tasks/{id}. A repeated DELETE is 204 too and writes
-// nothing: a client that lost the first answer learns that the task is gone.
+// remove is DELETE /v1/tasks/{id}; with cancel=1 it deletes a waiting task only. A
+// repeated DELETE is 204 too and writes nothing: a client that lost the first answer
+// learns that the task is gone.
 func (f Function) remove(r *http.Request, owner string) (httpapi.Answer, error) {
-	_, err := f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return x.Delete(f.rules(), f.Now()) })
+	q, err := httpapi.Query(r, "cancel")
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	cancel, err := httpapi.QueryInt(q, "cancel", 0, 0, 1)
+	if err != nil {
+		return httpapi.Answer{}, err
+	}
+	remove := (*task.Task).Delete
+	if cancel == 1 {
+		remove = (*task.Task).Cancel
+	}
+	_, err = f.change(r.Context(), owner, r.PathValue("id"), func(x *task.Task) error { return remove(x, f.rules(), f.Now()) })
 	return httpapi.Answer{Status: http.StatusNoContent}, err
 }
 

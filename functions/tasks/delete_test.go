@@ -104,6 +104,35 @@ func TestCancel(t *testing.T) {
 	h.get("/v1/tasks/"+x.ID).Problem(t, 404, task.CodeNotFound)
 }
 
+// With cancel=1 nothing but a waiting task is deleted.
+func TestCancelOnly(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	for _, status := range []task.Status{task.Submitting, task.Unconfirmed, task.Generating, task.Storing, task.Succeeded, task.Failed} {
+		x := h.addRow("ada", h.statuses()[status])
+		h.send("DELETE", "/v1/tasks/"+x.ID+"?cancel=1", "").Problem(t, 409, task.CodeConflict)
+		if row := h.row(x.ID); row.Version != x.Version || row.Status != status || row.Deleted() {
+			t.Errorf("%s: the row is %s, version %d", status, row.Status, row.Version)
+		}
+	}
+	x := h.addRow("ada", h.refused(task.CodePaused, task.RetryLater))
+	for range 2 {
+		if got := h.send("DELETE", "/v1/tasks/"+x.ID+"?cancel=1", ""); got.Status != 204 || !h.row(x.ID).Deleted() {
+			t.Errorf("a waiting task: %d %s", got.Status, got.Body)
+		}
+	}
+	done := h.addRow("ada", h.statuses()[task.Succeeded])
+	for _, query := range []string{"?cancel=2", "?cancel=yes", "?cancel", "?canel=1"} { // which could delete what was not to be deleted
+		h.contract.Serve(t, h.handler, h.request("DELETE", "/v1/tasks/"+done.ID+query)).Problem(t, 400, task.CodeInvalidRequest)
+	}
+	if h.row(done.ID).Deleted() {
+		t.Error("a query with a mistake deletes a task")
+	}
+	if got := h.send("DELETE", "/v1/tasks/"+done.ID+"?cancel=0", ""); got.Status != 204 || !h.row(done.ID).Deleted() {
+		t.Errorf("cancel=0: %d %s", got.Status, got.Body)
+	}
+}
+
 // If others write the row between DELETE's read and its put, their change
 // decides.
 func TestDeleteRace(t *testing.T) {

@@ -76,6 +76,21 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// The page can have the simulator's balance read as soon as a picture is ordered, so
+// that it does not show credits that are spent.
+func TestBalanceAtOnce(t *testing.T) {
+	r := startHarness(t, map[string]string{"SWEEP_EVERY": "10m"})
+	r.AwaitSuccess(t, r.Submit(t, map[string]any{"prompt": "a red bicycle"}, "k").ID)
+	if resp, body := r.request(http.MethodPost, "/local/balance", ""); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	var credits struct{ Balance float64 }
+	r.Do(t, http.StatusOK, http.MethodGet, "/v1/credits", "", &credits)
+	if want := r.studio.simulator.Balance(); credits.Balance != want || want >= 1000 {
+		t.Errorf("the balance is %g, want %g", credits.Balance, want)
+	}
+}
+
 func TestSwitches(t *testing.T) {
 	r := startHarness(t, nil)
 	_, usual := r.request("GET", "/local/simulator", "")

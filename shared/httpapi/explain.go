@@ -95,7 +95,7 @@ var explanations = []struct {
 	{task.CodeConflict, Explanation{
 		Status: http.StatusConflict,
 		Title:  "This is not possible right now.",
-		Hint:   "The picture is still being made. Wait until it is finished, then try again.",
+		Hint:   "If the picture is still being made, wait until it is finished, then try again.",
 		Claude: "Check the task's status until it is done, then call again.",
 	}},
 	{task.CodePromptRejected, Explanation{

@@ -218,6 +218,15 @@ func (t *Task) Delete(r Rules, now time.Time) error {
 	return nil
 }
 
+// Cancel deletes a Waiting task, and returns CodeConflict for every other that is not
+// deleted: no picture is lost, whatever has become of the task meanwhile.
+func (t *Task) Cancel(r Rules, now time.Time) error {
+	if t.Status != Waiting && !t.Deleted() {
+		return &Error{Code: CodeConflict}
+	}
+	return t.Delete(r, now)
+}
+
 // Erased ends the erase: a run that began at begun has deleted everything under the
 // task's prefix. If another function could still write there at that time, nothing
 // changes and a later run erases again.

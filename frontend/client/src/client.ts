@@ -1,4 +1,4 @@
-import { ImagesError } from "./error.js";
+import { type ErrorCode, ImagesError } from "./error.js";
 import { Follower } from "./follow.js";
 import { type ClientOptions, Requests } from "./request.js";
 import type { Credits, Model, NewTask, Quote, Target, Task, TaskPage } from "./types.js";
@@ -131,12 +131,23 @@ export class ImagesClient {
   /** Cancels an order that still waits for the image service: nothing is charged. What is
    *  being made, or has ended, is left alone and rejects with `conflict`. */
   async cancel(id: string, { signal }: Abortable = {}): Promise<void> {
-    const { status, done } = await this.get(id, { signal });
-    if (done) throw new ImagesError("This order has already ended.", { status: 409, code: "conflict", hint: "Nothing was changed. Delete the picture if you do not want it." });
-    if (status !== "waiting") throw new ImagesError("This picture is being made already.", { status: 409, code: "conflict", hint: "It cannot be stopped any more. You can delete it when it is finished." });
-    await this.#requests.once(path(id), { method: "DELETE", signal }); // once: later it could have ended
+    // An API of an older release knows no cancel=1 and would delete what has ended.
+    const task = await this.get(id, { signal }).catch(unless("not_found"));
+    if (task?.done) throw conflict("This order has already ended.", "Nothing was changed. Delete the picture if you do not want it.");
+    if (task && task.status !== "waiting") throw tooLate();
+    // It may be deleted already: then this says so of one's own task, and of no other.
+    const deleted = await this.#requests.call(`${path(id)}?cancel=1`, { method: "DELETE", signal }).catch(unless("conflict"));
+    if (!deleted) throw tooLate();
   }
 }
+
+/** Makes undefined of an error with this code. */
+const unless = (code: ErrorCode) => (error: unknown): undefined => {
+  if (!(error instanceof ImagesError) || error.code !== code) throw error;
+};
+
+const conflict = (message: string, hint: string) => new ImagesError(message, { status: 409, code: "conflict", hint });
+const tooLate = () => conflict("This picture is being made already.", "It cannot be stopped any more. You can delete it when it is finished.");
 
 const path = (id: string) => `/v1/tasks/${encodeURIComponent(id)}`;
 

@@ -66,6 +66,9 @@ export interface paths {
          *     422 `idempotency_key_reused`, and never makes a second picture. Deleting it again is
          *     204 again, so repeat the request whenever you got a 5xx or no answer at all. NOTIFY_URL,
          *     where it is set, gets `taskDeleted` within seconds.
+         *
+         *     With `cancel=1` it deletes nothing but a `waiting` task: a "Cancel" button that is
+         *     clicked too late is 409, and the picture stays.
          */
         delete: operations["deleteTask"];
         options?: never;
@@ -1174,7 +1177,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The picture is still being made. Nothing has changed. */
+        /** @description The picture is still being made, or with `cancel=1` it has ended. Nothing has changed. */
         Conflict: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
@@ -1494,7 +1497,10 @@ export interface operations {
     };
     deleteTask: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description With 1 only a `waiting` task is deleted; any other is 409. */
+                cancel?: 0 | 1;
+            };
             header?: never;
             path: {
                 /** @example 4s8gqk1v0n7e2m5c9d3hb6t1ra */
