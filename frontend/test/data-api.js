@@ -36,7 +36,11 @@ async function call(database, run, name, args) {
   const names = Object.keys(args);
   const match = found.find(({ types, proargnames }) => types.length === names.length && names.every((n) => proargnames?.slice(0, types.length).includes(n)));
   if (!match) return refusal(404, "PGRST202", `Could not find the function public.${name}(${names.join(", ")}) in the schema cache`);
-  const given = names.map((n, i) => `${escapeIdentifier(n)} => ($1::jsonb ->${/^jsonb?$/.test(match.types[match.proargnames.indexOf(n)]) ? "" : ">"} '${n}')::${match.types[match.proargnames.indexOf(n)]}`);
+  const given = names.map((name) => {
+    const type = match.types[match.proargnames.indexOf(name)];
+    const value = /^jsonb?$/.test(type) ? `nullif($1::jsonb -> '${name}', 'null')` : `$1::jsonb ->> '${name}'`;
+    return `${escapeIdentifier(name)} => (${value})::${type}`;
+  });
   const [{ result }] = await run(`select to_jsonb(public.${escapeIdentifier(name)}(${given})) as result`, names.length ? [JSON.stringify(args)] : []);
   return match.returns === "void" ? { status: 204 } : { status: 200, body: result };
 }

@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { createClient } from "@supabase/supabase-js";
 import { Webhook } from "standardwebhooks";
 
+import { checkEdgeFunction } from "./edge-function.js";
 import { startLocal } from "./local.js";
 import { startSupabase } from "./supabase.js";
 
@@ -18,7 +19,7 @@ let supabase, hook, receiver, local, token;
 const got = []; // notices that the function has answered 2xx, oldest first
 
 before(async () => {
-  supabase = await startSupabase();
+  supabase = await startSupabase({ users: [{ id: ada, email: "ada@preset.example", password: "lovelace" }] });
   await deploy();
   receiver = createServer(async (request, response) => {
     const chunks = [];
@@ -29,8 +30,8 @@ before(async () => {
     response.writeHead(status).end();
   });
   await new Promise((resolve) => receiver.listen(0, "127.0.0.1", resolve));
-  local = await startLocal({ SWEEP_EVERY: "1s", POLL_EVERY: "1s", NOTIFY_URL: `http://127.0.0.1:${receiver.address().port}/hook`, NOTIFY_KEY: key, LOW_CREDITS: "1000000" });
-  token = await local.tokenOf(ada);
+  local = await startLocal({ SWEEP_EVERY: "1s", POLL_EVERY: "1s", NOTIFY_URL: `http://127.0.0.1:${receiver.address().port}/hook`, NOTIFY_KEY: key, LOW_CREDITS: "1000000", AUTH_ISSUER: `${supabase.url}/auth/v1` });
+  token = supabase.token({ sub: ada });
 });
 
 after(async () => {
@@ -102,7 +103,7 @@ async function rows(task) {
   return state;
 }
 
-const forget = () => supabase.sql("truncate ai_images, ai_tasks");
+const forget = () => supabase.sql("delete from ai_images; delete from ai_tasks");
 
 /** All orders in which notices may arrive: each comes once, or one of them twice. */
 function orders(notices) {
@@ -186,8 +187,10 @@ test("a page reads and hides pictures as docs/supabase.md shows", async () => {
   const page = await readFile(new URL("../../docs/supabase.md", import.meta.url), "utf8");
   const [read, hide] = [...page.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code);
   const shown = (names, code, result) => new (async () => {}).constructor(...names, `${code}; return ${result};`);
-  const session = { accessToken: async () => supabase.token({ sub: ada }), realtime: { transport: class {} } }; // Node 20 has no WebSocket
-  const client = createClient(supabase.url, supabase.publishableKey, session);
+  const options = { realtime: { transport: class {} }, auth: { persistSession: false, autoRefreshToken: false } }; // Node 20 has no WebSocket
+  const client = createClient(supabase.url, supabase.publishableKey, options);
+  const { data: { session } } = await client.auth.signInWithPassword({ email: "ada@preset.example", password: "lovelace" });
+  token = session.access_token; // the same session orders and reads
   const task = await call("POST", "", { prompt: "A market, twice", numImages: 2, target: { kind: "moodboard", id: "market" } });
   const { data: { images } } = await notice("task.succeeded", task.id);
   await local.simulate({ refuse: "policy" });
@@ -200,9 +203,9 @@ test("a page reads and hides pictures as docs/supabase.md shows", async () => {
   const { pictures } = await shown(["supabase", "board"], read, "{ pictures, error }")(client, "market");
   const want = images.map(({ n, url, thumbnailUrl, width, height }) => ({ task: task.id, n, url, thumbnail_url: thumbnailUrl, width, height, hidden: n === 2 }));
   assert.deepEqual(pictures.toSorted((a, b) => a.n - b.n), want);
-  const others = createClient(supabase.url, supabase.publishableKey, { ...session, accessToken: async () => supabase.token({ sub: bob }) });
+  const others = createClient(supabase.url, supabase.publishableKey, { realtime: options.realtime, accessToken: async () => supabase.token({ sub: bob }) });
   assert.deepEqual((await shown(["supabase", "board"], read, "{ pictures, error }")(others, "market")).pictures, []);
-  const visitor = createClient(supabase.url, supabase.publishableKey, { realtime: session.realtime });
+  const visitor = createClient(supabase.url, supabase.publishableKey, options);
   assert.equal((await shown(["supabase", "board"], read, "{ pictures, error }")(visitor, "market")).error.code, "42501");
 });
 
@@ -315,6 +318,8 @@ test("the function works with each kind of key, and while notifyKeys are replace
   const lines = await logged(async () => assert.equal(await deliver(n), 500));
   assert.equal(lines[0].code, "42501");
 });
+
+test("the function's types are right", () => checkEdgeFunction("ai-images"));
 
 test("a function without its settings does not start, and says which", async () => {
   await assert.rejects(deploy({ NOTIFY_KEY: " " }), /NOTIFY_KEY is missing/);

@@ -213,6 +213,12 @@ describe("boards that others see", () => {
     assert.deepEqual(await privileges(database), ["anon ai_images: select", ...least]);
   });
 
+  test("a board that is not public is not shown, whatever its own policies allow", async () => {
+    await database.sql("create policy everybody on moodboards for select using (true)");
+    assert.deepEqual(await seen(database, "anon"), ["shown/1"]);
+    await database.sql("drop policy everybody on moodboards");
+  });
+
   test("a board is found by its primary key, and one's own pictures by the index on the owner", { timeout: 60_000 }, async () => {
     await database.sql(`
       insert into moodboards (owner_user_id, is_public) select gen_random_uuid(), n % 2 = 0 from generate_series(1, 50000) n;
