@@ -13,6 +13,7 @@ export async function startLocal(env = {}) {
   let { server, base } = await start(folder, env, "127.0.0.1:0");
   return {
     base,
+    folder,
     /** A token of this user; without one, of the page's. */
     async tokenOf(...owner) {
       const { stdout } = await promisify(execFile)(binary, ["token", "-addr", base.slice("http://".length), "-data", folder, ...owner]);
