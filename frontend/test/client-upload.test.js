@@ -57,12 +57,12 @@ const near = (colour, wanted) => colour.every((value, i) => Math.abs(value - wan
 const [red, blue] = [[255, 0, 0, 255], [0, 0, 255, 255]];
 
 // What is sent of each file: its type and size, and where its red corner is.
-for (const [name, { type, width, height, corner = "topLeft", colour = red, kept = false, clear = false, other, from = 0 }] of Object.entries({
+for (const [name, { type, width, height, corner = "topLeft", colour = red, kept = false, clear = false, other, right, from = 0 }] of Object.entries({
   "a PNG of 50 megapixels": { type: "image/jpeg", width: 4096, height: 2048, other: blue },
   "a photograph of more than 12 MB that its EXIF turns": { type: "image/jpeg", width: 3000, height: 4000, corner: "topRight", from: 12 },
   "a small photograph that its EXIF turns": { type: "image/jpeg", width: 30, height: 40, corner: "topRight", kept: true },
   "a transparent PNG of more than 10 MB": { type: "image/webp", width: 2400, height: 1800, clear: true, from: 10 },
-  "a transparent GIF": { type: "image/png", width: 4, height: 4, colour: [0, 0, 0, 0] },
+  "a transparent GIF": { type: "image/png", width: 8, height: 4, right: [0, 0, 0, 0] },
   "a BMP": { type: "image/jpeg", width: 40, height: 20, other: [0, 0, 0, 255] },
   "an AVIF without a type": { type: "image/jpeg", width: 4, height: 6, colour: [208, 32, 64, 255] },
   "an SVG": { type: "image/jpeg", width: 64, height: 32, other: blue },
@@ -78,12 +78,14 @@ for (const [name, { type, width, height, corner = "topLeft", colour = red, kept 
     assert.equal(sent.bytes === sent.before, kept, "what the API takes is sent as it is");
     assert.ok(near(sent[corner], colour), `${sent[corner]}`);
     if (other) assert.ok(near(sent.middle, other), `${sent.middle}`);
+    if (right) assert.deepEqual(sent.topRight, right);
     if (clear) assert.ok(sent.middle[3] > 100 && sent.middle[3] < 160, `${sent.middle}`);
     checkConsole();
   });
 }
 
 for (const [name, message, ...refusals] of [
+  ["an SVG of which nothing is visible", "This is an SVG file. Save it as PNG and try again.", 422],
   ["an HEIC without a type", "This is an HEIC file. Save it as JPEG and try again.", 422],
   ["a TIFF", "This is a TIFF file. Save it as PNG and try again.", 422],
   ["an empty file", "This file is empty. Choose another one and try again.", 422],

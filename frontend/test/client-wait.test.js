@@ -29,8 +29,8 @@ async function order(count) {
 }
 
 /** Resolves when the condition holds. */
-async function until(condition, what) {
-  for (const end = performance.now() + 20_000; !await condition();) {
+async function until(condition, what, seconds = 20) {
+  for (const end = performance.now() + seconds * 1000; !await condition();) {
     assert.ok(performance.now() < end, `${what} does not happen`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -122,7 +122,7 @@ test("an aborted wait does not disturb the others, and the last ends the connect
   assert.deepEqual([between.open, between.requests.length], [1, before], "the other still waits in the same request");
   stops[1].abort();
   await assert.rejects(waits[1], { name: "AbortError" });
-  await until(() => between.open === 0, "the end of the connection");
+  await until(() => between.open === 0, "the end of the connection", 5);
   await local.simulate();
   assert.equal((await c.wait((await order(1))[0])).status, "succeeded", "the client can wait again");
   await assert.rejects(c.wait(b, { signal: AbortSignal.abort(new Error("too late")) }), { message: "too late" });
@@ -136,7 +136,7 @@ test("a wait for several tasks resolves in their order, and fails with one that 
   await local.simulate({ slow: true });
   const [slow] = await order(1);
   await assert.rejects(client(between.url).wait([slow, "0".repeat(26)]), { code: "not_found" });
-  await until(() => between.open === 0, "the end of the connection");
+  await until(() => between.open === 0, "the end of the connection", 5);
   assert.equal(between.requests.length, 1, "the others are not waited for any longer");
 });
 

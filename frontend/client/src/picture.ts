@@ -37,7 +37,9 @@ export async function redrawn(file: Blob, maxBytes: number): Promise<Blob | unde
     for (let side = longestSide; side >= 256; side = Math.round(side * 0.7)) {
       const canvas = drawn(picture, side);
       if (!canvas) return undefined;
-      for (const type of isTransparent(canvas) ? ["image/png", "image/webp"] : ["image/jpeg"]) {
+      const { visible, opaque } = opacity(canvas);
+      if (!visible) return undefined; // too large for this device, which then draws nothing
+      for (const type of opaque ? ["image/jpeg"] : ["image/png", "image/webp"]) {
         const blob = await encoded(canvas, type);
         if (blob?.type === type && blob.size <= maxBytes) return blob; // a browser without an encoder for it makes a PNG
       }
@@ -88,13 +90,18 @@ function newCanvas(width: number, height: number): Canvas | undefined {
 
 const contextOf = (canvas: Canvas) => canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D | null;
 
-function isTransparent(canvas: Canvas): boolean {
+/** Whether anything of a picture is visible, and all of it opaque. */
+function opacity(canvas: Canvas): { visible: boolean; opaque: boolean } {
   const rows = 256; // at a time, which takes 4 MB
-  for (let y = 0; y < canvas.height; y += rows) {
+  let least = 255, most = 0;
+  for (let y = 0; y < canvas.height && (least === 255 || most === 0); y += rows) {
     const { data } = contextOf(canvas)!.getImageData(0, y, canvas.width, Math.min(rows, canvas.height - y));
-    for (let i = 3; i < data.length; i += 4) if (data[i]! < 255) return true;
+    for (let i = 3; i < data.length; i += 4) {
+      least = Math.min(least, data[i]!);
+      most = Math.max(most, data[i]!);
+    }
   }
-  return false;
+  return { visible: most > 0, opaque: least === 255 };
 }
 
 async function encoded(canvas: Canvas, type: string): Promise<Blob | null> {

@@ -53,8 +53,9 @@ export class Requests {
 
   /** Sends a request, and repeats it while that can help. Every route allows that: an order
    *  has its key. */
-  call<T>(path: string, call: Call = {}): Promise<Answer<T>> {
-    return this.repeat(() => this.once<T>(path, call), call.signal);
+  async call<T>(path: string, { body, ...call }: Call = {}): Promise<Answer<T>> {
+    const json = body === undefined ? undefined : JSON.stringify(body); // as it is now, for all repetitions
+    return this.repeat(() => this.once<T>(path, call, json), call.signal);
   }
 
   /** Calls send until it succeeds, fails for good, or has failed `tries` times. */
@@ -70,25 +71,24 @@ export class Requests {
   }
 
   /** Sends it once; again if the token was renewed meanwhile. */
-  async once<T>(path: string, call: Call): Promise<Answer<T>> {
+  async once<T>(path: string, call: Omit<Call, "body">, json?: string): Promise<Answer<T>> {
     const token = call.open ? "" : await this.#token(call.signal);
     try {
-      return await this.#send<T>(path, call, token);
+      return await this.#send<T>(path, call, token, json);
     } catch (error) {
       if (!(error instanceof ImagesError) || error.status !== 401) throw error;
       const renewed = await this.#token(call.signal);
       if (!renewed || renewed === token) throw error;
-      return this.#send<T>(path, call, renewed);
+      return this.#send<T>(path, call, renewed, json);
     }
   }
 
-  async #send<T>(path: string, { method = "GET", body, headers: more, signal }: Call, token: string): Promise<Answer<T>> {
+  async #send<T>(path: string, { method = "GET", headers: more, signal }: Call, token: string, json?: string): Promise<Answer<T>> {
     const headers = new Headers(more);
     if (token) headers.set("Authorization", `Bearer ${token}`);
     if (token && this.#options.onBehalfOf) headers.set("On-Behalf-Of", this.#options.onBehalfOf);
-    if (body !== undefined) headers.set("Content-Type", "application/json");
-    const init = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) };
-    const { status, headers: got, text } = await this.exchange(this.#url + path, init, timeout, signal);
+    if (json !== undefined) headers.set("Content-Type", "application/json");
+    const { status, headers: got, text } = await this.exchange(this.#url + path, { method, headers, body: json }, timeout, signal);
     if (status === 204 || status === 304) return { status, headers: got, body: undefined as T };
     if (status < 200 || status > 299) throw refusal(status, got, text);
     return { status, headers: got, body: decoded<T>(status, got, text) };
