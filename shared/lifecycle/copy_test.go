@@ -40,9 +40,11 @@ func (server *host) file(b []byte) {
 	server.do(func(rw http.ResponseWriter, r *http.Request) { _, _ = rw.Write(b) })
 }
 
-func square(side int) []byte {
+func square(side int) []byte { return grey(side, side) }
+
+func grey(w, h int) []byte {
 	var b bytes.Buffer
-	img := image.NewGray(image.Rect(0, 0, side, side))
+	img := image.NewGray(image.Rect(0, 0, w, h))
 	for i := range img.Pix {
 		img.Pix[i] = byte(i*i) >> 2 // incompressible, so that half the file is about half the picture
 	}

@@ -94,6 +94,7 @@ func TestEveryEndIsLogged(t *testing.T) {
 				if h.task(id).Done() {
 					break
 				}
+				h.provided(id)
 				h.sweep(20 * time.Minute)
 			}
 			end := h.task(id)

@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -84,10 +85,27 @@ func (h *harness) until(id string, want task.Status, within time.Duration) *task
 		if t.Done() {
 			h.t.Fatalf("the task ended %s %s, want %s", t.Status, t.Failure, want)
 		}
+		h.provided(id)
 		h.sweep(time.Minute)
 	}
 	h.t.Fatalf("the task is %s after %v, want %s", h.task(id).Status, within, want)
 	return nil
+}
+
+// provided waits until the provider has done its part for a task. The test's clock moves
+// hours in no time, and a provider on a busy machine would seem to take as long.
+func (h *harness) provided(id string) {
+	h.t.Helper()
+	x := h.task(id)
+	if x.Status != task.Generating || h.Sim.Knobs().Delay > 0 {
+		return
+	}
+	eventually(h.t, func() error {
+		if made, is := h.Sim.Task(x.ProviderID); is && made.Flag == nanobananatest.FlagRunning {
+			return errors.New("the provider's task is still running")
+		}
+		return nil
+	})
 }
 
 // work does a task's work, as the stream's consumer does.

@@ -64,8 +64,8 @@ func (h *harness) storing(change ...func(*lifecycle.Order)) (*task.Task, nanoban
 func TestIngest(t *testing.T) {
 	for _, format := range []string{"png", "jpg", "webp"} {
 		t.Run(format, func(t *testing.T) {
-			h := newHarness(t, func(k *nanobananatest.Knobs) { k.PictureFormat, k.PictureSide, k.Mislabel = format, 700, true })
-			got, made := h.storing(func(o *lifecycle.Order) { o.Request.NumImages, o.Request.AspectRatio = 2, "16:9" })
+			h := newHarness(t, func(k *nanobananatest.Knobs) { k.PictureFormat, k.PictureSide, k.Mislabel = format, 513, true })
+			got, made := h.storing(func(o *lifecycle.Order) { o.Request.NumImages, o.Request.AspectRatio = 2, "21:9" })
 			h.work(got.ID)
 			end := h.expect(got.ID, task.Succeeded, "")
 			for i, img := range end.Images {
@@ -78,7 +78,7 @@ func TestIngest(t *testing.T) {
 				if err != nil || kind != "jpeg" || small.Width != 512 {
 					t.Errorf("thumbnail %d is %s, %d wide: %v", i+1, kind, small.Width, err)
 				}
-				if img.N != i+1 || img.Width != 700 {
+				if img.N != i+1 || img.Width != 513 {
 					t.Errorf("picture %d: %+v", i+1, img)
 				}
 			}
@@ -130,17 +130,18 @@ func TestDownloadFaults(t *testing.T) {
 		h := newHarness(t)
 		h.Quota = 1
 		got, _ := h.storing()
+		begun := h.Now()
 		h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Download = faults["404"] })
 		for range 71 {
 			h.work(got.ID)
 			h.sweep(time.Hour)
 		}
 		h.expect(got.ID, task.Storing, "")
-		for range 80 {
-			h.work(got.ID)
-			h.sweep(time.Minute)
-		}
+		h.finished(got.ID)
 		end := h.expect(got.ID, task.Failed, task.CodeImageUnavailable)
+		if took := end.EndedAt.Sub(begun); took < 72*time.Hour || took > 72*time.Hour+20*time.Minute {
+			t.Errorf("it ends after %v, want 72 h", took)
+		}
 		if used, _ := h.Rows.UsedImages(t.Context(), owner, end.Quota.Day); used != 0 {
 			t.Errorf("used is %d, want it returned", used)
 		}
@@ -155,6 +156,7 @@ func TestPartial(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	got, _ := h.storing(func(o *lifecycle.Order) { o.Request.NumImages = 3 })
+	begun := h.Now()
 	x, err := task.Update(t.Context(), h.Rows, h.task(got.ID), func(x *task.Task) error {
 		x.URLs[1] = h.Sim.URL + "/result/nothing.png"
 		return nil
@@ -163,14 +165,17 @@ func TestPartial(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Record = nanobananatest.Fault{Kind: nanobananatest.FaultHTML} }) // no fresh links
-	for range 70 {
+	for range 14 {
 		h.work(x.ID)
-		h.sweep(time.Hour)
+		h.sweep(5 * time.Hour)
 	}
 	h.expect(x.ID, task.Storing, "")
-	end := h.until(x.ID, task.Succeeded, 3*time.Hour)
-	if len(end.Images) != 2 || end.Missing != 1 || end.Images[0].N != 1 || end.Images[1].N != 2 {
-		t.Errorf("images %+v, missing %d", end.Images, end.Missing)
+	end := h.finished(x.ID)
+	if took := end.EndedAt.Sub(begun); took < 72*time.Hour || took > 72*time.Hour+20*time.Minute {
+		t.Errorf("it ends after %v, want 72 h", took)
+	}
+	if end.Status != task.Succeeded || len(end.Images) != 2 || end.Missing != 1 || end.Images[0].N != 1 || end.Images[1].N != 2 {
+		t.Errorf("%s, images %+v, missing %d", end.Status, end.Images, end.Missing)
 	}
 }
 

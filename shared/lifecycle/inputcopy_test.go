@@ -52,7 +52,7 @@ func TestInputsAreKept(t *testing.T) {
 	h := newHarness(t)
 	first := h.made()
 	one, two := h.uploaded(), h.uploaded()
-	h.replaceUpload(owner, two, square(2100))
+	h.replaceUpload(owner, two, grey(2100, 42))
 	h.Logged.Take()
 	got, _ := h.storing(edits("upload:"+one, "task:"+first.ID+"/1", "upload:"+two))
 	_, err := task.Update(t.Context(), h.Rows, got, func(x *task.Task) error { // the simulator could not fetch the link
@@ -71,19 +71,19 @@ func TestInputsAreKept(t *testing.T) {
 	if len(end.Inputs) != 2 || len(end.Images) != 1 {
 		t.Fatalf("inputs %+v, images %+v", end.Inputs, end.Images)
 	}
-	for i, want := range []task.Input{{N: 1, Width: 8, Height: 8}, {N: 4, Width: 2048, Height: 2048}} {
+	for i, want := range []task.Input{{N: 1, Width: 8, Height: 8}, {N: 4, Width: 2048, Height: 40}} {
 		in := end.Inputs[i]
 		if in.N != want.N || in.Width != want.Width || in.Height != want.Height {
 			t.Errorf("input %d: %+v", i, in)
 		}
-		for file, side := range map[string]int{in.File: want.Width, in.Thumbnail: min(want.Width, media.ThumbnailSide)} {
+		for file, width := range map[string]int{in.File: want.Width, in.Thumbnail: min(want.Width, media.ThumbnailSide)} {
 			kept := h.stored(media.Prefix(end.ID) + file)
 			if bytes.Contains(kept, []byte("http://ns.adobe.com/xap/")) {
 				t.Errorf("%s is marked as if a model had made it", file)
 			}
 			c, err := jpeg.DecodeConfig(bytes.NewReader(kept))
-			if err != nil || c.Width != side || c.Height != side {
-				t.Errorf("%s: %d x %d, %v; want a JPEG of %d", file, c.Width, c.Height, err, side)
+			if height := want.Height * width / want.Width; err != nil || c.Width != width || c.Height != height {
+				t.Errorf("%s: %d x %d, %v; want a JPEG of %d x %d", file, c.Width, c.Height, err, width, height)
 			}
 			if key, ok := media.KeyOfFile(end.ID, file); !ok || key != media.Prefix(end.ID)+file {
 				t.Errorf("%s has no link", file)
@@ -310,7 +310,7 @@ func TestInputsAreErased(t *testing.T) {
 func TestInputsCanBeEditedAgain(t *testing.T) {
 	h := newHarness(t)
 	id := h.uploaded()
-	h.replaceUpload(owner, id, square(600))
+	h.replaceUpload(owner, id, grey(600, 9))
 	got, _ := h.storing(edits("upload:" + id))
 	h.work(got.ID)
 	end := h.expect(got.ID, task.Succeeded, "")
@@ -345,6 +345,7 @@ func TestInputsAreDecodedAlone(t *testing.T) {
 		if decoding.Add(1) > 1 {
 			t.Error("two decodes at once")
 		}
+		time.Sleep(20 * time.Millisecond) // as a large picture takes, so that another could overlap
 		return func() { decoding.Add(-1) }
 	}
 	h.Ingester.Open = func(ctx context.Context, file io.ReadSeeker) (media.Picture, error) {
@@ -355,14 +356,10 @@ func TestInputsAreDecodedAlone(t *testing.T) {
 		defer alone()()
 		return picture.Copy(ctx, file)
 	}
-	big := square(600)
 	var entries []string
 	for range 3 {
-		id := h.uploaded()
-		h.replaceUpload(owner, id, big)
-		entries = append(entries, "upload:"+id)
+		entries = append(entries, "upload:"+h.uploaded())
 	}
-	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.PictureSide = 200 })
 	got, _ := h.storing(edits(entries...), func(o *lifecycle.Order) { o.Request.NumImages = 4 })
 	h.work(got.ID)
 	if end := h.expect(got.ID, task.Succeeded, ""); len(end.Inputs) != 3 || len(end.Images) != 4 {

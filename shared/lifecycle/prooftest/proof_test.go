@@ -40,6 +40,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -49,8 +50,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
 )
 
-// checks is how many histories run without -rapid.checks.
-const checks = "200"
+// checks is how many histories TestProof runs without -rapid.checks.
+const checks = 300
+
+// part returns how many of n histories run: all, but with the race detector a fifth. It
+// makes a history five times as slow and finds a race in any of them, while a broken
+// invariant is rare. make test runs this package with and without it.
+func part(n int) int {
+	if raceDetector {
+		return n / 5
+	}
+	return n
+}
 
 // scratch is the folder for downloads.
 var scratch string
@@ -60,7 +71,7 @@ func TestMain(m *testing.M) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if !given {
-		_ = flag.Set("rapid.checks", checks)
+		_ = flag.Set("rapid.checks", strconv.Itoa(part(checks)))
 	}
 	_ = flag.Set("rapid.nofailfile", "true") // the seed suffices
 	var err error
@@ -75,6 +86,7 @@ func TestMain(m *testing.M) {
 func inMemory() task.Store { return tasktest.NewMemory() }
 
 func TestProof(t *testing.T) {
+	t.Parallel()
 	counts := map[string]int{}
 	all := histories()
 	rapid.Check(t, func(r *rapid.T) {
@@ -94,8 +106,9 @@ func TestProof(t *testing.T) {
 const onDisk = 25
 
 func TestProofOnDisk(t *testing.T) {
+	t.Parallel()
 	all := histories()
-	for n := range onDisk {
+	for n := range part(onDisk) {
 		file := filepath.Join(t.TempDir(), "tasks.db")
 		got := runHistory(t, all.Example(n), mutant{}, func() task.Store {
 			bolt, err := taskbolt.Open(file)
@@ -130,8 +143,9 @@ func TestCallbacksOvertake(t *testing.T) {
 
 // The same history always has the same trace. Shrinking and seeds depend on it.
 func TestDeterministic(t *testing.T) {
+	t.Parallel()
 	all := histories()
-	for n := range 20 {
+	for n := range part(20) {
 		h := all.Example(n)
 		once, again := runHistory(t, h, mutant{}, inMemory), runHistory(t, h, mutant{}, inMemory)
 		if once.String() != again.String() {

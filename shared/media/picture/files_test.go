@@ -19,7 +19,8 @@ func gradient(w, h int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
 		for x := range w {
-			copy(img.Pix[img.PixOffset(x, y):], []byte{uint8(x), uint8(y), uint8(x*y) >> 4, 255})
+			pix := img.Pix[img.PixOffset(x, y):]
+			pix[0], pix[1], pix[2], pix[3] = uint8(x), uint8(y), uint8(x*y)>>4, 255
 		}
 	}
 	return img
