@@ -301,6 +301,20 @@ test("what the database cannot take now comes again until it can", async () => {
   assert.equal(lines[0].code, "PGRST202");
 });
 
+test("a database that does not answer is not waited for longer than the service waits", async () => {
+  const task = { ...picture().data, id: "slow" };
+  const held = supabase.sql("insert into ai_tasks values ('slow', 1); select pg_sleep(60)").catch((error) => error.code);
+  await eventually(async () => (await supabase.sql("select from pg_stat_activity where query like 'insert into ai_tasks%' and wait_event = 'PgSleep'")).length, () => "the row is not held");
+  const begun = Date.now();
+  const lines = await logged(async () => assert.equal(await deliver(signed("task.succeeded", task)), 500));
+  assert.ok(Date.now() - begun < 10_000);
+  assert.deepEqual(lines.map(({ message }) => message), ["a notice was not stored; it will come again"]);
+  await supabase.sql("select pg_cancel_backend(pid) from pg_stat_activity where query like 'insert into ai_tasks%' and wait_event = 'PgSleep'");
+  assert.equal(await held, "57014");
+  assert.equal(await deliver(signed("task.succeeded", task)), 204);
+  assert.equal((await rows("slow")).pictures.length, task.images.length);
+});
+
 test("the function works with each kind of key, and while notifyKeys are replaced", async () => {
   const n = picture();
   await deploy({ SUPABASE_SECRET_KEYS: "", SUPABASE_SERVICE_ROLE_KEY: supabase.serviceRoleKey, NOTIFY_KEY: `${next}, ${key}` });
@@ -325,4 +339,5 @@ test("a function without its settings does not start, and says which", async () 
   await assert.rejects(deploy({ NOTIFY_KEY: " " }), /NOTIFY_KEY is missing/);
   await assert.rejects(deploy({ NOTIFY_KEY: `${key} whsec_§` }), /NOTIFY_KEY holds something that is no key/);
   await assert.rejects(deploy({ SUPABASE_SECRET_KEYS: "{}" }), /SUPABASE_SERVICE_ROLE_KEY is missing/);
+  await assert.rejects(deploy({ SUPABASE_SECRET_KEYS: supabase.secretKey }), (error) => /SUPABASE_SECRET_KEYS is not JSON/.test(error.message) && !error.message.includes("sb_secret"));
 });

@@ -84,7 +84,12 @@ function webhook(key: string) {
 
 /** Returns the key that opens the tables: a secret key, or the service role's where there is none yet. */
 function secretKey() {
-  const keys: Record<string, string> = JSON.parse(Deno.env.get("SUPABASE_SECRET_KEYS") || "{}");
+  let keys: Record<string, string>;
+  try {
+    keys = JSON.parse(Deno.env.get("SUPABASE_SECRET_KEYS") || "{}");
+  } catch {
+    throw new Error("SUPABASE_SECRET_KEYS is not JSON"); // the error that was caught quotes the key
+  }
   return keys.default ?? Object.values(keys)[0] ?? setting("SUPABASE_SERVICE_ROLE_KEY");
 }
 
