@@ -19,7 +19,7 @@ let supabase, hook, receiver, local, token;
 const got = []; // notices that the function has answered 2xx, oldest first
 
 before(async () => {
-  supabase = await startSupabase({ users: [{ id: ada, email: "ada@preset.example", password: "lovelace" }] });
+  supabase = await startSupabase();
   await deploy();
   receiver = createServer(async (request, response) => {
     const chunks = [];
@@ -30,7 +30,7 @@ before(async () => {
     response.writeHead(status).end();
   });
   await new Promise((resolve) => receiver.listen(0, "127.0.0.1", resolve));
-  local = await startLocal({ SWEEP_EVERY: "1s", POLL_EVERY: "1s", NOTIFY_URL: `http://127.0.0.1:${receiver.address().port}/hook`, NOTIFY_KEY: key, LOW_CREDITS: "1000000", AUTH_ISSUER: `${supabase.url}/auth/v1` });
+  local = await startLocal({ SWEEP_EVERY: "1s", POLL_EVERY: "1s", NOTIFY_URL: `http://127.0.0.1:${receiver.address().port}/hook`, NOTIFY_KEY: key, LOW_CREDITS: "1000000", AUTH_ISSUER: supabase.issuer });
   token = supabase.token({ sub: ada });
 });
 
@@ -189,6 +189,7 @@ test("a page reads and hides pictures as docs/supabase.md shows", async () => {
   const shown = (names, code, result) => new (async () => {}).constructor(...names, `${code}; return ${result};`);
   const options = { realtime: { transport: class {} }, auth: { persistSession: false, autoRefreshToken: false } }; // Node 20 has no WebSocket
   const client = createClient(supabase.url, supabase.publishableKey, options);
+  supabase.addUser("ada@preset.example", "lovelace", ada);
   const { data: { session } } = await client.auth.signInWithPassword({ email: "ada@preset.example", password: "lovelace" });
   token = session.access_token; // the same session orders and reads
   const task = await call("POST", "", { prompt: "A market, twice", numImages: 2, target: { kind: "moodboard", id: "market" } });

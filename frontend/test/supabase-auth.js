@@ -4,10 +4,11 @@ import { generateKeyPairSync, randomUUID, sign, verify } from "node:crypto";
 
 const lifetime = 3600; // s
 
-/** Returns Auth at this address, for users {id, email, password}. */
-export function standInAuth(issuer, users) {
+/** Returns Auth at this address. */
+export function standInAuth(issuer) {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const kid = randomUUID(), signing = { dsaEncoding: "ieee-p1363" };
+  const users = new Map(); // by email
   const refreshable = new Map(); // a refresh token is good once
   const token = (claims) => {
     const signed = [{ alg: "ES256", typ: "JWT", kid }, { iss: issuer, iat: now(), exp: now() + lifetime, ...claims }].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
@@ -20,12 +21,18 @@ export function standInAuth(issuer, users) {
     return { status: 200, body: { access_token: token({ sub: id, email, role: "authenticated", aud: "authenticated" }), token_type: "bearer", expires_in: lifetime, expires_at: now() + lifetime, refresh_token, user } };
   };
   const signIn = (grant, { email, password, refresh_token }) => {
-    const user = grant === "password" ? users.find((known) => known.email === email && known.password === password) : refreshable.get(refresh_token);
+    const known = users.get(email);
+    const user = grant === "refresh_token" ? refreshable.get(refresh_token) : known?.password === password && known;
     refreshable.delete(refresh_token);
     return user ? session(user) : { status: 400, body: { code: 400, error_code: "invalid_credentials", msg: "Invalid login credentials" } };
   };
   return {
-    token,
+    issuer, token,
+    /** Lets somebody sign in. Returns the user's id. */
+    addUser(email, password, id = randomUUID()) {
+      users.set(email, { id, email, password });
+      return id;
+    },
     /** Returns the claims of a token, or undefined if it is not a valid one. */
     claims(text) {
       const [head, payload, signature] = text.split(".");

@@ -17,11 +17,8 @@ export async function migrate(database) {
   for (const file of (await readdir(migrations)).sort()) await database.sql(await readFile(new URL(file, migrations), "utf8"));
 }
 
-/**
- * Starts a project with the migrations applied. users are those who can sign in: {id, email, password}.
- * bin/local takes its sessions with AUTH_ISSUER = `${url}/auth/v1`.
- */
-export async function startSupabase({ privileges = "new", users = [] } = {}) {
+/** Starts a project with the migrations applied. */
+export async function startSupabase({ privileges = "new" } = {}) {
   const postgres = await startPostgres();
   const database = await postgres.project("project", privileges);
   await migrate(database);
@@ -34,10 +31,14 @@ export async function startSupabase({ privileges = "new", users = [] } = {}) {
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${server.address().port}`;
-  auth = standInAuth(`${url}/auth/v1`, users);
+  auth = standInAuth(`${url}/auth/v1`);
   keys = { publishableKey: `sb_publishable_${randomUUID()}`, secretKey: `sb_secret_${randomUUID()}`, anonKey: auth.token({ role: "anon" }), serviceRoleKey: auth.token({ role: "service_role" }) };
   return {
     url, ...keys, ...database,
+    /** Who issues sessions. bin/local takes them with AUTH_ISSUER set to this. */
+    issuer: auth.issuer,
+    /** Lets somebody sign in with a password. Returns the user's id. */
+    addUser: auth.addUser,
     /** Returns the token of a session with these claims. */
     token: (claims) => auth.token({ role: "authenticated", aud: "authenticated", ...claims }),
     /** Deploys a function of frontend/supabase/functions with these settings, in place of the one before. */
