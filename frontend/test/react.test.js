@@ -4,8 +4,7 @@ import { execFile } from "node:child_process";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
-import { chromium } from "playwright-core";
-
+import { launch } from "./chromium.js";
 import { startLocal } from "./local.js";
 import { openPage } from "./react-page.js";
 
@@ -16,10 +15,7 @@ before(async () => {
   const older = new URL("react/18", import.meta.url).pathname;
   await promisify(execFile)("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund", "--no-update-notifier"], { cwd: older });
   server = await startLocal({ SWEEP_EVERY: "100ms", POLL_EVERY: "100ms", DAILY_QUOTA: "500" });
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  browser = await launch();
 });
 
 after(async () => {

@@ -5,8 +5,7 @@ import { mkdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { after, before } from "node:test";
 
-import { chromium } from "playwright-core";
-
+import { launch } from "./chromium.js";
 import { startLocal } from "./local.js";
 
 const { source: axe } = createRequire(import.meta.url)("axe-core");
@@ -16,10 +15,7 @@ let browser;
 
 before(async () => {
   await mkdir(shots, { recursive: true });
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  browser = await launch();
 });
 
 after(() => browser?.close());
