@@ -77,26 +77,25 @@ export function sameText(shown, real) {
   return new RegExp(`^${parts.join("[\\s\\S]*")}$`).test(real);
 }
 
-/** One program of a page's ts blocks: the first for all of them, the others in a scope of
- *  their section. It prints what each block logs, as JSON by the block's line. lineOf finds
- *  a line of the program in the page. */
+/** One program of a page's ts blocks: the first section's for all of them, the others in a
+ *  scope of their section, all at the same time. It prints what each block logs, as JSON by
+ *  the block's line. lineOf finds a line of the program in the page. */
 export function program(found) {
-  const [imports, body, origin] = [new Set(), [], []];
+  const [imports, body, origin] = [new Set(['import { AsyncLocalStorage } from "node:async_hooks";']), [], []];
   let section = found[0].section;
   const add = (text, line = 0) => { body.push(text); origin.push(line); };
   for (const block of found) {
-    if (block.section !== section && section !== found[0].section) add("}");
-    if (block.section !== section) add("{");
+    if (block.section !== section) add(section === found[0].section ? "await Promise.all([async () => {" : "}, async () => {");
     section = block.section;
-    add(`block = ${block.line};`);
+    add(`block.enterWith(${block.line});`);
     block.text.split("\n").forEach((text, i) => {
       if (text.startsWith("import ")) imports.add(text);
       else add(text, block.line + i);
     });
   }
-  if (section !== found[0].section) add("}");
-  const head = [...imports, "const shown: Record<number, unknown[]> = {};", "let block = 0;",
-    "console.log = (value: unknown) => { (shown[block] ??= []).push(value); };"];
+  if (section !== found[0].section) add("}].map((run) => run()));");
+  const head = [...imports, "const shown: Record<number, unknown[]> = {};", "const block = new AsyncLocalStorage<number>();",
+    "console.log = (value: unknown) => { (shown[block.getStore()!] ??= []).push(value); };"];
   const source = [...head, ...body, "process.stdout.write(JSON.stringify(shown));", ""].join("\n");
   return { source, lineOf: (line) => origin[line - 1 - head.length] ?? 0 };
 }

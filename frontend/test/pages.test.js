@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -17,6 +18,7 @@ import { listen, proxy } from "./proxy.js";
 const root = new URL("../..", import.meta.url).pathname;
 const printed = "http://127.0.0.1:8787"; // the local run's address in the pages
 const run = promisify(execFile);
+const deno = createRequire(import.meta.url)("deno/install_api.cjs").runInstall();
 const modules = join(root, "frontend/test/node_modules");
 const serviceToken = "nbs_of_this_test";
 
@@ -30,6 +32,7 @@ const elsewhere = {
 /** The reader's commands, as they are here: npm ci takes what the tests have installed already. */
 const prelude = `set -eu -o pipefail
 make() { bin/local demo; }
+deno() { ${deno} "$@"; }
 npm() { if [ "$1" = ci ]; then ln -s ${root}frontend/client/node_modules frontend/client/node_modules; else command npm "$@"; fi; }`;
 
 let local, browser, reader; // reader is the folder in which the reader works
