@@ -80,6 +80,9 @@ async function seen(blob) {
 /** Uploads one of the files. */
 export async function upload(url, token, name) {
   const file = await files[name]();
+  let opened = 0; // how often the browser is asked to decode it
+  const decode = globalThis.createImageBitmap;
+  globalThis.createImageBitmap = (...args) => { opened++; return decode(...args); };
   const before = file.size;
   const images = new ImagesClient({ url, token });
   try {
@@ -89,7 +92,9 @@ export async function upload(url, token, name) {
   } catch (error) {
     if (!(error instanceof ImagesError)) throw error;
     const { code, message, hint, status, temporary } = error;
-    return { refused: { code, message, hint, status, temporary } };
+    return { refused: { code, message, hint, status, temporary }, opened };
+  } finally {
+    globalThis.createImageBitmap = decode;
   }
 }
 
