@@ -3,6 +3,9 @@
 --
 -- A picture is shown on a board if the board is public and belongs to whoever made the picture:
 -- anyone can name any board as the target of a task. The board is found by its primary key.
+--
+-- b.owner_user_id must be Supabase's user id. Where it references a profile, compare instead:
+--   (select p.user_id from public.users_profile p where p.id = b.owner_user_id) = ai_images.owner
 grant select on public.ai_images to anon;
 
 drop policy if exists "boards that are shown" on public.ai_images;

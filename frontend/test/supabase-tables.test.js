@@ -236,3 +236,20 @@ describe("boards that others see", () => {
     assert.doesNotMatch(one, /Seq Scan/);
   });
 });
+
+test("boards that belong to profiles are shown with the comparison that boards.sql names for them", async () => {
+  const file = await readFile(new URL("../supabase/boards.sql", import.meta.url), "utf8");
+  const [, forProfiles] = /^-- {3}(\(select .*users_profile.*)$/m.exec(file);
+  const database = await project("new");
+  await database.sql(`
+    create table users_profile (id uuid primary key default gen_random_uuid(), user_id uuid not null);
+    create table moodboards (id uuid primary key, owner_user_id uuid not null references users_profile, is_public boolean default false);
+    insert into users_profile (user_id) values ('${ada}'), ('${bob}');
+    insert into moodboards select '${boards.ada}', id, true from users_profile where user_id = '${ada}';
+    grant select on users_profile, moodboards to anon, authenticated;`);
+  await migrate(database);
+  await database.sql(file.replace("b.owner_user_id = ai_images.owner and", `${forProfiles} and`));
+  const target = { kind: "moodboard", id: boards.ada };
+  for (const [id, owner] of [["shown", ada], ["intruder", bob]]) await take(database, task(id, owner, { target }));
+  assert.deepEqual(await seen(database, "anon"), ["shown/1"]);
+});
