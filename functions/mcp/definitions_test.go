@@ -50,32 +50,64 @@ func definitions(t testing.TB) []definition {
 type definition struct {
 	Name, Title, Description  string
 	InputSchema, OutputSchema json.RawMessage
-	Annotations               map[string]bool
+	Annotations               annotations
+}
+
+// annotations are what a client is told about a tool's effects. A nil is a hint
+// that was left to the protocol's default.
+type annotations struct {
+	Title                                                        string
+	ReadOnlyHint, DestructiveHint, IdempotentHint, OpenWorldHint *bool
 }
 
 func TestDefinitions(t *testing.T) {
-	titles := map[string]string{}
 	for _, d := range definitions(t) {
-		titles[d.Name] = d.Title
 		if n := strings.Count(d.Description, ". ") + 1; n < 3 || n > 5 || len(d.Description) > 1024 {
 			t.Errorf("%s is described in %d sentences, %d bytes", d.Name, n, len(d.Description))
-		}
-		if len(d.Annotations) != 4 {
-			t.Errorf("%s: hints %v", d.Name, d.Annotations)
 		}
 		checkClosed(t, d.Name, read[*schema](t, d.InputSchema))
 		checkClosed(t, d.Name+"'s result", read[*schema](t, d.OutputSchema))
 	}
-	want := map[string]string{
-		"generate_image": "GenerateImage", "get_image": "GetImage", "list_images": "ListImages", "get_credits": "GetCredits", "upload_image": "UploadImage",
+}
+
+// Each tool states its effects, and a client gets exactly these tools.
+func TestAnnotations(t *testing.T) {
+	const readOnly, destructive, idempotent, openWorld = 1, 2, 4, 8
+	want := map[string]struct {
+		title string
+		hints int
+	}{
+		"generate_image": {"Make or edit a picture", idempotent | openWorld},
+		"get_image":      {"Get a picture", readOnly | idempotent},
+		"list_images":    {"List pictures", readOnly | idempotent},
+		"get_credits":    {"Read credits and quota", readOnly | idempotent},
+		"upload_image":   {"Upload a picture", 0},
+		"quote_image":    {"Price a picture", readOnly | idempotent},
+		"move_image":     {"Move a picture", idempotent},
+		"delete_image":   {"Delete a picture", destructive | idempotent},
+		"watch_image":    {"Watch a picture", readOnly | idempotent},
 	}
-	for name, title := range want {
-		if titles[name] != title {
-			t.Errorf("%s is titled %q, want %q", name, titles[name], title)
+	coming := []string{"quote_image", "move_image", "delete_image", "watch_image"}
+	var got []string
+	for _, d := range definitions(t) {
+		got = append(got, d.Name)
+		w, a := want[d.Name], d.Annotations
+		if a.Title != w.title || d.Title != w.title {
+			t.Errorf("%s is titled %q and %q, want %q", d.Name, a.Title, d.Title, w.title)
+		}
+		for bit, hint := range map[int]*bool{readOnly: a.ReadOnlyHint, destructive: a.DestructiveHint, idempotent: a.IdempotentHint, openWorld: a.OpenWorldHint} {
+			if hint == nil || *hint != (w.hints&bit != 0) {
+				t.Errorf("%s: the hints are %+v, want %04b", d.Name, a, w.hints)
+			}
 		}
 	}
-	if len(titles) != len(want) {
-		t.Errorf("the tools are %v", titles)
+	for name := range want {
+		if slices.Contains(got, name) == slices.Contains(coming, name) {
+			t.Errorf("%s: the tools are %q", name, got)
+		}
+	}
+	if len(got)+len(coming) != len(want) {
+		t.Errorf("the tools are %q", got)
 	}
 }
 

@@ -1,14 +1,10 @@
 package mcp
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -22,35 +18,6 @@ const (
 	instructions = "Makes and edits pictures for Preset. generate_image answers at once; then get_image with waitSeconds 20, at most three times. " +
 		"Give the user each picture's link. Never call generate_image twice for one request, except with the same requestKey, or after asking the user."
 )
-
-// definitions are the tools as clients see them: names, descriptions and schemas.
-// Each "TASK" in it is replaced by the schema of a task.
-//
-//go:embed tools.json
-var definitions []byte
-
-//go:embed task.json
-var taskSchema []byte
-
-// Definitions returns the tools as clients see them. Callers must not change them.
-func Definitions() ([]*sdk.Tool, error) { return readDefinitions() }
-
-var readDefinitions = sync.OnceValues(func() (tools []*sdk.Tool, _ error) {
-	var read []struct {
-		sdk.Tool
-		InputSchema  json.RawMessage `json:"inputSchema"` // passed through, not parsed
-		OutputSchema json.RawMessage `json:"outputSchema"`
-	}
-	if err := json.Unmarshal(bytes.ReplaceAll(definitions, []byte(`"TASK"`), taskSchema), &read); err != nil {
-		return nil, fmt.Errorf("tools.json: %w", err)
-	}
-	for i := range read {
-		t := &read[i].Tool
-		t.InputSchema, t.OutputSchema = read[i].InputSchema, read[i].OutputSchema
-		tools = append(tools, t)
-	}
-	return tools, nil
-})
 
 // A tool does what a client calls it for. Its arguments are one JSON object. The
 // client sees an error by its code.
@@ -72,11 +39,10 @@ func (s *server) newServer() func(*http.Request) *sdk.Server {
 		Instructions: instructions,
 		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}}, // no logging, and the list never changes
 	})
-	for name, do := range map[string]tool{
-		"generate_image": call.generate, "get_image": call.image, "list_images": call.list,
-		"get_credits": call.credits, "upload_image": call.upload,
-	} {
-		server.AddTool(&sdk.Tool{Name: name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(name, do))
+	for _, t := range tools {
+		if t.do != nil {
+			server.AddTool(&sdk.Tool{Name: t.name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(t.name, t.do))
+		}
 	}
 	server.AddReceivingMiddleware(onlyTools, withDefinitions)
 	return func(*http.Request) *sdk.Server { return server }

@@ -1,0 +1,80 @@
+package mcp
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// served is a tool: what does it, and what clients are told about its effects.
+type served struct {
+	name  string
+	title string // for people
+	do    tool   // nil while the tool is not offered
+
+	readOnly    bool // it changes nothing
+	destructive bool // what it changes cannot be put back
+	idempotent  bool // the same call again changes nothing more
+	openWorld   bool // it reaches a service outside Preset
+}
+
+// tools has every tool. Its order is that of tools.json.
+var tools = []served{
+	{name: "generate_image", title: "Make or edit a picture", do: call.generate, idempotent: true, openWorld: true}, // by requestKey
+	{name: "get_image", title: "Get a picture", do: call.image, readOnly: true, idempotent: true},
+	{name: "list_images", title: "List pictures", do: call.list, readOnly: true, idempotent: true},
+	{name: "get_credits", title: "Read credits and quota", do: call.credits, readOnly: true, idempotent: true},
+	{name: "upload_image", title: "Upload a picture", do: call.upload},
+	{name: "quote_image", title: "Price a picture", readOnly: true, idempotent: true},
+	{name: "move_image", title: "Move a picture", idempotent: true},
+	{name: "delete_image", title: "Delete a picture", destructive: true, idempotent: true},
+	{name: "watch_image", title: "Watch a picture", readOnly: true, idempotent: true},
+}
+
+// annotations returns the tool's effects as the protocol has them. Each is stated,
+// also where it is the protocol's default: the directory's check reads them from
+// here, the title included.
+func (s served) annotations() *sdk.ToolAnnotations {
+	return &sdk.ToolAnnotations{
+		Title: s.title, ReadOnlyHint: s.readOnly, DestructiveHint: &s.destructive, IdempotentHint: s.idempotent, OpenWorldHint: &s.openWorld,
+	}
+}
+
+// definitions are the tools' names, descriptions and schemas as clients see them.
+// Each "TASK" in it is replaced by the schema of a task.
+//
+//go:embed tools.json
+var definitions []byte
+
+//go:embed task.json
+var taskSchema []byte
+
+// Definitions returns the tools as clients see them. Callers must not change them.
+func Definitions() ([]*sdk.Tool, error) { return readDefinitions() }
+
+var readDefinitions = sync.OnceValues(func() (list []*sdk.Tool, _ error) {
+	var read []struct {
+		sdk.Tool
+		InputSchema  json.RawMessage `json:"inputSchema"` // passed through, not parsed
+		OutputSchema json.RawMessage `json:"outputSchema"`
+	}
+	if err := json.Unmarshal(bytes.ReplaceAll(definitions, []byte(`"TASK"`), taskSchema), &read); err != nil {
+		return nil, fmt.Errorf("tools.json: %w", err)
+	}
+	for i := range read {
+		t := &read[i].Tool
+		at := slices.IndexFunc(tools, func(s served) bool { return s.name == t.Name })
+		if at < 0 {
+			return nil, fmt.Errorf("tools.json: %s is not in the table of tools", t.Name)
+		}
+		t.InputSchema, t.OutputSchema = read[i].InputSchema, read[i].OutputSchema
+		t.Title, t.Annotations = tools[at].title, tools[at].annotations()
+		list = append(list, t)
+	}
+	return list, nil
+})
