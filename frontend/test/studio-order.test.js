@@ -195,9 +195,15 @@ test("after an order the next one makes one picture, and what was typed meanwhil
   await submitPrompt(page, "A slow answer");
   await sent;
   await page.getByLabel("What would you like to see?").fill("The next idea");
+  assert.equal(await page.locator("#submit").getAttribute("aria-disabled"), "true");
   answer();
   await finished(page, "A slow answer");
-  assert.equal((await form()).prompt, "The next idea");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "prompt");
+  await page.unroute("**/v1/tasks");
+  await page.locator("#submit").focus();
+  await page.keyboard.press("Enter");
+  await finished(page, "The next idea");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "submit", "the focus stays at the button");
 });
 
 test("a new picture is scrolled into view", async (t) => {

@@ -37,7 +37,10 @@ test("pictures are dropped or picked, uploaded and edited", async (t) => {
   assert.equal(await fault.innerText(), "");
   await page.locator("#file").setInputFiles({ name: "picked.png", mimeType: made.images[0].contentType, buffer: bytes });
   await page.locator("#inputs li", { hasText: "picked.png" }).waitFor();
-  await page.getByRole("button", { name: "Do not start from picked.png" }).click();
+  await page.getByRole("button", { name: "Do not start from mine.png" }).focus();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "pick");
   assert.equal(await page.locator("#inputs li").count(), 1);
   await page.getByRole("button", { name: /^Edit it/ }).waitFor();
   await submitPrompt(page, "Mine, as a watercolour");

@@ -147,7 +147,7 @@ function showState() {
   const count = byId("prompt-count");
   count.textContent = `${length.toLocaleString()} / ${m.maxPrompt.toLocaleString()}`;
   count.classList.toggle("over", length > m.maxPrompt);
-  byId("submit").disabled = sending || uploading > 0;
+  byId("submit").ariaDisabled = String(sending || uploading > 0); // a disabled button would lose the focus
   byId("submit-text").textContent = uploading ? "Uploading…" : startFrom().length ? "Edit it" : "Make it";
   byId("cost").textContent = `· ${priceText(price(request()))}`;
   const shape = byId("shape");
