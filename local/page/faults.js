@@ -39,6 +39,14 @@ export function showRefusal(refusal) {
   if (first) control(first).focus();
 }
 
+/** Shows, after a reload, that the order in the form was sent and has no answer. */
+export function showUnanswered() {
+  const problem = byId("problem");
+  problem.textContent = "Your last order has no answer yet. Press the button again: you are charged at most once.";
+  problem.dataset.unclear = true;
+  problem.hidden = false;
+}
+
 /** Shows calmly, before the order, what would speak against it: the problems of a quote. */
 export function showAdvice(problems) {
   const rest = mark(problems.flatMap((problem) => problem.errors || []));
