@@ -37,8 +37,8 @@ func (c call) credits(arguments []byte) (result, error) {
 		return result{}, err
 	}
 	a.ImagesLeft = a.countImages()
-	text := fmt.Sprintf("%g credits as of %s, enough for %d pictures of the cheapest kind. Credits spent after that are not counted yet.",
-		a.Balance, a.AsOf.Format(time.RFC3339), a.ImagesLeft)
+	text := fmt.Sprintf("%s credits as of %s, enough for %d pictures of the cheapest kind. Credits spent after that are not counted yet.",
+		task.Credits(a.Balance), a.AsOf.Format(time.RFC3339), a.ImagesLeft)
 	if a.Quota.Limit > 0 {
 		text += fmt.Sprintf(" The user has asked for %d of %d pictures today; the quota resets at %s.", a.Quota.Used, a.Quota.Limit, a.Quota.ResetsAt.Format(time.RFC3339))
 	}

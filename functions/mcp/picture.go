@@ -89,7 +89,7 @@ func (p picture) line() string {
 	case p.Error != nil:
 		return fmt.Sprintf("%s, %s: %s", b.String(), p.Error.Code, p.Error.Message)
 	case !p.Done:
-		fmt.Fprintf(&b, " (%s), %d s so far of about %d s, %g credits", p.StatusText, p.ElapsedSeconds, p.ExpectedSeconds, p.Credits.Estimate)
+		fmt.Fprintf(&b, " (%s), %d s so far of about %d s, %s credits", p.StatusText, p.ElapsedSeconds, p.ExpectedSeconds, task.Credits(p.Credits.Estimate))
 	}
 	for _, i := range p.Images {
 		fmt.Fprintf(&b, "\nImage %d: %s (%d x %d, %s, %d bytes; to edit it: %s)", i.N, i.URL, i.Width, i.Height, i.ContentType, i.Bytes, i.ImageURL)

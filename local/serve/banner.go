@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // banner prints what runs and what to try next.
@@ -66,5 +68,5 @@ func (s *Server) balance(ctx context.Context) string {
 	if err != nil {
 		return fmt.Sprintf("cannot read the balance (%v)", err)
 	}
-	return fmt.Sprintf("%g credits left", b.Credits)
+	return fmt.Sprintf("%s credits left", task.Credits(b.Credits))
 }

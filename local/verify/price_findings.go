@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
+	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 // priceFindings compares the balance from step to step. It includes what others
@@ -25,7 +26,7 @@ func (p *accountProbe) priceFindings() []finding {
 			steps += cost
 		}
 	}
-	seen := fmt.Sprintf("%g credits: %g before, %g after", spent, *p.opening, *p.closing)
+	seen := fmt.Sprintf("%s credits: %s before, %s after", task.Credits(spent), task.Credits(*p.opening), task.Credits(*p.closing))
 	return append(all, found(what, guess, seen, sameCredits(spent, steps), "nothing in the code; the prices above are off by the difference"))
 }
 
@@ -49,22 +50,22 @@ func (t *accountTask) paid(cost float64) string {
 		case sameCredits(*t.before, *t.accepted):
 			when = ", taken with the result"
 		default:
-			when = fmt.Sprintf(", of which %g with the submit", *t.before-*t.accepted)
+			when = fmt.Sprintf(", of which %s with the submit", task.Credits(*t.before-*t.accepted))
 		}
 	}
-	return fmt.Sprintf("%g credits%s", cost, when)
+	return fmt.Sprintf("%s credits%s", task.Credits(cost), when)
 }
 
 func (t *accountTask) priceFinding() finding {
-	what, guess := "price: "+t.name, fmt.Sprintf("%g credits (PRICES)", t.credits)
+	what, guess := "price: "+t.name, fmt.Sprintf("%s credits (PRICES)", task.Credits(t.credits))
 	cost, ok := t.cost()
 	switch {
 	case t.id == "" || !ok || !t.done():
 		return unseen(what, guess, "no task ended, or the balance could not be read")
 	case t.record.State != nanobanana.Succeeded:
-		return unseen(what, guess, fmt.Sprintf("it failed, and cost %g credits", cost))
+		return unseen(what, guess, fmt.Sprintf("it failed, and cost %s credits", task.Credits(cost)))
 	}
-	change := fmt.Sprintf("PRICES=%s=%g", t.request.Model, cost/float64(t.request.NumImages))
+	change := fmt.Sprintf("PRICES=%s=%s", t.request.Model, task.Credits(cost/float64(t.request.NumImages)))
 	if t.request.NumImages > 1 {
 		change += ", if a single picture costs that too; otherwise Credits in shared/config/price.go"
 	}
@@ -81,9 +82,9 @@ func (p *accountProbe) refundFinding() finding {
 	case t.err == nil && t.record.State == nanobanana.Succeeded:
 		return unseen(what, guess, "the prompt was not refused")
 	case t.id == "":
-		return found(what, guess, fmt.Sprintf("refused at once, and cost %g credits", cost), true, "")
+		return found(what, guess, fmt.Sprintf("refused at once, and cost %s credits", task.Credits(cost)), true, "")
 	case sameCredits(cost, 0) && t.accepted != nil && *t.accepted < *t.before:
-		return found(what, guess, fmt.Sprintf("%g credits were taken and given back", *t.before-*t.accepted), false, "outcome in shared/httpapi/view.go")
+		return found(what, guess, fmt.Sprintf("%s credits were taken and given back", task.Credits(*t.before-*t.accepted)), false, "outcome in shared/httpapi/view.go")
 	}
 	return found(what, guess, t.paid(cost), cost > 0, "outcome in shared/httpapi/view.go")
 }

@@ -18,7 +18,7 @@ func (p *stackProbe) findings() []finding {
 }
 
 func (p *stackProbe) signInFinding() finding {
-	seen := fmt.Sprintf("GET /v1/credits: 200 after %s; %g credits", shortDuration(p.first), p.opening.Balance)
+	seen := fmt.Sprintf("GET /v1/credits: 200 after %s; %s credits", shortDuration(p.first), task.Credits(p.opening.Balance))
 	return found("sign-in", "TOKEN is accepted (AUTH_ISSUER), the secret has the key; the first answer may be a cold start", seen, true, "")
 }
 
@@ -158,24 +158,24 @@ func (p *stackProbe) refusalFinding() finding {
 }
 
 func (t *stackTask) priceFinding() finding {
-	what, guess := "price: "+t.name, fmt.Sprintf("%g credits (PRICES)", t.credits)
+	what, guess := "price: "+t.name, fmt.Sprintf("%s credits (PRICES)", task.Credits(t.credits))
 	switch {
 	case t.cost == nil:
 		return unseen(what, guess, "no balance newer than its end was seen")
 	case t.succeeded():
 		n := float64(len(t.task.Images) + t.task.Missing)
-		return found(what, guess, fmt.Sprintf("%g credits", *t.cost), sameCredits(*t.cost, t.credits), fmt.Sprintf("PRICES=%s=%g", task.DefaultModel, *t.cost/n))
+		return found(what, guess, fmt.Sprintf("%s credits", task.Credits(*t.cost)), sameCredits(*t.cost, t.credits), fmt.Sprintf("PRICES=%s=%s", task.DefaultModel, task.Credits(*t.cost/n)))
 	case t.task.Credits.Outcome == "spent":
-		return found(what, `costs credits, as "spent" shows (shared/httpapi/view.go)`, fmt.Sprintf("%g credits", *t.cost), *t.cost > 0, "outcome in shared/httpapi/view.go")
+		return found(what, `costs credits, as "spent" shows (shared/httpapi/view.go)`, fmt.Sprintf("%s credits", task.Credits(*t.cost)), *t.cost > 0, "outcome in shared/httpapi/view.go")
 	}
-	return found(what, `costs nothing, as "returned" shows (shared/httpapi/view.go)`, fmt.Sprintf("%g credits", *t.cost), sameCredits(*t.cost, 0),
+	return found(what, `costs nothing, as "returned" shows (shared/httpapi/view.go)`, fmt.Sprintf("%s credits", task.Credits(*t.cost)), sameCredits(*t.cost, 0),
 		"outcome in shared/httpapi/view.go; if failures cost credits, MAX_GENERATIONS=1")
 }
 
 func (p *stackProbe) totalFinding() finding {
 	return finding{
 		"all together", "only the above, unless others used the account",
-		fmt.Sprintf("%g credits: %g before, %g as of %s", p.opening.Balance-p.balance.Balance, p.opening.Balance, p.balance.Balance, p.balance.AsOf.Format(time.TimeOnly)),
+		fmt.Sprintf("%s credits: %s before, %s as of %s", task.Credits(p.opening.Balance-p.balance.Balance), task.Credits(p.opening.Balance), task.Credits(p.balance.Balance), p.balance.AsOf.Format(time.TimeOnly)),
 		setNothing,
 	}
 }

@@ -98,12 +98,12 @@ func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	for _, s := range v.steps {
 		cost += s.credits
 	}
-	fmt.Fprintf(out, "The balance of %s is %g credits.\n", v.account, balance)
+	fmt.Fprintf(out, "The balance of %s is %s credits.\n", v.account, task.Credits(balance))
 	if balance < cost {
-		return fmt.Errorf("this needs about %g credits and there are %g: nothing was spent", cost, balance)
+		return fmt.Errorf("this needs about %s credits and there are %s: nothing was spent", task.Credits(cost), task.Credits(balance))
 	}
 	if !o.Yes {
-		question := fmt.Sprintf("This spends about %g credits of %s and takes %s. Go on? [y/N] ", cost, v.account, v.duration)
+		question := fmt.Sprintf("This spends about %s credits of %s and takes %s. Go on? [y/N] ", task.Credits(cost), v.account, v.duration)
 		if err := confirm(ctx, question, in, out); err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (v verification) run(ctx context.Context, out io.Writer) error {
 		if ctx.Err() != nil {
 			break
 		}
-		fmt.Fprintf(out, "\n%d of %d: %s, about %g credits\n", i+1, len(v.steps), s.name, s.credits)
+		fmt.Fprintf(out, "\n%d of %d: %s, about %s credits\n", i+1, len(v.steps), s.name, task.Credits(s.credits))
 		if err := s.run(ctx); err != nil && ctx.Err() == nil {
 			failed++
 			fmt.Fprintf(out, "  failed: %v\n", err)
