@@ -122,7 +122,26 @@ func (c call) errorResult(err error) *sdk.CallToolResult {
 	if e.Code == task.CodeInternal {
 		fmt.Fprintf(&b, "\nrequestId: %s", httpapi.RequestID(ctx))
 	}
-	return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: b.String()}}, IsError: true}
+	return &sdk.CallToolResult{
+		Meta:    sdk.Meta{"problem": refusal{Code: e.Code, Message: x.Title, Hint: x.Hint, Retryable: x.Retryable, Fields: messages(e.Fields)}},
+		Content: []sdk.Content{&sdk.TextContent{Text: b.String()}}, IsError: true,
+	}
+}
+
+// refusal is an error for the page, in words for people. Models do not see it.
+type refusal struct {
+	Code      task.Code `json:"code"`
+	Message   string    `json:"message"`
+	Hint      string    `json:"hint"`
+	Retryable bool      `json:"retryable"`
+	Fields    []string  `json:"fields,omitempty"` // what is wrong with the arguments
+}
+
+func messages(fields []task.Field) (list []string) {
+	for _, f := range fields {
+		list = append(list, f.Message)
+	}
+	return list
 }
 
 func invalid(pointer, code, message string) error {

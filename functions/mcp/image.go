@@ -29,7 +29,7 @@ func (c call) image(arguments []byte) (result, error) {
 		return result{}, err
 	}
 	if !task.ValidID(a.TaskID) {
-		return result{}, invalid("/taskId", "invalid", "A taskId has 26 letters and digits, as generate_image or list_images returned it.")
+		return result{}, invalidTaskID()
 	}
 	if a.WaitSeconds < 0 || a.WaitSeconds > maxWait {
 		return result{}, invalid("/waitSeconds", "out_of_range", fmt.Sprintf("Use a whole number from 0 to %d.", maxWait))
@@ -41,6 +41,10 @@ func (c call) image(arguments []byte) (result, error) {
 	r := newPicture(t).result(waitAgain)
 	r.extra = c.showImages(t)
 	return r, nil
+}
+
+func invalidTaskID() error {
+	return invalid("/taskId", "invalid", "A taskId has 26 letters and digits, as generate_image or list_images returned it.")
 }
 
 // awaitTask returns a task once it has ended, or as it is when patience is over. The
@@ -76,7 +80,7 @@ func (c call) showImages(t httpapi.Task) (shown []sdk.Content) {
 		if i.ThumbnailURL == "" {
 			continue // no thumbnail could be made: there are only text and link
 		}
-		if small, err := c.preview(i); err == nil {
+		if small, err := c.preview(i, previewSides, previewBytes); err == nil {
 			shown = append(shown, &sdk.ImageContent{Data: small, MIMEType: "image/jpeg"})
 		} else {
 			c.Log.WarnContext(c.request.Context(), "preview not made; the picture is shown without it", "task", t.ID, "image", i.N, "error", err)

@@ -25,9 +25,10 @@ const (
 // preview: pictures that are hard to compress get a smaller one.
 var previewSides = []int{256, 192, 128}
 
-// preview returns a small JPEG of an image, made from its stored thumbnail, which
-// it reads by the thumbnail's lasting link, and marked like that.
-func (c call) preview(i httpapi.Image) ([]byte, error) {
+// preview returns a small JPEG of an image, with a longer side of one of sides and at
+// most limit bytes. It is made from the stored thumbnail, which is read by its lasting
+// link, and marked like that.
+func (c call) preview(i httpapi.Image, sides []int, limit int) ([]byte, error) {
 	lasting, err := url.Parse(i.ThumbnailURL)
 	if err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func (c call) preview(i httpapi.Image) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	small, err := reduce(thumb)
+	small, err := reduce(thumb, sides, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +49,9 @@ func (c call) preview(i httpapi.Image) ([]byte, error) {
 }
 
 // reduce returns the largest preview of a thumbnail that fits, with its mark.
-func reduce(thumb []byte) (small []byte, err error) {
-	for _, side := range previewSides {
-		if small, err = thumbnail.Reduce(thumb, side, previewBytes-media.MarkBytes); err == nil {
+func reduce(thumb []byte, sides []int, limit int) (small []byte, err error) {
+	for _, side := range sides {
+		if small, err = thumbnail.Reduce(thumb, side, limit-media.MarkBytes); err == nil {
 			return small, nil
 		}
 	}

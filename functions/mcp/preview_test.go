@@ -32,7 +32,7 @@ func noisy(t *testing.T, share uint32) []byte {
 func TestPreviewGetsSmallerUntilItFits(t *testing.T) {
 	sides := map[int]bool{}
 	for share := uint32(0); share <= 100; share += 20 {
-		small, err := reduce(noisy(t, share))
+		small, err := reduce(noisy(t, share), previewSides, previewBytes)
 		if err != nil || len(small) > previewBytes-media.MarkBytes {
 			t.Fatalf("%d %% grain: %d bytes, %v", share, len(small), err)
 		}
@@ -45,7 +45,7 @@ func TestPreviewGetsSmallerUntilItFits(t *testing.T) {
 	if !sides[256] || !sides[192] && !sides[128] || len(sides) < 2 {
 		t.Errorf("sides of %v", sides)
 	}
-	if small, err := reduce([]byte("no JPEG")); err == nil {
+	if small, err := reduce([]byte("no JPEG"), previewSides, previewBytes); err == nil {
 		t.Errorf("%d bytes from an invalid thumbnail", len(small))
 	}
 }

@@ -186,12 +186,12 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// The server has only tools. In particular it opens no stream, which would keep
+// The server has only tools and resources. In particular it opens no stream, which would keep
 // the function running.
-func TestOnlyTools(t *testing.T) {
+func TestOnlyKnownMethods(t *testing.T) {
 	h := newHarness(t)
 	for _, method := range []string{
-		"prompts/list", "resources/list", "resources/read", "resources/templates/list", "resources/subscribe",
+		"prompts/list", "resources/subscribe", "resources/unsubscribe",
 		"completion/complete", "logging/setLevel", "subscriptions/listen", "tasks/list",
 	} {
 		for version, params := range map[string]string{
@@ -245,11 +245,12 @@ func TestInstructions(t *testing.T) {
 	var answer struct {
 		Result struct {
 			Instructions string
-			Capabilities map[string]json.RawMessage
+			Capabilities json.RawMessage
 		}
 	}
 	got.JSON(t, http.StatusOK, &answer)
-	if _, tools := answer.Result.Capabilities["tools"]; !tools || len(answer.Result.Capabilities) != 1 || len(answer.Result.Instructions) < 100 {
+	const want = `{"extensions":{"io.modelcontextprotocol/ui":{}},"resources":{},"tools":{}}`
+	if string(answer.Result.Capabilities) != want || len(answer.Result.Instructions) < 100 {
 		t.Errorf("the answer is %s", got.Body)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -37,28 +38,39 @@ type result struct {
 func (s *server) newServer() func(*http.Request) *sdk.Server {
 	server := sdk.NewServer(&sdk.Implementation{Name: "preset-nanobanana", Title: title, Version: "1.0.0"}, &sdk.ServerOptions{
 		Instructions: instructions,
-		Capabilities: &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}}, // no logging, and the list never changes
+		Capabilities: capabilities(), // no logging, and no list ever changes
 	})
 	for _, t := range tools {
 		if t.do != nil {
 			server.AddTool(&sdk.Tool{Name: t.name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(t.name, t.do))
 		}
 	}
-	server.AddReceivingMiddleware(onlyTools, withDefinitions)
+	for _, r := range resources {
+		server.AddResource(r.listed(), s.read(r))
+	}
+	server.AddReceivingMiddleware(onlyKnown, knownResources, withDefinitions)
 	return func(*http.Request) *sdk.Server { return server }
 }
 
-// onlyTools refuses every method that a server of tools does not need. The SDK
-// would answer the others with empty lists, or with a stream of events that never
-// come, which would keep the function running until its timeout.
-func onlyTools(next sdk.MethodHandler) sdk.MethodHandler {
+func capabilities() *sdk.ServerCapabilities {
+	c := &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}, Resources: &sdk.ResourceCapabilities{}}
+	c.AddExtension(uiExtension, nil)
+	return c
+}
+
+// methods are what the server answers, besides notifications.
+var methods = []string{
+	"initialize", "ping", "server/discover", "tools/list", "tools/call",
+	"resources/list", "resources/read", "resources/templates/list",
+}
+
+// onlyKnown refuses every method that the server does not need. The SDK would
+// answer the others with empty lists, or with a stream of events that never come,
+// which would keep the function running until its timeout.
+func onlyKnown(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
-		switch method {
-		case "initialize", "ping", "server/discover", "tools/list", "tools/call":
-		default:
-			if !strings.HasPrefix(method, "notifications/") {
-				return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "This server has only tools."}
-			}
+		if !slices.Contains(methods, method) && !strings.HasPrefix(method, "notifications/") {
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "This server has only tools and resources."}
 		}
 		return next(ctx, method, request)
 	}

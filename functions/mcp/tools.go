@@ -21,19 +21,22 @@ type served struct {
 	destructive bool // what it changes cannot be put back
 	idempotent  bool // the same call again changes nothing more
 	openWorld   bool // it reaches a service outside Preset
+
+	page    bool // its results are shown by the page
+	forPage bool // the page calls it; hosts hide it from the model
 }
 
 // tools has every tool. Its order is that of tools.json.
 var tools = []served{
-	{name: "generate_image", title: "Make or edit a picture", do: call.generate, idempotent: true, openWorld: true}, // by requestKey
-	{name: "get_image", title: "Get a picture", do: call.image, readOnly: true, idempotent: true},
+	{name: "generate_image", title: "Make or edit a picture", do: call.generate, idempotent: true, openWorld: true, page: true}, // by requestKey
+	{name: "get_image", title: "Get a picture", do: call.image, readOnly: true, idempotent: true, page: true},
 	{name: "list_images", title: "List pictures", do: call.list, readOnly: true, idempotent: true},
 	{name: "get_credits", title: "Read credits and quota", do: call.credits, readOnly: true, idempotent: true},
 	{name: "upload_image", title: "Upload a picture", do: call.upload},
 	{name: "quote_image", title: "Price a picture", readOnly: true, idempotent: true},
 	{name: "move_image", title: "Move a picture", idempotent: true},
 	{name: "delete_image", title: "Delete a picture", destructive: true, idempotent: true},
-	{name: "watch_image", title: "Watch a picture", readOnly: true, idempotent: true},
+	{name: "watch_image", title: "Watch a picture", do: call.watch, readOnly: true, idempotent: true, forPage: true},
 }
 
 // annotations returns the tool's effects as the protocol has them. Each is stated,
@@ -43,6 +46,18 @@ func (s served) annotations() *sdk.ToolAnnotations {
 	return &sdk.ToolAnnotations{
 		Title: s.title, ReadOnlyHint: s.readOnly, DestructiveHint: &s.destructive, IdempotentHint: s.idempotent, OpenWorldHint: &s.openWorld,
 	}
+}
+
+// meta returns what hosts of the MCP Apps extension need to know about the tool.
+// Some read the page's address only where the extension's first drafts had it.
+func (s served) meta() sdk.Meta {
+	switch {
+	case s.page:
+		return sdk.Meta{"ui": map[string]any{"resourceUri": pageURI}, "ui/resourceUri": pageURI}
+	case s.forPage:
+		return sdk.Meta{"ui": map[string]any{"visibility": []string{"app"}}}
+	}
+	return nil
 }
 
 // definitions are the tools' names, descriptions and schemas as clients see them.
@@ -73,7 +88,7 @@ var readDefinitions = sync.OnceValues(func() (list []*sdk.Tool, _ error) {
 			return nil, fmt.Errorf("tools.json: %s is not in the table of tools", t.Name)
 		}
 		t.InputSchema, t.OutputSchema = read[i].InputSchema, read[i].OutputSchema
-		t.Title, t.Annotations = tools[at].title, tools[at].annotations()
+		t.Title, t.Annotations, t.Meta = tools[at].title, tools[at].annotations(), tools[at].meta()
 		list = append(list, t)
 	}
 	return list, nil
