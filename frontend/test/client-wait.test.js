@@ -132,6 +132,16 @@ test("a wait for several tasks resolves in their order, and fails with one that 
   const ids = await order(3);
   assert.deepEqual((await client().wait([...ids, ids[0]])).map((task) => task.id), [...ids, ids[0]]);
   assert.deepEqual(await client().wait([]), []);
+  const warnings = [];
+  const warn = (warning) => warnings.push(warning);
+  process.on("warning", warn);
+  t.after(() => process.off("warning", warn));
+  const all = new AbortController();
+  const many = client().wait(Array.from({ length: 60 }, (_, i) => `${i}`.padStart(26, "0")), { signal: all.signal });
+  all.abort();
+  await assert.rejects(many, { name: "AbortError" });
+  await new Promise(setImmediate);
+  assert.deepEqual(warnings, [], "Node sees no leak of listeners");
   const between = await proxy(t, local.base);
   await local.simulate({ slow: true });
   const [slow] = await order(1);

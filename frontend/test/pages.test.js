@@ -2,7 +2,7 @@
 // and holds the answers that the pages show against the real ones.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,24 +26,27 @@ const serviceToken = "nbs_of_this_test";
 const elsewhere = {
   "make local": "this test starts the same program, on a free port",
   "make build": "make test-aws",
-  "npx create-next-app": "install.test.js",
 };
 
-/** The reader's commands, as they are here: npm ci takes what the tests have installed already. */
+/** The reader's commands, as they are here: npm ci takes what the tests have installed already,
+ *  and the new app is empty. install.test.js builds a real one. */
 const prelude = `set -eu -o pipefail
 make() { bin/local demo; }
+npx() { mkdir "$2" && echo '{}' > "$2/package.json"; }
 deno() { ${deno} "$@"; }
 npm() { if [ "$1" = ci ]; then ln -s ${root}frontend/client/node_modules frontend/client/node_modules; else command npm "$@"; fi; }`;
 
-let local, browser, reader; // reader is the folder in which the reader works
+let local, browser, home, reader; // reader is the folder in which the reader works, in home
 
 before(async () => {
   local = await startLocal();
   browser = await launch();
-  reader = await mkdtemp(join(tmpdir(), "pages-"));
+  home = await realpath(await mkdtemp(join(tmpdir(), "pages-")));
+  reader = join(home, "repository");
   await copyPackage();
-  await mkdir(join(reader, "bin"));
+  await mkdir(join(reader, "bin"), { recursive: true });
   await writeFile(join(reader, "bin/local"), `#!/bin/sh
+[ "$PWD" = ${reader} ] || { echo "bin/local is called in $PWD, where the local run's data is not" >&2; exit 1; }
 command=$1; shift
 exec ${root}bin/local "$command" -addr ${local.base.slice("http://".length)} -data ${local.folder} "$@"
 `, { mode: 0o755 });
@@ -52,7 +55,7 @@ exec ${root}bin/local "$command" -addr ${local.base.slice("http://".length)} -da
 after(async () => {
   await browser?.close();
   await local?.stop();
-  await rm(reader, { recursive: true, force: true });
+  await rm(home, { recursive: true, force: true });
 });
 
 for (const page of ["README.md", "docs/frontend.md"]) {
@@ -70,6 +73,13 @@ for (const page of ["README.md", "docs/frontend.md"]) {
     });
   });
 }
+
+test("the app that README makes has the package, and a token that the local run accepts", async () => {
+  const app = join(home, "pictures");
+  assert.ok(JSON.parse(await readFile(join(app, "package.json"), "utf8")).dependencies["@preset/images"]);
+  const [, token] = /^NEXT_PUBLIC_TOKEN=(\S+)$/m.exec(await readFile(join(app, ".env.local"), "utf8"));
+  assert.equal((await fetch(`${local.base}/v1/tasks`, { headers: { Authorization: `Bearer ${token}` } })).status, 200);
+});
 
 test("the TypeScript of docs/frontend.md compiles, runs and logs what it shows", async (t) => {
   const stack = await startStack(t);

@@ -196,7 +196,7 @@ test("the shown picture's words are ordered or used again, and it is deleted", a
   await make(server, [{ prompt: long, numImages: 2 }]);
   const page = await studio(server);
   await opened(page, "A harbour in the morning");
-  await box(page).getByRole("button", { name: /^New version, 8 credits/ }).click();
+  await box(page).getByRole("button", { name: /^New version · 8 credits/ }).click();
   await box(page).getByText("Ordered. The new picture comes first in the list.").waitFor();
   await page.waitForFunction(() => document.querySelectorAll(".picture").length === 4);
   await box(page).getByRole("button", { name: /^Use again/ }).click();

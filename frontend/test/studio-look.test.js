@@ -56,16 +56,14 @@ test("the title marks what ended while the page was hidden, until it is seen", a
   await submitPrompt(page, "Seen at once");
   await finished(page, "Seen at once");
   assert.equal(await page.title(), "Studio");
-  await submitPrompt(page, "Made behind");
-  await tile(page, "Made behind").getByText("Making your picture").waitFor();
   await hide(true);
+  await submitPrompt(page, "Made behind");
   await titled("✓ 1 done · Studio");
   await hide(false);
   await titled("Studio");
   await server.simulate({ refuse: "policy" });
-  await submitPrompt(page, "What nobody may see");
-  await tile(page, "What nobody may see").getByText("Making your picture").waitFor();
   await hide(true);
+  await submitPrompt(page, "What nobody may see");
   await titled("✗ 1 failed · Studio");
   await page.evaluate(() => { location.hash = "#/moodboard/spring"; });
   await titled("✗ 1 failed · spring · Studio");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { finished, local, make, requestId, shots, studio, submitPrompt, tile } from "./studio-page.js";
+import { finished, local, make, overflows, requestId, seriousViolations, shots, studio, submitPrompt, tile } from "./studio-page.js";
 
 test("a prompt is submitted with the keyboard, and its time and end are shown", async (t) => {
   const page = await studio(await local(t));
@@ -41,51 +41,6 @@ test("a prompt is submitted with the keyboard, and its time and end are shown", 
   assert.equal(await card.locator(".time").count(), 0);
   await page.locator("#news", { hasText: "Done: A lighthouse at dusk" }).waitFor({ state: "attached" });
   await page.locator("#credits", { hasText: "2 of 200 pictures" }).waitFor();
-});
-
-test("pictures are dropped or picked, uploaded and edited", async (t) => {
-  const server = await local(t);
-  const [made] = await make(server, [{ prompt: "To be uploaded" }]);
-  const bytes = Buffer.from(await (await fetch(made.images[0].url)).arrayBuffer());
-  const page = await studio(server, { refusals: [422, 422] });
-  const drop = async (name, type, content) => {
-    const files = await page.evaluateHandle(([name, type, text]) => {
-      const data = new DataTransfer();
-      data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, { type }));
-      return data;
-    }, [name, type, content.toString("base64")]);
-    await page.dispatchEvent("#composer", "dragenter", { dataTransfer: files });
-    await page.locator("#start-from.over").waitFor();
-    await page.dispatchEvent("#composer", "drop", { dataTransfer: files });
-  };
-  await drop("notes.txt", "text/plain", Buffer.from("no picture"));
-  const fault = page.locator("#upload-fault");
-  await fault.filter({ hasText: "notes.txt: This is a text file. " }).waitFor();
-  const shown = await fault.innerText();
-  assert.match(shown, requestId);
-  assert.match(shown, /^notes\.txt: This is a text file\. Choose a picture and try again\.\s+Request /); // one next step, not two
-  const heic = Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic" + "\0".repeat(100), "latin1");
-  await drop("photo.heic", "image/heic", heic); // known by its type
-  await fault.filter({ hasText: "photo.heic: This is an HEIC file. Save it as JPEG and try again." }).waitFor();
-  await drop("photo.jpg", "image/jpeg", heic); // known by its bytes
-  await fault.filter({ hasText: "photo.jpg: This is an HEIC file. Save it as JPEG and try again." }).waitFor();
-  assert.equal(await page.locator("#inputs li").count(), 0);
-
-  await drop("mine.png", made.images[0].contentType, bytes);
-  await page.locator("#inputs li", { hasText: "mine.png" }).waitFor();
-  assert.equal(await fault.innerText(), "");
-  await page.locator("#file").setInputFiles({ name: "picked.png", mimeType: made.images[0].contentType, buffer: bytes });
-  await page.locator("#inputs li", { hasText: "picked.png" }).waitFor();
-  await page.getByRole("button", { name: "Do not start from picked.png" }).click();
-  assert.equal(await page.locator("#inputs li").count(), 1);
-  await page.getByRole("button", { name: /^Edit it/ }).waitFor();
-  await submitPrompt(page, "Mine, as a watercolour");
-  const card = await finished(page, "Mine, as a watercolour");
-  await card.getByText("An edit of a picture of your own").waitFor();
-  await card.getByRole("button", { name: /^Open/ }).click();
-  await page.getByLabel("Slide to see before").waitFor();
-  assert.match(await page.locator("#lightbox-before").getAttribute("src"), /-input\.jpg$/);
-  await page.waitForFunction(() => document.querySelector("#lightbox-before").naturalWidth > 0);
 });
 
 test("missing credits are shown on the task, then at the button", async (t) => {
@@ -171,4 +126,106 @@ test("if pictures cost credits the page asks for a token and shows how to get on
   await page.getByLabel("Access token").fill(await server.tokenOf());
   await page.getByRole("button", { name: "Continue" }).click();
   await page.locator("#credits b").waitFor();
+});
+
+test("what speaks against an order is shown before the click, and goes when it is mended", async (t) => {
+  const server = await local(t, { REFUSED_TERMS: "zebra" });
+  const page = await studio(server); // no refusal: nothing is ordered
+  const fault = (name) => page.locator(`[data-fault="/${name}"]`);
+  const prompt = page.getByLabel("What would you like to see?");
+  await prompt.fill("A zebra");
+  await fault("prompt").filter({ hasText: /\S/ }).waitFor();
+  assert.equal(await prompt.getAttribute("aria-invalid"), "true");
+  assert.ok(await prompt.evaluate((field) => field === document.activeElement), "the focus stays");
+  assert.equal(await page.locator("#problem").isVisible(), false);
+  assert.match(await page.locator("#form-news").textContent(), /\S/);
+  await prompt.fill("A horse");
+  await fault("prompt").filter({ hasText: /^$/ }).waitFor({ state: "attached" });
+  assert.equal(await prompt.getAttribute("aria-invalid"), null);
+
+  await page.locator("#link").fill("not a link");
+  await page.locator("#link").press("Enter");
+  await fault("imageUrls").filter({ hasText: /\S/ }).waitFor();
+  assert.doesNotMatch(await fault("imageUrls").innerText(), /not a link:/, "one picture needs no name");
+  await page.locator("#link").fill("nor this");
+  await page.locator("#link").press("Enter");
+  await fault("imageUrls").filter({ hasText: /^not a link: .*nor this: / }).waitFor();
+  await page.getByRole("button", { name: "Do not start from nor this" }).click();
+  await page.getByRole("button", { name: /^Do not start from/ }).click();
+  await fault("imageUrls").filter({ hasText: /^$/ }).waitFor({ state: "attached" });
+  await prompt.fill("");
+  await page.waitForResponse("**/v1/quotes");
+  assert.equal(await fault("prompt").textContent(), "", "an empty form is no fault");
+});
+
+test("a used-up quota is named calmly before the order, and no longer when it is over", async (t) => {
+  const server = await local(t, { DAILY_QUOTA: "1" });
+  await make(server, [{ prompt: "The only one" }]);
+  const looks = [["390", 390, 844], ["1024", 1024, 768], ["1920", 1920, 1080]].flatMap(([name, width, height]) => ["light", "dark"].map((theme) => ({ name, width, height, theme })));
+  for (const look of looks) {
+    const page = await studio(server, { ...look, open: false });
+    await page.clock.install();
+    await page.goto(server.base);
+    await finished(page, "The only one");
+    await page.clock.fastForward(1000);
+    await page.locator("#advice", { hasText: "You have reached your limit for today. A new day begins at midnight UTC." }).waitFor();
+    await page.evaluate(() => scrollTo({ top: 0, behavior: "instant" }));
+    await page.screenshot({ path: `${shots}${look.name}-${look.theme}-advice.png` });
+    assert.deepEqual(await overflows(page), []);
+    assert.deepEqual(await seriousViolations(page), []);
+    await page.route("**/v1/quotes", (route) => route.fulfill({ json: { estimate: 4, left: 1, quota: { limit: 1, used: 0, resetsAt: new Date().toISOString() }, problems: [] } }));
+    await page.clock.fastForward(15_000);
+    await page.locator("#advice").waitFor({ state: "hidden" });
+    await page.context().close();
+  }
+});
+
+test("after an order the next one makes one picture, and what was typed meanwhile stays", async (t) => {
+  const page = await studio(await local(t));
+  const form = () => page.evaluate(() => Object.fromEntries(["prompt", "model", "aspectRatio", "numImages"].map((id) => [id, document.getElementById(id).value])));
+  await page.getByLabel("Shape").selectOption("4:3");
+  await page.getByRole("combobox", { name: "Pictures" }).selectOption("4");
+  assert.equal(await page.locator("#cost").innerText(), "· 16 credits");
+  await submitPrompt(page, "Four at once");
+  await finished(page, "Four at once");
+  assert.deepEqual(await form(), { prompt: "", model: "nano-banana", aspectRatio: "4:3", numImages: "1" });
+  assert.equal(await page.locator("#cost").innerText(), "· 4 credits");
+
+  let answer;
+  await page.route("**/v1/tasks", async (route) => {
+    await new Promise((resolve) => { answer = resolve; });
+    await route.continue();
+  });
+  const sent = page.waitForRequest((request) => request.method() === "POST" && request.url().endsWith("/v1/tasks"));
+  await submitPrompt(page, "A slow answer");
+  await sent;
+  await page.getByLabel("What would you like to see?").fill("The next idea");
+  assert.equal(await page.locator("#submit").getAttribute("aria-disabled"), "true");
+  answer();
+  await finished(page, "A slow answer");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "prompt");
+  await page.unroute("**/v1/tasks");
+  await page.locator("#submit").focus();
+  await page.keyboard.press("Enter");
+  await finished(page, "The next idea");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "submit", "the focus stays at the button");
+});
+
+test("a new picture is scrolled into view", async (t) => {
+  const server = await local(t);
+  await make(server, Array.from({ length: 6 }, (_, i) => ({ prompt: `Earlier ${i}` })));
+  const page = await studio(server, { width: 390, height: 844 });
+  const inView = (text) => page.waitForFunction((text) => {
+    const card = [...document.querySelectorAll(".task")].find((task) => task.textContent.includes(text));
+    const header = document.querySelector(".top").getBoundingClientRect().bottom;
+    return card && card.getBoundingClientRect().top >= header - 1 && card.getBoundingClientRect().top < innerHeight / 2;
+  }, text);
+  await submitPrompt(page, "On a phone");
+  await inView("On a phone");
+  await page.screenshot({ path: `${shots}390-ordered.png` });
+  await page.locator(".task").last().getByRole("button", { name: /^Use again/ }).click();
+  await page.waitForFunction(() => {
+    const { top, bottom } = document.querySelector("#prompt").getBoundingClientRect();
+    return document.activeElement.id === "prompt" && top >= document.querySelector(".top").getBoundingClientRect().bottom && bottom <= innerHeight;
+  });
 });

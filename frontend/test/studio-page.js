@@ -106,20 +106,20 @@ export async function send(server, requests) {
   return { tasks, headers };
 }
 
-/** Elements that exceed the window, or whose contents exceed them. */
-export const overflows = (page) => page.evaluate(() => {
+/** Elements that exceed the window, or whose contents exceed them, except those that may. */
+export const overflows = (page, except = ".visually-hidden") => page.evaluate((except) => {
   const found = [];
   const wide = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > wide) found.push(`the page is ${document.documentElement.scrollWidth} wide`);
   for (const e of document.body.querySelectorAll("*")) {
-    if (!e.checkVisibility() || e.closest(".visually-hidden")) continue;
+    if (!e.checkVisibility() || e.closest(except)) continue;
     const box = e.getBoundingClientRect(), style = getComputedStyle(e);
     const name = `${e.tagName.toLowerCase()}${e.id ? "#" + e.id : ""}.${e.className}`;
     if (box.left < -0.5 || box.right > wide + 0.5) found.push(`${name} is from ${box.left} to ${box.right}`);
     if (style.overflowX === "visible" && style.display !== "inline" && e.scrollWidth > e.clientWidth + 1) found.push(`${name} holds ${e.scrollWidth} in ${e.clientWidth}`);
   }
   return found;
-});
+}, except);
 
 export async function seriousViolations(page) {
   if (!await page.evaluate("typeof axe !== 'undefined'")) await page.evaluate(axe);

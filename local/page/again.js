@@ -1,9 +1,9 @@
 // "Use again" and "New version": a task's words and options for another order.
 
-import { el, explain, isPicture, Refusal, small } from "./api.js";
+import { byId, el, explain, isPicture, Refusal, small } from "./api.js";
 import { fullTask } from "./tasks.js";
 import { price, priceText } from "./models.js";
-import { order, quote } from "./order.js";
+import { oncePerPress, order, quote } from "./order.js";
 import { inputsOf } from "./origins.js";
 
 /** The request that orders the same again. */
@@ -42,7 +42,8 @@ export function againButtons(task, { fill, ordered }, problem) {
   const again = el("button", { type: "button", className: "quiet", title: "Order the same once more, as a new picture" }, againText(task));
   const credits = priceText(price(task));
   again.append(" ", el("span", { className: "cost" }, `· ${credits}`));
-  again.ariaLabel = `${againText(task)}, ${credits}: ${words}`;
+  again.ariaLabel = `${again.textContent}: ${words}`;
+  oncePerPress(again);
 
   const run = async (button, action) => {
     problem.replaceChildren();
@@ -51,14 +52,15 @@ export function againButtons(task, { fill, ordered }, problem) {
       await action();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      explain(problem, error, { more: button === again && error.unclear ? "Press the button again: you are charged at most once." : "" });
+      const place = problem.isConnected ? problem : byId("gallery-problem"); // the card may have changed meanwhile
+      explain(place, error, { more: button === again && error.unclear ? "Press the button again: you are charged at most once." : "" });
     } finally {
       button.ariaBusy = "false";
     }
   };
   use.addEventListener("click", () => run(use, async () => fill(await wordsOf(task))));
-  again.addEventListener("click", (event) => {
-    if (event.detail > 1 || again.ariaBusy === "true") return; // a double click orders once
+  again.addEventListener("click", () => {
+    if (again.ariaBusy === "true") return;
     run(again, async () => {
       const { inputs, ...request } = await wordsOf(task);
       ordered(await order(`again ${task.id}`, request));

@@ -4,10 +4,10 @@
 import { byId, el, Refusal } from "./api.js";
 import { target } from "./board.js";
 import { ordered, replaced, startDrafts } from "./drafts.js";
-import { showAdvice, showRefusal } from "./faults.js";
+import { showAdvice, showRefusal, showUnanswered } from "./faults.js";
 import { setInputs, startFrom, startInputs } from "./inputs.js";
 import { loadModels, modelOf, price, priceText, ratio } from "./models.js";
-import { order, quote, received } from "./order.js";
+import { oncePerPress, order, quote, received, unanswered } from "./order.js";
 import { keep, kept } from "./tab.js";
 import { startUploads } from "./upload.js";
 
@@ -16,6 +16,7 @@ const field = (name) => form.elements[name];
 const blank = { prompt: "", aspectRatio: "", resolution: "", numImages: "1", watermark: "" };
 const wishes = { ...blank }; // of options, also of those that the chosen model does not have
 const quoteAfter = 500; // ms without a change
+const quoteAgain = 15_000; // ms while balance or quota speak against the order
 
 let uploading = 0; // how many inputs are being uploaded
 let sending = false;
@@ -30,14 +31,15 @@ export async function startComposer(onTask) {
     changed();
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); submit(onTask); });
-  byId("submit").addEventListener("click", (event) => { if (event.detail > 1) event.preventDefault(); }); // a double click orders once
+  oncePerPress(byId("submit"));
   field("prompt").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.metaKey || event.ctrlKey) && !event.repeat) form.requestSubmit();
   });
   startInputs(changed);
   startUploads({ add: addUpload, busy: (n) => { uploading = n; showState(); } });
-  showModel();
-  await restore();
+  write(kept("draft") || blank);
+  startDrafts({ read, write });
+  await settle();
 }
 
 // ---- what is in the form
@@ -70,6 +72,7 @@ export function fill(values, note) {
   if (lost) replaced(before, note);
   field("prompt").focus({ preventScroll: true });
   field("prompt").scrollIntoView({ block: "nearest" });
+  byId("undo-note").scrollIntoView({ block: "nearest" });
 }
 
 /** Fills the form with all words and options of an earlier order. */
@@ -86,19 +89,18 @@ export function startEdit(input, aspectRatio = "") {
 /** Uploads arrive one after another, also while the form is filled. */
 const addUpload = (input) => setInputs([...startFrom(), input]);
 
-/** Brings back what this tab kept. An order that was received though the page saw no answer is not offered again. */
-async function restore() {
-  const draft = kept("draft");
-  if (draft) write(draft);
-  startDrafts({ read, write });
+/** Finds out what became of an order that has no answer. If it was received it is not offered again. */
+async function settle() {
+  if (!unanswered("form", request())) return;
+  showUnanswered();
   try {
-    const text = await received("form");
-    if (!text || text !== JSON.stringify(request())) return;
+    if (!await received("form")) return;
     const before = read();
     clear(before);
     replaced(before, "Your last order was received.");
+    showRefusal(null);
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error; // then the next press of the button repeats the order under its key
+    if (!(error instanceof Refusal)) throw error; // pressing the button repeats the order under its key
   }
 }
 
@@ -145,7 +147,7 @@ function showState() {
   const count = byId("prompt-count");
   count.textContent = `${length.toLocaleString()} / ${m.maxPrompt.toLocaleString()}`;
   count.classList.toggle("over", length > m.maxPrompt);
-  byId("submit").disabled = sending || uploading > 0;
+  byId("submit").ariaDisabled = String(sending || uploading > 0); // a disabled button would lose the focus
   byId("submit-text").textContent = uploading ? "Uploading…" : startFrom().length ? "Edit it" : "Make it";
   byId("cost").textContent = `· ${priceText(price(request()))}`;
   const shape = byId("shape");
@@ -161,16 +163,20 @@ function askQuote() {
   if (text === quoted.text) return;
   clearTimeout(quoted.timer);
   quoted.abort?.abort();
-  if (byId("problem").dataset.unclear !== "true") byId("problem").hidden = true;
+  byId("problem").hidden = byId("problem").dataset.unclear !== "true" || !unanswered("form", body);
   quoted = { text, abort: new AbortController(), timer: setTimeout(() => showQuote(body, quoted.abort.signal), quoteAfter) };
 }
 
 async function showQuote(body, signal) {
+  quoted.timer = setTimeout(() => showQuote(body, signal), quoteAgain);
+  if (document.hidden || sending) return;
   const unwritten = !body.prompt.trim();
   const tooLong = [...body.prompt.trim()].length > modelOf(body.model).maxPrompt; // the count says so
   try {
     const { body: { problems } } = await quote(unwritten || tooLong ? { ...body, prompt: "words that come later" } : body, {}, signal);
-    if (!sending && !signal.aborted) showAdvice(problems);
+    if (signal.aborted) return;
+    if (problems.every((problem) => problem.errors)) clearTimeout(quoted.timer); // the order has to change
+    showAdvice(problems);
   } catch (error) {
     if (error.name !== "AbortError" && !(error instanceof Refusal)) throw error; // the order itself would show why
   }

@@ -42,7 +42,11 @@ function addLink() {
 function show() {
   byId("inputs").replaceChildren(...inputs.map((input) => {
     const remove = el("button", { type: "button", ariaLabel: `Do not start from ${input.label}` }, "×");
-    remove.addEventListener("click", () => { setInputs(inputs.filter((i) => i !== input)); byId("link").focus(); });
+    remove.addEventListener("click", () => {
+      const at = inputs.indexOf(input);
+      setInputs(inputs.filter((i) => i !== input));
+      (byId("inputs").querySelectorAll("button")[at] || byId("pick")).focus();
+    });
     return el("li", { className: "chip" }, preview(input), el("span", {}, input.label), remove);
   }));
   changed();

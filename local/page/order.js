@@ -23,14 +23,25 @@ export async function order(name, request) {
   }
 }
 
-/** The text of an order that was received though its answer was lost; it will not be repeated. Otherwise "". */
+/** Whether this order was sent and has no answer. */
+export const unanswered = (name, request) => kept(`order ${name}`)?.text === JSON.stringify(request);
+
+/** Whether the unanswered order was received all the same. Then it is no longer repeated. */
 export async function received(name) {
-  const before = kept(`order ${name}`);
-  if (!before) return "";
-  const { body } = await quote(JSON.parse(before.text), { "Idempotency-Key": before.key });
-  if (!body.task) return "";
-  keep(`order ${name}`, null);
-  return before.text;
+  const { key, text } = kept(`order ${name}`);
+  const { body } = await quote(JSON.parse(text), { "Idempotency-Key": key });
+  if (body.task) keep(`order ${name}`, null);
+  return Boolean(body.task);
+}
+
+/** Makes a button that orders do so once for a double click, and for a key that is held down. */
+export function oncePerPress(button) {
+  button.addEventListener("click", (event) => {
+    if (event.detail < 2) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  });
+  button.addEventListener("keydown", (event) => { if (event.repeat) event.preventDefault(); });
 }
 
 /** What an order would cost and meet. */

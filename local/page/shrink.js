@@ -11,6 +11,7 @@ const longest = 4096; // of a copy that is made smaller
  * what is wrong with it.
  */
 export async function prepare(file, name) {
+  if (file.type && !file.type.startsWith("image/")) return { file }; // a film of some gigabytes, say
   let bitmap;
   try {
     bitmap = await createImageBitmap(file); // upright, by the file's orientation

@@ -65,17 +65,8 @@ export class ImagesClient {
   wait(id: string, following?: Following): Promise<Task>;
   wait(ids: readonly string[], following?: Following): Promise<Task[]>;
   async wait(ids: string | readonly string[], { onChange, signal }: Following = {}): Promise<Task | Task[]> {
-    if (typeof ids === "string") return this.#follower.follow(ids, onChange, signal);
-    const rest = new AbortController(); // ends the others when one fails
-    const stop = () => rest.abort(signal?.reason);
-    signal?.addEventListener("abort", stop, { once: true });
-    if (signal?.aborted) stop();
-    try {
-      return await Promise.all(ids.map((id) => this.#follower.follow(id, onChange, rest.signal)));
-    } finally {
-      signal?.removeEventListener("abort", stop);
-      rest.abort();
-    }
+    const tasks = await this.#follower.follow([ids].flat(), onChange, signal);
+    return typeof ids === "string" ? tasks[0]! : tasks;
   }
 
   /** A page of the user's own tasks, newest first; without `target` of all of them. A page may

@@ -47,19 +47,34 @@ export class Follower {
     this.#requests = requests;
   }
 
-  /** Follows a task until it has ended. */
-  follow(id: string, onChange?: (task: Task) => void, signal?: AbortSignal): Promise<Task> {
+  /** Follows tasks until all have ended, and resolves to them in the order of their ids. */
+  follow(ids: readonly string[], onChange?: (task: Task) => void, signal?: AbortSignal): Promise<Task[]> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      const stop = () => { this.#leave(id, waiter); reject(signal?.reason); };
-      const settle = () => { this.#leave(id, waiter); signal?.removeEventListener("abort", stop); };
+      const running = new Set(ids), ended = new Map<string, Task>();
+      const stop = () => waiter.fail(signal?.reason);
+      const resolveIfEnded = () => {
+        if (running.size > 0) return;
+        signal?.removeEventListener("abort", stop);
+        resolve(ids.map((id) => ended.get(id)!));
+      };
       const waiter: Waiter = {
         change: (task) => { try { onChange?.(task); } catch (error) { waiter.fail(error); } },
-        end: (task) => { settle(); resolve(task); },
-        fail: (error) => { settle(); reject(error); },
+        end: (task) => {
+          ended.set(task.id, task);
+          running.delete(task.id);
+          this.#leave(task.id, waiter);
+          resolveIfEnded();
+        },
+        fail: (error) => {
+          signal?.removeEventListener("abort", stop);
+          for (const id of running) this.#leave(id, waiter);
+          reject(error);
+        },
       };
-      signal?.addEventListener("abort", stop, { once: true });
-      this.#join(id, waiter);
+      signal?.addEventListener("abort", stop);
+      for (const id of running) this.#join(id, waiter);
+      resolveIfEnded();
     });
   }
 
@@ -168,7 +183,7 @@ export class Follower {
         if (!followed.waiters.has(waiter)) continue; // another one's onChange has aborted it
         if (!task) waiter.fail(gone());
         else waiter.change(task);
-        if (task?.done) waiter.end(task);
+        if (task?.done && followed.waiters.has(waiter)) waiter.end(task);
       }
     }
     return news;

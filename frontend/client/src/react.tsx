@@ -74,9 +74,14 @@ export function useBoard(target?: Target | null): BoardView {
 }
 
 async function create(live: Live, request: NewTask, options?: Keyed): Promise<Task> {
-  const task = await live.client.create(request, options);
-  live.did(task);
-  return task;
+  try {
+    const task = await live.client.create(request, options);
+    live.did(task);
+    return task;
+  } finally {
+    // Also after an order that was refused or failed at once: that can be how the service learns of the balance.
+    void live.source("credits")?.ask("refresh");
+  }
 }
 
 async function move(live: Live, id: string, target: Target): Promise<Task> {

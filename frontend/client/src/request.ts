@@ -10,7 +10,8 @@ export interface ClientOptions {
   token: string | (() => string | Promise<string>);
   /** The user's id, on a server whose `token` is a service token. Never in a browser. */
   onBehalfOf?: string;
-  /** How often a request is sent while its outcome is unclear or the service is busy; 5. */
+  /** How often a request is sent while its outcome is unclear or the service is busy; 5. A
+   *  wait gives up after four times as many failures in a row. */
   tries?: number;
   /** Replaces the global fetch. */
   fetch?: typeof globalThis.fetch;

@@ -1,8 +1,9 @@
 "use client";
 
-import type { Image, NewTask, Target, Task } from "@preset/images";
-import { useImages } from "@preset/images/react";
+import type { Image, Task } from "@preset/images";
+import { useImages, type BoardView } from "@preset/images/react";
 
+import { inCredits } from "@/lib/inCredits";
 import { useAction } from "@/lib/useAction";
 import type { useHidden } from "@/lib/useHidden";
 
@@ -11,19 +12,12 @@ import { Problem } from "./Problem";
 import { Progress } from "./Progress";
 import { Tile } from "./Tile";
 
-export interface BoardActions {
-  create(request: NewTask, options?: { key?: string }): Promise<unknown>;
-  move(id: string, target: Target): Promise<unknown>;
-  remove(id: string): Promise<unknown>;
-  refresh(): Promise<unknown>;
-}
-
 interface Props {
   task: Task;
-  board: BoardActions;
+  board: BoardView;
   hidden: ReturnType<typeof useHidden>;
   showHidden: boolean;
-  onOpen(n: number): void;
+  onOpen(image: Image): void;
   onEdit(image: Image): void;
 }
 
@@ -46,13 +40,13 @@ export function Card({ task, board, hidden, showHidden, onOpen, onEdit }: Props)
   }
 
   return (
-    <li className="card" aria-busy={busy}>
+    <li id={task.id} className="card" aria-busy={busy}>
       {task.status === "succeeded" && (
         <div className={`pictures of-${Math.min(shown.length, 4)}`}>
           {shown.map((image) => (
             <Tile
               key={image.n} task={task} image={image} isHidden={hidden.isHidden(task.id, image.n)}
-              onOpen={() => onOpen(image.n)} onEdit={() => onEdit(image)}
+              onOpen={() => onOpen(image)} onEdit={() => onEdit(image)}
               onHide={(hide) => run(() => hidden.hide(task.id, image.n, hide))}
             />
           ))}
@@ -83,7 +77,7 @@ function facts(task: Task): string[] {
   const { estimate, outcome } = task.credits;
   return [
     new Date(task.createdAt).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }),
-    outcome === "returned" ? "nothing was charged" : `${estimate} ${estimate === 1 ? "credit" : "credits"}`,
+    outcome === "returned" ? "nothing was charged" : inCredits(estimate),
     ...(task.status === "succeeded" && task.missing ? [`${task.missing} of ${task.numImages} did not come`] : []),
   ];
 }

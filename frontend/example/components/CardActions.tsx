@@ -14,13 +14,13 @@ interface Props {
 
 /** The buttons of an order. A finished one can be moved and deleted, one that waits canceled. */
 export function CardActions({ task, busy, onAgain, onCancel, onMove, onDelete }: Props) {
-  const [asking, setAsking] = useState(false);
+  const [asking, setAsking] = useState<boolean>(); // false: it was asked, and is kept
   if (asking) {
     return (
       <div className="actions">
         <span>{task.images.length > 1 ? `Delete all ${task.images.length} pictures?` : "Delete it for ever?"}</span>
-        <button className="danger" autoFocus onClick={onDelete} disabled={busy}>Delete</button>
-        <button onClick={() => setAsking(false)}>Keep</button>
+        <button className="danger" onClick={onDelete} disabled={busy}>Delete</button>
+        <button autoFocus onClick={() => setAsking(false)}>Keep</button>
       </div>
     );
   }
@@ -29,7 +29,7 @@ export function CardActions({ task, busy, onAgain, onCancel, onMove, onDelete }:
       {task.status === "failed" && task.error.retryable && <button onClick={onAgain} disabled={busy}>Try again</button>}
       {task.status === "waiting" && <button onClick={onCancel} disabled={busy}>Cancel</button>}
       <MoveTo target={task.target} busy={busy} onMove={onMove} />
-      {task.done && <button onClick={() => setAsking(true)} disabled={busy}>Delete</button>}
+      {task.done && <button autoFocus={asking === false} onClick={() => setAsking(true)} disabled={busy}>Delete</button>}
     </div>
   );
 }

@@ -1,9 +1,10 @@
 "use client";
 
-import { price, type NewTask, type Target, type Task } from "@preset/images";
+import { ImagesError, price, type NewTask, type Target, type Task } from "@preset/images";
 import { useModels } from "@preset/images/react";
 import { useState, type FormEvent, type RefObject } from "react";
 
+import { inCredits } from "@/lib/inCredits";
 import { useAction } from "@/lib/useAction";
 import { useOrderKey } from "@/lib/useOrderKey";
 import { useQuote } from "@/lib/useQuote";
@@ -32,7 +33,10 @@ export function Composer({ target, starts, create, promptRef }: Props) {
   const request: NewTask = { prompt: prompt.trim(), ...options, target, imageUrls: entries.length > 0 ? entries : undefined };
   const ready = request.prompt !== "" && !uploading;
   const quote = useQuote(ready ? request : undefined);
-  const credits = quote?.estimate ?? (models && price(request, models));
+  const credits = quote?.estimate ?? price(request, models ?? []);
+
+  // What the order was refused with is said below already.
+  const problems = quote?.problems.filter(({ code }) => !(error instanceof ImagesError && error.code === code));
 
   async function order(event: FormEvent) {
     event.preventDefault();
@@ -40,13 +44,11 @@ export function Composer({ target, starts, create, promptRef }: Props) {
     const ordered = await run(() => create(request, { key: keyOf(request) }));
     if (!ordered) return;
     accepted();
-    setPrompt("");
+    setPrompt((now) => (now === prompt ? "" : now)); // what was typed meanwhile stays
     setOptions({ ...options, numImages: 1 }); // no four pictures by accident next time
     starts.clear();
   }
 
-  const many = options.numImages > 1;
-  const verb = entries.length > 0 ? (many ? `Make ${options.numImages} edits` : "Edit it") : (many ? `Make ${options.numImages} pictures` : "Make it");
   return (
     <form className="panel composer" onSubmit={order} aria-label="New pictures">
       <label>
@@ -60,13 +62,18 @@ export function Composer({ target, starts, create, promptRef }: Props) {
       <StartPicker starts={starts} />
       {models && <OrderOptions models={models} options={options} onChange={setOptions} />}
       <button className="primary" disabled={busy || uploading}>
-        {busy ? "Ordering…" : uploading ? "Uploading…" : verb}
-        {credits !== undefined && !busy && !uploading && <span className="cost"> · {credits} {credits === 1 ? "credit" : "credits"}</span>}
+        {busy ? "Ordering…" : uploading ? "Uploading…" : verb(options.numImages, entries.length > 0)}
+        {!uploading && !busy && credits !== undefined && ` · ${inCredits(credits)}`}
       </button>
       <div aria-live="polite">
-        {quote?.problems.map(({ code, detail, hint }) => <p key={code} className="problem">{detail} {hint}</p>)}
+        {problems?.map(({ code, detail, hint }) => <p key={code} className="problem">{detail} {hint}</p>)}
       </div>
       <Problem error={error} />
     </form>
   );
+}
+
+function verb(numImages: number, isEdit: boolean): string {
+  if (numImages === 1) return isEdit ? "Edit it" : "Make it";
+  return `Make ${numImages} ${isEdit ? "edits" : "pictures"}`;
 }

@@ -2,6 +2,8 @@
 
 import { useCredits } from "@preset/images/react";
 
+import { inCredits } from "@/lib/inCredits";
+
 /** What is left to spend: the service's credits, and today's pictures. */
 export function CreditsLine() {
   const { credits } = useCredits();
@@ -9,9 +11,9 @@ export function CreditsLine() {
   const { balance, low, canGenerate, reason, quota } = credits;
   return (
     <p className={low || !canGenerate ? "credits low" : "credits"}>
-      <b>{balance.toLocaleString()}</b> {balance === 1 ? "credit" : "credits"}
+      <b>{inCredits(balance)}</b>
       {quota.limit > 0 && <> · {quota.used} of {quota.limit} pictures today</>}
-      {reason === "insufficient_credits" && <> · pictures can be ordered again after a top-up</>}
+      {reason === "insufficient_credits" && <> · a top-up is needed</>}
       {reason === "quota_exceeded" && <> · more from {new Date(quota.resetsAt).toLocaleTimeString([], { timeStyle: "short" })}</>}
     </p>
   );

@@ -9,7 +9,7 @@ export const HiddenContext = createContext<HiddenPictures>(hiddenInBrowser);
 /** What the owner has hidden; read again when the page is looked at, and every 15 s. */
 export function useHidden() {
   const pictures = useContext(HiddenContext);
-  const [names, setNames] = useState<ReadonlySet<string>>(new Set());
+  const [names, setNames] = useState<ReadonlySet<string>>(); // undefined until they are known
   const [error, setError] = useState<unknown>();
   const newest = useRef(0); // an answer is dropped if a newer one has been asked for
 
@@ -39,10 +39,10 @@ export function useHidden() {
     };
   }, [refresh]);
 
-  const isHidden = (task: string, n: number) => names.has(nameOfPicture(task, n));
+  const isHidden = (task: string, n: number) => names?.has(nameOfPicture(task, n)) ?? false;
   async function hide(task: string, n: number, hidden: boolean) {
     await pictures.set(task, n, hidden);
     await refresh();
   }
-  return { isHidden, hide, error };
+  return { isHidden, hide, error, loading: !names && !error };
 }

@@ -50,6 +50,7 @@ export function useStarts() {
     starts, error, edit, remove, upload,
     entries: starts.flatMap(({ entry }) => entry ?? []),
     uploading: starts.some(({ entry }) => !entry),
-    clear: () => setStarts([]),
+    /** Removes those that were ordered; a file that was added meanwhile stays. */
+    clear: () => starts.forEach(({ id }) => remove(id)),
   };
 }
