@@ -67,9 +67,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, er
 	}
 	switch {
 	case command == "token" && flags.NArg() == 0:
-		return printToken(*addr, *data, signin.SampleOwner, out)
+		return printToken(*addr, *data, signin.SampleOwner, out, errOut)
 	case command == "token" && flags.NArg() == 1:
-		return printToken(*addr, *data, flags.Arg(0), out)
+		return printToken(*addr, *data, flags.Arg(0), out, errOut)
 	case command == "token":
 		return errors.New("usage: local token [-addr HOST:PORT] [-data FOLDER] [OWNER]")
 	case flags.NArg() > 0:

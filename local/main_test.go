@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -46,6 +47,20 @@ func TestTokenCommand(t *testing.T) {
 		var claims struct{ Iss, Sub string }
 		if err = errors.Join(err, json.Unmarshal(payload, &claims)); err != nil || claims.Iss != "http://127.0.0.1:9000/auth/v1" || claims.Sub != owner {
 			t.Errorf("a token of %+v, %v", claims, err)
+		}
+	}
+}
+
+// A token for a folder that no local run has used is printed with a note.
+func TestTokenOfANewFolder(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "new")
+	for i, noted := range []bool{true, false} { // the first has made the folder
+		var printed, note strings.Builder
+		if err := run(t.Context(), []string{"token", "-data", data}, os.Getenv, &printed, &note); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(printed.String(), "\n") != 1 || strings.Contains(note.String(), data) != noted {
+			t.Errorf("%d: printed %q, noted %q", i, printed.String(), note.String())
 		}
 	}
 }

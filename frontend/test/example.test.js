@@ -1,6 +1,5 @@
 // The example app in Chromium, built as its README says, against bin/local.
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
 import { get } from "node:http";
 import { after, before, test } from "node:test";
 
@@ -29,6 +28,11 @@ const card = (page, prompt) => page.locator(".card", { hasText: prompt });
 const button = (page, name) => page.getByRole("button", { name });
 const form = (page) => page.getByRole("form", { name: "New pictures" });
 const say = (page, words) => form(page).getByRole("textbox").fill(words);
+
+async function allTasks(server) {
+  const answer = await fetch(`${server.base}/v1/tasks`, { headers: { Authorization: `Bearer ${await server.tokenOf()}` } });
+  return (await answer.json()).tasks;
+}
 
 /** Waits until a card has so many pictures, and all are drawn. */
 async function drawn(page, prompt, count = 1) {
@@ -65,8 +69,7 @@ test("pictures are ordered, edited and compared with the one before", async (t) 
   await page.keyboard.press("Control+Enter");
   await drawn(page, "In linen");
   assert.equal(await page.getByRole("list", { name: "Pictures to start from" }).count(), 0);
-  const { tasks } = await (await fetch(`${server.base}/v1/tasks`, { headers: { Authorization: `Bearer ${await server.tokenOf()}` } })).json();
-  const original = tasks.find(({ prompt }) => prompt === "Four sketches of a coat").images[2].url;
+  const original = (await allTasks(server)).find(({ prompt }) => prompt === "Four sketches of a coat").images[2].url;
   await button(page, "Open picture 1 of 1: In linen").click();
   const viewer = page.getByRole("dialog", { name: "Picture" });
   assert.equal(await viewer.getByAltText("Before").getAttribute("src"), original);
@@ -96,6 +99,11 @@ test("a file of one's own is edited and shown before and after", async (t) => {
   const before = page.getByAltText("Before");
   assert.match(await before.getAttribute("src"), /-input\.jpg$/);
   await page.waitForFunction((img) => img.naturalWidth > 0, await before.elementHandle());
+  for (const width of [390, 1024]) {
+    await page.setViewportSize({ width, height: 800 });
+    assert.deepEqual(await overflows(page, ".visually-hidden, nav a"), []);
+    await page.screenshot({ path: `${shots}example-before-after-${width}.png` });
+  }
 });
 
 test("one of four is hidden and shown again; an order is moved and deleted", async (t) => {
@@ -148,21 +156,52 @@ test("what goes wrong is said with what to do", async (t) => {
   await form(page).getByText("There are not enough credits left").waitFor(); // now it is known before the click
   await button(page, /^Make it/).click();
   await form(page).getByRole("alert").filter({ hasText: /There are not enough credits left[^]*Request \S+/ }).waitFor();
+  assert.equal(await form(page).getByText("There are not enough credits left").count(), 1, "it is said once");
   assert.equal(await form(page).getByRole("textbox").inputValue(), "Another one");
-  await page.locator(".credits", { hasText: "pictures can be ordered again after a top-up" }).waitFor();
+  await page.locator(".credits", { hasText: "0 credits · 1 of 200 pictures today · a top-up is needed" }).waitFor();
   await page.screenshot({ path: `${shots}example-out-of-credits.png`, fullPage: true });
 });
 
-test("an order that waits is canceled, and a used-up quota is named before the click", async (t) => {
-  const { page, server } = await example(t, { settings: { DAILY_QUOTA: "2" } });
+test("a lost answer keeps the words, and the same order again makes one task", async (t) => {
+  const tries = 5;
+  const { page, server } = await example(t, { refusals: Array(tries).fill(504) });
+  const keys = [];
+  await page.route("**/v1/tasks", async (route) => {
+    const answer = await route.fetch();
+    if (keys.push(route.request().headers()["idempotency-key"]) > tries) return route.fulfill({ response: answer });
+    const headers = { ...answer.headers(), "content-type": "application/json", "retry-after": "0" };
+    await route.fulfill({ status: 504, headers, body: '{"message":"Endpoint request timed out"}' });
+  });
+  await say(page, "Asked for once");
+  await button(page, /^Make it/).click();
+  await form(page).getByRole("alert").filter({ hasText: "The image service took too long to answer." }).waitFor();
+  assert.equal(await form(page).getByRole("textbox").inputValue(), "Asked for once");
+  await button(page, /^Make it/).click();
+  await drawn(page, "Asked for once");
+  assert.deepEqual(keys, Array(tries + 1).fill(keys[0]));
+  await page.locator(".credits", { hasText: "996 credits · 1 of 200 pictures today" }).waitFor();
+  assert.equal(await page.locator(".card").count(), 1);
+  assert.equal((await allTasks(server)).length, 1);
+});
+
+test("an order is canceled or tried again, and a used-up quota is named before the click", async (t) => {
+  const { page, server } = await example(t, { settings: { DAILY_QUOTA: "3", MAX_GENERATIONS: "1" } });
   await server.simulate({ refuse: "rateLimit" });
   await say(page, "Not so fast");
   await button(page, /^Make it/).click();
   await card(page, "Not so fast").getByRole("button", { name: "Cancel" }).click();
   await card(page, "Not so fast").waitFor({ state: "detached" });
-  await page.locator(".credits", { hasText: "0 of 2 pictures today" }).waitFor();
+  await page.locator(".credits", { hasText: "0 of 3 pictures today" }).waitFor();
 
+  await server.simulate({ refuse: "generation" });
+  await say(page, "At the second try");
+  await button(page, /^Make it/).click();
+  await card(page, "At the second try").getByText("The picture could not be made.").waitFor();
   await server.simulate();
+  await card(page, "At the second try").getByRole("button", { name: "Try again" }).click();
+  await drawn(page, "At the second try");
+  assert.equal(await page.locator(".card").count(), 1, "the failed one is gone");
+
   await say(page, "The first two");
   await page.getByRole("radio", { name: "2" }).check();
   await button(page, /^Make 2 pictures/).click();
@@ -194,7 +233,7 @@ test("a crash of the API in the middle of orders loses and repeats nothing", asy
   away = false;
   assert.equal(await page.locator(".problem").count(), 0, "no error is left");
 
-  const { tasks } = await (await fetch(`${server.base}/v1/tasks`, { headers: { Authorization: `Bearer ${await server.tokenOf()}` } })).json();
+  const tasks = await allTasks(server);
   assert.deepEqual(tasks.map(({ prompt, status }) => [prompt, status]), [["Ordered during the crash", "succeeded"], ["Ordered before the crash", "succeeded"]]);
   await page.locator(".credits", { hasText: "992 credits · 2 of 200 pictures today" }).waitFor();
 });
@@ -215,10 +254,10 @@ test("while the API is away the page says so, and goes on when it is back", asyn
 
 test("with Supabase, what is hidden in one browser is hidden in another", async (t) => {
   const key = "whsec_" + Buffer.from("n".repeat(36)).toString("base64");
-  const users = ["ada", "bob"].map((name) => ({ id: randomUUID(), email: `${name}@example.com`, password: `${name}'s own` }));
-  supabase = await startSupabase({ users });
+  supabase = await startSupabase();
+  for (const name of ["ada", "bob"]) supabase.addUser(`${name}@example.com`, `${name}'s own`);
   await supabase.deploy("ai-images", { NOTIFY_KEY: key, SUPABASE_SECRET_KEYS: JSON.stringify({ default: supabase.secretKey }) });
-  const server = await local(t, { AUTH_ISSUER: `${supabase.url}/auth/v1`, NOTIFY_URL: `${supabase.url}/functions/v1/ai-images`, NOTIFY_KEY: key });
+  const server = await local(t, { AUTH_ISSUER: supabase.issuer, NOTIFY_URL: `${supabase.url}/functions/v1/ai-images`, NOTIFY_KEY: key });
   const url = await serveExample(t, app, { NEXT_PUBLIC_IMAGES_URL: server.base, NEXT_PUBLIC_SUPABASE_URL: supabase.url, NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY: supabase.publishableKey });
   const enter = async (page, name, password = `${name}'s own`) => {
     await page.goto(url);
@@ -240,7 +279,15 @@ test("with Supabase, what is hidden in one browser is hidden in another", async 
   await button(one, "Open picture 2 of 4: Four of Ada's").waitFor({ state: "detached" });
 
   const two = await visit(server);
+  let answer;
+  const held = new Promise((resolve) => { answer = resolve; });
+  await two.route("**/rest/v1/ai_images?*", (route) => held.then(() => route.continue()));
+  const listed = two.waitForResponse(/\/v1\/tasks\?/);
   await enter(two, "ada");
+  await listed;
+  await button(two, "Make it · 4 credits").waitFor();
+  assert.equal(await two.locator(".tile").count(), 0, "nothing is shown before it is known what is hidden");
+  answer();
   await drawn(two, "Four of Ada's", 3);
   await two.getByLabel("Show hidden pictures (1)").check();
   await button(two, "Show picture 2 of 4: Four of Ada's").click();

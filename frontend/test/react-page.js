@@ -5,23 +5,24 @@ import assert from "node:assert/strict";
 
 import { build } from "esbuild";
 
+import { startLocal } from "./local.js";
 import { listen, proxy } from "./proxy.js";
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 const scripts = new Map();
 
-/** Builds the page with the React of this folder. */
-async function bundle(folder) {
+/** Builds a program for Node, or else react/page.jsx for browsers, with the React of a folder. */
+export async function bundle(program, folder) {
   const { outputFiles } = await build({
-    entryPoints: [here("react/page.jsx")],
-    bundle: true, write: false, format: "esm", jsx: "automatic", target: "es2022", logLevel: "error",
+    ...(program ? { stdin: { contents: program, resolveDir: here(".") }, platform: "node", format: "cjs" } : { entryPoints: [here("react/page.jsx")], format: "esm" }),
+    bundle: true, write: false, jsx: "automatic", target: "es2022", logLevel: "error",
     define: { "process.env.NODE_ENV": '"development"' }, // StrictMode mounts twice in development alone
     alias: {
       "@preset/images": here("../client/dist/index.js"), "@preset/images/react": here("../client/dist/react.js"),
       react: here(`${folder}/react`), "react-dom": here(`${folder}/react-dom`),
     },
   });
-  return outputFiles[0].contents;
+  return outputFiles[0].text;
 }
 
 /** A proxy before the API. Rules match "METHOD /path". */
@@ -35,6 +36,7 @@ async function watch(t, base) {
     const rule = rules.find(({ match }) => match.test(`${record.method} ${record.url}`));
     if (!rule) return send();
     if (rule.hold) return new Promise((go) => rule.hold.push(go)).then(send);
+    if (rule.answers) return send().then((answer) => new Promise((go) => rule.answers(() => go(answer))));
     return { status: rule.status, headers: { "Content-Type": "application/problem+json", "Access-Control-Allow-Origin": "*" }, body: JSON.stringify(rule.body) };
   });
   const add = (rule, end = () => {}) => {
@@ -49,6 +51,17 @@ async function watch(t, base) {
       const hold = [];
       return add({ match, hold }, () => hold.splice(0).forEach((go) => go()));
     },
+    /** Lets what matches pass and holds back its answers. read resolves when there are so many. */
+    holdAnswers(match) {
+      const held = [], watchers = [];
+      const answers = (go) => { held.push(go); for (const look of watchers) look(); };
+      const read = (count) => new Promise((resolve) => {
+        const look = () => { if (held.length >= count) resolve(); };
+        watchers.push(look);
+        look();
+      });
+      return Object.assign(add({ match, answers }, () => held.splice(0).forEach((go) => go())), { read });
+    },
     /** Answers what matches with a problem until the returned function is called. */
     refuse: (match, status, body) => add({ match, status, body }),
   };
@@ -57,7 +70,7 @@ async function watch(t, base) {
 
 /** Opens the page. Any error or warning in the console fails the test, except failed requests
  *  with the statuses in refusals. */
-export async function openPage(t, browser, server, { react = "node_modules", refusals = [], owner = crypto.randomUUID(), clock = false } = {}) {
+export async function openPage(t, browser, { react = "node_modules", refusals = [], owner = crypto.randomUUID(), clock = false } = {}) {
   const context = await browser.newContext();
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
@@ -71,16 +84,18 @@ export async function openPage(t, browser, server, { react = "node_modules", ref
     await context.close();
     assert.deepEqual(errors, []);
   });
-  if (!scripts.has(react)) scripts.set(react, await bundle(react));
+  if (!scripts.has(react)) scripts.set(react, await bundle(undefined, react));
   const { url } = await listen(t, (request, response) => {
     const script = request.url === "/page.js";
     response.writeHead(200, { "Content-Type": script ? "text/javascript" : "text/html" });
     response.end(script ? scripts.get(react) : '<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script type="module" src="/page.js"></script>');
   });
+  const server = await startLocal({ SWEEP_EVERY: "100ms", POLL_EVERY: "100ms", DAILY_QUOTA: "500" });
+  t.after(() => server.stop());
   const watched = await watch(t, server.base);
   if (clock) await page.clock.install();
   await page.goto(url);
   const token = await server.tokenOf(owner);
   await page.evaluate((options) => window.start(options), { url: watched.url, token });
-  return { page, watched, token, show: (...parts) => page.evaluate((p) => window.show(p), parts) };
+  return { page, server, watched, token, show: (...parts) => page.evaluate((p) => window.show(p), parts) };
 }

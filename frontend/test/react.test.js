@@ -1,55 +1,83 @@
 // The hooks of @preset/images/react in Chromium, under React's StrictMode, against bin/local.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
 import { launch } from "./chromium.js";
-import { startLocal } from "./local.js";
-import { openPage } from "./react-page.js";
+import { bundle, openPage } from "./react-page.js";
 
 const on = (id) => ({ kind: "moodboard", id });
-let server, browser;
+let browser;
 
 before(async () => {
   const older = new URL("react/18", import.meta.url).pathname;
   await promisify(execFile)("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund", "--no-update-notifier"], { cwd: older });
-  server = await startLocal({ SWEEP_EVERY: "100ms", POLL_EVERY: "100ms", DAILY_QUOTA: "500" });
   browser = await launch();
 });
 
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+after(() => browser?.close());
 
-const open = (t, options) => openPage(t, browser, server, options);
+/** Opens the page with a server of its own; other is another page or program of the same user. */
+async function open(t, options) {
+  const opened = await openPage(t, browser, options);
+  return { ...opened, other: elsewhere(opened.server, opened.token) };
+}
+
 const part = (page, name) => page.locator(`[data-name="${name}"]`);
 const is = (page, selector) => page.waitForSelector(selector, { state: "attached" });
 const ids = (page, name) => part(page, name).locator("li").evaluateAll((items) => items.map((item) => item.dataset.id));
 const create = (page, board, request, options) => page.evaluate(([b, r, o]) => window.boards[b].create(r, o), [board, request, options]);
 
-/** Waits until a board shows exactly these tasks, in this order. */
-const shows = (page, name, tasks) => page.waitForFunction(([n, want]) => {
-  const items = [...document.querySelectorAll(`[data-name="${n}"] li`)].map((item) => item.dataset.id);
-  return JSON.stringify(items) === JSON.stringify(want);
-}, [name, tasks]);
+/** Waits until something has come about outside of the page. */
+async function until(condition) {
+  for (const end = performance.now() + 20_000; !condition();) {
+    assert.ok(performance.now() < end, `not within 20 s: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
 
-/** Another page or program of the same user. */
-function elsewhere(token) {
+/** Waits until a board shows exactly these tasks, in this order. */
+async function shows(page, name, tasks) {
+  try {
+    await page.waitForFunction(([n, want]) => {
+      const items = [...document.querySelectorAll(`[data-name="${n}"] li`)].map((item) => item.dataset.id);
+      return JSON.stringify(items) === JSON.stringify(want);
+    }, [name, tasks]);
+  } catch {
+    assert.deepEqual(await ids(page, name), tasks);
+  }
+}
+
+function elsewhere(server, token) {
   const call = async (method, path, body) => {
     const answer = await fetch(server.base + path, { method, headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
     assert.ok(answer.ok, `${method} ${path}: ${answer.status}`);
     return answer.status === 204 ? undefined : answer.json();
+  };
+  const ended = async (task) => {
+    while (!task.done) task = await call("GET", `/v1/tasks/${task.id}?wait=20`);
+    return task;
   };
   return {
     create: (request) => call("POST", "/v1/tasks", request),
     remove: (id) => call("DELETE", `/v1/tasks/${id}`),
     move: (id, target) => call("PUT", `/v1/tasks/${id}/target`, target),
     async make(request) {
-      let task = await call("POST", "/v1/tasks", request);
-      while (!task.done) task = await call("GET", `/v1/tasks/${task.id}?wait=20`);
-      return task;
+      return ended(await call("POST", "/v1/tasks", request));
+    },
+    /** Makes so many tasks without a picture, which is fast. Their ids, newest first. */
+    async makeMany(count, target) {
+      await server.simulate({ refuse: "policy" });
+      try {
+        const tasks = [];
+        for (let i = 0; i < count; i++) tasks.push(await call("POST", "/v1/tasks", { prompt: `Number ${i}`, target }));
+        await Promise.all(tasks.map(ended));
+        return tasks.sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt) || (a.id < b.id ? 1 : -1)).map(({ id }) => id);
+      } finally {
+        await server.simulate();
+      }
     },
   };
 }
@@ -80,8 +108,8 @@ for (const react of ["node_modules", "react/18/node_modules"]) {
     await page.waitForFunction(() => document.querySelector("img").naturalWidth > 0);
     assert.deepEqual(watched.seen.filter(({ status }) => status >= 400), []);
 
-    const other = await create(page, "b", { prompt: "A harbour" });
-    await show({ kind: "picture", name: "p", id: other.id });
+    const second = await create(page, "b", { prompt: "A harbour" });
+    await show({ kind: "picture", name: "p", id: second.id });
     await is(page, '[data-name="p"][data-status="succeeded"]');
     await show({ kind: "picture", name: "p" });
     assert.equal(await part(page, "p").textContent(), "nothing");
@@ -91,9 +119,9 @@ for (const react of ["node_modules", "react/18/node_modules"]) {
 }
 
 test("seven pictures and a board wait over one connection", async (t) => {
-  const { page, show, watched, token } = await open(t);
+  const { page, show, watched, other } = await open(t);
   const tasks = [];
-  for (let i = 0; i < 7; i++) tasks.push(await elsewhere(token).create({ prompt: `Boat ${i}`, target: on("many") }));
+  for (let i = 0; i < 7; i++) tasks.push(await other.create({ prompt: `Boat ${i}`, target: on("many") }));
   await show({ kind: "board", name: "b", target: on("many") }, ...tasks.map(({ id }) => ({ kind: "picture", name: id, id })));
   for (const { id } of tasks) {
     await is(page, `figure[data-name="${id}"][data-status="succeeded"]`);
@@ -102,7 +130,11 @@ test("seven pictures and a board wait over one connection", async (t) => {
   assert.equal(watched.mostWaiting, 1);
   assert.deepEqual(await ids(page, "b"), tasks.map(({ id }) => id).reverse());
   assert.equal(watched.of(/^GET \/v1\/tasks\//).length, 0, "none is read alone");
-  assert.ok(watched.of(/target=/).length <= 2, "mounting twice reads the list once");
+  const reads = watched.of(/target=/).length;
+  await show({ kind: "board", name: "anew", target: on("many") });
+  await is(page, '[data-name="anew"]');
+  assert.equal((await page.evaluate(() => window.drawn.find(([name]) => name === "anew")))[2].length, 7, "it is there at once");
+  assert.equal(watched.of(/target=/).length, reads);
 });
 
 test("boards agree: an order, a move and a removal show everywhere at once", async (t) => {
@@ -144,8 +176,7 @@ test("boards agree: an order, a move and a removal show everywhere at once", asy
 });
 
 test("what happens elsewhere shows every 15 seconds, on the focus, and on refresh", async (t) => {
-  const { page, show, token, watched } = await open(t, { clock: true });
-  const other = elsewhere(token);
+  const { page, show, watched, other } = await open(t, { clock: true });
   await show({ kind: "board", name: "b", target: on("b") }, { kind: "board", name: "all" });
   await is(page, '[data-name="b"][data-loading="false"]');
   const one = await other.make({ prompt: "One", target: on("b") });
@@ -166,6 +197,185 @@ test("what happens elsewhere shows every 15 seconds, on the focus, and on refres
 
   const before = watched.seen.length;
   await page.clock.runFor(16_000);
-  while (watched.seen.length - before < 2) await page.evaluate(() => new Promise(requestAnimationFrame));
+  await until(() => watched.seen.length - before >= 2);
   assert.deepEqual(watched.seen.slice(before).map(({ url }) => url).sort(), ["/v1/tasks?limit=50", "/v1/tasks?target=moodboard%3Ab&limit=50"]);
 });
+
+test("pages that were read stay, and follow what changes in them", async (t) => {
+  const { page, show, watched, other } = await open(t, { clock: true });
+  const made = await other.makeMany(120, on("deep"));
+  await show({ kind: "board", name: "b", target: on("deep") });
+  await shows(page, "b", made.slice(0, 50));
+  await is(page, '[data-name="b"][data-more="true"]');
+  await page.evaluate(() => window.boards.b.more());
+  await shows(page, "b", made.slice(0, 100));
+  await page.evaluate(() => window.boards.b.more());
+  await shows(page, "b", made);
+  await is(page, '[data-name="b"][data-more="false"]');
+
+  for (const i of [3, 70, 118]) await other.remove(made[i]);
+  await other.move(made[60], on("elsewhere"));
+  const left = made.filter((_, i) => ![3, 60, 70, 118].includes(i));
+  await refocus(page);
+  await shows(page, "b", left);
+  await other.remove(left[90]);
+  left.splice(90, 1);
+  for (let i = 0; i < 3; i++) { // with three pages all of them are read every third time
+    const before = watched.seen.length;
+    await page.clock.runFor(16_000);
+    await until(() => watched.seen.length > before && !watched.seen.some(({ open }) => open));
+  }
+  await shows(page, "b", left);
+
+  // More news than a page has, while nobody looked: no hole.
+  await setVisible(page, false);
+  left.unshift(...await other.makeMany(60, on("deep")));
+  const before = watched.seen.length;
+  await setVisible(page, true);
+  await shows(page, "b", left);
+  assert.ok(watched.seen.slice(before).every(({ url }) => url.startsWith("/v1/tasks?")));
+});
+
+test("news of more than a page that nobody looked for leaves no hole", async (t) => {
+  const { page, show, other } = await open(t, { clock: true });
+  const made = await other.makeMany(60);
+  await show({ kind: "board", name: "all" });
+  await shows(page, "all", made.slice(0, 50));
+  made.unshift(...await other.makeMany(70));
+  made.unshift((await create(page, "all", { prompt: "In front" })).id); // hides nothing of what came before
+  await page.clock.runFor(16_000);
+  await shows(page, "all", made.slice(0, 121));
+});
+
+test("a late answer about another board is dropped", async (t) => {
+  const { page, show, watched, other } = await open(t);
+  await other.make({ prompt: "Of a", target: on("a") });
+  const b = await other.make({ prompt: "Of b", target: on("b") });
+  const letGo = watched.hold(/target=moodboard%3Aa&/);
+  await show({ kind: "board", name: "x", target: on("a") });
+  await until(() => watched.of(/target=moodboard%3Aa&/).length > 0);
+  await show({ kind: "board", name: "x", target: on("b") });
+  await shows(page, "x", [b.id]);
+  letGo();
+  await page.evaluate(() => window.boards.x.refresh());
+  await shows(page, "x", [b.id]);
+  for (const [, asked, shown] of await page.evaluate(() => window.drawn)) assert.ok(shown.every((target) => target === asked), `${asked} shows ${shown}`);
+  assert.equal(watched.of(/target=moodboard%3Aa&/)[0].aborted, true);
+});
+
+test("a deleted or moved task does not come back with a list that was read before", async (t) => {
+  const { page, show, watched, other } = await open(t);
+  const [gone, moved, kept] = [await other.make({ prompt: "Gone", target: on("a") }), await other.make({ prompt: "Moved", target: on("a") }), await other.make({ prompt: "Kept", target: on("a") })];
+  await show({ kind: "board", name: "a", target: on("a") });
+  await shows(page, "a", [kept.id, moved.id, gone.id]);
+  const letGo = watched.holdAnswers(/target=moodboard%3Aa&/);
+  const refreshed = page.evaluate(() => window.boards.a.refresh());
+  await letGo.read(1);
+  await page.evaluate(([g, m, to]) => Promise.all([window.boards.a.remove(g), window.boards.a.move(m, to)]), [gone.id, moved.id, on("b")]);
+  await shows(page, "a", [kept.id]);
+  letGo();
+  await refreshed;
+  assert.deepEqual(await ids(page, "a"), [kept.id]);
+});
+
+test("an order that the list does not have yet stays", async (t) => {
+  const { page, show, watched } = await open(t);
+  await show({ kind: "board", name: "a", target: on("late") });
+  await is(page, '[data-name="a"][data-loading="false"]');
+  const letGo = watched.holdAnswers(/target=moodboard%3Alate&/);
+  const refreshed = page.evaluate(() => window.boards.a.refresh());
+  await letGo.read(1); // an empty list
+  const task = await create(page, "a", { prompt: "Fresh" });
+  await is(page, `li[data-id="${task.id}"][data-status="succeeded"]`);
+  letGo();
+  await refreshed;
+  await page.evaluate((id) => window.client.wait(id), task.id); // what is missing in a list is asked for
+  assert.deepEqual(await ids(page, "a"), [task.id]);
+});
+
+test("a page that nobody sees sends nothing, and one that is closed stops", async (t) => {
+  const { page, server, show, watched, other } = await open(t, { clock: true });
+  await server.simulate({ slow: true });
+  const task = await other.create({ prompt: "Slow" });
+  const waiting = () => until(() => watched.seen.some(({ open, url }) => open && /wait=/.test(url)));
+  const idle = () => until(() => !watched.seen.some(({ open }) => open));
+  for (const part of [{ kind: "board", name: "b" }, { kind: "picture", name: "p", id: task.id }]) {
+    const parts = [part, { kind: "account", name: "c" }];
+    for (const [away, back] of [[() => setVisible(page, false), () => setVisible(page, true)], [() => show(), () => show(...parts)]]) {
+      await show(...parts);
+      await waiting();
+      await away();
+      await idle();
+      assert.equal(watched.seen.findLast(({ url }) => /wait=/.test(url)).aborted, true);
+      const before = watched.seen.length;
+      await refocus(page);
+      await page.clock.runFor(200_000);
+      await page.evaluate(() => fetch("/").then((answer) => answer.text()));
+      assert.deepEqual(watched.seen.slice(before), []);
+      await back();
+      await waiting();
+      assert.equal(watched.seen.slice(before).filter(({ url }) => /limit=/.test(url)).length, part.kind === "board" ? 1 : 0);
+    }
+    await show();
+    await idle();
+  }
+});
+
+test("an error is shown with its sentence until the next good answer", async (t) => {
+  const { page, show, watched, other } = await open(t, { clock: true, refusals: [401] });
+  const task = await other.make({ prompt: "There", target: on("e") });
+  const parts = [{ kind: "board", name: "b", target: on("e") }, { kind: "picture", name: "p", id: task.id }, { kind: "account", name: "c" }];
+  await show(...parts);
+  await shows(page, "b", [task.id]);
+  await is(page, '[data-name="p"][data-status="succeeded"]');
+  const heal = watched.refuse(/GET \/v1\/(tasks|credits)/, 401, { status: 401, code: "unauthorized", title: "Unauthorized", detail: "Please sign in again.", hint: "Your session has ended.", requestId: "r" });
+  await refocus(page);
+  for (const { name } of parts) await is(page, `[data-name="${name}"][data-error="unauthorized"][data-loading="false"], [data-name="c"][data-error="unauthorized"]`);
+  assert.match(await part(page, "b").textContent(), /Please sign in again\./);
+  assert.deepEqual(await ids(page, "b"), [task.id], "what is known stays");
+  heal();
+  await page.clock.runFor(16_000);
+  for (const { name } of parts) await is(page, `[data-name="${name}"]:not([data-error])`);
+  await show({ kind: "picture", name: "p", id: "0".repeat(26) });
+  await is(page, '[data-name="p"][data-error="not_found"][data-loading="false"]');
+});
+
+test("credits are read when an order begins or ends, and every minute", async (t) => {
+  const { page, show, watched } = await open(t, { clock: true });
+  await show({ kind: "board", name: "b" }, { kind: "account", name: "c" });
+  await is(page, '[data-name="c"][data-used="0"][data-price="4"]');
+  const balance = Number(await part(page, "c").getAttribute("data-balance"));
+  const task = await create(page, "b", { prompt: "Paid" });
+  await is(page, '[data-name="c"][data-used="1"]');
+  await is(page, `li[data-id="${task.id}"][data-status="succeeded"]`);
+  await page.waitForFunction((most) => Number(document.querySelector('[data-name="c"]').dataset.balance) <= most, balance - 4);
+  const reads = () => watched.of(/GET \/v1\/credits/).length;
+  const before = reads();
+  await page.clock.runFor(61_000);
+  await until(() => reads() > before);
+  assert.equal(reads(), before + 1);
+  await page.evaluate(() => window.refreshCredits());
+  assert.equal(reads(), before + 2);
+});
+
+test("a hook without a provider says what is missing", async (t) => {
+  const { page } = await open(t);
+  await page.evaluate(() => window.showAlone());
+  await page.waitForFunction(() => document.title.includes("<ImagesProvider client={…}>"));
+});
+
+for (const react of ["node_modules", "react/18/node_modules"]) {
+  test(`on a server the hooks show that they load, and send nothing, with the React of ${react}`, async () => {
+    const source = `
+      import { createElement as h } from "react";
+      import { renderToString } from "react-dom/server";
+      import { ImagesClient } from "@preset/images";
+      import { ImagesProvider, useBoard, useCredits, useImage, useModels } from "@preset/images/react";
+      const client = new ImagesClient({ url: "http://127.0.0.1:1", token: "", fetch: () => { throw new Error("sent"); } });
+      const Shown = () => h("p", null, JSON.stringify([useBoard().loading, useImage("x").loading, useImage(null).loading, useCredits().loading, useModels().loading]));
+      module.exports = renderToString(h(ImagesProvider, { client }, h(Shown)));`;
+    const module = {};
+    new Function("module", "require", await bundle(source, react))(module, createRequire(import.meta.url));
+    assert.equal(module.exports, "<p>[true,true,false,true,true]</p>");
+  });
+}

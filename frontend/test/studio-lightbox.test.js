@@ -206,8 +206,15 @@ test("the shown picture's words are ordered or used again, and it is deleted", a
   assert.equal(await focused(page), "prompt");
 
   await page.locator(".picture").first().click();
-  page.once("dialog", (dialog) => dialog.accept());
+  page.on("dialog", (dialog) => dialog.accept());
+  await page.keyboard.press("ArrowRight");
+  await place(page).filter({ hasText: "Picture 2 of 4" }).waitFor();
   await box(page).getByRole("button", { name: "Delete" }).click();
-  await page.waitForFunction(() => document.querySelectorAll(".picture").length === 2);
+  await place(page).filter({ hasText: "Picture 1 of 2" }).waitFor(); // the next one
+  assert.equal(await page.locator(".picture").count(), 2);
+  assert.equal(await focused(page), "lightbox-delete");
+  await box(page).getByRole("button", { name: "Delete" }).click();
   await box(page).waitFor({ state: "hidden" });
+  assert.equal(await page.locator(".picture").count(), 0);
+  assert.equal(await focused(page), "prompt");
 });

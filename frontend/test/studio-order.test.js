@@ -146,6 +146,11 @@ test("what speaks against an order is shown before the click, and goes when it i
   await page.locator("#link").fill("not a link");
   await page.locator("#link").press("Enter");
   await fault("imageUrls").filter({ hasText: /\S/ }).waitFor();
+  assert.doesNotMatch(await fault("imageUrls").innerText(), /not a link:/, "one picture needs no name");
+  await page.locator("#link").fill("nor this");
+  await page.locator("#link").press("Enter");
+  await fault("imageUrls").filter({ hasText: /^not a link: .*nor this: / }).waitFor();
+  await page.getByRole("button", { name: "Do not start from nor this" }).click();
   await page.getByRole("button", { name: /^Do not start from/ }).click();
   await fault("imageUrls").filter({ hasText: /^$/ }).waitFor({ state: "attached" });
   await prompt.fill("");

@@ -87,9 +87,9 @@ test("a pasted picture is uploaded; pasted text stays text, but a link in its fi
 });
 
 /** Makes a file of noise in the page, prepares it, and returns what became of it. */
-const prepared = (page, given) => page.evaluate(async ({ type, side, clear, turned }) => {
+const prepared = (page, given) => page.evaluate(async ({ type, side, square, clear, turned }) => {
   const { prepare } = await import("/shrink.js");
-  const canvas = Object.assign(document.createElement("canvas"), { width: side, height: Math.round(side / 2) });
+  const canvas = Object.assign(document.createElement("canvas"), { width: side, height: square ? side : side / 2 });
   const context = canvas.getContext("2d");
   const noise = context.createImageData(canvas.width, canvas.height);
   for (let at = 0; at < noise.data.length; at += 65536) crypto.getRandomValues(noise.data.subarray(at, at + 65536));
@@ -119,6 +119,9 @@ test("what is too large is made smaller, upright and with its transparency", asy
   assert.equal(photo.type, "image/jpeg");
   assert.ok(photo.size[1] / photo.size[0] > 1.9 && photo.size[1] <= 4096, `${photo.size}`);
   assert.equal(photo.note, `big was too large. A copy of ${photo.size[0]} × ${photo.size[1]} pixels is used.`);
+
+  const rough = await prepared(page, { type: "image/jpeg", side: 4000, square: true }); // too large as a JPEG of 4000 pixels, too
+  assert.ok(rough.bytes <= limit && rough.size[0] < 4000 && rough.size[0] > 1500, `${rough.bytes} and ${rough.size}`);
 
   const clear = await prepared(page, { type: "image/png", side: 3600, clear: true });
   assert.ok(clear.before > limit && clear.bytes <= limit, `${clear.before} and ${clear.bytes}`);

@@ -15,7 +15,7 @@ function requestOf({ prompt, model, aspectRatio, resolution, numImages, watermar
  * A task's whole words and options, and its inputs for the form. Uploads are kept for a day; then
  * the copy that a finished edit keeps is used instead.
  */
-export async function wordsOf(short) {
+async function wordsOf(short) {
   const task = await fullTask(short);
   const inputs = await inputsOf(task);
   if (inputs.some((input) => input.entry.startsWith("upload:") && input.image)) {

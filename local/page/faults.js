@@ -1,21 +1,28 @@
 // What is wrong with the form, shown at its fields.
 
-import { byId, explain } from "./api.js";
+import { byId, el, explain } from "./api.js";
+import { startFrom } from "./inputs.js";
 
 const form = byId("composer");
 
 /** The form control that a fault belongs to. */
 const control = (place) => place.closest(".field").querySelector("textarea, select, input");
 
+/** The message of a fault; of several pictures to start from it names the faulty one. */
+function named(pointer, message) {
+  const input = startFrom().length > 1 && startFrom()[/^\/imageUrls\/(\d+)$/.exec(pointer)?.[1]];
+  return input ? `${input.label}: ${message}` : message;
+}
+
 /** Shows each fault at its field, instead of those shown before. It returns the messages of those that have no field. */
 function mark(faults) {
-  for (const place of form.querySelectorAll("[data-fault]")) place.textContent = "";
+  for (const place of form.querySelectorAll("[data-fault]")) place.replaceChildren();
   for (const faulty of form.querySelectorAll("[aria-invalid]")) faulty.removeAttribute("aria-invalid");
   const rest = [];
   for (const { pointer, message } of faults) {
     const place = form.querySelector(`[data-fault="${CSS.escape("/" + pointer.split("/")[1])}"]`);
     if (place && !place.closest("[hidden]")) {
-      if (!place.textContent.includes(message)) place.textContent = [place.textContent, message].filter(Boolean).join(" ");
+      place.append(el("span", { className: "line" }, named(pointer, message)));
       control(place).setAttribute("aria-invalid", "true");
     } else rest.push(message);
   }

@@ -28,7 +28,7 @@ export function setInputs(next) {
 }
 
 /** Adds a picture to start from. */
-export function addInput(input) {
+function addInput(input) {
   if (!inputs.some((i) => i.entry === input.entry)) setInputs([...inputs, input]);
 }
 

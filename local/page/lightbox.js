@@ -165,11 +165,16 @@ function edit() {
   startEdit({ entry: `task:${task.id}/${image.n}`, picture: small(image), label: task.prompt.slice(0, 40) }, task.aspectRatio);
 }
 
+/** Deletes the shown picture's task; then the next picture is shown, if there is one. */
 async function removeShown() {
-  const { task } = shown;
+  const { task, image } = shown;
   const many = task.images.length > 1;
   const question = many ? `Delete these ${task.images.length} pictures for good? Their links will stop working.` : "Delete this picture for good? Its link will stop working.";
-  if (await remove(task, question, byId("lightbox-delete"), byId("lightbox-problem"))) lightbox.close();
+  if (!await remove(task, question, byId("lightbox-delete"), byId("lightbox-problem"))) return;
+  shown.at -= task.images.indexOf(image); // where the next task's pictures are now
+  if (pictures().length) return go(1);
+  lightbox.close();
+  byId("prompt").focus();
 }
 
 async function copy() {

@@ -107,12 +107,8 @@ export class BoardSource extends Source<BoardState> {
     const signal = this.visit;
     if (!signal || this.#followed.has(task.id) || !(missing || (!task.done && this.#tasks.has(task.id)))) return;
     this.#followed.add(task.id);
-    const end = () => this.#followed.delete(task.id);
-    signal.addEventListener("abort", end); // the next visit begins anew
-    this.live.follow(task.id, signal).catch(() => {}).finally(() => {
-      signal.removeEventListener("abort", end);
-      if (!signal.aborted) end(); // after a failure the next reading tries again
-    });
+    // After a failure the next reading tries again.
+    this.live.follow(task.id, signal).catch(() => {}).finally(() => this.#followed.delete(task.id));
   }
 
   #holds({ target }: Task): boolean {

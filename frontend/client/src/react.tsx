@@ -65,7 +65,7 @@ export function useBoard(target?: Target | null): BoardView {
     return {
       more: async () => live.source(key)?.ask("more"),
       refresh: async () => live.source(key)?.ask("refresh"),
-      create: (request: NewTask, options?: Keyed) => create(live, target ? { target, ...request } : request, options),
+      create: (request: NewTask, options?: Keyed) => create(live, target ? { ...request, target: request.target ?? target } : request, options),
       remove: (id: string) => remove(live, id),
       move: (id: string, to: Target) => move(live, id, to),
     };

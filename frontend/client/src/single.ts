@@ -47,7 +47,8 @@ export interface CreditsState extends State {
   credits?: Credits | undefined;
 }
 
-/** The balance and the quota: read every minute, and when an order begins or ends. */
+/** The balance and the quota: read every minute, and when an order has ended. Whoever orders
+ *  asks for them, too. */
 export class CreditsSource extends Source<CreditsState> {
   readonly #running = new Set<string>();
 
@@ -64,9 +65,8 @@ export class CreditsSource extends Source<CreditsState> {
   }
 
   override changed(task: Task): void {
-    const changed = task.done ? this.#running.delete(task.id) : !this.#running.has(task.id);
     if (!task.done) this.#running.add(task.id);
-    if (changed) void this.ask("refresh");
+    else if (this.#running.delete(task.id)) void this.ask("refresh");
   }
 
   override gone(id: string): void {

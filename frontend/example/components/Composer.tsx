@@ -1,6 +1,6 @@
 "use client";
 
-import { price, type NewTask, type Target, type Task } from "@preset/images";
+import { ImagesError, price, type NewTask, type Target, type Task } from "@preset/images";
 import { useModels } from "@preset/images/react";
 import { useState, type FormEvent, type RefObject } from "react";
 
@@ -35,6 +35,9 @@ export function Composer({ target, starts, create, promptRef }: Props) {
   const quote = useQuote(ready ? request : undefined);
   const credits = quote?.estimate ?? price(request, models ?? []);
 
+  // What the order was refused with is said below already.
+  const problems = quote?.problems.filter(({ code }) => !(error instanceof ImagesError && error.code === code));
+
   async function order(event: FormEvent) {
     event.preventDefault();
     if (!ready) return promptRef.current?.focus();
@@ -63,7 +66,7 @@ export function Composer({ target, starts, create, promptRef }: Props) {
         {!uploading && !busy && credits !== undefined && ` · ${inCredits(credits)}`}
       </button>
       <div aria-live="polite">
-        {quote?.problems.map(({ code, detail, hint }) => <p key={code} className="problem">{detail} {hint}</p>)}
+        {problems?.map(({ code, detail, hint }) => <p key={code} className="problem">{detail} {hint}</p>)}
       </div>
       <Problem error={error} />
     </form>

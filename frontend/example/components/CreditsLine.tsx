@@ -13,7 +13,7 @@ export function CreditsLine() {
     <p className={low || !canGenerate ? "credits low" : "credits"}>
       <b>{inCredits(balance)}</b>
       {quota.limit > 0 && <> · {quota.used} of {quota.limit} pictures today</>}
-      {reason === "insufficient_credits" && <> · pictures can be ordered again after a top-up</>}
+      {reason === "insufficient_credits" && <> · a top-up is needed</>}
       {reason === "quota_exceeded" && <> · more from {new Date(quota.resetsAt).toLocaleTimeString([], { timeStyle: "short" })}</>}
     </p>
   );
