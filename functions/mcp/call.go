@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -113,7 +112,7 @@ func (c call) errorResult(err error) *sdk.CallToolResult {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", e.Code, x.Title)
 	for _, f := range e.Fields {
-		fmt.Fprintf(&b, "\n- %s: %s", cmp.Or(strings.TrimPrefix(f.Pointer, "/"), "arguments"), f.Message)
+		fmt.Fprintf(&b, "\n- %s: %s", argument(f.Pointer), f.Message)
 	}
 	fmt.Fprintf(&b, "\nWhat to do: %s", x.Claude)
 	if e.RetryAfter > 0 {

@@ -46,9 +46,9 @@ func (c call) credits(arguments []byte) (result, error) {
 	case !a.CanGenerate:
 		a.NextStep = httpapi.Explain(a.Reason).Claude
 	case a.Low:
-		a.NextStep = "Tell the user that credits are running low."
+		a.NextStep = "The credits are running low; Preset's operator can top them up."
 	default:
-		a.NextStep = "Nothing: there are enough credits to go on."
+		a.NextStep = "There are enough credits to go on."
 	}
 	return result{text: text + "\nWhat to do: " + a.NextStep, data: a}, nil
 }

@@ -32,14 +32,14 @@ func (c call) generate(arguments []byte) (result, error) {
 		return result{}, err
 	}
 	if !isRequestKey(a.RequestKey) {
-		return result{}, invalid("/requestKey", "invalid", "Make up a short new one for each picture: 1 to 64 letters, digits, dots, underscores and hyphens.")
+		return result{}, invalid("/requestKey", "invalid", "Each picture has a short new one: 1 to 64 letters, digits, dots, underscores and hyphens.")
 	}
 	var t httpapi.Task
 	answer, err := c.api(http.MethodPost, "/v1/tasks", http.Header{"Idempotency-Key": {a.RequestKey}}, a.order, &t)
 	if err != nil {
 		return result{}, err
 	}
-	r := newPicture(t).result(fmt.Sprintf("Call get_image with taskId %s and waitSeconds 20. Tell the user that the picture is being made.", t.ID))
+	r := newPicture(t).result(fmt.Sprintf("The picture is being made. get_image with taskId %s and waitSeconds 20 returns it as soon as it is done.", t.ID))
 	if answer.Header.Get("Idempotency-Replayed") != "" {
 		r.text = "This requestKey was used before: this is the same task, and nothing was charged again.\n" + r.text
 	}

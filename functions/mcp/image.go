@@ -20,7 +20,7 @@ type imageArguments struct {
 const (
 	maxWait = 20 // seconds, as ?wait= takes them
 
-	waitAgain = "It is still being made. Call get_image again with waitSeconds 20; after three waits give the user the taskId, say that they can ask for it later, and stop."
+	waitAgain = "It is still being made. get_image with this taskId and waitSeconds 20 waits again. A picture that has not come after three waits can be asked for later, by the taskId."
 )
 
 func (c call) image(arguments []byte) (result, error) {

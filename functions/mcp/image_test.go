@@ -126,7 +126,7 @@ func TestGetImage(t *testing.T) {
 }
 
 // After five minutes of an unknown outcome every tool that shows the task says
-// to ask the user before another order.
+// that another order is for the user to decide.
 func TestDoubt(t *testing.T) {
 	h := newHarness(t)
 	order := args("requestKey", "k1", "prompt", "a lighthouse", "target", args("kind", "moodboard", "id", "m1"))
@@ -135,7 +135,7 @@ func TestDoubt(t *testing.T) {
 	})
 	var p picture
 	h.call("generate_image", order).decode(&p)
-	if p.Status != task.Unconfirmed || strings.Contains(p.NextStep, "ask whether") {
+	if p.Status != task.Unconfirmed || strings.Contains(p.NextStep, "to decide") {
 		t.Fatalf("at first the result is %+v", p)
 	}
 	h.Clock.Add(5 * time.Minute)
@@ -150,7 +150,7 @@ func TestDoubt(t *testing.T) {
 		} else {
 			got.decode(&p)
 		}
-		for _, words := range []string{"Do not order again by yourself", "ask whether to order again", "new requestKey", "charged in addition to this one"} {
+		for _, words := range []string{"no sign that the image service accepted", "order again is for the user to decide", "new requestKey", "charged in addition to this one"} {
 			if !strings.Contains(p.NextStep, words) || !strings.Contains(got.text(), words) {
 				t.Errorf("%s: it does not say %q: %s", tool, words, got.text())
 			}

@@ -49,14 +49,14 @@ func (c call) list(arguments []byte) (result, error) {
 		p := newPicture(t)
 		p.NextStep = p.hint
 		found.Tasks = append(found.Tasks, p)
-		fmt.Fprintf(&b, "%s\nPrompt: %s\n", p.line(), p.Prompt)
+		fmt.Fprintf(&b, "%s\nThe user's prompt: %s\n", p.line(), quote(p.Prompt))
 		if p.NextStep != "" {
 			fmt.Fprintf(&b, "What to do about it: %s\n", p.NextStep)
 		}
 		b.WriteString("\n")
 	}
 	if page.Cursor != "" {
-		found.NextStep = "There may be more: call list_images again with this cursor."
+		found.NextStep = "There may be more: list_images with this cursor returns the next page."
 		fmt.Fprintf(&b, "Cursor: %s\n", page.Cursor)
 	} else if len(found.Tasks) == 0 {
 		found.NextStep = a.nothing()
@@ -96,9 +96,9 @@ func (a listArguments) query() (url.Values, error) {
 func (a listArguments) nothing() string {
 	switch {
 	case a.Since != nil:
-		return "This user has ordered no such pictures since then. Try an earlier time, or leave since out."
+		return "This user has ordered no such pictures since then. An earlier since, or none, covers more."
 	case a.Target != nil:
-		return "This user has no pictures for this target. Check its kind and id with the user, or leave target out to see all."
+		return "This user has no pictures for this target. Without target all are listed; the user may know the right kind and id."
 	}
 	return "This user has no pictures yet. generate_image makes one."
 }

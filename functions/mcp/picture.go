@@ -79,7 +79,7 @@ func shorten(prompt string) string {
 }
 
 // damaged is the sentence about an image whose file is incomplete.
-const damaged = "Its file came damaged: a part of it may not show. Tell the user."
+const damaged = "Its file came damaged: a part of it may not show."
 
 // line returns one line about the picture, and one more for each image.
 func (p picture) line() string {
@@ -110,7 +110,7 @@ func (p picture) result(running string) result {
 	case p.Error != nil:
 		p.NextStep = p.Error.WhatToDo
 	case p.Done:
-		p.NextStep = "Show the user each image's link; it stays valid. To change one, call generate_image with its task:ID/N in imageUrls and a new requestKey."
+		p.NextStep = "The user sees each image by its link, which stays valid. generate_image with an image's task:ID/N in imageUrls and a new requestKey makes a changed version of it."
 	default:
 		p.NextStep = cmp.Or(p.hint, running)
 	}

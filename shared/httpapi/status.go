@@ -12,8 +12,8 @@ type phase struct {
 	After time.Duration
 	// Text is for people. Clients show it unchanged.
 	Text string
-	// Claude is what a model that uses our tools should do now. It is empty if the
-	// model can only wait, or read the result.
+	// Claude states, for a model that uses our tools, what can follow. It is empty if
+	// the model can only wait, or read the result.
 	Claude string
 }
 
@@ -27,7 +27,7 @@ var phases = map[task.Status][]phase{
 			After: 5 * time.Minute,
 			Text: "There is no sign that the image service accepted this order. You may order again: that is a new order with a new key, " +
 				"which may be charged in addition to this one. If this picture still arrives, it is kept.",
-			Claude: "Do not order again by yourself. Tell the user that there is no sign that the image service accepted this order, and ask whether to order again: " +
+			Claude: "There is no sign that the image service accepted this order. Whether to order again is for the user to decide: " +
 				"that is a new call of generate_image with a new requestKey, which may be charged in addition to this one. " +
 				"If this picture still arrives, it is kept, and get_image with this taskId shows it.",
 		},
@@ -51,8 +51,8 @@ func statusText(t *task.Task, now time.Time) string {
 	return "Working on it" // a status of a newer release
 }
 
-// StatusHint returns what Claude should do about a task that is shown like this. It is
-// empty if Claude can only wait, or read the result.
+// StatusHint returns what can follow for a model to which a task is shown like this. It
+// is empty if the model can only wait, or read the result.
 func StatusHint(shown Task) string {
 	for _, p := range phases[shown.Status] {
 		if p.Text == shown.StatusText {

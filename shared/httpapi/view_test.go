@@ -164,7 +164,7 @@ func TestViewUnconfirmed(t *testing.T) {
 					t.Errorf("%q lacks %q", shown.StatusText, words)
 				}
 			}
-			for _, words := range []string{"ask whether to order again", "new requestKey", "charged in addition to this one", "it is kept"} {
+			for _, words := range []string{"order again is for the user to decide", "new requestKey", "charged in addition to this one", "it is kept"} {
 				if !strings.Contains(StatusHint(shown), words) {
 					t.Errorf("the text for Claude is %q, without %q", StatusHint(shown), words)
 				}
