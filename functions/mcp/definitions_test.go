@@ -83,7 +83,7 @@ func TestAnnotations(t *testing.T) {
 		"get_credits":    {"Read credits and quota", readOnly | idempotent},
 		"upload_image":   {"Upload a picture", 0},
 		"quote_image":    {"Price a picture", readOnly | idempotent},
-		"move_image":     {"Move a picture", idempotent},
+		"move_image":     {"Move a picture", destructive | idempotent},
 		"delete_image":   {"Delete a picture", destructive | idempotent},
 		"watch_image":    {"Watch a picture", readOnly | idempotent},
 	}

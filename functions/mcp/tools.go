@@ -18,7 +18,7 @@ type served struct {
 	do    tool   // nil while the tool is not offered
 
 	readOnly    bool // it changes nothing
-	destructive bool // what it changes cannot be put back
+	destructive bool // it changes or deletes what is there; adding is neither
 	idempotent  bool // the same call again changes nothing more
 	openWorld   bool // it reaches a service outside Preset
 
@@ -34,7 +34,7 @@ var tools = []served{
 	{name: "get_credits", title: "Read credits and quota", do: call.credits, readOnly: true, idempotent: true},
 	{name: "upload_image", title: "Upload a picture", do: call.upload},
 	{name: "quote_image", title: "Price a picture", readOnly: true, idempotent: true},
-	{name: "move_image", title: "Move a picture", idempotent: true},
+	{name: "move_image", title: "Move a picture", destructive: true, idempotent: true},
 	{name: "delete_image", title: "Delete a picture", destructive: true, idempotent: true},
 	{name: "watch_image", title: "Watch a picture", do: call.watch, readOnly: true, idempotent: true, forPage: true},
 }

@@ -12,6 +12,7 @@ import { conformance } from "./conformance.js";
 import { conversation } from "./conversation.js";
 import { Inspector } from "./inspector.js";
 import { startLocal } from "./local.js";
+import { rules } from "./rules.js";
 import { allSeen, tools, unauthorized } from "./tools.js";
 
 const { env } = process;
@@ -29,6 +30,7 @@ after(async () => {
 
 const inspector = new Inspector(target, folder);
 describe("conformance", () => conformance(target));
+describe("the directory's rules", () => rules(target));
 describe("the Inspector", () => tools(inspector));
 describe("a conversation", () => conversation(target, inspector, folder));
 allSeen(inspector);

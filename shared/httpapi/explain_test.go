@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/preset/nanobanana-functions/functions/mcp/mcptest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -51,6 +52,9 @@ func TestExplain(t *testing.T) {
 		}
 		if x.Status < 400 || http.StatusText(x.Status) == "" {
 			t.Errorf("%s: status %d", code, x.Status)
+		}
+		if order := mcptest.Conduct(x.Claude); order != "" {
+			t.Errorf("%s: %q %s", code, x.Claude, order)
 		}
 		for _, sentence := range []string{x.Title, x.Hint, x.Claude} {
 			if !strings.HasSuffix(sentence, ".") {

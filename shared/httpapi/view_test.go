@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/functions/mcp/mcptest"
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -174,6 +175,11 @@ func TestViewUnconfirmed(t *testing.T) {
 	for status, all := range phases {
 		if last := all[len(all)-1]; last.After != 0 || last.Claude != "" {
 			t.Errorf("the first phase of %s is %+v", status, last)
+		}
+		for _, p := range all {
+			if order := mcptest.Conduct(p.Claude); order != "" {
+				t.Errorf("%s: %q %s", status, p.Claude, order)
+			}
 		}
 	}
 }
