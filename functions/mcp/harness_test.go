@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -115,8 +116,8 @@ func (h *harness) send(method, body string, header ...string) httpapitest.Answer
 type toolResult struct {
 	IsError bool
 	Content []struct {
-		Type, Text, Data, MIMEType, URI, Name string
-		Size                                  int64
+		Type, Text, Data, MIMEType, URI, Name, Title string
+		Size                                         int64
 	}
 	StructuredContent json.RawMessage
 
@@ -191,6 +192,7 @@ func (h *harness) call(tool string, arguments any, header ...string) toolResult 
 	}
 	r := *answer.Result
 	r.t = h.t
+	h.checkVisible(tool, answer.Result)
 	if r.StructuredContent == nil {
 		if !r.IsError {
 			h.t.Errorf("a success without data: %s", r.text())
@@ -205,6 +207,25 @@ func (h *harness) call(tool string, arguments any, header ...string) toolResult 
 		h.t.Errorf("%s does not match its schema: %v\n%s", tool, err, r.StructuredContent)
 	}
 	return r
+}
+
+// checkVisible fails the test if something in a result is not seen as itself by
+// whoever reads it, or breaks a line in another way than ours.
+func (h *harness) checkVisible(tool string, r *toolResult) {
+	h.t.Helper()
+	shown := []string{string(r.StructuredContent)}
+	for _, c := range r.Content {
+		shown = append(shown, strings.ReplaceAll(c.Text, "\n", ""), c.Name, c.Title)
+	}
+	for _, text := range shown {
+		if i := strings.IndexFunc(text, isHidden); i >= 0 {
+			h.t.Errorf("%s shows something hidden: %.80q", tool, text[max(i-20, 0):])
+		}
+	}
+}
+
+func isHidden(r rune) bool {
+	return !unicode.IsGraphic(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // picture is a task as the tools show it.

@@ -44,24 +44,32 @@ func (c call) list(arguments []byte) (result, error) {
 		return result{}, err
 	}
 	found := listed{Tasks: []picture{}, Cursor: page.Cursor, NextStep: "That is all. get_image shows one of them."}
-	var b strings.Builder
 	for _, t := range page.Tasks {
 		p := newPicture(t)
 		p.NextStep = p.hint
 		found.Tasks = append(found.Tasks, p)
+	}
+	if page.Cursor != "" {
+		found.NextStep = "There may be more: list_images with this cursor returns the next page."
+	} else if len(found.Tasks) == 0 {
+		found.NextStep = a.nothing()
+	}
+	return result{text: found.text(), data: found}, nil
+}
+
+func (l listed) text() string {
+	var b strings.Builder
+	for _, p := range l.Tasks {
 		fmt.Fprintf(&b, "%s\nThe user's prompt: %s\n", p.line(), quote(p.Prompt))
 		if p.NextStep != "" {
 			fmt.Fprintf(&b, "What to do about it: %s\n", p.NextStep)
 		}
 		b.WriteString("\n")
 	}
-	if page.Cursor != "" {
-		found.NextStep = "There may be more: list_images with this cursor returns the next page."
-		fmt.Fprintf(&b, "Cursor: %s\n", page.Cursor)
-	} else if len(found.Tasks) == 0 {
-		found.NextStep = a.nothing()
+	if l.Cursor != "" {
+		fmt.Fprintf(&b, "Cursor: %s\n", l.Cursor)
 	}
-	return result{text: b.String() + "What to do: " + found.NextStep, data: found}, nil
+	return b.String() + "What to do: " + l.NextStep
 }
 
 // query returns the API's query. The API itself judges since.

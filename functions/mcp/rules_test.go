@@ -15,7 +15,7 @@ func (h *harness) surface() mcptest.Surface {
 	h.t.Helper()
 	s, err := mcptest.Read(func(method, params string, result any) (bool, error) {
 		body := `{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":` + params + `}`
-		return mcptest.ReadJSON([]byte(h.post(body).Body), result)
+		return mcptest.ReadJSON([]byte(h.post(body, mcptest.Header(method)...).Body), result)
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -25,8 +25,14 @@ func (h *harness) surface() mcptest.Surface {
 
 // Claude's directory would accept what the server says of itself.
 func TestDirectoryRules(t *testing.T) {
-	for _, f := range mcptest.Check(newHarness(t).surface()) {
+	s := newHarness(t).surface()
+	for _, f := range mcptest.Check(s) {
 		t.Error(f)
+	}
+	for _, method := range []string{"initialize", "server/discover"} {
+		if !slices.ContainsFunc(s.Texts, func(x mcptest.Text) bool { return x.Where == method+": instructions" && x.Text != "" }) {
+			t.Errorf("%s has no instructions", method)
+		}
 	}
 }
 

@@ -50,16 +50,17 @@ const (
 // reports whether the server has the method.
 func Read(call func(method, params string, result any) (bool, error)) (Surface, error) {
 	var s Surface
-	for _, method := range []string{"initialize", "server/discover"} {
+	for method, params := range map[string]string{
+		"initialize":      `{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"rules","version":"1"}}`,
+		"server/discover": `{"_meta":{"io.modelcontextprotocol/protocolVersion":"` + modern + `","io.modelcontextprotocol/clientCapabilities":{}}}`,
+	} {
 		var a struct {
 			Instructions string
 			ServerInfo   struct{ Title string }
 		}
-		known, err := call(method, `{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"rules","version":"1"}}`, &a)
-		if err != nil {
+		if known, err := call(method, params, &a); err != nil {
 			return s, err
-		}
-		if known {
+		} else if known {
 			s.Texts = append(s.Texts, Text{method + ": instructions", OfServer, a.Instructions}, Text{method + ": title", OfTitle, a.ServerInfo.Title})
 		}
 	}
@@ -108,6 +109,18 @@ func (s *Surface) addDescriptions(where string, v any, kind Kind) {
 			}
 		}
 	}
+}
+
+// modern is the version of the protocol whose clients discover a server instead of
+// initializing it.
+const modern = "2026-07-28"
+
+// Header returns the headers of a request of a method, as names and values.
+func Header(method string) []string {
+	if method != "server/discover" {
+		return nil
+	}
+	return []string{"MCP-Protocol-Version", modern, "Mcp-Method", method}
 }
 
 // ReadJSON decodes the answer to a request as Read's call does it.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,9 @@ func run(ctx context.Context, args []string, token string, out io.Writer) error 
 			return false, err
 		}
 		r.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
+		for pair := range slices.Chunk(mcptest.Header(method), 2) {
+			r.Header.Set(pair[0], pair[1])
+		}
 		answer, err := client.Do(r)
 		if err != nil {
 			return false, err
