@@ -322,7 +322,7 @@ function statusWithHost(url, host) {
 }
 
 test("on a phone the new order is scrolled to, below the form", async (t) => {
-  const { page } = await example(t, { width: 390, height: 700 });
+  const { page } = await example(t, { width: 390, height: 500 });
   await say(page, "A red bicycle");
   await button(page, /^Make it/).click();
   await page.waitForFunction(() => document.querySelector(".card:not(.skeleton)")?.getBoundingClientRect().top < innerHeight - 100);
