@@ -120,6 +120,12 @@ type toolResult struct {
 		Size                                         int64
 	}
 	StructuredContent json.RawMessage
+	Meta              struct {
+		Problem struct {
+			Code          task.Code
+			Message, Hint string
+		}
+	} `json:"_meta"`
 
 	t testing.TB
 }
