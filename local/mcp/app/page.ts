@@ -42,7 +42,7 @@ export class Page {
     const picture = pictureOf(result);
     const ordered = this.#orders.get("");
     if (ordered && taskId) this.#orders.set(taskId, ordered);
-    if (taskId && can.callTools()) this.#follow(taskId);
+    if (taskId && can.callTools()) this.#follow(taskId, picture);
     else if (picture) this.#once(picture, result);
     else this.#fail(problem ?? { message: "This result has no picture.", hint: "Ask for it in the chat." });
   }
@@ -57,7 +57,8 @@ export class Page {
     this.#progress = undefined;
     const back = this.#before.at(-1);
     const focused = root.contains(document.activeElement);
-    root.replaceChildren(...nodes.filter((node) => node !== false), ...(back ? [this.#backButton(back)] : []));
+    root.replaceChildren(...nodes.filter((node) => node !== false));
+    if (back) (root.querySelector(".side") ?? root).append(this.#backButton(back));
     if (focused) root.focus(); // what had the focus is gone
   }
 
@@ -75,10 +76,12 @@ export class Page {
     return progress;
   }
 
-  #follow(taskId: string): void {
+  /** Watches a task; picture is what is known of it. */
+  #follow(taskId: string, picture?: Picture): void {
     if (this.#watch?.taskId === taskId) return;
     this.#watch?.stop();
     this.#wait(String(this.#orders.get(taskId)?.prompt ?? "").slice(0, 300)).status("Looking…");
+    if (picture && !picture.done) this.#progress?.show(picture);
     const watch = new Watch(taskId, {
       seen: (watched) => this.#seen(watched),
       gone: () => this.#gone(),

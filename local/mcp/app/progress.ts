@@ -6,6 +6,7 @@ import { credits, duration } from "./words.js";
 /** Shows how long a task takes, between its reads too. It never claims that the task is nearly done. */
 export class Progress {
   readonly node: HTMLElement;
+  #prompt = el("p", { className: "prompt" });
   #status = el("p", { className: "status", role: "status" });
   #bar = el("progress", { max: 1, ariaLabel: "Time passed of the time it usually takes" });
   #time = el("p", { className: "quiet" });
@@ -15,7 +16,8 @@ export class Progress {
   #ticking: number;
 
   constructor(prompt: string) {
-    this.node = el("section", { className: "progress" }, prompt !== "" && el("p", { className: "prompt" }, prompt), this.#status, this.#bar, this.#time, this.#note);
+    this.node = el("section", { className: "progress" }, this.#prompt, this.#status, this.#bar, this.#time, this.#note);
+    this.#prompt.textContent = prompt;
     this.#bar.removeAttribute("value");
     this.#ticking = window.setInterval(() => this.#tick(), 1000);
   }
@@ -24,6 +26,7 @@ export class Progress {
   show(picture: Picture): void {
     this.#picture = picture;
     this.#read = Date.now();
+    this.#prompt.textContent ||= picture.prompt;
     this.#say(this.#status, `${picture.statusText}…`);
     this.note("");
     this.#tick();
