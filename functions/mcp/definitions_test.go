@@ -15,7 +15,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-var update = flag.Bool("update", false, "rewrite claude-tools.json")
+var update = flag.Bool("update", false, "rewrite claude-tools.json and testdata")
 
 // schema is the part of a JSON schema that this test checks.
 type schema struct {

@@ -212,6 +212,10 @@ func (h *harness) call(tool string, arguments any, header ...string) toolResult 
 	if err != nil {
 		h.t.Errorf("%s does not match its schema: %v\n%s", tool, err, r.StructuredContent)
 	}
+	var data struct{ NextStep string }
+	if err := json.Unmarshal(r.StructuredContent, &data); err != nil || !strings.HasSuffix(r.text(), data.NextStep) {
+		h.t.Errorf("%s does not end with what can follow, %q (%v): %s", tool, data.NextStep, err, r.text())
+	}
 	return r
 }
 

@@ -41,7 +41,7 @@ func (c call) upload(arguments []byte) (result, error) {
 		ImageURL: "upload:" + place.ID, Command: curlCommand(place.UploadURL, place.Headers), ExpiresAt: place.ExpiresAt,
 		NextStep: fmt.Sprintf("The command uploads the file, run where the file is and with its path for FILE. After that generate_image takes upload:%s in imageUrls.", place.ID),
 	}
-	return result{text: fmt.Sprintf("%s\n\nBy %s. What to do: %s", u.Command, u.ExpiresAt.Format(time.RFC3339), u.NextStep), data: u}, nil
+	return result{text: fmt.Sprintf("%s\n\nUntil %s.\nWhat to do: %s", u.Command, u.ExpiresAt.Format(time.RFC3339), u.NextStep), data: u}, nil
 }
 
 // curlCommand returns the command that uploads a file.
