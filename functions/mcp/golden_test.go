@@ -142,6 +142,50 @@ var goldenTexts = []struct {
 	{"upload_image: another kind of file", func(h *harness) toolResult {
 		return h.call("upload_image", args("contentType", "image/heic", "bytes", 1000))
 	}},
+	{"quote_image: nothing speaks against it", func(h *harness) toolResult {
+		h.Quota = 10
+		return h.call("quote_image", h.order("k"))
+	}},
+	{"quote_image: a key that is used", func(h *harness) toolResult {
+		h.call("generate_image", h.order("k"))
+		return h.call("quote_image", h.order("k"))
+	}},
+	{"quote_image: much speaks against it", func(h *harness) toolResult {
+		h.Quota = 1
+		h.Sim.SetBalance(0)
+		return h.call("quote_image", args("prompt", "a naked woman", "numImages", 2))
+	}},
+	{"quote_image: no balance, and no price", func(h *harness) toolResult {
+		h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultReset} })
+		return h.call("quote_image", args("prompt", "a", "model", "dall-e"))
+	}},
+	{"move_image: a finished one", func(h *harness) toolResult {
+		return h.call("move_image", args("taskId", h.Succeeded(h.t, "ada").ID, "target", args("kind", "moodboard", "id", `"spring"`)))
+	}},
+	{"move_image: one that is being made", func(h *harness) toolResult {
+		return h.call("move_image", args("taskId", h.Submitted(h.t, "ada", 1).ID, "target", args("kind", "showcase", "id", "7")))
+	}},
+	{"move_image: no target", func(h *harness) toolResult {
+		return h.call("move_image", args("taskId", strings.Repeat("0", 26)))
+	}},
+	{"delete_image: a finished one", func(h *harness) toolResult {
+		return h.call("delete_image", args("taskId", h.Succeeded(h.t, "ada").ID))
+	}},
+	{"delete_image: one that failed", func(h *harness) toolResult { return h.call("delete_image", args("taskId", h.declined())) }},
+	{"delete_image: one that was deleted", func(h *harness) toolResult {
+		id := h.declined()
+		h.call("delete_image", args("taskId", id))
+		return h.call("delete_image", args("taskId", id))
+	}},
+	{"delete_image: one that waits", func(h *harness) toolResult {
+		h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+			k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429}
+		})
+		return h.call("delete_image", args("taskId", h.Submitted(h.t, "ada", 1).ID))
+	}},
+	{"delete_image: one that is being made", func(h *harness) toolResult {
+		return h.call("delete_image", args("taskId", h.Submitted(h.t, "ada", 1).ID))
+	}},
 }
 
 func (h *harness) order(key string) map[string]any {

@@ -243,6 +243,7 @@ type picture struct {
 		Bytes         int64
 		Damaged       bool
 	}
+	Target   *task.Target
 	Credits  struct{ Estimate float64 }
 	Error    *struct{ Code task.Code }
 	NextStep string

@@ -36,6 +36,8 @@ type result struct {
 	extra  []sdk.Content // links and pictures
 	data   any
 	failed bool // the task failed, although the call itself worked
+
+	ask sdk.InputRequestMap // instead of all that: what the user has to answer first
 }
 
 // newServer returns the protocol's server, one for all requests: it keeps no state
@@ -46,9 +48,7 @@ func (s *server) newServer() func(*http.Request) *sdk.Server {
 		Capabilities: capabilities(), // no logging, and no list ever changes
 	})
 	for _, t := range tools {
-		if t.do != nil {
-			server.AddTool(&sdk.Tool{Name: t.name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(t.name, t.do))
-		}
+		server.AddTool(&sdk.Tool{Name: t.name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(t.name, t.do))
 	}
 	for _, r := range resources {
 		server.AddResource(r.listed(), s.read(r))
@@ -98,7 +98,7 @@ func withDefinitions(next sdk.MethodHandler) sdk.MethodHandler {
 // fault in the protocol is the protocol's error.
 func (s *server) handler(name string, do tool) sdk.ToolHandler {
 	return func(ctx context.Context, request *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
-		c := call{server: s, tool: name, request: ctx.Value(httpRequest{}).(*http.Request)}
+		c := call{server: s, tool: name, request: ctx.Value(httpRequest{}).(*http.Request), message: request}
 		arguments := []byte(request.Params.Arguments)
 		if len(arguments) == 0 || string(arguments) == "null" {
 			arguments = []byte("{}") // the protocol allows leaving them out
@@ -106,6 +106,9 @@ func (s *server) handler(name string, do tool) sdk.ToolHandler {
 		res, err := c.run(do, arguments)
 		if err != nil {
 			return c.errorResult(err), nil
+		}
+		if res.ask != nil {
+			return &sdk.CallToolResult{InputRequests: res.ask}, nil
 		}
 		data, err := httpapi.Encode(res.data)
 		if err != nil {
