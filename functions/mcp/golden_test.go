@@ -31,9 +31,16 @@ func checkGolden(t *testing.T, name string, content []byte) {
 	got, lines := strings.Split(string(content), "\n"), strings.Split(string(want), "\n")
 	for i := range max(len(got), len(lines)) {
 		if i >= len(got) || i >= len(lines) || got[i] != lines[i] {
-			t.Fatalf("line %d of %s is not %q; to rewrite the file: go test ./functions/mcp -update", i+1, name, strings.Join(got[min(i, len(got)):min(i+1, len(got))], ""))
+			t.Fatalf("%s differs from line %d on: got %q, want %q; to rewrite it: go test ./functions/mcp -update", name, i+1, line(got, i), line(lines, i))
 		}
 	}
+}
+
+func line(lines []string, i int) string {
+	if i < len(lines) {
+		return lines[i]
+	}
+	return "its end"
 }
 
 // What clients are told before any call is pinned: a change is seen in review.
