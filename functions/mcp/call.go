@@ -21,8 +21,9 @@ import (
 // call is one call of a tool.
 type call struct {
 	*server
-	tool    string        // its name
-	request *http.Request // that called it
+	tool    string               // its name
+	request *http.Request        // that called it
+	message *sdk.CallToolRequest // in that request
 }
 
 // run turns a panic into an error. A tool runs on a goroutine of the SDK, where an
@@ -72,12 +73,18 @@ func problemError(a httpapi.Answer, body []byte) error {
 	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
 		return fmt.Errorf("our API answered %d without a problem", a.Status)
 	}
+	e := problemOf(p)
+	if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil {
+		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return e
+}
+
+// problemOf returns the error that a problem shows.
+func problemOf(p httpapi.Problem) *task.Error {
 	e := &task.Error{Code: p.Code}
 	for _, f := range p.Errors {
 		e.Fields = append(e.Fields, task.Field(f))
-	}
-	if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil {
-		e.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	return e
 }
@@ -145,4 +152,22 @@ func messages(fields []task.Field) (list []string) {
 
 func invalid(pointer, code, message string) error {
 	return task.Invalid(task.Field{Pointer: pointer, Code: code, Message: message})
+}
+
+func checkTaskID(id string) error {
+	if !task.ValidID(id) {
+		return invalid("/taskId", "invalid", "A taskId has 26 letters and digits, as generate_image or list_images returned it.")
+	}
+	return nil
+}
+
+func checkTarget(target task.Target) error {
+	faults := target.Faults()
+	if len(faults) == 0 {
+		return nil
+	}
+	for i := range faults {
+		faults[i].Pointer = "/target" + faults[i].Pointer
+	}
+	return task.Invalid(faults...)
 }

@@ -18,6 +18,7 @@ type order struct {
 	Resolution  string       `json:"resolution,omitzero"`
 	NumImages   *int         `json:"numImages,omitzero"`
 	Target      *task.Target `json:"target,omitzero"`
+	KeepInputs  *bool        `json:"keepInputs,omitzero"`
 }
 
 // generateArguments are an order and its Idempotency-Key.
@@ -31,22 +32,33 @@ func (c call) generate(arguments []byte) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if !isRequestKey(a.RequestKey) {
-		return result{}, invalid("/requestKey", "invalid", "Each picture has a short new one: 1 to 64 letters, digits, dots, underscores and hyphens.")
+	if err := checkRequestKey(a.RequestKey); err != nil {
+		return result{}, err
+	}
+	if ask, err := c.confirm(a); ask != nil || err != nil {
+		return result{ask: ask}, err
 	}
 	var t httpapi.Task
 	answer, err := c.api(http.MethodPost, "/v1/tasks", http.Header{"Idempotency-Key": {a.RequestKey}}, a.order, &t)
 	if err != nil {
 		return result{}, err
 	}
-	r := newPicture(t).result(fmt.Sprintf("The picture is being made. get_image with taskId %s and waitSeconds 20 returns it as soon as it is done.", t.ID))
+	r := newPicture(t).result(beingMade(t.ID))
 	if answer.Header.Get("Idempotency-Replayed") != "" {
 		r.text = "This requestKey was used before: this is the same task, and nothing was charged again.\n" + r.text
 	}
 	return r, nil
 }
 
-func isRequestKey(key string) bool {
+// beingMade is the next step for a picture that is not done.
+func beingMade(id string) string {
+	return fmt.Sprintf("The picture is being made. get_image with taskId %s and waitSeconds 20 returns it as soon as it is done.", id)
+}
+
+func checkRequestKey(key string) error {
 	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-	return key != "" && len(key) <= 64 && strings.Trim(key, allowed) == ""
+	if key == "" || len(key) > 64 || strings.Trim(key, allowed) != "" {
+		return invalid("/requestKey", "invalid", "Each picture has a short new one: 1 to 64 letters, digits, dots, underscores and hyphens.")
+	}
+	return nil
 }

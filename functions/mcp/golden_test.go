@@ -31,9 +31,16 @@ func checkGolden(t *testing.T, name string, content []byte) {
 	got, lines := strings.Split(string(content), "\n"), strings.Split(string(want), "\n")
 	for i := range max(len(got), len(lines)) {
 		if i >= len(got) || i >= len(lines) || got[i] != lines[i] {
-			t.Fatalf("line %d of %s is not %q; to rewrite the file: go test ./functions/mcp -update", i+1, name, strings.Join(got[min(i, len(got)):min(i+1, len(got))], ""))
+			t.Fatalf("%s differs from line %d on: got %q, want %q; to rewrite it: go test ./functions/mcp -update", name, i+1, line(got, i), line(lines, i))
 		}
 	}
+}
+
+func line(lines []string, i int) string {
+	if i < len(lines) {
+		return lines[i]
+	}
+	return "its end"
 }
 
 // What clients are told before any call is pinned: a change is seen in review.
@@ -141,6 +148,50 @@ var goldenTexts = []struct {
 	}},
 	{"upload_image: another kind of file", func(h *harness) toolResult {
 		return h.call("upload_image", args("contentType", "image/heic", "bytes", 1000))
+	}},
+	{"quote_image: nothing speaks against it", func(h *harness) toolResult {
+		h.Quota = 10
+		return h.call("quote_image", h.order("k"))
+	}},
+	{"quote_image: a key that is used", func(h *harness) toolResult {
+		h.call("generate_image", h.order("k"))
+		return h.call("quote_image", h.order("k"))
+	}},
+	{"quote_image: much speaks against it", func(h *harness) toolResult {
+		h.Quota = 1
+		h.Sim.SetBalance(0)
+		return h.call("quote_image", args("prompt", "a naked woman", "numImages", 2))
+	}},
+	{"quote_image: no balance, and no price", func(h *harness) toolResult {
+		h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultReset} })
+		return h.call("quote_image", args("prompt", "a", "model", "dall-e"))
+	}},
+	{"move_image: a finished one", func(h *harness) toolResult {
+		return h.call("move_image", args("taskId", h.Succeeded(h.t, "ada").ID, "target", args("kind", "moodboard", "id", `"spring"`)))
+	}},
+	{"move_image: one that is being made", func(h *harness) toolResult {
+		return h.call("move_image", args("taskId", h.Submitted(h.t, "ada", 1).ID, "target", args("kind", "showcase", "id", "7")))
+	}},
+	{"move_image: no target", func(h *harness) toolResult {
+		return h.call("move_image", args("taskId", strings.Repeat("0", 26)))
+	}},
+	{"delete_image: a finished one", func(h *harness) toolResult {
+		return h.call("delete_image", args("taskId", h.Succeeded(h.t, "ada").ID))
+	}},
+	{"delete_image: one that failed", func(h *harness) toolResult { return h.call("delete_image", args("taskId", h.declined())) }},
+	{"delete_image: one that was deleted", func(h *harness) toolResult {
+		id := h.declined()
+		h.call("delete_image", args("taskId", id))
+		return h.call("delete_image", args("taskId", id))
+	}},
+	{"delete_image: one that waits", func(h *harness) toolResult {
+		h.Sim.SetKnobs(func(k *nanobananatest.Knobs) {
+			k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429}
+		})
+		return h.call("delete_image", args("taskId", h.Submitted(h.t, "ada", 1).ID))
+	}},
+	{"delete_image: one that is being made", func(h *harness) toolResult {
+		return h.call("delete_image", args("taskId", h.Submitted(h.t, "ada", 1).ID))
 	}},
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/functions/images"
 	"github.com/preset/nanobanana-functions/functions/mcp"
+	"github.com/preset/nanobanana-functions/functions/mcp/mcptest"
 	"github.com/preset/nanobanana-functions/functions/submit"
 	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/functions/uploads"
@@ -213,8 +214,8 @@ func (h *harness) call(tool string, arguments any, header ...string) toolResult 
 		h.t.Errorf("%s does not match its schema: %v\n%s", tool, err, r.StructuredContent)
 	}
 	var data struct{ NextStep string }
-	if err := json.Unmarshal(r.StructuredContent, &data); err != nil || !strings.HasSuffix(r.text(), data.NextStep) {
-		h.t.Errorf("%s does not end with what can follow, %q (%v): %s", tool, data.NextStep, err, r.text())
+	if err := json.Unmarshal(r.StructuredContent, &data); err != nil || !strings.HasSuffix(r.text(), data.NextStep) || mcptest.Conduct(data.NextStep) != "" {
+		h.t.Errorf("%s does not end with what can follow, %q (%v), or that gives orders: %s", tool, data.NextStep, err, r.text())
 	}
 	return r
 }
@@ -249,6 +250,7 @@ type picture struct {
 		Bytes         int64
 		Damaged       bool
 	}
+	Target   *task.Target
 	Credits  struct{ Estimate float64 }
 	Error    *struct{ Code task.Code }
 	NextStep string

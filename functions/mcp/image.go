@@ -9,7 +9,6 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
-	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 type imageArguments struct {
@@ -28,8 +27,8 @@ func (c call) image(arguments []byte) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if !task.ValidID(a.TaskID) {
-		return result{}, invalidTaskID()
+	if err := checkTaskID(a.TaskID); err != nil {
+		return result{}, err
 	}
 	if a.WaitSeconds < 0 || a.WaitSeconds > maxWait {
 		return result{}, invalid("/waitSeconds", "out_of_range", fmt.Sprintf("Use a whole number from 0 to %d.", maxWait))
@@ -41,10 +40,6 @@ func (c call) image(arguments []byte) (result, error) {
 	r := newPicture(t).result(waitAgain)
 	r.extra = c.showImages(t)
 	return r, nil
-}
-
-func invalidTaskID() error {
-	return invalid("/taskId", "invalid", "A taskId has 26 letters and digits, as generate_image or list_images returned it.")
 }
 
 // awaitTask returns a task once it has ended, or as it is when patience is over. The

@@ -61,6 +61,9 @@ func (l listed) text() string {
 	var b strings.Builder
 	for _, p := range l.Tasks {
 		fmt.Fprintf(&b, "%s\nThe user's prompt: %s\n", p.line(), quote(p.Prompt))
+		if p.Target != nil {
+			fmt.Fprintf(&b, "The user's target: %s\n", quote(p.Target.String()))
+		}
 		if p.NextStep != "" {
 			fmt.Fprintf(&b, "What to do about it: %s\n", p.NextStep)
 		}
@@ -83,11 +86,8 @@ func (a listArguments) query() (url.Values, error) {
 	}
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if a.Target != nil {
-		if faults := a.Target.Faults(); len(faults) > 0 {
-			for i := range faults {
-				faults[i].Pointer = "/target" + faults[i].Pointer
-			}
-			return nil, task.Invalid(faults...)
+		if err := checkTarget(*a.Target); err != nil {
+			return nil, err
 		}
 		query.Set("target", a.Target.String())
 	}

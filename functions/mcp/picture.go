@@ -22,6 +22,7 @@ type picture struct {
 	Done            bool                `json:"done"`
 	Prompt          string              `json:"prompt"`
 	Model           string              `json:"model"`
+	Target          *task.Target        `json:"target,omitzero"`
 	Images          []image             `json:"images"`
 	Missing         int                 `json:"missing,omitzero"`
 	Credits         httpapi.TaskCredits `json:"credits"`
@@ -53,7 +54,7 @@ type failure struct {
 // newPicture converts a task of our API.
 func newPicture(t httpapi.Task) picture {
 	p := picture{
-		TaskID: t.ID, Status: t.Status, StatusText: t.StatusText, Done: t.Done, Prompt: shorten(t.Prompt), Model: t.Model,
+		TaskID: t.ID, Status: t.Status, StatusText: t.StatusText, Done: t.Done, Prompt: shorten(t.Prompt), Model: t.Model, Target: t.Target,
 		Images: []image{}, Missing: t.Missing, Credits: t.Credits, hint: httpapi.StatusHint(t),
 	}
 	if t.Progress != nil {

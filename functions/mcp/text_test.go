@@ -47,11 +47,15 @@ func FuzzText(f *testing.F) {
 	c := call{server: &server{Function: Function{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}}, request: httptest.NewRequest("POST", "/mcp", nil)}
 	texts := func(of string) []string {
 		shown := listed{NextStep: "That is all.", Cursor: "c", Tasks: []picture{
-			newPicture(httpapi.Task{ID: "t", Status: task.Succeeded, Done: true, Prompt: of, Images: []httpapi.Image{{N: 1, URL: "https://x"}}}),
+			newPicture(httpapi.Task{ID: "t", Status: task.Succeeded, Done: true, Prompt: of, Target: &task.Target{Kind: "k", ID: of}, Images: []httpapi.Image{{N: 1, URL: "https://x"}}}),
 			newPicture(httpapi.Task{ID: "u", Status: task.Failed, Done: true, Prompt: of, Error: &httpapi.TaskFailure{Code: task.CodeTimedOut, Message: "It took too long."}}),
 		}}
 		refused := c.errorResult(task.Invalid(task.Field{Pointer: "/" + of, Message: "This field is unknown."}, task.Field{Pointer: "/target/" + of, Message: "Wrong."}))
-		return []string{shown.text(), refused.Content[0].(*sdk.TextContent).Text}
+		price := 4.0
+		priced := quoteResult{Credits: &price, Problems: []problem{newProblem(httpapi.Problem{
+			Code: task.CodeInvalidRequest, Errors: []httpapi.ProblemField{{Pointer: "/" + of, Message: "This field is unknown."}},
+		})}}
+		return []string{shown.text(), refused.Content[0].(*sdk.TextContent).Text, priced.text(), question(order{Prompt: of}, price)}
 	}
 	plain := texts("plain words")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -36,6 +36,8 @@ type result struct {
 	extra  []sdk.Content // links and pictures
 	data   any
 	failed bool // the task failed, although the call itself worked
+
+	ask sdk.InputRequestMap // instead of all that: what the user has to answer first
 }
 
 // newServer returns the protocol's server, one for all requests: it keeps no state
@@ -44,17 +46,13 @@ func (s *server) newServer() func(*http.Request) *sdk.Server {
 	server := sdk.NewServer(&sdk.Implementation{Name: "preset-nanobanana", Title: title, Version: "1.0.0"}, &sdk.ServerOptions{
 		Instructions: instructions,
 		Capabilities: capabilities(), // no logging, and no list ever changes
-		SetCacheable: cacheable,
 	})
 	for _, t := range tools {
-		if t.do != nil {
-			server.AddTool(&sdk.Tool{Name: t.name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(t.name, t.do))
-		}
+		server.AddTool(&sdk.Tool{Name: t.name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(t.name, t.do))
 	}
-	for _, r := range resources() {
+	for _, r := range resources {
 		server.AddResource(r.listed(), s.read(r))
 	}
-	addSkills(server)
 	server.AddReceivingMiddleware(onlyKnown, knownResources, withDefinitions)
 	return func(*http.Request) *sdk.Server { return server }
 }
@@ -62,7 +60,6 @@ func (s *server) newServer() func(*http.Request) *sdk.Server {
 func capabilities() *sdk.ServerCapabilities {
 	c := &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}, Resources: &sdk.ResourceCapabilities{}}
 	c.AddExtension(uiExtension, nil)
-	c.AddExtension(skillsExtension, nil)
 	return c
 }
 
@@ -70,7 +67,6 @@ func capabilities() *sdk.ServerCapabilities {
 var methods = []string{
 	"initialize", "ping", "server/discover", "tools/list", "tools/call",
 	"resources/list", "resources/read", "resources/templates/list",
-	"skills/list", "skills/get",
 }
 
 // onlyKnown refuses every method that the server does not need. The SDK would
@@ -79,7 +75,7 @@ var methods = []string{
 func onlyKnown(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
 		if !slices.Contains(methods, method) && !strings.HasPrefix(method, "notifications/") {
-			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "This server has only tools, resources and skills."}
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "This server has only tools and resources."}
 		}
 		return next(ctx, method, request)
 	}
@@ -102,7 +98,7 @@ func withDefinitions(next sdk.MethodHandler) sdk.MethodHandler {
 // fault in the protocol is the protocol's error.
 func (s *server) handler(name string, do tool) sdk.ToolHandler {
 	return func(ctx context.Context, request *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
-		c := call{server: s, tool: name, request: ctx.Value(httpRequest{}).(*http.Request)}
+		c := call{server: s, tool: name, request: ctx.Value(httpRequest{}).(*http.Request), message: request}
 		arguments := []byte(request.Params.Arguments)
 		if len(arguments) == 0 || string(arguments) == "null" {
 			arguments = []byte("{}") // the protocol allows leaving them out
@@ -110,6 +106,9 @@ func (s *server) handler(name string, do tool) sdk.ToolHandler {
 		res, err := c.run(do, arguments)
 		if err != nil {
 			return c.errorResult(err), nil
+		}
+		if res.ask != nil {
+			return &sdk.CallToolResult{InputRequests: res.ask}, nil
 		}
 		data, err := httpapi.Encode(res.data)
 		if err != nil {

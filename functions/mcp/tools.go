@@ -2,10 +2,12 @@ package mcp
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -15,7 +17,7 @@ import (
 type served struct {
 	name  string
 	title string // for people
-	do    tool   // nil while the tool is not offered
+	do    tool
 
 	readOnly    bool // it changes nothing
 	destructive bool // it changes or deletes what is there; adding is neither
@@ -33,9 +35,9 @@ var tools = []served{
 	{name: "list_images", title: "List pictures", do: call.list, readOnly: true, idempotent: true},
 	{name: "get_credits", title: "Read credits and quota", do: call.credits, readOnly: true, idempotent: true},
 	{name: "upload_image", title: "Upload a picture", do: call.upload},
-	{name: "quote_image", title: "Price a picture", readOnly: true, idempotent: true},
-	{name: "move_image", title: "Move a picture", destructive: true, idempotent: true},
-	{name: "delete_image", title: "Delete a picture", destructive: true, idempotent: true},
+	{name: "quote_image", title: "Price a picture", do: call.quote, readOnly: true, idempotent: true},
+	{name: "move_image", title: "Move a picture", do: call.move, destructive: true, idempotent: true},
+	{name: "delete_image", title: "Delete a picture", do: call.delete, destructive: true, idempotent: true},
 	{name: "watch_image", title: "Watch a picture", do: call.watch, readOnly: true, idempotent: true, forPage: true},
 }
 
@@ -60,14 +62,14 @@ func (s served) meta() sdk.Meta {
 	return nil
 }
 
-// definitions are the tools' names, descriptions and schemas as clients see them.
-// Each "TASK" in it is replaced by the schema of a task.
+// definitions are the tools' names, descriptions and schemas as clients see them:
+// tools.json, in which each "TASK" is replaced by task.json, and so on.
 //
-//go:embed tools.json
-var definitions []byte
+//go:embed tools.json order.json task.json target.json quota.json
+var definitions embed.FS
 
-//go:embed task.json
-var taskSchema []byte
+// parts are the replaced names. Those later in the list may stand in earlier ones.
+var parts = []string{"order", "task", "target", "quota"}
 
 // Definitions returns the tools as clients see them. Callers must not change them.
 func Definitions() ([]*sdk.Tool, error) { return readDefinitions() }
@@ -78,7 +80,11 @@ var readDefinitions = sync.OnceValues(func() (list []*sdk.Tool, _ error) {
 		InputSchema  json.RawMessage `json:"inputSchema"` // passed through, not parsed
 		OutputSchema json.RawMessage `json:"outputSchema"`
 	}
-	if err := json.Unmarshal(bytes.ReplaceAll(definitions, []byte(`"TASK"`), taskSchema), &read); err != nil {
+	whole, err := wholeDefinitions()
+	if err == nil {
+		err = json.Unmarshal(whole, &read)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("tools.json: %w", err)
 	}
 	for i := range read {
@@ -93,3 +99,12 @@ var readDefinitions = sync.OnceValues(func() (list []*sdk.Tool, _ error) {
 	}
 	return list, nil
 })
+
+func wholeDefinitions() ([]byte, error) {
+	whole, err := definitions.ReadFile("tools.json")
+	for _, name := range parts {
+		part, missing := definitions.ReadFile(name + ".json")
+		whole, err = bytes.ReplaceAll(whole, []byte(`"`+strings.ToUpper(name)+`"`), part), errors.Join(err, missing)
+	}
+	return whole, err
+}

@@ -70,8 +70,8 @@ func (c call) watch(arguments []byte) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if !task.ValidID(a.TaskID) {
-		return result{}, invalidTaskID()
+	if err := checkTaskID(a.TaskID); err != nil {
+		return result{}, err
 	}
 	var t httpapi.Task
 	answer, err := c.api(http.MethodGet, "/v1/tasks/"+a.TaskID, nil, nil, &t)

@@ -27,7 +27,7 @@ var functionLimits = map[string]limits{
 	"uploads":  {10, 256, "ALLOW_ANONYMOUS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET LOG_LEVEL SECRET_ARN TABLE UPLOADS_PER_DAY"},
 	"sweep":    {90, 256, "BUCKET LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL POST_RATE PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
 	"ingest":   {900, 1024, "BUCKET LOG_LEVEL NOTIFY_URL TABLE"},
-	"mcp":      {28, 256, "ALLOWED_TERMS ALLOW_ANONYMOUS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET CORS_ORIGINS DAILY_QUOTA LOG_LEVEL LOW_CREDITS MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PRICES PUBLIC_URL REFUSED_TERMS RESULT_HOSTS SECRET_ARN TABLE UPLOADS_PER_DAY WAIT_MAX"},
+	"mcp":      {28, 256, "ALLOWED_TERMS ALLOW_ANONYMOUS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET CONFIRM_CREDITS CORS_ORIGINS DAILY_QUOTA LOG_LEVEL LOW_CREDITS MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PRICES PUBLIC_URL REFUSED_TERMS RESULT_HOSTS SECRET_ARN TABLE UPLOADS_PER_DAY WAIT_MAX"},
 	"notify":   {30, 256, "LOG_LEVEL NOTIFY_URL PUBLIC_URL SECRET_ARN TABLE"},
 }
 
@@ -211,6 +211,7 @@ func TestParameters(t *testing.T) {
 		"NotifyUrl":            {[]string{"", "https://abcdefghijklmnopqrst.supabase.co/functions/v1/ai-images", "https://a.example.com:8443/hook?v=1"}, []string{"http://a.example.com", "https://localhost/hook", "https://u:p@a.example.com", "https://a.example.com/#x", "https://a.example.com/%zz"}},
 		"AlarmTopic":           {[]string{"", "arn:aws:sns:eu-central-1:123456789012:ops"}, []string{"ops", "arn:aws:sqs:eu-central-1:123456789012:ops"}},
 		"LowCredits":           {[]string{"0", "500"}, []string{"-1", ""}},
+		"ConfirmCredits":       {[]string{"0", "18"}, []string{"-1", ""}},
 		"DailyQuota":           {[]string{"0", "50"}, []string{"-1", "1000001"}},
 		"MaxGenerations":       {[]string{"1", "10"}, []string{"0", "11"}},
 		"PostRate":             {[]string{"0", "20/10s", "9999/1s", "1/60s"}, []string{"", "20", "20/10", "0/10s", "1/0s", "20/1h", "20/61s", "10000/10s"}},

@@ -43,6 +43,12 @@ export function conversation(target, inspector, folder) {
     assert.deepEqual([data.balance, data.imagesLeft, data.canGenerate], [state.start, Math.floor(state.start / price), true]);
   });
 
+  test("its price is quoted, and nothing is ordered", async () => {
+    const { data } = await inspector.call("quote_image", fox);
+    assert.deepEqual([data.credits, data.balance, data.canGenerate, data.task], [price, state.start, true, undefined]);
+    await charged(0);
+  });
+
   test("a picture is made and shown", async () => {
     const { data } = await inspector.call("generate_image", fox);
     assert.deepEqual([data.done, data.credits], [false, { estimate: price, outcome: "held" }]);
@@ -71,6 +77,19 @@ export function conversation(target, inspector, folder) {
   test("the moodboard's pictures are listed, newest first", async () => {
     const { data } = await inspector.call("list_images", { target: board });
     assert.deepEqual(data.tasks.map(({ taskId, images }) => [taskId, images.length]), [[state.second, 1], [state.first, 1]]);
+  });
+
+  test("the page in the chat is told all about the picture", async () => {
+    const { data } = await inspector.call("watch_image", { taskId: state.first });
+    assert.deepEqual([data.picture.taskId, data.previews.length], [state.first, 1]);
+  });
+
+  test("the edit is moved to a Showcase", async () => {
+    const showcase = { kind: "showcase", id: board.id };
+    const { data } = await inspector.call("move_image", { taskId: state.second, target: showcase });
+    assert.deepEqual(data.target, showcase);
+    const { data: there } = await inspector.call("list_images", { target: showcase });
+    assert.deepEqual(there.tasks.map(({ taskId }) => taskId), [state.second]);
   });
 
   test("without arguments everything is listed", async () => {
@@ -105,7 +124,15 @@ export function conversation(target, inspector, folder) {
     console.log(`    $ curl … --upload-file … -> ended with ${put.code}`);
     assert.deepEqual(put, { code: 0, stdout: "", stderr: "" });
     const edit = { requestKey: "mine-1", prompt: "Mine, as a watercolour", imageUrls: [data.imageUrl] };
-    await checkShown(await wait((await inspector.call("generate_image", edit)).data.taskId), 1);
+    state.third = (await inspector.call("generate_image", edit)).data.taskId;
+    await checkShown(await wait(state.third), 1);
+    await charged(3);
+  });
+
+  test("that picture is deleted for good, once", async () => {
+    const remove = async () => (await inspector.call("delete_image", { taskId: state.third })).data;
+    assert.deepEqual([(await remove()).imagesLost, (await remove()).outcome], [1, "gone"]);
+    await inspector.callRefused("get_image", { taskId: state.third }, "not_found");
     await charged(3);
   });
 }

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const names = ["generate_image", "get_credits", "get_image", "list_images", "upload_image"];
+const names = [
+  "delete_image", "generate_image", "get_credits", "get_image", "list_images", "move_image", "quote_image", "upload_image", "watch_image",
+];
 const unknownTask = "0".repeat(26);
 
 const invalidCalls = [
@@ -12,6 +14,10 @@ const invalidCalls = [
   ["list_images", { target: { kind: "Mood Board", id: "m" } }, "invalid_request", /target/],
   ["get_credits", { currency: "EUR" }, "invalid_request", /currency/],
   ["upload_image", { contentType: "image/gif", bytes: 100 }, "invalid_request", /contentType/],
+  ["quote_image", { prompt: "a fox", size: "1024x1024" }, "invalid_request", /Use aspectRatio/],
+  ["move_image", { taskId: unknownTask, target: { kind: "moodboard" } }, "invalid_request", /target\/id/],
+  ["delete_image", { taskId: unknownTask }, "not_found", /./],
+  ["watch_image", { taskId: unknownTask }, "not_found", /./],
 ];
 
 export function tools(inspector) {

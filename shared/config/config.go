@@ -63,6 +63,7 @@ type Settings struct {
 	CORSOrigins    []string      // CORS_ORIGINS; "*" must be the only entry
 	LowCredits     int           // LOW_CREDITS
 	DailyQuota     int           // DAILY_QUOTA, images per owner and UTC day; 0 is no quota
+	ConfirmCredits int           // CONFIRM_CREDITS, above which Claude's client asks its user; 0 is never
 	UploadsPerDay  int           // UPLOADS_PER_DAY, per owner and UTC day; 0 is no limit
 	MaxGenerations int           // MAX_GENERATIONS
 	PostRate       Rate          // POST_RATE, of the POSTs that the sweep sends
@@ -129,6 +130,7 @@ func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings,
 		CORSOrigins:    r.origins("CORS_ORIGINS"),
 		LowCredits:     r.number("LOW_CREDITS", 100, 0, 1_000_000_000),
 		DailyQuota:     r.number("DAILY_QUOTA", 0, 0, 1_000_000),
+		ConfirmCredits: r.number("CONFIRM_CREDITS", 0, 0, 1_000_000_000),
 		UploadsPerDay:  r.number("UPLOADS_PER_DAY", 200, 0, 1_000_000),
 		MaxGenerations: r.number("MAX_GENERATIONS", 2, 1, 10),
 		PostRate:       r.rate("POST_RATE", Rate{Count: 20, Per: 10 * time.Second}),

@@ -1,5 +1,6 @@
 // Shows in the chat what generate_image or get_image returned: the picture while it is being
 // made, and then the picture with what can be done about it.
+import "./quiet.js";
 import { app, dress } from "./host.js";
 import { Page } from "./page.js";
 
