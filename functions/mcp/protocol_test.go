@@ -186,13 +186,13 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// The server has only tools and resources. In particular it opens no stream, which would keep
-// the function running.
+// The server refuses every other method. In particular it opens no stream, which would
+// keep the function running.
 func TestOnlyKnownMethods(t *testing.T) {
 	h := newHarness(t)
 	for _, method := range []string{
-		"prompts/list", "resources/subscribe", "resources/unsubscribe",
-		"completion/complete", "logging/setLevel", "subscriptions/listen", "tasks/list",
+		"prompts/list", "resources/subscribe", "resources/unsubscribe", "resources/directory/read",
+		"completion/complete", "logging/setLevel", "subscriptions/listen", "tasks/list", "skills/activate",
 	} {
 		for version, params := range map[string]string{
 			"2025-11-25": `{}`,
@@ -249,7 +249,7 @@ func TestInstructions(t *testing.T) {
 		}
 	}
 	got.JSON(t, http.StatusOK, &answer)
-	const want = `{"extensions":{"io.modelcontextprotocol/ui":{}},"resources":{},"tools":{}}`
+	const want = `{"extensions":{"io.modelcontextprotocol/skills":{},"io.modelcontextprotocol/ui":{}},"resources":{},"tools":{}}`
 	if string(answer.Result.Capabilities) != want || len(answer.Result.Instructions) < 100 {
 		t.Errorf("the answer is %s", got.Body)
 	}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -24,17 +25,25 @@ var page string
 
 // resource is a text that clients read by its URI.
 type resource struct {
-	uri, title, description, mimeType string
+	uri, name, title, description, mimeType string
 
-	text *string
+	text string
 	// ui returns what a host must know before it shows the text; nil for a text that
 	// is no page. base is the address that clients use for this service.
 	ui func(base string) map[string]any
 }
 
-var resources = []resource{
-	{uri: pageURI, title: "Picture", description: "Shows a picture while it is being made, and then the picture.", mimeType: pageType, text: &page, ui: pageUI},
-}
+// resources returns every resource.
+var resources = sync.OnceValue(func() []resource {
+	return append(skillFiles(),
+		resource{uri: pageURI, name: pageURI, title: "Picture", description: "Shows a picture while it is being made, and then the picture.", mimeType: pageType, text: page, ui: pageUI})
+})
+
+// freshFor is how long a client may keep what it has listed or read, in
+// milliseconds. It is the same for everybody and changes only with a release.
+const freshFor = 5 * 60 * 1000
+
+func cacheable(_ context.Context, _ sdk.Request, c *sdk.Cacheable) { c.TTLMs = freshFor }
 
 // pageUI allows the page to load from our own address alone. The page loads nothing;
 // hosts have shown pages without any policy as blank.
@@ -44,13 +53,13 @@ func pageUI(base string) map[string]any {
 }
 
 func (r resource) listed() *sdk.Resource {
-	return &sdk.Resource{URI: r.uri, Name: r.uri, Title: r.title, Description: r.description, MIMEType: r.mimeType, Size: int64(len(*r.text))}
+	return &sdk.Resource{URI: r.uri, Name: r.name, Title: r.title, Description: r.description, MIMEType: r.mimeType, Size: int64(len(r.text))}
 }
 
 // read answers resources/read.
 func (s *server) read(r resource) sdk.ResourceHandler {
 	return func(ctx context.Context, _ *sdk.ReadResourceRequest) (*sdk.ReadResourceResult, error) {
-		contents := &sdk.ResourceContents{URI: r.uri, MIMEType: r.mimeType, Text: *r.text}
+		contents := &sdk.ResourceContents{URI: r.uri, MIMEType: r.mimeType, Text: r.text}
 		if r.ui != nil {
 			contents.Meta = sdk.Meta{"ui": r.ui(s.baseURL(ctx.Value(httpRequest{}).(*http.Request)))}
 		}
@@ -63,7 +72,7 @@ func (s *server) read(r resource) sdk.ResourceHandler {
 func knownResources(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
 		if read, ok := request.(*sdk.ReadResourceRequest); ok &&
-			!slices.ContainsFunc(resources, func(r resource) bool { return r.uri == read.Params.URI }) {
+			!slices.ContainsFunc(resources(), func(r resource) bool { return r.uri == read.Params.URI }) {
 			return nil, &jsonrpc.Error{Code: sdk.CodeResourceNotFound, Message: "There is no such resource. resources/list has all."}
 		}
 		return next(ctx, method, request)

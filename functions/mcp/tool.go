@@ -46,13 +46,15 @@ func (s *server) newServer() func(*http.Request) *sdk.Server {
 	server := sdk.NewServer(&sdk.Implementation{Name: "preset-nanobanana", Title: title, Version: "1.0.0"}, &sdk.ServerOptions{
 		Instructions: instructions,
 		Capabilities: capabilities(), // no logging, and no list ever changes
+		SetCacheable: cacheable,
 	})
 	for _, t := range tools {
 		server.AddTool(&sdk.Tool{Name: t.name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(t.name, t.do))
 	}
-	for _, r := range resources {
+	for _, r := range resources() {
 		server.AddResource(r.listed(), s.read(r))
 	}
+	addSkills(server)
 	server.AddReceivingMiddleware(onlyKnown, knownResources, withDefinitions)
 	return func(*http.Request) *sdk.Server { return server }
 }
@@ -60,6 +62,7 @@ func (s *server) newServer() func(*http.Request) *sdk.Server {
 func capabilities() *sdk.ServerCapabilities {
 	c := &sdk.ServerCapabilities{Tools: &sdk.ToolCapabilities{}, Resources: &sdk.ResourceCapabilities{}}
 	c.AddExtension(uiExtension, nil)
+	c.AddExtension(skillsExtension, nil)
 	return c
 }
 
@@ -67,6 +70,7 @@ func capabilities() *sdk.ServerCapabilities {
 var methods = []string{
 	"initialize", "ping", "server/discover", "tools/list", "tools/call",
 	"resources/list", "resources/read", "resources/templates/list",
+	"skills/list", "skills/get",
 }
 
 // onlyKnown refuses every method that the server does not need. The SDK would
@@ -75,7 +79,7 @@ var methods = []string{
 func onlyKnown(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
 		if !slices.Contains(methods, method) && !strings.HasPrefix(method, "notifications/") {
-			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "This server has only tools and resources."}
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "This server has only tools, resources and skills."}
 		}
 		return next(ctx, method, request)
 	}

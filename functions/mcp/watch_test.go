@@ -325,16 +325,3 @@ func TestPage(t *testing.T) {
 		t.Errorf("the page is not one self-contained document: %.200s", page)
 	}
 }
-
-func TestUnknownResource(t *testing.T) {
-	h := newHarness(t)
-	for _, uri := range []string{"ui://preset/other.html", "file:///etc/passwd", "", `\u0007\u2028`} {
-		got := h.post(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"` + uri + `"}}`)
-		if got.Status != http.StatusOK || !strings.Contains(got.Body, `"error":{"code":-32`) || uri != "" && strings.Contains(got.Body, uri) {
-			t.Errorf("%q: %d %s", uri, got.Status, got.Body)
-		}
-	}
-	if log := h.Logged.Take(); strings.Contains(log, `"level":"ERROR"`) {
-		t.Errorf("an error was logged: %s", log)
-	}
-}
