@@ -146,9 +146,6 @@ func TestSkillNames(t *testing.T) {
 	for _, code := range codes(t) {
 		known[string(code)] = true
 	}
-	for _, coming := range []string{"quote_image", "move_image", "delete_image"} {
-		known[coming] = true
-	}
 	for uri, text := range texts {
 		for _, m := range codeWord.FindAllStringSubmatch(jsonBlock.ReplaceAllString(text, ""), -1) {
 			if word := regexp.MustCompile(`^[a-z]+(_[a-z]+|[A-Z][a-zA-Z]*)+$`).FindString(m[1]); word != "" && !known[word] {

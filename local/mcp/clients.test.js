@@ -12,6 +12,7 @@ import { conformance } from "./conformance.js";
 import { conversation } from "./conversation.js";
 import { Inspector } from "./inspector.js";
 import { startLocal } from "./local.js";
+import { skill } from "./skill.js";
 import { rules } from "./rules.js";
 import { allSeen, tools, unauthorized } from "./tools.js";
 
@@ -34,4 +35,5 @@ describe("the directory's rules", () => rules(target));
 describe("the Inspector", () => tools(inspector));
 describe("a conversation", () => conversation(target, inspector, folder));
 allSeen(inspector);
+describe("the skill", () => skill(target, inspector));
 describe("without sign-in", () => unauthorized(target));

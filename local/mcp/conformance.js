@@ -10,7 +10,7 @@ import { startProxy } from "./proxy.js";
 
 const program = new URL("node_modules/.bin/conformance", import.meta.url).pathname;
 
-const apply = ["server-initialize", "ping", "tools-list", "dns-rebinding-protection"];
+const apply = ["server-initialize", "ping", "tools-list", "resources-list", "dns-rebinding-protection"];
 
 // Those that need what we do not have, or that call a tool of the reference server by
 // its name.
@@ -32,12 +32,11 @@ const doNotApply = {
   "elicitation-sep1330-enums": "calls test_elicitation_sep1330_enums",
   "server-sse-polling": "calls test_reconnection, and needs a session and event streams; we answer in plain JSON",
   "server-sse-multiple-streams": "needs a session; without one it checks nothing",
-  "resources-list": "we have no resources",
   "resources-read-text": "reads test://static-text",
   "resources-read-binary": "reads test://static-binary",
   "resources-templates-read": "reads test://template/123/data",
-  "resources-subscribe": "we have no resources",
-  "resources-unsubscribe": "we have no resources",
+  "resources-subscribe": "our resources never change while a client is connected",
+  "resources-unsubscribe": "our resources never change while a client is connected",
   "prompts-list": "we have no prompts",
   "prompts-get-simple": "gets test_simple_prompt",
   "prompts-get-with-args": "gets test_prompt_with_arguments",

@@ -35,6 +35,13 @@ export class Inspector {
     return tools;
   }
 
+  /** Fetches the skill, and returns what the Inspector found when it checked it. */
+  async verifySkills(era) {
+    const { code, stdout, stderr } = await this.#run(era, "--method", "skills/list", "--verify");
+    assert.equal(code, 0, `${stdout}${stderr}`);
+    return JSON.parse(stdout);
+  }
+
   /**
    * Calls a tool, and prints the call and its result in one line. It checks the
    * result's data against the tool's schema.
