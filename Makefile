@@ -21,9 +21,11 @@ test: ## run every test, with the race detector
 .PHONY: proof
 proof: CHECKS ?= 20000
 proof: MUTANTS ?= 10000
-proof: ## check many random histories of tasks, with all faults, against the invariants (CHECKS=20000), and read records in many undocumented shapes (MUTANTS=10000); prints the seed of a failure
+proof: AGENTS ?= 100
+proof: ## check many random histories of tasks, with all faults, against the invariants (CHECKS=20000), read records in many undocumented shapes (MUTANTS=10000), and let agents order over a bad network (AGENTS=100); prints the seed of a failure
 	go test -count=1 -timeout 2h -run '^TestProof$$' -v ./shared/lifecycle/prooftest -rapid.checks=$(CHECKS) $(ARGS)
 	go test -count=1 -run '^TestMutants$$' -v ./shared/nanobanana -mutants=$(MUTANTS)
+	go test -count=1 -timeout 1h -run '^TestNoisyAgent$$' -v ./functions/mcp -agents=$(AGENTS)
 	BURST=full go test -count=1 -timeout 1h -run '^TestBurst$$' -v ./shared/lifecycle/bursttest
 	LISTS=full go test -count=1 -timeout 1h -run '^TestLists$$' -v ./shared/taskbolt
 
