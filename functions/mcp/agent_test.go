@@ -153,7 +153,7 @@ func (a *agent) fulfil(w *wish) {
 	if !ok {
 		return
 	}
-	if w.edit != nil && len(images) > 0 {
+	if w.edit != nil && !w.askedToPart { // a late copy may delete what it would be made from
 		w.edit.source = images[0]
 		a.fulfil(w.edit)
 	}
