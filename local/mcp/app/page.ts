@@ -10,8 +10,8 @@ import { credits, quoted } from "./words.js";
 
 const root = document.getElementById("page") as HTMLElement;
 
-/** Errors after which other words may work. */
-const aboutWords = ["content_policy", "prompt_rejected", "input_image_unusable", "invalid_request", "provider_rejected"];
+/** Ends of a task after which other words may work. */
+const aboutWords = ["content_policy", "input_image_unusable", "provider_rejected"];
 
 export class Page {
   #watch: Watch | undefined;
@@ -106,11 +106,12 @@ export class Page {
   }
 
   #tired(watch: Watch): void {
-    this.#show(el("p", { className: "status", role: "status" }, "It is still being made, and will be kept. Nothing is lost."),
-      el("div", { className: "row" }, button("Look again", () => {
-        this.#wait("").status("Looking…");
-        watch.again();
-      }, { kind: "main" })));
+    const again = button("Look again", () => {
+      this.#wait("").status("Looking…");
+      watch.again();
+    }, { kind: "main" });
+    this.#show(el("section", { className: "progress" },
+      el("p", { className: "status", role: "status" }, "It is still being made, and will be kept. Nothing is lost."), el("div", { className: "row" }, again)));
   }
 
   #gone(): void {
@@ -131,16 +132,16 @@ export class Page {
       said.replaceChildren(...(refused ? [explanation(refused)] : []));
     };
     const detail = credits(picture.credits.estimate);
-    const panel = el("div", { className: "panel" });
+    const panel = el("div", { className: "panel" }, el("p", { className: "prompt" }, picture.prompt));
     panel.dataset.group = "";
     if (before && problem.retryable) {
       panel.append(el("div", { className: "row" }, button("Try again", again(before), { kind: "main", detail })));
     } else if (before && aboutWords.includes(picture.error?.code ?? "")) {
       const words = el("textarea", { rows: 3, value: before.prompt ?? "" });
       const send = button("Order with these words", () => (words.value.trim() === "" ? words.focus() : again({ ...before, prompt: words.value.trim() })()), { kind: "main", detail });
-      panel.append(el("label", {}, "Other words", words), el("div", { className: "row" }, send));
+      panel.replaceChildren(el("label", {}, "Other words", words), el("div", { className: "row" }, send));
     }
-    this.#fail(problem, el("p", { className: "prompt" }, picture.prompt), panel, said);
+    this.#fail(problem, panel, said);
   }
 
   /** A result where the page can call no tools: what it says, and no more. */
