@@ -122,6 +122,7 @@ func (h *harness) rawIn(version string, arguments map[string]any, capabilities s
 	var answer struct {
 		Result struct {
 			ResultType    string
+			Content       []any // an empty list: some clients read no null
 			InputRequests map[string]struct {
 				Method string
 				Params struct{ RequestedSchema map[string]any }
@@ -129,6 +130,9 @@ func (h *harness) rawIn(version string, arguments map[string]any, capabilities s
 		}
 	}
 	h.post(string(body), "MCP-Protocol-Version", version, "Mcp-Method", "tools/call", "Mcp-Name", "generate_image").JSON(h.t, http.StatusOK, &answer)
+	if answer.Result.Content == nil {
+		h.t.Error("the result has no list of content")
+	}
 	for id, r := range answer.Result.InputRequests {
 		if answer.Result.ResultType != "input_required" || r.Method != "elicitation/create" || r.Params.RequestedSchema["type"] != "object" {
 			h.t.Errorf("a question of %q: %+v", answer.Result.ResultType, r)

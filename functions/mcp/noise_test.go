@@ -58,7 +58,7 @@ func (n *noise) roll(body []byte) fate {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.count.calls++
-	f := fate{kind: n.rng.IntN(100), limit: time.Duration(n.rng.IntN(3000)) * time.Microsecond, step: time.Duration(1+n.rng.IntN(10)) * time.Second}
+	f := fate{kind: n.rng.IntN(100), limit: time.Duration(n.rng.IntN(3000)) * time.Microsecond, step: time.Duration(n.rng.IntN(2000)) * time.Millisecond}
 	if len(n.late) > 0 && n.rng.IntN(4) == 0 {
 		i := n.rng.IntN(len(n.late))
 		f.late = n.late[i]

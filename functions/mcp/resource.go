@@ -73,7 +73,7 @@ func knownResources(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
 		if read, ok := request.(*sdk.ReadResourceRequest); ok &&
 			!slices.ContainsFunc(resources(), func(r resource) bool { return r.uri == read.Params.URI }) {
-			return nil, &jsonrpc.Error{Code: sdk.CodeResourceNotFound, Message: "There is no such resource. resources/list has all."}
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "There is no such resource. resources/list has all."}
 		}
 		return next(ctx, method, request)
 	}

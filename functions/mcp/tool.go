@@ -112,7 +112,7 @@ func (s *server) handler(name string, do tool) sdk.ToolHandler {
 			return c.errorResult(err), nil
 		}
 		if res.ask != nil {
-			return &sdk.CallToolResult{InputRequests: res.ask}, nil
+			return &sdk.CallToolResult{Content: []sdk.Content{}, InputRequests: res.ask}, nil
 		}
 		data, err := httpapi.Encode(res.data)
 		if err != nil {
