@@ -44,6 +44,30 @@ test("an order whose answer is lost is repeated with the same key: one task, cha
   assert.notEqual((await c.create({ prompt: "A picture over a bad line" })).id, task.id, "another click has another key");
 });
 
+test("an order that is given again after no clear answer is the same order, without a key too", async (t) => {
+  const request = { prompt: "A picture that is clicked again" };
+  let answers = "lost";
+  const between = await proxy(t, local.base, async (response, { method }, send) => {
+    if (method === "POST" && answers === "refused") return { status: 422, body: '{"code":"invalid_request","detail":"No."}' };
+    const answer = await send();
+    if (method === "POST" && answers === "lost") return response.destroy(), undefined;
+    return answer;
+  });
+  const c = client(between.url, { token: await local.tokenOf("clicker"), tries: 1 });
+  const keys = () => between.requests.filter((r) => r.method === "POST").map((r) => r.headers["idempotency-key"]);
+  await assert.rejects(c.create(request), { code: "no_connection", hint: /Nothing is charged twice/ });
+  await assert.rejects(c.create({ prompt: "Another picture" }), { code: "no_connection" });
+  answers = "refused";
+  for (const _ of [1, 2]) await assert.rejects(c.create({ prompt: "Refused" }), { code: "invalid_request" });
+  answers = "whole";
+  const { id } = await c.create(request);
+  assert.equal((await c.list()).tasks.length, 2);
+  assert.notEqual((await c.create(request)).id, id, "then it is a new order");
+  const [first, ...others] = keys();
+  assert.deepEqual(others.map((key) => key === first), [false, false, false, true, false]);
+  assert.equal(new Set(others).size, 5);
+});
+
 test("keys are random, and need no secure page", (t) => {
   const { randomUUID } = crypto;
   t.after(() => { crypto.randomUUID = randomUUID; });

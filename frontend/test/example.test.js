@@ -210,6 +210,24 @@ test("an order is canceled or tried again, and a used-up quota is named before t
   await form(page).getByText("You have reached your limit for today.").waitFor();
 });
 
+test("a refused order can be given again: it does not keep a key that is used up", async (t) => {
+  const { page } = await example(t, { refusals: [422] });
+  const keys = [];
+  await page.route((url) => url.pathname === "/v1/tasks", async (route) => {
+    if (route.request().method() !== "POST") return route.continue();
+    keys.push(route.request().headers()["idempotency-key"]);
+    if (keys.length > 1) return route.continue();
+    const headers = { "Access-Control-Allow-Origin": "*" };
+    await route.fulfill({ status: 422, headers, json: { status: 422, code: "idempotency_key_reused", detail: "This order was deleted.", hint: "Order it anew." } });
+  });
+  await say(page, "Deleted, and wanted again");
+  await button(page, /^Make it/).click();
+  await form(page).getByText("This order was deleted.").waitFor();
+  await button(page, /^Make it/).click();
+  await drawn(page, "Deleted, and wanted again");
+  assert.notEqual(keys[0], keys[1]);
+});
+
 test("a crash of the API in the middle of orders loses and repeats nothing", async (t) => {
   let away = false;
   // While nobody listens at its address, the browser reports each connection that fails.
@@ -308,6 +326,9 @@ test("the session is for pages on this machine alone", async (t) => {
   const session = async (headers, address = url) => (await fetch(`${address}/session`, { headers })).status;
   assert.equal(await session({}), 200);
   assert.equal(await statusWithHost(url, "pictures.example"), 403, "a name that leads to this machine");
+  for (const headers of [{ "X-Forwarded-For": "203.0.113.7" }, { "X-Forwarded-For": "127.0.0.1, 203.0.113.7" }, { "X-Forwarded-Host": "pictures.example" }]) {
+    assert.equal(await session(headers), 403, `a tunnel with ${JSON.stringify(headers)}`);
+  }
   const elsewhere = await serveExample(t, app, { NEXT_PUBLIC_IMAGES_URL: "https://api.example.com" });
   assert.equal(await session({}, elsewhere), 403);
   await server.kill();

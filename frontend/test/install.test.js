@@ -91,8 +91,7 @@ async function visit(t, address) {
   const wrong = [];
   page.on("pageerror", (error) => wrong.push(String(error)));
   page.on("console", (message) => {
-    // Chromium asks for an icon, which an empty app does not have.
-    if (["error", "warning"].includes(message.type()) && new URL(message.location().url, address).pathname !== "/favicon.ico") wrong.push(message.text());
+    if (["error", "warning"].includes(message.type())) wrong.push(message.text());
   });
   page.on("dialog", (dialog) => { wrong.push(dialog.message()); void dialog.dismiss(); });
   await page.goto(address);
@@ -126,6 +125,7 @@ test("the tarball has what its exports name, small, without a dependency", async
 
 test("Next.js builds README's page and serves it, also in development", async (t) => {
   const app = await install(t, "next");
+  await cp(here("../../local/page/favicon.svg"), join(app, "app/icon.svg")); // as README does
   await writeFile(join(app, "app/page.tsx"), await code("README.md"));
   await writeFile(join(app, "app/board/page.tsx"), await code("docs/frontend.md"));
   await writeFile(join(app, ".env.local"), `NEXT_PUBLIC_TOKEN=${token}\nIMAGES_URL=${local.base}\n`);

@@ -32,7 +32,7 @@ const elsewhere = {
  *  and the new app is empty. install.test.js builds a real one. */
 const prelude = `set -eu -o pipefail
 make() { bin/local demo; }
-npx() { mkdir "$2" && echo '{}' > "$2/package.json"; }
+npx() { mkdir -p "$2/app" && echo '{}' > "$2/package.json"; }
 deno() { ${deno} "$@"; }
 npm() { if [ "$1" = ci ]; then ln -s ${root}frontend/client/node_modules frontend/client/node_modules; else command npm "$@"; fi; }`;
 
@@ -44,6 +44,7 @@ before(async () => {
   home = await realpath(await mkdtemp(join(tmpdir(), "pages-")));
   reader = join(home, "repository");
   await copyPackage();
+  await cp(join(root, "local/page/favicon.svg"), join(reader, "local/page/favicon.svg"));
   await mkdir(join(reader, "bin"), { recursive: true });
   await writeFile(join(reader, "bin/local"), `#!/bin/sh
 [ "$PWD" = ${reader} ] || { echo "bin/local is called in $PWD, where the local run's data is not" >&2; exit 1; }

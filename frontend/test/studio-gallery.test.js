@@ -116,6 +116,21 @@ test("a picture whose callback is lost is found", async (t) => {
 
 // ---- layout and accessibility
 
+test("a cancel that comes too late deletes no picture", async (t) => {
+  const server = await local(t);
+  const [made] = await make(server, [{ prompt: "Finished while the page asks" }]);
+  const page = await studio(server, { open: false, refusals: [409] });
+  await rewriteTasks(page, (task) => Object.assign(task, { status: "waiting", done: false, images: [], progress: { elapsedSeconds: 1, expectedSeconds: 9 } }));
+  await page.goto(server.base);
+  page.once("dialog", (dialog) => dialog.accept());
+  const card = tile(page, made.prompt);
+  await card.getByRole("button", { name: /^Cancel/ }).click();
+  await card.getByText("It is too late to cancel this picture. It is being made, or it is finished").waitFor();
+  const { token } = await (await fetch(server.base + "/local/session")).json();
+  const { images } = await (await fetch(`${server.base}/v1/tasks/${made.id}`, { headers: { Authorization: `Bearer ${token}` } })).json();
+  assert.deepEqual(images, made.images);
+});
+
 test("a task that ends badly is shown, with where to look", async (t) => {
   const server = await local(t, { MAX_GENERATIONS: "1" });
   await server.simulate({ refuse: "generation" });

@@ -63,22 +63,46 @@ test("missing credits are shown on the task, then at the button", async (t) => {
 });
 
 test("a lost answer keeps the prompt, and repeating it makes one task", async (t) => {
-  const page = await studio(await local(t), { refusals: [504] });
+  const page = await studio(await local(t), { refusals: [504, 500] });
   const keys = [];
   await page.route("**/v1/tasks", async (route) => {
     keys.push(route.request().headers()["idempotency-key"]);
     const answer = await route.fetch();
-    if (keys.length > 1) return route.fulfill({ response: answer });
-    await route.fulfill({ status: 504, contentType: "application/json", body: '{"message":"Endpoint request timed out"}' });
+    const status = [504, 500][keys.length - 1];
+    if (status) return route.fulfill({ status, contentType: "application/json", body: `{"message":"Lost by a ${status}"}` });
+    await route.fulfill(keys.length === 3 ? { response: answer, body: '{"id":"cut of' } : { response: answer });
   });
   await submitPrompt(page, "Asked for once");
-  await page.locator("#problem", { hasText: "Endpoint request timed out. Your prompt is still here" }).waitFor();
-  await page.locator("#submit").click();
+  for (const message of ["Lost by a 504.", "Lost by a 500.", "The server cannot be reached. Check that bin/local is running."]) {
+    await page.locator("#problem", { hasText: `${message} Your prompt is still here. Press the button again: you are charged at most once.` }).waitFor();
+    await page.locator("#submit").click();
+  }
   await finished(page, "Asked for once");
-  assert.deepEqual(keys, [keys[0], keys[0]]);
+  assert.deepEqual(keys, Array(4).fill(keys[0]));
   await page.reload();
   await finished(page, "Asked for once");
   assert.equal(await page.locator(".task").count(), 1);
+});
+
+test("a lost answer is not promised to be repeated on another board", async (t) => {
+  const page = await studio(await local(t), { refusals: [504] });
+  const keys = [];
+  await page.route("**/v1/tasks", async (route) => {
+    keys.push(route.request().headers()["idempotency-key"]);
+    if (keys.length > 1) return route.continue();
+    await route.fetch();
+    await route.fulfill({ status: 504, contentType: "application/json", body: '{"message":"Endpoint request timed out"}' });
+  });
+  const problem = page.locator("#problem", { hasText: "you are charged at most once" });
+  await submitPrompt(page, "Asked for once");
+  await problem.waitFor();
+  await page.evaluate(() => { location.hash = "#/moodboard/elsewhere"; });
+  await problem.waitFor({ state: "hidden" }); // there it would be another order
+  await page.evaluate(() => { location.hash = "#/"; });
+  await problem.waitFor();
+  await page.locator("#submit").click();
+  await page.locator("#problem").waitFor({ state: "hidden" });
+  assert.deepEqual(keys, [keys[0], keys[0]]);
 });
 
 test("a used-up quota is shown with the time of the next pictures", async (t) => {

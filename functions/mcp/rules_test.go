@@ -38,14 +38,18 @@ func TestDirectoryRules(t *testing.T) {
 
 // Each of the descriptions of before, and a sample for each rule, is found.
 func TestDirectoryRulesFind(t *testing.T) {
-	h := newHarness(t)
+	whole := newHarness(t).surface()
+	tools, err := json.Marshal(whole.Tools)
+	if err != nil {
+		t.Fatal(err)
+	}
 	before, err := os.ReadFile("testdata/refused-descriptions.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, description := range read[map[string]string](t, before) {
 		t.Run("the description of "+name+" of before", func(t *testing.T) {
-			checkFound(t, h.with(t).surface(), "conduct", func(x *mcptest.Tool) { x.Description = description })
+			checkFound(t, read[[]mcptest.Tool](t, tools), "conduct", func(x *mcptest.Tool) { x.Description = description })
 		})
 	}
 	yes, no := true, false
@@ -95,7 +99,7 @@ func TestDirectoryRulesFind(t *testing.T) {
 		{"a promotion", "override", described("The best pictures there are.")},
 	} {
 		sampled[tt.rule] = true
-		t.Run(tt.name, func(t *testing.T) { checkFound(t, h.with(t).surface(), tt.rule, tt.change) })
+		t.Run(tt.name, func(t *testing.T) { checkFound(t, read[[]mcptest.Tool](t, tools), tt.rule, tt.change) })
 	}
 	for _, r := range mcptest.Rules {
 		if !sampled[r.Name] {
@@ -103,22 +107,22 @@ func TestDirectoryRulesFind(t *testing.T) {
 		}
 	}
 	t.Run("the instructions of before", func(t *testing.T) {
-		s := h.with(t).surface()
+		s := mcptest.Surface{Tools: whole.Tools}
 		s.Texts = []mcptest.Text{{Where: "initialize", Kind: mcptest.OfServer, Text: "Makes pictures. Give the user each picture's link. Never call generate_image twice for one request."}}
 		checkRule(t, mcptest.Check(s), "conduct")
 	})
 }
 
 // checkFound fails the test unless get_image, changed, breaks the rule.
-func checkFound(t *testing.T, s mcptest.Surface, rule string, change func(*mcptest.Tool)) {
+func checkFound(t *testing.T, tools []mcptest.Tool, rule string, change func(*mcptest.Tool)) {
 	t.Helper()
-	at := slices.IndexFunc(s.Tools, func(x mcptest.Tool) bool { return x.Name == "get_image" })
-	change(&s.Tools[at])
-	listed, err := json.Marshal(map[string]any{"tools": s.Tools})
+	at := slices.IndexFunc(tools, func(x mcptest.Tool) bool { return x.Name == "get_image" })
+	change(&tools[at])
+	listed, err := json.Marshal(map[string]any{"tools": tools})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err = mcptest.Read(func(method, _ string, result any) (bool, error) {
+	s, err := mcptest.Read(func(method, _ string, result any) (bool, error) {
 		if method != "tools/list" {
 			return false, nil
 		}

@@ -13,7 +13,7 @@ export class Refusal extends Error {
     this.requestId = problem.requestId || requestId;
   }
   /** Whether the request may have been carried out: if so, repeat it unchanged. */
-  get unclear() { return this.status === 0 || this.status === 503 || this.status === 504; }
+  get unclear() { return this.status === 0 || this.status >= 500; }
 }
 
 /** Gets a token from the server, or from the user: askToken shows a dialog, with the command that prints one if there is one. */
@@ -49,13 +49,7 @@ export async function call(path, { method = "GET", body, headers = {}, signal } 
     request.body = JSON.stringify(body);
     request.headers["Content-Type"] = "application/json";
   }
-  let answer;
-  try {
-    answer = await fetch(path, request);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Refusal(0, { title: "The server cannot be reached.", hint: "Check that bin/local is running." }, 3);
-  }
+  const answer = await orUnreachable(fetch(path, request));
   if (answer.status === 401 && mayRefresh) {
     sessionStorage.removeItem("token");
     await signIn(onUnauthorized);
@@ -64,8 +58,18 @@ export async function call(path, { method = "GET", body, headers = {}, signal } 
   if (answer.status >= 400) throw await refusal(answer);
   return {
     status: answer.status, retryAfter: Number(answer.headers.get("Retry-After")) || 0, etag: answer.headers.get("ETag"),
-    body: answer.status === 204 || answer.status === 304 ? null : await answer.json(),
+    body: answer.status === 204 || answer.status === 304 ? null : await orUnreachable(answer.json()),
   };
+}
+
+/** What it waits for, or a Refusal if the connection broke, be it in the middle of the answer. */
+async function orUnreachable(waiting) {
+  try {
+    return await waiting;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal(0, { title: "The server cannot be reached.", hint: "Check that bin/local is running." }, 3);
+  }
 }
 
 let onUnauthorized = async () => "";

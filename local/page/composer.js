@@ -156,6 +156,9 @@ function showState() {
   shape.style.setProperty("--shape-width", `${w >= h ? 24 : Math.max(6, 24 * w / h)}px`);
 }
 
+/** The order is for another board now: it is not the one that has no answer yet, nor the one that was quoted. */
+export const boardChanged = () => { if (field("model").value) askQuote(); }; // else the models are still on their way
+
 /** Asks, after a pause in typing, what would speak against the order. */
 function askQuote() {
   const body = request();

@@ -281,18 +281,25 @@ function showProblem(kind, refusal, more = "") {
 
 // ---- what is done to a task
 
-/** Asks the user, then deletes or cancels a task. It resolves to whether the task is gone. */
+const tooLate = { message: "It is too late to cancel this picture.", hint: "It is being made, or it is finished: then you can delete it." };
+
+/**
+ * Asks the user, then deletes a task that has ended, or cancels one that has not. It resolves to
+ * whether the task is gone.
+ */
 export async function remove(task, question, button, problem) {
+  const cancels = !task.done; // it may end before the user has answered: then its pictures stay
   problem.textContent = "";
   if (!confirm(question)) return false;
   const hadFocus = document.activeElement === button; // disabling the button takes the focus away
   button.disabled = true;
   try {
-    await call(`/v1/tasks/${task.id}`, { method: "DELETE" });
+    await call(`/v1/tasks/${task.id}${cancels ? "?cancel=1" : ""}`, { method: "DELETE" });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     if (error.status !== 404) { // it is already gone
-      explain(problem, error);
+      if (cancels && error.status === 409) Object.assign(error, tooLate);
+      explain(problem.isConnected ? problem : byId("gallery-problem"), error); // the card may have changed meanwhile
       return false;
     }
   } finally {

@@ -30,7 +30,7 @@ export const unanswered = (name, request) => kept(`order ${name}`)?.text === JSO
 export async function received(name) {
   const { key, text } = kept(`order ${name}`);
   const { body } = await quote(JSON.parse(text), { "Idempotency-Key": key });
-  if (body.task) keep(`order ${name}`, null);
+  if (body.task && kept(`order ${name}`)?.key === key) keep(`order ${name}`, null); // and not an order that was sent meanwhile
   return Boolean(body.task);
 }
 

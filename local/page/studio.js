@@ -2,7 +2,7 @@
 
 import { byId, call, el, explain, onSignIn, Refusal, signIn } from "./api.js";
 import { boardName, startBoards, target } from "./board.js";
-import { fill, startComposer, useAgain } from "./composer.js";
+import { boardChanged, fill, startComposer, useAgain } from "./composer.js";
 import { addTask, startGallery, switchBoard } from "./gallery.js";
 import { open, startLightbox } from "./lightbox.js";
 import { startSimulator } from "./simulator.js";
@@ -67,7 +67,7 @@ onSignIn(askToken);
 try {
   const session = await signIn(askToken);
   simulated = session.simulator;
-  showBoard(startBoards(session.target, (fault) => { showBoard(fault); switchBoard(); }));
+  showBoard(startBoards(session.target, (fault) => { showBoard(fault); boardChanged(); switchBoard(); }));
   const ordered = (task) => { addTask(task); showState(); };
   await startComposer(ordered);
   startLightbox(ordered);

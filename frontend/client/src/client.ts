@@ -9,7 +9,8 @@ export interface Abortable {
 }
 export interface Keyed extends Abortable {
   /** The Idempotency-Key: one per click. A request is carried out and charged once per key,
-   *  however often it is sent. */
+   *  however often it is sent. Without it each order has a new one, but for the same order
+   *  again after one whose outcome this client does not know. */
   key?: string;
 }
 export interface Following extends Abortable {
@@ -35,6 +36,7 @@ export interface Page extends Which {
 export class ImagesClient {
   readonly #requests: Requests;
   readonly #follower: Follower;
+  readonly #unsettled = new Map<string, string>(); // the keys of orders whose outcome is not known
 
   constructor(options: ClientOptions) {
     this.#requests = new Requests(options);
@@ -42,9 +44,23 @@ export class ImagesClient {
   }
 
   /** Orders pictures; with `imageUrls` it edits these. It answers at once: `wait` for them. */
-  async create(request: NewTask, { key = newKey(), signal }: Keyed = {}): Promise<Task> {
-    const { body } = await this.#requests.call<Task>("/v1/tasks", { method: "POST", body: request, headers: { "Idempotency-Key": key }, signal });
-    return body;
+  async create(request: NewTask, { key, signal }: Keyed = {}): Promise<Task> {
+    const order = JSON.stringify(request);
+    const sent = key ?? this.#unsettled.get(order) ?? newKey();
+    this.#unsettled.delete(order); // whoever orders the same at this moment wants two
+    try {
+      return (await this.#requests.call<Task>("/v1/tasks", { method: "POST", body: request, headers: { "Idempotency-Key": sent }, signal })).body;
+    } catch (error) {
+      const refused = error instanceof ImagesError && !error.temporary;
+      if (key === undefined && !refused) this.#keep(order, sent);
+      throw error;
+    }
+  }
+
+  /** Keeps the key of an order for the same order again: the newest hundred. */
+  #keep(order: string, key: string) {
+    this.#unsettled.set(order, key);
+    for (const oldest of [...this.#unsettled.keys()].slice(0, -100)) this.#unsettled.delete(oldest);
   }
 
   /** What an order would cost, and all that speaks against it. Nothing is ordered. With the

@@ -27,7 +27,7 @@ export function Composer({ target, starts, create, promptRef }: Props) {
   const [prompt, setPrompt] = useState("");
   const [options, setOptions] = useState<Options>({ numImages: 1 });
   const { run, busy, error } = useAction();
-  const { keyOf, accepted } = useOrderKey();
+  const withKey = useOrderKey();
 
   const { entries, uploading } = starts;
   const request: NewTask = { prompt: prompt.trim(), ...options, target, imageUrls: entries.length > 0 ? entries : undefined };
@@ -41,9 +41,8 @@ export function Composer({ target, starts, create, promptRef }: Props) {
   async function order(event: FormEvent) {
     event.preventDefault();
     if (!ready) return promptRef.current?.focus();
-    const ordered = await run(() => create(request, { key: keyOf(request) }));
+    const ordered = await run(() => withKey(request, (key) => create(request, { key })));
     if (!ordered) return;
-    accepted();
     setPrompt((now) => (now === prompt ? "" : now)); // what was typed meanwhile stays
     setOptions({ ...options, numImages: 1 }); // no four pictures by accident next time
     starts.clear();

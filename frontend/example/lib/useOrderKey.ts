@@ -1,23 +1,25 @@
 "use client";
 
-import { newKey, type NewTask } from "@preset/images";
+import { ImagesError, newKey, type NewTask } from "@preset/images";
 import { useRef } from "react";
 
 /**
- * The Idempotency-Key of the next order. It stays the same while the same order is tried again
- * after a failure, so that no picture is made and paid twice.
+ * Sends an order with its Idempotency-Key. The key stays the same while the same order is tried
+ * again and its outcome is not clear, so that no picture is made and paid twice.
  */
 export function useOrderKey() {
   const last = useRef<{ order: string; key: string }>(null);
-  return {
-    keyOf(request: NewTask): string {
-      const order = JSON.stringify(request);
-      if (last.current?.order !== order) last.current = { order, key: newKey() };
-      return last.current.key;
-    },
-    /** The order was accepted: the same again is a new one. */
-    accepted() {
-      last.current = null;
-    },
+
+  return async function withKey<T>(request: NewTask, send: (key: string) => Promise<T>): Promise<T> {
+    const order = JSON.stringify(request);
+    if (last.current?.order !== order) last.current = { order, key: newKey() };
+    try {
+      const answer = await send(last.current.key);
+      last.current = null; // the same again is a new order
+      return answer;
+    } catch (error) {
+      if (error instanceof ImagesError && !error.temporary) last.current = null; // refused: the key may be used up
+      throw error;
+    }
   };
 }

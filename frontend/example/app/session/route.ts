@@ -2,11 +2,11 @@ import { readSettings } from "@/lib/settings";
 
 /**
  * Stands in for a sign-in while Supabase is not configured: it passes on the token of the
- * local run's sample owner, and only to a page on this machine.
+ * local run's sample owner, and only to a page on this machine, without a tunnel.
  */
 export async function GET(request: Request) {
   const { imagesUrl, supabase } = await readSettings();
-  if (supabase || !onThisMachine(imagesUrl) || !onThisMachine(`http://${request.headers.get("host")}`)) {
+  if (supabase || !onThisMachine(imagesUrl) || !fromThisMachine(request.headers)) {
     return refuse(403, "There is no sample owner here. Configure Supabase, so that people can sign in.");
   }
   try {
@@ -18,6 +18,15 @@ export async function GET(request: Request) {
     return refuse(503, `The local run does not answer at ${imagesUrl}. Start it with make local.`);
   }
 }
+
+/** A tunnel may write this machine's name into Host, but then names whom it forwards; else Next.js does. */
+function fromThisMachine(headers: Headers): boolean {
+  const all = (name: string) => headers.get(name)?.split(",").map((value) => value.trim()) ?? [];
+  const hosts = [...all("host"), ...all("x-forwarded-host")];
+  return hosts.length > 0 && hosts.every((host) => onThisMachine(`http://${host}`)) && all("x-forwarded-for").every((peer) => peers.includes(peer));
+}
+
+const peers = ["127.0.0.1", "::1", "::ffff:127.0.0.1"];
 
 function onThisMachine(url: string): boolean {
   return URL.canParse(url) && ["localhost", "127.0.0.1", "[::1]"].includes(new URL(url).hostname);
