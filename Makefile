@@ -46,6 +46,7 @@ test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp, o
 	local/mcp/app/build --check
 	local/venv .clients/mcp local/mcp/requirements.txt
 	cd local/mcp && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error && ./run
+	cd local/mcp/signin && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error && node --test-reporter=spec signin.test.js
 	MCP_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestMCPClients$$' ./functions/deployed
 
 .PHONY: test-clients
