@@ -42,9 +42,11 @@ test-web: bin/local ## lint openapi.yaml, compile the client in frontend/ with i
 	cd frontend/test && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts && npm run --silent lint && npm run --silent build && npm run --silent test
 
 .PHONY: test-mcp
-test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp, of bin/local and then of the binaries as deployed; needs npm, curl and python3 3.11 or newer with venv
+test-mcp: bin/local ## run the official MCP clients in local/mcp against /mcp, of bin/local and then of the binaries as deployed; needs npm, curl, Chromium and python3 3.11 or newer with venv
+	local/mcp/app/build --check
 	local/venv .clients/mcp local/mcp/requirements.txt
 	cd local/mcp && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error && ./run
+	cd local/mcp/signin && npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error && node --test-reporter=spec signin.test.js
 	MCP_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestMCPClients$$' ./functions/deployed
 
 .PHONY: test-clients

@@ -31,7 +31,7 @@ func TestMCPClients(t *testing.T) {
 	}
 	h.hide(expired)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, clients+"/run")
 	cmd.Env = append(os.Environ(),
@@ -43,7 +43,7 @@ func TestMCPClients(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Errorf("the clients: %v\n%s", err, h.logs())
 	}
-	if n := h.sim.Posts(); n != 3 {
-		t.Errorf("%d orders at the provider, want 3: a picture and two edits", n)
+	if n := h.sim.Posts(); n != 7 {
+		t.Errorf("%d orders at the provider, want 7: a picture and two edits, and in the chats two pictures, an edit and variations", n)
 	}
 }

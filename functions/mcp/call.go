@@ -129,18 +129,19 @@ func (c call) errorResult(err error) *sdk.CallToolResult {
 		fmt.Fprintf(&b, "\nrequestId: %s", httpapi.RequestID(ctx))
 	}
 	return &sdk.CallToolResult{
-		Meta:    sdk.Meta{"problem": refusal{Code: e.Code, Message: x.Title, Hint: x.Hint, Retryable: x.Retryable, Fields: messages(e.Fields)}},
+		Meta:    sdk.Meta{"problem": refusal{Code: e.Code, Message: x.Title, Hint: x.Hint, Retryable: x.Retryable, Fields: messages(e.Fields), RetryAfter: int(e.RetryAfter / time.Second)}},
 		Content: []sdk.Content{&sdk.TextContent{Text: b.String()}}, IsError: true,
 	}
 }
 
 // refusal is an error for the page, in words for people. Models do not see it.
 type refusal struct {
-	Code      task.Code `json:"code"`
-	Message   string    `json:"message"`
-	Hint      string    `json:"hint"`
-	Retryable bool      `json:"retryable"`
-	Fields    []string  `json:"fields,omitempty"` // what is wrong with the arguments
+	Code       task.Code `json:"code"`
+	Message    string    `json:"message"`
+	Hint       string    `json:"hint"`
+	Retryable  bool      `json:"retryable"`
+	Fields     []string  `json:"fields,omitempty"`    // what is wrong with the arguments
+	RetryAfter int       `json:"retryAfter,omitzero"` // seconds
 }
 
 func messages(fields []task.Field) (list []string) {

@@ -125,6 +125,7 @@ type toolResult struct {
 		Problem struct {
 			Code          task.Code
 			Message, Hint string
+			RetryAfter    int
 		}
 	} `json:"_meta"`
 

@@ -130,10 +130,7 @@ func forbidden(code, message string) error {
 
 // baseURL returns the address that clients use for this service.
 func (s *server) baseURL(r *http.Request) string {
-	if s.Settings.PublicURL != "" {
-		return s.Settings.PublicURL
-	}
-	return "https://" + r.Host
+	return s.Settings.Origin(r.Host)
 }
 
 // challenge returns the header that says where to learn how to sign in. The gateway
@@ -146,14 +143,19 @@ func (s *server) challenge(r *http.Request) http.Header {
 	return http.Header{"Www-Authenticate": {header + `resource_metadata="` + s.baseURL(r) + `/.well-known/oauth-protected-resource/mcp"`}}
 }
 
-// metadata is RFC 9728's: it names the identity provider of this resource's users.
+// metadata is RFC 9728's: it names who signs in this resource's users, the identity
+// provider or, in front of it, package oauthproxy.
 func (s *server) metadata(r *http.Request) (httpapi.Answer, error) {
+	signsIn := s.Settings.AuthIssuer
+	if s.Settings.OAuthProxy {
+		signsIn = s.baseURL(r)
+	}
 	return httpapi.Answer{
 		Header: http.Header{"Cache-Control": {"public, max-age=300"}, "Access-Control-Allow-Origin": {"*"}},
 		Body: map[string]any{
 			"resource":                 s.baseURL(r) + "/mcp",
 			"resource_name":            title,
-			"authorization_servers":    []string{s.Settings.AuthIssuer},
+			"authorization_servers":    []string{signsIn},
 			"bearer_methods_supported": []string{"header"},
 		},
 	}, nil

@@ -77,6 +77,15 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%s returns %+v", path, m)
 		}
 	}
+	t.Run("with OAUTH_PROXY we sign users in ourselves", func(t *testing.T) {
+		off := h.function.Settings.AuthIssuer
+		h.function.Settings.OAuthProxy, h.function.Settings.AuthIssuer = true, "https://x.supabase.co/auth/v1"
+		defer func() { h.function.Settings.OAuthProxy, h.function.Settings.AuthIssuer = false, off }()
+		a := h.contract.Do(t, httpapitest.NewRequest(t, http.MethodGet, h.Settings.PublicURL+"/.well-known/oauth-protected-resource/mcp", nil))
+		if !strings.Contains(a.Body, `"authorization_servers":["`+h.Settings.PublicURL+`"]`) {
+			t.Errorf("the answer is %s", a.Body)
+		}
+	})
 	t.Run("without a PUBLIC_URL the request's host is the address", func(t *testing.T) {
 		h.function.Settings.PublicURL = ""
 		w := httptest.NewRecorder()

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -67,14 +68,26 @@ func (s *server) read(r resource) sdk.ResourceHandler {
 	}
 }
 
-// knownResources refuses to read what is not there. The SDK's own refusal repeats the
-// URI in a form that is not JSON if it has control characters.
-func knownResources(next sdk.MethodHandler) sdk.MethodHandler {
-	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
-		if read, ok := request.(*sdk.ReadResourceRequest); ok &&
-			!slices.ContainsFunc(resources(), func(r resource) bool { return r.uri == read.Params.URI }) {
-			return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "There is no such resource. resources/list has all."}
+// withResources gives the server the resources when a client first asks for any, since
+// a cold start without them needs to read none. It refuses to read what is not there:
+// the SDK's own refusal repeats the URI in a form that is not JSON if it has control
+// characters.
+func (s *server) withResources(server *sdk.Server) sdk.Middleware {
+	add := sync.OnceFunc(func() {
+		for _, r := range resources() {
+			server.AddResource(r.listed(), s.read(r))
 		}
-		return next(ctx, method, request)
+	})
+	return func(next sdk.MethodHandler) sdk.MethodHandler {
+		return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
+			if strings.HasPrefix(method, "resources/") {
+				add()
+			}
+			if read, ok := request.(*sdk.ReadResourceRequest); ok &&
+				!slices.ContainsFunc(resources(), func(r resource) bool { return r.uri == read.Params.URI }) {
+				return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "There is no such resource. resources/list has all."}
+			}
+			return next(ctx, method, request)
+		}
 	}
 }

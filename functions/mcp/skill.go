@@ -49,9 +49,12 @@ func skillFiles() (files []resource) {
 
 // heading returns the first heading of a text in Markdown.
 func heading(text string) string {
-	_, rest, _ := strings.Cut("\n"+text, "\n# ")
-	line, _, _ := strings.Cut(rest, "\n")
-	return line
+	for line := range strings.SplitSeq(text, "\n") {
+		if title, ok := strings.CutPrefix(line, "# "); ok {
+			return title
+		}
+	}
+	return ""
 }
 
 // frontmatter returns the fields at the beginning of SKILL.md. They are written so

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/preset/nanobanana-functions/functions/mcp"
 	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 )
 
@@ -183,4 +185,25 @@ func TestUnknownResource(t *testing.T) {
 	if log := h.Logged.Take(); strings.Contains(log, `"level":"ERROR"`) {
 		t.Errorf("an error was logged: %s", log)
 	}
+}
+
+// The first requests of a process, at once, all find every resource.
+func TestFirstResources(t *testing.T) {
+	h := newHarness(t)
+	server, list := mcp.New(h.function), `{"jsonrpc":"2.0","id":1,"method":"resources/list"}`
+	want := len(skillTexts(t)) + 1 // with the page
+	t.Run("at once", func(t *testing.T) {
+		for range 20 {
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				r := httpapitest.NewRequest(t, http.MethodPost, h.Settings.PublicURL+"/mcp", strings.NewReader(list),
+					"Authorization", "Bearer "+h.token, "Content-Type", "application/json", "Accept", "application/json, text/event-stream")
+				var answer struct{ Result struct{ Resources []any } }
+				h.contract.Serve(t, server, r).JSON(t, http.StatusOK, &answer)
+				if len(answer.Result.Resources) != want {
+					t.Errorf("%d resources, want %d", len(answer.Result.Resources), want)
+				}
+			})
+		}
+	})
 }

@@ -51,11 +51,8 @@ func (s *server) newServer() func(*http.Request) *sdk.Server {
 	for _, t := range tools {
 		server.AddTool(&sdk.Tool{Name: t.name, InputSchema: json.RawMessage(`{"type":"object"}`)}, s.handler(t.name, t.do))
 	}
-	for _, r := range resources() {
-		server.AddResource(r.listed(), s.read(r))
-	}
 	addSkills(server)
-	server.AddReceivingMiddleware(onlyKnown, knownResources, withDefinitions)
+	server.AddReceivingMiddleware(onlyKnown, s.withResources(server), withDefinitions)
 	return func(*http.Request) *sdk.Server { return server }
 }
 

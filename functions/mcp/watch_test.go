@@ -140,6 +140,17 @@ func TestWatchImage(t *testing.T) {
 			t.Errorf("the page gets %+v", w)
 		}
 	})
+	t.Run("a refusal says when to look again", func(t *testing.T) {
+		h := newHarness(t)
+		h.function.API = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(`{"code":"unavailable"}`))
+		})
+		if got := h.call("watch_image", args("taskId", strings.Repeat("0", 26))).Meta.Problem; got.Code != task.CodeUnavailable || got.RetryAfter != 7 {
+			t.Errorf("the page gets %+v", got)
+		}
+	})
 	for name, a := range map[string]map[string]any{
 		"another owner's": args("taskId", h.Submitted(t, "bob", 1).ID),
 		"a deleted one":   args("taskId", h.deletedTask("ada")),

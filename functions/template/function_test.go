@@ -27,7 +27,7 @@ var functionLimits = map[string]limits{
 	"uploads":  {10, 256, "ALLOW_ANONYMOUS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET LOG_LEVEL SECRET_ARN TABLE UPLOADS_PER_DAY"},
 	"sweep":    {90, 256, "BUCKET LOG_LEVEL MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL POST_RATE PUBLIC_URL RESULT_HOSTS SECRET_ARN TABLE"},
 	"ingest":   {900, 1024, "BUCKET LOG_LEVEL NOTIFY_URL TABLE"},
-	"mcp":      {28, 256, "ALLOWED_TERMS ALLOW_ANONYMOUS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET CONFIRM_CREDITS CORS_ORIGINS DAILY_QUOTA LOG_LEVEL LOW_CREDITS MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL PRICES PUBLIC_URL REFUSED_TERMS RESULT_HOSTS SECRET_ARN TABLE UPLOADS_PER_DAY WAIT_MAX"},
+	"mcp":      {28, 256, "ALLOWED_TERMS ALLOW_ANONYMOUS AUTH_AUDIENCE AUTH_ISSUER AUTH_JWKS_URL BUCKET CONFIRM_CREDITS CORS_ORIGINS DAILY_QUOTA LOG_LEVEL LOW_CREDITS MAX_GENERATIONS NANOBANANA_BASE_URL NANOBANANA_RECORD_PATH NOTIFY_URL OAUTH_API_KEY OAUTH_PROXY PRICES PUBLIC_URL REFUSED_TERMS RESULT_HOSTS SECRET_ARN TABLE UPLOADS_PER_DAY WAIT_MAX"},
 	"notify":   {30, 256, "LOG_LEVEL NOTIFY_URL PUBLIC_URL SECRET_ARN TABLE"},
 }
 
@@ -219,6 +219,8 @@ func TestParameters(t *testing.T) {
 		"Prices":               {[]string{"", "nano-banana=4", "nano-banana=4.5,nano-banana-2/2K=12"}, []string{"nano-banana", "nano-banana=4,", "nano-banana=4, nano-banana-2=5", "=4"}},
 		"AuthAudience":         {[]string{"authenticated"}, []string{"", "a b"}},
 		"AuthJwksUrl":          {[]string{"", "https://id.example.com/keys?v=1"}, []string{"http://id.example.com/keys"}},
+		"OauthProxy":           {[]string{"true", "false"}, []string{"", "on"}},
+		"OauthApiKey":          {[]string{"", "sb_publishable_aB-3_x", "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYW5vbiJ9.x"}, []string{"sb_secret_x", "key", "sb_publishable_", "sb_publishable_a b"}}, // {"role":"anon"}
 		"NanobananaBaseUrl":    {[]string{"https://api.example.com", "https://api.example.com/x"}, []string{"", "http://api.example.com", "https://api.example.com?x"}},
 		"NanobananaRecordPath": {[]string{"/nanobanana/record"}, []string{"", "record", "/a/../b", "/a?x", "/a/"}},
 		"ResultHosts":          {[]string{"a.example.com", "a.example.com,b.example.com"}, []string{"", "https://a.example.com", "a.example.com/x", "localhost", "a.example.com,"}},

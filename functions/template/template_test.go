@@ -26,9 +26,11 @@ import (
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/functions/images"
 	"github.com/preset/nanobanana-functions/functions/mcp"
+	"github.com/preset/nanobanana-functions/functions/mcp/oauthproxy"
 	"github.com/preset/nanobanana-functions/functions/submit"
 	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/functions/uploads"
+	"github.com/preset/nanobanana-functions/shared/config"
 )
 
 // stack is template.yaml as CloudFormation gets it, from local/aws/transform.py.
@@ -202,6 +204,7 @@ func registeredRoutes(function string) (routes []string) {
 		callback.Register(collect, callback.Function{})
 	case "mcp":
 		mcp.Register(collect, mcp.Function{})
+		oauthproxy.Register(collect, oauthproxy.Function{Settings: config.Settings{OAuthProxy: true}})
 	}
 	slices.Sort(routes)
 	return routes

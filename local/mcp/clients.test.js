@@ -6,8 +6,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe } from "node:test";
+import { after, before, describe } from "node:test";
 
+import { close, launch } from "./chat/browser.js";
+import { picture } from "./chat/picture.js";
 import { conformance } from "./conformance.js";
 import { conversation } from "./conversation.js";
 import { Inspector } from "./inspector.js";
@@ -34,6 +36,11 @@ describe("conformance", () => conformance(target));
 describe("the directory's rules", () => rules(target));
 describe("the Inspector", () => tools(inspector));
 describe("a conversation", () => conversation(target, inspector, folder));
+describe("a chat that shows the page of a picture", () => {
+  before(launch);
+  after(close);
+  picture(target);
+});
 allSeen(inspector);
 describe("the skill", () => skill(target, inspector));
 describe("without sign-in", () => unauthorized(target));

@@ -8,22 +8,36 @@ import { run, start } from "./child.js";
 
 const binary = new URL("../../bin/local", import.meta.url).pathname;
 
-/** Starts a server with its own folder. stop ends it and deletes the folder. */
-export async function startLocal(owner) {
+/**
+ * Starts a server with its own folder, and with settings in env besides our own. The
+ * token is owner's. stop ends the server and deletes the folder.
+ */
+export async function startLocal(owner, env = {}) {
   const folder = await mkdtemp(join(tmpdir(), "nanobanana-mcp-"));
   try {
     const server = await start(binary, ["-addr", "127.0.0.1:0", "-data", folder], {
-      env: { HOME: folder, SWEEP_EVERY: "100ms", POLL_EVERY: "100ms", PRICES: "nano-banana-pro/4K=5000" },
+      env: { HOME: folder, SWEEP_EVERY: "100ms", POLL_EVERY: "100ms", PRICES: "nano-banana-pro/4K=5000", ...env },
       line: /^listening on http:\/\/(\S+)$/m,
     });
     const [, addr] = server.match;
-    const { stdout, stderr } = await run(binary, ["token", "-addr", addr, "-data", folder, owner]);
-    const token = stdout.trim();
-    if (!token) throw new Error(`bin/local printed no token: ${stderr}`);
+    const tokenOf = async (owner) => {
+      const { stdout, stderr } = await run(binary, ["token", "-addr", addr, "-data", folder, owner]);
+      if (!stdout) throw new Error(`bin/local printed no token: ${stderr}`);
+      return stdout.trim();
+    };
+    const token = await tokenOf(owner);
     return {
-      url: `http://${addr}`, token,
+      url: `http://${addr}`, token, tokenOf,
       expired: await expire(token, join(folder, "mint.pem")),
       ledger: `http://${addr}/simulator`, ledgerKey: "nanobanana-test-key", // nanobananatest.DefaultKey
+      /** Sets the simulator's switches; those not given are off. */
+      async simulate(switches = {}) {
+        const answer = await fetch(`http://${addr}/local/simulator`, {
+          method: "PUT", headers: { "Content-Type": "application/json" }, signal: AbortSignal.timeout(10_000),
+          body: JSON.stringify({ loseCallbacks: false, repeatCallbacks: 1, refuse: "", slow: false, manifest: false, ...switches }),
+        });
+        if (answer.status !== 200) throw new Error(`the switches are refused with ${answer.status}`);
+      },
       async stop() {
         await server.stop();
         await rm(folder, { recursive: true });

@@ -21,6 +21,7 @@ import (
 	"github.com/preset/nanobanana-functions/functions/images"
 	"github.com/preset/nanobanana-functions/functions/ingest"
 	"github.com/preset/nanobanana-functions/functions/mcp"
+	"github.com/preset/nanobanana-functions/functions/mcp/oauthproxy"
 	"github.com/preset/nanobanana-functions/functions/notify"
 	"github.com/preset/nanobanana-functions/functions/submit"
 	"github.com/preset/nanobanana-functions/functions/sweep"
@@ -232,6 +233,7 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	mcp.Register(limited(mux, 28*time.Second), mcp.Function{
 		Auth: forClients, API: s.api(forClients, secrets, log), HTTP: client, Hosts: []string{public.Host}, Settings: c, Log: log,
 	})
+	oauthproxy.Register(limited(mux, 28*time.Second), oauthproxy.Function{HTTP: client, Settings: c, Now: outbound.WallClock, Log: log})
 	mux.Handle(dir.LinkPath, s.bucket)
 	s.studio.register(mux)
 	return splitLocal(s.studio.localHandler(log, s.troubles, s.CheckBalance), cors(c.AllowsOrigin, httpapi.Mux(log, mux))), nil

@@ -5,12 +5,15 @@
 package config
 
 import (
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 	"github.com/preset/nanobanana-functions/shared/outbound"
@@ -59,6 +62,9 @@ type Settings struct {
 	AuthAudience string // AUTH_AUDIENCE
 	AuthJWKSURL  string // AUTH_JWKS_URL; empty if and only if AuthIssuer is
 
+	OAuthProxy  bool   // OAUTH_PROXY: clients of /mcp sign in through package oauthproxy
+	OAuthAPIKey string // OAUTH_API_KEY, sent with what that package passes on; not secret
+
 	AllowAnonymous bool          // ALLOW_ANONYMOUS: sessions without an account may sign in
 	CORSOrigins    []string      // CORS_ORIGINS; "*" must be the only entry
 	LowCredits     int           // LOW_CREDITS
@@ -104,6 +110,15 @@ func (s Settings) AllowsOrigin(origin string) bool {
 	}
 	u, err := url.Parse(origin)
 	return s.StandIns && err == nil && outbound.OnLoopback(u.Host) && (origin == "http://"+u.Host || origin == "https://"+u.Host)
+}
+
+// Origin returns the address that the client of a request uses for this service; host
+// is the request's.
+func (s Settings) Origin(host string) string {
+	if s.PublicURL != "" {
+		return s.PublicURL
+	}
+	return "https://" + host
 }
 
 // Load reads the settings for a profile. On Lambda every variable in needs must be
@@ -189,4 +204,32 @@ func (r *reader) identity(s *Settings) {
 	case s.AuthIssuer != "" && r.url("AUTH_ISSUER", s.AuthIssuer, urlRule{}) != "":
 		s.AuthJWKSURL = strings.TrimRight(s.AuthIssuer, "/") + jwksPath
 	}
+	s.OAuthProxy = r.flag("OAUTH_PROXY")
+	switch {
+	case s.OAuthProxy && s.AuthIssuer == "":
+		r.fault("OAUTH_PROXY", "is set without AUTH_ISSUER, to which it passes requests on: set both, or neither")
+	case s.OAuthProxy && jwks != "":
+		r.url("AUTH_ISSUER", s.AuthIssuer, urlRule{}) // AUTH_JWKS_URL alone would allow any text
+	}
+	s.OAuthAPIKey = r.word("OAUTH_API_KEY", "")
+	if s.OAuthAPIKey != "" && !publishable(s.OAuthAPIKey) {
+		r.fault("OAUTH_API_KEY", "is not a key that pages may show: set the publishable key (sb_publishable_…) or the legacy anon key, never a secret one")
+	}
+}
+
+// publishable reports whether a key of Supabase's is one of those that its pages show
+// to everybody.
+func publishable(key string) bool {
+	if strings.HasPrefix(key, "sb_publishable_") {
+		return true
+	}
+	parts := strings.Split(key, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var claims struct {
+		Role string `json:"role"`
+	}
+	return err == nil && json.Unmarshal(payload, &claims) == nil && claims.Role == "anon"
 }

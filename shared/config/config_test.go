@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -73,6 +74,7 @@ func TestLoadEverySetting(t *testing.T) {
 		"UNREADABLE_AFTER=2s", "NANOBANANA_API_KEY=k", "CALLBACK_KEY=cccccccccccccccccccccccc",
 		"IMAGE_KEY=iiiiiiiiiiiiiiiiiiiiiiii", "NOTIFY_KEY=nnnnnnnnnnnnnnnnnnnnnnnn", "AWS_SAM_LOCAL=true",
 		"REFUSED_TERMS=acme, Straße 7,ヌード", "ALLOWED_TERMS=nude,bust study", "POST_RATE=3/1m30s",
+		"OAUTH_PROXY=true", "OAUTH_API_KEY=sb_publishable_x",
 	), config.Lambda, all...)
 	want := config.Settings{
 		Table: "t", Bucket: "b", SecretARN: "arn:aws:secretsmanager:x",
@@ -80,6 +82,7 @@ func TestLoadEverySetting(t *testing.T) {
 		ResultHosts: []string{"tempfile.example.com", "127.0.0.1:9000", "[::1]:8"},
 		AuthIssuer:  "https://x.supabase.co/auth/v1", AuthAudience: "preset",
 		AuthJWKSURL: "https://x.supabase.co/auth/v1/.well-known/jwks.json",
+		OAuthProxy:  true, OAuthAPIKey: "sb_publishable_x",
 		CORSOrigins: []string{"https://preset.example", "http://localhost:3000"},
 		LowCredits:  7, DailyQuota: 3, ConfirmCredits: 12, AllowAnonymous: true, MaxGenerations: 1, NotifyURL: "http://localhost:1/hook?a=b", LogLevel: slog.LevelDebug,
 		Prices: config.Prices{
@@ -130,6 +133,8 @@ func TestLoadFaults(t *testing.T) {
 		"NANOBANANA_RECORD_PATH=record/nanobanana", "NANOBANANA_RECORD_PATH=/a?b", "NANOBANANA_RECORD_PATH=/a/../b",
 		"RESULT_HOSTS=https://x.example.com", "RESULT_HOSTS=x.example.com/", "RESULT_HOSTS=a.example.com,,b.example.com",
 		"RESULT_HOSTS=x.example.com:99999", "RESULT_HOSTS=*.example.com", "RESULT_HOSTS=[::1", "RESULT_HOSTS=[127.0.0.1]", "RESULT_HOSTS=[::1]x",
+		"OAUTH_PROXY=on", "OAUTH_PROXY=true", "OAUTH_API_KEY=sb_secret_hunter2hunter2", "OAUTH_API_KEY=key",
+		"OAUTH_API_KEY=e30." + claims("service_role") + ".x", "OAUTH_API_KEY=e30.{.x",
 		"AUTH_ISSUER=project", "AUTH_ISSUER=http://x.example.com", "AUTH_JWKS_URL=https://x.example.com/jwks",
 		"CORS_ORIGINS=https://x.example.com/", "CORS_ORIGINS=http://x.example.com", "CORS_ORIGINS=*,https://x.example.com", "CORS_ORIGINS=null",
 		"LOW_CREDITS=1.5", "LOW_CREDITS=-1", "DAILY_QUOTA=many", "CONFIRM_CREDITS=4.5", "CONFIRM_CREDITS=-1", "UPLOADS_PER_DAY=-1", "ALLOW_ANONYMOUS=yes", "ALLOW_ANONYMOUS=TRUE", "MAX_GENERATIONS=0", "MAX_GENERATIONS=11", "WAIT_MAX=21", "WAIT_MAX=20s",
@@ -156,6 +161,26 @@ func TestLoadFaults(t *testing.T) {
 				t.Errorf("the value is quoted: %v", err)
 			}
 		})
+	}
+}
+
+// claims returns the middle of a legacy key of Supabase's.
+func claims(role string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"supabase","role":"` + role + `"}`))
+}
+
+// A proxy passes requests on to an address alone, also where only the keys' address is checked.
+func TestLoadOAuthProxy(t *testing.T) {
+	key := "e30." + claims("anon") + ".x"
+	got, err := config.Load(env("OAUTH_PROXY=true", "AUTH_ISSUER=https://x.supabase.co/auth/v1", "OAUTH_API_KEY="+key), config.Lambda)
+	if err != nil || !got.OAuthProxy || got.OAuthAPIKey != key {
+		t.Errorf("Load = %+v, %v", got, err)
+	}
+	if _, err := config.Load(env("OAUTH_PROXY=true", "AUTH_ISSUER=my-project", "AUTH_JWKS_URL=https://x.example.com/keys"), config.Lambda); err == nil {
+		t.Error("an issuer that is no address gets requests")
+	}
+	if got, err := config.Load(env("AUTH_ISSUER=https://x.supabase.co/auth/v1"), config.Lambda); err != nil || got.OAuthProxy {
+		t.Errorf("by default: %+v, %v", got, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/functions/images"
 	"github.com/preset/nanobanana-functions/functions/mcp"
+	"github.com/preset/nanobanana-functions/functions/mcp/oauthproxy"
 	"github.com/preset/nanobanana-functions/functions/submit"
 	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/functions/uploads"
@@ -51,5 +52,8 @@ func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (a
 		Auth: verifier, Store: store, Links: links, PerDay: c.UploadsPerDay, Now: outbound.WallClock, Log: log,
 	})
 	images.Register(api.Handle, images.Function{Secrets: secrets, Links: links, Log: log})
-	return httpapi.Gateway(mcp.New(mcp.Function{Auth: verifier, API: api, HTTP: client, Settings: c, Log: log})), nil
+	mux := http.NewServeMux()
+	mcp.Register(mux.Handle, mcp.Function{Auth: verifier, API: api, HTTP: client, Settings: c, Log: log})
+	oauthproxy.Register(mux.Handle, oauthproxy.Function{HTTP: client, Settings: c, Now: outbound.WallClock, Log: log})
+	return httpapi.Gateway(httpapi.Mux(log, mux)), nil
 }

@@ -229,9 +229,9 @@ func otherTools(s Surface) (found []string) {
 	return found
 }
 
-func elsewhere(text string) string {
-	return match(text, `(?i)https?://\S*|\bwww\.\S+|\b(instructions|guidelines|rules) (at|from|in|on)\b`)
-}
+var elsewhere = finds(`(?i)https?://\S*|\bwww\.\S+|\b(instructions|guidelines|rules) (at|from|in|on)\b`)
+
+var disguised = finds(`<!--|</?[A-Za-z][^>]*>|[A-Za-z0-9+/=_-]{40,}|(\\x[0-9a-f]{2}){4,}|(%[0-9A-Fa-f]{2}){4,}`)
 
 func hidden(text string) string {
 	for _, r := range text {
@@ -239,17 +239,19 @@ func hidden(text string) string {
 			return fmt.Sprintf("has %U", r)
 		}
 	}
-	return match(text, `<!--|</?[A-Za-z][^>]*>|[A-Za-z0-9+/=_-]{40,}|(\\x[0-9a-f]{2}){4,}|(%[0-9A-Fa-f]{2}){4,}`)
+	return disguised(text)
 }
 
-func override(text string) string {
-	return match(text, `(?i)\b(ignore|disregard|override|supersedes?) .{0,30}\b(instructions?|rules?|prompts?|polic(y|ies))\b|\bsystem (prompt|instructions?|message)\b|`+
-		`\b(best|leading|premium|award|upgrade|discount|special offer|subscribe|subscription|sign up|world-class|powerful|number one|most popular)\b`)
-}
+var override = finds(`(?i)\b(ignore|disregard|override|supersedes?) .{0,30}\b(instructions?|rules?|prompts?|polic(y|ies))\b|\bsystem (prompt|instructions?|message)\b|` +
+	`\b(best|leading|premium|award|upgrade|discount|special offer|subscribe|subscription|sign up|world-class|powerful|number one|most popular)\b`)
 
-func match(text, pattern string) string {
-	if found := regexp.MustCompile(pattern).FindString(text); found != "" {
-		return fmt.Sprintf("says %.60q", found)
+// finds returns a check that finds a pattern.
+func finds(pattern string) func(text string) string {
+	expression := regexp.MustCompile(pattern)
+	return func(text string) string {
+		if found := expression.FindString(text); found != "" {
+			return fmt.Sprintf("says %.60q", found)
+		}
+		return ""
 	}
-	return ""
 }

@@ -46,6 +46,7 @@ export interface Problem {
   hint: string;
   retryable: boolean;
   fields?: string[];
+  retryAfter?: number; // seconds
 }
 
 /** The answer of watch_image. */

@@ -2,7 +2,7 @@
 import { call, NoAnswer, problemOf } from "./host.js";
 import type { Problem, Watched } from "./types.js";
 
-const first = 3, longest = 15, growth = 1.2; // seconds between two reads
+const first = 3, longest = 15, growth = 1.1; // seconds between two reads
 const patience = 10 * 60_000; // ms, then the user is asked
 
 export interface Watcher {
@@ -72,7 +72,7 @@ export class Watch {
       this.watcher.gone();
     } else if (!watched?.picture) {
       this.watcher.trouble(problem);
-      this.#later();
+      this.#later(problem?.retryAfter);
     } else {
       if (watched.picture.done) this.stop();
       else this.#later(watched.pollSeconds);

@@ -25,30 +25,32 @@ export async function launch() {
 export const close = () => browser?.close();
 
 /**
- * Opens a chat with a server for one test. When the test ends, it fails if the app has
- * logged an error, broken its policy, loaded anything, or was ever too high.
+ * Opens a chat with a server for a test, or until close is called. Then that fails if an
+ * app has logged an error, broken its policy, loaded anything, or was ever too high.
  */
 export async function openChat(t, target, { width = 1024, height = 800, theme = "light", clock = false, path = "/" } = {}) {
   const site = await startChat(target);
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce", locale: "en-GB" });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
+  await page.addInitScript(() => addEventListener("securitypolicyviolation", (e) => console.error(`policy: ${e.effectiveDirective} ${e.blockedURI}`)));
   if (clock) await page.clock.install();
   const chat = new Chat(page, site, { width, theme });
-  t.after(async () => {
+  chat.close = async () => {
     try {
       await chat.check();
     } finally {
       await context.close();
       await site.stop();
     }
-  });
+  };
+  t?.after(chat.close);
   await page.goto(`${site.url}${path}?sandbox=${encodeURIComponent(`${site.sandbox}/sandbox`)}`);
   return chat;
 }
 
 export class Chat {
-  #faults = []; // what browsers report
+  #faults = []; // what the browser says is wrong
   #requests = [];
 
   constructor(page, site, { width, theme }) {
@@ -94,8 +96,8 @@ export class Chat {
     return this.page.locator("iframe").last().contentFrame().locator("iframe").contentFrame();
   }
 
-  button(name) {
-    return this.app.getByRole("button", { name });
+  button(name, options) {
+    return this.app.getByRole("button", { name, ...options });
   }
 
   /** Waits until a picture is drawn. */
@@ -121,17 +123,48 @@ export class Chat {
     assert.deepEqual(await frame.evaluate(tooLarge), [], name);
   }
 
+  /** Forgets what went wrong so far, after a test that wanted it. */
+  forget() {
+    this.#faults.length = this.#requests.length = 0;
+  }
+
   async check() {
-    const { url, sandbox, reports } = this.site;
-    const faults = [...this.#faults, ...reports.map((report) => `policy: ${report["effective-directive"]} ${report["blocked-uri"]}`)];
+    const { url, sandbox } = this.site;
     const elsewhere = this.#requests.filter((request) => {
-      if (request.url() === `${sandbox}/report`) return false; // it is among the faults
       const inApp = request.frame().url() === "about:srcdoc";
       return !request.url().startsWith("data:") && (inApp || ![url, sandbox].includes(new URL(request.url()).origin));
     });
     const sizes = (await this.page.evaluate(() => window.host?.sizes)) ?? [];
-    assert.deepEqual({ faults, elsewhere: elsewhere.map((request) => request.url()), high: sizes.filter((height) => height > maxHeight) }, { faults: [], elsewhere: [], high: [] });
+    assert.deepEqual({ faults: this.#faults, elsewhere: elsewhere.map((request) => request.url()), high: sizes.filter((height) => height > maxHeight) }, { faults: [], elsewhere: [], high: [] });
   }
+}
+
+/** Calls a tool without any chat. */
+export async function callTool(target, name, args) {
+  const answer = await fetch(`${target.url}/mcp`, {
+    method: "POST", signal: AbortSignal.timeout(40_000),
+    headers: { "Content-Type": "application/json", Accept: "application/json, text/event-stream", Authorization: `Bearer ${target.token}` },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name, arguments: args } }),
+  });
+  const { result, error } = await answer.json();
+  if (error) throw new Error(`${name}: ${error.message}`);
+  return result;
+}
+
+let orders = 0;
+
+/** Orders without any chat, and returns the task's id. */
+export async function order(target, args) {
+  const { structuredContent, content } = await callTool(target, "generate_image", { requestKey: `test-${process.pid}-${++orders}`, ...args });
+  if (!structuredContent) throw new Error(content[0].text);
+  return structuredContent.taskId;
+}
+
+/** Orders, waits until the task has ended, and returns its id. */
+export async function made(target, args) {
+  const taskId = await order(target, args);
+  while (!(await callTool(target, "get_image", { taskId, waitSeconds: 20 })).structuredContent.done);
+  return taskId;
 }
 
 /** Waits until the frames of a page have drawn what they have. */

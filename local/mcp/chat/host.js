@@ -18,7 +18,7 @@ const host = (window.host = {
   calls: [], // of tools: {by, name, args}
   pending: 0, // calls of the app without an answer yet
   opened: [], told: [], messages: [], sizes: [], times: {},
-  model, app, theme, change, connect, hide,
+  model, app, theme, change, connect, end, clear, cancel,
   fault: (fault) => faults.push(fault),
   release: () => {}, // ends the calls that are held
 });
@@ -133,9 +133,25 @@ function theme(name) {
   return change({ theme: name });
 }
 
-const change = (context) => Promise.all(bridges.map((bridge) => bridge.sendHostContextChange(context)));
+function change(context) {
+  return Promise.all(bridges.map((bridge) => bridge.sendHostContextChange(context)));
+}
 
-/** Ends the app that was shown last, as hosts do when the user scrolls far away. */
-function hide() {
+/** Ends the app that was shown last, as chats do when the user scrolls far away. */
+function end() {
   return bridges.at(-1).teardownResource({});
+}
+
+/** Ends the app that was shown last and forgets it. */
+async function clear() {
+  if (bridges.length === 0) return;
+  await end();
+  bridges.pop();
+  document.querySelector("main").lastElementChild.remove();
+  host.calls.length = faults.length = 0;
+}
+
+/** Tells the app that was shown last that the model's call was stopped. */
+function cancel() {
+  return bridges.at(-1).sendToolCancelled({ reason: "the user stopped it" });
 }

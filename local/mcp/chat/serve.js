@@ -23,7 +23,7 @@ export function policy({ resourceDomains = [], connectDomains = [], frameDomains
   return [
     "default-src 'none'", `script-src 'self' 'unsafe-inline' ${resources}`, `style-src 'self' 'unsafe-inline' ${resources}`,
     `connect-src 'self' ${connectDomains.join(" ")}`, `img-src 'self' data: ${resources}`, `font-src 'self' ${resources}`, `media-src 'self' data: ${resources}`,
-    `frame-src ${frameDomains.join(" ") || "'none'"}`, "object-src 'none'", `base-uri ${baseUriDomains.join(" ") || "'self'"}`, "report-uri /report",
+    `frame-src ${frameDomains.join(" ") || "'none'"}`, "object-src 'none'", `base-uri ${baseUriDomains.join(" ") || "'self'"}`,
   ].join("; ");
 }
 
@@ -56,18 +56,10 @@ async function listen(routes) {
 const html = { "Content-Type": "text/html; charset=utf-8" };
 const script = (name) => async () => ({ headers: { "Content-Type": "text/javascript; charset=utf-8" }, text: (await bundled()).get(`/${name}`) });
 
-/**
- * Starts a chat in front of a server's /mcp, signed in by its token. reports has what
- * browsers reported about the policy.
- */
+/** Starts a chat in front of a server's /mcp, signed in by its token. */
 export async function startChat(target) {
-  const reports = [];
   const sandbox = await listen({
     "GET /sandbox": async (_, url) => ({ headers: { ...html, "Content-Security-Policy": policy(JSON.parse(url.searchParams.get("csp") ?? "{}")) }, text: await file("sandbox.html") }),
-    "POST /report": async (request) => {
-      reports.push(JSON.parse(await body(request))["csp-report"]);
-      return { status: 204 };
-    },
   });
   const chat = await listen({
     "GET /": async () => ({ headers: html, text: await file("host.html") }),
@@ -77,7 +69,7 @@ export async function startChat(target) {
     "POST /mcp": async (request) => forward(target, request),
   });
   return {
-    url: chat.url, sandbox: sandbox.url, reports,
+    url: chat.url, sandbox: sandbox.url,
     stop: () => Promise.all([chat.stop(), sandbox.stop()]),
   };
 }
