@@ -21,6 +21,7 @@ func FuzzServe(f *testing.F) {
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_images","arguments":{"target":{"kind":"a","id":"\u0000"},"cursor":"%"}}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"upload_image","arguments":{"contentType":"image/png","bytes":-9223372036854775808}}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"ui://\u0007"}}`, `{"jsonrpc":"2.0","id":1,"method":"resources/list","params":{"cursor":"x"}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"skills/get","params":{"uri":"skill://\u0007"}}`, `{"jsonrpc":"2.0","id":1,"method":"skills/list","params":null}`,
 		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":7}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`,
 		`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`,
 	} {

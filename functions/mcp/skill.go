@@ -39,7 +39,7 @@ func skillFiles() (files []resource) {
 		content, err := fs.ReadFile(folder, path)
 		text := string(content)
 		files = append(files, resource{uri: skillURI + path, name: entry.Name(), title: heading(text), mimeType: "text/markdown", text: text})
-		return err
+		return err // never one: the folder is in the binary
 	})
 	main := &files[0] // capitals come first
 	matter := frontmatter(main.text)
