@@ -234,7 +234,7 @@ func TestMoveAndDelete(t *testing.T) {
 	if task := kind[images.SucceededTask](t, finished(t, id)); task.Target.Kind != "showcase" {
 		t.Errorf("%+v", task)
 	}
-	deleted, err := local(t).DeleteTaskWithResponse(t.Context(), id)
+	deleted, err := local(t).DeleteTaskWithResponse(t.Context(), id, nil)
 	if err != nil || deleted.StatusCode() != http.StatusNoContent {
 		t.Errorf("%s, %v", deleted.Body, err)
 	}
