@@ -55,6 +55,7 @@ const others = {
   getHealth: "for whoever runs the API",
   callTool: "for Claude", listenToTools: "for Claude", endSession: "for Claude",
   getResourceMetadata: "for Claude's sign-in", getResourceMetadataOfMCP: "for Claude's sign-in",
+  getAuthorizationServer: "for Claude's sign-in", exchangeToken: "for Claude's sign-in", registerClient: "for Claude's sign-in",
   receiveCallback: "for the image service",
 };
 

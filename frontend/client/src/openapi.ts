@@ -290,7 +290,8 @@ export interface paths {
          * @description The [Model Context Protocol](https://modelcontextprotocol.io), Streamable HTTP, in plain
          *     JSON and without sessions: `tools/list` lists the tools. A tool is a call of this API
          *     with the caller's token, so quota, owner and prices are the same. A refusal is a result
-         *     with `isError`, the code, and what to do.
+         *     with `isError`, the code, and what to do. `resources/list` lists the page that shows a
+         *     picture in a chat and the files of the Skill, which `skills/list` describes.
          *
          *     Accepts the session's token, a token that an OAuth client such as claude.ai got, and
          *     a personal token `nbp_…` from `make token`. The last two work at this address only:
@@ -343,6 +344,69 @@ export interface paths {
         get: operations["getResourceMetadataOfMCP"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/oauth-authorization-server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How clients of /mcp sign in through this API
+         * @description As in [RFC 8414](https://www.rfc-editor.org/rfc/rfc8414). 404 unless the operator has set
+         *     OAUTH_PROXY; then the document above names this API as the authorization server.
+         */
+        get: operations["getAuthorizationServer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A client exchanges a code or a refresh token
+         * @description Passed on to the identity provider, once, with the client's own `Authorization`; its answer
+         *     comes back as it is, a 201 as 200. 404 unless OAUTH_PROXY is set.
+         */
+        post: operations["exchangeToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/register": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A client registers
+         * @description Passed on to the identity provider, once; its answer comes back as it is. Some clients a
+         *     minute. 404 unless OAUTH_PROXY is set.
+         */
+        post: operations["registerClient"];
         delete?: never;
         options?: never;
         head?: never;
@@ -490,6 +554,31 @@ export interface components {
             /** @constant */
             jsonrpc: "2.0";
         }[];
+        /** @description What OAuth 2.1, RFC 6749 and RFC 7591 define. This API passes it on and does not read it. */
+        OAuth: {
+            [key: string]: unknown;
+        };
+        AuthorizationServer: {
+            /**
+             * Format: uri
+             * @description This API's own address.
+             */
+            issuer: string;
+            /**
+             * Format: uri
+             * @description The identity provider's.
+             */
+            authorization_endpoint: string;
+            /** Format: uri */
+            token_endpoint: string;
+            /** Format: uri */
+            registration_endpoint: string;
+            response_types_supported: "code"[];
+            response_modes_supported: "query"[];
+            grant_types_supported: ("authorization_code" | "refresh_token")[];
+            code_challenge_methods_supported: "S256"[];
+            token_endpoint_auth_methods_supported: ("none" | "client_secret_post" | "client_secret_basic")[];
+        };
         ResourceMetadata: {
             /**
              * Format: uri
@@ -1132,6 +1221,17 @@ export interface components {
                 "application/json": components["schemas"]["ResourceMetadata"];
             };
         };
+        /** @description What the identity provider answered, or a refusal of ours with `error` and `error_description` as in RFC 6749. */
+        OAuth: {
+            headers: {
+                "Cache-Control": components["headers"]["NoStore"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OAuth"];
+            };
+        };
         /** @description No token, or an invalid one. The header names the document that says who issues tokens. */
         UnauthorizedClient: {
             headers: {
@@ -1321,7 +1421,15 @@ export interface components {
         /** @description The `ETag` of the answer you have. If nothing has changed, you get 304 and no body. */
         IfNoneMatch: string;
     };
-    requestBodies: never;
+    requestBodies: {
+        /** @description Up to 16 KiB. */
+        OAuth: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["OAuth"];
+                "application/json": components["schemas"]["OAuth"];
+            };
+        };
+    };
     headers: {
         /** @description Quote it when you report a problem. */
         RequestId: string;
@@ -1908,6 +2016,77 @@ export interface operations {
             429: components["responses"]["GatewayTooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    getAuthorizationServer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metadata. */
+            200: {
+                headers: {
+                    "Access-Control-Allow-Origin": "*";
+                    "Cache-Control": "public, max-age=300";
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthorizationServer"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["GatewayTooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    exchangeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["OAuth"];
+        responses: {
+            200: components["responses"]["OAuth"];
+            400: components["responses"]["OAuth"];
+            401: components["responses"]["OAuth"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["OAuth"];
+            415: components["responses"]["OAuth"];
+            429: components["responses"]["OAuth"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["OAuth"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["OAuth"];
+        };
+    };
+    registerClient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["OAuth"];
+        responses: {
+            201: components["responses"]["OAuth"];
+            400: components["responses"]["OAuth"];
+            401: components["responses"]["OAuth"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["OAuth"];
+            415: components["responses"]["OAuth"];
+            429: components["responses"]["OAuth"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["OAuth"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["OAuth"];
         };
     };
     receiveCallback: {
