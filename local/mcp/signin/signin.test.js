@@ -17,16 +17,17 @@ import { apikey, consent, Provider } from "./provider.js";
 const path = (name) => new URL(name, import.meta.url).pathname;
 const folder = await mkdtemp(join(tmpdir(), "nanobanana-signin-"));
 const provider = await new Provider().start();
-const serve = (env) => start(path("../../../bin/local"), ["-addr", "127.0.0.1:0", "-data", join(folder, env.OAUTH_PROXY)], {
-  env: { HOME: folder, AUTH_ISSUER: provider.issuer, OAUTH_API_KEY: apikey, ...env }, line: /^listening on (http:\/\/\S+)$/m,
+const serve = (name, proxy) => start(path("../../../bin/local"), ["-addr", "127.0.0.1:0", "-data", join(folder, name)], {
+  env: { HOME: folder, AUTH_ISSUER: provider.issuer, OAUTH_API_KEY: apikey, OAUTH_PROXY: String(proxy) }, line: /^listening on (http:\/\/\S+)$/m,
 });
-const proxied = await serve({ OAUTH_PROXY: "true" });
-const direct = await serve({ OAUTH_PROXY: "false" });
+const proxied = await serve("proxied", true);
+const another = await serve("another", true); // one of them lets ten clients register in a row
+const direct = await serve("direct", false);
 after(async () => {
-  await Promise.all([proxied.stop(), direct.stop(), provider.stop()]);
+  await Promise.all([proxied.stop(), another.stop(), direct.stop(), provider.stop()]);
   await rm(folder, { recursive: true });
 });
-const url = `${proxied.match[1]}/mcp`;
+const url = `${proxied.match[1]}/mcp`, anotherUrl = `${another.match[1]}/mcp`;
 const callback = "http://localhost:9/callback"; // nobody listens there: consent only reads the address
 const balance = (result) => assert.match(result.content[0].text, /1000 credits/);
 
@@ -108,7 +109,7 @@ test("TypeScript SDK 2 refuses a redirect whose iss is the provider's", async ()
 });
 
 describe("Python SDK", () => {
-  const python = (env = {}) => run(path("../../../.clients/mcp/bin/python"), [path("signin.py")], { env: { PYTHONPYCACHEPREFIX: join(folder, "python"), MCP_URL: url, CALLBACK: callback, ...env } });
+  const python = (env = {}) => run(path("../../../.clients/mcp/bin/python"), [path("signin.py")], { env: { PYTHONPYCACHEPREFIX: join(folder, "python"), MCP_URL: anotherUrl, CALLBACK: callback, ...env } });
   test("signs in, registered in each way", async () => {
     const { code, stdout, stderr } = await python({ METHODS: "none,client_secret_post," });
     assert.equal(code, 0, stderr);
@@ -130,7 +131,7 @@ describe("mcp-remote", () => {
   async function remote(name) {
     const home = join(folder, name);
     const transport = new StdioClientTransport({
-      command: process.execPath, args: [path("node_modules/mcp-remote/dist/proxy.js"), url], stderr: "pipe",
+      command: process.execPath, args: [path("node_modules/mcp-remote/dist/proxy.js"), anotherUrl], stderr: "pipe",
       env: { PATH: "/nowhere", HOME: home, MCP_REMOTE_CONFIG_DIR: home }, // no browser is found
     });
     const log = { text: "" };
