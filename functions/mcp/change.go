@@ -88,7 +88,7 @@ func (c call) delete(arguments []byte) (result, error) {
 	return result{text: d.text() + "\nWhat to do: " + d.NextStep, data: d}, nil
 }
 
-// stillMade says why a task cannot be deleted just now.
+// stillMade adds to a conflict why the task cannot be deleted now.
 func stillMade(err error) error {
 	if e, ok := errors.AsType[*task.Error](err); ok && e.Code == task.CodeConflict {
 		e.Fields = append(e.Fields, task.Field{Pointer: "/taskId", Code: "running", Message: "The picture is being made, or was a moment ago. " +

@@ -68,7 +68,7 @@ func (s *server) read(r resource) sdk.ResourceHandler {
 	}
 }
 
-// withResources gives the server the resources when a client first asks for any, since
+// withResources adds the resources to the server when a client first asks for any, since
 // a cold start without them needs to read none. It refuses to read what is not there:
 // the SDK's own refusal repeats the URI in a form that is not JSON if it has control
 // characters.

@@ -9,7 +9,7 @@ export interface Abortable {
 }
 export interface Keyed extends Abortable {
   /** The Idempotency-Key: one per click. A request is carried out and charged once per key,
-   *  however often it is sent. Without it each order has a new one, but for the same order
+   *  however often it is sent. Without it each order gets a new one, except the same order
    *  again after one whose outcome this client does not know. */
   key?: string;
 }
@@ -142,7 +142,7 @@ export class ImagesClient {
     const task = await this.get(id, { signal }).catch(unless("not_found"));
     if (task?.done) throw conflict("This order has already ended.", "Nothing was changed. Delete the picture if you do not want it.");
     if (task && task.status !== "waiting") throw tooLate();
-    // It may be deleted already: then this says so of one's own task, and of no other.
+    // A task that is gone is asked for too: DELETE succeeds for the user's own, and is not_found for any other.
     const deleted = await this.#requests.call(`${path(id)}?cancel=1`, { method: "DELETE", signal }).catch(unless("conflict"));
     if (!deleted) throw tooLate();
   }

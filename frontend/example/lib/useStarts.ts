@@ -15,7 +15,7 @@ export interface Start {
   entry?: string;
 }
 
-/** The pictures that the next order starts from: one of a board, or files of one's own. */
+/** The pictures that the next order starts from: a picture of a board, or the user's own files. */
 export function useStarts() {
   const images = useImages();
   const [starts, setStarts] = useState<Start[]>([]);

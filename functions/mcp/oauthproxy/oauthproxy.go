@@ -3,7 +3,7 @@
 // as it is. It is off unless OAUTH_PROXY is set. Users sign in at the provider; only a
 // client's registration and its exchange of a code or a refresh token pass through
 // here, each as one request to AUTH_ISSUER and nowhere else. Nothing is stored, and no
-// body or query is logged. Answers come back as they are, but for two quirks: a token's
+// body or query is logged. Answers come back as they are, with two exceptions: a token's
 // 201 becomes 200, and a registration's secret gets the method that is missing.
 package oauthproxy
 
