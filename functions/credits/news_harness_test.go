@@ -71,12 +71,14 @@ func (h *noticeHarness) check(balance float64) task.News {
 }
 
 // storedBalance returns the stored balance.
+// storedBalance returns what a check kept, without the spend.
 func (h *noticeHarness) storedBalance() task.Balance {
 	h.t.Helper()
 	b, err := h.Store.Balance(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	b.Spend = task.Spend{}
 	return b
 }
 

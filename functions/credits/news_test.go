@@ -92,7 +92,7 @@ func TestReceiverFails(t *testing.T) {
 				if news := h.check(balance); news != task.NewsCreditsLow {
 					t.Errorf("at %v: news %q", balance, news)
 				}
-				if want := (task.Balance{Credits: balance, AsOf: h.Now(), Level: task.LevelFine, Since: since, Unsure: true}); h.storedBalance() != want {
+				if want := (task.Balance{Credits: balance, AsOf: h.Now(), Level: task.LevelFine, Since: since, Unsure: true}); !reflect.DeepEqual(h.storedBalance(), want) {
 					t.Errorf("kept %+v, want %+v", h.storedBalance(), want)
 				}
 				if line := h.log(); !strings.Contains(line, `"msg":"credits are low"`) || !strings.Contains(line, `"level":"WARN","msg":"credits notice not delivered`) || strings.Contains(line, "ERROR") {
@@ -111,7 +111,7 @@ func TestReceiverFails(t *testing.T) {
 					t.Errorf("sent as %q", ids)
 				}
 			}
-			if want := (task.Balance{Credits: 30, AsOf: h.Now(), Level: task.LevelLow, Since: h.Now()}); h.storedBalance() != want {
+			if want := (task.Balance{Credits: 30, AsOf: h.Now(), Level: task.LevelLow, Since: h.Now()}); !reflect.DeepEqual(h.storedBalance(), want) {
 				t.Errorf("kept %+v, want %+v", h.storedBalance(), want)
 			}
 			h.check(20)

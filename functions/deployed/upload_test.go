@@ -178,7 +178,7 @@ func TestInputs(t *testing.T) {
 	made := h.proxy["ingest"].Take()
 	// The upload is read while the picture is downloaded.
 	slices.Sort(made)
-	for _, unrelated := range []string{"Prepare", "UpdateItem"} { // of the start, and a timing
+	for _, unrelated := range []string{"Paused", "UpdateItem"} { // of the start, and a timing
 		made = slices.DeleteFunc(made, func(call string) bool { return call == unrelated })
 	}
 	if want := []string{"GET", "GetItem", "PUT", "PUT", "PUT", "PUT", "PutItem"}; !slices.Equal(made, want) {

@@ -23,11 +23,11 @@ const (
 var wantRights = map[string][]string{
 	"submit":   {openSecret, readRow, readRows, putRow, changeQuota, signLinks, showUploads},
 	"tasks":    {openSecret, readRow, readRows, putRow, changeQuota, queryList, queryOwner},
-	"credits":  {openSecret, readRow, putRow},
+	"credits":  {openSecret, readRow, putRow, changeQuota + ` {"ForAllValues:StringEquals":{"dynamodb:LeadingKeys":["PAUSE"]}}`},
 	"callback": {openSecret, readRow, putRow, changeQuota},
 	"images":   {openSecret, signLinks},
 	"uploads": {openSecret, placeUploads,
-		readRow + ` {"ForAllValues:StringEquals":{"dynamodb:LeadingKeys":["NONE"]}}`, changeQuota + ` {"ForAllValues:StringLike":{"dynamodb:LeadingKeys":["UPLOADS#*"]}}`},
+		readRow + ` {"ForAllValues:StringEquals":{"dynamodb:LeadingKeys":["PAUSE"]}}`, changeQuota + ` {"ForAllValues:StringLike":{"dynamodb:LeadingKeys":["UPLOADS#*"]}}`},
 	"mcp":   {openSecret, readRow, readRows, putRow, changeQuota, queryList, queryOwner, signLinks, showUploads, placeUploads},
 	"sweep": {openSecret, readRow, readRows, putRow, changeQuota, signLinks, showUploads, "dynamodb:Query Table/index/due"},
 	"ingest": {readRow, putRow, changeQuota,

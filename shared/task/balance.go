@@ -15,6 +15,7 @@ type Balance struct {
 	Level   Level     // of the last news that was delivered
 	Since   time.Time // AsOf of the check that sent it, in milliseconds; zero: none yet
 	Unsure  bool      // later news was sent, but may not have arrived
+	Spend   Spend
 }
 
 // Level is how far the credits reach. It is a stored word.
@@ -48,6 +49,11 @@ const (
 // [Balance.Delivered] or [Balance.Undelivered] returns the balance to keep.
 func (b Balance) Next(credits float64, asOf time.Time, lowBelow, cheapest float64) (next Balance, news News) {
 	next = Balance{Credits: credits, AsOf: asOf, Level: b.Level, Since: b.Since, Unsure: b.Unsure}
+	fall := 0.0
+	if !b.AsOf.IsZero() {
+		fall = b.Credits - credits
+	}
+	next.Spend = b.Spend.then(asOf, fall)
 	level := LevelFine
 	switch {
 	case credits < cheapest, credits < lowBelow && b.Level == LevelEmpty:

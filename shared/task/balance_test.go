@@ -1,6 +1,7 @@
 package task_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -43,14 +44,15 @@ func TestBalanceNext(t *testing.T) {
 			if test.news == "" && test.is != test.was {
 				want.Level, want.Since = test.is, at
 			}
-			if is != want || news != test.news {
+			want.Spend = is.Spend // see TestSpend
+			if !reflect.DeepEqual(is, want) || news != test.news {
 				t.Errorf("%+v, news %q; want %+v, %q", is, news, want, test.news)
 			}
 			if news == "" {
 				return
 			}
 			want.Level, want.Since = test.is, at
-			if delivered := is.Delivered(news); delivered != want {
+			if delivered := is.Delivered(news); !reflect.DeepEqual(delivered, want) {
 				t.Errorf("delivered: %+v, want %+v", delivered, want)
 			}
 			// News that may not have arrived comes again, with the same id.

@@ -66,7 +66,14 @@ type Store interface {
 	// the kind's earlier time and leaves the other kind alone.
 	Pause(ctx context.Context, kind Calls, until time.Time) error
 
-	// Paused returns for each kind the time of the last Pause, or zero.
+	// Hold keeps all POSTs in the name of a holder. See Holds.Put.
+	Hold(ctx context.Context, by Holder, h Hold) error
+
+	// Release ends a holder's hold at at, if there is one. See Holds.Drop.
+	Release(ctx context.Context, by Holder, at time.Time) error
+
+	// Paused returns the time of the last Pause of each kind, or zero, and the holds.
+	// Pause, Hold and Release leave what the others wrote alone.
 	Paused(ctx context.Context) (Pauses, error)
 
 	// SetTiming stores a timing in its slot, in place of an earlier one.
@@ -94,8 +101,11 @@ const (
 	Posts Calls = "posts" // of waiting tasks
 )
 
-// Pauses holds the times before which sweeps make no calls. Zero means no pause.
-type Pauses struct{ Reads, Posts time.Time }
+// Pauses is what keeps calls to the provider, for all processes.
+type Pauses struct {
+	Reads, Posts time.Time // before which sweeps make no such calls; zero: no pause
+	Holds
+}
 
 // Of returns the time of one kind, to read or set.
 func (p *Pauses) Of(kind Calls) *time.Time {

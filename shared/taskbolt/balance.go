@@ -20,11 +20,12 @@ type balance struct {
 	Level   task.Level `json:"level"`
 	Since   int64      `json:"since,omitempty"` // milliseconds since 1970; 0: never
 	Unsure  bool       `json:"unsure,omitempty"`
+	Spend   task.Spend `json:"spend,omitzero"`
 }
 
 // SetBalance implements task.Store.
 func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
-	row := balance{Credits: b.Credits, AsOf: b.AsOf.UnixMilli(), Level: b.Level, Unsure: b.Unsure}
+	row := balance{Credits: b.Credits, AsOf: b.AsOf.UnixMilli(), Level: b.Level, Unsure: b.Unsure, Spend: b.Spend}
 	if !b.Since.IsZero() {
 		row.Since = b.Since.UnixMilli()
 	}
@@ -46,7 +47,7 @@ func (s *Store) Balance(ctx context.Context) (b task.Balance, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		current, err := lastBalance(tx)
 		if current != nil {
-			b = task.Balance{Credits: current.Credits, AsOf: time.UnixMilli(current.AsOf).UTC(), Level: current.Level, Unsure: current.Unsure}
+			b = task.Balance{Credits: current.Credits, AsOf: time.UnixMilli(current.AsOf).UTC(), Level: current.Level, Unsure: current.Unsure, Spend: current.Spend}
 			if current.Since != 0 {
 				b.Since = time.UnixMilli(current.Since).UTC()
 			}

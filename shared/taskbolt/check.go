@@ -254,7 +254,7 @@ func (c *checker) freelist(id uint64) error {
 func checkEntry(bucket, key, value []byte) error {
 	valid := true
 	switch string(bucket) {
-	case string(bucketTasks), string(bucketBalance):
+	case string(bucketTasks), string(bucketBalance), string(bucketHolds):
 		valid = json.Valid(value)
 	case string(bucketList), string(bucketOwned):
 		valid = len(key) > prefixLength+stampLength

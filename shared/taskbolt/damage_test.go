@@ -265,7 +265,7 @@ func TestDamagedValues(t *testing.T) {
 		key, value string
 	}{
 		{bucketTasks, "a", `{"id":`}, {bucketUsed, "a", "four"}, {bucketTimings, "a#1", "four"},
-		{bucketPause, "until", "four"}, {bucketPause, "postsUntil", ""}, {bucketBalance, "last", `{"credits":`},
+		{bucketPause, "until", "four"}, {bucketPause, "postsUntil", ""}, {bucketHolds, "holds", `{"by":`}, {bucketBalance, "last", `{"credits":`},
 		{bucketList, strings.Repeat("a", prefixLength+stampLength), ""}, {bucketOwned, strings.Repeat("a", prefixLength+stampLength), ""}, {bucketDue, strings.Repeat("a", stampLength), ""},
 	} {
 		path := filepath.Join(t.TempDir(), "tasks.db")

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -31,11 +30,12 @@ var (
 	bucketUploads = []byte("uploads") // owner and day -> uploads
 	bucketStream  = []byte("stream")  // message -> bucket of sequence -> id
 	bucketPause   = []byte("pause")   // kind of calls -> until
+	bucketHolds   = []byte("holds")   // "holds" -> task.Holds as text
 	bucketBalance = []byte("balance") // "last" -> the last balance
 	bucketTimings = []byte("timings") // kind#slot -> seconds
 )
 
-var buckets = [][]byte{bucketTasks, bucketList, bucketOwned, bucketDue, bucketUsed, bucketUploads, bucketStream, bucketPause, bucketBalance, bucketTimings}
+var buckets = [][]byte{bucketTasks, bucketList, bucketOwned, bucketDue, bucketUsed, bucketUploads, bucketStream, bucketPause, bucketHolds, bucketBalance, bucketTimings}
 
 // Store is a task.Store. It is safe for concurrent use within one process.
 type Store struct {
@@ -181,29 +181,6 @@ func (s *Store) CountUpload(ctx context.Context, owner, day string, limit int) e
 		}
 		return counts.Put(key, encodeInt(n+1))
 	})
-}
-
-// pauseKeys are the keys of the pauses.
-var pauseKeys = map[task.Calls][]byte{task.Reads: []byte("until"), task.Posts: []byte("postsUntil")}
-
-// Pause implements task.Store.
-func (s *Store) Pause(ctx context.Context, kind task.Calls, until time.Time) error {
-	return s.write(ctx, func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketPause).Put(pauseKeys[kind], encodeInt(until.UnixMilli()))
-	})
-}
-
-// Paused implements task.Store.
-func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
-	err = s.read(ctx, func(tx *bbolt.Tx) error {
-		for kind, key := range pauseKeys {
-			if b := tx.Bucket(bucketPause).Get(key); b != nil {
-				*p.Of(kind) = time.UnixMilli(decodeInt(b)).UTC()
-			}
-		}
-		return nil
-	})
-	return p, err
 }
 
 // get returns a row, nil if there is none.

@@ -2,6 +2,7 @@ package taskdb
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,7 +19,12 @@ const balanceID = "BALANCE"
 
 // SetBalance implements task.Store.
 func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
+	spend, err := json.Marshal(b.Spend)
+	if err != nil {
+		return fmt.Errorf("taskdb: row %s: %w", balanceID, err)
+	}
 	row := key(balanceID)
+	row[attrSpend] = text(string(spend))
 	row[attrCredits] = &types.AttributeValueMemberN{Value: strconv.FormatFloat(b.Credits, 'f', -1, 64)}
 	row[attrAsOf] = number(b.AsOf.UnixMilli())
 	row[attrLevel] = text(string(b.Level))
@@ -28,7 +34,7 @@ func (s *Store) SetBalance(ctx context.Context, b task.Balance) error {
 	if b.Unsure {
 		row[attrUnsure] = &types.AttributeValueMemberBOOL{Value: true}
 	}
-	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+	_, err = s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: s.table, Item: row,
 		ConditionExpression:       aws.String("attribute_not_exists(id) OR #asOf < :asOf"),
 		ExpressionAttributeNames:  map[string]string{"#asOf": attrAsOf},
@@ -59,7 +65,11 @@ func (s *Store) Balance(ctx context.Context) (task.Balance, error) {
 	if unsure, ok := row[attrUnsure].(*types.AttributeValueMemberBOOL); ok {
 		b.Unsure = unsure.Value
 	}
-	if err := errors.Join(creditsErr, asOfErr, sinceErr); err != nil {
+	var spendErr error
+	if spend := textOf(row, attrSpend); spend != "" { // else an older release wrote the row
+		spendErr = json.Unmarshal([]byte(spend), &b.Spend)
+	}
+	if err := errors.Join(creditsErr, asOfErr, sinceErr, spendErr); err != nil {
 		return task.Balance{}, fmt.Errorf("taskdb: row %s: %w", balanceID, err)
 	}
 	return b, nil

@@ -3,6 +3,7 @@ package taskdb
 import (
 	"errors"
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ func TestBalanceAnswerLost(t *testing.T) {
 	if err := s.SetBalance(t.Context(), b); err != nil || w.counts["PutItem"] != 2 {
 		t.Errorf("%v after %d requests", err, w.counts["PutItem"])
 	}
-	if got, err := s.Balance(t.Context()); got != b || err != nil {
+	if got, err := s.Balance(t.Context()); !reflect.DeepEqual(got, b) || err != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if err := s.SetBalance(t.Context(), task.Balance{AsOf: start.Add(-time.Minute)}); err != nil || w.counts["PutItem"] != 3 {

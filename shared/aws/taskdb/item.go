@@ -33,11 +33,13 @@ const (
 	attrUsed       = "used"
 	attrUntil      = "until"      // milliseconds since 1970
 	attrPostsUntil = "postsUntil" // milliseconds since 1970
+	attrHolds      = "holds"
 	attrCredits    = "credits"
 	attrAsOf       = "asOf" // milliseconds since 1970
 	attrLevel      = "level"
 	attrSince      = "since" // milliseconds since 1970
 	attrUnsure     = "unsure"
+	attrSpend      = "spend" // task.Spend as text
 
 	isDue = "due" // the index's one partition
 )

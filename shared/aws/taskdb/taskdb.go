@@ -9,10 +9,9 @@
 //	             due        while dueAt is set: the index of due tasks, sorted by dueAt
 //	QUOTA#…      used       images of an owner on a day
 //	UPLOADS#…    used       uploads of an owner on a day
-//	PAUSE        until, postsUntil: for reads, for POSTs
+//	PAUSE        until, postsUntil: for reads, for POSTs; holds: task.Holds as text
 //	TIMINGS      kind#slot  seconds that a task of the kind took
-//	BALANCE      credits, asOf, level: the result of the last check
-//	NONE         never exists: a start reads it
+//	BALANCE      credits, asOf, level, spend: the result of the last check
 //
 // expiresAt is DynamoDB's time to live: it deletes counts of a day after 8 days and
 // failed tasks after 400. Nothing here reads it.
@@ -23,7 +22,6 @@ package taskdb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"strconv"
@@ -56,10 +54,10 @@ func New(c aws.Config, table string) *Store {
 	return &Store{client: dynamodb.NewFromConfig(c), table: &table}
 }
 
-// Prepare opens the connection that the first request uses: it reads a row that never
-// exists. So the SDK too has done what it does once. It returns soon after ctx ends.
+// Prepare opens the connection that the first request uses: it reads the pauses. So the
+// SDK too has done what it does once. It returns soon after ctx ends.
 func (s *Store) Prepare(ctx context.Context) error {
-	_, err := s.read(ctx, "NONE")
+	_, err := s.Paused(ctx)
 	return err
 }
 
@@ -219,42 +217,6 @@ func (s *Store) CountUpload(ctx context.Context, owner, day string, limit int) e
 		return task.ErrQuota
 	}
 	return translate("count an upload", err)
-}
-
-const pauseID = "PAUSE"
-
-// pauseAttrs are the attributes of the pauses.
-var pauseAttrs = map[task.Calls]string{task.Reads: attrUntil, task.Posts: attrPostsUntil}
-
-// Pause implements task.Store.
-func (s *Store) Pause(ctx context.Context, kind task.Calls, until time.Time) error {
-	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: s.table, Key: key(pauseID),
-		UpdateExpression:          aws.String("SET #until = :until"),
-		ExpressionAttributeNames:  map[string]string{"#until": pauseAttrs[kind]},
-		ExpressionAttributeValues: item{":until": number(until.UnixMilli())},
-	})
-	return translate("pause", err)
-}
-
-// Paused implements task.Store.
-func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
-	row, err := s.read(ctx, pauseID)
-	if err != nil {
-		return task.Pauses{}, err
-	}
-	for kind, name := range pauseAttrs {
-		n := numberOf(row, name)
-		if n == "" {
-			continue
-		}
-		until, err := strconv.ParseInt(n, 10, 64)
-		if err != nil {
-			return task.Pauses{}, fmt.Errorf("taskdb: row %s: %w", pauseID, err)
-		}
-		*p.Of(kind) = time.UnixMilli(until).UTC()
-	}
-	return p, nil
 }
 
 // readNumber reads one number of a row. It returns 0 if there is none.

@@ -42,7 +42,7 @@ func On(call string, err error) func(string, *task.Task) error {
 }
 
 // Count returns how often a call was made: create, put, task, tasks, list, used,
-// paused, balance, setBalance, due.
+// paused, hold, release, balance, setBalance, due.
 func (s *Store) Count(call string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,6 +130,16 @@ func (s *Store) CountUpload(ctx context.Context, owner, day string, limit int) e
 
 func (s *Store) Paused(ctx context.Context) (task.Pauses, error) {
 	return around(s, "paused", nil, func() (task.Pauses, error) { return s.Store.Paused(ctx) })
+}
+
+func (s *Store) Hold(ctx context.Context, by task.Holder, h task.Hold) error {
+	_, err := around(s, "hold", nil, func() (struct{}, error) { return struct{}{}, s.Store.Hold(ctx, by, h) })
+	return err
+}
+
+func (s *Store) Release(ctx context.Context, by task.Holder, at time.Time) error {
+	_, err := around(s, "release", nil, func() (struct{}, error) { return struct{}{}, s.Store.Release(ctx, by, at) })
+	return err
 }
 
 func (s *Store) Balance(ctx context.Context) (task.Balance, error) {

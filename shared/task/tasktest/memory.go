@@ -23,7 +23,8 @@ type Memory struct {
 	rows    map[string]row
 	used    map[[2]string]int // by owner and day
 	uploads map[[2]string]int // by owner and day
-	pauses  task.Pauses
+	pauses  task.Pauses       // without the holds
+	holds   string            // as every store keeps them
 	balance task.Balance
 	timings map[string]map[int]int
 }
@@ -272,7 +273,32 @@ func (s *Memory) Paused(ctx context.Context) (task.Pauses, error) {
 		return task.Pauses{}, err
 	}
 	defer unlock()
-	return s.pauses, nil
+	p := s.pauses
+	p.Holds, err = task.DecodeHolds(s.holds)
+	return p, err
+}
+
+func (s *Memory) Hold(ctx context.Context, by task.Holder, x task.Hold) error {
+	return s.changeHolds(ctx, func(h *task.Holds) { h.Put(by, x) })
+}
+
+func (s *Memory) Release(ctx context.Context, by task.Holder, at time.Time) error {
+	return s.changeHolds(ctx, func(h *task.Holds) { h.Drop(by, at) })
+}
+
+func (s *Memory) changeHolds(ctx context.Context, change func(*task.Holds)) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	h, err := task.DecodeHolds(s.holds)
+	if err != nil {
+		return err
+	}
+	change(&h)
+	s.holds, err = h.Encode()
+	return err
 }
 
 func (s *Memory) SetTiming(ctx context.Context, x task.Timing) error {

@@ -58,6 +58,8 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 		{"DuePages", testDuePages},
 		{"DueWhileWriting", testDueWhileWriting},
 		{"Pause", testPause},
+		{"Hold", testHold},
+		{"HoldParallel", testHoldParallel},
 		{"Timings", testTimings},
 		{"Balance", testBalance},
 		{"Large", testLarge},
@@ -243,7 +245,8 @@ func testCanceled(t *testing.T, h Harness) {
 	for name, err := range map[string]error{
 		"create": createErr, "put": putErr, "task": taskErr, "tasks": tasksErr, "list": listErr,
 		"used": usedErr, "paused": pausedErr, "due": dueErr, "pause": h.Store.Pause(ctx, task.Posts, start),
-		"balance": balanceErr, "setBalance": h.Store.SetBalance(ctx, task.Balance{AsOf: start}),
+		"balance": balanceErr, "hold": h.Store.Hold(ctx, task.HeldByOperator, task.Hold{Reason: "x", Since: start}), "release": h.Store.Release(ctx, task.HeldByOperator, start),
+		"setBalance": h.Store.SetBalance(ctx, task.Balance{AsOf: start}),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want context.Canceled", name, err)

@@ -60,7 +60,8 @@ func (p *Proxy) OnWrite(f func()) {
 }
 
 // Take returns the calls since the last Take, by operation, such as PutItem, or by
-// method for S3. The read by which a start opens its connection is Prepare.
+// method for S3. The read of the pauses, which a start
+// makes and which a process then makes in its own time, is Paused.
 func (p *Proxy) Take() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,8 +77,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if call == "GetItem" {
 		body, _ := io.ReadAll(r.Body) // a broken one does not reach the stand-in whole, which refuses it
-		if bytes.Contains(body, []byte(`"NONE"`)) {
-			call = "Prepare"
+		if bytes.Contains(body, []byte(`"PAUSE"`)) {
+			call = "Paused"
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
