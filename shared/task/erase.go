@@ -60,6 +60,9 @@ func (t *Task) anonymize() {
 		t.Changes = t.NoticeVersion()
 	}
 	t.Owner, t.ProviderID, t.NoticeTarget = "", "", nil
+	for i := range t.Notes {
+		t.Notes[i].ProviderID = "" // by it the provider finds the prompt
+	}
 }
 
 // Cancel deletes a Waiting task, and returns CodeConflict for every other that is not
