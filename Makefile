@@ -80,9 +80,14 @@ bin/local:
 # The binaries contain nothing of the building machine or of the commit, so unchanged functions are not deployed again.
 # They are built without HTTP/2, which nothing here uses: neither AWS's services nor, since our client does not offer it, the provider.
 BUILDFLAGS = -trimpath '-ldflags=-s -w' -tags=lambda.norpc,nethttpomithttp2 -buildvcs=false
-.PHONY: build set-api-key
-build: ## build the functions for AWS with the SAM command line; then `sam deploy --guided`
-	CGO_ENABLED=0 GOFLAGS="$(BUILDFLAGS)" sam build $(ARGS)
+.PHONY: build deploy set-api-key
+build: ## build the functions for AWS with the SAM command line
+	CGO_ENABLED=0 GOFLAGS="$(BUILDFLAGS)" sam build $(if $(SET),--parameter-overrides $(SET)) $(ARGS)
+
+# Not `sam deploy` alone: it does not make new values of parameters live (local/aws/deploy).
+deploy: ## build, and deploy code and settings (the first time with ARGS=--guided; SET="DailyQuota=50 LogLevel=debug" changes settings)
+	@$(MAKE) --no-print-directory build ARGS=
+	@local/aws/deploy $(if $(SET),--parameter-overrides $(SET)) $(ARGS)
 
 set-api-key: ## read the provider's API key from standard input and put it into a stack's secret (STACK=its name)
 	@test -n "$(STACK)" || { echo "which stack? make set-api-key STACK=name"; exit 1; }

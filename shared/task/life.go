@@ -141,6 +141,9 @@ func (t *Task) enter(s Status, now time.Time, window time.Duration) {
 	t.Status, t.Since, t.UpdatedAt = s, now, now
 	t.Work, t.Turn = "", Turn{DueAt: now.Add(window), Deadline: now.Add(window)}
 	t.SubmitBy = time.Time{}
+	if s != Submitting { // beginAttempt notes that
+		t.note().enter(s, now)
+	}
 }
 
 // finish ends the task. After it the status stays, and only Delete removes the images.
@@ -160,6 +163,12 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 // provider's policy returns nothing, because the owner caused it. See
 // docs/decisions/quota.md.
 func (t *Task) fail(r Rules, by event, code Code, now time.Time) error {
+	n := t.note()
+	n.failed(code)
+	n.ByCallback = by == byHint
+	if id := t.recordID(); id != "" && t.ProviderID == "" {
+		n.named(id)
+	}
 	if err := t.finish(r, by, Failed, now); err != nil {
 		return err
 	}
@@ -178,6 +187,7 @@ func (t *Task) beginAttempt(now time.Time) {
 	t.AcceptedAt = time.Time{}
 	t.Hint = nil
 	t.clearRecord()
+	t.note().enter(Submitting, now)
 }
 
 // clearRecord drops everything that records said.

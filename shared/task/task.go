@@ -120,6 +120,8 @@ type Task struct {
 	Missing int     `json:"missing,omitempty"` // requested images that did not come
 	Failure Code    `json:"failure,omitempty"`
 
+	Notes []AttemptNote `json:"notes,omitempty"` // of the first attempt and the last ones
+
 	Quota *Quota `json:"quota,omitempty"`
 
 	Changes         int       `json:"changes,omitempty"`      // since the end: moves and DELETE
@@ -242,6 +244,7 @@ func (t *Task) Clone() *Task {
 	c := *t
 	c.Refund = 0
 	c.Charges = slices.Clone(t.Charges)
+	c.Notes = cloneNotes(t.Notes)
 	c.URLs = slices.Clone(t.URLs)
 	c.Spares = slices.Clone(t.Spares)
 	c.Images = slices.Clone(t.Images)
