@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify", "functions/mcp", "functions/mcp/oauthproxy",
 		"local/signin", "local/client", "local/page", "local/ops/vault"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
-		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "functions/mcp/bootstrap", "local/serve", "local/verify", "local/mcp/rules", "local/aws/standins", "local/bench", "local/bench/hello"},
+		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "functions/mcp/bootstrap", "local/serve", "local/verify", "local/mcp/rules", "local/aws/standins", "local/bench", "local/bench/hello", "local/supply"},
 	{"local"},
 }
 
