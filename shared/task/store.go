@@ -72,8 +72,12 @@ type Store interface {
 	// Release ends a holder's hold at at, if there is one. See Holds.Drop.
 	Release(ctx context.Context, by Holder, at time.Time) error
 
-	// Paused returns the time of the last Pause of each kind, or zero, and the holds.
-	// Pause, Hold and Release leave what the others wrote alone.
+	// Forget refuses an owner's orders for ForgottenFor, counted anew by each call:
+	// Pauses.Forgotten has the owner. A full list is ErrFull.
+	Forget(ctx context.Context, owner string, now time.Time) error
+
+	// Paused returns the time of the last Pause of each kind, or zero, the holds and the
+	// forgotten owners. Pause, Hold, Release and Forget leave what the others wrote alone.
 	Paused(ctx context.Context) (Pauses, error)
 
 	// SetTiming stores a timing in its slot, in place of an earlier one.
@@ -101,10 +105,11 @@ const (
 	Posts Calls = "posts" // of waiting tasks
 )
 
-// Pauses is what keeps calls to the provider, for all processes.
+// Pauses holds what all processes must keep from doing.
 type Pauses struct {
-	Reads, Posts time.Time // before which sweeps make no such calls; zero: no pause
-	Holds
+	Reads, Posts time.Time // before it sweeps make no such calls; zero: no pause
+	Holds                  // of all POSTs
+	Forgotten    Forgotten // owners whose orders are refused
 }
 
 // Of returns the time of one kind, to read or set.

@@ -58,6 +58,7 @@ func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
 				*p.Of(kind) = time.UnixMilli(decodeInt(b)).UTC()
 			}
 		}
+		p.Forgotten = forgotten(tx)
 		p.Holds, err = holds(tx)
 		return err
 	})

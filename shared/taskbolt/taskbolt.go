@@ -31,11 +31,12 @@ var (
 	bucketStream  = []byte("stream")  // message -> bucket of sequence -> id
 	bucketPause   = []byte("pause")   // kind of calls -> until
 	bucketHolds   = []byte("holds")   // "holds" -> task.Holds as text
+	bucketForgot  = []byte("forgot")  // salt, and hash of an owner -> until
 	bucketBalance = []byte("balance") // "last" -> the last balance
 	bucketTimings = []byte("timings") // kind#slot -> seconds
 )
 
-var buckets = [][]byte{bucketTasks, bucketList, bucketOwned, bucketDue, bucketUsed, bucketUploads, bucketStream, bucketPause, bucketHolds, bucketBalance, bucketTimings}
+var buckets = [][]byte{bucketTasks, bucketList, bucketOwned, bucketDue, bucketUsed, bucketUploads, bucketStream, bucketPause, bucketHolds, bucketForgot, bucketBalance, bucketTimings}
 
 // Store is a task.Store. It is safe for concurrent use within one process.
 type Store struct {

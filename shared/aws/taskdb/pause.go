@@ -102,5 +102,6 @@ func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
 	if p.Holds, err = task.DecodeHolds(textOf(row, attrHolds)); err != nil {
 		return task.Pauses{}, fmt.Errorf("taskdb: row %s: %w", pauseID, err)
 	}
-	return p, nil
+	p.Forgotten, err = forgotten(row)
+	return p, err
 }

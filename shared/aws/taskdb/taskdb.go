@@ -10,6 +10,7 @@
 //	QUOTA#…      used       images of an owner on a day
 //	UPLOADS#…    used       uploads of an owner on a day
 //	PAUSE        until, postsUntil: for reads, for POSTs; holds: task.Holds as text
+//	             forgot, forgot#…: the salt, and until when a hashed owner's orders are refused
 //	TIMINGS      kind#slot  seconds that a task of the kind took
 //	BALANCE      credits, asOf, level, spend: the result of the last check
 //

@@ -267,6 +267,19 @@ func (s *Memory) Pause(ctx context.Context, kind task.Calls, until time.Time) er
 	return nil
 }
 
+func (s *Memory) Forget(ctx context.Context, owner string, now time.Time) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if s.pauses.Forgotten.Salt == "" {
+		s.pauses.Forgotten.Salt = task.NewSalt()
+	}
+	_, _, err = s.pauses.Forgotten.Add(owner, now)
+	return err
+}
+
 func (s *Memory) Paused(ctx context.Context) (task.Pauses, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -274,6 +287,7 @@ func (s *Memory) Paused(ctx context.Context) (task.Pauses, error) {
 	}
 	defer unlock()
 	p := s.pauses
+	p.Forgotten.Until = maps.Clone(p.Forgotten.Until)
 	p.Holds, err = task.DecodeHolds(s.holds)
 	return p, err
 }
