@@ -34,6 +34,7 @@ type Account struct {
 	Log      *slog.Logger
 
 	memory memory
+	pauses pausesMemory
 }
 
 // Balance is what the provider's account holds, for all users together.
