@@ -54,7 +54,17 @@ test-clients: bin/local ## make clients from openapi.yaml with three generators 
 	local/clients/run
 	CLIENT_TESTS=required AWS_TESTS=required local/aws/run go test -race -count=1 -v -run '^TestGeneratedClients$$' ./functions/deployed
 
-check: ## formatting, vet, staticcheck
+.PHONY: supply
+supply: ## what the functions contain (CycloneDX, in bin/supply), their licences, two builds of each with one hash, and known vulnerabilities where their databases can be reached
+	CGO_ENABLED=0 GOFLAGS="$(BUILDFLAGS)" go run ./local/supply
+
+# What takes too long for each change. Before a release, and each night.
+.PHONY: nightly
+nightly: ## make supply, make test-clients and the whole make proof, with their seconds
+	@.ci/steps 'make supply' 'make test-clients' 'make proof'
+
+check: ## modules as they were published, formatting, vet, staticcheck
+	go mod verify
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
@@ -67,14 +77,23 @@ bench: ## measure whole requests over TLS against their goals (ARGS="-n 30"), th
 bin/local:
 	go build -o $@ ./local
 
-bin/ops: ## build the operator's tool, for a stack (STACK=its name) or a local run: bin/ops -h
+.PHONY: ops
+ops: bin/ops ## build the operator's tool, bin/ops, for a stack (STACK=its name) or a local run: bin/ops -h
+
+bin/ops:
 	go build -o $@ ./local/ops/bootstrap
 
 # The binaries contain nothing of the building machine or of the commit, so unchanged functions are not deployed again.
 # They are built without HTTP/2, which nothing here uses: neither AWS's services nor, since our client does not offer it, the provider.
-.PHONY: build set-api-key
-build: ## build the functions for AWS with the SAM command line; then `sam deploy --guided`
-	CGO_ENABLED=0 GOFLAGS="-trimpath '-ldflags=-s -w' -tags=lambda.norpc,nethttpomithttp2 -buildvcs=false" sam build $(ARGS)
+BUILDFLAGS = -trimpath '-ldflags=-s -w' -tags=lambda.norpc,nethttpomithttp2 -buildvcs=false
+.PHONY: build deploy set-api-key
+build: ## build the functions for AWS with the SAM command line
+	CGO_ENABLED=0 GOFLAGS="$(BUILDFLAGS)" sam build $(if $(SET),--parameter-overrides $(SET)) $(ARGS)
+
+# Not `sam deploy` alone: it does not make new values of parameters live (local/aws/deploy).
+deploy: ## build, and deploy code and settings (the first time with ARGS=--guided; SET="DailyQuota=50 LogLevel=debug" changes settings)
+	@$(MAKE) --no-print-directory build ARGS=
+	@local/aws/deploy $(if $(SET),--parameter-overrides $(SET)) $(ARGS)
 
 set-api-key: ## read the provider's API key from standard input and put it into a stack's secret (STACK=its name)
 	@test -n "$(STACK)" || { echo "which stack? make set-api-key STACK=name"; exit 1; }

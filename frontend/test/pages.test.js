@@ -25,7 +25,7 @@ const serviceToken = "nbs_of_this_test";
 /** How commands begin that are not run here, and what tries them. */
 const elsewhere = {
   "make local": "this test starts the same program, on a free port",
-  "make build": "make test-aws",
+  "make deploy": "make test-aws",
 };
 
 /** The reader's commands, as they are here: npm ci takes what the tests have installed already,

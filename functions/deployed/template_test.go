@@ -107,7 +107,7 @@ func (b *template) add(r templateResource) error {
 		if err := r.Properties.Decode(&p); err != nil {
 			return err
 		}
-		b.filters[strings.ToLower(p.FunctionName)] = p.FilterCriteria.Filters[0].Pattern
+		b.filters[strings.ToLower(strings.TrimSuffix(p.FunctionName, ".Alias"))] = p.FilterCriteria.Filters[0].Pattern
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func TestFunctions(t *testing.T) {
 func TestSchedules(t *testing.T) {
 	s := template(t)
 	target := func(function, role, rest, policy string) string {
-		return `{"Arn": {"Fn::GetAtt": ["` + function + `", "Arn"]}, "RoleArn": {"Fn::GetAtt": ["` + role + `", "Arn"]}` + rest + `, "RetryPolicy": {"MaximumRetryAttempts": 0` + policy + `}}`
+		return `{"Arn": {"Ref": "` + function + `Aliaslive"}, "RoleArn": {"Fn::GetAtt": ["` + role + `", "Arn"]}` + rest + `, "RetryPolicy": {"MaximumRetryAttempts": 0` + policy + `}}`
 	}
 	const young = `, "MaximumEventAgeInSeconds": 60`
 	schedules := map[string]string{

@@ -58,7 +58,7 @@ func TestRights(t *testing.T) {
 		}
 	}
 	for role, function := range map[string]string{"SweepDueRole": "Sweep", "CreditsCheckRole": "Credits"} {
-		if got, policies := rightsOf(t, s.Resources[role]); len(policies) > 0 || !slices.Equal(got, []string{"lambda:InvokeFunction " + function}) {
+		if got, policies := rightsOf(t, s.Resources[role]); len(policies) > 0 || !slices.Equal(got, []string{"lambda:InvokeFunction " + function + "Aliaslive"}) {
 			t.Errorf("%s may %q and has %q", role, got, policies)
 		}
 	}
@@ -113,6 +113,9 @@ func list(v any) []any {
 
 // resourceName returns a readable name of a resource: Table, Table/index/due.
 func resourceName(v any) string {
+	if id, ok := dig(v, "Ref").(string); ok {
+		return id
+	}
 	if id, ok := dig(v, "Fn::GetAtt", "0").(string); ok && dig(v, "Fn::GetAtt", "1") == "Arn" {
 		return id
 	}

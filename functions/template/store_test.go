@@ -34,7 +34,7 @@ func TestTable(t *testing.T) {
 	checkJSON(t, "the table's stream", dig(got, "StreamSpecification", "StreamViewType"), encode(dig(want, "StreamSpecification", "StreamViewType")))
 	checkJSON(t, "its time to live", got["TimeToLiveSpecification"], `{"AttributeName": "expiresAt", "Enabled": true}`)
 	checkJSON(t, "its backups", got["PointInTimeRecoverySpecification"], `{"PointInTimeRecoveryEnabled": true}`)
-	checkJSON(t, "its encryption", got["SSESpecification"], `{"SSEEnabled": true}`)
+	checkJSON(t, "its encryption", got["SSESpecification"], `{"SSEEnabled": false}`)
 	checkJSON(t, "its protection", got["DeletionProtectionEnabled"], `true`)
 	checkRetained(t, "the table", r)
 }
@@ -68,12 +68,18 @@ func TestBucket(t *testing.T) {
 	checkJSON(t, "the bucket", r.Properties, `{
 		"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
 		"PublicAccessBlockConfiguration": {"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true},
+		"VersioningConfiguration": {"Fn::If": ["HasVersions", {"Status": {"Fn::If": ["KeepsVersions", "Enabled", "Suspended"]}}, {"Ref": "AWS::NoValue"}]},
 		"BucketEncryption": {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
 		"CorsConfiguration": {"CorsRules": [{"AllowedOrigins": ["*"], "AllowedMethods": ["GET", "HEAD"], "ExposedHeaders": ["Content-Disposition", "Content-Length", "ETag"], "MaxAge": 3600},
 			{"Fn::If": ["HasCors", {"AllowedOrigins": {"Fn::Split": [",", {"Ref": "CorsOrigins"}]}, "AllowedMethods": ["PUT"], "AllowedHeaders": ["Content-Type", "If-None-Match"], "MaxAge": 3600}, {"Ref": "AWS::NoValue"}]}]},
 		"LifecycleConfiguration": {"Rules": [
-			{"Id": "uploads", "Status": "Enabled", "Prefix": "uploads/", "ExpirationInDays": 2},
-			{"Id": "unfinished", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]}}`)
+			{"Id": "uploads", "Status": "Enabled", "Prefix": "uploads/", "ExpirationInDays": 2, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}},
+			{"Id": "unfinished", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}},
+			{"Fn::If": ["HasVersions", {"Id": "versions", "Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}, "ExpiredObjectDeleteMarker": true}, {"Ref": "AWS::NoValue"}]}]}}`)
+	for option, state := range map[string]string{"HasVersions": `{"Fn::Not": [{"Fn::Equals": [{"Ref": "BucketVersions"}, "no"]}]}`, "KeepsVersions": `{"Fn::Equals": [{"Ref": "BucketVersions"}, "yes"]}`} {
+		checkJSON(t, option, s.Conditions[option], state)
+	}
+	checkJSON(t, "whether a new bucket has versions", s.Parameters["BucketVersions"].Default, `"no"`)
 	checkJSON(t, "its policy", s.Resources["BucketPolicy"].Properties, `{"Bucket": {"Ref": "Bucket"}, "PolicyDocument": {"Version": "2012-10-17", "Statement": [{
 		"Sid": "TLSOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
 		"Resource": [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}],
@@ -117,7 +123,7 @@ var nameProperties = map[string]string{
 	"AWS::ApiGatewayV2::Api": "Name", "AWS::CloudWatch::Alarm": "AlarmName", "AWS::DynamoDB::Table": "TableName", "AWS::IAM::Role": "RoleName",
 	"AWS::Lambda::Function": "FunctionName", "AWS::Logs::LogGroup": "LogGroupName", "AWS::S3::Bucket": "BucketName",
 	"AWS::Scheduler::Schedule": "Name", "AWS::SecretsManager::Secret": "Name", "AWS::Logs::MetricFilter": "FilterName",
-	"AWS::ApiGatewayV2::Stage": "", "AWS::Lambda::EventInvokeConfig": "", "AWS::Lambda::EventSourceMapping": "", "AWS::Lambda::Permission": "", "AWS::S3::BucketPolicy": "",
+	"AWS::ApiGatewayV2::Stage": "", "AWS::Lambda::Alias": "", "AWS::Lambda::Version": "", "AWS::Lambda::EventInvokeConfig": "", "AWS::Lambda::EventSourceMapping": "", "AWS::Lambda::Permission": "", "AWS::S3::BucketPolicy": "",
 }
 
 func TestResourceNames(t *testing.T) {

@@ -21,7 +21,7 @@ func TestStream(t *testing.T) {
 	for id, want := range sources {
 		words := strings.Split(want, " ")
 		checkJSON(t, id, s.Resources[id].Properties, `{
-			"FunctionName": {"Ref": `+words[0]+`}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]},
+			"FunctionName": {"Ref": "`+strings.Trim(words[0], `"`)+`Aliaslive"}, "EventSourceArn": {"Fn::GetAtt": ["Table", "StreamArn"]},
 			"StartingPosition": "TRIM_HORIZON", "BatchSize": 1, "ParallelizationFactor": 10, "MaximumRetryAttempts": 1,
 			"FilterCriteria": {"Filters": [{"Pattern": `+encode(`{"dynamodb":{"NewImage":{`+words[1]+`:{"S":[`+words[2]+`]}}}}`)+`}]}}`)
 		filters[id], _ = dig(s.Resources[id].Properties, "FilterCriteria", "Filters", "0", "Pattern").(string)

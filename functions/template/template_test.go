@@ -36,6 +36,8 @@ import (
 // stack is template.yaml as CloudFormation gets it, from local/aws/transform.py.
 type stack struct {
 	Parameters map[string]parameter
+	Conditions map[string]any
+	Mappings   map[string]map[string]map[string]any
 	Resources  map[string]resource
 	Outputs    map[string]struct{ Value any }
 }
@@ -50,7 +52,7 @@ type parameter struct {
 
 type resource struct {
 	Type, DeletionPolicy, UpdateReplacePolicy string
-	Metadata, Properties                      map[string]any
+	Metadata, Properties, UpdatePolicy        map[string]any
 }
 
 // needPython returns a Python with the packages of requirements.txt. Without
@@ -89,25 +91,29 @@ func runAtRoot(name string, args ...string) ([]byte, error) {
 func template(t testing.TB) *stack {
 	t.Helper()
 	needPython(t)
-	s, err := transform()
+	s, err := transformOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-var transform = sync.OnceValues(func() (*stack, error) {
+var transformOnce = sync.OnceValues(func() (*stack, error) { return transform("template.yaml") })
+
+// transform returns a template as CloudFormation gets it with these values of
+// parameters, each NAME=VALUE.
+func transform(file string, values ...string) (*stack, error) {
 	name, err := findPython()
 	if err != nil {
 		return nil, err
 	}
-	out, err := runAtRoot(name, "local/aws/transform.py", "template.yaml")
+	out, err := runAtRoot(name, append([]string{"local/aws/transform.py", file}, values...)...)
 	if err != nil {
 		return nil, err
 	}
 	var s stack
 	return &s, json.Unmarshal(out, &s)
-})
+}
 
 // ofType returns the resources of a type.
 func (s *stack) ofType(kind string) map[string]resource {
@@ -229,7 +235,7 @@ func (s *stack) routes(t testing.TB) map[string]string {
 	return found
 }
 
-var integrationURI = regexp.MustCompile(`/functions/\$\{(\w+)\.Arn\}/invocations$`)
+var integrationURI = regexp.MustCompile(`/functions/\$\{(\w+)Aliaslive\}/invocations$`)
 
 // Routes are written in three places: the functions, the template and the
 // contract. The local run takes them from the functions.

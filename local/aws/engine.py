@@ -2,11 +2,12 @@
 
     python engine.py     listens on a free port, prints "listening on PORT", runs until killed
 
-Moto differs from AWS in three points that the tests depend on, which are corrected
+Moto differs from AWS in four points that the tests depend on, which are corrected
 here: requests run one at a time, since moto is not safe for more; a transaction whose
 conditions fail changes nothing (moto restores an old copy of the table, which breaks
-its stream); and S3 answers with the Content-Disposition and the Content-Type that a presigned link
-asks for.
+its stream); S3 answers with the Content-Disposition and the Content-Type that a presigned link
+asks for; and a secret is read from the version that UpdateSecretVersionStage made the
+current one (moto goes on to return the one before).
 """
 
 import threading
@@ -16,6 +17,7 @@ from moto.dynamodb.comparisons import get_filter_expression
 from moto.dynamodb.exceptions import TransactionCanceledException
 from moto.dynamodb.models import DynamoDBBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.secretsmanager.models import SecretsManagerBackend
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 one_at_a_time = threading.Lock()
@@ -50,6 +52,18 @@ def check_condition(backend, kind, op):
     return "ConditionalCheckFailed", "The conditional request failed", row.to_json()["Attributes"] if shown else None
 
 
+def current_moves(update):
+    """Makes the version that AWSCURRENT moves to the one that is read by default."""
+
+    def update_secret_version_stage(self, secret_id, version_stage, remove_from_version_id, move_to_version_id):
+        done = update(self, secret_id, version_stage, remove_from_version_id, move_to_version_id)
+        if version_stage == "AWSCURRENT" and move_to_version_id:
+            self.secrets[secret_id].set_default_version_id(move_to_version_id)
+        return done
+
+    return update_secret_version_stage
+
+
 class Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -59,6 +73,7 @@ class Quiet(WSGIRequestHandler):
 
 def main():
     DynamoDBBackend.transact_write_items = conditions_first(DynamoDBBackend.transact_write_items)
+    SecretsManagerBackend.update_secret_version_stage = current_moves(SecretsManagerBackend.update_secret_version_stage)
     moto = DomainDispatcherApplication(create_backend_app)
 
     def serial(environ, start_response):

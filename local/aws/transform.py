@@ -1,8 +1,8 @@
 """Prints the template as CloudFormation gets it, for its tests.
 
-    python transform.py template.yaml     prints JSON
+    python transform.py template.yaml [PARAMETER=VALUE...]     prints JSON
 
-The Serverless transform is applied, with every parameter at its default. This needs
+The Serverless transform is applied, with every other parameter at its default. This needs
 neither AWS nor a build: like `sam package`, it puts an S3 address in place of each
 function's code.
 """
@@ -24,13 +24,13 @@ class NoManagedPolicies:
         return {}
 
 
-def main(path):
+def main(path, *parameters):
     with open(path, encoding="utf-8") as file:
         template = yaml_parse(file.read())
     for resource in template["Resources"].values():
         if "CodeUri" in resource.get("Properties", {}):
             resource["Properties"]["CodeUri"] = "s3://code/" + resource["Properties"]["CodeUri"]
-    json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout)
+    json.dump(transform(template, dict(p.split("=", 1) for p in parameters), NoManagedPolicies()), sys.stdout)
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

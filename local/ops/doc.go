@@ -28,8 +28,7 @@
 //   - At most 4 requests to DynamoDB a page of its answer, and never a Scan. The test
 //     TestRequests runs every command of the table: give it what the command needs in
 //     requests_test.go.
-//   - Env.Secret and Env.Stack are nil in a local run. A command that cannot do without
-//     sets Stack.
+//   - Env.Stack is nil in a local run. A command that cannot do without sets Stack.
 //   - What only people can decide is asked by Result.Ask: bin/ops prints the report and
 //     the question, and runs the command again with Env.Answer.
 //   - Errors are for people: what is wrong, and the next step. Usagef is for what was

@@ -3,11 +3,11 @@ package ops
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"iter"
 	"time"
 
+	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -19,7 +19,7 @@ type Env struct {
 	Settings config.Settings
 	Secrets  *config.Secrets
 	Service  *lifecycle.Service // reads records; has the Provider too
-	Secret   *Secret            // nil in a local run
+	Secret   vault.Secret
 	Logs     Logs
 	Stack    *Stack // nil in a local run
 
@@ -36,9 +36,6 @@ type Env struct {
 
 // Command returns the command line that runs these words of bin/ops on the same run.
 func (e *Env) Command(words string) string { return e.Prefix + "bin/ops " + words + e.Suffix }
-
-// ErrSecretChanged means that the secret has another version than the one that was read.
-var ErrSecretChanged = errors.New("somebody else has changed the secret meanwhile, and nothing was written: run the command again")
 
 // Logs are the functions' log lines.
 type Logs interface {

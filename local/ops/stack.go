@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/smithy-go"
 
+	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/aws/secret"
 	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/config"
@@ -83,7 +84,7 @@ func OpenStack(ctx context.Context, c aws.Config, name string, log *slog.Logger)
 	secrets := secret.New(c, settings.SecretARN, log)
 	return &Env{
 		Store: store, Settings: settings, Secrets: secrets, Service: lifecycle.New(settings, store, secrets, client, log),
-		Secret: newSecret(c, settings.SecretARN), Logs: newStackLogs(c, s.Resources[stackLogs].ID), Stack: s,
+		Secret: vault.NewManager(c, settings.SecretARN), Logs: newStackLogs(c, s.Resources[stackLogs].ID), Stack: s,
 		Name: "stack " + name, Prefix: "STACK=" + name + " ", Now: outbound.WallClock,
 	}, nil
 }

@@ -35,12 +35,12 @@ func OpenStopped(data string, getenv func(string) string, warnings io.Writer, wr
 			err = errors.Join(err, store.Close())
 		}
 	}()
-	c, err := settings(Options{Data: data, Getenv: getenv}, signin.Origin(DefaultAddr, ""))
+	c, kept, err := settings(Options{Data: data, Getenv: getenv}, signin.Origin(DefaultAddr, ""))
 	if err != nil {
 		return nil, nil, err
 	}
 	log := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	e := opsEnv(c, store, config.NewSecrets(c.LocalSecret, outbound.WallClock, log), log)
+	e := opsEnv(c, kept, store, config.NewSecrets(kept.value, outbound.WallClock, log), log)
 	e.Name, e.Suffix = "local run in "+data, " -data "+data
 	return e, store.Close, nil
 }
@@ -61,16 +61,16 @@ func openTasks(path string, write bool) (*taskbolt.Store, error) {
 }
 
 // opsEnv returns what bin/ops acts on in a local run, without the run's name.
-func opsEnv(c config.Settings, store task.Store, secrets *config.Secrets, log *slog.Logger) *ops.Env {
+func opsEnv(c config.Settings, kept *Secret, store task.Store, secrets *config.Secrets, log *slog.Logger) *ops.Env {
 	return &ops.Env{
-		Store: store, Settings: c, Secrets: secrets,
+		Store: store, Settings: c, Secrets: secrets, Secret: kept,
 		Service: lifecycle.New(c, store, secrets, outbound.NewClient(), log), Now: outbound.WallClock,
 	}
 }
 
 // opsHere returns what bin/ops acts on in this process.
 func (s *Server) opsHere(secrets *config.Secrets, service *lifecycle.Service, log *slog.Logger) *ops.Env {
-	e := opsEnv(s.settings, s.store, secrets, log)
+	e := opsEnv(s.settings, s.secret, s.store, secrets, log)
 	e.Service = service
 	e.Name = "local run at " + s.URL
 	e.Suffix = commandFlags(s.URL, DefaultData)

@@ -63,6 +63,7 @@ type Server struct {
 	data      string // the data folder, as given in Options
 	live      bool
 	settings  config.Settings
+	secret    *Secret
 	submitter *lifecycle.Submitter
 	reader    *lifecycle.Reader
 	sweeper   *lifecycle.Sweeper
@@ -127,7 +128,7 @@ func Start(o Options) (_ *Server, err error) {
 			err = errors.Join(err, listener.Close(), s.Close())
 		}
 	}()
-	if s.settings, err = settings(o, s.URL); err != nil {
+	if s.settings, s.secret, err = settings(o, s.URL); err != nil {
 		return nil, err
 	}
 	log := slog.New(troubleHandler{Handler: slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}), troubles: s.troubles})
@@ -153,8 +154,8 @@ func Start(o Options) (_ *Server, err error) {
 }
 
 // settings reads the environment. What it leaves unset is filled in with the
-// local run's own keys and stand-ins.
-func settings(o Options, origin string) (config.Settings, error) {
+// local run's own keys and stand-ins. The secret is the data folder's.
+func settings(o Options, origin string) (config.Settings, *Secret, error) {
 	getenv := o.Getenv
 	if o.Live {
 		getenv = func(name string) string {
@@ -166,21 +167,22 @@ func settings(o Options, origin string) (config.Settings, error) {
 	}
 	c, err := config.Load(getenv, config.Local)
 	if err != nil {
-		return c, err
+		return c, nil, err
 	}
 	if o.Live && c.APIKey == "" {
-		return c, errors.New("-live uses the real provider: set NANOBANANA_API_KEY to the key of the account that pays")
+		return c, nil, errors.New("-live uses the real provider: set NANOBANANA_API_KEY to the key of the account that pays")
 	}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
-		return c, err
+		return c, nil, err
 	}
 	k, err := openKeys(o.Data)
 	if err != nil {
-		return c, err
+		return c, nil, err
 	}
+	fromEnv := c
 	k.fill(&c)
 	if _, err := webhook.ParseKey(string(c.NotifyKey)); err != nil {
-		return c, fmt.Errorf("NOTIFY_KEY %w", err)
+		return c, nil, fmt.Errorf("NOTIFY_KEY %w", err)
 	}
 	if c.BaseURL == "" {
 		c.BaseURL, c.APIKey = origin+simulatorPath, simulatorKey
@@ -195,13 +197,13 @@ func settings(o Options, origin string) (config.Settings, error) {
 		c.AuthIssuer = origin + signin.Path
 		c.AuthJWKSURL = c.AuthIssuer + "/.well-known/jwks.json"
 	}
-	return c, nil
+	return c, openSecret(o.Data, fromEnv, c), nil
 }
 
 // handler wires the functions behind one mux, with the stand-ins and the studio.
 func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	c := s.settings
-	secrets := config.NewSecrets(c.LocalSecret, outbound.WallClock, log)
+	secrets := config.NewSecrets(s.secret.value, outbound.WallClock, log)
 	client := outbound.NewClient()
 	verifier, err := auth.FromSettings(c, secrets, client, log)
 	if err != nil {

@@ -96,7 +96,8 @@ func list[L checkedList[E], E any](m *members, name string, atLeast int, form st
 	return entries
 }
 
-// LocalSecret returns the JSON of the local run's secret, whose keys all have the id "local".
+// LocalSecret returns the JSON of the local run's secret, whose keys all have the id
+// "local". It is the same for the same settings.
 func (s Settings) LocalSecret(context.Context) ([]byte, error) {
 	keys := func(k token.Hidden) []map[string]string {
 		if k == "" {
@@ -109,5 +110,5 @@ func (s Settings) LocalSecret(context.Context) ([]byte, error) {
 		"callbackKeys": keys(s.CallbackKey),
 		"imageKeys":    keys(s.ImageKey),
 		"notifyKeys":   keys(s.NotifyKey),
-	})
+	}, json.Deterministic(true))
 }

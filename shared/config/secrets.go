@@ -10,8 +10,10 @@ import (
 	"github.com/preset/nanobanana-functions/shared/auth/token"
 )
 
+// SecretTTL is for how long a process uses the secret that it has read.
+const SecretTTL = 5 * time.Minute
+
 const (
-	secretTTL     = 5 * time.Minute
 	secretBackoff = 5 * time.Second // from a failed read to the next
 	secretTimeout = 5 * time.Second // of one read
 )
@@ -62,7 +64,7 @@ func (s *Secrets) Current(ctx context.Context) (Secret, error) {
 		return Secret{}, err
 	}
 	defer s.release()
-	if err := s.refresh(ctx, s.now().Add(-secretTTL)); err != nil && s.readAt.IsZero() {
+	if err := s.refresh(ctx, s.now().Add(-SecretTTL)); err != nil && s.readAt.IsZero() {
 		return Secret{}, err
 	}
 	return s.secret, nil

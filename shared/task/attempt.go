@@ -14,6 +14,9 @@ func (t *Task) Accepted(r Rules, now time.Time, attempt int, providerID string) 
 		return nil
 	}
 	doubtful := t.charge() != ChargeSure
+	if doubtful {
+		t.note().answered(OutcomeAccepted, now, providerID)
+	}
 	switch t.Status {
 	case Submitting, Unconfirmed:
 		t.setCharge(ChargeSure)
@@ -87,6 +90,9 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 		return nil
 	}
 	t.setCharge(ChargeNone)
+	n := t.note()
+	n.answered(OutcomeRefused, now, "")
+	n.failed(refusal.Code)
 	if !temporary[refusal.Code] {
 		t.Refusals++
 	}
@@ -152,6 +158,7 @@ func (t *Task) NotPosted(now time.Time, attempt int) error {
 		return nil
 	}
 	t.setCharge(ChargeNone)
+	t.note().Outcome = OutcomeUnposted
 	if t.FirstRefusal.IsZero() {
 		t.FirstRefusal = now
 	}
@@ -177,6 +184,7 @@ func (t *Task) Unanswered(r Rules, now time.Time, attempt int) error {
 	if err := t.move(bySilence, Unconfirmed, now, unconfirmedWindow); err != nil {
 		return err
 	}
+	t.note().Outcome = OutcomeUnanswered
 	if t.recordID() != "" {
 		t.setDue(t.earliestRead(r, now))
 	}

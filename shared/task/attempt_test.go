@@ -72,6 +72,7 @@ func TestAcceptedAfterItsRecordOnlyChangesTheCharge(t *testing.T) {
 		want := h.Task.Clone()
 		want.Charges = []Charge{ChargeSure}
 		h.after(time.Second).accepted("p1")
+		want.Notes[0].Outcome, want.Notes[0].AnsweredAt = OutcomeAccepted, h.now // noted for people
 		equal(t, name, h.Task, want)
 	}
 }

@@ -108,6 +108,8 @@ var (
 	ErrBusy = errors.New("task: store is busy")
 	// ErrCursor means that this Store did not issue the cursor.
 	ErrCursor = errors.New("task: cursor is not valid")
+	// ErrFull means that no other owner can be forgotten now: MaxForgotten are.
+	ErrFull = errors.New("task: too many forgotten owners")
 	// ErrStuck means that the store refused a row because it would stay
 	// unfinished outside the index of due tasks.
 	ErrStuck = errors.New("task: unfinished row without a due time")

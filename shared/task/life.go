@@ -141,10 +141,14 @@ func (t *Task) enter(s Status, now time.Time, window time.Duration) {
 	t.Status, t.Since, t.UpdatedAt = s, now, now
 	t.Work, t.Turn = "", Turn{DueAt: now.Add(window), Deadline: now.Add(window)}
 	t.SubmitBy = time.Time{}
+	if s != Submitting { // beginAttempt notes that
+		t.note().enter(s, now)
+	}
 }
 
-// finish ends the task. After it the status stays, and only Delete removes the images.
-func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
+// finish ends the task, with what outcome sets. After it the status stays, and only
+// DELETE removes the images; of a forgotten owner's task the end itself does.
+func (t *Task) finish(r Rules, by event, to Status, now time.Time, outcome func()) error {
 	if err := t.move(by, to, now, 0); err != nil {
 		return err
 	}
@@ -152,7 +156,11 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 	t.Hint = nil
 	t.clearRecord() // links expire; Images is what they led to
 	t.Turn = Turn{}
+	outcome()
 	t.tell(r, now)
+	if t.EraseAtEnd {
+		t.remove(r, now)
+	}
 	return nil
 }
 
@@ -160,15 +168,19 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time) error {
 // provider's policy returns nothing, because the owner caused it. See
 // docs/decisions/quota.md.
 func (t *Task) fail(r Rules, by event, code Code, now time.Time) error {
-	if err := t.finish(r, by, Failed, now); err != nil {
-		return err
+	n := t.note()
+	n.failed(code)
+	n.ByCallback = by == byHint
+	if id := t.recordID(); id != "" && t.ProviderID == "" {
+		n.named(id)
 	}
-	t.Failure = code
-	if t.Quota != nil && !t.Quota.Returned && code != CodeContentPolicy {
-		t.Quota.Returned = true
-		t.Refund = t.Quota.Images
-	}
-	return nil
+	return t.finish(r, by, Failed, now, func() {
+		t.Failure = code
+		if t.Quota != nil && !t.Quota.Returned && code != CodeContentPolicy {
+			t.Quota.Returned = true
+			t.Refund = t.Quota.Images
+		}
+	})
 }
 
 func (t *Task) beginAttempt(now time.Time) {
@@ -178,6 +190,7 @@ func (t *Task) beginAttempt(now time.Time) {
 	t.AcceptedAt = time.Time{}
 	t.Hint = nil
 	t.clearRecord()
+	t.note().enter(Submitting, now)
 }
 
 // clearRecord drops everything that records said.
@@ -212,7 +225,7 @@ func (t *Task) Next(now time.Time) Next {
 		return NextWake
 	case t.Status == Submitting:
 		return NextUnanswered
-	case t.Status == Waiting && !t.late(now):
+	case t.Status == Waiting && !t.late(now) && !t.EraseAtEnd:
 		return NextResubmit
 	case t.recordID() != "":
 		return NextRead // also at the deadline: one last read before it expires
@@ -232,17 +245,20 @@ func (t *Task) Postpone(now time.Time) {
 	}
 }
 
-// Expire ends a task that is past its deadline and has no record to read.
+// Expire ends a task that is past its deadline and has no record to read. A forgotten
+// owner's task that would be sent again is cancelled instead.
 func (t *Task) Expire(r Rules, now time.Time) error {
 	now = stamp(now)
 	if t.Next(now) != NextExpire {
 		return nil
 	}
 	code := CodeTimedOut
-	switch t.Status {
-	case Unconfirmed:
+	switch {
+	case t.Status == Unconfirmed:
 		code = CodeOutcomeUnknown
-	case Waiting:
+	case t.Status == Waiting && !t.late(now):
+		return t.Delete(r, now)
+	case t.Status == Waiting:
 		code = t.Setback
 	}
 	return t.fail(r, byDeadline, code, now)

@@ -94,6 +94,7 @@ func (t *Task) wakeNotice(now time.Time) {
 	if !t.NoticeTurn.wake(now, noticePace) {
 		t.endNotice()
 		t.NoticeGivenUpAt = now
+		t.anonymize()
 	}
 }
 
@@ -105,6 +106,7 @@ func (t *Task) Notified(now time.Time, version int) {
 	}
 	t.endNotice()
 	t.NotifiedAt, t.NoticeTarget = stamp(now), nil
+	t.anonymize()
 }
 
 // Redrive starts a notice that was given up again. It has what the row says now.

@@ -197,6 +197,7 @@ func (t *Task) attachNamed(id string) {
 	if t.ProviderID == "" {
 		t.attach(id)
 		t.Generations++
+		t.note().named(id)
 	}
 }
 
@@ -340,6 +341,7 @@ func (t *Task) generationFailed(r Rules, now time.Time, rec Record) error {
 		return err
 	}
 	t.Setback, t.Hint = code, nil
+	t.note().failed(code)
 	t.setDue(now.Add(retryGeneration))
 	return nil
 }

@@ -71,7 +71,12 @@ type Store interface {
 	// the kind's earlier time and leaves the other kind alone.
 	Pause(ctx context.Context, kind Calls, until time.Time) error
 
-	// Paused returns for each kind the time of the last Pause, or zero.
+	// Forget refuses an owner's orders for ForgottenFor, counted anew by each call:
+	// Pauses.Forgotten has the owner. A full list is ErrFull.
+	Forget(ctx context.Context, owner string, now time.Time) error
+
+	// Paused returns for each kind the time of the last Pause, or zero, and the
+	// forgotten owners.
 	Paused(ctx context.Context) (Pauses, error)
 
 	// SetTiming stores a timing in its slot, in place of an earlier one.
@@ -105,8 +110,11 @@ const (
 	Posts Calls = "posts" // of waiting tasks
 )
 
-// Pauses holds the times before which sweeps make no calls. Zero means no pause.
-type Pauses struct{ Reads, Posts time.Time }
+// Pauses holds what all processes must keep from doing.
+type Pauses struct {
+	Reads, Posts time.Time // before it sweeps make no such calls; zero: no pause
+	Forgotten    Forgotten // owners whose orders are refused
+}
 
 // Of returns the time of one kind, to read or set.
 func (p *Pauses) Of(kind Calls) *time.Time {

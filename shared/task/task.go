@@ -65,7 +65,7 @@ const (
 // Times are UTC, in whole milliseconds; a zero time has not happened yet.
 type Task struct {
 	ID          string `json:"id"`
-	Owner       string `json:"owner"`
+	Owner       string `json:"owner,omitempty"` // empty: deleted, erased and told; see anonymize
 	Schema      int    `json:"schema"`
 	Version     int64  `json:"version"` // raised by each write
 	Writer      string `json:"writer"`  // random, fresh for each logical write
@@ -88,6 +88,8 @@ type Task struct {
 	UpdatedAt time.Time `json:"updatedAt"`
 	EndedAt   time.Time `json:"endedAt,omitzero"`
 	DeletedAt time.Time `json:"deletedAt,omitzero"`
+
+	EraseAtEnd bool `json:"eraseAtEnd,omitempty"` // the end deletes it: its owner is forgotten
 
 	Attempt     int       `json:"attempt"`               // POSTs begun; in the callback URL
 	Generations int       `json:"generations,omitempty"` // attempts that got a provider id
@@ -119,6 +121,8 @@ type Task struct {
 	Inputs  []Input `json:"inputs,omitempty"`  // copies of the owner's uploads that it edited
 	Missing int     `json:"missing,omitempty"` // requested images that did not come
 	Failure Code    `json:"failure,omitempty"`
+
+	Notes []AttemptNote `json:"notes,omitempty"` // of the first attempt and the last ones
 
 	Quota *Quota `json:"quota,omitempty"`
 
@@ -242,6 +246,7 @@ func (t *Task) Clone() *Task {
 	c := *t
 	c.Refund = 0
 	c.Charges = slices.Clone(t.Charges)
+	c.Notes = cloneNotes(t.Notes)
 	c.URLs = slices.Clone(t.URLs)
 	c.Spares = slices.Clone(t.Spares)
 	c.Images = slices.Clone(t.Images)

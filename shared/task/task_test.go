@@ -63,7 +63,7 @@ func fill(v reflect.Value) {
 		v.Set(reflect.MakeMap(v.Type()))
 		value := reflect.New(v.Type().Elem()).Elem()
 		fill(value)
-		v.SetMapIndex(reflect.ValueOf("key"), value)
+		v.SetMapIndex(reflect.ValueOf("key").Convert(v.Type().Key()), value)
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			v.Set(reflect.ValueOf(start.Add(123 * time.Millisecond)))

@@ -44,7 +44,7 @@ func (t *Task) Timing() (x Timing, ok bool) {
 	h := fnv.New32a()
 	h.Write([]byte(t.ID))
 	sum := h.Sum32()
-	if t.Status != Succeeded || t.Missing > 0 || sum%timingShare != 0 {
+	if t.Status != Succeeded || t.Missing > 0 || t.Deleted() || sum%timingShare != 0 {
 		return Timing{}, false
 	}
 	return Timing{

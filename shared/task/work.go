@@ -164,12 +164,10 @@ func (t *Task) KeepInputs(copies []Input) {
 
 // succeed ends the task with pictures.
 func (t *Task) succeed(r Rules, by event, now time.Time, images []Image) error {
-	if err := t.finish(r, by, Succeeded, now); err != nil {
-		return err
-	}
-	t.Images = images
-	t.Missing = max(0, t.NumImages-len(t.Images))
-	return nil
+	return t.finish(r, by, Succeeded, now, func() {
+		t.Images = images
+		t.Missing = max(0, t.NumImages-len(t.Images))
+	})
 }
 
 // bestImages returns the pictures that the task ends with, in the order of their links
@@ -191,47 +189,4 @@ func (t *Task) bestImages(images []Image) []Image {
 		best[i].N = i + 1
 	}
 	return best
-}
-
-// Delete empties a finished task for its owner. It cancels a Waiting task, and
-// returns CodeConflict for a running one.
-func (t *Task) Delete(r Rules, now time.Time) error {
-	now = stamp(now)
-	switch {
-	case t.Deleted():
-		return nil
-	case t.Status == Waiting:
-		if err := t.fail(r, byDelete, CodeCanceled, now); err != nil {
-			return err
-		}
-	case !t.Done():
-		return &Error{Code: CodeConflict}
-	}
-	t.DeletedAt, t.UpdatedAt = now, now
-	t.changed(r, now, t.Target)
-	t.Request = Request{}
-	t.Fingerprint, t.Parent, t.SourceType, t.PublicURL = "", "", "", ""
-	t.Images, t.Inputs, t.InputTypes, t.Hint = nil, nil, nil, nil
-	t.clearRecord()
-	t.Deadline = time.Time{} // an erase is never given up
-	t.setWork(Erase, now)
-	return nil
-}
-
-// Cancel deletes a Waiting task, and returns CodeConflict for every other that is not
-// deleted: no picture is lost, whatever has become of the task meanwhile.
-func (t *Task) Cancel(r Rules, now time.Time) error {
-	if t.Status != Waiting && !t.Deleted() {
-		return &Error{Code: CodeConflict}
-	}
-	return t.Delete(r, now)
-}
-
-// Erased ends the erase: a run that began at begun has deleted everything under the
-// task's prefix. If another function could still write there at that time, nothing
-// changes and a later run erases again.
-func (t *Task) Erased(begun time.Time) {
-	if t.Work == Erase && !stamp(begun).Before(t.DeletedAt.Add(eraseAfter)) {
-		t.Work, t.Turn = "", Turn{}
-	}
 }

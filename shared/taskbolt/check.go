@@ -262,6 +262,8 @@ func checkEntry(bucket, key, value []byte) error {
 		valid = len(key) > stampLength
 	case string(bucketUsed), string(bucketTimings), string(bucketPause):
 		valid = len(value) == intLength
+	case string(bucketForgot):
+		valid = len(value) == intLength || bytes.Equal(key, saltKey)
 	}
 	if !valid {
 		return fmt.Errorf("an entry of %s has a form that this program does not write", bucket)

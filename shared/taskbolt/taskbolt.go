@@ -31,11 +31,12 @@ var (
 	bucketUploads = []byte("uploads") // owner and day -> uploads
 	bucketStream  = []byte("stream")  // message -> bucket of sequence -> id
 	bucketPause   = []byte("pause")   // kind of calls -> until
+	bucketForgot  = []byte("forgot")  // salt, and hash of an owner -> until
 	bucketBalance = []byte("balance") // "last" -> the last balance
 	bucketTimings = []byte("timings") // kind#slot -> seconds
 )
 
-var buckets = [][]byte{bucketTasks, bucketList, bucketOwned, bucketDue, bucketUsed, bucketUploads, bucketStream, bucketPause, bucketBalance, bucketTimings}
+var buckets = [][]byte{bucketTasks, bucketList, bucketOwned, bucketDue, bucketUsed, bucketUploads, bucketStream, bucketPause, bucketForgot, bucketBalance, bucketTimings}
 
 // Store is a task.Store. It is safe for concurrent use within one process.
 type Store struct {
@@ -205,6 +206,7 @@ func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
 				*p.Of(kind) = time.UnixMilli(decodeInt(b)).UTC()
 			}
 		}
+		p.Forgotten = forgotten(tx)
 		return nil
 	})
 	return p, err

@@ -33,6 +33,7 @@ const (
 	attrUsed       = "used"
 	attrUntil      = "until"      // milliseconds since 1970
 	attrPostsUntil = "postsUntil" // milliseconds since 1970
+	attrForgot     = "forgot"     // the salt; with # and the hash of an owner, milliseconds since 1970
 	attrCredits    = "credits"
 	attrAsOf       = "asOf" // milliseconds since 1970
 	attrLevel      = "level"

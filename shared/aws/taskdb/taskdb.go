@@ -10,6 +10,7 @@
 //	QUOTA#…      used       images of an owner on a day
 //	UPLOADS#…    used       uploads of an owner on a day
 //	PAUSE        until, postsUntil: for reads, for POSTs
+//	             forgot, forgot#…: the salt, and until when a hashed owner's orders are refused
 //	TIMINGS      kind#slot  seconds that a task of the kind took
 //	BALANCE      credits, asOf, level: the result of the last check
 //	NONE         never exists: a start reads it
@@ -284,7 +285,8 @@ func (s *Store) Paused(ctx context.Context) (p task.Pauses, err error) {
 		}
 		*p.Of(kind) = time.UnixMilli(until).UTC()
 	}
-	return p, nil
+	p.Forgotten, err = forgotten(row)
+	return p, err
 }
 
 // readNumber reads one number of a row. It returns 0 if there is none.

@@ -34,6 +34,9 @@ type Server struct {
 	// Now is the clock for the times of tasks and reads; set it before use. Waits are in real time.
 	Now func() time.Time
 
+	// Dial connects to who is called back and to input images; set it before use. Nil: by TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 	mux      *http.ServeMux
 	listener *http.Server // from NewServer
 	client   *http.Client // for callbacks and input images
@@ -60,12 +63,12 @@ type Server struct {
 func New(adjust ...func(*Knobs)) *Server {
 	s := &Server{
 		Now:     time.Now,
-		client:  newClient(),
 		knobs:   defaults(),
 		keys:    []string{DefaultKey},
 		balance: defaultBalance,
 		tasks:   map[string]*task{},
 	}
+	s.client = newClient(s.dial)
 	s.life, s.stop = context.WithCancel(context.Background())
 	for _, change := range adjust {
 		s.SetKnobs(change)
@@ -237,9 +240,9 @@ func (s *Server) credit(w http.ResponseWriter, r *http.Request) {
 
 // newClient returns the client for callbacks and input images. Like the vendor's, it does not
 // follow redirects.
-func newClient() *http.Client {
+func newClient(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
 	transport := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		DialContext:           dial,
 		MaxIdleConnsPerHost:   16,
 		IdleConnTimeout:       10 * time.Second,
 		ResponseHeaderTimeout: callbackTimeout,
@@ -249,6 +252,13 @@ func newClient() *http.Client {
 		Timeout:       callbackTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+func (s *Server) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if s.Dial != nil {
+		return s.Dial(ctx, network, address)
+	}
+	return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
 }
 
 // sleep waits and reports whether it waited to the end; it stops when the server closes.

@@ -1,6 +1,7 @@
 package tasktest
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func testBalance(t *testing.T, h Harness) {
 	for id, err := range h.Store.Due(t.Context(), start.Add(1000*time.Hour)) {
 		t.Errorf("the balance is due as a task: %q, %v", id, err)
 	}
-	if paused, err := h.Store.Paused(t.Context()); paused != (task.Pauses{}) || err != nil {
+	if paused, err := h.Store.Paused(t.Context()); !reflect.DeepEqual(paused, task.Pauses{}) || err != nil {
 		t.Errorf("the balance pauses sweeps: %v, %v", paused, err)
 	}
 }

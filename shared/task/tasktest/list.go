@@ -221,6 +221,9 @@ func testListDeleted(t *testing.T, h Harness) {
 			return nil
 		})
 	}
+	if owner, ok, err := h.Attribute(t.Context(), gone.ID, "owner"); ok || err != nil {
+		t.Errorf("after the erase the row has the owner %q, %v", owner, err)
+	}
 }
 
 // testListRetargeted changes the targets of tasks: each task is only in the list of its

@@ -285,13 +285,28 @@ func (s *Memory) Pause(ctx context.Context, kind task.Calls, until time.Time) er
 	return nil
 }
 
+func (s *Memory) Forget(ctx context.Context, owner string, now time.Time) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if s.pauses.Forgotten.Salt == "" {
+		s.pauses.Forgotten.Salt = task.NewSalt()
+	}
+	_, _, err = s.pauses.Forgotten.Add(owner, now)
+	return err
+}
+
 func (s *Memory) Paused(ctx context.Context) (task.Pauses, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return task.Pauses{}, err
 	}
 	defer unlock()
-	return s.pauses, nil
+	p := s.pauses
+	p.Forgotten.Until = maps.Clone(p.Forgotten.Until)
+	return p, nil
 }
 
 func (s *Memory) SetTiming(ctx context.Context, x task.Timing) error {

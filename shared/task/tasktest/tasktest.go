@@ -59,6 +59,7 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 		{"DuePage", testDuePage},
 		{"DueWhileWriting", testDueWhileWriting},
 		{"Pause", testPause},
+		{"Forget", testForget},
 		{"Timings", testTimings},
 		{"Balance", testBalance},
 		{"Large", testLarge},
@@ -185,6 +186,43 @@ func testPause(t *testing.T, h Harness) {
 	}
 }
 
+// testForget forgets owners: each for 90 days from the last call, beside the pauses.
+func testForget(t *testing.T, h Harness) {
+	forgotten := func() task.Forgotten {
+		t.Helper()
+		p, err := h.Store.Paused(t.Context())
+		if err != nil || !p.Posts.IsZero() && !p.Posts.Equal(start) {
+			t.Fatalf("paused until %v, %v", p.Posts, err)
+		}
+		return p.Forgotten
+	}
+	if got := forgotten(); !reflect.DeepEqual(got, task.Forgotten{}) {
+		t.Errorf("at first: %+v", got)
+	}
+	if err := h.Store.Pause(t.Context(), task.Posts, start); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		owner string
+		at    time.Time
+		left  int // owners
+	}{{"ada", start, 1}, {"bob", start.Add(time.Hour), 2}, {"ada", start.Add(2 * time.Hour), 2}, {"cy", start.Add(task.ForgottenFor + time.Hour), 2}, {"cy", start.Add(3 * task.ForgottenFor), 1}} {
+		if err := h.Store.Forget(t.Context(), c.owner, c.at); err != nil {
+			t.Fatal(err)
+		}
+		got, until := forgotten(), c.at.Add(task.ForgottenFor)
+		if len(got.Until) != c.left || !got.Has(c.owner, until.Add(-time.Millisecond)) || got.Has(c.owner, until) || got.Has("dan", c.at) {
+			t.Errorf("%s at %v: %+v", c.owner, c.at, got)
+		}
+		if text := fmt.Sprintf("%+v", got); strings.Contains(text, c.owner) {
+			t.Errorf("it says who was forgotten: %s", text)
+		}
+	}
+	for id, err := range h.Store.Due(t.Context(), start.Add(10000*time.Hour)) {
+		t.Errorf("a forgotten owner is due as a task: %q, %v", id, err)
+	}
+}
+
 // testLarge stores the largest possible request.
 func testLarge(t *testing.T, h Harness) {
 	x := task.New(draft(func(d *task.Draft) {
@@ -246,7 +284,7 @@ func testCanceled(t *testing.T, h Harness) {
 		"duePage": duePageErr,
 		"create":  createErr, "put": putErr, "task": taskErr, "tasks": tasksErr, "list": listErr,
 		"used": usedErr, "paused": pausedErr, "due": dueErr, "pause": h.Store.Pause(ctx, task.Posts, start),
-		"balance": balanceErr, "setBalance": h.Store.SetBalance(ctx, task.Balance{AsOf: start}),
+		"forget": h.Store.Forget(ctx, "ada", start), "balance": balanceErr, "setBalance": h.Store.SetBalance(ctx, task.Balance{AsOf: start}),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want context.Canceled", name, err)
