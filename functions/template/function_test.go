@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/preset/nanobanana-functions/shared/config"
 )
@@ -184,8 +185,21 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// patterns returns the expressions that a value must match: a pattern that begins with
+// a group to look ahead, which Go does not know, is two.
+func (p parameter) patterns() []*regexp.Regexp {
+	first, rest, ahead := strings.Cut(strings.TrimPrefix(*p.AllowedPattern, "^(?="), "$)")
+	if !ahead || !strings.HasPrefix(*p.AllowedPattern, "^(?=") {
+		return []*regexp.Regexp{regexp.MustCompile(*p.AllowedPattern)}
+	}
+	return []*regexp.Regexp{regexp.MustCompile("^" + first + "$"), regexp.MustCompile("^" + rest)}
+}
+
 func (p parameter) allows(value string) bool {
-	if p.AllowedPattern != nil && !regexp.MustCompile(*p.AllowedPattern).MatchString(value) {
+	if p.AllowedPattern != nil && slices.ContainsFunc(p.patterns(), func(r *regexp.Regexp) bool { return !r.MatchString(value) }) {
+		return false
+	}
+	if p.MaxLength > 0 && utf8.RuneCountInString(value) > p.MaxLength {
 		return false
 	}
 	if p.AllowedValues != nil && !slices.Contains(p.AllowedValues, value) {

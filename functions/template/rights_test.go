@@ -32,7 +32,7 @@ var wantRights = map[string][]string{
 	"sweep": {openSecret, readRow, readRows, putRow, changeQuota, signLinks, showUploads, "dynamodb:Query Table/index/due"},
 	"ingest": {readRow, putRow, changeQuota,
 		"dynamodb:DescribeStream Table/stream/*", "dynamodb:GetRecords Table/stream/*", "dynamodb:GetShardIterator Table/stream/*", "dynamodb:ListStreams Table/stream/*",
-		showUploads, "s3:PutObject Bucket/tasks/*", "s3:DeleteObject Bucket/tasks/*", `s3:ListBucket Bucket {"StringLike":{"s3:prefix":"tasks/*"}}`},
+		showUploads, "s3:PutObject Bucket/tasks/*", "s3:DeleteObjectVersion Bucket/tasks/*", `s3:ListBucketVersions Bucket {"StringLike":{"s3:prefix":"tasks/*"}}`},
 	"notify": {openSecret, readRow, putRow,
 		"dynamodb:DescribeStream Table/stream/*", "dynamodb:GetRecords Table/stream/*", "dynamodb:GetShardIterator Table/stream/*", "dynamodb:ListStreams Table/stream/*"},
 }

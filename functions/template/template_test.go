@@ -47,6 +47,7 @@ type parameter struct {
 	Default            any
 	AllowedPattern     *string
 	AllowedValues      []string
+	MaxLength          int
 	MinValue, MaxValue *float64
 }
 

@@ -28,8 +28,9 @@ type Bucket interface {
 	Put(ctx context.Context, key string, body io.ReadSeeker, size int64, contentType string, sum [32]byte) error
 
 	// Erase deletes every object whose key begins with prefix, which must
-	// end in a slash. It is no error if there are none. Once Erase has
-	// returned nil, the objects stay deleted after a crash.
+	// end in a slash, with all its versions if the bucket keeps them. It is
+	// no error if there are none. Once Erase has returned nil, the objects
+	// stay deleted after a crash.
 	Erase(ctx context.Context, prefix string) error
 }
 

@@ -77,31 +77,38 @@ func check(body io.ReadSeeker, size int64, sum [32]byte) error {
 	return err
 }
 
-// Erase implements media.Bucket.
+// Erase implements media.Bucket. In a bucket with versions it deletes each of them, and
+// the marks of deleted objects; in one without, the only version is "null". It lists the
+// first page again after each one that it has deleted, so it never asks for what follows
+// a version that no longer exists.
 func (b *Bucket) Erase(ctx context.Context, prefix string) error {
 	if len(prefix) < 2 || !strings.HasSuffix(prefix, "/") {
 		return fmt.Errorf("s3bucket: erase: %q is not a prefix of a folder", prefix)
 	}
-	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: b.name, Prefix: &prefix})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	for more := true; more; {
+		page, err := b.client.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: b.name, Prefix: &prefix})
 		if err == nil {
-			err = b.delete(ctx, page.Contents)
+			err = b.delete(ctx, page)
 		}
 		if err != nil {
 			return fmt.Errorf("s3bucket: erase %s: %w", prefix, err)
 		}
+		more = aws.ToBool(page.IsTruncated)
 	}
 	return nil
 }
 
-func (b *Bucket) delete(ctx context.Context, objects []types.Object) error {
-	if len(objects) == 0 {
-		return nil
+// delete deletes what a page lists, which is at most what one request may delete.
+func (b *Bucket) delete(ctx context.Context, page *s3.ListObjectVersionsOutput) error {
+	ids := make([]types.ObjectIdentifier, 0, len(page.Versions)+len(page.DeleteMarkers))
+	for _, v := range page.Versions {
+		ids = append(ids, types.ObjectIdentifier{Key: v.Key, VersionId: v.VersionId})
 	}
-	ids := make([]types.ObjectIdentifier, len(objects))
-	for i, object := range objects {
-		ids[i].Key = object.Key
+	for _, m := range page.DeleteMarkers {
+		ids = append(ids, types.ObjectIdentifier{Key: m.Key, VersionId: m.VersionId})
+	}
+	if len(ids) == 0 {
+		return nil
 	}
 	done, err := b.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
 		Bucket: b.name, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)},

@@ -116,3 +116,92 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 }
+
+// small makes S3's pages of versions so small that there are several.
+type small struct{ lists atomic.Int32 }
+
+func (s *small) Do(r *http.Request) (*http.Response, error) {
+	if q := r.URL.Query(); q.Has("versions") {
+		s.lists.Add(1)
+		q.Set("max-keys", "3")
+		r.URL.RawQuery = q.Encode()
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// Erase leaves no version and no mark of a deleted object under its prefix, and all of
+// them elsewhere, whether the bucket keeps versions, has none, or has stopped keeping them.
+func TestEraseOfVersions(t *testing.T) {
+	for _, status := range []types.BucketVersioningStatus{"", types.BucketVersioningStatusEnabled, types.BucketVersioningStatusSuspended} {
+		t.Run("versions "+string(status), func(t *testing.T) {
+			c := envtest.Config(t)
+			name := newBucket(t, c)
+			client := s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = true })
+			version := func(status types.BucketVersioningStatus) {
+				t.Helper()
+				_, err := client.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{
+					Bucket: &name, VersioningConfiguration: &types.VersioningConfiguration{Status: status},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			versions := func() (all []string) {
+				t.Helper()
+				got, err := client.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: &name})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range got.Versions {
+					all = append(all, *v.Key)
+				}
+				for _, m := range got.DeleteMarkers {
+					all = append(all, "deleted "+*m.Key)
+				}
+				return all
+			}
+			b := s3bucket.New(c, name)
+			put := func(key string) {
+				t.Helper()
+				if err := b.Put(t.Context(), key, strings.NewReader("picture"), 7, "image/png", sha256.Sum256([]byte("picture"))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			remove := func(key string) {
+				t.Helper()
+				if _, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &name, Key: &key}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			fill := func() {
+				for n := range 4 {
+					key := media.Key("gone", n+1, [32]byte{}, "png")
+					put(key)
+					put(key)
+					if n%2 == 0 {
+						remove(key)
+					}
+				}
+			}
+			if status != "" {
+				version(types.BucketVersioningStatusEnabled)
+				fill()
+				version(status)
+			}
+			fill()
+			put(media.Key("kept", 1, [32]byte{}, "png"))
+			before := len(versions())
+			wire := &small{}
+			c.HTTPClient = wire
+			if err := s3bucket.New(c, name).Erase(t.Context(), media.Prefix("gone")); err != nil {
+				t.Fatal(err)
+			}
+			if left := versions(); len(left) != 1 || left[0] != media.Key("kept", 1, [32]byte{}, "png") {
+				t.Errorf("of %d versions are left: %q", before, left)
+			}
+			if n := int(wire.lists.Load()); status != "" && n < before/3 {
+				t.Errorf("%d pages for %d versions: the test has no second page", n, before)
+			}
+		})
+	}
+}
