@@ -21,7 +21,7 @@ const (
 // layers are our packages from the bottom up: each imports only from layers below
 // its own. "*test" packages may be imported by tests and local.
 var layers = [][]string{
-	{root, "shared/outbound", "shared/auth/token", "shared/task", "shared/moderation", "shared/media/thumbnail", "shared/aws/env", "shared/aws/stream"},
+	{root, "shared/outbound", "shared/auth/token", "shared/task", "shared/metric", "shared/moderation", "shared/media/thumbnail", "shared/aws/env", "shared/aws/stream"},
 	{"shared/nanobanana", "shared/media", "shared/config"},
 	{"shared/taskbolt", "shared/media/picture", "shared/media/dir", "shared/aws/taskdb", "shared/aws/s3bucket", "shared/aws/s3link", "shared/aws/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify", "functions/mcp", "functions/mcp/oauthproxy",
