@@ -73,9 +73,15 @@ bench: ## measure whole requests over TLS against their goals (ARGS="-n 30"), th
 	go run ./local/bench $(ARGS)
 	go test -run '^$$' -bench . -benchmem ./...
 
-.PHONY: bin/local
+.PHONY: bin/local bin/ops
 bin/local:
 	go build -o $@ ./local
+
+.PHONY: ops
+ops: bin/ops ## build the operator's tool, bin/ops, for a stack (STACK=its name) or a local run: bin/ops -h
+
+bin/ops:
+	go build -o $@ ./local/ops/bootstrap
 
 # The binaries contain nothing of the building machine or of the commit, so unchanged functions are not deployed again.
 # They are built without HTTP/2, which nothing here uses: neither AWS's services nor, since our client does not offer it, the provider.

@@ -113,7 +113,7 @@ func TestVariablesInSettingsPage(t *testing.T) {
 			t.Errorf("docs/settings.md has %s, which config does not read", s.name)
 		}
 		want := "yes"
-		if slices.Contains([]string{"TABLE", "BUCKET", "SECRET_ARN", "AWS_SAM_LOCAL"}, s.name) {
+		if slices.Contains([]string{"TABLE", "BUCKET", "SECRET_ARN", "METRICS_NAMESPACE", "AWS_SAM_LOCAL"}, s.name) {
 			want = "no"
 		}
 		if s.local != want {

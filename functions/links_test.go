@@ -21,14 +21,15 @@ const (
 // layers are our packages from the bottom up: each imports only from layers below
 // its own. "*test" packages may be imported by tests and local.
 var layers = [][]string{
-	{root, "shared/outbound", "shared/auth/token", "shared/task", "shared/moderation", "shared/media/thumbnail", "shared/aws/env", "shared/aws/stream"},
+	{root, "shared/outbound", "shared/auth/token", "shared/task", "shared/metric", "shared/moderation", "shared/media/thumbnail", "shared/aws/env", "shared/aws/stream"},
 	{"shared/nanobanana", "shared/media", "shared/config"},
 	{"shared/taskbolt", "shared/media/picture", "shared/media/dir", "shared/aws/taskdb", "shared/aws/s3bucket", "shared/aws/s3link", "shared/aws/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify", "functions/mcp", "functions/mcp/oauthproxy",
 		"local/signin", "local/client", "local/page", "local/ops/vault"},
+	{"local/ops"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
 		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "functions/mcp/bootstrap", "local/serve", "local/verify", "local/mcp/rules", "local/aws/standins", "local/bench", "local/bench/hello", "local/supply"},
-	{"local"},
+	{"local", "local/ops/bootstrap"},
 }
 
 // linked are the other modules that a function links, besides Lambda's own and the

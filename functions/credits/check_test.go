@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 			if err != nil || got != (credits.Checked{Balance: test.balance, Low: test.low, News: test.news}) {
 				t.Errorf("got %+v, %v", got, err)
 			}
-			line := h.Logged.Take()
+			line := h.Logged.TakeUncommon()
 			if !strings.Contains(line, test.is) || !strings.Contains(line, `"level":"`+test.level+`"`) || strings.Count(line, "\n") != 1 ||
 				strings.Contains(line, `"news":"`+string(test.news)+`"`) != (test.news != "") {
 				t.Errorf("logged %s", line)

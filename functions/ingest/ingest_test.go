@@ -64,7 +64,7 @@ func TestBatch(t *testing.T) {
 	}
 	done := checkStatus(t, w, first.ID, task.Succeeded)
 	checkStatus(t, w, second.ID, task.Succeeded)
-	if logged := w.Logged.Take(); strings.Count(logged, "\n") != 4 || strings.Count(logged, `"event":"task_ended"`) != 2 {
+	if logged := w.Logged.TakeUncommon(); strings.Count(logged, "\n") != 4 || strings.Count(logged, `"event":"task_ended"`) != 2 {
 		t.Errorf("logged %s; want a line for each bad record, and for each task that has ended", logged)
 	}
 	if err := handle(t.Context(), batch); err != nil {

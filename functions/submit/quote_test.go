@@ -30,7 +30,7 @@ func (h *harness) quoteAnswer(body string, header ...string) httpapitest.Answer 
 	h.Logged.Take()
 	header = append([]string{"Authorization", "Bearer " + h.token, "Content-Type", "application/json"}, header...)
 	got := h.contract.Do(h.t, httpapitest.NewRequest(h.t, http.MethodPost, h.Settings.PublicURL+"/v1/quotes", strings.NewReader(body), header...))
-	if logged := h.Logged.Take(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, `"route":"POST /v1/quotes"`) {
+	if logged := h.Logged.TakeUncommon(); strings.Count(logged, "\n") != 1 || !strings.Contains(logged, `"route":"POST /v1/quotes"`) {
 		h.t.Errorf("logged: %s", logged)
 	}
 	if n := written() - writes; n != 0 || h.countRows() != rows || h.Sim.Posts() != posts {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/preset/nanobanana-functions/shared/httpapi"
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -69,7 +70,7 @@ func (f Function) change(ctx context.Context, owner, id string, change func(*tas
 		return nil, err
 	}
 	var refused error // the row does not allow the change: an answer, no store error
-	t, err = task.Update(ctx, f.Store, t, func(x *task.Task) error {
+	t, err = lifecycle.Update(ctx, f.Log, f.Store, t, func(x *task.Task) error {
 		refused = change(x)
 		return refused
 	})

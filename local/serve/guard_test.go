@@ -118,7 +118,7 @@ func TestSessionWithPaidProvider(t *testing.T) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("GET", "/local/session", nil)
 	r.RemoteAddr, r.Host = "127.0.0.1:5000", "127.0.0.1:9000"
-	localOnly(studio.localHandler(slog.New(slog.DiscardHandler), newTroubles(), nil)).ServeHTTP(w, r)
+	localOnly(studio.localHandler(slog.New(slog.DiscardHandler), newTroubles(), nil, http.NotFoundHandler())).ServeHTTP(w, r)
 	var session struct{ Token, TokenCommand string }
 	if err := json.Unmarshal(w.Body.Bytes(), &session); err != nil || w.Code != 200 || session.Token != "" {
 		t.Fatalf("%d %s", w.Code, w.Body)

@@ -27,6 +27,7 @@ import (
 	"github.com/preset/nanobanana-functions/functions/sweep"
 	"github.com/preset/nanobanana-functions/functions/tasks"
 	"github.com/preset/nanobanana-functions/functions/uploads"
+	"github.com/preset/nanobanana-functions/local/ops"
 	"github.com/preset/nanobanana-functions/local/signin"
 	"github.com/preset/nanobanana-functions/shared/auth"
 	"github.com/preset/nanobanana-functions/shared/config"
@@ -238,7 +239,7 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	oauthproxy.Register(limited(mux, 28*time.Second), oauthproxy.Function{HTTP: client, Settings: c, Now: outbound.WallClock, Log: log})
 	mux.Handle(dir.LinkPath, s.bucket)
 	s.studio.register(mux)
-	return splitLocal(s.studio.localHandler(log, s.troubles, s.CheckBalance), cors(c.AllowsOrigin, httpapi.Mux(log, mux))), nil
+	return splitLocal(s.studio.localHandler(log, s.troubles, s.CheckBalance, ops.Handler(s.opsHere(secrets, poster.Service, log))), cors(c.AllowsOrigin, httpapi.Mux(log, mux))), nil
 }
 
 // api returns the routes that users call; verifier decides whose tokens are

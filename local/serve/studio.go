@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/preset/nanobanana-functions/local/ops"
 	"github.com/preset/nanobanana-functions/local/page"
 	"github.com/preset/nanobanana-functions/local/signin"
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
@@ -68,9 +69,10 @@ func (s *studio) close() {
 // localHandler serves the routes under localPath, which only the page uses. check reads
 // the provider's balance: asking the simulator costs nothing, so the page may ask for it
 // after each picture, and what it shows agrees.
-func (s *studio) localHandler(log *slog.Logger, t *troubles, check func(context.Context) error) http.Handler {
+func (s *studio) localHandler(log *slog.Logger, t *troubles, check func(context.Context) error, commands http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /local/troubles", httpapi.Handler(log, t.read))
+	mux.Handle("POST "+ops.RemotePath, commands)
 	mux.Handle("GET /local/session", httpapi.Handler(log, s.session))
 	if s.simulator != nil {
 		mux.Handle("GET /local/simulator", httpapi.Handler(log, s.switches.read))

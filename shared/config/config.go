@@ -84,6 +84,8 @@ type Settings struct {
 	SweepEvery      time.Duration // SWEEP_EVERY
 	UnreadableAfter time.Duration // UNREADABLE_AFTER
 
+	MetricsNamespace string // METRICS_NAMESPACE, by which Start counts log lines; empty means not at all
+
 	// The keys of the local run. They are empty if StandIns is false: then only the secret has keys.
 	APIKey      token.Hidden // NANOBANANA_API_KEY
 	CallbackKey token.Hidden // CALLBACK_KEY
@@ -158,6 +160,8 @@ func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings,
 
 		SweepEvery:      r.duration("SWEEP_EVERY", 30*time.Second, 10*time.Millisecond, 10*time.Minute),
 		UnreadableAfter: r.duration("UNREADABLE_AFTER", 2*time.Minute, 10*time.Millisecond, time.Hour),
+
+		MetricsNamespace: r.word("METRICS_NAMESPACE", ""),
 
 		StandIns: r.standIns,
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/preset/nanobanana-functions/shared/metric"
 )
 
 // prepareTimeout is how long a start waits for its steps. Lambda gives it 10 s, but
@@ -27,8 +29,9 @@ func Start(build func(c Settings, log *slog.Logger, prepare func(...Step)) (hand
 	suitMemory()
 	readRootsOnce(systemBundle, systemFolders)
 	var level slog.LevelVar
-	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: &level}))
-	slog.SetDefault(log) // so that what libraries print by package log is JSON too
+	lines := slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: &level})
+	log := slog.New(metric.NewHandler(lines, os.Getenv("METRICS_NAMESPACE"))) // counts faults of the settings, too
+	slog.SetDefault(log)                                                      // so that what libraries print by package log is JSON too
 	c, err := Load(os.Getenv, Lambda, needs...)
 	var handler any
 	var steps []Step

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -28,14 +29,20 @@ func TestStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestStart$")
-			cmd.Env = []string{"START_TEST=1", "GORACE=atexit_sleep_ms=0", test.env}
+			cmd.Env = []string{"START_TEST=1", "GORACE=atexit_sleep_ms=0", "METRICS_NAMESPACE=nanobanana/test", test.env}
 			out, err := cmd.Output()
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 				t.Errorf("exited with %v", err)
 			}
-			var line struct{ Level, Msg, Error string }
+			var line struct {
+				Level, Msg, Error string
+				Errors            int // the metric
+			}
 			if err := json.Unmarshal(out, &line); err != nil || line.Level != "ERROR" || !strings.Contains(line.Error, test.want) {
 				t.Errorf("not one line of JSON about %q: %v\n%s", test.want, err, out)
+			}
+			if line.Errors != 1 || !bytes.Contains(out, []byte(`"Namespace":"nanobanana/test"`)) {
+				t.Errorf("the line is not counted: %s", out)
 			}
 		})
 	}

@@ -50,31 +50,11 @@ func replyOf(err error) *reply {
 	return r
 }
 
-// rowWriter writes rows, and logs each task that a write ends.
-type rowWriter struct {
-	store task.Store
-	log   *slog.Logger
-}
-
-// update is [task.Update] for a change that may end the task. last is the provider's
-// last reply about it, for the log; nil: none.
-func (w rowWriter) update(ctx context.Context, t *task.Task, last *reply, change func(*task.Task) error) (*task.Task, error) {
-	var ended bool
-	var prompt string
-	t, err := task.Update(ctx, w.store, t, func(x *task.Task) error {
-		was := x.Done()
-		prompt = x.Prompt // a change may empty it
-		err := change(x)
-		ended = err == nil && !was && x.Done()
-		return err
-	})
-	if err == nil && ended {
-		w.logEnd(ctx, t, prompt, last)
-	}
-	return t, err
-}
-
+// logEnd logs the end of a task, if t is one.
 func (w rowWriter) logEnd(ctx context.Context, t *task.Task, prompt string, last *reply) {
+	if !t.Done() {
+		return
+	}
 	level, known := endLevels[t.Failure]
 	inputsMissing := 0
 	if t.Status == task.Succeeded {
@@ -88,7 +68,7 @@ func (w rowWriter) logEnd(ctx context.Context, t *task.Task, prompt string, last
 	}
 	args := []any{
 		"event", EventEnded, "bad", level == slog.LevelError, "task", t.ID, "status", t.Status, "code", t.Failure,
-		"model", t.Model, "ageSeconds", int(t.EndedAt.Sub(t.CreatedAt) / time.Second), "attempts", t.Attempt,
+		"model", t.Model, "ageSeconds", int(t.EndedAt.Sub(t.CreatedAt) / time.Second), "seconds", t.EndedAt.Sub(t.CreatedAt).Seconds(), "attempts", t.Attempt,
 	}
 	if t.Missing > 0 {
 		args = append(args, "missing", t.Missing)

@@ -119,7 +119,7 @@ func (s *Sweeper) resubmit(ctx context.Context, t *task.Task) error {
 		ins[i].contentType = t.InputTypes[t.ImageURLs[i]]
 	}
 	var begun bool
-	t, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
+	t, err = s.update(ctx, t, nil, func(x *task.Task) error {
 		begun = x.Next(s.Now()) == task.NextResubmit
 		if !begun {
 			return nil

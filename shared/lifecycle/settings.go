@@ -27,14 +27,14 @@ const sweepRate = 10
 // New returns a Service for the settings.
 func New(c config.Settings, store task.Store, secrets *config.Secrets, client *http.Client, log *slog.Logger) *Service {
 	return &Service{
-		Store: store, Provider: provider(c, client), Secrets: secrets,
+		Store: store, Provider: provider(c, client, log), Secrets: secrets,
 		Rules: Rules(c), Now: outbound.WallClock, Log: log, PublicURL: c.PublicURL,
 	}
 }
 
 // NewAccount returns an Account for the settings.
 func NewAccount(c config.Settings, store task.Store, secrets *config.Secrets, client *http.Client, log *slog.Logger) *Account {
-	return &Account{Store: store, Provider: provider(c, client), Secrets: secrets, Now: outbound.WallClock, Log: log}
+	return &Account{Store: store, Provider: provider(c, client, log), Secrets: secrets, Now: outbound.WallClock, Log: log}
 }
 
 // NewPoster returns a Poster for the settings, with a Service and an Account of its own.
@@ -60,8 +60,8 @@ func NewSweeper(c config.Settings, poster *Poster) *Sweeper {
 	}
 }
 
-func provider(c config.Settings, client *http.Client) *nanobanana.Client {
-	return &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client}
+func provider(c config.Settings, client *http.Client, log *slog.Logger) *nanobanana.Client {
+	return &nanobanana.Client{BaseURL: c.BaseURL, RecordPath: c.RecordPath, HTTP: client, Log: log}
 }
 
 // NewIngester returns an Ingester for the settings. open is picture.Open, and anew is

@@ -57,6 +57,7 @@ func (s *Submitter) Submit(ctx context.Context, o Order) (t *task.Task, replayed
 	case err != nil:
 		return nil, false, unavailable(err)
 	}
+	rowWriter{s.Store, s.Log}.logMove(ctx, row, task.Ordered)
 	defer s.Account.renew(ctx)()
 	t, err = s.post(ctx, row, c.ins, c.secret)
 	if err != nil {

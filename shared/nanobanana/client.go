@@ -4,7 +4,10 @@
 package nanobanana
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,6 +29,7 @@ type Client struct {
 	BaseURL    string       // such as https://api.nanobananaapi.ai; may already end in /api/v1
 	RecordPath string       // empty means /nanobanana/record-info
 	HTTP       *http.Client // required; from outbound.NewClient
+	Log        *slog.Logger // gets a line for each call; nil: none
 
 	otherRecordPath atomic.Bool // the path not configured is the one that answers
 }
@@ -38,6 +42,7 @@ func (c *Client) Submit(ctx context.Context, key string, r Request) (taskID stri
 	if err != nil {
 		return "", err
 	}
+	defer c.logCall(ctx, OpSubmit, time.Now(), &err)
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
 	answer, err := c.call(ctx, OpSubmit, key, path, body)
@@ -49,7 +54,8 @@ func (c *Client) Submit(ctx context.Context, key string, r Request) (taskID stri
 
 // Record returns the provider's record of a task. An answer that is not a record (404, 429 with
 // RetryAfter, 5xx, no JSON) is an error and proves nothing about the task.
-func (c *Client) Record(ctx context.Context, key, taskID string) (Record, error) {
+func (c *Client) Record(ctx context.Context, key, taskID string) (_ Record, err error) {
+	defer c.logCall(ctx, OpRecord, time.Now(), &err)
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	query := "?taskId=" + url.QueryEscape(taskID)
@@ -69,7 +75,8 @@ func (c *Client) Record(ctx context.Context, key, taskID string) (Record, error)
 }
 
 // Credits returns the account's balance, which may have a fraction.
-func (c *Client) Credits(ctx context.Context, key string) (float64, error) {
+func (c *Client) Credits(ctx context.Context, key string) (_ float64, err error) {
+	defer c.logCall(ctx, OpCredits, time.Now(), &err)
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	answer, err := c.call(ctx, OpCredits, key, "/common/credit", nil)
@@ -80,6 +87,27 @@ func (c *Client) Credits(ctx context.Context, key string) (float64, error) {
 		return credits, nil
 	}
 	return 0, answer.err(OpCredits)
+}
+
+// EventCalled is the attribute "event" of the log line for each call of the provider.
+const EventCalled = "provider_called"
+
+// logCall logs a call that has ended with *err: how long it took; the code in the answer,
+// or the HTTP status, 0 if there was no answer; and "ok" or the Reason of its error. The
+// outcome is that of the call: a record that reports a failure is "ok".
+func (c *Client) logCall(ctx context.Context, op Op, begun time.Time, err *error) {
+	if c.Log == nil {
+		return
+	}
+	code, outcome := http.StatusOK, "ok"
+	if *err != nil {
+		code, outcome = 0, string(Transport)
+		if e, ok := errors.AsType[*Error](*err); ok {
+			code, outcome = cmp.Or(e.Code, e.HTTPStatus), string(e.Reason)
+		}
+	}
+	c.Log.InfoContext(ctx, "the provider was called", "event", EventCalled,
+		"call", op, "ms", time.Since(begun).Milliseconds(), "providerCode", code, "outcome", outcome)
 }
 
 // recordPaths returns the path of records, and the one to try if that does not exist: the vendor's

@@ -74,21 +74,52 @@ func (r Rules) readInterval(age time.Duration) time.Duration {
 	return 30 * time.Minute
 }
 
-// event is what moves a task from one status to another.
+// event is what moves a task from one status to another, in the word that logs have.
 type event string
 
 const (
-	byAnswer   event = "the attempt's own answer"
-	bySilence  event = "an ambiguous answer, or none"
-	byNoPost   event = "no POST was started"
-	byRecord   event = "the provider's record"
-	byHint     event = "a callback, while the record is unreadable"
-	byDeadline event = "the deadline"
-	bySweep    event = "the sweep"
-	byPolicy   event = "a callback's policy refusal"
+	byAnswer   event = "answer"   // the attempt's own
+	bySilence  event = "silence"  // an ambiguous answer, or none
+	byNoPost   event = "no_post"  // no POST was started
+	byRecord   event = "record"   // the provider's
+	byHint     event = "callback" // while the record is unreadable
+	byDeadline event = "deadline"
+	bySweep    event = "sweep"
+	byPolicy   event = "policy" // a callback's policy refusal
 	byIngest   event = "ingest"
-	byDelete   event = "the owner's DELETE"
+	byDelete   event = "delete" // the owner's DELETE
 )
+
+// Move is a change of status.
+type Move struct {
+	From  Status        // empty: the task was made
+	Cause string        // a word, such as "record"; empty: the status stays
+	Spent time.Duration // in From
+}
+
+// note notes a move by an event, from a status after this time. A nil Move notes nothing.
+func (m *Move) note(by event, from Status, spent time.Duration) {
+	if m == nil {
+		return
+	}
+	if m.Cause == "" {
+		m.From, m.Spent = from, spent
+	}
+	m.Cause = string(by)
+}
+
+// Ordered is the Move of a task that an order has made.
+var Ordered = Move{Cause: "order"}
+
+// Moving applies change to t and returns how that moved it. Of two moves in one change
+// it returns the first status and the last cause, as the row shows it.
+func (t *Task) Moving(change func(*Task) error) (Move, error) {
+	var m Move
+	t.moved = &m
+	err := change(t)
+	t.moved = nil
+	return m, err
+}
 
 // lawful is the one table of changes: for each event and status, the statuses it may
 // lead to. Any other change is a programming error. docs/ARCHITECTURE.md draws it.
@@ -128,6 +159,7 @@ var errUnlawful = errors.New("task: unlawful change")
 func (t *Task) move(by event, to Status, now time.Time, window time.Duration) error {
 	for _, c := range lawful {
 		if c.by == by && c.from == t.Status && slices.Contains(c.to, to) {
+			t.moved.note(by, t.Status, now.Sub(t.Since))
 			t.enter(to, now, window)
 			return nil
 		}

@@ -56,8 +56,9 @@ var attributes = sync.OnceValue(func() map[string]bool {
 				walk(f.Type)
 				continue
 			}
-			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			names[name] = true
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); f.IsExported() {
+				names[name] = true
+			}
 		}
 	}
 	walk(reflect.TypeFor[stored]())

@@ -48,7 +48,7 @@ func TestTheStoredFormOfARowStays(t *testing.T) {
 	if len(x.Extra) > 0 {
 		t.Errorf("attributes that this code does not know: %v", x.Extra)
 	}
-	checkFilled(t, "Task", reflect.ValueOf(x).Elem(), map[string]bool{"Task.Refund": true, "Task.Extra": true, "Task.Hint.Bars": true})
+	checkFilled(t, "Task", reflect.ValueOf(x).Elem(), map[string]bool{"Task.Refund": true, "Task.Extra": true, "Task.moved": true, "Task.Hint.Bars": true})
 }
 
 // checkFilled fails the test for each stored field without a value. The fields in except

@@ -47,6 +47,11 @@ type Store interface {
 	// ranges over it; an error ends it.
 	Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 
+	// DuePage returns up to limit entries of the index that Due reads, in its order,
+	// whatever their time: of every task with something left to do. They follow the
+	// entry after; a zero one starts at the beginning. Fewer than limit are the last.
+	DuePage(ctx context.Context, after DueEntry, limit int) ([]DueEntry, error)
+
 	// UsedImages returns how many images the owner's tasks of a day have used.
 	UsedImages(ctx context.Context, owner, day string) (int, error)
 
@@ -94,6 +99,12 @@ type Query struct {
 	Since  time.Time // created then or later, in whole milliseconds; zero: at any time
 	Limit  int       // at most so many ids; at least 1, because an empty page would never make progress
 	Cursor string    // of the page before; empty: the first page
+}
+
+// DueEntry is an entry of the index of due tasks.
+type DueEntry struct {
+	At time.Time // when the task is due, in milliseconds
+	ID string
 }
 
 // Calls is a kind of calls to the provider, which has a separate limit for each.

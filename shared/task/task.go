@@ -139,6 +139,8 @@ type Task struct {
 	// Extra holds stored attributes that this code does not know. They are written
 	// back unchanged.
 	Extra map[string]json.RawMessage `json:"-"`
+
+	moved *Move // what Moving returns; nil: nobody asks
 }
 
 // Image is one stored picture.

@@ -70,7 +70,9 @@ func fill(v reflect.Value) {
 			return
 		}
 		for _, field := range v.Fields() {
-			fill(field)
+			if field.CanSet() {
+				fill(field)
+			}
 		}
 	default:
 		panic("fill does not know " + v.Type().String())

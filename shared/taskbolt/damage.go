@@ -73,7 +73,7 @@ func openError(path string, err error) error {
 	var pathErr *fs.PathError
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("taskbolt: another process has %s open: stop it first", path)
+		return fmt.Errorf("taskbolt: %s: %w", path, ErrInUse)
 	case errors.As(err, &pathErr):
 		return fmt.Errorf("taskbolt: open %s: %w", path, pathErr.Err)
 	case errors.Is(err, bolterrors.ErrVersionMismatch):

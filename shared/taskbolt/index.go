@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"iter"
+	"math"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -174,7 +175,7 @@ func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 		var last []byte
 		seen := map[string]bool{} // a row that is written in between may be due again
 		for {
-			page, err := s.duePage(ctx, last, now)
+			page, err := s.duePage(ctx, last, now, duePageSize)
 			if err != nil {
 				yield("", err)
 				return
@@ -197,15 +198,33 @@ func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 	}
 }
 
-// duePage returns the next keys after last in the index of due tasks.
-func (s *Store) duePage(ctx context.Context, last []byte, now time.Time) (page [][]byte, err error) {
+// DuePage implements task.Store.
+func (s *Store) DuePage(ctx context.Context, after task.DueEntry, limit int) (entries []task.DueEntry, err error) {
+	var last []byte
+	if after != (task.DueEntry{}) {
+		last = []byte(stampedID(after.At, after.ID))
+	}
+	page, err := s.duePage(ctx, last, endOfTime, limit)
+	for _, key := range page {
+		at := time.UnixMilli(decodeInt(key[:stampLength])).UTC()
+		entries = append(entries, task.DueEntry{At: at, ID: string(key[stampLength:])})
+	}
+	return entries, err
+}
+
+// endOfTime is later than all times that are stored.
+var endOfTime = time.UnixMilli(math.MaxInt64)
+
+// duePage returns up to limit keys after last in the index of due tasks, of times that
+// are not after now.
+func (s *Store) duePage(ctx context.Context, last []byte, now time.Time, limit int) (page [][]byte, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketDue).Cursor()
 		key, _ := c.Seek(last)
 		if bytes.Equal(key, last) {
 			key, _ = c.Next()
 		}
-		for ; key != nil && bytes.Compare(key[:stampLength], stamp(now)) <= 0 && len(page) < duePageSize; key, _ = c.Next() {
+		for ; key != nil && bytes.Compare(key[:stampLength], stamp(now)) <= 0 && len(page) < limit; key, _ = c.Next() {
 			page = append(page, bytes.Clone(key))
 		}
 		return nil

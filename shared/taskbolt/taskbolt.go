@@ -61,7 +61,7 @@ func Open(path string) (*Store, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
-	s := &Store{Log: slog.New(slog.DiscardHandler), damage: damage{path: path, found: make(chan struct{})}, wakes: map[task.Message]chan struct{}{}}
+	s := newStore(path)
 	s.commits.update = func(do func(*bbolt.Tx) error) error {
 		return s.damage.guard(func() error { return s.db.Update(do) })
 	}
@@ -78,6 +78,10 @@ func Open(path string) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func newStore(path string) *Store {
+	return &Store{Log: slog.New(slog.DiscardHandler), damage: damage{path: path, found: make(chan struct{})}, wakes: map[task.Message]chan struct{}{}}
 }
 
 // complete creates the buckets that the file does not have yet, and the index of all

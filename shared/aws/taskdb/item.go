@@ -192,8 +192,10 @@ func textOf(row item, name string) string {
 	return s.Value
 }
 
-// formatTime formats a time so that texts sort as times do.
-func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// timeLayout makes texts that sort as times do.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
 
 // listKey is different for each owner and target: the length separates two that
 // join to the same text.

@@ -175,16 +175,9 @@ func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 	return func(yield func(string, error) bool) {
 		seen := map[string]bool{} // a row that is written in between may be due again
 		for after := item(nil); ; {
-			page, err := s.client.Query(ctx, &dynamodb.QueryInput{
-				TableName: s.table, IndexName: aws.String(indexDue),
-				KeyConditionExpression:    aws.String("#due = :due AND #dueAt <= :now"),
-				ExpressionAttributeNames:  map[string]string{"#due": attrDue, "#dueAt": attrDueAt},
-				ExpressionAttributeValues: item{":due": text(isDue), ":now": text(formatTime(now))},
-				Limit:                     aws.Int32(duePageSize),
-				ExclusiveStartKey:         after,
-			})
+			page, err := s.duePage(ctx, now, after, duePageSize)
 			if err != nil {
-				yield("", translate("read due tasks", err))
+				yield("", err)
 				return
 			}
 			for _, row := range page.Items {
@@ -199,6 +192,43 @@ func (s *Store) Due(ctx context.Context, now time.Time) iter.Seq2[string, error]
 			}
 		}
 	}
+}
+
+// DuePage implements task.Store.
+func (s *Store) DuePage(ctx context.Context, after task.DueEntry, limit int) ([]task.DueEntry, error) {
+	var start item
+	if after != (task.DueEntry{}) {
+		start = item{attrDue: text(isDue), attrDueAt: text(formatTime(after.At)), attrID: text(after.ID)}
+	}
+	page, err := s.duePage(ctx, endOfTime, start, limit)
+	if err != nil {
+		return nil, err
+	}
+	var entries []task.DueEntry
+	for _, row := range page.Items {
+		at, err := time.Parse(timeLayout, textOf(row, attrDueAt))
+		if err != nil {
+			return nil, fmt.Errorf("taskdb: the index of due tasks: %w", err)
+		}
+		entries = append(entries, task.DueEntry{At: at, ID: textOf(row, attrID)})
+	}
+	return entries, nil
+}
+
+// endOfTime is later than all times that are stored.
+var endOfTime = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// duePage reads a page of the index of due tasks, of times that are not after now.
+func (s *Store) duePage(ctx context.Context, now time.Time, after item, limit int) (*dynamodb.QueryOutput, error) {
+	page, err := s.client.Query(ctx, &dynamodb.QueryInput{
+		TableName: s.table, IndexName: aws.String(indexDue),
+		KeyConditionExpression:    aws.String("#due = :due AND #dueAt <= :now"),
+		ExpressionAttributeNames:  map[string]string{"#due": attrDue, "#dueAt": attrDueAt},
+		ExpressionAttributeValues: item{":due": text(isDue), ":now": text(formatTime(now))},
+		Limit:                     aws.Int32(int32(limit)),
+		ExclusiveStartKey:         after,
+	})
+	return page, translate("read due tasks", err)
 }
 
 // UsedImages implements task.Store.

@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/media/picture"
+	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -215,6 +217,18 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// TakeUncommon is Take without the lines that each change of a task's status and each
+// call of the provider has.
+func (l *Log) TakeUncommon() string {
+	var uncommon strings.Builder
+	for line := range strings.Lines(l.Take()) {
+		if !strings.Contains(line, `"event":"`+lifecycle.EventTransition+`"`) && !strings.Contains(line, `"event":"`+nanobanana.EventCalled+`"`) {
+			uncommon.WriteString(line)
+		}
+	}
+	return uncommon.String()
 }
 
 // Take returns what was logged since the last Take, and forgets it.

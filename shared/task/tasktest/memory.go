@@ -1,6 +1,7 @@
 package tasktest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -212,6 +213,24 @@ func (s *Memory) Due(ctx context.Context, now time.Time) iter.Seq2[string, error
 			}
 		}
 	}
+}
+
+func (s *Memory) DuePage(ctx context.Context, after task.DueEntry, limit int) ([]task.DueEntry, error) {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	order := func(a, b task.DueEntry) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.ID, b.ID)) }
+	var page []task.DueEntry
+	for id, r := range s.rows {
+		e := task.DueEntry{At: r.stored.Due(), ID: id}
+		if !e.At.IsZero() && order(e, after) > 0 {
+			page = append(page, e)
+		}
+	}
+	slices.SortFunc(page, order)
+	return page[:min(limit, len(page))], nil
 }
 
 func (s *Memory) UsedImages(ctx context.Context, owner, day string) (int, error) {

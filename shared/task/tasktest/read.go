@@ -1,9 +1,11 @@
 package tasktest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -172,6 +174,37 @@ func testDuePages(t *testing.T, h Harness) {
 			t.Fatal(err)
 		}
 		break // the caller may stop early
+	}
+}
+
+// testDuePage reads the whole index by pages, of tasks that are due at one time and at
+// several; finished tasks are not in it.
+func testDuePage(t *testing.T, h Harness) {
+	var want []task.DueEntry
+	for n := range 7 {
+		x := create(t, h.Store, start.Add(time.Duration(n/3)*time.Hour), func(d *task.Draft) { d.Request.Target = nil })
+		want = append(want, task.DueEntry{At: x.Due(), ID: x.ID})
+	}
+	order := func(a, b task.DueEntry) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.ID, b.ID)) }
+	moved := update(t, h.Store, read(t, h.Store, want[6].ID), accepted) // now due before the others
+	want[6].At = moved.Due()
+	slices.SortFunc(want, order)
+	update(t, h.Store, create(t, h.Store, start), refused)
+
+	var got []task.DueEntry
+	var after task.DueEntry
+	for range 4 {
+		page, err := h.Store.DuePage(t.Context(), after, 3)
+		if err != nil || len(page) > 3 {
+			t.Fatalf("%d entries of 3: %v", len(page), err)
+		}
+		if got = append(got, page...); len(page) < 3 {
+			break
+		}
+		after = page[2]
+	}
+	if !slices.EqualFunc(got, want, func(a, b task.DueEntry) bool { return a.ID == b.ID && a.At.Equal(b.At) }) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

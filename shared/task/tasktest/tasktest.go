@@ -56,6 +56,7 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 		{"Due", testDue},
 		{"DueOfBoth", testDueOfBoth},
 		{"DuePages", testDuePages},
+		{"DuePage", testDuePage},
 		{"DueWhileWriting", testDueWhileWriting},
 		{"Pause", testPause},
 		{"Hold", testHold},
@@ -280,8 +281,10 @@ func testCanceled(t *testing.T, h Harness) {
 	for _, dueErr = range h.Store.Due(ctx, start.Add(time.Hour)) {
 		break
 	}
+	_, duePageErr := h.Store.DuePage(ctx, task.DueEntry{}, 1)
 	for name, err := range map[string]error{
-		"create": createErr, "put": putErr, "task": taskErr, "tasks": tasksErr, "list": listErr,
+		"duePage": duePageErr,
+		"create":  createErr, "put": putErr, "task": taskErr, "tasks": tasksErr, "list": listErr,
 		"used": usedErr, "paused": pausedErr, "due": dueErr, "pause": h.Store.Pause(ctx, task.Posts, start),
 		"hold": h.Store.Hold(ctx, task.HeldByOperator, task.Hold{Reason: "x", Since: start}), "release": h.Store.Release(ctx, task.HeldByOperator, start),
 		"forget": h.Store.Forget(ctx, "ada", start), "balance": balanceErr, "setBalance": h.Store.SetBalance(ctx, task.Balance{AsOf: start}),

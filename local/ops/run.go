@@ -1,0 +1,199 @@
+package ops
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Options are the surroundings of the program.
+type Options struct {
+	Getenv func(string) string
+	In     io.Reader
+	Out    io.Writer // what was found
+	Err    io.Writer // why it failed
+
+	// OpenData opens the data folder of a stopped local run; to write, or only to
+	// read. The caller calls close.
+	OpenData func(folder string, write bool) (e *Env, close func() error, err error)
+}
+
+// maxInput is the most bytes of standard input that a command reads.
+const maxInput = 1 << 20
+
+// Main runs the command that words are, and returns the status to exit with.
+func Main(ctx context.Context, words []string, o Options) Exit {
+	r, help, err := parse(words)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(o.Out, help)
+		return Fine
+	}
+	var out output
+	if err == nil {
+		out, err = dispatch(ctx, words, r, o)
+	}
+	if err != nil {
+		out = failure(err)
+	}
+	out.print(o)
+	return out.Exit
+}
+
+// output is what a command printed, and how it ended.
+type output struct {
+	Text string `json:"text"`
+	Err  string `json:"err,omitempty"`
+	Ask  string `json:"ask,omitempty"`
+	Exit Exit   `json:"exit"`
+}
+
+func failure(err error) output {
+	if _, ok := errors.AsType[*UsageError](err); ok {
+		return output{Err: err.Error(), Exit: Usage}
+	}
+	return output{Err: err.Error(), Exit: Failed}
+}
+
+func (x output) print(o Options) {
+	fmt.Fprint(o.Out, x.Text)
+	if x.Err != "" {
+		fmt.Fprintln(o.Err, "ops:", x.Err)
+	}
+}
+
+// dispatch runs the command on the run that it names, and again with the person's answer
+// for as long as it asks.
+func dispatch(ctx context.Context, words []string, r request, o Options) (output, error) {
+	in := bufio.NewReader(o.In)
+	var input []byte
+	if r.command.Input {
+		var err error
+		if input, err = io.ReadAll(io.LimitReader(in, maxInput+1)); err != nil {
+			return output{}, fmt.Errorf("reading standard input: %w", err)
+		}
+		if len(input) > maxInput {
+			return output{}, errors.New("standard input has more than 1 MiB")
+		}
+	}
+	run, closeRun, err := connect(ctx, words, r, o)
+	if err != nil {
+		return output{}, err
+	}
+	out, err := run(ctx, input, "")
+	for err == nil && out.Ask != "" {
+		out.print(o)
+		fmt.Fprint(o.Out, out.Ask+" ")
+		line, readErr := in.ReadString('\n')
+		if strings.TrimSpace(line) == "" {
+			fmt.Fprintln(o.Out)
+			return output{Err: "nothing was answered, and nothing was done", Exit: Failed}, errors.Join(ignoreEOF(readErr), closeRun())
+		}
+		out, err = run(ctx, input, strings.TrimRight(line, "\r\n"))
+	}
+	return out, errors.Join(err, closeRun())
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// runner runs one command, with its standard input and the answer to its question.
+type runner func(ctx context.Context, input []byte, answer string) (output, error)
+
+// connect returns what runs the command where it belongs: on a stack, in the process of
+// a local run, or on the folder of a stopped one.
+func connect(ctx context.Context, words []string, r request, o Options) (runner, func() error, error) {
+	nothing := func() error { return nil }
+	stack := o.Getenv("STACK")
+	switch t := r.target; {
+	case t.addr != "" && t.data != "":
+		return nil, nil, Usagef("-addr is for a running local run, -data for a stopped one: name one of them")
+	case stack != "" && (t.addr != "" || t.data != ""):
+		return nil, nil, Usagef("STACK=%s is set, and a local run is named too: unset STACK, or leave the flag out", stack)
+	case stack != "":
+		e, err := openStack(ctx, stack, o)
+		return r.on(e), nothing, err
+	case r.command.Stack:
+		return nil, nil, Usagef("%s needs a stack: set STACK=name", r.command.usage())
+	case t.data != "":
+		e, closeRun, err := o.OpenData(t.data, r.command.Writes)
+		return r.on(e), closeRun, err
+	}
+	return remote{addr: r.target.addr, words: words}.run, nothing, nil
+}
+
+// on returns a runner of the command on e.
+func (r request) on(e *Env) runner {
+	return func(ctx context.Context, input []byte, answer string) (output, error) {
+		here := *e
+		here.In, here.Answer = strings.NewReader(string(input)), answer
+		return r.execute(ctx, &here), nil
+	}
+}
+
+// execute runs the command and prints its result.
+func (r request) execute(ctx context.Context, e *Env) output {
+	if r.command.Stack && e.Stack == nil {
+		return failure(Usagef("%s needs a stack: set STACK=name", r.command.usage()))
+	}
+	result, err := r.run(ctx, e, r.args)
+	if err != nil {
+		return failure(err)
+	}
+	out := output{Exit: result.Exit, Ask: result.Ask}
+	if result.Next != "" {
+		result.Next = e.Command(result.Next)
+	}
+	if r.json {
+		out.Text, err = result.json()
+	} else {
+		out.Text = result.text(e)
+	}
+	if err != nil {
+		return failure(err)
+	}
+	return out
+}
+
+func (x Result) text(e *Env) string {
+	p := &Page{Now: e.Now()}
+	if x.Report != nil {
+		x.Report.Print(p)
+	}
+	if x.Next != "" {
+		p.Blank()
+		p.Raw("next: " + x.Next)
+	}
+	return p.String()
+}
+
+// json returns the report as one JSON object, with the next command in it.
+func (x Result) json() (string, error) {
+	members := map[string]json.RawMessage{}
+	if x.Report != nil {
+		b, err := json.Marshal(x.Report)
+		if err == nil {
+			err = json.Unmarshal(b, &members)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if x.Next != "" {
+		next, err := json.Marshal(x.Next)
+		if err != nil {
+			return "", err
+		}
+		members["next"] = next
+	}
+	b, err := json.MarshalIndent(members, "", "  ")
+	return string(b) + "\n", err
+}
