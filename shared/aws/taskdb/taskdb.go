@@ -23,6 +23,7 @@ package taskdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strconv"
