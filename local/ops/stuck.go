@@ -39,8 +39,6 @@ var stuckCommand = Command{
 
 // stuckReport is a page of unfinished tasks.
 type stuckReport struct {
-	Run    string       `json:"run"`
-	Now    time.Time    `json:"now"`
 	Late   time.Time    `json:"sweepLateSince,omitzero"` // the earliest due time, if it is long past
 	Pauses []pause      `json:"pauses"`
 	Tasks  int          `json:"tasks"` // on this page
@@ -94,7 +92,7 @@ func stuck(ctx context.Context, e *Env, from task.DueEntry, limit, rows int) (Re
 		return Result{}, err
 	}
 	now := e.Now()
-	r := stuckReport{Run: e.Name, Now: now, Pauses: pauses(paused, now), First: from == task.DueEntry{}, rows: rows}
+	r := stuckReport{Pauses: pauses(paused, now), First: from == task.DueEntry{}, rows: rows}
 	if len(entries) > 0 && r.First && now.Sub(entries[0].At) > sweepLate {
 		r.Late = entries[0].At
 	}
@@ -168,8 +166,6 @@ func parseCursor(s string) (task.DueEntry, error) {
 
 // Print prints the groups.
 func (r *stuckReport) Print(p *Page) {
-	p.Line("%s, %s UTC", r.Run, At(r.Now))
-	p.Blank()
 	if !r.Late.IsZero() {
 		p.Line("THE SWEEP IS LATE: a task has been due for %s. Is the schedule of the sweep on, and does its log have errors?", p.Ago(r.Late))
 		p.Blank()
