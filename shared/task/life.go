@@ -155,8 +155,11 @@ var statuses = map[Status]bool{
 // errUnlawful is a programming error: lawful does not hold the change.
 var errUnlawful = errors.New("task: unlawful change")
 
-// move changes the status. Besides New, nothing else does.
+// move changes the status. Besides New and Rescue, nothing else does.
 func (t *Task) move(by event, to Status, now time.Time, window time.Duration) error {
+	if t.Attempt == 0 && !postless[to] {
+		return fmt.Errorf("%w: to %q without an attempt", errUnlawful, to)
+	}
 	for _, c := range lawful {
 		if c.by == by && c.from == t.Status && slices.Contains(c.to, to) {
 			t.moved.note(by, t.Status, now.Sub(t.Since))
@@ -185,6 +188,7 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time, outcome func(
 		return err
 	}
 	t.EndedAt = now
+	t.Schema = schemaPlain
 	t.Hint = nil
 	t.clearRecord() // links expire; Images is what they led to
 	t.Turn = Turn{}
@@ -231,8 +235,14 @@ func (t *Task) clearRecord() {
 	t.ShortAt, t.UnreadableSince, t.Doubt = time.Time{}, time.Time{}, ""
 }
 
-func (t *Task) charge() Charge     { return t.Charges[t.Attempt-1] }
-func (t *Task) setCharge(c Charge) { t.Charges[t.Attempt-1] = c }
+func (t *Task) charge() Charge { return t.ChargeOf(t.Attempt) }
+
+// setCharge sets the charge of the current attempt. A rescued task has none.
+func (t *Task) setCharge(c Charge) {
+	if t.Attempt > 0 {
+		t.Charges[t.Attempt-1] = c
+	}
+}
 
 // Next is what the sweep does next for a task.
 type Next string
