@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ type Forgetter struct {
 	Rules task.Rules
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration) error
+	Log   *slog.Logger
 }
 
 const (
@@ -173,7 +175,7 @@ func (f *Forgetter) erasePage(ctx context.Context, page []*task.Task, e *Erased)
 		all.Go(func() {
 			defer func() { <-room }()
 			id, before := t.ID, t
-			after, err := task.Update(ctx, f.Store, t, func(x *task.Task) error {
+			after, err := Update(ctx, f.Log, f.Store, t, func(x *task.Task) error {
 				before = x.Clone()
 				return x.Forget(f.Rules, f.Now())
 			})

@@ -95,6 +95,7 @@ type Move struct {
 	From  Status        // empty: the task was made
 	Cause string        // a word, such as "record"; empty: the status stays
 	Spent time.Duration // in From
+	Model string        // of the task, which the end may have emptied
 }
 
 // note notes a move by an event, from a status after this time. A nil Move notes nothing.
@@ -114,7 +115,7 @@ var Ordered = Move{Cause: "order"}
 // Moving applies change to t and returns how that moved it. Of two moves in one change
 // it returns the first status and the last cause, as the row shows it.
 func (t *Task) Moving(change func(*Task) error) (Move, error) {
-	var m Move
+	m := Move{Model: t.Model}
 	t.moved = &m
 	err := change(t)
 	t.moved = nil
