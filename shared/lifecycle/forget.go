@@ -21,12 +21,10 @@ type Forgetter struct {
 }
 
 const (
-	pausesTTL = 10 * time.Second
-
 	// lateOrder is for how long after Store.Forget an order of the owner may still make
 	// a row: while its process uses the pauses that it has read, a submit lasts, and the
 	// index of the owner's tasks takes to show the row.
-	lateOrder = pausesTTL + submitTimeout + 5*time.Second
+	lateOrder = task.PausesTTL + submitTimeout + 5*time.Second
 	// submitTimeout is the Timeout of submit and of mcp, in template.yaml.
 	submitTimeout = 28 * time.Second
 
