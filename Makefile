@@ -130,6 +130,11 @@ sam-down: ## stop the stand-ins
 sam-check: ## lint template.yaml and build all functions with the SAM command line
 	@local/aws/sam check
 
+.PHONY: scan
+scan: ## check template.yaml against checkov's rules; the exceptions and their reasons are in .checkov.yaml
+	@local/venv .aws/scan-venv local/aws/requirements-scan.txt
+	@.aws/scan-venv/bin/python local/aws/scan.py .aws/scan-venv/bin/checkov
+
 .PHONY: verify-live
 verify-live: bin/local ## check what no stand-in can prove, for about 20 credits: with NANOBANANA_API_KEY (and PUBLIC_URL, a tunnel), or with STACK=name and TOKEN
 	exec bin/local verify $(ARGS)
