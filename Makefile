@@ -131,7 +131,7 @@ sam-check: ## lint template.yaml and build all functions with the SAM command li
 	@local/aws/sam check
 
 .PHONY: scan
-scan: ## check template.yaml against checkov's rules; the exceptions and their reasons are in .checkov.yaml
+scan: ## check template.yaml against checkov's rules; the exceptions and their reasons are in local/aws/checkov.yaml
 	@local/venv .aws/scan-venv local/aws/requirements-scan.txt
 	@.aws/scan-venv/bin/python local/aws/scan.py .aws/scan-venv/bin/checkov
 

@@ -1,4 +1,4 @@
-"""Runs checkov on template.yaml and compares what fails with .checkov.yaml.
+"""Runs checkov on template.yaml and compares what fails with local/aws/checkov.yaml.
 
     python scan.py CHECKOV     prints each exception with its reason
 
@@ -11,27 +11,23 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 
 
 def exceptions():
-    with open(".checkov.yaml", encoding="utf-8") as file:
+    with open("local/aws/checkov.yaml", encoding="utf-8") as file:
         lines = [line.strip() for line in file if line.startswith("  - ")]
     found = {}
     for line in lines:
         match = re.fullmatch(r"- (\w+) # (.+)", line)
         if not match:
-            sys.exit(f".checkov.yaml: an exception without a reason: {line}")
+            sys.exit(f"local/aws/checkov.yaml: an exception without a reason: {line}")
         found[match[1]] = match[2]
     return found
 
 
 def failures(checkov):
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-        config.write("skip-download: true\n")
-        config.flush()
-        command = [checkov, "-f", "template.yaml", "--config-file", config.name, "-o", "json", "--quiet"]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [checkov, "-f", "template.yaml", "--skip-download", "-o", "json", "--quiet"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         report = json.loads(run.stdout)
         summary = report["summary"]
@@ -47,7 +43,7 @@ def main(checkov):
     failed, summary = failures(checkov)
     count = collections.Counter(check["check_id"] for check in failed)
     faults = [f"{c['check_id']} {c['resource']}: {c['check_name']}" for c in failed if c["check_id"] not in reasons]
-    faults += [f"{name} is an exception in .checkov.yaml, but does not fail" for name in reasons if name not in count]
+    faults += [f"{name} is an exception in local/aws/checkov.yaml, but does not fail" for name in reasons if name not in count]
     if faults:
         sys.exit("\n".join(faults))
     print(f"checkov {summary['checkov_version']}: {summary['passed']} checks pass; exceptions:")
