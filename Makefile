@@ -33,6 +33,7 @@ proof: ## check many random histories of tasks, with all faults, against the inv
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as deployed
 	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/aws/... ./functions/...
 	AWS_TESTS=required LISTS=full local/aws/run go test -count=1 -timeout 1h -run '^TestLists$$' -v ./shared/aws/taskdb
+	@git cat-file -e "$$(sed -n 's/^const previous = "\(.*\)"/\1/p' functions/deployed/release_test.go)" 2>/dev/null || echo "NOT RUN: the tests of the previous release's binaries. This clone does not have their commit: git fetch --unshallow"
 
 .PHONY: test-web
 test-web: export REDOCLY_TELEMETRY = off

@@ -2,6 +2,7 @@ package deployed_test
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/preset/nanobanana-functions/shared/aws/taskdb"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -153,17 +155,38 @@ func TestRollbackOfEmptiedRows(t *testing.T) {
 	}
 }
 
-// The rows beside the tasks: what this release keeps with the pauses survives a pause of
-// the previous release.
-func TestRollbackKeepsPauses(t *testing.T) {
+// Holds and forgotten owners survive a pause that the previous release writes beside
+// them, although it does not know them: it posts during a hold, and its check of the
+// credits drops the day's spend. docs/deploy.md says so.
+func TestRollbackOfPausesAndBalance(t *testing.T) {
 	t.Parallel()
 	needPrevious(t)
-	h := newHarness(t, map[string]string{"POLL_EVERY": "100ms"}, refused(429, 0))
-	held := map[string]types.AttributeValue{"ofThisRelease": &types.AttributeValueMemberS{Value: "x"}}
-	h.change("PAUSE", held)
+	h := newHarness(t, fastPolling, refused(429, 0))
+	store := taskdb.New(h.aws, h.table)
+	now := time.Now()
+	spend := task.Balance{Credits: 50, AsOf: now.Add(-time.Hour), Spend: task.Spend{Day: now.UTC().Format(time.DateOnly), Today: 7}}
+	if err := errors.Join(store.Hold(t.Context(), task.HeldByOperator, task.Hold{Reason: "a new key", Since: now}), store.Forget(t.Context(), "eve", now), store.SetBalance(t.Context(), spend)); err != nil {
+		t.Fatal(err)
+	}
+	before, err := store.Paused(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	h.deployAll(oldRelease)
 	id := beginAny(h)
 	h.age(id, 10*time.Minute)
 	h.sweep() // posts, is refused, and pauses posts for all
-	h.checkHas("paused by the previous release", "PAUSE", held)
+	h.checkCredits()
+	after, err := store.Paused(t.Context())
+	if err != nil || after.Posts.IsZero() || h.sim.Posts() == 0 {
+		t.Errorf("the previous release did not post and pause: %+v, %v", after, err)
+	}
+	after.Posts = before.Posts
+	if !reflect.DeepEqual(after, before) {
+		t.Errorf("the pauses are %+v, were %+v", after, before)
+	}
+	kept, err := store.Balance(t.Context())
+	if err != nil || kept.Credits != h.sim.Balance() || kept.Spend.Today != 0 {
+		t.Errorf("the balance is %+v, %v", kept, err)
+	}
 }
