@@ -67,7 +67,7 @@ var scenarios = []scenario{
 	{
 		Fault: "the balance runs dry", Alarm: "CreditsLow", Within: 15 * time.Minute,
 		Break:  func(w World) { w.Provider().SetBalance(0) },
-		Stuck:  "credits",
+		Stuck:  "NEW ORDERS ARE REFUSED",
 		Repair: func(w World) { w.Provider().SetBalance(1000) }, Mend: run("check"),
 		Ends: 2 * hour, MayFail: []task.Code{task.CodeInsufficientCredits},
 	},

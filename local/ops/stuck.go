@@ -41,7 +41,8 @@ var stuckCommand = Command{
 type stuckReport struct {
 	Late   time.Time    `json:"sweepLateSince,omitzero"` // the earliest due time, if it is long past
 	Pauses []pause      `json:"pauses"`
-	Tasks  int          `json:"tasks"` // on this page
+	Low    *lowCredits  `json:"lowCredits,omitempty"` // the last check found few
+	Tasks  int          `json:"tasks"`                // on this page
 	Groups []stuckGroup `json:"groups"`
 	Cursor string       `json:"cursor,omitempty"` // of the next page
 	First  bool         `json:"-"`                // it is the first page
@@ -53,6 +54,22 @@ type stuckReport struct {
 type pause struct {
 	Calls task.Calls `json:"calls"`
 	Until time.Time  `json:"until"`
+}
+
+// lowCredits is a balance that was low at the last check.
+type lowCredits struct {
+	Credits float64   `json:"credits"`
+	Refused bool      `json:"ordersRefused"` // they pay for no picture
+	AsOf    time.Time `json:"asOf"`
+}
+
+// low returns what the last check of the credits found, or nil if that is enough.
+func low(ctx context.Context, e *Env) (*lowCredits, error) {
+	b, err := e.Store.Balance(ctx)
+	if err != nil || b.AsOf.IsZero() || b.Credits >= float64(e.Settings.LowCredits) && b.Credits >= e.Settings.Prices.Cheapest() {
+		return nil, err
+	}
+	return &lowCredits{b.Credits, b.Credits < e.Settings.Prices.Cheapest(), b.AsOf}, nil
 }
 
 // stuckGroup are the tasks that wait for the same reason, the oldest order first.
@@ -93,6 +110,11 @@ func stuck(ctx context.Context, e *Env, from task.DueEntry, limit, rows int) (Re
 	}
 	now := e.Now()
 	r := stuckReport{Pauses: pauses(paused, now), First: from == task.DueEntry{}, rows: rows}
+	if r.First {
+		if r.Low, err = low(ctx, e); err != nil {
+			return Result{}, err
+		}
+	}
 	if len(entries) > 0 && r.First && now.Sub(entries[0].At) > sweepLate {
 		r.Late = entries[0].At
 	}
@@ -170,6 +192,9 @@ func (r *stuckReport) Print(p *Page) {
 		p.Line("THE SWEEP IS LATE: a task has been due for %s. Is the schedule of the sweep on, and does its log have errors?", p.Ago(r.Late))
 		p.Blank()
 	}
+	if r.Low != nil {
+		p.Line("%s: %v at the check %s ago.", lowWords[r.Low.Refused], r.Low.Credits, p.Ago(r.Low.AsOf))
+	}
 	for _, x := range r.Pauses {
 		p.Line("%s for another %s, because the provider asked for it.", pauseWords[x.Calls], p.In(x.Until))
 	}
@@ -185,6 +210,12 @@ func (r *stuckReport) Print(p *Page) {
 	for _, g := range r.Groups {
 		r.printGroup(p, g)
 	}
+}
+
+// lowWords are by whether orders are refused.
+var lowWords = map[bool]string{
+	false: "The credits are low",
+	true:  "NEW ORDERS ARE REFUSED, since the credits pay for no picture",
 }
 
 var pauseWords = map[task.Calls]string{
