@@ -9,15 +9,10 @@ import (
 
 // commands are the commands of bin/ops, in the order of its help.
 var commands = []Command{
-	stuckCommand,
+	stuckCommand, inspectCommand, endsCommand, redriveCommand,
 	reconcileCommand,
-	keySetCommand,
-	keyListCommand,
-	keyRotateCommand,
-	keyRemoveCommand,
-	tokenAddCommand,
-	tokenListCommand,
-	tokenRevokeCommand,
+	keySetCommand, keyListCommand, keyRotateCommand, keyRemoveCommand,
+	tokenAddCommand, tokenListCommand, tokenRevokeCommand,
 }
 
 // Command is one command of bin/ops. See the package comment for how to add one.
@@ -70,8 +65,8 @@ type Result struct {
 	Ask string
 }
 
-// Report is the content of a Result. It prints itself for people; -json prints what
-// encoding/json makes of it.
+// Report is the content of a Result. It prints itself for people, under a line that says
+// which run it is about and when; -json prints what encoding/json makes of it.
 type Report interface {
 	Print(*Page)
 }

@@ -65,7 +65,7 @@ func readKey(in io.Reader) (string, error) {
 }
 
 type keySet struct {
-	Run     string    `json:"run"`
+	Run     string    `json:"-"`
 	Changed bool      `json:"changed"`
 	Known   time.Time `json:"knownEverywhereAt"`
 }
@@ -112,7 +112,7 @@ func readSecret(ctx context.Context, e *Env) (vault.Version, *vault.Document, er
 }
 
 type keyList struct {
-	Run    string                     `json:"run"`
+	Run    string                     `json:"-"`
 	APIKey bool                       `json:"apiKeySet"`
 	Keys   map[vault.Kind][]vault.Key `json:"keys"`
 	Tokens int                        `json:"tokens"`
@@ -185,7 +185,7 @@ func nextOf(r vault.Rotated) string {
 }
 
 type keyRotated struct {
-	Run string `json:"run"`
+	Run string `json:"-"`
 	vault.Rotated
 	Stack bool `json:"-"`
 }

@@ -229,8 +229,10 @@ func TestTokens(t *testing.T) {
 	if len(made) != 1 {
 		t.Fatalf("printed\n%s", out)
 	}
-	var service struct{ Token, ID string }
-	if err := json.Unmarshal([]byte(f.fine("token add service -json")), &service); err != nil || !strings.HasPrefix(service.Token, "nbs_") || service.ID != "preset" {
+	var added struct{ Report struct{ Token, ID string } }
+	err := json.Unmarshal([]byte(f.fine("token add service -json")), &added)
+	service := added.Report
+	if err != nil || !strings.HasPrefix(service.Token, "nbs_") || service.ID != "preset" {
 		t.Errorf("%+v, %v", service, err)
 	}
 	if s := f.parsed(); s.PersonalTokens.Owner(made[0]) != "ada" || !s.ServiceTokens.Verify(service.Token) || strings.Contains(string(f.secret()), made[0]) {

@@ -48,7 +48,7 @@ var keyRemoveCommand = Command{
 }
 
 type keyRemoved struct {
-	Run   string     `json:"run"`
+	Run   string     `json:"-"`
 	Kind  vault.Kind `json:"kind"`
 	ID    string     `json:"id"`
 	Tried bool       `json:"testNoticeAccepted,omitempty"`

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -60,20 +61,33 @@ func (p *Page) paragraph(first, indent, text string) {
 	p.write(line)
 }
 
-// Table prints rows in columns under their names. A column is as wide as its widest
-// cell; the last one is cut where the page ends.
+// number matches a cell that stands at the right of its column.
+var number = regexp.MustCompile(`^(-|now|\d[\d.,]*( (%|s|min|h|d|KB)( \d\d (s|min|h))?)?)$`)
+
+// Table prints rows in columns under their names, numbers and durations at the right. A
+// column is as wide as its widest cell; the last one is cut where the page ends.
 func (p *Page) Table(names []string, rows ...[]string) {
 	all := append([][]string{names}, rows...)
-	widths := make([]int, len(names))
-	for _, row := range all {
+	widths, right := make([]int, len(names)), make([]bool, len(names))
+	for i := range names {
+		right[i] = len(rows) > 0
+	}
+	for n, row := range all {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(clean(cell)))
+			right[i] = right[i] && (n == 0 || number.MatchString(cell))
 		}
 	}
 	for _, row := range all {
-		line := " "
+		line := ""
 		for i, cell := range row {
-			line += " " + pad(clean(cell), widths[i]+1)
+			cell = clean(cell)
+			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if right[i] {
+				line += "  " + space + cell
+			} else {
+				line += "  " + cell + space
+			}
 		}
 		p.write(cut(strings.TrimRight(line, " "), width))
 	}
@@ -114,6 +128,17 @@ func At(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05")
 }
 
+// clock returns a time of day, in UTC, with its day if that is not the day of ref.
+func clock(t, ref time.Time) string {
+	switch t, ref = t.UTC(), ref.UTC(); {
+	case t.IsZero():
+		return "-"
+	case t.Format(time.DateOnly) == ref.Format(time.DateOnly):
+		return t.Format("15:04:05")
+	}
+	return t.UTC().Format("01-02 15:04:05")
+}
+
 // Span returns a duration in its two largest units, such as 2 h 05 min.
 func Span(d time.Duration) string {
 	d = max(0, d)
@@ -150,10 +175,6 @@ func clean(s string) string {
 		}
 		return r
 	}, s)
-}
-
-func pad(s string, n int) string {
-	return s + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(s)))
 }
 
 // cut shortens s to n characters.

@@ -32,7 +32,7 @@ var reconcileCommand = Command{
 
 // reconciled is what reconcile found.
 type reconciled struct {
-	Run   string    `json:"run"`
+	Run   string    `json:"-"`
 	Since time.Time `json:"since"`
 	// LogSince is when the log begins, if that is too late to know what was under way
 	// at Since.

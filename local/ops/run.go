@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 )
@@ -195,7 +196,7 @@ func (r request) execute(ctx context.Context, e *Env) output {
 		result.Next = e.Command(result.Next)
 	}
 	if r.json {
-		out.Text, err = result.json()
+		out.Text, err = result.json(e)
 	} else {
 		out.Text = result.text(e)
 	}
@@ -207,6 +208,8 @@ func (r request) execute(ctx context.Context, e *Env) output {
 
 func (x Result) text(e *Env) string {
 	p := &Page{Now: e.Now()}
+	p.Raw(e.Name + ", " + At(p.Now) + " UTC")
+	p.Blank()
 	if x.Report != nil {
 		x.Report.Print(p)
 	}
@@ -217,25 +220,14 @@ func (x Result) text(e *Env) string {
 	return p.String()
 }
 
-// json returns the report as one JSON object, with the next command in it.
-func (x Result) json() (string, error) {
-	members := map[string]json.RawMessage{}
-	if x.Report != nil {
-		b, err := json.Marshal(x.Report)
-		if err == nil {
-			err = json.Unmarshal(b, &members)
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	if x.Next != "" {
-		next, err := json.Marshal(x.Next)
-		if err != nil {
-			return "", err
-		}
-		members["next"] = next
-	}
-	b, err := json.MarshalIndent(members, "", "  ")
+// json returns one JSON object: which run it is about and when, the report, and the next
+// command.
+func (x Result) json(e *Env) (string, error) {
+	b, err := json.MarshalIndent(struct {
+		Run    string    `json:"run"`
+		Now    time.Time `json:"now"`
+		Report Report    `json:"report"`
+		Next   string    `json:"next,omitempty"`
+	}{e.Name, e.Now().UTC().Truncate(time.Millisecond), x.Report, x.Next}, "", "  ")
 	return string(b) + "\n", err
 }

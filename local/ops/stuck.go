@@ -39,11 +39,10 @@ var stuckCommand = Command{
 
 // stuckReport is a page of unfinished tasks.
 type stuckReport struct {
-	Run    string       `json:"run"`
-	Now    time.Time    `json:"now"`
 	Late   time.Time    `json:"sweepLateSince,omitzero"` // the earliest due time, if it is long past
 	Pauses []pause      `json:"pauses"`
-	Tasks  int          `json:"tasks"` // on this page
+	Low    *lowCredits  `json:"lowCredits,omitempty"` // the last check found few
+	Tasks  int          `json:"tasks"`                // on this page
 	Groups []stuckGroup `json:"groups"`
 	Cursor string       `json:"cursor,omitempty"` // of the next page
 	First  bool         `json:"-"`                // it is the first page
@@ -55,6 +54,22 @@ type stuckReport struct {
 type pause struct {
 	Calls task.Calls `json:"calls"`
 	Until time.Time  `json:"until"`
+}
+
+// lowCredits is a balance that was low at the last check.
+type lowCredits struct {
+	Credits float64   `json:"credits"`
+	Refused bool      `json:"ordersRefused"` // they pay for no picture
+	AsOf    time.Time `json:"asOf"`
+}
+
+// low returns what the last check of the credits found, or nil if that is enough.
+func low(ctx context.Context, e *Env) (*lowCredits, error) {
+	b, err := e.Store.Balance(ctx)
+	if err != nil || b.AsOf.IsZero() || b.Credits >= float64(e.Settings.LowCredits) && b.Credits >= e.Settings.Prices.Cheapest() {
+		return nil, err
+	}
+	return &lowCredits{b.Credits, b.Credits < e.Settings.Prices.Cheapest(), b.AsOf}, nil
 }
 
 // stuckGroup are the tasks that wait for the same reason, the oldest order first.
@@ -94,7 +109,12 @@ func stuck(ctx context.Context, e *Env, from task.DueEntry, limit, rows int) (Re
 		return Result{}, err
 	}
 	now := e.Now()
-	r := stuckReport{Run: e.Name, Now: now, Pauses: pauses(paused, now), First: from == task.DueEntry{}, rows: rows}
+	r := stuckReport{Pauses: pauses(paused, now), First: from == task.DueEntry{}, rows: rows}
+	if r.First {
+		if r.Low, err = low(ctx, e); err != nil {
+			return Result{}, err
+		}
+	}
 	if len(entries) > 0 && r.First && now.Sub(entries[0].At) > sweepLate {
 		r.Late = entries[0].At
 	}
@@ -168,11 +188,12 @@ func parseCursor(s string) (task.DueEntry, error) {
 
 // Print prints the groups.
 func (r *stuckReport) Print(p *Page) {
-	p.Line("%s, %s UTC", r.Run, At(r.Now))
-	p.Blank()
 	if !r.Late.IsZero() {
 		p.Line("THE SWEEP IS LATE: a task has been due for %s. Is the schedule of the sweep on, and does its log have errors?", p.Ago(r.Late))
 		p.Blank()
+	}
+	if r.Low != nil {
+		p.Line("%s: %v at the check %s ago.", lowWords[r.Low.Refused], r.Low.Credits, p.Ago(r.Low.AsOf))
 	}
 	for _, x := range r.Pauses {
 		p.Line("%s for another %s, because the provider asked for it.", pauseWords[x.Calls], p.In(x.Until))
@@ -189,6 +210,12 @@ func (r *stuckReport) Print(p *Page) {
 	for _, g := range r.Groups {
 		r.printGroup(p, g)
 	}
+}
+
+// lowWords are by whether orders are refused.
+var lowWords = map[bool]string{
+	false: "The credits are low",
+	true:  "NEW ORDERS ARE REFUSED, since the credits pay for no picture",
 }
 
 var pauseWords = map[task.Calls]string{

@@ -59,7 +59,7 @@ func newToken(args []string) (made tokenAdded, add func(*vault.Document) error, 
 }
 
 type tokenAdded struct {
-	Run   string          `json:"run"`
+	Run   string          `json:"-"`
 	Kind  vault.TokenKind `json:"kind"`
 	ID    string          `json:"id"`
 	Token string          `json:"token"` // the only time that it is seen
@@ -98,7 +98,7 @@ var tokenListCommand = Command{
 // tokenList is the one report that names owners: whose a token is decides whether it is
 // revoked.
 type tokenList struct {
-	Run    string        `json:"run"`
+	Run    string        `json:"-"`
 	Tokens []vault.Token `json:"tokens"`
 }
 
@@ -139,7 +139,7 @@ var tokenRevokeCommand = Command{
 }
 
 type tokenRevoked struct {
-	Run  string          `json:"run"`
+	Run  string          `json:"-"`
 	Kind vault.TokenKind `json:"kind"`
 	ID   string          `json:"id"`
 }

@@ -41,7 +41,7 @@ func OpenStopped(data string, getenv func(string) string, warnings io.Writer, wr
 	}
 	log := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	e := opsEnv(c, kept, store, config.NewSecrets(kept.value, outbound.WallClock, log), log)
-	e.Name, e.Suffix = "local run in "+data, " -data "+data
+	e.Name, e.Suffix, e.Logs = "local run in "+data, " -data "+data, logFiles(data)
 	return e, store.Close, nil
 }
 
@@ -72,7 +72,7 @@ func opsEnv(c config.Settings, kept *Secret, store task.Store, secrets *config.S
 func (s *Server) opsHere(secrets *config.Secrets, service *lifecycle.Service, log *slog.Logger) *ops.Env {
 	e := opsEnv(s.settings, s.secret, s.store, secrets, log)
 	e.Service = service
-	e.Name = "local run at " + s.URL
+	e.Name, e.Logs = "local run at "+s.URL, s.log.paths
 	e.Suffix = commandFlags(s.URL, DefaultData)
 	return e
 }

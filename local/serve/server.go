@@ -71,6 +71,7 @@ type Server struct {
 	notify    notify.Function
 	store     *taskbolt.Store
 	bucket    *dir.Bucket
+	log       *logFile
 	ingester  *lifecycle.Ingester
 	studio    *studio // with the stand-ins
 	http      *http.Server
@@ -131,7 +132,10 @@ func Start(o Options) (_ *Server, err error) {
 	if s.settings, s.secret, err = settings(o, s.URL); err != nil {
 		return nil, err
 	}
-	log := slog.New(troubleHandler{Handler: slog.NewJSONHandler(o.Log, &slog.HandlerOptions{Level: s.settings.LogLevel}), troubles: s.troubles})
+	if s.log, err = openLog(logFiles(o.Data)); err != nil {
+		return nil, err
+	}
+	log := slog.New(troubleHandler{Handler: slog.NewJSONHandler(io.MultiWriter(o.Log, s.log), &slog.HandlerOptions{Level: s.settings.LogLevel}), troubles: s.troubles})
 	if err := s.open(o.Data, log); err != nil {
 		return nil, err
 	}
@@ -344,6 +348,9 @@ func (s *Server) Close() error {
 	}
 	if s.bucket != nil {
 		errs = append(errs, s.bucket.Close())
+	}
+	if s.log != nil {
+		errs = append(errs, s.log.Close())
 	}
 	return errors.Join(errs...)
 }
