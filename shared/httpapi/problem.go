@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -111,6 +113,12 @@ func problem(e *task.Error, x Explanation, status int, requestID string) Problem
 		Detail:    x.Title,
 		Hint:      x.Hint,
 		RequestID: requestID,
+	}
+	if e.Reason != "" {
+		p.Detail = strings.TrimSuffix(x.Title, ".") + ": " + e.Reason
+		if last, _ := utf8.DecodeLastRuneInString(e.Reason); !unicode.IsPunct(last) {
+			p.Detail += "."
+		}
 	}
 	if len(e.Fields) == 0 {
 		return p
