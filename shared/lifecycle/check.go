@@ -108,7 +108,11 @@ func (c *check) held(ctx context.Context) error {
 	if !held {
 		return nil
 	}
-	return &task.Error{Code: task.CodePaused, Reason: hold.Reason, RetryAfter: hold.RetryAfter(now)}
+	refusal := &task.Error{Code: task.CodePaused, RetryAfter: hold.RetryAfter(now)}
+	if hold.Check() == nil { // else somebody wrote the row by hand
+		refusal.Reason = hold.Reason
+	}
+	return refusal
 }
 
 // affordable refuses what the account certainly cannot pay. If the balance cannot be
