@@ -34,7 +34,7 @@ type Account struct {
 	Log      *slog.Logger
 
 	memory memory
-	pauses pausesMemory
+	pauses task.PausesMemory
 }
 
 // Balance is what the provider's account holds, for all users together.

@@ -50,8 +50,8 @@ func replyOf(err error) *reply {
 	return r
 }
 
-// logEnd logs the end of a task, if t is one.
-func (w rowWriter) logEnd(ctx context.Context, t *task.Task, prompt string, last *reply) {
+// logEnd logs the end of a task, if t is one. The end may have emptied the row.
+func (w rowWriter) logEnd(ctx context.Context, t *task.Task, model, prompt string, last *reply) {
 	if !t.Done() {
 		return
 	}
@@ -68,7 +68,7 @@ func (w rowWriter) logEnd(ctx context.Context, t *task.Task, prompt string, last
 	}
 	args := []any{
 		"event", EventEnded, "bad", level == slog.LevelError, "task", t.ID, "status", t.Status, "code", t.Failure,
-		"model", t.Model, "ageSeconds", int(t.EndedAt.Sub(t.CreatedAt) / time.Second), "seconds", t.EndedAt.Sub(t.CreatedAt).Seconds(), "attempts", t.Attempt,
+		"model", model, "ageSeconds", int(t.EndedAt.Sub(t.CreatedAt) / time.Second), "seconds", t.EndedAt.Sub(t.CreatedAt).Seconds(), "attempts", t.Attempt,
 	}
 	if t.Missing > 0 {
 		args = append(args, "missing", t.Missing)

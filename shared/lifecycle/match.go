@@ -16,18 +16,18 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// match reports whether a record, asked for by id, belongs to the task's current
-// attempt. If the record repeats a callback address, that decides
-// (docs/decisions/reading-the-world.md).
-func match(t *task.Task, id string, r nanobanana.Record, keys token.Keys) task.Match {
-	switch names, counts := addressee(t, r.Params.CallbackURL, keys); {
+// match reports whether a record, which the claim c asked for, belongs to the attempt that
+// makes, or made, the task's pictures. If the record repeats a callback address, that
+// decides (docs/decisions/reading-the-world.md).
+func match(t *task.Task, c task.Claim, r nanobanana.Record, keys token.Keys) task.Match {
+	switch names, counts := addressee(t.Maker(), r.Params.CallbackURL, keys); {
 	case names && counts:
 		return task.MatchOwn
 	case counts:
 		return task.MatchForeign
-	case r.TaskID != "" && r.TaskID != id:
+	case r.TaskID != "" && r.TaskID != c.ProviderID:
 		return task.MatchForeign
-	case t.Proved():
+	case c.Proved:
 		return task.MatchUnknown // providers rewrite prompts, and relays whole addresses
 	case isForeign(r.Params.CallbackURL):
 		return task.MatchForeign
@@ -37,11 +37,10 @@ func match(t *task.Task, id string, r nanobanana.Record, keys token.Keys) task.M
 	return task.MatchUnknown
 }
 
-// addressee reports whether a callback address names the task's current attempt, and
-// whether it counts: an address that is cut, masked, or signed by a removed key counts
+// addressee reports whether a callback address names an attempt, and whether it counts: an address that is cut, masked, or signed by a removed key counts
 // as none. The host does not matter: PUBLIC_URL may have changed, and relays have hosts
 // of their own.
-func addressee(t *task.Task, address string, keys token.Keys) (names, counts bool) {
+func addressee(a task.AttemptRef, address string, keys token.Keys) (names, counts bool) {
 	path, ok := callbackPart(address)
 	if !ok {
 		return false, false
@@ -52,18 +51,18 @@ func addressee(t *task.Task, address string, keys token.Keys) (names, counts boo
 	switch {
 	case !task.ValidID(id):
 		return false, false // masked
-	case id != t.ID:
+	case id != a.Task:
 		return false, true
 	case err != nil || !whole:
 		return true, false
-	case n != t.Attempt:
+	case n != a.Attempt:
 		return false, true
 	}
 	end := strings.IndexFunc(token, func(r rune) bool { return !tokenRune(r) })
 	if end >= 0 {
 		token = token[:end]
 	}
-	return true, keys.Verify(CallbackMessage(t.ID, t.Attempt), token)
+	return true, keys.Verify(CallbackMessage(a.Task, a.Attempt), token)
 }
 
 func tokenRune(r rune) bool {

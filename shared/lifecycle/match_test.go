@@ -44,6 +44,11 @@ func ours(t *testing.T, proved bool) *task.Task {
 	return x
 }
 
+// claimOf returns a claim of the record p of a task.
+func claimOf(x *task.Task) task.Claim {
+	return task.Claim{Attempt: x.Attempt, ProviderID: "p", Proved: x.Proved()}
+}
+
 func TestCallbackAddressIdentifiesARecord(t *testing.T) {
 	other := task.NewID("eve", "k")
 	for _, proved := range []bool{true, false} {
@@ -80,19 +85,19 @@ func TestCallbackAddressIdentifiesARecord(t *testing.T) {
 			"with a bare per cent before": {"https://r.example/100%?u=https://api.example" + good, task.MatchOwn},
 		} {
 			r := nanobanana.Record{TaskID: "p", Params: nanobanana.Params{CallbackURL: c.address, Prompt: "somebody else's"}}
-			if got := match(x, "p", r, keys); got != c.want {
+			if got := match(x, claimOf(x), r, keys); got != c.want {
 				t.Errorf("proved %v, an address %s: got %v, want %v", proved, name, got, c.want)
 			}
 		}
 		named := nanobanana.Record{TaskID: "q", Params: nanobanana.Params{CallbackURL: "https://api.example" + good}}
-		if got := match(x, "p", named, keys); got != task.MatchOwn {
+		if got := match(x, claimOf(x), named, keys); got != task.MatchOwn {
 			t.Errorf("proved %v, our address under another id: got %v, want MatchOwn", proved, got)
 		}
 		stranger := nanobanana.Record{TaskID: "q"}
-		if got := match(x, "p", stranger, keys); got != task.MatchForeign {
+		if got := match(x, claimOf(x), stranger, keys); got != task.MatchForeign {
 			t.Errorf("proved %v, another id and no address: got %v, want MatchForeign", proved, got)
 		}
-		if got := match(x, "p", nanobanana.Record{}, keys); got != task.MatchUnknown {
+		if got := match(x, claimOf(x), nanobanana.Record{}, keys); got != task.MatchUnknown {
 			t.Errorf("proved %v, a record that names nothing: got %v, want MatchUnknown", proved, got)
 		}
 	}

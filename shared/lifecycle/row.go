@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
@@ -29,27 +30,29 @@ type rowWriter struct {
 // nil: none.
 func (w rowWriter) update(ctx context.Context, t *task.Task, last *reply, change func(*task.Task) error) (*task.Task, error) {
 	var prompt string
-	t, moved, err := w.write(ctx, t, func(x *task.Task) error {
+	t, move, err := w.write(ctx, t, func(x *task.Task) error {
 		prompt = x.Prompt // a change may empty it
 		return change(x)
 	})
-	if moved {
-		w.logEnd(ctx, t, prompt, last)
+	if move.Cause != "" {
+		w.logEnd(ctx, t, move.Model, prompt, last)
 	}
 	return t, err
 }
 
-// write changes a row, and reports whether that changed the status.
-func (w rowWriter) write(ctx context.Context, t *task.Task, change func(*task.Task) error) (_ *task.Task, moved bool, err error) {
-	var move task.Move
+// write changes a row, and returns how that moved it; without a Cause it did not.
+func (w rowWriter) write(ctx context.Context, t *task.Task, change func(*task.Task) error) (_ *task.Task, move task.Move, err error) {
 	t, err = task.Update(ctx, w.store, t, func(x *task.Task) (err error) {
 		move, err = x.Moving(change)
 		return err
 	})
-	if moved = err == nil && move.Cause != ""; moved {
+	if err != nil {
+		return t, task.Move{}, err
+	}
+	if move.Cause != "" {
 		w.logMove(ctx, t, move)
 	}
-	return t, moved, err
+	return t, move, nil
 }
 
 // logMove logs a change of status that was written. The credits are the estimate for one
@@ -57,7 +60,7 @@ func (w rowWriter) write(ctx context.Context, t *task.Task, change func(*task.Ta
 func (w rowWriter) logMove(ctx context.Context, t *task.Task, move task.Move) {
 	args := []any{
 		"event", EventTransition, "task", t.ID, "from", move.From, "to", t.Status, "cause", move.Cause,
-		"ms", move.Spent.Milliseconds(), "attempt", t.Attempt, "model", t.Model, "credits", t.Estimate,
+		"ms", move.Spent.Milliseconds(), "attempt", t.Attempt, "model", cmp.Or(move.Model, t.Model), "credits", t.Estimate,
 	}
 	if n := len(t.Charges); n > 0 {
 		args = append(args, "charge", t.Charges[n-1])

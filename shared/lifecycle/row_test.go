@@ -55,6 +55,15 @@ func TestTransitionsAreLogged(t *testing.T) {
 			"->submitting order 0s #1 doubtful 4 ", "submitting->waiting answer 0s #1 none 4 ",
 			"waiting->submitting sweep 60s #2 doubtful 4 ", "submitting->generating answer 0s #2 sure 4 ",
 		}},
+		"an order that is canceled while it waits": {[]func(*nanobananatest.Knobs){fault(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 455})}, func(h *harness) {
+			x := h.submit()
+			h.Clock.Add(time.Minute)
+			if _, err := lifecycle.Update(h.t.Context(), h.Poster.Service.Log, h.Rows, h.task(x.ID), func(x *task.Task) error { return x.Delete(h.Rules, h.Now()) }); err != nil {
+				h.t.Fatal(err)
+			}
+		}, []string{
+			"->submitting order 0s #1 doubtful 4 ", "submitting->waiting answer 0s #1 none 4 ", "waiting->failed delete 60s #1 none 4 canceled",
+		}},
 		"a replay": {nil, func(h *harness) {
 			h.submit(key("k"))
 			h.Logged.Take()

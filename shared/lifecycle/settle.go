@@ -139,7 +139,7 @@ func (s *Service) fetchRecord(ctx context.Context, t *task.Task, c task.Claim, t
 	if err != nil {
 		return s.unreadable(ctx, t, err)
 	}
-	record := task.Record{Match: match(t, c.ProviderID, r, secret.CallbackKeys)}
+	record := task.Record{Match: match(t, c, r, secret.CallbackKeys)}
 	record.URLs, record.Guessed = s.resultLinks(t, r)
 	if r.Dropped > 0 {
 		s.log(ctx, slog.LevelWarn, t, "the record has more links, or longer ones, than a row can hold", "dropped", r.Dropped)

@@ -16,11 +16,15 @@ var noIDs = []string{"null", "undefined", "none", "nil", "nan", "false", "true",
 
 // taskID returns the valid provider id in an object, or "".
 func (n *node) taskID() string {
-	id := n.get("taskid").scalar()
-	if len(id) > maxTaskID || strings.Trim(id, taskIDs) != "" || isNoID(id) {
-		return ""
+	if id := n.get("taskid").scalar(); ValidTaskID(id) {
+		return id
 	}
-	return id
+	return ""
+}
+
+// ValidTaskID reports whether id may be an id that the provider gave a task.
+func ValidTaskID(id string) bool {
+	return len(id) <= maxTaskID && strings.Trim(id, taskIDs) == "" && !isNoID(id)
 }
 
 // isNoID reports whether a text in the place of an id names no task.

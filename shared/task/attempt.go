@@ -10,7 +10,7 @@ import (
 // this id. An answer for an attempt that is not the current one changes nothing.
 func (t *Task) Accepted(r Rules, now time.Time, attempt int, providerID string) error {
 	now = stamp(now)
-	if attempt != t.Attempt || t.Done() {
+	if !t.current(attempt) || t.Done() {
 		return nil
 	}
 	doubtful := t.charge() != ChargeSure
@@ -40,6 +40,9 @@ func (t *Task) Accepted(r Rules, now time.Time, attempt int, providerID string) 
 	}
 	return nil
 }
+
+// current reports whether attempt is the task's current one. A rescued task has none.
+func (t *Task) current(attempt int) bool { return attempt > 0 && attempt == t.Attempt }
 
 // attach makes id the provider id of the current attempt. It drops what a
 // callback said about another id, and the failed reads of that id's record.
@@ -86,7 +89,7 @@ var temporary = map[Code]bool{CodeRateLimited: true, CodePaused: true, CodeProvi
 // Refused applies the attempt's own answer: it was certainly not accepted.
 func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) error {
 	now = stamp(now)
-	if attempt != t.Attempt || t.Status != Submitting && t.Status != Unconfirmed {
+	if !t.current(attempt) || t.Status != Submitting && t.Status != Unconfirmed {
 		return nil
 	}
 	t.setCharge(ChargeNone)
@@ -154,7 +157,7 @@ func backoff(least, most time.Duration, try int) time.Duration {
 // but starts the time that a task may wait, as a refusal does.
 func (t *Task) NotPosted(now time.Time, attempt int) error {
 	now = stamp(now)
-	if attempt != t.Attempt || t.Status != Submitting && t.Status != Unconfirmed {
+	if !t.current(attempt) || t.Status != Submitting && t.Status != Unconfirmed {
 		return nil
 	}
 	t.setCharge(ChargeNone)
@@ -178,7 +181,7 @@ func (t *Task) NotPosted(now time.Time, attempt int) error {
 // never sent again; see docs/decisions/sent-once.md.
 func (t *Task) Unanswered(r Rules, now time.Time, attempt int) error {
 	now = stamp(now)
-	if attempt != t.Attempt || t.Status != Submitting {
+	if !t.current(attempt) || t.Status != Submitting {
 		return nil
 	}
 	if err := t.move(bySilence, Unconfirmed, now, unconfirmedWindow); err != nil {

@@ -167,7 +167,7 @@ func TestEventsOfAnotherAttemptChangeNothing(t *testing.T) {
 				woken, err := h.CalledBack(h.r, h.now, attempt, hint)
 				h.must(err)
 				equal(t, "woken", woken, false)
-				h.must(h.ApplyRecord(h.r, h.now, Claim{attempt, "p1", h.now}, made))
+				h.must(h.ApplyRecord(h.r, h.now, Claim{Attempt: attempt, ProviderID: "p1", At: h.now}, made))
 			})
 		}
 	}

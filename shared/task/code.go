@@ -96,6 +96,8 @@ var (
 	ErrNotFound = errors.New("task: not found")
 	// ErrExists means that a row with this id already exists.
 	ErrExists = errors.New("task: already exists")
+	// ErrDeleted means that the owner has deleted the task.
+	ErrDeleted = errors.New("task: deleted")
 	// ErrConflict means that another writer changed the row after it was read.
 	ErrConflict = errors.New("task: changed meanwhile")
 	// ErrQuota means that the owner has used up the images, or the uploads, of the day.

@@ -61,7 +61,7 @@ func arrowsIn(lines []string) map[string]bool {
 // lawfulArrows returns the arrows that the table allows, each with its label:
 // the events that may take it.
 func lawfulArrows() map[string][]string {
-	arrows := map[string][]string{arrow("[*]", Submitting): {}}
+	arrows := map[string][]string{arrow("[*]", Submitting): {}, arrow("[*]", Storing): {"rescue"}}
 	for _, c := range lawful {
 		for _, to := range c.to {
 			arrows[arrow(c.from, to)] = append(arrows[arrow(c.from, to)], labels[c.by])

@@ -60,6 +60,7 @@ func (t *Task) anonymize() {
 		t.Changes = t.NoticeVersion()
 	}
 	t.Owner, t.ProviderID, t.NoticeTarget = "", "", nil
+	t.RescuedFrom, t.MadeBy = "", nil // that task may still have its owner
 	for i := range t.Notes {
 		t.Notes[i].ProviderID = "" // by it the provider finds the prompt
 	}

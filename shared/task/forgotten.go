@@ -29,6 +29,14 @@ func (f Forgotten) Has(owner string, now time.Time) bool {
 	return len(f.Until) > 0 && now.Before(f.Until[f.hash(owner)])
 }
 
+// Since returns when an owner was forgotten whose orders are refused.
+func (f Forgotten) Since(owner string, now time.Time) (since time.Time, ok bool) {
+	if !f.Has(owner, now) {
+		return time.Time{}, false
+	}
+	return f.Until[f.hash(owner)].Add(-ForgottenFor), true
+}
+
 // Add remembers an owner. It returns what a Store writes: the hash, and those that it
 // drops because their time is over. A full list is ErrFull.
 func (f *Forgotten) Add(owner string, now time.Time) (hash string, over []string, err error) {

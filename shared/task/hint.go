@@ -24,7 +24,7 @@ type Hint struct {
 func (t *Task) CalledBack(r Rules, now time.Time, attempt int, h Hint) (woken bool, err error) {
 	now = stamp(now)
 	foreign := t.ProviderID != "" && h.ProviderID != "" && h.ProviderID != t.ProviderID
-	if attempt != t.Attempt || foreign {
+	if !t.current(attempt) || foreign {
 		return false, nil
 	}
 	switch t.Status {

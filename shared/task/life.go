@@ -95,6 +95,7 @@ type Move struct {
 	From  Status        // empty: the task was made
 	Cause string        // a word, such as "record"; empty: the status stays
 	Spent time.Duration // in From
+	Model string        // of the task, which the end may have emptied
 }
 
 // note notes a move by an event, from a status after this time. A nil Move notes nothing.
@@ -114,7 +115,7 @@ var Ordered = Move{Cause: "order"}
 // Moving applies change to t and returns how that moved it. Of two moves in one change
 // it returns the first status and the last cause, as the row shows it.
 func (t *Task) Moving(change func(*Task) error) (Move, error) {
-	var m Move
+	m := Move{Model: t.Model}
 	t.moved = &m
 	err := change(t)
 	t.moved = nil
@@ -155,8 +156,11 @@ var statuses = map[Status]bool{
 // errUnlawful is a programming error: lawful does not hold the change.
 var errUnlawful = errors.New("task: unlawful change")
 
-// move changes the status. Besides New, nothing else does.
+// move changes the status. Besides New and Rescue, nothing else does.
 func (t *Task) move(by event, to Status, now time.Time, window time.Duration) error {
+	if t.Attempt == 0 && !postless[to] {
+		return fmt.Errorf("%w: to %q without an attempt", errUnlawful, to)
+	}
 	for _, c := range lawful {
 		if c.by == by && c.from == t.Status && slices.Contains(c.to, to) {
 			t.moved.note(by, t.Status, now.Sub(t.Since))
@@ -185,6 +189,7 @@ func (t *Task) finish(r Rules, by event, to Status, now time.Time, outcome func(
 		return err
 	}
 	t.EndedAt = now
+	t.Schema = schemaPlain
 	t.Hint = nil
 	t.clearRecord() // links expire; Images is what they led to
 	t.Turn = Turn{}
@@ -231,8 +236,14 @@ func (t *Task) clearRecord() {
 	t.ShortAt, t.UnreadableSince, t.Doubt = time.Time{}, time.Time{}, ""
 }
 
-func (t *Task) charge() Charge     { return t.Charges[t.Attempt-1] }
-func (t *Task) setCharge(c Charge) { t.Charges[t.Attempt-1] = c }
+func (t *Task) charge() Charge { return t.ChargeOf(t.Attempt) }
+
+// setCharge sets the charge of the current attempt. A rescued task has none.
+func (t *Task) setCharge(c Charge) {
+	if t.Attempt > 0 {
+		t.Charges[t.Attempt-1] = c
+	}
+}
 
 // Next is what the sweep does next for a task.
 type Next string

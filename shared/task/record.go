@@ -31,6 +31,7 @@ func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Ti
 type Claim struct {
 	Attempt    int
 	ProviderID string
+	Proved     bool      // the id certainly belongs to the attempt; see Task.Proved
 	At         time.Time // the read starts within ClaimLife of it, or never
 }
 
@@ -66,7 +67,7 @@ func (t *Task) Overdue(r Rules, now time.Time, expected int) bool {
 
 func (t *Task) newClaim(now time.Time) Claim {
 	t.ReadAt = now
-	return Claim{Attempt: t.Attempt, ProviderID: t.recordID(), At: now}
+	return Claim{Attempt: t.Attempt, ProviderID: t.recordID(), Proved: t.Proved(), At: now}
 }
 
 // Unclaim takes back a claim that led to no read. Before is the previous ReadAt.
@@ -135,8 +136,11 @@ func (rec Record) doubt() Doubt {
 }
 
 // Proved reports whether the provider id certainly belongs to the current attempt:
-// it came in our own answer, or its record repeats our callback address.
-func (t *Task) Proved() bool { return t.ProviderID != "" && t.charge() == ChargeSure }
+// it came in our own answer, or its record repeats our callback address. Without proof no
+// task is rescued.
+func (t *Task) Proved() bool {
+	return t.ProviderID != "" && (t.charge() == ChargeSure || t.RescuedFrom != "")
+}
 
 // ApplyRecord applies the record that a claimed read returned; see
 // docs/decisions/record-decides.md.

@@ -9,7 +9,7 @@ import (
 func TestClaimsAre36SecondsApart(t *testing.T) {
 	h := in(t, Generating).after(5 * time.Second)
 	c := h.claim()
-	equal(t, "claim", c, Claim{Attempt: 1, ProviderID: "p1", At: h.now})
+	equal(t, "claim", c, Claim{Attempt: 1, ProviderID: "p1", Proved: true, At: h.now})
 	equal(t, "read at", h.ReadAt, h.now)
 	h.after(36*time.Second - time.Millisecond)
 	unchanged(t, h, func() {

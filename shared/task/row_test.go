@@ -159,7 +159,7 @@ func TestAnOlderRowsNotice(t *testing.T) {
 	equal(t, "given up and redriven: kind", x.NoticeKind(), NoticeSucceeded)
 	equal(t, "given up and redriven: messages", x.Messages(), []Message{Notify})
 	x = new(Task)
-	if err := json.Unmarshal([]byte(strings.Replace(head, `"schema":1`, `"schema":3`, 1)+`"status":"succeeded","work":"notify","dueAt":"2026-11-28T12:00:20Z"}`), x); err != nil {
+	if err := json.Unmarshal([]byte(strings.Replace(head, `"schema":1`, `"schema":4`, 1)+`"status":"succeeded","work":"notify","dueAt":"2026-11-28T12:00:20Z"}`), x); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "of a newer release: known", x.Known(), false)

@@ -52,13 +52,15 @@ const (
 	ChargeDoubtful Charge = "doubtful" // perhaps accepted
 )
 
-// Schema is the newest form of a row that this code knows. A row is of form 1, and of
-// form 2 while a notice is pending: older releases cannot write such a row without
-// taking it out of the index of due tasks, so they must leave it alone.
+// Schema is the newest form of a row that this code knows. A row is of form 1; of form 2
+// while a notice is pending; and of form 3 while a rescued task stores its pictures. Older
+// releases must leave these alone: they cannot write a row with a notice without taking it
+// out of the index of due tasks, and expect that every task has an attempt.
 const (
-	Schema       = 2
-	schemaPlain  = 1
-	schemaNotice = 2
+	Schema        = 3
+	schemaPlain   = 1
+	schemaNotice  = 2
+	schemaRescued = 3
 )
 
 // Task is one image request and everything known about it: one row of a Store.
@@ -76,6 +78,11 @@ type Task struct {
 	PublicURL  string     `json:"publicUrl,omitempty"`  // base of callback and image links
 	Estimate   float64    `json:"estimate,omitempty"`   // credits
 
+	// RescuedFrom is the ended task whose pictures this one takes over, and MadeBy the
+	// attempt that made them: that task's own, unless it was rescued itself.
+	RescuedFrom string      `json:"rescuedFrom,omitempty"`
+	MadeBy      *AttemptRef `json:"madeBy,omitempty"`
+
 	// InputTypes holds, by entry of ImageURLs, the content type of each upload whose
 	// bytes are of another type than was announced.
 	InputTypes map[string]string `json:"inputTypes,omitempty"`
@@ -91,7 +98,7 @@ type Task struct {
 
 	EraseAtEnd bool `json:"eraseAtEnd,omitempty"` // the end deletes it: its owner is forgotten
 
-	Attempt     int       `json:"attempt"`               // POSTs begun; in the callback URL
+	Attempt     int       `json:"attempt"`               // POSTs begun; in the callback URL; 0: rescued
 	Generations int       `json:"generations,omitempty"` // attempts that got a provider id
 	Charges     []Charge  `json:"charges"`               // of attempt i+1
 	SubmitBy    time.Time `json:"submitBy,omitzero"`
@@ -249,6 +256,7 @@ func (t *Task) Clone() *Task {
 	c.Refund = 0
 	c.Charges = slices.Clone(t.Charges)
 	c.Notes = cloneNotes(t.Notes)
+	c.MadeBy = clonePtr(t.MadeBy)
 	c.URLs = slices.Clone(t.URLs)
 	c.Spares = slices.Clone(t.Spares)
 	c.Images = slices.Clone(t.Images)

@@ -39,12 +39,12 @@ func TimingKind(model, resolution string) string {
 }
 
 // Timing returns the task's timing. Ok is false unless the task is a success without
-// missing pictures, and one of the quarter that is timed.
+// missing pictures, was not rescued, and is one of the quarter that is timed.
 func (t *Task) Timing() (x Timing, ok bool) {
 	h := fnv.New32a()
 	h.Write([]byte(t.ID))
 	sum := h.Sum32()
-	if t.Status != Succeeded || t.Missing > 0 || t.Deleted() || sum%timingShare != 0 {
+	if t.Status != Succeeded || t.Missing > 0 || t.Deleted() || t.RescuedFrom != "" || sum%timingShare != 0 {
 		return Timing{}, false
 	}
 	return Timing{

@@ -44,7 +44,7 @@ func TestAWakeOfStoringClaimsARead(t *testing.T) {
 	c, ok, err := h.Wake(h.r, h.now)
 	h.must(err)
 	equal(t, "claimed", ok, true)
-	equal(t, "claim", c, Claim{Attempt: 1, ProviderID: "p1", At: h.now})
+	equal(t, "claim", c, Claim{Attempt: 1, ProviderID: "p1", Proved: true, At: h.now})
 	equal(t, "read at", h.ReadAt, h.now)
 
 	h = in(t, Storing)

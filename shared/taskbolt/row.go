@@ -29,6 +29,27 @@ func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task
 	})
 }
 
+// Rescue implements task.Store.
+func (s *Store) Rescue(ctx context.Context, t *task.Task, origin string) (*task.Task, error) {
+	return s.writeRow(ctx, t, func(tx *bbolt.Tx, current *task.Task) (verdict, error) {
+		switch {
+		case current != nil && current.Writer == t.Writer:
+			return verdict{ours: true}, nil
+		case current != nil:
+			return verdict{refusal: task.ErrExists}, nil
+		}
+		switch from, err := get(tx, origin); {
+		case err != nil:
+			return verdict{}, err
+		case from == nil:
+			return verdict{refusal: task.ErrNotFound}, nil
+		case from.Deleted():
+			return verdict{refusal: task.ErrDeleted}, nil
+		}
+		return verdict{}, nil
+	})
+}
+
 // Put implements task.Store.
 func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	return s.writeRow(ctx, t, func(tx *bbolt.Tx, current *task.Task) (verdict, error) {

@@ -25,6 +25,7 @@ const (
 	attrVersion   = "version"
 	attrDueAt     = "dueAt"
 	attrCreatedAt = "createdAt"
+	attrDeletedAt = "deletedAt"
 	attrWasMade   = "wasMadeAt" // createdAt of a deleted task, which so leaves the index of its owner's tasks
 
 	attrDue        = "due"       // isDue, or absent

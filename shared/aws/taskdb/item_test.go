@@ -34,7 +34,7 @@ func TestAStoredRowAsAnItem(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	for name, want := range map[string]string{"schema": "2", "version": "9"} {
+	for name, want := range map[string]string{"schema": "3", "version": "9"} {
 		if n, ok := row[name].(*types.AttributeValueMemberN); !ok || n.Value != want {
 			t.Errorf("%s is %#v, want the number %s", name, row[name], want)
 		}

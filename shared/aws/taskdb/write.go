@@ -22,15 +22,21 @@ func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task
 	if t.Quota != nil {
 		quota = s.addUsed(quotaID(t.Owner, t.Quota.Day), t.Quota.Day, t.Quota.Images, limit)
 	}
-	refused, err := s.write(ctx, t, put, quota)
+	refused, err := s.write(ctx, t, put, besides(quota))
 	switch {
 	case err != nil:
 		return nil, err
 	case refused == nil:
 		return t.Clone(), nil
-	case refused.quota:
+	case refused.beside:
 		return nil, task.ErrQuota
 	}
+	return created(refused, t)
+}
+
+// created returns the row that refused the creation of t: with task.ErrExists, unless an
+// earlier try, whose answer was lost, has written it.
+func created(refused *refusal, t *task.Task) (*task.Task, error) {
 	current, err := fromItem(refused.row)
 	switch {
 	case err != nil:
@@ -38,7 +44,29 @@ func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task
 	case current.Writer != t.Writer:
 		return current, task.ErrExists
 	}
-	return current, nil // written by an earlier try, whose answer was lost
+	return current, nil
+}
+
+// Rescue implements task.Store.
+func (s *Store) Rescue(ctx context.Context, t *task.Task, origin string) (*task.Task, error) {
+	put := types.Put{ConditionExpression: aws.String("attribute_not_exists(id)")}
+	refused, err := s.write(ctx, t, put, &types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+		TableName: s.table, Key: key(origin),
+		ConditionExpression:                 aws.String("attribute_exists(id) AND attribute_not_exists(#deletedAt)"),
+		ExpressionAttributeNames:            map[string]string{"#deletedAt": attrDeletedAt},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}})
+	switch {
+	case err != nil:
+		return nil, err
+	case refused == nil:
+		return t.Clone(), nil
+	case refused.beside && len(refused.row) == 0:
+		return nil, task.ErrNotFound
+	case refused.beside:
+		return nil, task.ErrDeleted
+	}
+	return created(refused, t)
 }
 
 // Put implements task.Store.
@@ -52,7 +80,7 @@ func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	if t.Quota != nil && t.Refund > 0 {
 		quota = s.changeUsed(quotaID(t.Owner, t.Quota.Day), t.Quota.Day, -t.Refund)
 	}
-	refused, err := s.write(ctx, t, put, quota)
+	refused, err := s.write(ctx, t, put, besides(quota))
 	switch {
 	case err != nil:
 		return nil, err
@@ -99,19 +127,28 @@ func (s *Store) changeUsed(id, day string, n int) *types.Update {
 	}
 }
 
+// besides returns what a transaction does besides writing a row: it changes the quota, if
+// there is one.
+func besides(quota *types.Update) *types.TransactWriteItem {
+	if quota == nil {
+		return nil
+	}
+	return &types.TransactWriteItem{Update: quota}
+}
+
 // refusal reports a condition that did not hold.
 type refusal struct {
-	row   item // the current row; nil if there is none
-	quota bool // the condition of the quota failed, not that of the row
+	row    item // the current row of the condition; nil if there is none
+	beside bool // the condition besides that of the row failed
 }
 
 // writeTries is how many times a write that conflicts with a transaction is tried.
 const writeTries = 8
 
-// write puts a task's row on put's condition and, in the same transaction, changes
-// the quota if there is one. If a condition does not hold, neither is done and
-// write returns the refusal.
-func (s *Store) write(ctx context.Context, t *task.Task, put types.Put, quota *types.Update) (*refusal, error) {
+// write puts a task's row on put's condition and, in the same transaction, does what is
+// beside, unless that is nil. If a condition does not hold, neither is done and write
+// returns the refusal.
+func (s *Store) write(ctx context.Context, t *task.Task, put types.Put, beside *types.TransactWriteItem) (*refusal, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
@@ -122,10 +159,10 @@ func (s *Store) write(ctx context.Context, t *task.Task, put types.Put, quota *t
 	put.TableName, put.Item = s.table, row
 	put.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
 	for try := 1; ; try++ {
-		if quota == nil {
+		if beside == nil {
 			err = s.put(ctx, put)
 		} else {
-			err = s.transact(ctx, put, quota)
+			err = s.transact(ctx, put, *beside)
 		}
 		refused, conflict := classify(err)
 		switch {
@@ -149,9 +186,9 @@ func (s *Store) put(ctx context.Context, put types.Put) error {
 	return err
 }
 
-func (s *Store) transact(ctx context.Context, put types.Put, quota *types.Update) error {
+func (s *Store) transact(ctx context.Context, put types.Put, beside types.TransactWriteItem) error {
 	_, err := s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
-		TransactItems: []types.TransactWriteItem{{Put: &put}, {Update: quota}},
+		TransactItems: []types.TransactWriteItem{{Put: &put}, beside},
 	})
 	return err
 }
@@ -159,8 +196,8 @@ func (s *Store) transact(ctx context.Context, put types.Put, quota *types.Update
 const conditionFailed = "ConditionalCheckFailed"
 
 // classify separates refused conditions and conflicts with other writes from other
-// errors. In a cancelled transaction the row's reason decides before the quota's: if
-// the row's condition was not evaluated, nothing is known about the row.
+// errors. In a cancelled transaction the row's reason decides before the other: if the
+// row's condition was not evaluated, nothing is known about the row.
 func classify(err error) (refused *refusal, conflict bool) {
 	var condition *types.ConditionalCheckFailedException
 	var canceled *types.TransactionCanceledException
@@ -177,7 +214,7 @@ func classify(err error) (refused *refusal, conflict bool) {
 	for i, reason := range canceled.CancellationReasons {
 		switch code := aws.ToString(reason.Code); code {
 		case conditionFailed:
-			return &refusal{row: reason.Item, quota: i > 0}, false
+			return &refusal{row: reason.Item, beside: i > 0}, false
 		case "", "None":
 		case "ValidationError", "ItemCollectionSizeLimitExceeded":
 			return nil, false

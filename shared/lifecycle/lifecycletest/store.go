@@ -41,7 +41,7 @@ func On(call string, err error) func(string, *task.Task) error {
 	}
 }
 
-// Count returns how often a call was made: create, put, task, tasks, list, used,
+// Count returns how often a call was made: create, rescue, put, task, tasks, list, used,
 // paused, hold, release, balance, setBalance, due.
 func (s *Store) Count(call string) int {
 	s.mu.Lock()
@@ -94,6 +94,10 @@ func around[T any](s *Store, call string, t *task.Task, do func() (T, error)) (v
 
 func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task, error) {
 	return around(s, "create", t, func() (*task.Task, error) { return s.Store.Create(ctx, t, limit) })
+}
+
+func (s *Store) Rescue(ctx context.Context, t *task.Task, origin string) (*task.Task, error) {
+	return around(s, "rescue", t, func() (*task.Task, error) { return s.Store.Rescue(ctx, t, origin) })
 }
 
 func (s *Store) Put(ctx context.Context, t *task.Task) (*task.Task, error) {

@@ -104,6 +104,21 @@ func (s *Memory) Create(ctx context.Context, t *task.Task, limit int) (*task.Tas
 	})
 }
 
+func (s *Memory) Rescue(ctx context.Context, t *task.Task, origin string) (*task.Task, error) {
+	return s.write(ctx, t, func(_ row, exists bool) error {
+		from, there := s.rows[origin]
+		switch {
+		case exists:
+			return task.ErrExists
+		case !there:
+			return task.ErrNotFound
+		case from.stored.Deleted():
+			return task.ErrDeleted
+		}
+		return nil
+	})
+}
+
 func (s *Memory) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	return s.write(ctx, t, func(present row, exists bool) error {
 		switch {

@@ -36,6 +36,10 @@ func TestStore(t *testing.T, open func(*testing.T) Harness) {
 		{"Stuck", testStuck},
 		{"LostAnswer", testLostAnswer},
 		{"TwoWritersSameRow", testTwoWriters},
+		{"Rescue", testRescue},
+		{"RescueExists", testRescueExists},
+		{"RescueParallel", testRescueParallel},
+		{"RescueDeleted", testRescueDeleted},
 		{"Put", testPut},
 		{"Update", testUpdate},
 		{"UpdateConflict", testUpdateConflict},
@@ -270,6 +274,7 @@ func testCanceled(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, createErr := h.Store.Create(ctx, task.New(draft(), start), 0)
+	_, rescueErr := h.Store.Rescue(ctx, task.New(draft(), start), x.ID)
 	_, putErr := h.Store.Put(ctx, next(x, "w", accepted))
 	_, taskErr := h.Store.Task(ctx, x.ID)
 	_, tasksErr := h.Store.Tasks(ctx, []string{x.ID})
@@ -284,7 +289,7 @@ func testCanceled(t *testing.T, h Harness) {
 	_, duePageErr := h.Store.DuePage(ctx, task.DueEntry{}, 1)
 	for name, err := range map[string]error{
 		"duePage": duePageErr,
-		"create":  createErr, "put": putErr, "task": taskErr, "tasks": tasksErr, "list": listErr,
+		"create":  createErr, "put": putErr, "rescue": rescueErr, "task": taskErr, "tasks": tasksErr, "list": listErr,
 		"used": usedErr, "paused": pausedErr, "due": dueErr, "pause": h.Store.Pause(ctx, task.Posts, start),
 		"hold": h.Store.Hold(ctx, task.HeldByOperator, task.Hold{Reason: "x", Since: start}), "release": h.Store.Release(ctx, task.HeldByOperator, start),
 		"forget": h.Store.Forget(ctx, "ada", start), "balance": balanceErr, "setBalance": h.Store.SetBalance(ctx, task.Balance{AsOf: start}),
