@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,9 +20,9 @@ const (
 
 var stuckCommand = Command{
 	Name: "stuck", Short: "everything unfinished, by why it waits",
-	Rights: []string{"dynamodb:Query"},
+	Rights: []string{"dynamodb:Query", "logs:FilterLogEvents"},
 	Setup: func(f *flag.FlagSet) Run {
-		after := f.String("after", "", "`CURSOR` of the page before")
+		after := f.String("after", "", "the page after `CURSOR`")
 		limit := f.Int("limit", stuckLimit, "`N` tasks on a page, at most 100")
 		rows := f.Int("rows", stuckRows, "`N` tasks shown of each group")
 		return func(ctx context.Context, e *Env, _ []string) (Result, error) {
@@ -39,14 +40,22 @@ var stuckCommand = Command{
 
 // stuckReport is a page of unfinished tasks.
 type stuckReport struct {
-	Late   time.Time    `json:"sweepLateSince,omitzero"` // the earliest due time, if it is long past
-	Pauses []pause      `json:"pauses"`
-	Tasks  int          `json:"tasks"` // on this page
-	Groups []stuckGroup `json:"groups"`
-	Cursor string       `json:"cursor,omitempty"` // of the next page
-	First  bool         `json:"-"`                // it is the first page
+	Late    time.Time    `json:"sweepLateSince,omitzero"` // the earliest due time, if it is long past
+	Holds   []hold       `json:"holds"`
+	Pauses  []pause      `json:"pauses"`
+	GivenUp *int         `json:"noticesGivenUp,omitempty"` // lately; nil: not known
+	Tasks   int          `json:"tasks"`                    // on this page
+	Groups  []stuckGroup `json:"groups"`
+	Cursor  string       `json:"cursor,omitempty"` // of the next page
 
-	rows int
+	first bool // it is the first page
+	rows  int
+}
+
+// hold is what keeps every POST.
+type hold struct {
+	By task.Holder `json:"by"`
+	task.Hold
 }
 
 // pause is a time in which sweeps make no calls of a kind.
@@ -81,36 +90,89 @@ func stuck(ctx context.Context, e *Env, from task.DueEntry, limit, rows int) (Re
 	for i, x := range entries {
 		ids[i] = x.ID
 	}
-	var tasks []*task.Task
-	if len(ids) > 0 {
-		if tasks, err = e.Store.Tasks(ctx, ids); err != nil {
-			return Result{}, err
-		}
+	tasks, err := readTasks(ctx, e, ids)
+	if err != nil {
+		return Result{}, err
 	}
 	paused, err := e.Store.Paused(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	now := e.Now()
-	r := stuckReport{Pauses: pauses(paused, now), First: from == task.DueEntry{}, rows: rows}
-	if len(entries) > 0 && r.First && now.Sub(entries[0].At) > sweepLate {
-		r.Late = entries[0].At
+	r := stuckReport{Holds: holds(paused, now), Pauses: pauses(paused, now), first: from == task.DueEntry{}, rows: rows}
+	if r.first {
+		r.GivenUp = givenUpLately(ctx, e)
+		if len(entries) > 0 && now.Sub(entries[0].At) > sweepLate {
+			r.Late = entries[0].At
+		}
 	}
-	r.Groups = group(tasks)
+	r.Groups = group(tasks, len(r.Holds) > 0)
 	for _, g := range r.Groups {
 		r.Tasks += g.Count
 	}
-	result := Result{Report: &r}
 	if len(entries) == limit {
 		r.Cursor = cursor(entries[limit-1])
 	}
+	return Result{Report: &r, Next: r.next()}, nil
+}
+
+// next returns the command that shows more.
+func (r *stuckReport) next() string {
 	switch {
 	case r.Cursor != "":
-		result.Next = "stuck -after " + r.Cursor
+		return "stuck -after " + r.Cursor
 	case len(r.Groups) > 0:
-		result.Next = "inspect " + r.Groups[0].Tasks[0].Task
+		return "inspect " + r.Groups[0].Tasks[0].Task
+	case r.GivenUp != nil && *r.GivenUp > 0:
+		return "redrive"
 	}
-	return result, nil
+	return ""
+}
+
+// readTasks returns the rows of up to 100 tasks. It asks for nothing if there are none.
+func readTasks(ctx context.Context, e *Env, ids []string) ([]*task.Task, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return e.Store.Tasks(ctx, ids)
+}
+
+const (
+	givenUpTime = 7 * 24 * time.Hour
+	givenUpWait = 3 * time.Second // for the log
+	givenUpMost = 100
+)
+
+// givenUpLately returns how many notices were given up lately and are undelivered, at
+// most 100; nil if the log does not say so soon.
+func givenUpLately(ctx context.Context, e *Env) *int {
+	hurried, cancel := context.WithTimeout(ctx, givenUpWait)
+	defer cancel()
+	ids, _, err := givenUpInLog(hurried, e, e.Now().Add(-givenUpTime), givenUpMost)
+	if err != nil {
+		return nil
+	}
+	rows, err := readTasks(ctx, e, ids)
+	if err != nil {
+		return nil
+	}
+	n := 0
+	for _, t := range rows {
+		if !t.NoticeGivenUpAt.IsZero() {
+			n++
+		}
+	}
+	return &n
+}
+
+func holds(p task.Pauses, now time.Time) []hold {
+	all := []hold{}
+	for _, by := range []task.Holder{task.HeldByOperator, task.HeldByBudget} {
+		if h, ok := p.By[by]; ok && (h.Until.IsZero() || now.Before(h.Until)) {
+			all = append(all, hold{by, h})
+		}
+	}
+	return all
 }
 
 func pauses(p task.Pauses, now time.Time) []pause {
@@ -125,7 +187,7 @@ func pauses(p task.Pauses, now time.Time) []pause {
 
 // group groups tasks by why they wait: the group with the oldest order first, and in a
 // group the oldest order first.
-func group(tasks []*task.Task) []stuckGroup {
+func group(tasks []*task.Task, held bool) []stuckGroup {
 	slices.SortStableFunc(tasks, func(a, b *task.Task) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	at := map[string]int{}
 	groups := []stuckGroup{}
@@ -133,17 +195,17 @@ func group(tasks []*task.Task) []stuckGroup {
 		if t.Due().IsZero() {
 			continue // it has ended since the index was read
 		}
-		words := why(t)
+		words, next := why(t), nextStep(t, held)
 		i, ok := at[words]
 		if !ok {
 			i = len(groups)
 			at[words] = i
-			groups = append(groups, stuckGroup{Why: words, Next: nextStep(t)})
+			groups = append(groups, stuckGroup{Why: words, Next: next})
 		}
 		g := &groups[i]
 		g.Count++
 		g.Tasks = append(g.Tasks, stuckTask{
-			Task: t.ID, Created: t.CreatedAt, Since: since(t), Due: t.Due(), Deadline: deadline(t), Next: nextStep(t),
+			Task: t.ID, Created: t.CreatedAt, Since: since(t), Due: t.Due(), Deadline: deadline(t), Next: next,
 		})
 	}
 	return groups
@@ -157,54 +219,9 @@ func parseCursor(s string) (task.DueEntry, error) {
 		return task.DueEntry{}, nil
 	}
 	at, id, ok := strings.Cut(s, ".")
-	var ms int64
-	if _, err := fmt.Sscanf(at, "%d", &ms); err != nil || !ok || !task.ValidID(id) {
+	ms, err := strconv.ParseInt(at, 10, 64)
+	if err != nil || !ok || ms < 0 || !task.ValidID(id) {
 		return task.DueEntry{}, Usagef("-after %s is no cursor: copy it from the line \"next:\" of the page before", s)
 	}
 	return task.DueEntry{At: time.UnixMilli(ms).UTC(), ID: id}, nil
-}
-
-// Print prints the groups.
-func (r *stuckReport) Print(p *Page) {
-	if !r.Late.IsZero() {
-		p.Line("THE SWEEP IS LATE: a task has been due for %s. Is the schedule of the sweep on, and does its log have errors?", p.Ago(r.Late))
-		p.Blank()
-	}
-	for _, x := range r.Pauses {
-		p.Line("%s for another %s, because the provider asked for it.", pauseWords[x.Calls], p.In(x.Until))
-	}
-	if r.Tasks == 0 {
-		p.Line("Nothing is unfinished%s.", map[bool]string{false: " behind this cursor"}[r.First])
-		return
-	}
-	more := ""
-	if r.Cursor != "" {
-		more = " on this page, those due first"
-	}
-	p.Line("%s unfinished%s.", Count(r.Tasks, "task"), more)
-	for _, g := range r.Groups {
-		r.printGroup(p, g)
-	}
-}
-
-var pauseWords = map[task.Calls]string{
-	task.Reads: "Records are not read",
-	task.Posts: "Waiting orders are not sent",
-}
-
-func (r *stuckReport) printGroup(p *Page, g stuckGroup) {
-	p.Blank()
-	p.Line("%d: %s", g.Count, g.Why)
-	p.Item("next: %s", g.Next)
-	shown := min(len(g.Tasks), max(0, r.rows))
-	rows := make([][]string, shown)
-	for i, t := range g.Tasks[:shown] {
-		rows[i] = []string{t.Task, p.Ago(t.Created), p.Ago(t.Since), p.In(t.Due), p.In(t.Deadline)}
-	}
-	if shown > 0 {
-		p.Table([]string{"task", "age", "so for", "due in", "given up in"}, rows...)
-	}
-	if left := g.Count - shown; left > 0 {
-		p.Item("and %d more", left)
-	}
 }
