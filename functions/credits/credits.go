@@ -86,15 +86,7 @@ func (f Function) credits(r *http.Request, owner string) (httpapi.Answer, error)
 }
 
 // cheapest returns the price of the cheapest picture.
-func (f Function) cheapest() float64 {
-	least := -1.0
-	for _, price := range f.Prices {
-		if least < 0 || price < least {
-			least = price
-		}
-	}
-	return max(least, 0)
-}
+func (f Function) cheapest() float64 { return f.Prices.Cheapest() }
 
 // Model is one model as clients see it.
 type Model struct {

@@ -54,7 +54,7 @@ func TestProgram(t *testing.T) {
 		"the folder cannot be opened":         {"stuck -data missing", nil, Failed, "no such folder"},
 		"no run answers":                      {"stuck -addr 127.0.0.1:1", nil, Failed, "no local run answers at 127.0.0.1:1"},
 		"another machine":                     {"stuck -addr 192.0.2.1:8787", nil, Usage, "not on this machine"},
-		"a limit that is too large":           {"stuck -data d -limit 101", nil, Usage, "-limit is from 1 to 100"},
+		"a limit that is too large":           {"stuck -data d -limit 81", nil, Usage, "-limit is from 1 to 80"},
 		"a cursor that is none":               {"stuck -data d -after x", nil, Usage, "is no cursor"},
 		"a task that is not there":            {"inspect -data d " + task.NewID("x", "y"), nil, Failed, "has no task"},
 		"a notice that was not given up":      {"redrive -data d " + id, nil, Failed, "no notice of task"},

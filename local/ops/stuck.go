@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	stuckLimit = 100             // tasks on a page
+	stuckLimit = 80              // tasks on a page
 	stuckRows  = 5               // tasks of a group that people see
 	sweepLate  = 3 * time.Minute // then something keeps the sweep, which comes each minute
 )
@@ -23,7 +23,7 @@ var stuckCommand = Command{
 	Rights: []string{"dynamodb:Query", "logs:FilterLogEvents"},
 	Setup: func(f *flag.FlagSet) Run {
 		after := f.String("after", "", "the page after `CURSOR`")
-		limit := f.Int("limit", stuckLimit, "`N` tasks on a page, at most 100")
+		limit := f.Int("limit", stuckLimit, "`N` tasks on a page, at most 80")
 		rows := f.Int("rows", stuckRows, "`N` tasks shown of each group")
 		return func(ctx context.Context, e *Env, _ []string) (Result, error) {
 			if *limit < 1 || *limit > stuckLimit {
@@ -43,6 +43,7 @@ type stuckReport struct {
 	Late    time.Time    `json:"sweepLateSince,omitzero"` // the earliest due time, if it is long past
 	Holds   []hold       `json:"holds"`
 	Pauses  []pause      `json:"pauses"`
+	Low     *lowCredits  `json:"lowCredits,omitempty"`     // the last check found few
 	GivenUp *int         `json:"noticesGivenUp,omitempty"` // lately; nil: not known
 	Tasks   int          `json:"tasks"`                    // on this page
 	Groups  []stuckGroup `json:"groups"`
@@ -64,6 +65,22 @@ type pause struct {
 	Until time.Time  `json:"until"`
 }
 
+// lowCredits is a balance that was low at the last check.
+type lowCredits struct {
+	Credits float64   `json:"credits"`
+	Refused bool      `json:"ordersRefused"` // they pay for no picture
+	AsOf    time.Time `json:"asOf"`
+}
+
+// low returns what the last check of the credits found, or nil if that is enough.
+func low(ctx context.Context, e *Env) (*lowCredits, error) {
+	b, err := e.Store.Balance(ctx)
+	if err != nil || b.AsOf.IsZero() || b.Credits >= float64(e.Settings.LowCredits) && b.Credits >= e.Settings.Prices.Cheapest() {
+		return nil, err
+	}
+	return &lowCredits{b.Credits, b.Credits < e.Settings.Prices.Cheapest(), b.AsOf}, nil
+}
+
 // stuckGroup are the tasks that wait for the same reason, the oldest order first.
 type stuckGroup struct {
 	Why   string      `json:"why"`
@@ -82,36 +99,48 @@ type stuckTask struct {
 }
 
 func stuck(ctx context.Context, e *Env, from task.DueEntry, limit, rows int) (Result, error) {
+	now := e.Now()
+	r := stuckReport{first: from == task.DueEntry{}, rows: rows}
 	entries, err := e.Store.DuePage(ctx, from, limit)
 	if err != nil {
 		return Result{}, err
+	}
+	if len(entries) == limit {
+		r.Cursor = cursor(entries[limit-1])
 	}
 	ids := make([]string, len(entries))
 	for i, x := range entries {
 		ids[i] = x.ID
 	}
-	tasks, err := readTasks(ctx, e, ids)
+	var lost []string // tasks whose notices may have been given up
+	if r.first {
+		if lost, err = givenUpLately(ctx, e); err == nil {
+			r.GivenUp = new(int)
+		}
+		if r.Low, err = low(ctx, e); err != nil {
+			return Result{}, err
+		}
+		if len(entries) > 0 && now.Sub(entries[0].At) > sweepLate {
+			r.Late = entries[0].At
+		}
+	}
+	tasks, err := readTasks(ctx, e, append(ids, lost...))
 	if err != nil {
 		return Result{}, err
+	}
+	for _, t := range tasks {
+		if r.GivenUp != nil && slices.Contains(lost, t.ID) && !t.NoticeGivenUpAt.IsZero() {
+			*r.GivenUp++
+		}
 	}
 	paused, err := e.Store.Paused(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	now := e.Now()
-	r := stuckReport{Holds: holds(paused, now), Pauses: pauses(paused, now), first: from == task.DueEntry{}, rows: rows}
-	if r.first {
-		r.GivenUp = givenUpLately(ctx, e)
-		if len(entries) > 0 && now.Sub(entries[0].At) > sweepLate {
-			r.Late = entries[0].At
-		}
-	}
+	r.Holds, r.Pauses = holds(paused, now), pauses(paused, now)
 	r.Groups = group(tasks, len(r.Holds) > 0)
 	for _, g := range r.Groups {
 		r.Tasks += g.Count
-	}
-	if len(entries) == limit {
-		r.Cursor = cursor(entries[limit-1])
 	}
 	return Result{Report: &r, Next: r.next()}, nil
 }
@@ -140,29 +169,16 @@ func readTasks(ctx context.Context, e *Env, ids []string) ([]*task.Task, error) 
 const (
 	givenUpTime = 7 * 24 * time.Hour
 	givenUpWait = 3 * time.Second // for the log
-	givenUpMost = 100
+	givenUpMost = 20              // with stuckLimit, what one request for rows may ask for
 )
 
-// givenUpLately returns how many notices were given up lately and are undelivered, at
-// most 100; nil if the log does not say so soon.
-func givenUpLately(ctx context.Context, e *Env) *int {
-	hurried, cancel := context.WithTimeout(ctx, givenUpWait)
+// givenUpLately returns tasks whose notices the log says were given up lately, or an
+// error if it does not say so soon.
+func givenUpLately(ctx context.Context, e *Env) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, givenUpWait)
 	defer cancel()
-	ids, _, err := givenUpInLog(hurried, e, e.Now().Add(-givenUpTime), givenUpMost)
-	if err != nil {
-		return nil
-	}
-	rows, err := readTasks(ctx, e, ids)
-	if err != nil {
-		return nil
-	}
-	n := 0
-	for _, t := range rows {
-		if !t.NoticeGivenUpAt.IsZero() {
-			n++
-		}
-	}
-	return &n
+	ids, _, err := givenUpInLog(ctx, e, e.Now().Add(-givenUpTime), givenUpMost)
+	return ids, err
 }
 
 func holds(p task.Pauses, now time.Time) []hold {

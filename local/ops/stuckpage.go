@@ -24,6 +24,9 @@ func (r *stuckReport) printAll(p *Page) {
 	if !r.Late.IsZero() {
 		p.Line("THE SWEEP IS LATE: a task has been due for %s. Is its schedule on, and does its log have errors?", p.Ago(r.Late))
 	}
+	if r.Low != nil {
+		p.Line("%s: %s at the check %s ago.", lowWords[r.Low.Refused], task.Credits(r.Low.Credits), p.Ago(r.Low.AsOf))
+	}
 	for _, h := range r.Holds {
 		until := "until bin/ops resume"
 		if !h.Until.IsZero() {
@@ -38,9 +41,19 @@ func (r *stuckReport) printAll(p *Page) {
 	case r.first && r.GivenUp == nil:
 		p.Line("Whether notices were given up is not known: the log could not be read in time. See bin/ops redrive.")
 	case r.GivenUp != nil && *r.GivenUp > 0:
-		p.Line("%s given up in the last 7 days: Preset has not been told. See bin/ops redrive.", Count(*r.GivenUp, "notice"))
+		atLeast := ""
+		if *r.GivenUp == givenUpMost {
+			atLeast = "at least "
+		}
+		p.Line("%s%s given up in the last 7 days: Preset has not been told. See bin/ops redrive.", atLeast, Count(*r.GivenUp, "notice"))
 	}
 	p.Blank()
+}
+
+// lowWords are by whether orders are refused.
+var lowWords = map[bool]string{
+	false: "The credits are low",
+	true:  "NEW ORDERS ARE REFUSED, since the credits pay for no picture",
 }
 
 var pauseWords = map[task.Calls]string{

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/outbound"
@@ -201,6 +202,24 @@ func localEnv(t testing.TB) *Env {
 	return envOf(store, logs)
 }
 
+// memorySecret is the secret of a local run in tests.
+type memorySecret struct {
+	version int
+	value   []byte
+}
+
+func (s *memorySecret) Read(context.Context) (vault.Version, error) {
+	return vault.Version{ID: fmt.Sprint(s.version), Created: night.Add(-time.Hour), ReadAt: night, Value: s.value}, nil
+}
+
+func (s *memorySecret) Swap(_ context.Context, was vault.Version, value []byte) error {
+	if was.ID != fmt.Sprint(s.version) {
+		return vault.ErrChanged
+	}
+	s.version, s.value = s.version+1, value
+	return nil
+}
+
 // envOf returns an Env of a local run, at night.
 func envOf(store task.Store, logs Logs) *Env {
 	log := slog.New(slog.DiscardHandler)
@@ -210,7 +229,7 @@ func envOf(store task.Store, logs Logs) *Env {
 	now := func() time.Time { return night }
 	service.Now = now
 	return &Env{
-		Store: store, Settings: settings, Secrets: secrets, Service: service, Logs: logs, Now: now,
+		Store: store, Settings: settings, Secrets: secrets, Secret: &memorySecret{value: []byte(secretOfTests)}, Service: service, Logs: logs, Now: now,
 		Name: "local run in .local", Suffix: " -data .local",
 	}
 }

@@ -700,6 +700,12 @@ export interface components {
             imageUrls?: string[];
             /** @description The task whose picture this one edits. */
             parent?: components["schemas"]["TaskId"];
+            /**
+             * @description The failed task whose pictures these are. The image service had made them, and
+             *     the operator could fetch them later. That task stays as it is; this one costs
+             *     nothing and counts toward no quota.
+             */
+            rescuedFrom?: components["schemas"]["TaskId"];
             watermark?: string;
             target?: components["schemas"]["Target"];
             metadata?: components["schemas"]["Metadata"];
