@@ -144,7 +144,7 @@ func does(k vault.Key) string {
 }
 
 var keyRotateCommand = Command{
-	Name: "key rotate", Args: "KIND", Short: "replace the callback, image or notify key, step by step",
+	Name: "key rotate", Args: "KIND", Short: "replace a callback, image or notify key, step by step",
 	Writes: true, Rights: secretRights,
 	Setup: func(*flag.FlagSet) Run {
 		return func(ctx context.Context, e *Env, args []string) (Result, error) {
