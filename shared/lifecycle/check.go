@@ -45,12 +45,16 @@ func (c *check) run(ctx context.Context, object func(error) (more bool)) {
 		object(unavailable(err))
 		return
 	}
-	affordable := make(chan error, 1)
+	held, affordable := make(chan error, 1), make(chan error, 1)
+	go func() { held <- c.held(ctx) }()
 	go func() { affordable <- c.affordable(ctx) }()
 	if !slices.ContainsFunc(c.faults, ofInputs) { // a list of thousands would cost as many requests
 		err = c.checkInputs(ctx)
 	}
-	balanceErr := <-affordable
+	heldErr, balanceErr := <-held, <-affordable
+	if heldErr != nil && !object(heldErr) {
+		return
+	}
 	if err != nil && !object(err) {
 		return
 	}
@@ -94,6 +98,16 @@ func (c *check) checkInputs(ctx context.Context) error {
 	}
 	c.ins = ins
 	return invalidEntries(faults)
+}
+
+// held refuses every order of a forgotten owner.
+func (c *check) held(ctx context.Context) error {
+	now := c.Now()
+	p := c.Account.Pauses(ctx)
+	if p.Forgotten.Has(c.Owner, now) {
+		return task.Unwelcome()
+	}
+	return nil
 }
 
 // affordable refuses what the account certainly cannot pay. If the balance cannot be

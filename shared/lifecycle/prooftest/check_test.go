@@ -23,6 +23,9 @@ type ledger struct {
 	preset        map[string]*preset        // what Preset knows, by task
 	unusableSince map[string]time.Time      // by task: since when its record cannot be read, or used
 	ends          map[string]*ending        // by task
+	owners        map[string]string         // by task: who ordered it
+	refused       map[string]time.Time      // by owner: when Store.Forget was written first
+	marked        map[string]bool           // tasks that a forgetter has marked
 }
 
 // attempt is the truth about an attempt.
@@ -51,6 +54,7 @@ func newLedger() ledger {
 	return ledger{
 		rows: map[string]*task.Task{}, attempts: map[string][]*attempt{},
 		callbacks: map[string]*callbackFacts{}, preset: map[string]*preset{}, unusableSince: map[string]time.Time{}, ends: map[string]*ending{},
+		owners: map[string]string{}, refused: map[string]time.Time{}, marked: map[string]bool{},
 	}
 }
 
@@ -129,6 +133,7 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	}
 	if old == nil {
 		sim.ledger.ids = append(sim.ledger.ids, new.ID)
+		sim.checkOrder(by, new)
 		return
 	}
 	if new.Version != old.Version+1 {
@@ -145,6 +150,7 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 		sim.violate("P4", "%s: the put of ingest keeps its own work", id)
 	}
 	sim.checkNotice(by, old, new)
+	sim.checkErased(by, old, new)
 	for i, was := range old.Charges {
 		if i >= len(new.Charges) || was == task.ChargeSure && new.Charges[i] != was {
 			sim.violate("I4", "%s: the charges %v became %v", id, old.Charges, new.Charges)
@@ -231,7 +237,7 @@ func (sim *simulation) checkAll() {
 	for _, id := range sim.ledger.ids {
 		t := sim.ledger.row(id)
 		if t.Quota != nil {
-			d := day{t.Owner, t.Quota.Day}
+			d := day{sim.ledger.owners[id], t.Quota.Day}
 			if used[d] += t.Quota.Images; t.Quota.Returned {
 				used[d] -= t.Quota.Images
 			}

@@ -21,6 +21,8 @@ type faultyStore struct {
 	eager     bool // returns tasks in Storing as if their record had been read again
 	noRefund  bool // returns nothing to the quota
 	early     bool // returns deadlines an eighth as far away
+	unmarked  bool // returns waiting tasks as if their owner was not forgotten
+	welcomes  bool // returns no forgotten owners
 
 	// change changes a row before it is written in place of old.
 	change func(old, new *task.Task)
@@ -82,10 +84,21 @@ func (d faultyStore) Task(ctx context.Context, id string) (*task.Task, error) {
 			t.DueAt = t.Deadline
 		}
 	}
+	if err == nil && d.unmarked && t.Status == task.Waiting {
+		t.EraseAtEnd = false
+	}
 	if err == nil && d.eager && t.Status == task.Storing && t.Reread.IsZero() {
 		t.Reread = t.Since
 	}
 	return t, err
+}
+
+func (d faultyStore) Paused(ctx context.Context) (task.Pauses, error) {
+	p, err := d.Store.Paused(ctx)
+	if d.welcomes {
+		p.Forgotten = task.Forgotten{}
+	}
+	return p, err
 }
 
 // kept returns what the store keeps of t.

@@ -47,10 +47,10 @@ func runHistory(t *testing.T, h history, m mutant, open func() task.Store) (got 
 
 func newSimulation(h history, m mutant, rows task.Store) *simulation {
 	sim := &simulation{
-		mutant: m, rows: rows, rules: task.DefaultRules(), quota: h.Quota, ledger: newLedger(), begun: time.Now(), counts: map[string]int{}, mustSucceed: map[string]bool{},
+		mutant: m, rows: rows, rules: task.DefaultRules(), quota: h.Quota, ledger: newLedger(), begun: time.Now(), counts: map[string]int{}, mustSucceed: map[string]bool{}, late: map[string]bool{},
 		bucket:     &bucket{objects: map[string]string{}},
 		conditions: conditions{secretKey: nanobananatest.DefaultKey, validKey: nanobananatest.DefaultKey, balance: 100},
-		dir:        scratch, reads: h.Reads,
+		dir:        scratch, reads: h.Reads, forgets: h.Forget,
 	}
 	sim.provider = &provider{sim: sim}
 	sim.rules.Notify = h.Notify
@@ -71,6 +71,7 @@ func (sim *simulation) settleDown(h history) {
 	}
 	sim.mu.Unlock()
 	sim.runAll()
+	sim.forgetAgain()
 	sim.noteExpected(h)
 	redriven := false
 	for range 1500 {
@@ -164,7 +165,7 @@ func (sim *simulation) noteExpected(h history) {
 		case t.Status == task.Generating:
 			o := sim.provider.byID(t.ProviderID)
 			sim.mustSucceed[id] = ahead && o.flag != nanobananatest.FlagFailed && findable(t, o) && sim.hasLiveLinks(o)
-		case t.Status == task.Waiting:
+		case t.Status == task.Waiting && !t.EraseAtEnd:
 			sim.mustSucceed[id] = ahead && t.Refusals < 8 && t.Deadline.Sub(t.DueAt) > time.Minute && len(t.ImageURLs) == 0 && t.Barred != t.Attempt
 		}
 	}
@@ -203,6 +204,7 @@ func (sim *simulation) checkEnd() {
 		sim.count("an end not logged: its process died", end != nil && !end.said && end.by.process.dead)
 		sim.checkNotices(t)
 		sim.checkPromise(t)
+		sim.checkForgotten(t)
 	}
 }
 

@@ -61,6 +61,10 @@ func (sim *simulation) step(s step) {
 		if o, ok := pick(sim.provider.orders, s.A%3); ok {
 			sim.setRecord(o, s.A/3*12+s.B, s.A)
 		}
+	case forget:
+		if sim.forgets {
+			sim.forget([]string{"ada", "ada", "bob"}[s.B%3])
+		}
 	case forge, wait, consume, remove, retarget:
 		if id, ok := pick(sim.ledger.ids, s.A); ok {
 			sim.onTask(s, id)
@@ -126,6 +130,9 @@ func (sim *simulation) submitOrder(a, b int) {
 	o := lifecycle.Order{
 		Owner: "ada", IdempotencyKey: fmt.Sprint("key ", a%4),
 		Request: task.Request{Prompt: prompt, NumImages: 1 + a%2, Target: &task.Target{Kind: "moodboard", ID: "1"}},
+	}
+	if sim.ledger.forgotten("ada") && a%4 > 0 {
+		o.Owner = "cy" // who ordered most is gone
 	}
 	switch b {
 	case 9:

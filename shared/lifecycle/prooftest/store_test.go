@@ -127,8 +127,28 @@ func (s processStore) Pause(ctx context.Context, kind task.Calls, until time.Tim
 }
 
 func (s processStore) Paused(ctx context.Context) (p task.Pauses, err error) {
-	err = s.atOnce(func() (err error) { p, err = s.Store.Paused(ctx); return err })
+	err = s.atOnce(func() (err error) { p, err = s.p.sim.mutant.wrapStore(s.Store).Paused(ctx); return err })
 	return p, err
+}
+
+// Forget is two writes on DynamoDB, of which the first does nothing that counts.
+func (s processStore) Forget(ctx context.Context, owner string, now time.Time) error {
+	return s.p.sim.call(ctx, s.p.actor, "refuse", owner, true, func() error {
+		err := s.Store.Forget(context.Background(), owner, now)
+		if err == nil && s.p.sim.ledger.refused[owner].IsZero() {
+			s.p.sim.ledger.refused[owner] = time.Now()
+			s.p.sim.note("    the orders of %s are refused", owner)
+		}
+		return err
+	})
+}
+
+func (s processStore) List(ctx context.Context, q task.Query) (ids []string, next string, err error) {
+	err = s.p.sim.call(ctx, s.p.actor, "tasks", q.Owner, false, func() (err error) {
+		ids, next, err = s.Store.List(context.Background(), q)
+		return err
+	})
+	return ids, next, err
 }
 
 func (s processStore) SetTiming(ctx context.Context, x task.Timing) error {
