@@ -8,6 +8,38 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
+// forgetStep forgets an owner, if the history has that: at some time, or while an order is
+// under way, which then ends in some way.
+func (sim *simulation) forgetStep(s step) {
+	switch o, is := pick(sim.provider.orders, s.A); {
+	case !sim.forgets:
+	case s.B < 4 || !is:
+		sim.forget([]string{"ada", "ada", "ada", "bob"}[s.B%4])
+	default:
+		sim.forgetInFlight(s, o)
+	}
+}
+
+func (sim *simulation) forgetInFlight(s step, o *order) {
+	if o.done() {
+		var is bool
+		if o, is = sim.open(s); !is {
+			return
+		}
+	}
+	sim.forget(sim.ledger.owners[o.task])
+	sim.later(45 * time.Second)
+	sim.runAll()
+	if s.B < 8 {
+		sim.finish(o, 2) // another generation might succeed
+	}
+	sim.callBack(o, 0)
+	sim.runAll()
+	if s.A%2 == 0 {
+		sim.nextSweeps(2)
+	}
+}
+
 // forget does what bin/ops forget does once its question is answered.
 func (sim *simulation) forget(owner string) {
 	sim.logStep("forget %s", owner)
@@ -51,14 +83,9 @@ func (b *ledger) forgotten(owner string) bool { return !b.refused[owner].IsZero(
 
 // forgetAgain repeats what was begun, as an operator does.
 func (sim *simulation) forgetAgain() {
-	for _, owner := range []string{"ada", "bob"} {
-		sim.mu.Lock()
-		begun := sim.ledger.forgotten(owner)
-		sim.mu.Unlock()
-		if begun {
-			sim.forget(owner)
-			sim.runAll()
-		}
+	for _, owner := range sortedKeys(sim.ledger.refused) {
+		sim.forget(owner)
+		sim.runAll()
 	}
 }
 
@@ -66,14 +93,15 @@ func (sim *simulation) forgetAgain() {
 // does not know, until the end of submit.
 const orderTime = task.PausesTTL + 28*time.Second + skew
 
-// checkOrder checks the creation of a task.
+// checkOrder checks the creation of a task. A process that cannot read the pauses lets
+// orders pass, as it does with an unknown balance.
 func (sim *simulation) checkOrder(by *actor, t *task.Task) {
 	sim.ledger.owners[t.ID] = t.Owner
 	refused := sim.ledger.refused[t.Owner]
 	if refused.IsZero() {
 		return
 	}
-	timely := by.lives() && !by.gaveUp
+	timely := by.lives() && !by.gaveUp && !by.process.blind
 	sim.late[t.ID] = !timely
 	sim.count("ordered while it is being forgotten", true)
 	if after := time.Since(refused); timely && after > orderTime {
@@ -106,7 +134,10 @@ func (sim *simulation) checkErased(by *actor, old, new *task.Task) {
 	case old.Owner == "" && new.Owner != "":
 		sim.violate("P9", "%s has an owner again", id)
 	}
-	sim.count("lost its owner with a notice given up", old.Owner != "" && new.Owner == "" && !new.NoticeGivenUpAt.IsZero())
+	if untold := old.Owner != "" && new.Owner == "" && !new.NoticeGivenUpAt.IsZero(); untold {
+		sim.count("lost its owner with a notice given up", true)
+		sim.ledger.presetOf(new.ID).target = targetOf(nil) // a later notice does not have it
+	}
 }
 
 // checkForgotten checks, in the end, that nothing of a forgotten owner is left, and

@@ -112,7 +112,6 @@ var mutants = []mutant{
 	{name: "a forgotten owner's task is sent again", caught: []string{"P10"}, store: faulty(func(d *faultyStore) { d.unmarked = true })},
 	{name: "a deleted row keeps its owner", caught: []string{"P9"}, store: faulty(func(d *faultyStore) { d.change = keptOwner })},
 	{name: "the owner goes before Preset is told", caught: []string{"I10", "P9"}, store: faulty(func(d *faultyStore) { d.change = ownerGone })},
-	{name: "a notice that lost its owner has no version of its own", caught: []string{"I10"}, store: faulty(func(d *faultyStore) { d.change = sameAfterLoss })},
 	{name: "nothing is erased", caught: []string{"P2"}, bucketKeeps: true},
 }
 

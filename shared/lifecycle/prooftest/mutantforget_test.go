@@ -36,9 +36,3 @@ func ownerGone(old, new *task.Task) {
 		new.Owner, new.NoticeTarget = "", nil
 	}
 }
-
-func sameAfterLoss(old, new *task.Task) {
-	if lostOwner(old, new) {
-		new.Changes = old.Changes
-	}
-}

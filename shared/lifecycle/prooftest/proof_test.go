@@ -29,6 +29,9 @@
 //	P5  the provider's answer to the POST is saved, however late
 //	P6  the writer of a row recognizes its own write
 //	P7  no refusal while the order's row exists
+//	P8  a deleted task's erase and its notice do not wait for each other
+//	P9  a deleted row keeps its owner for as long as its erase or its notice needs it
+//	P10 no order of a forgotten owner is accepted, and each of their tasks ends deleted
 //
 // Some promises have names without a number: a stranger's record decides nothing, an
 // unusable record is logged, every end is logged once. The log may miss a line if a

@@ -62,9 +62,7 @@ func (sim *simulation) step(s step) {
 			sim.setRecord(o, s.A/3*12+s.B, s.A)
 		}
 	case forget:
-		if sim.forgets {
-			sim.forget([]string{"ada", "ada", "bob"}[s.B%3])
-		}
+		sim.forgetStep(s)
 	case forge, wait, consume, remove, retarget:
 		if id, ok := pick(sim.ledger.ids, s.A); ok {
 			sim.onTask(s, id)

@@ -128,6 +128,9 @@ func (s processStore) Pause(ctx context.Context, kind task.Calls, until time.Tim
 
 func (s processStore) Paused(ctx context.Context) (p task.Pauses, err error) {
 	err = s.atOnce(func() (err error) { p, err = s.p.sim.mutant.wrapStore(s.Store).Paused(ctx); return err })
+	s.p.sim.mu.Lock()
+	defer s.p.sim.mu.Unlock()
+	s.p.blind = err != nil
 	return p, err
 }
 
