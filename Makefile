@@ -33,6 +33,7 @@ proof: ## check many random histories of tasks, with all faults, against the inv
 test-aws: ## run the tests that need AWS against a stand-in on loopback, with the binaries as deployed
 	AWS_TESTS=required local/aws/run go test -race -count=1 ./shared/aws/... ./functions/...
 	AWS_TESTS=required LISTS=full local/aws/run go test -count=1 -timeout 1h -run '^TestLists$$' -v ./shared/aws/taskdb
+	@git cat-file -e "$$(sed -n 's/^const previous = "\(.*\)"/\1/p' functions/deployed/release_test.go)" 2>/dev/null || echo "NOT RUN: the tests of the previous release's binaries. This clone does not have their commit: git fetch --unshallow"
 
 .PHONY: test-web
 test-web: export REDOCLY_TELEMETRY = off
@@ -129,6 +130,11 @@ sam-down: ## stop the stand-ins
 
 sam-check: ## lint template.yaml and build all functions with the SAM command line
 	@local/aws/sam check
+
+.PHONY: scan
+scan: ## check template.yaml against checkov's rules; the exceptions and their reasons are in local/aws/checkov.yaml
+	@local/venv .aws/scan-venv local/aws/requirements-scan.txt
+	@.aws/scan-venv/bin/python local/aws/scan.py .aws/scan-venv/bin/checkov
 
 .PHONY: verify-live
 verify-live: bin/local ## check what no stand-in can prove, for about 20 credits: with NANOBANANA_API_KEY (and PUBLIC_URL, a tunnel), or with STACK=name and TOKEN

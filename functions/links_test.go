@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"shared/nanobanana", "shared/media", "shared/config"},
 	{"shared/taskbolt", "shared/media/picture", "shared/media/dir", "shared/aws/taskdb", "shared/aws/s3bucket", "shared/aws/s3link", "shared/aws/secret", "shared/auth", "shared/httpapi", "shared/lifecycle", "shared/webhook"},
 	{"functions/submit", "functions/tasks", "functions/credits", "functions/callback", "functions/images", "functions/uploads", "functions/sweep", "functions/ingest", "functions/notify", "functions/mcp", "functions/mcp/oauthproxy",
-		"local/signin", "local/client", "local/page", "local/ops/vault"},
+		"local/signin", "local/client", "local/page", "local/ops/vault", "local/ops/ledger"},
 	{"local/ops"},
 	{"functions/submit/bootstrap", "functions/tasks/bootstrap", "functions/credits/bootstrap", "functions/callback/bootstrap",
 		"functions/images/bootstrap", "functions/uploads/bootstrap", "functions/sweep/bootstrap", "functions/ingest/bootstrap", "functions/notify/bootstrap", "functions/mcp/bootstrap", "local/serve", "local/verify", "local/mcp/rules", "local/aws/standins", "local/bench", "local/bench/hello", "local/supply"},

@@ -23,6 +23,7 @@ type picture struct {
 	Prompt          string              `json:"prompt"`
 	Model           string              `json:"model"`
 	Target          *task.Target        `json:"target,omitzero"`
+	RescuedFrom     string              `json:"rescuedFrom,omitempty"`
 	Images          []image             `json:"images"`
 	Missing         int                 `json:"missing,omitzero"`
 	Credits         httpapi.TaskCredits `json:"credits"`
@@ -54,7 +55,7 @@ type failure struct {
 // newPicture converts a task of our API.
 func newPicture(t httpapi.Task) picture {
 	p := picture{
-		TaskID: t.ID, Status: t.Status, StatusText: t.StatusText, Done: t.Done, Prompt: shorten(t.Prompt), Model: t.Model, Target: t.Target,
+		TaskID: t.ID, Status: t.Status, StatusText: t.StatusText, Done: t.Done, Prompt: shorten(t.Prompt), Model: t.Model, Target: t.Target, RescuedFrom: t.RescuedFrom,
 		Images: []image{}, Missing: t.Missing, Credits: t.Credits, hint: httpapi.StatusHint(t),
 	}
 	if t.Progress != nil {
@@ -86,6 +87,9 @@ const damaged = "Its file came damaged: a part of it may not show."
 func (p picture) line() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Task %s: %s", p.TaskID, p.Status)
+	if p.RescuedFrom != "" {
+		fmt.Fprintf(&b, " (pictures of task %s, which had failed; they cost nothing more)", p.RescuedFrom)
+	}
 	switch {
 	case p.Error != nil:
 		return fmt.Sprintf("%s, %s: %s", b.String(), p.Error.Code, p.Error.Message)

@@ -117,3 +117,16 @@ func TestArgument(t *testing.T) {
 		t.Error(fmt.Sprint(got))
 	}
 }
+
+// A rescued picture names the task that had failed, in words and in data, also when it has
+// failed again.
+func TestTextOfARescuedPicture(t *testing.T) {
+	x := httpapi.Task{ID: "t", Status: task.Succeeded, Done: true, RescuedFrom: "lost", Images: []httpapi.Image{{N: 1, URL: "https://x"}}}
+	if p := newPicture(x); p.RescuedFrom != "lost" || !strings.Contains(p.line(), "(pictures of task lost, which had failed; they cost nothing more)") {
+		t.Errorf("%+v\n%s", p, p.line())
+	}
+	x.Images, x.Error = nil, &httpapi.TaskFailure{Code: task.CodeImageUnavailable, Message: "It could not be fetched."}
+	if line := newPicture(x).line(); !strings.Contains(line, "task lost") || !strings.Contains(line, "It could not be fetched.") {
+		t.Error(line)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,14 +134,8 @@ func readAlarm(properties *yaml.Node, parameter func(string) string) (a Alarm, e
 	return a, err
 }
 
-// Reads reports whether the alarm reads a metric of this name, whatever its dimensions.
-func (a Alarm) Reads(metric string) bool {
-	for _, s := range a.series {
-		if strings.Fields(s.metric)[1] == metric {
-			return true
-		}
-	}
-	return false
+func (a Alarm) reads(metric string) bool {
+	return slices.ContainsFunc(a.series, func(s series) bool { return s.metric == metric })
 }
 
 // Values returns the latest period's value of each metric that the alarm reads, for people.
@@ -157,6 +152,8 @@ func (a Alarm) Values(data []Datum, now time.Time) string {
 // or by those with the running one, which CloudWatch evaluates, too.
 func (a Alarm) Rings(data []Datum, now time.Time) (bool, error) {
 	last := now.Truncate(a.period)
+	begin := last.Add(-a.period * time.Duration(a.evaluated))
+	data = slices.DeleteFunc(slices.Clone(data), func(d Datum) bool { return d.At.Before(begin) || !a.reads(d.Metric) })
 	for _, end := range []time.Time{last, last.Add(a.period)} {
 		breaching := 0
 		for range a.evaluated {

@@ -10,6 +10,9 @@ import (
 // commands are the commands of bin/ops, in the order of its help.
 var commands = []Command{
 	stuckCommand, inspectCommand, endsCommand, redriveCommand,
+	reconcileCommand,
+	keySetCommand, keyListCommand, keyRotateCommand, keyRemoveCommand,
+	tokenAddCommand, tokenListCommand, tokenRevokeCommand,
 }
 
 // Command is one command of bin/ops. See the package comment for how to add one.
@@ -20,6 +23,9 @@ type Command struct {
 
 	// Input is set if the command reads standard input.
 	Input bool
+	// Prompt is set if the command reads one secret line of standard input. On a terminal
+	// it is the question, and the answer is not shown.
+	Prompt string
 	// Writes is set if the command changes rows, or the secret.
 	Writes bool
 	// Stack is set if the command needs a stack: no local run has what it is about.

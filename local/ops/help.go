@@ -30,7 +30,7 @@ or -addr HOST:PORT of a running local run (127.0.0.1:8787 if you name none);
 or -data FOLDER of a stopped one.
 
 -json prints JSON. bin/ops COMMAND -h lists a command's flags.
-Exit status: 0 fine, 1 failed, 2 not understood, 3 found something that needs you.
+Exit status: 0 fine, 1 failed, 2 not understood, 3 something needs you.
 `)
 	return b.String()
 }

@@ -8,8 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/term"
 )
 
 // Options are the surroundings of the program.
@@ -71,15 +74,9 @@ func (x output) print(o Options) {
 // for as long as it asks.
 func dispatch(ctx context.Context, words []string, r request, o Options) (output, error) {
 	in := bufio.NewReader(o.In)
-	var input []byte
-	if r.command.Input {
-		var err error
-		if input, err = io.ReadAll(io.LimitReader(in, maxInput+1)); err != nil {
-			return output{}, fmt.Errorf("reading standard input: %w", err)
-		}
-		if len(input) > maxInput {
-			return output{}, errors.New("standard input has more than 1 MiB")
-		}
+	input, err := r.command.input(ctx, in, o)
+	if err != nil {
+		return output{}, err
 	}
 	run, closeRun, err := connect(ctx, words, r, o)
 	if err != nil {
@@ -97,6 +94,51 @@ func dispatch(ctx context.Context, words []string, r request, o Options) (output
 		out, err = run(ctx, input, strings.TrimRight(line, "\r\n"))
 	}
 	return out, errors.Join(err, closeRun())
+}
+
+// input returns the standard input that a command reads, nil for a command that reads
+// none.
+func (c Command) input(ctx context.Context, in io.Reader, o Options) ([]byte, error) {
+	if file, ok := o.In.(*os.File); ok && c.Prompt != "" && term.IsTerminal(int(file.Fd())) {
+		return readHidden(ctx, file, c.Prompt, o.Err)
+	}
+	if !c.Input && c.Prompt == "" {
+		return nil, nil
+	}
+	input, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading standard input: %w", err)
+	}
+	if len(input) > maxInput {
+		return nil, errors.New("standard input has more than 1 MiB")
+	}
+	return input, nil
+}
+
+// readHidden asks for a line on a terminal, which does not show it. The end of ctx, as
+// by Ctrl-C, leaves the terminal as it was.
+func readHidden(ctx context.Context, file *os.File, prompt string, out io.Writer) ([]byte, error) {
+	before, err := term.GetState(int(file.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprint(out, prompt+" ")
+	defer fmt.Fprintln(out)
+	type answer struct {
+		line []byte
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() { // it may wait for ever, and ends with the process
+		line, err := term.ReadPassword(int(file.Fd()))
+		answered <- answer{line, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.line, ignoreEOF(a.err)
+	case <-ctx.Done():
+		return nil, errors.Join(errors.New("nothing was changed"), term.Restore(int(file.Fd()), before))
+	}
 }
 
 func ignoreEOF(err error) error {

@@ -227,7 +227,7 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	}
 	s.notify = notify.FromSettings(c, s.store, secrets, client, log)
 	s.account = credits.Function{
-		Auth: verifier, Account: poster.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits,
+		Auth: verifier, Account: poster.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits, Budget: c.DailyBudget,
 		Sender: webhook.FromSettings(c, secrets, client), Log: log,
 	}
 

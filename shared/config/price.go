@@ -59,3 +59,14 @@ func (p Prices) add(entry string) bool {
 	p[name] = credits
 	return true
 }
+
+// Cheapest returns the price of the cheapest picture, or 0 without any price.
+func (p Prices) Cheapest() float64 {
+	least := -1.0
+	for _, price := range p {
+		if least < 0 || price < least {
+			least = price
+		}
+	}
+	return max(least, 0)
+}

@@ -41,6 +41,7 @@ type Task struct {
 	Resolution  string            `json:"resolution,omitempty"`
 	ImageURLs   []string          `json:"imageUrls,omitempty"`
 	Parent      string            `json:"parent,omitempty"`
+	RescuedFrom string            `json:"rescuedFrom,omitempty"`
 	Watermark   string            `json:"watermark,omitempty"`
 	Target      *task.Target      `json:"target,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
@@ -101,7 +102,7 @@ type Input struct {
 
 // TaskCredits is what a task costs.
 type TaskCredits struct {
-	Estimate float64 `json:"estimate"`
+	Estimate float64 `json:"estimate"` // 0 for a rescued task, which orders nothing
 	// Outcome is "held" while the task runs, "spent" if it succeeded or was
 	// refused by the provider's policy, "returned" after every other failure.
 	Outcome string `json:"outcome"`
@@ -121,7 +122,7 @@ func (v View) Task(ctx context.Context, t *task.Task) (Task, error) {
 		ID: t.ID, Status: t.Status, StatusText: statusText(t, v.now()), Done: t.Done(),
 		Prompt: t.Prompt, Model: t.Model, NumImages: t.NumImages,
 		AspectRatio: t.AspectRatio, Resolution: t.Resolution, ImageURLs: t.ImageURLs,
-		Parent: t.Parent, Watermark: t.Watermark, Target: t.Target, Metadata: t.Metadata,
+		Parent: t.Parent, RescuedFrom: t.RescuedFrom, Watermark: t.Watermark, Target: t.Target, Metadata: t.Metadata,
 		Images: []Image{}, Missing: t.Missing,
 		Credits:   TaskCredits{Estimate: t.Estimate, Outcome: creditsOutcome(t)},
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, CompletedAt: t.EndedAt,

@@ -61,6 +61,23 @@ func TestViewShows(t *testing.T) {
 	}
 }
 
+// A rescued task is shown with the task that it was rescued from. It costs nothing more.
+func TestViewOfARescuedTask(t *testing.T) {
+	x := stored()
+	x.RescuedFrom, x.MadeBy, x.Attempt, x.Estimate = "t0", &task.AttemptRef{Task: "s3cret-task", Attempt: 2}, 0, 0
+	shown, err := newView("").Task(t.Context(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := Encode(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown.RescuedFrom != "t0" || shown.Credits != (TaskCredits{0, "spent"}) || !strings.Contains(string(body), `"rescuedFrom":"t0"`) || strings.Contains(string(body), "s3cret") {
+		t.Errorf("shown as %s", body)
+	}
+}
+
 // The copies of uploads are shown with lasting links, in lists too.
 func TestViewInputs(t *testing.T) {
 	x := stored()

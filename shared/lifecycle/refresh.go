@@ -19,23 +19,43 @@ func (w *sweep) refresh(ctx context.Context, t *task.Task) (err error) {
 		_, err = w.readRecord(ctx, t, sweepReadTimeout)
 	case task.NextWake:
 		err = w.wake(ctx, t)
-	default:
+	case task.NextUnanswered:
 		_, err = w.update(ctx, t, nil, func(x *task.Task) error {
-			switch x.Next(w.Now()) {
-			case task.NextUnanswered:
-				return x.Unanswered(w.Rules, w.Now(), x.Attempt)
-			case task.NextExpire:
-				return x.Expire(w.Rules, w.Now())
+			if x.Next(w.Now()) != task.NextUnanswered {
+				return nil
 			}
-			return nil
+			return x.Unanswered(w.Rules, w.Now(), x.Attempt)
 		})
+	default:
+		err = w.expire(ctx, t)
 	}
+	return err
+}
+
+// expire ends a task for time. A task that waits is judged by the holds as they are now.
+func (w *sweep) expire(ctx context.Context, t *task.Task) error {
+	now := w.Now() // before they are read: a later hold is no reason to go on waiting
+	var holds task.Holds
+	if t.AwaitsPost() {
+		p, known := w.pauses(ctx)
+		if !known {
+			return nil // the next sweep finds it
+		}
+		holds = p.Holds
+	}
+	_, err := w.update(ctx, t, nil, func(x *task.Task) error {
+		if x.AwaitsPost() != t.AwaitsPost() {
+			return nil
+		}
+		return x.Expire(w.Rules, holds, now)
+	})
 	return err
 }
 
 // waitToRead waits for a turn to read a record, and reports whether it came in time.
 func (w *sweep) waitToRead(ctx context.Context) bool {
-	return w.readsAllowed() && (w.Rate == nil || w.Rate.Wait(ctx) == nil) && timeLeft(ctx, minReadTime)
+	p, _ := w.pausesOnce()
+	return !w.Now().Before(p.Reads) && (w.Rate == nil || w.Rate.Wait(ctx) == nil) && timeLeft(ctx, minReadTime)
 }
 
 // wake hands a task's work or notice to the stream again, and reads the record for fresh

@@ -53,8 +53,13 @@ func (w *sweep) waitToPost(ctx context.Context) bool {
 		if left <= 0 || !timeLeft(ctx, minPostTime) || ctx.Err() != nil || !w.waitForPace(ctx, left) {
 			return false
 		}
-		// Read it each time: another process may have had the POST that was refused.
-		wait := w.pauses(ctx).Posts.Sub(w.Now())
+		// Read it each time: another process may have had the POST that was refused, and a
+		// hold keeps everything at once.
+		p, known := w.pauses(ctx)
+		if w.holdsPosts(p, known) {
+			return false
+		}
+		wait := p.Posts.Sub(w.Now())
 		if wait <= 0 {
 			return true
 		}
@@ -62,6 +67,12 @@ func (w *sweep) waitToPost(ctx context.Context) bool {
 			return false
 		}
 	}
+}
+
+// holdsPosts reports whether all POSTs are held, or may be.
+func (w *sweep) holdsPosts(p task.Pauses, known bool) bool {
+	_, _, held := p.InForce(w.Now())
+	return held || !known
 }
 
 // waitForPace waits until the pace allows another POST, and reports whether that came

@@ -195,12 +195,12 @@ func (s *Service) pause(ctx context.Context, kind task.Calls, d time.Duration) {
 	}
 }
 
-// pauses returns until when the provider wants no calls.
-func (s *Service) pauses(ctx context.Context) task.Pauses {
+// pauses returns what all processes must keep from doing. known is false if it could not
+// be read: reads go on, since each is claimed, and a sweep's POSTs do not.
+func (s *Service) pauses(ctx context.Context) (p task.Pauses, known bool) {
 	p, err := s.Store.Paused(ctx)
 	if err != nil {
-		s.Log.ErrorContext(ctx, "the pause row could not be read", "error", err)
-		return task.Pauses{} // no harm: each read is claimed, and a refused POST is tried again
+		s.Log.ErrorContext(ctx, "the pause row could not be read; the sweep sends nothing again until it can", "error", err)
 	}
-	return p
+	return p, err == nil
 }

@@ -65,10 +65,10 @@ func (o *oldest) see(t *task.Task) {
 // sweep is a sweep under way.
 type sweep struct {
 	*Sweeper
-	begun        time.Time
-	readsAllowed func() bool // no 429 has paused reads of records
-	posts        *queue      // tasks that wait for another attempt, the oldest order first
-	others       *queue      // all other tasks, by due time
+	begun      time.Time
+	pausesOnce func() (p task.Pauses, known bool) // reads the row if something depends on it
+	posts      *queue                             // tasks that wait for another attempt, the oldest order first
+	others     *queue                             // all other tasks, by due time
 
 	done, failed atomic.Int64
 	oldest       oldest
@@ -79,8 +79,7 @@ type sweep struct {
 // nor the others. The returned error is that of reading the index.
 func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 	w := &sweep{Sweeper: s, begun: s.Now(), posts: newQueue(), others: newQueue()}
-	// Reads the pause row only if there is a record to read.
-	w.readsAllowed = sync.OnceValue(func() bool { return !s.Now().Before(s.pauses(ctx).Reads) })
+	w.pausesOnce = sync.OnceValues(func() (task.Pauses, bool) { return s.pauses(ctx) })
 	var wg sync.WaitGroup
 	for range sweepWorkers {
 		wg.Go(func() { w.work(ctx) })
@@ -121,9 +120,10 @@ func (w *sweep) queueDue(ctx context.Context) (err error) {
 
 func (w *sweep) enqueue(t *task.Task) error {
 	w.oldest.see(t)
-	switch t.Next(w.Now()) {
-	case task.NextNothing: // another sweep was faster, or a newer release wrote the row
-	case task.NextResubmit:
+	switch next := t.Next(w.Now()); {
+	case next == task.NextNothing: // another sweep was faster, or a newer release wrote the row
+	case t.AwaitsPost() && w.holdsPosts(w.pausesOnce()): // its deadline is judged after the hold
+	case next == task.NextResubmit:
 		w.posts.add(t.ID, t.CreatedAt)
 	default:
 		w.others.add(t.ID, t.Due())

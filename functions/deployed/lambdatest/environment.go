@@ -28,10 +28,11 @@ type environment struct {
 	dir    string // its own /tmp
 	api    *http.Server
 
-	work   chan *invocation // sent when the process asks for the next
-	killed atomic.Bool
-	exited chan struct{} // closed when the process has ended
-	status string        // set before exited is closed: how it ended
+	work     chan *invocation // sent when the process asks for the next
+	killed   atomic.Bool
+	outdated atomic.Bool   // of a binary that has been replaced
+	exited   chan struct{} // closed when the process has ended
+	status   string        // set before exited is closed: how it ended
 
 	mu      sync.Mutex // guards current
 	current *invocation

@@ -118,7 +118,10 @@ func (f *Function) take() (*environment, error) {
 func (f *Function) release(e *environment) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !e.ended() {
+	switch {
+	case e.outdated.Load():
+		go e.kill()
+	case !e.ended():
 		f.idle = append(f.idle, e)
 	}
 }
@@ -136,6 +139,21 @@ func (f *Function) Kill() {
 	for _, e := range live {
 		e.kill()
 	}
+}
+
+// Update replaces the function's binary, as an alias that moves to another version.
+// Running invocations end with the old one; every later one is a start of the new.
+func (f *Function) Update(path string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.config.Path = path
+	for e := range f.live {
+		e.outdated.Store(true)
+	}
+	for _, e := range f.idle {
+		go e.kill()
+	}
+	f.idle = nil
 }
 
 // Close kills all environments; the function can no longer be invoked.

@@ -125,6 +125,21 @@ func TestFunction(t *testing.T) {
 	}
 }
 
+// After an update every invocation is by a process of the new binary.
+func TestUpdate(t *testing.T) {
+	f := newFunction(t, "word")
+	first, _ := invoke(t, f, "a")
+	f.Update("/nowhere/bootstrap")
+	if _, err := f.Invoke(t.Context(), []byte(`"a"`)); err == nil || !strings.Contains(err.Error(), "/nowhere/bootstrap") {
+		t.Errorf("with a binary that does not exist: %v", err)
+	}
+	f.Update(os.Args[0])
+	second, _ := invoke(t, f, "a")
+	if again, _ := invoke(t, f, "a"); second == first || again != second || f.Starts() != 2 {
+		t.Errorf("%q, then %q, then %q, %d processes", first, second, again, f.Starts())
+	}
+}
+
 // Kill ends running and idle processes; the next invocation is a cold start.
 func TestKill(t *testing.T) {
 	f := newFunction(t, "word")

@@ -52,6 +52,7 @@ type Stream struct {
 	f      *Function
 
 	wake    chan struct{}
+	drains  chan chan struct{}
 	givenUp atomic.Int64
 	stop    context.CancelFunc
 	ended   chan error // run's error
@@ -61,7 +62,7 @@ type Stream struct {
 // source mapping with exact values only. The stream is read when Wake is called,
 // which whoever writes the table does. The caller calls Close when finished.
 func NewStream(c aws.Config, arn, filter string, f *Function) (*Stream, error) {
-	s := &Stream{client: streamClient{config: c}, arn: arn, f: f, wake: make(chan struct{}, 1), ended: make(chan error, 1)}
+	s := &Stream{client: streamClient{config: c}, arn: arn, f: f, wake: make(chan struct{}, 1), drains: make(chan chan struct{}), ended: make(chan error, 1)}
 	if err := json.Unmarshal([]byte(filter), &s.filter); err != nil {
 		return nil, fmt.Errorf("lambdatest: the filter: %w", err)
 	}
@@ -76,6 +77,21 @@ func (s *Stream) Wake() {
 	select {
 	case s.wake <- struct{}{}:
 	default: // it is woken already
+	}
+}
+
+// Drain returns when the function has handled all records that are in the stream, or
+// when ctx or the stream has ended.
+func (s *Stream) Drain(ctx context.Context) {
+	drained := make(chan struct{})
+	select {
+	case s.drains <- drained:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-drained:
+	case <-ctx.Done():
 	}
 }
 
@@ -104,6 +120,7 @@ func (s *Stream) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var drained chan struct{} // closed when a page that was read after the request is empty
 	for next := at.ShardIterator; ; {
 		var page struct {
 			NextShardIterator string
@@ -120,7 +137,12 @@ func (s *Stream) run(ctx context.Context) error {
 		if next = page.NextShardIterator; len(page.Records) > 0 {
 			continue
 		}
+		if drained != nil {
+			close(drained)
+			drained = nil
+		}
 		select {
+		case drained = <-s.drains:
 		case <-s.wake:
 		case <-ctx.Done():
 			return nil

@@ -141,6 +141,15 @@ var errClockStands = errors.New("the clock stands still")
 // Prompt is the prompt of tasks made by Submitted.
 const Prompt = "a lighthouse"
 
+// Pause holds all orders, as the operator does, until every process knows.
+func (h *Harness) Pause(t testing.TB) {
+	t.Helper()
+	if err := h.Rows.Store.Hold(t.Context(), task.HeldByOperator, task.Hold{Reason: "We replace a key", Since: h.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	h.Clock.Add(10 * time.Second)
+}
+
 // Submitted submits a task for n pictures and returns it.
 func (h *Harness) Submitted(t testing.TB, owner string, n int) *task.Task {
 	t.Helper()

@@ -22,6 +22,7 @@ type entry struct {
 	Accepted      *acceptance `json:"accepted,omitempty"`
 	Finished      *ending     `json:"finished,omitempty"`
 	CallbacksDone string      `json:"told,omitempty"`    // the id of a task with no more callbacks to come
+	Charged       string      `json:"charged,omitempty"` // the id of a task that was charged after its end
 	Balance       *float64    `json:"balance,omitempty"` // as set
 }
 
@@ -35,6 +36,9 @@ type acceptance struct {
 	Charge    float64        `json:"charge"`
 	Outcome   Outcome        `json:"outcome"`
 	Look      look           `json:"look"`
+
+	ChargeAt    string        `json:"chargeAt,omitempty"`
+	ChargeDelay time.Duration `json:"chargeDelay,omitempty"`
 }
 
 // ending is the end of a task: a failure if it has a code.
@@ -78,6 +82,10 @@ func (s *Server) Resume() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, t := range s.accepted {
+			uncharged := t.chargeAt == "late" && !t.Charged && !t.Refunded
+			if t.CallbacksDone && uncharged && !s.closed {
+				s.running.Go(func() { s.chargeLate(t) })
+			}
 			if !t.CallbacksDone && !s.closed {
 				s.running.Go(func() { s.run(t) })
 			}
@@ -125,6 +133,9 @@ func (s *Server) apply(e entry) error {
 	if t, known := s.tasks[e.CallbacksDone]; known {
 		t.CallbacksDone = true
 	}
+	if t, known := s.tasks[e.Charged]; known {
+		s.charge(t)
+	}
 	if e.Balance != nil {
 		s.balance = *e.Balance
 	}
@@ -135,6 +146,7 @@ func (t *task) acceptance() *acceptance {
 	return &acceptance{
 		ID: t.ID, Endpoint: t.Endpoint, Params: t.Params, CreatedAt: t.CreatedAt, Due: t.due, Visible: t.visible,
 		Charge: t.Charge, Outcome: t.outcome, Look: t.look,
+		ChargeAt: t.chargeAt, ChargeDelay: t.chargeDelay,
 	}
 }
 
@@ -152,6 +164,7 @@ func (a *acceptance) task() (*task, error) {
 			ID: a.ID, Endpoint: a.Endpoint, Prompt: o.Prompt, Params: a.Params, CallbackURL: o.CallbackURL,
 			CreatedAt: a.CreatedAt, Charge: a.Charge,
 		},
+		chargeAt: a.ChargeAt, chargeDelay: a.ChargeDelay,
 		endpoint: e, request: o, look: a.Look, outcome: a.Outcome, visible: a.Visible, due: a.Due, called: make(chan struct{}),
 	}, nil
 }

@@ -17,7 +17,12 @@ type Knobs struct {
 
 	// Money.
 	OutOfCredits   bool `json:"outOfCredits"`   // the balance is 0, and the answer to a submit 402
-	RefundFailures bool `json:"refundFailures"` // a failed task is refunded
+	RefundFailures bool `json:"refundFailures"` // a failed task is refunded, or not charged if it is not charged before its end
+
+	ChargeAt     string   `json:"chargeAt"`     // when a task is charged: "acceptance" (default), "end", or "late": ChargeDelay after its end
+	ChargeDelay  Duration `json:"chargeDelay"`  // with ChargeAt "late"
+	PriceFactor  float64  `json:"priceFactor"`  // multiplies the published prices; 0 means 1
+	DoubleCharge int      `json:"doubleCharge"` // how many of the next tasks are charged twice
 
 	// Answers.
 	Submit       Fault `json:"submit"`
@@ -139,6 +144,8 @@ func (k Knobs) check() error {
 	word := func(field, value string, known ...string) {
 		require(value == "" || slices.Contains(known, value), field, value)
 	}
+	word("chargeAt", k.ChargeAt, "acceptance", "end", "late")
+	require(k.PriceFactor >= 0, "priceFactor", k.PriceFactor)
 	word("recordPath", k.RecordPath, "record-info", "record", "both")
 	word("paramJson", k.ParamJSON, "full", "noCallback", "absent")
 	word("delivery", k.Delivery, "array", "jsonText", "commaText", "resultUrls", "resultImageUrls", "result_urls", "images")
@@ -149,6 +156,7 @@ func (k Knobs) check() error {
 	require(k.Sending.Status == 0 || k.Sending.Status >= 200 && k.Sending.Status <= 599, "sending.status", k.Sending.Status)
 	for field, n := range map[string]int{
 		"outcome.times": k.Outcome.Times, "shortBy": k.ShortBy, "repeatCallbacks": k.RepeatCallbacks, "pictureSide": k.PictureSide,
+		"doubleCharge": k.DoubleCharge,
 	} {
 		require(n >= 0, field, n)
 	}

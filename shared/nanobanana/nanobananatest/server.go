@@ -153,8 +153,16 @@ func (s *Server) SetBalance(credits float64) {
 	_ = s.journal.write(entry{Balance: &credits}) // the journal keeps the error and refuses further tasks
 }
 
+// TopUp adds credits to the account. Negative ones are what somebody else spends.
+func (s *Server) TopUp(credits float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.balance += credits
+	_ = s.journal.write(entry{Balance: &s.balance})
+}
+
 // Balance returns the account's credits: the balance that was set less the Charge of every task that
-// was not refunded.
+// was charged and not refunded.
 func (s *Server) Balance() float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +183,7 @@ func (s *Server) CreditReads() int {
 	return s.credits
 }
 
-// Charged returns the cost of each task by its id: its Charge, or 0 after a refund. The sum is what is
+// Charged returns the cost of each task by its id: its Charge, or 0 before it is charged and after a refund. The sum is what is
 // missing from the balance that was last set.
 func (s *Server) Charged() map[string]float64 {
 	s.mu.Lock()
@@ -183,7 +191,7 @@ func (s *Server) Charged() map[string]float64 {
 	charged := make(map[string]float64, len(s.accepted))
 	for _, t := range s.accepted {
 		charged[t.ID] = 0
-		if !t.Refunded {
+		if t.Charged && !t.Refunded {
 			charged[t.ID] = t.Charge
 		}
 	}

@@ -39,6 +39,7 @@ type Task struct {
 	ErrorCode     int    // of a failure
 	ErrorMessage  string // of a failure
 	Charge        float64
+	Charged       bool // it was charged, though perhaps refunded since
 	Refunded      bool
 	URLs          []string    // of its pictures
 	Reads         []time.Time // when its record was read, whatever the answer was
@@ -63,6 +64,8 @@ type task struct {
 	visible      time.Time     // its record is 404 until then
 	due          time.Time     // when it will be done, by the machine's clock
 	doneAt       time.Time     // when it was done; set with inputs before it is
+	chargeAt     string        // as the knob ChargeAt said
+	chargeDelay  time.Duration // as the knob ChargeDelay said
 	inputs       [][]byte      // small JPEGs, since the originals may be gone when an edit is drawn
 	successReads int           // how often its record was read as a success
 	called       chan struct{} // closed after the first delivery, or if there is none
@@ -72,8 +75,8 @@ type task struct {
 
 // accept accepts a request, charges for it and starts its task; or refuses it.
 func (s *Server) accept(name string, e endpoint, o submitRequest, params map[string]any) (*task, reply) {
-	charge := e.resolutions[o.Resolution] * float64(o.count())
 	s.mu.Lock()
+	charge := s.price(e, o)
 	if s.knobs.OutOfCredits || charge > s.balance {
 		s.mu.Unlock()
 		return nil, s.refuse(402, "Credits insufficient: please top up to continue.")
@@ -88,12 +91,14 @@ func (s *Server) accept(name string, e endpoint, o submitRequest, params map[str
 			ID: newID(), Endpoint: name, Prompt: o.Prompt, Params: params, CallbackURL: o.CallbackURL,
 			CreatedAt: now, Charge: charge,
 		},
+		chargeAt: s.knobs.ChargeAt, chargeDelay: time.Duration(s.knobs.ChargeDelay),
 		endpoint: e, request: o, look: s.knobs.look(e, o), outcome: s.knobs.Outcome, early: s.knobs.EarlyCallbacks,
 		visible: now.Add(time.Duration(s.knobs.RecordHiddenFor)), due: time.Now().Add(delay), called: make(chan struct{}),
 	}
 	if err := s.journal.write(entry{Accepted: t.acceptance()}); err != nil {
 		return nil, refusal(500, 500, err.Error())
 	}
+	s.knobs.DoubleCharge = max(0, s.knobs.DoubleCharge-1)
 	if countDown(&s.knobs.Outcome.Times) {
 		s.knobs.Outcome = Outcome{}
 	}
@@ -102,9 +107,41 @@ func (s *Server) accept(name string, e endpoint, o submitRequest, params map[str
 	return t, reply{}
 }
 
-// add registers a task and charges for it. The caller holds Server.mu.
+// price returns what an order costs. The caller holds Server.mu.
+func (s *Server) price(e endpoint, o submitRequest) float64 {
+	price := e.resolutions[o.Resolution] * float64(o.count()) * cmp.Or(s.knobs.PriceFactor, 1)
+	if s.knobs.DoubleCharge > 0 {
+		price *= 2
+	}
+	return price
+}
+
+// charge takes a task's price from the balance, once. The caller holds Server.mu.
+func (s *Server) charge(t *task) {
+	if !t.Charged {
+		t.Charged = true
+		s.balance -= t.Charge
+	}
+}
+
+// chargeLate charges a finished task when its time has come.
+func (s *Server) chargeLate(t *task) {
+	if !s.sleep(t.doneAt.Add(t.chargeDelay).Sub(s.Now())) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() == nil && !t.Charged {
+		s.charge(t)
+		_ = s.journal.write(entry{Charged: t.ID}) // if this is lost, it is charged after the next start
+	}
+}
+
+// add registers a task, and charges for it unless that comes later. The caller holds Server.mu.
 func (s *Server) add(t *task) {
-	s.balance -= t.Charge
+	if t.chargeAt == "" || t.chargeAt == "acceptance" {
+		s.charge(t)
+	}
 	s.tasks[t.ID] = t
 	s.accepted = append(s.accepted, t)
 }
@@ -117,6 +154,9 @@ func (s *Server) run(t *task) {
 	}
 	if t.Flag == FlagRunning && !(s.sleep(time.Until(t.due)) && s.finish(t)) {
 		return
+	}
+	if t.chargeAt == "late" && !t.Charged && !t.Refunded {
+		s.running.Go(func() { s.chargeLate(t) })
 	}
 	if !s.sleep(time.Duration(s.Knobs().CallbackDelay)) {
 		return
@@ -163,8 +203,11 @@ func (s *Server) end(t *task, done ending) {
 	if t.ErrorCode != 0 {
 		t.Flag = FlagFailed
 	}
-	if t.Refunded {
+	switch {
+	case t.Refunded && t.Charged:
 		s.balance += t.Charge
+	case t.chargeAt == "end" && !t.Refunded:
+		s.charge(t)
 	}
 	t.doneAt, t.inputs = done.At, done.Inputs
 }

@@ -25,6 +25,7 @@ type Proxy struct {
 	calls         []string
 	before, after func(call string) (status int)
 	onWrite       func()
+	throttled     func()
 }
 
 // NewProxy returns a proxy to the stand-in that c reaches. It is closed when the test ends.
@@ -51,6 +52,17 @@ func (p *Proxy) Fail(before, after func(call string) (status int)) {
 	defer p.mu.Unlock()
 	p.before, p.after = before, after
 }
+
+// Throttle makes writes to a table fail as DynamoDB throttles them, and calls f for
+// each. Nil lets them through.
+func (p *Proxy) Throttle(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.throttled = f
+}
+
+// throttledBody is how DynamoDB refuses what is too much for it.
+const throttledBody = `{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Throughput exceeds the current capacity of your table or index."}`
 
 // OnWrite makes the proxy call f after each write to a table.
 func (p *Proxy) OnWrite(f func()) {
@@ -84,8 +96,16 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	p.calls = append(p.calls, call)
-	before, after, onWrite := p.before, p.after, p.onWrite
+	before, after, onWrite, throttled := p.before, p.after, p.onWrite, p.throttled
 	p.mu.Unlock()
+
+	if Writes(call) && throttled != nil {
+		throttled()
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, throttledBody)
+		return
+	}
 
 	if before != nil {
 		if status := before(call); status != 0 {

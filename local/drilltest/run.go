@@ -1,0 +1,324 @@
+package drilltest
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// drill is a scenario that runs over a world.
+type drill struct {
+	*testing.T
+	World
+	scenario
+	alarm   Alarm
+	orders  int
+	ids     []string // of the tasks
+	refused []string // codes of the orders that made no task
+	broken  time.Time
+}
+
+// row is a line of the table at the end.
+type row struct {
+	Fault, Alarm string
+	After        time.Duration // from the fault to the alarm
+	Mended       []string      // commands
+	Tasks        int
+	Refused      int
+}
+
+// All plays all scenarios, each in a world of its own that begin makes, and prints a table.
+// It does so for make drill alone, which takes minutes.
+func All(t *testing.T, world string, begin func(t *testing.T, play func(World))) {
+	t.Helper()
+	if os.Getenv("DRILL") != "on" {
+		t.Skip("takes minutes: run make drill")
+	}
+	template, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runbook, err := os.ReadFile(filepath.Join("..", "..", "docs", "RUNBOOK.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alarms, err := Alarms(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []row
+	for _, s := range scenarios {
+		t.Run(s.Fault, func(t *testing.T) {
+			begin(t, func(w World) { rows = append(rows, play(t, w, s, alarms, string(runbook))) })
+		})
+	}
+	t.Log("\n" + table(world, rows))
+}
+
+// play plays a scenario over a world, with alarms as the template has them. Nothing must
+// be unfinished in this world.
+func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook string) row {
+	t.Helper()
+	d := &drill{T: t, World: w, scenario: s, alarm: alarms[s.Alarm]}
+	if d.alarm.Name == "" {
+		t.Fatalf("the template has no alarm %s", s.Alarm)
+	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("the logs:\n%s", tail(w.Logs(), 60))
+		}
+	}()
+	d.calm()
+	for range 2 {
+		d.order("in flight")
+	}
+	d.broken = w.Now()
+	s.Break(w)
+	rang := d.await("the alarm does not ring", s.Within, func() bool {
+		if len(d.ids)+len(d.refused) < 5 {
+			d.order("during the fault")
+		}
+		return d.rings()
+	})
+	w.Wait(s.Lasts - w.Now().Sub(d.broken))
+	d.checkStuck()
+	mended := d.run(runbook, s.Meanwhile)
+	if s.Repair != nil {
+		s.Repair(w)
+	}
+	mended = append(mended, d.run(runbook, s.Mend)...)
+	d.await("a task is unfinished", s.Ends, func() bool { return !slices.ContainsFunc(d.ids, d.unfinished) })
+	d.await("the alarm still rings", s.Ends, func() bool { return !d.rings() })
+	for _, id := range d.ids {
+		d.checkKept(id)
+	}
+	tasks, refused := len(d.ids), len(d.refused)
+	d.calm()
+	return row{s.Fault, s.Alarm, rang.Sub(d.broken), mended, tasks, refused}
+}
+
+// calm waits until the alarm is silent and an order succeeds.
+func (d *drill) calm() {
+	d.Helper()
+	d.await("the alarm rings without a fault", 2*time.Hour, func() bool { return !d.rings() })
+	id := d.order("a calm time")
+	if id == "" {
+		d.Fatalf("an order is refused: %v", d.refused)
+	}
+	d.await("a task is unfinished without a fault", 10*time.Minute, func() bool { return !d.unfinished(id) })
+	if t := d.Row(id); t.Status != task.Succeeded {
+		d.Fatalf("a task ended as %s, %s", t.Status, t.Failure)
+	}
+	d.checkKept(id)
+}
+
+// order places an order and returns its task's id, or "" if it was refused.
+func (d *drill) order(what string) string {
+	d.Helper()
+	d.orders++
+	status, answer := d.Call(http.MethodPost, "/v1/tasks", map[string]any{"prompt": "a lighthouse in " + what}, fmt.Sprint("order-", d.orders))
+	var got struct{ ID, Code string }
+	if err := json.Unmarshal(answer, &got); err != nil {
+		d.Fatalf("an order is answered %d, %s: %v", status, answer, err)
+	}
+	if status != http.StatusAccepted {
+		d.refused = append(d.refused, got.Code)
+		return ""
+	}
+	d.ids = append(d.ids, got.ID)
+	return got.ID
+}
+
+// await lets time pass until a condition holds, and returns when that was.
+func (d *drill) await(problem string, limit time.Duration, holds func() bool) time.Time {
+	d.Helper()
+	for end := d.Now().Add(limit); !holds(); d.Wait(d.Step()) {
+		if d.Now().After(end) {
+			d.Fatalf("after %v: %s (%s: %s)", limit, problem, d.Alarm, d.alarm.Values(d.Metrics(), d.Now()))
+		}
+	}
+	return d.Now()
+}
+
+func (d *drill) rings() bool {
+	d.Helper()
+	rings, err := d.alarm.Rings(d.Metrics(), d.Now())
+	if err != nil {
+		d.Fatal(err)
+	}
+	return rings
+}
+
+// unfinished reports whether something is left to do for a task, or to tell of it.
+func (d *drill) unfinished(id string) bool { return !d.Row(id).Due().IsZero() }
+
+// checkStuck checks that stuck shows each unfinished task under what is wrong.
+func (d *drill) checkStuck() {
+	d.Helper()
+	said, exit := d.Ops("", "stuck")
+	if exit != 0 {
+		d.Fatalf("stuck ends with %d:\n%s", exit, said)
+	}
+	for _, id := range d.ids {
+		if d.unfinished(id) && !strings.Contains(said, id) {
+			d.Errorf("stuck does not show %s, %s:\n%s", id, d.Row(id).Status, said)
+		}
+	}
+	if !regexp.MustCompile(d.Stuck).MatchString(strings.Join(strings.Fields(said), " ")) {
+		d.Errorf("stuck does not show %q:\n%s", d.Stuck, said)
+	}
+}
+
+// run runs commands of the alarm's section in the runbook.
+func (d *drill) run(runbook string, commands func(*drill) []command) (ran []string) {
+	d.Helper()
+	if commands == nil {
+		return nil
+	}
+	section := sectionOf(runbook, d.Alarm)
+	for _, c := range commands(d) {
+		if !strings.Contains(section, "bin/ops "+c.verb()) {
+			d.Errorf("the runbook's section %s does not have bin/ops %s", d.Alarm, c.verb())
+		}
+		said, exit := d.Ops(c.Input, c.Words...)
+		if exit != 0 {
+			d.Fatalf("bin/ops %s ends with %d:\n%s", strings.Join(c.Words, " "), exit, said)
+		}
+		if !slices.Contains(ran, c.verb()) {
+			ran = append(ran, c.verb())
+		}
+	}
+	return ran
+}
+
+// sectionOf returns the runbook's section about an alarm.
+func sectionOf(runbook, alarm string) string {
+	_, section, _ := strings.Cut(runbook, "\n## "+alarm)
+	section, _, _ = strings.Cut(section, "\n## ")
+	return section
+}
+
+// checkKept checks what must hold of a task that has ended: what was paid for is kept, in
+// its own row or in a rescued one; nothing was paid twice; and Preset was told.
+func (d *drill) checkKept(id string) {
+	d.Helper()
+	t, paid := d.Row(id), d.paid(id)
+	switch {
+	case t.Status == task.Succeeded && len(t.Images) == t.NumImages:
+		d.checkPictures(id)
+	case paid > 0:
+		d.checkRescued(id)
+	case t.Status != task.Failed || !slices.Contains(d.MayFail, t.Failure):
+		d.Errorf("%s is %s, %s", id, t.Status, t.Failure)
+	}
+	if paid > 1 {
+		d.Errorf("%s was paid %d times", id, paid)
+	}
+	if !slices.Contains(d.Preset().Told(id), "task."+string(t.Status)) {
+		d.Errorf("Preset was not told that %s has %s: %q", id, t.Status, d.Preset().Told(id))
+	}
+}
+
+// paid returns how many pictures of a task the provider has made.
+func (d *drill) paid(id string) (n int) {
+	for _, made := range d.Provider().Tasks() {
+		if strings.Contains(made.CallbackURL, "/"+id+"/") && made.Flag == nanobananatest.FlagSucceeded {
+			n++
+		}
+	}
+	return n
+}
+
+// checkRescued checks that the pictures of a task that has failed are kept in another.
+func (d *drill) checkRescued(id string) {
+	d.Helper()
+	status, answer := d.Call(http.MethodGet, "/v1/tasks?limit=100", nil, "")
+	var got struct {
+		Tasks []struct{ ID, Status, RescuedFrom string }
+	}
+	if err := json.Unmarshal(answer, &got); err != nil || status != http.StatusOK {
+		d.Fatalf("the list is answered %d, %v: %s", status, err, answer)
+	}
+	for _, x := range got.Tasks {
+		if x.RescuedFrom == id && x.Status == string(task.Succeeded) {
+			d.checkPictures(x.ID)
+			return
+		}
+	}
+	t := d.Row(id)
+	d.Errorf("lost: %s is paid for, and is %s, %s", id, t.Status, t.Failure)
+}
+
+// checkPictures checks that a task's links lead to its pictures.
+func (d *drill) checkPictures(id string) {
+	d.Helper()
+	status, answer := d.Call(http.MethodGet, "/v1/tasks/"+id, nil, "")
+	var got struct {
+		Images []struct{ URL, SHA256 string }
+	}
+	if err := json.Unmarshal(answer, &got); err != nil || status != http.StatusOK || len(got.Images) == 0 {
+		d.Errorf("%s is answered %d, %v: %s", id, status, err, answer)
+	}
+	for _, p := range got.Images {
+		if sum := sha256.Sum256(d.Get(p.URL)); hex.EncodeToString(sum[:]) != p.SHA256 {
+			d.Errorf("%s has another picture", id)
+		}
+	}
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		all[i] = line[:min(len(line), 300)]
+	}
+	return strings.Join(all, "\n")
+}
+
+// table returns the table of all scenarios that have run.
+func table(world string, rows []row) string {
+	width := func(of func(row) string, head string) int {
+		n := len(head)
+		for _, r := range rows {
+			n = max(n, len(of(r)))
+		}
+		return n
+	}
+	columns := []struct {
+		head string
+		of   func(row) string
+	}{
+		{world, func(r row) string { return r.Fault }},
+		{"alarm", func(r row) string { return r.Alarm }},
+		{"after", func(r row) string { return r.After.Round(time.Minute).String() }},
+		{"mended by", func(r row) string { return cmp.Or(strings.Join(r.Mended, ", "), "-") }},
+		{"tasks", func(r row) string { return fmt.Sprint(r.Tasks) }},
+		{"refused", func(r row) string { return fmt.Sprint(r.Refused) }},
+		{"lost", func(row) string { return "0" }}, // or the scenario has failed
+	}
+	var b strings.Builder
+	line := func(cell func(i int) string) {
+		for i, c := range columns {
+			fmt.Fprintf(&b, "%-*s  ", width(c.of, c.head), cell(i))
+		}
+		b.WriteString("\n")
+	}
+	line(func(i int) string { return columns[i].head })
+	for _, r := range rows {
+		line(func(i int) string { return columns[i].of(r) })
+	}
+	return b.String()
+}

@@ -1,0 +1,139 @@
+package drilltest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
+	"github.com/preset/nanobanana-functions/shared/task"
+)
+
+// A scenario is a fault, how the operator hears of it, and what ends it.
+type scenario struct {
+	Fault  string
+	Alarm  string        // rings
+	Within time.Duration // of the fault
+
+	Break func(World)
+	Lasts time.Duration // at least
+	Stuck string        // stuck shows this pattern
+
+	Meanwhile func(*drill) []command // for the users, until it is mended; nil: nothing
+	Repair    func(World)            // what others do, or the console of AWS; nil: nothing
+	Mend      func(*drill) []command
+	Ends      time.Duration // all has ended so long after that
+
+	MayFail []task.Code // how a task may end besides as a success
+}
+
+// command is a command of bin/ops.
+type command struct {
+	Words []string
+	Input string // standard input
+}
+
+// verb is the command without its arguments.
+func (c command) verb() string {
+	var words []string
+	for _, w := range c.Words {
+		if strings.HasPrefix(w, "-") || len(words) == 1 && words[0] != "key" && words[0] != "token" || len(words) == 2 {
+			break
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
+}
+
+func run(words ...string) func(*drill) []command {
+	return func(*drill) []command { return []command{{Words: words}} }
+}
+
+const (
+	newKey = "another-key-of-the-provider"
+	hour   = time.Hour
+	day    = 24 * hour
+)
+
+func knobs(change func(*nanobananatest.Knobs)) func(World) {
+	return func(w World) { w.Provider().SetKnobs(change) }
+}
+
+func fault(f Fault, is bool) func(World) { return func(w World) { w.Break(f, is) } }
+
+func preset(down bool) func(World) { return func(w World) { w.Preset().SetDown(down) } }
+
+// scenarios are the faults of the drill.
+var scenarios = []scenario{
+	{
+		Fault: "the balance runs dry", Alarm: "CreditsLow", Within: 15 * time.Minute,
+		Break:  func(w World) { w.Provider().SetBalance(0) },
+		Stuck:  "NEW ORDERS ARE REFUSED",
+		Repair: func(w World) { w.Provider().SetBalance(1000) }, Mend: run("check"),
+		Ends: 2 * hour, MayFail: []task.Code{task.CodeInsufficientCredits},
+	},
+	{
+		Fault: "the key is revoked, and rotated", Alarm: "CheckRests", Within: hour,
+		Break: func(w World) { w.Provider().SetKeys(newKey) },
+		Lasts: 2 * hour,
+		Stuck: "cannot be read",
+		Mend:  func(*drill) []command { return []command{{Words: []string{"key", "set"}, Input: newKey + "\n"}} },
+		Ends:  2 * hour, MayFail: []task.Code{task.CodeProviderUnauthorized},
+	},
+	{
+		Fault: "Preset's webhook is down", Alarm: "ErrorsLogged", Within: 4 * day,
+		Break: preset(true), Lasts: 4 * day,
+		Stuck:  "unfinished",
+		Repair: preset(false), Mend: run("redrive", "-all"),
+		Ends: 2 * hour,
+	},
+	{
+		Fault: "the provider answers 500, then 429", Alarm: "TaskIsOld", Within: 2 * hour,
+		Break: knobs(func(k *nanobananatest.Knobs) {
+			k.LoseCallbacks = true
+			k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 500, Times: 2}
+		}),
+		Stuck:  "nobody knows",
+		Repair: knobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks, k.Submit = false, nanobananatest.Fault{} }),
+		Mend:   run("pause", "-reason", "drill"),
+		Ends:   3 * hour, MayFail: []task.Code{task.CodeOutcomeUnknown},
+	},
+	{
+		Fault: "the bucket refuses writes", Alarm: "TaskIsOld", Within: 2 * hour,
+		Break: fault(BucketRefuses, true), Stuck: "pictures are made and are being copied",
+		Repair: fault(BucketRefuses, false), Mend: run("check"),
+		Ends: 3 * hour,
+	},
+	{
+		Fault: "the table is throttled", Alarm: "TableThrottled", Within: 20 * time.Minute,
+		Break: fault(TableThrottled, true), Stuck: "unfinished",
+		Repair: fault(TableThrottled, false), Mend: run("check"),
+		Ends: 3 * hour, MayFail: []task.Code{task.CodeOutcomeUnknown},
+	},
+	{
+		Fault: "the sweep's schedule is off", Alarm: "SweepRests", Within: 20 * time.Minute,
+		Break: func(w World) {
+			knobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = true })(w)
+			w.Break(SweepOff, true)
+		},
+		Stuck: "THE SWEEP IS LATE",
+		Repair: func(w World) {
+			knobs(func(k *nanobananatest.Knobs) { k.LoseCallbacks = false })(w)
+			w.Break(SweepOff, false)
+		},
+		Mend: run("check"),
+		Ends: hour,
+	},
+	{
+		Fault: "a record that nobody can read", Alarm: "ErrorsLogged", Within: hour,
+		Break: knobs(func(k *nanobananatest.Knobs) { k.Reshape, k.LoseCallbacks = nanobananatest.Shapes["unknown"], true }),
+		Lasts: 25 * hour, Stuck: "",
+		Repair: knobs(func(k *nanobananatest.Knobs) { k.Reshape, k.LoseCallbacks = nil, false }),
+		Mend: func(d *drill) (all []command) {
+			for _, id := range d.ids[1:] {
+				all = append(all, command{Words: []string{"rescue", id}})
+			}
+			return all
+		},
+		Ends: 3 * hour, MayFail: []task.Code{task.CodeImageUnavailable},
+	},
+}
