@@ -96,23 +96,23 @@ deploy: ## build, and deploy code and settings (the first time with ARGS=--guide
 	@$(MAKE) --no-print-directory build ARGS=
 	@local/aws/deploy $(if $(SET),--parameter-overrides $(SET)) $(ARGS)
 
-set-api-key: ## read the provider's API key from standard input and put it into a stack's secret (STACK=its name)
+set-api-key: bin/ops ## read the provider's API key from standard input and put it into a stack's secret (STACK=its name)
 	@test -n "$(STACK)" || { echo "which stack? make set-api-key STACK=name"; exit 1; }
-	@python3 local/aws/set_api_key.py "$(STACK)"
+	@STACK="$(STACK)" bin/ops key set
 
 .PHONY: redrive
-redrive: ## send again the notices that were given up (STACK=its name, SINCE=2026-03-14 for those since that day)
+redrive: bin/ops ## send again the notices that were given up (STACK=its name, SINCE=2026-03-14 for those since that day)
 	@test -n "$(STACK)" || { echo "which stack? make redrive STACK=name"; exit 1; }
-	@python3 local/aws/redrive.py "$(STACK)" $(SINCE)
+	@STACK="$(STACK)" bin/ops redrive -all $(if $(SINCE),-since "$(SINCE)")
 
 .PHONY: service-token
-service-token: bin/local ## make a token for your own server, shown once, and print the line for the secret (ID=its name there)
-	@bin/local service-token $(ID)
+service-token: bin/ops ## make a token for your own server, shown once (STACK=its name, or for the local run; ID=the token's name)
+	@STACK="$(STACK)" bin/ops token add service $(ID)
 
 .PHONY: token
-token: bin/local ## make a token that opens /mcp to a user's Claude Code, shown once, and print the line for the secret (OWNER=user-id, ID=its name there)
+token: bin/ops ## make a token that opens /mcp to a user's Claude Code, shown once (OWNER=user-id; STACK=its name, or for the local run; ID=the token's name)
 	@test -n "$(OWNER)" || { echo "whose token? make token OWNER=user-id"; exit 1; }
-	@bin/local personal-token "$(OWNER)" $(ID)
+	@STACK="$(STACK)" bin/ops token add personal "$(OWNER)" $(ID)
 
 # The functions in SAM's containers, with stand-ins on this machine; SAM_LOCAL=off uses processes instead of containers.
 .PHONY: sam-up sam-invoke sam-story sam-down sam-check
