@@ -77,6 +77,11 @@ type Store interface {
 	// the kind's earlier time and leaves the other kind alone.
 	Pause(ctx context.Context, kind Calls, until time.Time) error
 
+	// ChangeHolds applies change to the stored holds, as one step that nobody else's
+	// write comes between. It may call change several times, each time with the holds as
+	// they are by then.
+	ChangeHolds(ctx context.Context, change func(*Holds)) error
+
 	// Hold keeps all POSTs in the name of a holder. See Holds.Put.
 	Hold(ctx context.Context, by Holder, h Hold) error
 

@@ -327,14 +327,14 @@ func (s *Memory) Paused(ctx context.Context) (task.Pauses, error) {
 }
 
 func (s *Memory) Hold(ctx context.Context, by task.Holder, x task.Hold) error {
-	return s.changeHolds(ctx, func(h *task.Holds) { h.Put(by, x) })
+	return s.ChangeHolds(ctx, func(h *task.Holds) { h.Put(by, x) })
 }
 
 func (s *Memory) Release(ctx context.Context, by task.Holder, at time.Time) error {
-	return s.changeHolds(ctx, func(h *task.Holds) { h.Drop(by, at) })
+	return s.ChangeHolds(ctx, func(h *task.Holds) { h.Drop(by, at) })
 }
 
-func (s *Memory) changeHolds(ctx context.Context, change func(*task.Holds)) error {
+func (s *Memory) ChangeHolds(ctx context.Context, change func(*task.Holds)) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
