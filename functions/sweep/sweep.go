@@ -17,13 +17,19 @@ type Function struct {
 	Log     *slog.Logger
 }
 
-// New returns the function. Each sweep logs one line with the age of the oldest
-// unfinished task, as far as [lifecycle.Swept] knows it; template.yaml makes a
-// metric of it.
+// New returns the function. Each sweep logs one line with what [lifecycle.Swept] knows,
+// of which package metric makes metrics.
 func New(f Function) func(context.Context) (lifecycle.Swept, error) {
 	return func(ctx context.Context) (lifecycle.Swept, error) {
 		swept, err := f.Sweeper.Sweep(ctx)
-		f.Log.InfoContext(ctx, "swept", "event", "swept", "oldestSeconds", f.age(swept.Oldest), "done", swept.Done, "failed", swept.Failed)
+		args := []any{"event", "swept", "oldestSeconds", f.age(swept.Oldest), "done", swept.Done, "failed", swept.Failed, "waiting", swept.Waiting}
+		if !swept.HeldSince.IsZero() {
+			args = append(args, "heldSeconds", f.age(swept.HeldSince))
+		}
+		if f.Sweeper.Rules.Notify {
+			args = append(args, "notices", swept.Notices)
+		}
+		f.Log.InfoContext(ctx, "swept", args...)
 		return swept, err
 	}
 }

@@ -125,7 +125,7 @@ func TestMutants(t *testing.T) {
 	}
 	t.Parallel()
 	all := histories()
-	for _, m := range slices.Concat(mutants, recordMutants) {
+	for _, m := range slices.Concat(mutants, recordMutants, rescueMutants) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			for n := range mutantRuns {
