@@ -36,6 +36,13 @@ func TestGates(t *testing.T) {
 			}
 			return ""
 		}, 402, task.CodeInsufficientCredits, true},
+		"everything of the owner was erased": {func(h *harness) string {
+			if err := h.Rows.Forget(h.t.Context(), "ada", h.Clock.Now()); err != nil {
+				h.t.Fatal(err)
+			}
+			h.Clock.Add(10 * time.Second) // for so long a process uses what it has read
+			return ""
+		}, 403, task.CodeForbidden, true},
 		"a hold":            {func(h *harness) string { h.Pause(h.t); return "" }, 503, task.CodePaused, true},
 		"the quota":         {day, 429, task.CodeQuotaExceeded, false},
 		"the prompt filter": {func(h *harness) string { h.Filter = moderation.New([]string{"lighthouse"}, nil); return "" }, 422, task.CodePromptRejected, true},

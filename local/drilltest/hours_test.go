@@ -68,7 +68,7 @@ type hours struct {
 	secret   *document
 	secrets  *config.Secrets
 	service  *lifecycle.Service
-	sweep    func(context.Context, sweep.Event) (lifecycle.Swept, error)
+	sweep    func(context.Context) (lifecycle.Swept, error)
 	credits  credits.Function
 	client   *http.Client
 	mint     *authtest.Mint
@@ -217,7 +217,7 @@ func (h *hours) Wait(d time.Duration) {
 		h.mu.Unlock()
 		if !off {
 			running.Go(func() {
-				h.run("Sweep", func(ctx context.Context) error { _, err := h.sweep(ctx, sweep.Event{}); return err })
+				h.run("Sweep", func(ctx context.Context) error { _, err := h.sweep(ctx); return err })
 			})
 		}
 		if next.Minute()%5 == 0 {

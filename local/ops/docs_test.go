@@ -28,8 +28,8 @@ func TestExamples(t *testing.T) {
 	shown := map[string]bool{}
 	got := example.ReplaceAllStringFunc(string(page), func(block string) string {
 		line := example.FindStringSubmatch(block)[1]
-		out := runWords(t, e, strings.Fields(line)...)
-		words, _, err := find(strings.Fields(line))
+		out := runWords(t, e, wordsOf(line)...)
+		words, _, err := find(wordsOf(line))
 		if err == nil {
 			shown[words.Name] = true
 		}
@@ -65,6 +65,19 @@ func TestExamples(t *testing.T) {
 			t.Fatalf("docs/ops.md has in line %d\n  %s\nand the command prints\n  %s\nRun: go test ./local/ops -run TestExamples -update", i+1, a[i], b[i])
 		}
 	}
+}
+
+// wordsOf returns the words of a command line, as a shell does. Words in double quotes are
+// one.
+func wordsOf(line string) (words []string) {
+	for n, part := range strings.Split(line, `"`) {
+		if n%2 == 1 {
+			words = append(words, part)
+		} else {
+			words = append(words, strings.Fields(part)...)
+		}
+	}
+	return words
 }
 
 // inExample reports whether a line stands in an example.

@@ -37,6 +37,9 @@ var typedCommands = map[string][]typed{
 	"ends":    {{words: "ends"}, {words: "ends -since 30d"}},
 	"redrive": {{words: "redrive"}, {words: "redrive {untold}"}, {words: "redrive -all"}},
 
+	"pause":  {{words: "pause -reason maintenance"}},
+	"resume": {{words: "resume"}},
+
 	"check":        {{words: "check"}},
 	"reconcile":    {{words: "reconcile -since 72h"}},
 	"key set":      {{words: "key set", input: "another-key-of-the-provider\n"}},

@@ -101,10 +101,14 @@ func (c *check) checkInputs(ctx context.Context) error {
 	return invalidEntries(faults)
 }
 
-// held refuses every order while a hold is in force.
+// held refuses every order of a forgotten owner, and every order while a hold is in force.
 func (c *check) held(ctx context.Context) error {
 	now := c.Now()
-	_, hold, held := c.Account.Pauses(ctx).InForce(now)
+	p := c.Account.Pauses(ctx)
+	if p.Forgotten.Has(c.Owner, now) {
+		return task.Unwelcome()
+	}
+	_, hold, held := p.InForce(now)
 	if !held {
 		return nil
 	}

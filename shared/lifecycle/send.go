@@ -24,7 +24,15 @@ func postPace(r config.Rate) *rate.Limiter {
 	if r.Count == 0 {
 		return nil
 	}
-	return rate.NewLimiter(rate.Every(r.Per/time.Duration(r.Count)*11/10), 1)
+	return rate.NewLimiter(rate.Every(PostInterval(r)), 1)
+}
+
+// PostInterval returns the time from one of a sweep's POSTs to the next; 0 without a limit.
+func PostInterval(r config.Rate) time.Duration {
+	if r.Count == 0 {
+		return 0
+	}
+	return r.Per / time.Duration(r.Count) * 11 / 10
 }
 
 // send submits what waits for another attempt, the oldest order first, for as long as
@@ -33,7 +41,7 @@ func (w *sweep) send(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	room := make(chan struct{}, maxPosts)
-	for !w.posts.empty() {
+	for w.posts.length() > 0 {
 		room <- struct{}{}
 		if !w.waitToPost(ctx) {
 			return

@@ -106,6 +106,12 @@ var mutants = []mutant{
 	{name: "an erase ends the notice", caught: []string{"I10", "P8"}, store: faulty(func(d *faultyStore) { d.change = erasedNotice })},
 	{name: "a notice ends the erase", caught: []string{"P2", "P8"}, store: faulty(func(d *faultyStore) { d.change = toldErase })},
 	{name: "an accepted notice is left pending", caught: []string{"P4"}, store: faulty(func(d *faultyStore) { d.change = pendingForEver })},
+	{name: "a forgotten owner's order is accepted", caught: []string{"P10"}, store: faulty(func(d *faultyStore) { d.welcomes = true })},
+	{name: "a put loses the mark of a forgotten owner's task", caught: []string{"P10"}, store: faulty(func(d *faultyStore) { d.change = lostMark })},
+	{name: "a forgotten owner's task stays at its end", caught: []string{"P10"}, store: faulty(func(d *faultyStore) { d.change = keptAtEnd })},
+	{name: "a forgotten owner's task is sent again", caught: []string{"P10"}, store: faulty(func(d *faultyStore) { d.unmarked = true })},
+	{name: "a deleted row keeps its owner", caught: []string{"P9"}, store: faulty(func(d *faultyStore) { d.change = keptOwner })},
+	{name: "the owner goes before Preset is told", caught: []string{"I10", "P9"}, store: faulty(func(d *faultyStore) { d.change = ownerGone })},
 	{name: "nothing is erased", caught: []string{"P2"}, bucketKeeps: true},
 }
 
@@ -119,7 +125,7 @@ func TestMutants(t *testing.T) {
 	}
 	t.Parallel()
 	all := histories()
-	for _, m := range slices.Concat(mutants, recordMutants) {
+	for _, m := range slices.Concat(mutants, recordMutants, rescueMutants) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			for n := range mutantRuns {

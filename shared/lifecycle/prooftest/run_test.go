@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -47,10 +48,10 @@ func runHistory(t *testing.T, h history, m mutant, open func() task.Store) (got 
 
 func newSimulation(h history, m mutant, rows task.Store) *simulation {
 	sim := &simulation{
-		mutant: m, rows: rows, rules: task.DefaultRules(), quota: h.Quota, ledger: newLedger(), begun: time.Now(), counts: map[string]int{}, mustSucceed: map[string]bool{},
+		mutant: m, rows: rows, rules: task.DefaultRules(), quota: h.Quota, ledger: newLedger(), begun: time.Now(), counts: map[string]int{}, mustSucceed: map[string]bool{}, late: map[string]bool{},
 		bucket:     &bucket{objects: map[string]string{}},
 		conditions: conditions{secretKey: nanobananatest.DefaultKey, validKey: nanobananatest.DefaultKey, balance: 100},
-		dir:        scratch, reads: h.Reads,
+		dir:        scratch, reads: h.Reads, forgets: h.Forget,
 	}
 	sim.provider = &provider{sim: sim}
 	sim.rules.Notify = h.Notify
@@ -71,8 +72,9 @@ func (sim *simulation) settleDown(h history) {
 	}
 	sim.mu.Unlock()
 	sim.runAll()
+	sim.forgetAgain()
 	sim.noteExpected(h)
-	redriven := false
+	redriven, rescued := false, false
 	for range 1500 {
 		for _, o := range sim.provider.orders {
 			if !h.Never {
@@ -83,8 +85,12 @@ func (sim *simulation) settleDown(h history) {
 		switch {
 		case sim.broken != nil:
 			return
-		case !left && redriven:
+		case !left && redriven && rescued:
 			return
+		case !left && redriven: // as an operator does in the end
+			rescued = true
+			sim.rescueAll()
+			continue
 		case !left: // as an operator does after the alarm
 			redriven = true
 			sim.redrive()
@@ -142,7 +148,14 @@ func (sim *simulation) redrive() {
 			ids = append(ids, id)
 		}
 	}
-	sim.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) { a.process.sweeper.Redrive(ctx, ids) })
+	sim.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) {
+		s := a.process.sweeper
+		for _, id := range ids {
+			if t, err := s.Store.Task(ctx, id); err == nil {
+				_, _ = lifecycle.Redrive(ctx, s.Store, t, s.Now()) // the history goes on after a fault, as the operator does
+			}
+		}
+	})
 	sim.runAll()
 }
 
@@ -164,7 +177,7 @@ func (sim *simulation) noteExpected(h history) {
 		case t.Status == task.Generating:
 			o := sim.provider.byID(t.ProviderID)
 			sim.mustSucceed[id] = ahead && o.flag != nanobananatest.FlagFailed && findable(t, o) && sim.hasLiveLinks(o)
-		case t.Status == task.Waiting:
+		case t.Status == task.Waiting && !t.EraseAtEnd:
 			sim.mustSucceed[id] = ahead && t.Refusals < 8 && t.Deadline.Sub(t.DueAt) > time.Minute && len(t.ImageURLs) == 0 && t.Barred != t.Attempt
 		}
 	}
@@ -203,6 +216,7 @@ func (sim *simulation) checkEnd() {
 		sim.count("an end not logged: its process died", end != nil && !end.said && end.by.process.dead)
 		sim.checkNotices(t)
 		sim.checkPromise(t)
+		sim.checkForgotten(t)
 	}
 }
 

@@ -17,12 +17,13 @@ import (
 // runs it: it lets one call of one actor happen at a time, moves the clock, and starts
 // actors. Each call of an actor waits in simulation.call for the scheduler.
 type simulation struct {
-	mutant mutant
-	rows   task.Store // real
-	rules  task.Rules
-	quota  int
-	dir    string // for downloads
-	reads  bool   // reads of the store wait like other calls
+	mutant  mutant
+	rows    task.Store // real
+	rules   task.Rules
+	quota   int
+	dir     string // for downloads
+	reads   bool   // reads of the store wait like other calls
+	forgets bool   // owners are forgotten
 
 	provider *provider
 	bucket   *bucket
@@ -42,6 +43,7 @@ type simulation struct {
 	trace       []string
 	broken      *violation      // the first one
 	mustSucceed map[string]bool // tasks that must succeed
+	late        map[string]bool // tasks whose creation arrived after its process had given up
 	counts      map[string]int
 }
 
@@ -119,6 +121,7 @@ type actor struct {
 	answered []*attempt      // attempts that it knows as accepted from the answer
 	wrote    map[string]bool // by task
 	said     []byte          // the body of its callback
+	rescues  string          // the task that it rescues
 	gaveUp   bool            // a call timed out
 	hangUp   func()          // ends its context, as a caller who hangs up does
 	hungUp   bool            // hangUp was called
@@ -209,7 +212,7 @@ func (sim *simulation) effect(c *call) {
 // onStore reports whether the call goes to the store.
 func (c *call) onStore() bool {
 	switch c.op {
-	case "create", "put", "task", "tasks", "due":
+	case "create", "rescue", "put", "task", "tasks", "due", "refuse":
 		return true
 	}
 	return false
