@@ -368,11 +368,11 @@ func (s *throttled) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	return s.Store.Put(ctx, t)
 }
 
-func (h *hours) Step() time.Duration { return time.Minute }
+func (h *hours) Step(time.Duration) time.Duration { return time.Minute }
 
 // The faults of the drill for hours; functions/deployed has the binaries.
 func TestHours(t *testing.T) {
-	All(t, "hours, in synctest's time", func(t *testing.T, play func(World)) {
-		synctest.Test(t, func(t *testing.T) { play(newHours(t)) })
+	All(t, "hours, in synctest's time", func(t *testing.T, play func(*testing.T, World)) {
+		synctest.Test(t, func(t *testing.T) { play(t, newHours(t)) })
 	})
 }
