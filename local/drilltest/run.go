@@ -26,6 +26,7 @@ type drill struct {
 	scenario
 	alarm    Alarm
 	alarms   map[string]Alarm
+	runbook  string                   // its beginning, and the alarm's section
 	rang     map[string]time.Duration // when each alarm first rang after the fault
 	metrics  map[string][]Datum       // by their names
 	sorted   int                      // so many of World.Metrics are among them
@@ -80,8 +81,8 @@ func All(t *testing.T, world string, begin func(t *testing.T, play func(*testing
 func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook string) row {
 	t.Helper()
 	d := &drill{T: t, World: w, scenario: s, alarm: alarms[s.Alarm], alarms: alarms, rang: map[string]time.Duration{}, metrics: map[string][]Datum{}}
-	if d.alarm.Name == "" {
-		t.Fatalf("the template has no alarm %s", s.Alarm)
+	if d.runbook = sectionOf(runbook, s.Alarm); d.alarm.Name == "" || d.runbook == "" {
+		t.Fatalf("the template has no alarm %s, or the runbook no section about it", s.Alarm)
 	}
 	defer func() {
 		if t.Failed() {
@@ -110,11 +111,15 @@ func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook st
 	case !d.looked:
 		t.Errorf("%s does not ring", s.First)
 	}
-	mended := d.run(runbook, s.Meanwhile)
+	d.look()
+	mended := d.run(s.Meanwhile)
 	if s.Repair != nil {
 		s.Repair(w)
 	}
-	mended = append(mended, d.run(runbook, s.Mend)...)
+	mended = append(mended, d.run(s.Mend)...)
+	if s.By != "" {
+		mended = append([]string{s.By}, mended...)
+	}
 	d.await("a task is unfinished", s.Ends, func() bool { return !slices.ContainsFunc(d.ids, d.unfinished) })
 	d.await("the alarm still rings", s.Ends, func() bool { return !d.rings() })
 	for _, id := range d.ids {
@@ -266,15 +271,14 @@ func (d *drill) checkStuck() {
 	}
 }
 
-// run runs commands of the alarm's section in the runbook.
-func (d *drill) run(runbook string, commands func(*drill) []command) (ran []string) {
+// run runs commands of the alarm's section in the runbook, or of its beginning.
+func (d *drill) run(commands func(*drill) []command) (ran []string) {
 	d.Helper()
 	if commands == nil {
 		return nil
 	}
-	section := sectionOf(runbook, d.Alarm)
 	for _, c := range commands(d) {
-		if !strings.Contains(section, "bin/ops "+c.verb()) {
+		if !strings.Contains(d.runbook, "bin/ops "+c.verb()) {
 			d.Errorf("the runbook's section %s does not have bin/ops %s", d.Alarm, c.verb())
 		}
 		said, exit := d.Ops(c.Input, c.Words...)
@@ -288,11 +292,35 @@ func (d *drill) run(runbook string, commands func(*drill) []command) (ran []stri
 	return ran
 }
 
-// sectionOf returns the runbook's section about an alarm.
+var lookLine = regexp.MustCompile(`(?m)^bin/ops ([^#\n]+)`)
+
+// look runs what the runbook says to look at. It finds something, or nothing.
+func (d *drill) look() {
+	d.Helper()
+	_, section, _ := strings.Cut(d.runbook, "**Look:**")
+	section, _, _ = strings.Cut(section, "**Do:**")
+	for _, m := range lookLine.FindAllStringSubmatch(section, -1) {
+		words := strings.Fields(m[1])
+		for i, w := range words {
+			if w == "TASK" {
+				words[i] = d.ids[len(d.ids)-1]
+			}
+		}
+		if said, exit := d.Ops("", words...); exit != 0 && exit != 3 {
+			d.Errorf("bin/ops %s ends with %d:\n%s", m[1], exit, said)
+		}
+	}
+}
+
+// sectionOf returns the beginning of the runbook and its section about an alarm.
 func sectionOf(runbook, alarm string) string {
-	_, section, _ := strings.Cut(runbook, "\n## "+alarm)
+	beginning, _, _ := strings.Cut(runbook, "\n## ")
+	_, section, found := strings.Cut(runbook, "\n## "+alarm+"\n")
+	if !found {
+		return ""
+	}
 	section, _, _ = strings.Cut(section, "\n## ")
-	return section
+	return beginning + section
 }
 
 // checkKept checks what must hold of a task that has ended: what was paid for is kept, in

@@ -23,7 +23,8 @@ type scenario struct {
 	During int // orders during the fault; 0: three
 
 	Meanwhile func(*drill) []command // for the users, until it is mended; nil: nothing
-	Repair    func(World)            // what others do, or the console of AWS; nil: nothing
+	Repair    func(World)            // what ends it besides commands of ours; nil: nothing
+	By        string                 // what that is, for people
 	Mend      func(*drill) []command
 	Ends      time.Duration // all has ended so long after that
 
@@ -81,7 +82,7 @@ var scenarios = []scenario{
 		Fault: "the balance runs dry", Alarm: "CreditsLow", Within: 15 * time.Minute,
 		Break:  func(w World) { w.Provider().SetBalance(0) },
 		Stuck:  "NEW ORDERS ARE REFUSED",
-		Repair: func(w World) { w.Provider().SetBalance(1000) }, Mend: run("check"),
+		Repair: func(w World) { w.Provider().SetBalance(1000) }, By: "a top-up",
 		Ends: 2 * hour, MayFail: []task.Code{task.CodeInsufficientCredits},
 	},
 	{
@@ -100,7 +101,7 @@ var scenarios = []scenario{
 		Fault: "Preset's webhook is down", Alarm: "NoticesGivenUp", Within: 4 * day, First: "NoticesWait",
 		Break: preset(true), Lasts: 77 * hour, // all notices are given up
 		Stuck:  "Preset has not accepted the notice yet",
-		Repair: preset(false), Mend: run("redrive", "-all"),
+		Repair: preset(false), By: "Preset", Mend: run("redrive", "-all"),
 		Ends: 2 * hour,
 	},
 	{
@@ -112,19 +113,19 @@ var scenarios = []scenario{
 		},
 		Stuck:     "nobody knows whether .* the provider takes no more orders",
 		Meanwhile: run("pause", "-reason", "The image service is down. Orders wait until it is back."),
-		Repair:    refuse(nanobananatest.Fault{}), Mend: run("resume"),
+		Repair:    refuse(nanobananatest.Fault{}), By: "the provider", Mend: run("resume"),
 		Ends: 4 * hour, MayFail: []task.Code{task.CodeOutcomeUnknown},
 	},
 	{
 		Fault: "the bucket refuses writes", Alarm: "TaskIsOld", Within: 2 * hour,
 		Break: fault(BucketRefuses, true), During: 1, Stuck: "pictures are made and are being copied",
-		Repair: fault(BucketRefuses, false), Mend: run("check"),
+		Repair: fault(BucketRefuses, false), By: "the bucket's policy",
 		Ends: 3 * hour,
 	},
 	{
 		Fault: "the table is throttled", Alarm: "TableThrottled", Within: 20 * time.Minute,
 		Break: fault(TableThrottled, true), Stuck: "unfinished",
-		Repair: fault(TableThrottled, false), Mend: run("check"),
+		Repair: fault(TableThrottled, false), By: "DynamoDB",
 		Ends: 3 * hour, MayFail: []task.Code{task.CodeOutcomeUnknown},
 	},
 	{
@@ -138,14 +139,14 @@ var scenarios = []scenario{
 			loseCallbacks(false)(w)
 			w.Break(SweepOff, false)
 		},
-		Mend: run("check"),
+		By:   "the schedule",
 		Ends: hour,
 	},
 	{
 		Fault: "a record that nobody can read", Alarm: "ErrorsLogged", Within: hour,
 		Break: knobs(func(k *nanobananatest.Knobs) { k.Reshape, k.LoseCallbacks = nanobananatest.Shapes["unknown"], true }),
 		Lasts: 25 * hour, Stuck: "",
-		Repair: knobs(func(k *nanobananatest.Knobs) { k.Reshape, k.LoseCallbacks = nil, false }),
+		Repair: knobs(func(k *nanobananatest.Knobs) { k.Reshape, k.LoseCallbacks = nil, false }), By: "a release",
 		Mend: func(d *drill) (all []command) {
 			for _, id := range d.ids[1:] {
 				all = append(all, command{Words: []string{"rescue", id}})
