@@ -35,7 +35,8 @@ type drill struct {
 	ids      []string // of the tasks
 	refused  []string // codes of the orders that made no task
 	broken   time.Time
-	during   int  // orders since then
+	during   int  // orders to be placed since then
+	placed   int  // of these
 	looked   bool // at stuck
 }
 
@@ -90,7 +91,12 @@ func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook st
 		}
 	}()
 	d.calm()
-	for range 2 {
+	inFlight, during := 2, 3
+	if s.Few {
+		inFlight, during = 1, 0
+	}
+	d.during = during
+	for range inFlight {
 		d.order("in flight")
 	}
 	d.broken = w.Now()
@@ -104,7 +110,10 @@ func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook st
 		return d.rings()
 	})
 	t.Logf("alarms until then: %v", d.rang)
-	w.Wait(s.Lasts - w.Now().Sub(d.broken))
+	d.await("", day*30, func() bool {
+		d.worsen()
+		return w.Now().Sub(d.broken) >= max(s.Lasts, 3*spread)
+	})
 	switch {
 	case s.First == "":
 		d.checkStuck()
@@ -113,6 +122,9 @@ func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook st
 	}
 	d.look()
 	mended := d.run(s.Meanwhile)
+	if s.Meanwhile != nil {
+		d.order("the meantime")
+	}
 	if s.Repair != nil {
 		s.Repair(w)
 	}
@@ -125,6 +137,14 @@ func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook st
 	for _, id := range d.ids {
 		d.checkKept(id)
 	}
+	for _, code := range d.refused {
+		if code != string(s.Refused) {
+			t.Errorf("an order was refused as %s, want %s", code, s.Refused)
+		}
+	}
+	if s.Refused != "" && len(d.refused) == 0 {
+		t.Errorf("no order was refused as %s", s.Refused)
+	}
 	tasks, refused := len(d.ids), len(d.refused)
 	d.calm()
 	return row{s.Fault, s.Alarm, rang.Sub(d.broken), mended, tasks, refused}
@@ -136,12 +156,12 @@ const spread = 5 * time.Minute
 // worsen places an order from time to time, at first; before each the fault gets worse.
 func (d *drill) worsen() {
 	d.Helper()
-	if n := d.during; n < cmp.Or(d.During, 3) && d.Now().Sub(d.broken) >= time.Duration(n)*spread {
+	if n := d.placed; n < d.during && d.Now().Sub(d.broken) >= time.Duration(n)*spread {
 		if n < len(d.Worse) && d.Worse[n] != nil {
 			d.Worse[n](d.World)
 		}
 		d.order("during the fault")
-		d.during++
+		d.placed++
 	}
 }
 

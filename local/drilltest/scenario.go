@@ -20,7 +20,7 @@ type scenario struct {
 	Lasts time.Duration // at least
 	Stuck string        // stuck shows this pattern, at First or else at the end of that
 
-	During int // orders during the fault; 0: three
+	Few bool // one order, since the fault makes each of them slow
 
 	Meanwhile func(*drill) []command // for the users, until it is mended; nil: nothing
 	Repair    func(World)            // what ends it besides commands of ours; nil: nothing
@@ -29,6 +29,7 @@ type scenario struct {
 	Ends      time.Duration // all has ended so long after that
 
 	MayFail []task.Code // how a task may end besides as a success
+	Refused task.Code   // why orders are refused meanwhile; empty: none is
 }
 
 // command is a command of bin/ops.
@@ -83,7 +84,7 @@ var scenarios = []scenario{
 		Break:  func(w World) { w.Provider().SetBalance(0) },
 		Stuck:  "NEW ORDERS ARE REFUSED",
 		Repair: func(w World) { w.Provider().SetBalance(1000) }, By: "a top-up",
-		Ends: 2 * hour, MayFail: []task.Code{task.CodeInsufficientCredits},
+		Ends: 2 * hour, MayFail: []task.Code{task.CodeInsufficientCredits}, Refused: task.CodeInsufficientCredits,
 	},
 	{
 		Fault: "the key is revoked, and rotated", Alarm: "CheckRests", Within: hour,
@@ -114,11 +115,11 @@ var scenarios = []scenario{
 		Stuck:     "nobody knows whether .* the provider takes no more orders",
 		Meanwhile: run("pause", "-reason", "The image service is down. Orders wait until it is back."),
 		Repair:    refuse(nanobananatest.Fault{}), By: "the provider", Mend: run("resume"),
-		Ends: 4 * hour, MayFail: []task.Code{task.CodeOutcomeUnknown},
+		Ends: 4 * hour, MayFail: []task.Code{task.CodeOutcomeUnknown}, Refused: task.CodePaused,
 	},
 	{
 		Fault: "the bucket refuses writes", Alarm: "TaskIsOld", Within: 2 * hour,
-		Break: fault(BucketRefuses, true), During: 1, Stuck: "pictures are made and are being copied",
+		Break: fault(BucketRefuses, true), Few: true, Stuck: "pictures are made and are being copied",
 		Repair: fault(BucketRefuses, false), By: "the bucket's policy",
 		Ends: 3 * hour,
 	},
@@ -126,7 +127,7 @@ var scenarios = []scenario{
 		Fault: "the table is throttled", Alarm: "TableThrottled", Within: 20 * time.Minute,
 		Break: fault(TableThrottled, true), Stuck: "unfinished",
 		Repair: fault(TableThrottled, false), By: "DynamoDB",
-		Ends: 3 * hour, MayFail: []task.Code{task.CodeOutcomeUnknown},
+		Ends: 3 * hour, MayFail: []task.Code{task.CodeOutcomeUnknown}, Refused: task.CodeUnavailable,
 	},
 	{
 		Fault: "the sweep's schedule is off", Alarm: "SweepRests", Within: 20 * time.Minute,
