@@ -202,6 +202,9 @@ func localEnv(t testing.TB) *Env {
 	return envOf(store, logs)
 }
 
+// noWait is Env.Wait for tests, whose clock stands still.
+func noWait(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+
 // memorySecret is the secret of a local run in tests.
 type memorySecret struct {
 	version int
@@ -230,6 +233,6 @@ func envOf(store task.Store, logs Logs) *Env {
 	service.Now = now
 	return &Env{
 		Store: store, Settings: settings, Secrets: secrets, Secret: &memorySecret{value: []byte(secretOfTests)}, Service: service, Logs: logs, Now: now,
-		Name: "local run in .local", Suffix: " -data .local",
+		Name: "local run in .local", Suffix: " -data .local", Stopped: true, Wait: noWait,
 	}
 }
