@@ -33,7 +33,7 @@ func leave(t testing.TB, s task.Store, owner string) (ids []string) {
 		},
 		func(x *task.Task, at time.Time) error { return stored(x, r, at) },
 	} {
-		created := night.Add(time.Duration(n-300) * time.Hour)
+		created := night.Add(time.Duration(n-3) * time.Hour)
 		x, err := s.Create(t.Context(), task.New(task.Draft{
 			Owner: owner, IdempotencyKey: fmt.Sprint(n), CountQuota: true, Estimate: 4,
 			Request: task.Request{Prompt: promptOfTests, Model: task.DefaultModel, NumImages: 1, ImageURLs: []string{linkOfTests}},
