@@ -20,7 +20,7 @@ type Notice struct {
 // earlier notice. Of a deleted task, only how it ended and where it was are left.
 type Data struct {
 	Owner          string       `json:"owner,omitempty"` // empty: a deleted task's that was given up once
-	Version        int          `json:"version"` // the higher one holds
+	Version        int          `json:"version"`         // the higher one holds
 	Deleted        bool         `json:"deleted,omitzero"`
 	PreviousTarget *task.Target `json:"previousTarget,omitempty"` // of a moved task that had one
 	httpapi.Task
