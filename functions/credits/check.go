@@ -57,8 +57,10 @@ func (f Function) logCheck(ctx context.Context, checked Checked, s task.Spend, k
 	}
 	args := []any{"event", event, "balance", checked.Balance, "lowBelow", f.LowBelow}
 	if known {
-		args = append(args, "spentToday", s.Today, "spentHour", s.Hour(), "budget", f.Budget,
-			"budgetPercent", f.percent(s.Today), "hourPercent", f.percent(s.Hour()))
+		args = append(args, "spentToday", s.Today, "spentHour", s.Hour(), "budget", f.Budget)
+	}
+	if known && f.Budget > 0 {
+		args = append(args, "budgetPercent", f.percent(s.Today), "hourPercent", f.percent(s.Hour()))
 	}
 	if checked.News != "" {
 		args = append(args, "news", checked.News)
@@ -66,14 +68,9 @@ func (f Function) logCheck(ctx context.Context, checked Checked, s task.Spend, k
 	f.Log.Log(ctx, level, text, args...)
 }
 
-// percent returns how much of the day's budget so many credits are, rounded down; 0
-// without a budget. Alarms match 80 and 100 for the day, and 25 for an hour.
-func (f Function) percent(credits float64) int {
-	if f.Budget == 0 {
-		return 0
-	}
-	return int(credits * 100 / float64(f.Budget))
-}
+// percent returns how much of the day's budget so many credits are, rounded down. Alarms
+// go off at 80 and 100 for the day, and at 25 for an hour.
+func (f Function) percent(credits float64) int { return int(credits * 100 / float64(f.Budget)) }
 
 // The attributes "event" of the log lines for a budget that has just been spent, and for
 // one that no longer holds orders before its day is over.

@@ -24,16 +24,22 @@ type Event struct {
 	Redrive []string `json:"redrive"`
 }
 
-// New returns the function. Each sweep logs one line with the age of the oldest
-// unfinished task, as far as [lifecycle.Swept] knows it; template.yaml makes a
-// metric of it.
+// New returns the function. Each sweep logs one line with what [lifecycle.Swept] knows,
+// of which package metric makes metrics.
 func New(f Function) func(context.Context, Event) (lifecycle.Swept, error) {
 	return func(ctx context.Context, e Event) (lifecycle.Swept, error) {
 		if len(e.Redrive) > 0 {
 			return f.Sweeper.Redrive(ctx, e.Redrive), nil
 		}
 		swept, err := f.Sweeper.Sweep(ctx)
-		f.Log.InfoContext(ctx, "swept", "event", "swept", "oldestSeconds", f.age(swept.Oldest), "done", swept.Done, "failed", swept.Failed)
+		args := []any{"event", "swept", "oldestSeconds", f.age(swept.Oldest), "done", swept.Done, "failed", swept.Failed, "waiting", swept.Waiting}
+		if !swept.HeldSince.IsZero() {
+			args = append(args, "heldSeconds", f.age(swept.HeldSince))
+		}
+		if f.Sweeper.Rules.Notify {
+			args = append(args, "notices", swept.Notices)
+		}
+		f.Log.InfoContext(ctx, "swept", args...)
 		return swept, err
 	}
 }

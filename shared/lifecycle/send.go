@@ -41,7 +41,7 @@ func (w *sweep) send(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	room := make(chan struct{}, maxPosts)
-	for !w.posts.empty() {
+	for w.posts.length() > 0 {
 		room <- struct{}{}
 		if !w.waitToPost(ctx) {
 			return

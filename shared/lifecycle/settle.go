@@ -50,6 +50,7 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 		return unavailable(err)
 	}
 	hint := s.hintOf(t, body)
+	contradicts := contradicted(t, attempt, hint)
 	t, err = s.claimAndRead(ctx, t, settleReadTimeout, func(x *task.Task) (c task.Claim, ok bool, err error) {
 		woken, err := x.CalledBack(s.Rules, s.Now(), attempt, hint)
 		if err != nil || !woken {
@@ -61,6 +62,8 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 	switch {
 	case err != nil:
 		return unavailable(err)
+	case contradicts != "":
+		s.logContradiction(ctx, t, contradicts, attempt)
 	case attempt != t.Attempt:
 		s.log(ctx, slog.LevelInfo, t, "ignored a callback of an earlier attempt", "callback", attempt)
 	case hint.ProviderID == "" && !t.Findable():
@@ -103,10 +106,17 @@ func (s *Service) claimAndRead(ctx context.Context, t *task.Task, timeout time.D
 	}
 	record, reply := s.fetchRecord(ctx, t, claim, timeout)
 	var before task.Doubt
+	var dropped bool // the id that a callback had named
 	t, err = s.update(ctx, t, reply, func(x *task.Task) error {
 		before = x.Doubt
-		return x.ApplyRecord(s.Rules, s.Now(), claim, record)
+		named := x.ProviderID == "" && x.Hint != nil
+		err := x.ApplyRecord(s.Rules, s.Now(), claim, record)
+		dropped = named && x.Hint == nil && record.Match == task.MatchForeign
+		return err
 	})
+	if err == nil && dropped {
+		s.logContradiction(ctx, t, "id", claim.Attempt)
+	}
 	if doubt := t.Doubt; err == nil && doubt != "" && doubt != before {
 		s.log(ctx, slog.LevelError, t, "the record cannot be used; waiting for a better one, or for a callback",
 			"event", EventDoubt, "doubt", doubt, "providerCode", reply.code, "recordShape", reply.shape)

@@ -21,11 +21,12 @@ type Store interface {
 	// ErrExists comes first.
 	Create(ctx context.Context, t *Task, limit int) (*Task, error)
 
-	// Rescue writes a new row if none has its id and the row of the task origin is
-	// there and not deleted, in one transaction. It returns t, or with ErrExists the
-	// row that exists. If there is no origin, it returns ErrNotFound, and ErrDeleted if
-	// that is deleted; ErrExists comes first.
-	Rescue(ctx context.Context, t *Task, origin string) (*Task, error)
+	// Rescue writes a new row if none has its id and the row of origin is still of
+	// origin's version and not deleted, in one transaction. It returns t, or with
+	// ErrExists the row that exists. Without origin's row it returns ErrNotFound,
+	// ErrDeleted if that is deleted, and ErrConflict if it has another version;
+	// ErrExists comes first.
+	Rescue(ctx context.Context, t, origin *Task) (*Task, error)
 
 	// Put writes t if the row's version is still t.Version-1, and returns
 	// t.Refund images to the quota in the same transaction. With ErrConflict it

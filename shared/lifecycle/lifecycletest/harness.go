@@ -24,12 +24,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/media/picture"
+	"github.com/preset/nanobanana-functions/shared/metric"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/task/tasktest"
 )
+
+// Namespace is that of the metrics in what is logged.
+const Namespace = "nanobanana/drill"
 
 // Harness is a lifecycle with all that it works with.
 type Harness struct {
@@ -76,7 +80,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *Harness {
 		"NANOBANANA_BASE_URL": h.Sim.URL, "RESULT_HOSTS": hostOf(t, h.Sim.URL) + "," + hostOf(t, site.URL), "PUBLIC_URL": site.URL,
 	})
 	h.Secret = newSecret()
-	log := slog.New(slog.NewJSONHandler(h.Logged, nil))
+	log := slog.New(metric.NewHandler(slog.NewJSONHandler(h.Logged, nil), Namespace))
 	client := outbound.NewClient()
 	h.Poster = lifecycle.NewPoster(h.Settings, h.Rows, config.NewSecrets(h.Secret.read, h.Clock.Now, log), h.Bucket, client, log)
 	h.Now, h.Account.Now = h.Clock.Now, h.Clock.Now

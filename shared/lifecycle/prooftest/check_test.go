@@ -27,6 +27,8 @@ type ledger struct {
 	refused       map[string]time.Time      // by owner: when Store.Forget was written first
 	marked        map[string]bool           // tasks that a forgetter has marked
 	held          []heldSpan                // in the order of their begin
+	rescued       map[string]string         // the task that was rescued from a task, by that
+	makers        map[string]*attempt       // by rescued task: the attempt that made its pictures
 }
 
 // attempt is the truth about an attempt.
@@ -56,12 +58,16 @@ func newLedger() ledger {
 		rows: map[string]*task.Task{}, attempts: map[string][]*attempt{},
 		callbacks: map[string]*callbackFacts{}, preset: map[string]*preset{}, unusableSince: map[string]time.Time{}, ends: map[string]*ending{},
 		owners: map[string]string{}, refused: map[string]time.Time{}, marked: map[string]bool{},
+		rescued: map[string]string{}, makers: map[string]*attempt{},
 	}
 }
 
 func (b *ledger) row(id string) *task.Task { return b.rows[id] }
 
 func (b *ledger) attempt(id string, n int) *attempt {
+	if n == 0 { // a rescued task's
+		return &attempt{task: id}
+	}
 	for len(b.attempts[id]) < n {
 		b.attempts[id] = append(b.attempts[id], &attempt{task: id, n: len(b.attempts[id]) + 1})
 	}
@@ -85,6 +91,9 @@ func (sim *simulation) checkPost(by *actor, a *attempt) {
 	sim.count("another attempt", a.n > 1)
 	if a.tries++; a.tries > 1 {
 		sim.violate("I1", "%s/%d is posted again", short(a.task), a.n)
+	}
+	if sim.ledger.makers[a.task] != nil {
+		sim.violate("I1", "%s/%d is posted, and was rescued", short(a.task), a.n)
 	}
 	if a.n == 1 {
 		return
@@ -110,7 +119,10 @@ func (sim *simulation) checkPost(by *actor, a *attempt) {
 
 // checkRead checks a read of a record as it begins: I6. A record that a callback of another
 // task named may be read for that task, too.
-func (sim *simulation) checkRead(o *order) {
+func (sim *simulation) checkRead(by *actor, o *order) {
+	if t := sim.ledger.row(by.rescues); t != nil && sim.ledger.maker(t).order != o {
+		return // so may that of an id given to a rescue
+	}
 	if apart := time.Since(o.read); !o.foreign && !o.read.IsZero() && apart < 30*time.Second {
 		sim.violate("I6", "the record of %s is read after %v", short(o.task), apart)
 	}
@@ -136,6 +148,9 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	if old == nil {
 		sim.ledger.ids = append(sim.ledger.ids, new.ID)
 		sim.checkOrder(by, new)
+		if by.rescues != "" {
+			sim.checkRescue(by.rescues, new)
+		}
 		return
 	}
 	if new.Version != old.Version+1 {

@@ -68,12 +68,14 @@ const (
 	afterEnd             // a task that has ended is moved or deleted, before, while or after Preset is told
 	forget               // an owner is forgotten, if the history has that; sometimes once more
 	hold                 // all POSTs are held or released, if the history has that; or a task waits through a hold
+	rescue               // somebody rescues a task
+	lost                 // an order ends without its pictures, which are made all the same, and is rescued
 )
 
 var actionNames = [...]string{
 	"nothing", "run", "goOn", "effect", "fail", "lose", "resend", "crash", "crashAfter", "arrive", "hangUp", "submit", "callback",
 	"forge", "sweep", "wait", "consume", "remove", "retarget", "later", "finish", "record", "answer", "condition", "normal", "due",
-	"secondTry", "unreadable", "uselessRecord", "liveLinks", "unproved", "strangersID", "manyRefusals", "earlyCallback", "afterEnd", "forget", "hold",
+	"secondTry", "unreadable", "uselessRecord", "liveLinks", "unproved", "strangersID", "manyRefusals", "earlyCallback", "afterEnd", "forget", "hold", "rescue", "lost",
 }
 
 // often lists each action as often as it shall be drawn. The simplest ones come first,
@@ -85,7 +87,7 @@ var often = func() (all []action) {
 	}{
 		{nothing, 1}, {run, 7}, {goOn, 24}, {normal, 4}, {secondTry, 2}, {unreadable, 3}, {uselessRecord, 5}, {liveLinks, 3}, {unproved, 3}, {strangersID, 1}, {manyRefusals, 1}, {earlyCallback, 2}, {afterEnd, 5}, {forget, 3}, {hold, 5}, {submit, 6}, {due, 8}, {sweep, 4}, {wait, 5}, {later, 8}, {callback, 9}, {finish, 6},
 		{consume, 7}, {effect, 7}, {fail, 3}, {lose, 4}, {resend, 4}, {crash, 2}, {crashAfter, 3}, {arrive, 3}, {hangUp, 2},
-		{forge, 3}, {remove, 3}, {retarget, 1}, {record, 4}, {answer, 5}, {condition, 3},
+		{lost, 4}, {rescue, 3}, {forge, 3}, {remove, 3}, {retarget, 1}, {record, 4}, {answer, 5}, {condition, 3},
 	} {
 		for range of.times {
 			all = append(all, of.action)

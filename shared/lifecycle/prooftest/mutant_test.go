@@ -95,7 +95,7 @@ var mutants = []mutant{
 	{name: "an attempt without an answer counts as refused", caught: []string{"I1", "I4"}, transport: refuseSilence},
 	{name: "a POST without an answer is sent again", caught: []string{"I1"}, transport: sendAgain},
 	{name: "a replay posts", caught: []string{"I1", "I12"}, replay: postReplay},
-	{name: "any write counts as one's own", caught: []string{"I1", "I2", "I6", "P5", "P6", "the log is true"}, store: faulty(func(d *faultyStore) { d.anyWriter = true })},
+	{name: "any write counts as one's own", caught: []string{"what is answered is done", "I1", "I2", "I6", "P5", "P6", "the log is true"}, store: faulty(func(d *faultyStore) { d.anyWriter = true })},
 	{name: "one's own write is not recognized", caught: []string{"P6"}, store: faulty(func(d *faultyStore) { d.noWriter = true })},
 	{name: "a callback's body is trusted", caught: []string{"I5", "the record decides"}, transport: trustBody},
 	{name: "a read is not claimed", caught: []string{"I6"}, store: faulty(func(d *faultyStore) { d.noClaim = true })},
@@ -142,7 +142,7 @@ func TestMutants(t *testing.T) {
 	}
 	t.Parallel()
 	all := histories()
-	for _, m := range slices.Concat(mutants, recordMutants) {
+	for _, m := range slices.Concat(mutants, recordMutants, rescueMutants) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			for n := range mutantRuns {

@@ -24,8 +24,12 @@ type faultyStore struct {
 	unmarked  bool // returns waiting tasks as if their owner was not forgotten
 	welcomes  bool // returns no forgotten owners
 
+	undeleted bool // a rescue does not look whether its origin is deleted
+
 	// change changes a row before it is written in place of old.
 	change func(old, new *task.Task)
+	// rescue changes a row before it is written for a rescue.
+	rescue func(*task.Task)
 }
 
 func faulty(fault func(*faultyStore)) func(task.Store) task.Store {
@@ -52,6 +56,17 @@ func (d faultyStore) Create(ctx context.Context, t *task.Task, limit int) (*task
 		return stands, nil
 	}
 	return stands, err
+}
+
+func (d faultyStore) Rescue(ctx context.Context, t, origin *task.Task) (*task.Task, error) {
+	if d.rescue != nil {
+		t = t.Clone()
+		d.rescue(t)
+	}
+	if d.undeleted {
+		return d.Store.Create(ctx, t, 0)
+	}
+	return d.Store.Rescue(ctx, t, origin)
 }
 
 func (d faultyStore) Put(ctx context.Context, t *task.Task) (*task.Task, error) {

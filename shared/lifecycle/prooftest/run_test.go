@@ -74,7 +74,7 @@ func (sim *simulation) settleDown(h history) {
 	sim.runAll()
 	sim.forgetAgain()
 	sim.noteExpected(h)
-	redriven := false
+	redriven, rescued := false, false
 	for range 1500 {
 		for _, o := range sim.provider.orders {
 			if !h.Never {
@@ -85,8 +85,12 @@ func (sim *simulation) settleDown(h history) {
 		switch {
 		case sim.broken != nil:
 			return
-		case !left && redriven:
+		case !left && redriven && rescued:
 			return
+		case !left && redriven: // as an operator does in the end
+			rescued = true
+			sim.rescueAll()
+			continue
 		case !left: // as an operator does after the alarm
 			redriven = true
 			sim.redrive()

@@ -123,6 +123,7 @@ type actor struct {
 	answered []*attempt      // attempts that it knows as accepted from the answer
 	wrote    map[string]bool // by task
 	said     []byte          // the body of its callback
+	rescues  string          // the task that it rescues
 	gaveUp   bool            // a call timed out
 	hangUp   func()          // ends its context, as a caller who hangs up does
 	hungUp   bool            // hangUp was called
@@ -213,7 +214,7 @@ func (sim *simulation) effect(c *call) {
 // onStore reports whether the call goes to the store.
 func (c *call) onStore() bool {
 	switch c.op {
-	case "create", "put", "task", "tasks", "due", "refuse":
+	case "create", "rescue", "put", "task", "tasks", "due", "refuse":
 		return true
 	}
 	return false

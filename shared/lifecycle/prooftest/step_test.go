@@ -29,7 +29,7 @@ func (sim *simulation) step(s step) {
 	switch s.Do {
 	case run:
 		sim.runAll()
-	case normal, secondTry, unreadable, uselessRecord, liveLinks, unproved, strangersID, manyRefusals, earlyCallback, afterEnd:
+	case normal, secondTry, unreadable, uselessRecord, liveLinks, unproved, strangersID, manyRefusals, earlyCallback, afterEnd, lost:
 		sim.scenario(s)
 	case submit:
 		sim.submitOrder(s.A, s.B)
@@ -65,6 +65,8 @@ func (sim *simulation) step(s step) {
 		sim.forgetStep(s)
 	case hold:
 		sim.holdStep(s)
+	case rescue:
+		sim.rescueAny(s)
 	case forge, wait, consume, remove, retarget:
 		if id, ok := pick(sim.ledger.ids, s.A); ok {
 			sim.onTask(s, id)

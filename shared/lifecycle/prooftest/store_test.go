@@ -21,6 +21,10 @@ func (s processStore) Create(ctx context.Context, t *task.Task, limit int) (*tas
 	return s.write(ctx, "create", t, func(s task.Store) (*task.Task, error) { return s.Create(context.Background(), t, limit) })
 }
 
+func (s processStore) Rescue(ctx context.Context, t, origin *task.Task) (*task.Task, error) {
+	return s.write(ctx, "rescue", t, func(s task.Store) (*task.Task, error) { return s.Rescue(context.Background(), t, origin) })
+}
+
 func (s processStore) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	return s.write(ctx, "put", t, func(s task.Store) (*task.Task, error) { return s.Put(context.Background(), t) })
 }
@@ -33,6 +37,9 @@ func (s processStore) write(ctx context.Context, op string, t *task.Task, do fun
 		old := sim.ledger.row(t.ID)
 		row, err := do(sim.mutant.wrapStore(s.Store))
 		given = row
+		if row != nil && row.ID != t.ID { // a mutant's
+			t, old = row, sim.ledger.row(row.ID)
+		}
 		fresh := sim.read(t.ID)
 		if fresh != nil && (old == nil || old.Version != fresh.Version || old.Writer != fresh.Writer) {
 			sim.ledger.rows[t.ID] = fresh

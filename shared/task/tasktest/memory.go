@@ -104,9 +104,9 @@ func (s *Memory) Create(ctx context.Context, t *task.Task, limit int) (*task.Tas
 	})
 }
 
-func (s *Memory) Rescue(ctx context.Context, t *task.Task, origin string) (*task.Task, error) {
+func (s *Memory) Rescue(ctx context.Context, t, origin *task.Task) (*task.Task, error) {
 	return s.write(ctx, t, func(_ row, exists bool) error {
-		from, there := s.rows[origin]
+		from, there := s.rows[origin.ID]
 		switch {
 		case exists:
 			return task.ErrExists
@@ -114,6 +114,8 @@ func (s *Memory) Rescue(ctx context.Context, t *task.Task, origin string) (*task
 			return task.ErrNotFound
 		case from.stored.Deleted():
 			return task.ErrDeleted
+		case from.stored.Version != origin.Version:
+			return task.ErrConflict
 		}
 		return nil
 	})
