@@ -59,6 +59,12 @@ test-clients: bin/local ## make clients from openapi.yaml with three generators 
 supply: ## what the functions contain (CycloneDX, in bin/supply), their licences, two builds of each with one hash, and known vulnerabilities where their databases can be reached
 	CGO_ENABLED=0 GOFLAGS="$(BUILDFLAGS)" go run ./local/supply
 
+.PHONY: drill
+drill: export DRILL = on
+drill: ## play the faults that an operator is paged for, for hours in a simulated time and with the binaries as deployed: the alarm rings, stuck shows it, the runbook's command mends it, nothing is lost
+	go test -count=1 -v -run '^TestHours$$' ./local/drilltest
+	AWS_TESTS=required local/aws/run go test -count=1 -v -run '^TestDrill$$' ./functions/deployed
+
 # What takes too long for each change. Before a release, and each night.
 .PHONY: nightly
 nightly: ## make supply, make test-clients and the whole make proof, with their seconds

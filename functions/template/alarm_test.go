@@ -392,7 +392,7 @@ func sweepLine(t *testing.T) string {
 	w.Generated(t, 0)
 	w.Clock.Add(2 * time.Hour)
 	w.Logged.Take()
-	if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context(), sweep.Event{}); err != nil {
+	if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context()); err != nil {
 		t.Error(err)
 	}
 	lines := w.Logged.Take()
@@ -499,7 +499,7 @@ func heldLine(d time.Duration) func(*testing.T) string {
 		w := lifecycletest.New(t)
 		err := w.Rows.Hold(t.Context(), task.HeldByOperator, task.Hold{Reason: "a test", Since: w.Clock.Now()})
 		w.Clock.Add(d)
-		if _, sweepErr := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Poster.Log})(t.Context(), sweep.Event{}); errors.Join(err, sweepErr) != nil {
+		if _, sweepErr := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Poster.Log})(t.Context()); errors.Join(err, sweepErr) != nil {
 			t.Error(err, sweepErr)
 		}
 		return w.Logged.Take()
@@ -534,7 +534,7 @@ func noticeLines(sweeps int) func(*testing.T) string {
 		w.Logged.Take()
 		w.Clock.Add(time.Minute)
 		for range sweeps {
-			if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Poster.Log})(t.Context(), sweep.Event{}); err != nil {
+			if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Poster.Log})(t.Context()); err != nil {
 				t.Error(err)
 			}
 			w.Clock.Add(time.Hour)

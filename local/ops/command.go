@@ -11,7 +11,7 @@ import (
 var commands = []Command{
 	stuckCommand, inspectCommand, endsCommand, redriveCommand,
 	pauseCommand, resumeCommand,
-	reconcileCommand,
+	checkCommand, reconcileCommand,
 	keySetCommand, keyListCommand, keyRotateCommand, keyRemoveCommand,
 	tokenAddCommand, tokenListCommand, tokenRevokeCommand,
 }

@@ -3,7 +3,6 @@ package ops
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -72,10 +71,7 @@ func ends(ctx context.Context, e *Env, from time.Time) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		var end endedLine
-		if json.Unmarshal(l.Raw, &end) != nil {
-			continue // of a release that writes it otherwise
-		}
+		end := l.endedLine
 		kind := [3]string{string(end.Status), string(end.Code), end.Model}
 		if kinds[kind] == nil && len(kinds) >= maxEnds {
 			kind = [3]string{"", "", "others"}

@@ -129,14 +129,10 @@ func givenUpInLog(ctx context.Context, e *Env, from time.Time, most int) (ids []
 	return ids, false, nil
 }
 
-// take takes a notice up again; the sweep, or the row's stream record, sends it.
+// take takes a notice up again; the stream, or the sweep, hands it to what sends it.
 func (r *redriveReport) take(ctx context.Context, e *Env, t *task.Task) {
 	x := givenUpOf(t)
-	_, err := task.Update(ctx, e.Store, t, func(t *task.Task) error {
-		t.Redrive(e.Now())
-		return nil
-	})
-	if err != nil {
+	if _, err := lifecycle.Redrive(ctx, e.Store, t, e.Now()); err != nil {
 		x.Error = fmt.Sprintf("task %s could not be written: %v", t.ID, err)
 		r.Failed++
 	} else {

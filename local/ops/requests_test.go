@@ -40,6 +40,7 @@ var typedCommands = map[string][]typed{
 	"pause":  {{words: "pause -reason maintenance"}},
 	"resume": {{words: "resume"}},
 
+	"check":        {{words: "check"}},
 	"reconcile":    {{words: "reconcile -since 72h"}},
 	"key set":      {{words: "key set", input: "another-key-of-the-provider\n"}},
 	"key list":     {{words: "key list"}},
@@ -121,7 +122,7 @@ var transactRights = []string{"dynamodb:PutItem", "dynamodb:UpdateItem"}
 func stackEnv(t *testing.T) (*Env, *counter) {
 	t.Helper()
 	c, x := envtest.Config(t), &counter{}
-	s := opstest.Deploy(t, c, secretOfTests, map[string]string{"AUTH_ISSUER": "https://id.example.com", "PUBLIC_URL": "https://api.example.com"})
+	s := opstest.Deploy(t, c, secretOfTests, map[string]string{"AUTH_ISSUER": "http://127.0.0.1:1", "PUBLIC_URL": "http://127.0.0.1:1", "NANOBANANA_BASE_URL": "http://127.0.0.1:1"})
 	fill(t, taskdb.New(c, s.Table))
 	s.Log(logLines(t)...)
 	e, err := OpenStack(t.Context(), x.count(c), s.Name, slog.New(slog.NewTextHandler(t.Output(), nil)))
@@ -133,7 +134,7 @@ func stackEnv(t *testing.T) (*Env, *counter) {
 	if opened := x.take(); len(opened) == 0 || slices.ContainsFunc(opened, func(r string) bool { return !slices.Contains(baseRights, r) }) {
 		t.Errorf("opening the stack sent %v, and baseRights allow %v", opened, baseRights)
 	}
-	if e.Settings.Bucket != "pictures" || e.Settings.PublicURL != "https://api.example.com" || e.Settings.Table != s.Table {
+	if e.Settings.Bucket != "pictures" || e.Settings.PublicURL != "http://127.0.0.1:1" || e.Settings.Table != s.Table {
 		t.Errorf("the settings are %+v", e.Settings)
 	}
 	return e, x

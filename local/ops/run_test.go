@@ -3,14 +3,21 @@ package ops
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/smithy-go"
+
+	"github.com/preset/nanobanana-functions/shared/aws/env/envtest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -196,5 +203,48 @@ func TestTable(t *testing.T) {
 				t.Errorf("the help is wider than a page: %s", line)
 			}
 		}
+	}
+}
+
+// TestAdvice shows what a person reads when AWS refuses.
+func TestAdvice(t *testing.T) {
+	api := func(code string) error {
+		return fmt.Errorf("sending: %w", &smithy.GenericAPIError{Code: code, Message: "no"})
+	}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("operation error CloudFormation: get identity: get credentials: none"), "has no AWS credentials"},
+		{api("AccessDeniedException"), "lack a right"},
+		{api("AccessDenied"), "lack a right"},
+		{api("ExpiredToken"), "sign in again"},
+		{api("UnrecognizedClientException"), "does not accept"},
+		{api("ThrottlingException"), "sending: api error ThrottlingException"},
+		{task.ErrBusy, task.ErrBusy.Error()},
+	} {
+		if got := failure(c.err); !strings.Contains(got.Err, c.want) || !strings.Contains(got.Err, c.err.Error()) || got.Exit != Failed {
+			t.Errorf("%v reads %q", c.err, got.Err)
+		}
+	}
+}
+
+// TestOpenStack opens what is no stack of these functions.
+func TestOpenStack(t *testing.T) {
+	c := envtest.Config(t)
+	log := slog.New(slog.DiscardHandler)
+	if _, err := OpenStack(t.Context(), c, "no-such-stack", log); err == nil || !strings.Contains(err.Error(), "there is no stack no-such-stack in region") {
+		t.Errorf("a stack that is not there: %v", err)
+	}
+	name, body := "other-"+strings.ToLower(rand.Text()[:8]), `{"Resources":{"Logs":{"Type":"AWS::Logs::LogGroup"}}}`
+	client := cloudformation.NewFromConfig(c)
+	if _, err := client.CreateStack(t.Context(), &cloudformation.CreateStackInput{StackName: &name, TemplateBody: &body}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, _ = client.DeleteStack(context.Background(), &cloudformation.DeleteStackInput{StackName: &name})
+	})
+	if _, err := OpenStack(t.Context(), c, name, log); err == nil || !strings.Contains(err.Error(), "is not a stack of these functions") {
+		t.Errorf("another stack: %v", err)
 	}
 }

@@ -153,7 +153,7 @@ func logLines(t testing.TB) []string {
 			"event": lifecycle.EventEnded, "bad": true, "task": id("untold"), "status": "failed", "code": "provider_rejected",
 			"model": "nano-banana", "ageSeconds": 2, "attempts": 1, "providerCode": 422,
 		}),
-		line(47*time.Hour, "ERROR", "a notice was given up; make redrive sends it again", map[string]any{
+		line(47*time.Hour, "ERROR", "a notice was given up; bin/ops redrive sends it again", map[string]any{
 			"event": lifecycle.EventNoticeGivenUp, "task": id("untold"), "status": "failed", "attempt": 1,
 		}),
 		"START RequestId: 6d1b Version: $LATEST", // Lambda's own

@@ -289,7 +289,7 @@ func (s *Server) run(log *slog.Logger) {
 	sweeper := sweep.New(sweep.Function{Sweeper: s.sweeper, Log: log})
 	s.pumps.Go(func() {
 		schedule(ctx, s.settings.SweepEvery, sweepsAtOnce, func(run context.Context) {
-			if _, err := sweeper(run, sweep.Event{}); err != nil && ctx.Err() == nil {
+			if _, err := sweeper(run); err != nil && ctx.Err() == nil {
 				log.ErrorContext(ctx, "the sweep failed; the next one tries again", "error", err)
 			}
 		})

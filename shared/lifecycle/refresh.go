@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -74,31 +75,19 @@ func (w *sweep) wake(ctx context.Context, t *task.Task) error {
 		return c, ok, err
 	})
 	if err == nil && givenUp {
-		w.log(ctx, slog.LevelError, t, "a notice was given up; make redrive sends it again", "event", EventNoticeGivenUp)
+		w.log(ctx, slog.LevelError, t, "a notice was given up; bin/ops redrive sends it again", "event", EventNoticeGivenUp)
 	}
 	return err
 }
 
 // EventNoticeGivenUp is the attribute "event" of the log line for a notice that could
-// not be delivered in time. `make redrive` finds the tasks by it.
+// not be delivered in time. The command redrive finds the tasks by it.
 const EventNoticeGivenUp = "notice_given_up"
 
-// Redrive takes up given-up notices of these tasks again. One task's error does not
-// stop the others.
-func (s *Sweeper) Redrive(ctx context.Context, ids []string) (done Swept) {
-	for _, id := range ids {
-		done.Done++
-		t, err := s.Store.Task(ctx, id)
-		if err == nil {
-			_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
-				x.Redrive(s.Now())
-				return nil
-			})
-		}
-		if err != nil {
-			done.Failed++
-			s.Log.ErrorContext(ctx, "a notice could not be taken up again", "task", id, "error", err)
-		}
-	}
-	return done
+// Redrive takes a notice that was given up up again: the write hands it to its consumer.
+func Redrive(ctx context.Context, s task.Store, t *task.Task, now time.Time) (*task.Task, error) {
+	return task.Update(ctx, s, t, func(x *task.Task) error {
+		x.Redrive(now)
+		return nil
+	})
 }

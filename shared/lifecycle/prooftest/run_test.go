@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -157,7 +158,14 @@ func (sim *simulation) redrive() {
 			ids = append(ids, id)
 		}
 	}
-	sim.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) { a.process.sweeper.Redrive(ctx, ids) })
+	sim.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) {
+		s := a.process.sweeper
+		for _, id := range ids {
+			if t, err := s.Store.Task(ctx, id); err == nil {
+				_, _ = lifecycle.Redrive(ctx, s.Store, t, s.Now()) // the history goes on after a fault, as the operator does
+			}
+		}
+	})
 	sim.runAll()
 }
 
