@@ -10,7 +10,7 @@ import (
 // commands are the commands of bin/ops, in the order of its help.
 var commands = []Command{
 	stuckCommand, inspectCommand, endsCommand, redriveCommand,
-	pauseCommand, resumeCommand,
+	pauseCommand, resumeCommand, forgetCommand,
 	checkCommand, reconcileCommand,
 	keySetCommand, keyListCommand, keyRotateCommand, keyRemoveCommand,
 	tokenAddCommand, tokenListCommand, tokenRevokeCommand,

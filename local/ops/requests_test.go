@@ -27,6 +27,7 @@ type typed struct {
 	input  string // standard input
 	answer string // to its question
 	fails  bool   // it is refused, whatever is typed on the samples
+	more   int    // requests to DynamoDB besides those for pages: writes
 }
 
 // typedCommands are ways to type each command. A new command is added here; see doc.go.
@@ -35,6 +36,7 @@ var typedCommands = map[string][]typed{
 	"stuck":   {{words: "stuck"}, {words: "stuck -limit 2"}},
 	"inspect": {{words: "inspect {silent}"}, {words: "inspect -logs {done}"}},
 	"ends":    {{words: "ends"}, {words: "ends -since 30d"}},
+	"forget":  {{words: "forget nobody"}, {words: "forget nobody", answer: "nobody", more: 3}, {words: "forget nobody", answer: "nobody"}},
 	"redrive": {{words: "redrive"}, {words: "redrive {untold}"}, {words: "redrive -all"}},
 
 	"pause":  {{words: "pause -reason maintenance"}},
@@ -65,7 +67,7 @@ func (x typed) parse(t testing.TB) request {
 }
 
 // eachTyped runs every command of the table and calls check after each.
-func eachTyped(t *testing.T, e *Env, check func(t *testing.T, c Command, out output)) {
+func eachTyped(t *testing.T, e *Env, check func(t *testing.T, c Command, x typed, out output)) {
 	for _, c := range commands {
 		ways := typedCommands[c.Name]
 		if len(ways) == 0 {
@@ -81,7 +83,7 @@ func eachTyped(t *testing.T, e *Env, check func(t *testing.T, c Command, out out
 				if refused := out.Exit == Failed; err != nil || refused != x.fails || out.Exit == Usage {
 					t.Fatalf("exit %d: %s %v", out.Exit, out.Err, err)
 				}
-				check(t, c, out)
+				check(t, c, x, out)
 			})
 		}
 	}
@@ -130,7 +132,7 @@ func stackEnv(t *testing.T) (*Env, *counter) {
 		t.Fatal(err)
 	}
 	e.Now = func() time.Time { return night }
-	e.Service.Now = e.Now
+	e.Service.Now, e.Wait = e.Now, noWait
 	if opened := x.take(); len(opened) == 0 || slices.ContainsFunc(opened, func(r string) bool { return !slices.Contains(baseRights, r) }) {
 		t.Errorf("opening the stack sent %v, and baseRights allow %v", opened, baseRights)
 	}
@@ -146,8 +148,8 @@ const maxRequests = 4
 func TestRequests(t *testing.T) {
 	e, x := stackEnv(t)
 	local := localEnv(t)
-	eachTyped(t, e, func(t *testing.T, c Command, out output) {
-		table := 0
+	eachTyped(t, e, func(t *testing.T, c Command, typed typed, out output) {
+		table := -typed.more
 		for _, r := range x.take() {
 			if strings.HasPrefix(r, "dynamodb:") {
 				table++
@@ -249,7 +251,7 @@ func TestRowsRead(t *testing.T) {
 	many(t, e.Store, 2000)
 	counted := &rows{Store: e.Store}
 	e.Store, e.Service.Store = counted, counted
-	eachTyped(t, e, func(t *testing.T, _ Command, out output) {
+	eachTyped(t, e, func(t *testing.T, _ Command, _ typed, out output) {
 		if counted.read > 2*stuckLimit+redriveBatch {
 			t.Errorf("it read %d rows", counted.read)
 		}

@@ -171,9 +171,15 @@ func logLines(t testing.TB) []string {
 		}))
 	}
 	return append(lines,
-		line(79*time.Second, "INFO", "the record was read", map[string]any{"task": id("done"), "status": "generating", "attempt": 1}),
-		line(20*time.Second, "INFO", "a task has ended", map[string]any{
-			"event": lifecycle.EventEnded, "bad": false, "task": id("done"), "status": "succeeded", "code": "", "model": "nano-banana", "ageSeconds": 160, "attempts": 1,
+		line(3*time.Minute, "INFO", "a task has moved on", map[string]any{
+			"event": lifecycle.EventTransition, "task": id("done"), "to": "submitting", "cause": "order", "ms": 0, "attempt": 1, "model": "nano-banana", "credits": 4, "charge": "doubtful",
+		}),
+		line(179*time.Second, "INFO", "a task has moved on", map[string]any{
+			"event": lifecycle.EventTransition, "task": id("done"), "from": "submitting", "to": "generating", "cause": "answer", "ms": 1000, "attempt": 1, "model": "nano-banana", "credits": 4, "charge": "sure",
+		}),
+		line(99*time.Second, "WARN", "pictures not stored; will retry", map[string]any{"task": id("done"), "status": "storing", "attempt": 1}),
+		line(80*time.Second, "INFO", "a task has ended", map[string]any{
+			"event": lifecycle.EventEnded, "bad": false, "task": id("done"), "status": "succeeded", "code": "", "model": "nano-banana", "ageSeconds": 100, "attempts": 1,
 		}),
 	)
 }
@@ -201,6 +207,9 @@ func localEnv(t testing.TB) *Env {
 	}
 	return envOf(store, logs)
 }
+
+// noWait is Env.Wait for tests, whose clock stands still.
+func noWait(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 // memorySecret is the secret of a local run in tests.
 type memorySecret struct {
@@ -230,6 +239,6 @@ func envOf(store task.Store, logs Logs) *Env {
 	service.Now = now
 	return &Env{
 		Store: store, Settings: settings, Secrets: secrets, Secret: &memorySecret{value: []byte(secretOfTests)}, Service: service, Logs: logs, Now: now,
-		Name: "local run in .local", Suffix: " -data .local",
+		Name: "local run in .local", Suffix: " -data .local", Stopped: true, Wait: noWait,
 	}
 }

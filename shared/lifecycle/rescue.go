@@ -197,6 +197,7 @@ func (s Rescuer) takeOver(ctx context.Context, refuse RescueError, t *task.Task)
 	case err != nil:
 		return nil, fmt.Errorf("the rescued task could not be written, or its answer was lost: %w", err)
 	}
+	rowWriter{s.Store, s.Log}.logMove(ctx, stored, task.Rescued)
 	if stored, err = s.forgotten(ctx, stored); err != nil {
 		return nil, err
 	}
@@ -209,7 +210,7 @@ func (s Rescuer) takeOver(ctx context.Context, refuse RescueError, t *task.Task)
 func (s Rescuer) forgotten(ctx context.Context, t *task.Task) (*task.Task, error) {
 	p, err := s.Store.Paused(ctx)
 	if err == nil && p.Forgotten.Has(t.Owner, s.Now()) {
-		t, err = task.Update(ctx, s.Store, t, func(x *task.Task) error { return x.Forget(s.Rules, s.Now()) })
+		t, err = Update(ctx, s.Log, s.Store, t, func(x *task.Task) error { return x.Forget(s.Rules, s.Now()) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("a task was rescued, and whether its owner was forgotten meanwhile could not be read; "+

@@ -64,8 +64,9 @@ export interface paths {
          *
          *     The task is 404 from now on. Its `Idempotency-Key` stays used: an order with it is
          *     422 `idempotency_key_reused`, and never makes a second picture. Deleting it again is
-         *     204 again, so repeat the request whenever you got a 5xx or no answer at all. NOTIFY_URL,
-         *     where it is set, gets `taskDeleted` within seconds.
+         *     204 again for a quarter of an hour, so repeat the request whenever you got a 5xx or no
+         *     answer at all; after that nothing is left that says whose it was, and it is 404.
+         *     NOTIFY_URL, where it is set, gets `taskDeleted` within seconds.
          *
          *     With `cancel=1` it deletes nothing but a `waiting` task: a "Cancel" button that is
          *     clicked too late is 409, and the picture stays.
@@ -853,7 +854,8 @@ export interface components {
             type: "task.deleted";
             timestamp: components["schemas"]["NoticeTime"];
             data: {
-                owner: string;
+                /** @description Missing, and `target` too, if the notice comes more than three days late: then nothing is left that says whose it was. */
+                owner?: string;
                 version: components["schemas"]["NoticeVersion"];
                 deleted: boolean;
                 id: components["schemas"]["TaskId"];

@@ -33,6 +33,8 @@
 //	P8  a deleted task's erase and its notice do not wait for each other
 //	P9  a deleted row keeps its owner for as long as its erase or its notice needs it
 //	P10 no order of a forgotten owner is accepted, and each of their tasks ends deleted
+//	P11 no POST during a hold that its process could know, and no end for time before 6 h
+//	    of waiting besides the holds
 //
 // Some promises have names without a number: a stranger's record decides nothing, an
 // unusable record is logged, every end is logged once, a task is rescued once, what its

@@ -276,7 +276,7 @@ func answeredWith(t *task.Task, o *order) bool {
 
 // rescueMutants are faults of rescues.
 var rescueMutants = []mutant{
-	{name: "a rescue needs no proof", caught: []string{"I5"}, transport: proveAll},
+	{name: "a rescue needs no proof", caught: []string{"I5", "the record decides"}, transport: proveAll},
 	{name: "a rescue ignores a DELETE", caught: []string{staysAway}, store: faulty(func(d *faultyStore) { d.undeleted = true })},
 	{name: "a rescued task has an id of its own", caught: []string{rescuedOnce}, store: faulty(func(d *faultyStore) {
 		d.rescue = func(t *task.Task) { t.ID = task.NewID("another", t.CreatedAt.String()) }

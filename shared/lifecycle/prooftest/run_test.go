@@ -51,7 +51,7 @@ func newSimulation(h history, m mutant, rows task.Store) *simulation {
 		mutant: m, rows: rows, rules: task.DefaultRules(), quota: h.Quota, ledger: newLedger(), begun: time.Now(), counts: map[string]int{}, mustSucceed: map[string]bool{}, late: map[string]bool{},
 		bucket:     &bucket{objects: map[string]string{}},
 		conditions: conditions{secretKey: nanobananatest.DefaultKey, validKey: nanobananatest.DefaultKey, balance: 100},
-		dir:        scratch, reads: h.Reads, forgets: h.Forget,
+		dir:        scratch, reads: h.Reads, forgets: h.Forget, holds: h.Hold,
 	}
 	sim.provider = &provider{sim: sim}
 	sim.rules.Notify = h.Notify
@@ -71,6 +71,7 @@ func (sim *simulation) settleDown(h history) {
 		o.stale = o.stale && sim.hasLiveLinks(o) // its links stay dead if others are live
 	}
 	sim.mu.Unlock()
+	sim.release(task.HeldByOperator) // a hold of the budget ends by itself
 	sim.runAll()
 	sim.forgetAgain()
 	sim.noteExpected(h)
@@ -132,9 +133,18 @@ func (sim *simulation) sweepAlone() {
 
 // nextDue returns when the sweep has work next; left is false if it never has.
 func (sim *simulation) nextDue() (next time.Time, left bool) {
+	until, ever := sim.ledger.heldUntil()
 	for _, id := range sim.ledger.ids {
-		if t := sim.ledger.row(id); !t.Due().IsZero() && (!left || t.Due().Before(next)) {
-			next, left = t.Due(), true
+		t := sim.ledger.row(id)
+		at := t.Due()
+		switch {
+		case t.AwaitsPost() && ever:
+			continue // the sweep does nothing for it
+		case t.AwaitsPost() && at.Before(until.Add(skew)):
+			at = until.Add(skew)
+		}
+		if !at.IsZero() && (!left || at.Before(next)) {
+			next, left = at, true
 		}
 	}
 	return next, left

@@ -24,6 +24,7 @@ type simulation struct {
 	dir     string // for downloads
 	reads   bool   // reads of the store wait like other calls
 	forgets bool   // owners are forgotten
+	holds   bool   // all POSTs are held now and then
 
 	provider *provider
 	bucket   *bucket
@@ -115,6 +116,7 @@ type actor struct {
 	n        int
 	kind     string
 	process  *process
+	begun    time.Time
 	deadline time.Time
 	posts    int             // POSTs it has made
 	faults   int             // store errors and calls given up
@@ -270,7 +272,7 @@ func (sim *simulation) start(kind string, lasts time.Duration, do func(context.C
 	sim.mu.Lock()
 	sim.started++
 	sim.active++
-	a := &actor{n: sim.started, kind: kind, process: sim.process(kind), deadline: time.Now().Add(lasts), wrote: map[string]bool{}, observed: newObserved()}
+	a := &actor{n: sim.started, kind: kind, process: sim.process(kind), begun: time.Now(), deadline: time.Now().Add(lasts), wrote: map[string]bool{}, observed: newObserved()}
 	a.process.actor = a
 	sim.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), lasts)

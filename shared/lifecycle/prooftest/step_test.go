@@ -63,6 +63,8 @@ func (sim *simulation) step(s step) {
 		}
 	case forget:
 		sim.forgetStep(s)
+	case hold:
+		sim.holdStep(s)
 	case rescue:
 		sim.rescueAny(s)
 	case forge, wait, consume, remove, retarget:

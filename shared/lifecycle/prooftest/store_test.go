@@ -138,7 +138,7 @@ func (s processStore) Paused(ctx context.Context) (p task.Pauses, err error) {
 	s.p.sim.mu.Lock()
 	defer s.p.sim.mu.Unlock()
 	s.p.blind = err != nil
-	return p, err
+	return s.p.sim.mutant.wrapPauses(s.p.kind, p), err
 }
 
 // Forget is two writes on DynamoDB, of which the first does nothing that counts.
