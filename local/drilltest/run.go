@@ -100,6 +100,9 @@ func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook st
 		inFlight, during = 1, 0
 	}
 	d.during = during
+	if s.Prepare != nil {
+		s.Prepare(w)
+	}
 	for range inFlight {
 		d.order("in flight")
 	}
@@ -366,6 +369,16 @@ func (d *drill) checkKept(id string) {
 	if !slices.Contains(d.Preset().Told(id), "task."+string(t.Status)) {
 		d.Errorf("Preset was not told that %s has %s: %q", id, t.Status, d.Preset().Told(id))
 	}
+}
+
+// unpictured returns the tasks that have failed.
+func (d *drill) unpictured() (ids []string) {
+	for _, id := range d.ids {
+		if d.Row(id).Status == task.Failed {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // paid returns how many pictures of a task the provider has made.

@@ -15,10 +15,11 @@ type scenario struct {
 	Within time.Duration // of the fault
 	First  string        // rings before; empty: none
 
-	Break func(World)
-	Worse []func(World) // before each order during the fault; the nil ones do nothing
-	Lasts time.Duration // at least
-	Stuck string        // stuck shows this pattern, at First or else at the end of that
+	Prepare func(World) // before the orders that are in flight; nil: nothing
+	Break   func(World)
+	Worse   []func(World) // before each order during the fault; the nil ones do nothing
+	Lasts   time.Duration // at least
+	Stuck   string        // stuck shows this pattern, at First or else at the end of that
 
 	Few bool // one order, since the fault makes each of them slow
 
@@ -110,7 +111,7 @@ var scenarios = []scenario{
 		Break: refuse(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 500, Accepted: true}),
 		Worse: []func(World){
 			1: refuse(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 500}),
-			2: refuse(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, RetryAfter: nanobananatest.Duration(30 * time.Second)}),
+			2: refuse(nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429, RetryAfter: nanobananatest.Duration(2 * time.Minute)}),
 		},
 		Stuck:     "nobody knows whether .* the provider takes no more orders",
 		Meanwhile: run("pause", "-reason", "The image service is down. Orders wait until it is back."),
@@ -131,10 +132,7 @@ var scenarios = []scenario{
 	},
 	{
 		Fault: "the sweep's schedule is off", Alarm: "SweepRests", Within: 20 * time.Minute,
-		Break: func(w World) {
-			loseCallbacks(true)(w)
-			w.Break(SweepOff, true)
-		},
+		Prepare: loseCallbacks(true), Break: fault(SweepOff, true),
 		Stuck: "THE SWEEP IS LATE",
 		Repair: func(w World) {
 			loseCallbacks(false)(w)
@@ -145,11 +143,11 @@ var scenarios = []scenario{
 	},
 	{
 		Fault: "a record that nobody can read", Alarm: "ErrorsLogged", Within: hour,
-		Break: knobs(func(k *nanobananatest.Knobs) { k.Reshape, k.LoseCallbacks = nanobananatest.Shapes["unknown"], true }),
+		Prepare: loseCallbacks(true), Break: knobs(func(k *nanobananatest.Knobs) { k.Reshape = nanobananatest.Shapes["unknown"] }),
 		Lasts: 25 * hour, Stuck: "",
 		Repair: knobs(func(k *nanobananatest.Knobs) { k.Reshape, k.LoseCallbacks = nil, false }), By: "a release",
 		Mend: func(d *drill) (all []command) {
-			for _, id := range d.ids[1:] {
+			for _, id := range d.unpictured() {
 				all = append(all, command{Words: []string{"rescue", id}})
 			}
 			return all
