@@ -394,6 +394,17 @@ func (d *drill) paid(id string) (n int) {
 // checkRescued checks that the pictures of a task that has failed are kept in another.
 func (d *drill) checkRescued(id string) {
 	d.Helper()
+	rescued := ""
+	d.await("lost: "+id+" is paid for, and is "+string(d.Row(id).Failure), time.Hour, func() bool {
+		rescued = d.rescued(id)
+		return rescued != ""
+	})
+	d.checkPictures(rescued)
+}
+
+// rescued returns the task that has the pictures of another, or "".
+func (d *drill) rescued(id string) string {
+	d.Helper()
 	status, answer := d.Call(http.MethodGet, "/v1/tasks?limit=100", nil, "")
 	var got struct {
 		Tasks []struct{ ID, Status, RescuedFrom string }
@@ -403,12 +414,10 @@ func (d *drill) checkRescued(id string) {
 	}
 	for _, x := range got.Tasks {
 		if x.RescuedFrom == id && x.Status == string(task.Succeeded) {
-			d.checkPictures(x.ID)
-			return
+			return x.ID
 		}
 	}
-	t := d.Row(id)
-	d.Errorf("lost: %s is paid for, and is %s, %s", id, t.Status, t.Failure)
+	return ""
 }
 
 // checkPictures checks that a task's links lead to its pictures.
