@@ -14,7 +14,7 @@ var rescueCommand = Command{
 	Name: "rescue", Args: "TASK", Short: "fetch the lost pictures of a failed task, as a new one", Writes: true,
 	Rights: []string{"secretsmanager:GetSecretValue", "dynamodb:PutItem", "dynamodb:ConditionCheckItem"},
 	Setup: func(f *flag.FlagSet) Run {
-		given := f.String("provider-id", "", "ask for the record of this `ID` instead of the one that is known")
+		given := f.String("provider-id", "", "ask for the record of this `ID`, not of the known one")
 		return func(ctx context.Context, e *Env, args []string) (Result, error) {
 			return rescue(ctx, e, args[0], *given)
 		}
