@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -241,6 +242,16 @@ func (s *rows) DuePage(ctx context.Context, after task.DueEntry, limit int) ([]t
 	page, err := s.Store.DuePage(ctx, after, limit)
 	s.add(len(page))
 	return page, err
+}
+
+func (s *rows) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for id, err := range s.Store.Due(ctx, now) {
+			if s.add(1); !yield(id, err) {
+				return
+			}
+		}
+	}
 }
 
 func (s *rows) List(ctx context.Context, q task.Query) ([]string, string, error) {
