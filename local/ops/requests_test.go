@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ type typed struct {
 	input  string // standard input
 	answer string // to its question
 	fails  bool   // it is refused, whatever is typed on the samples
-	more   int    // requests to DynamoDB besides those for pages: writes
+	more   int    // requests to DynamoDB besides those for pages: of writes
 }
 
 // typedCommands are ways to type each command. A new command is added here; see doc.go.
@@ -38,6 +39,8 @@ var typedCommands = map[string][]typed{
 	"ends":    {{words: "ends"}, {words: "ends -since 30d"}},
 	"forget":  {{words: "forget nobody"}, {words: "forget nobody", answer: "nobody", more: 3}, {words: "forget nobody", answer: "nobody"}},
 	"redrive": {{words: "redrive"}, {words: "redrive {untold}"}, {words: "redrive -all"}},
+
+	"rescue": {{words: "rescue {silent}", fails: true}, {words: "rescue {lost}", more: 2}, {words: "rescue {lost}", fails: true}},
 
 	"pause":  {{words: "pause -reason maintenance"}},
 	"resume": {{words: "resume"}},
@@ -117,8 +120,9 @@ func (x *counter) take() []string {
 	return sent
 }
 
-// transactRights are what a transaction needs, which has no action of its own.
-var transactRights = []string{"dynamodb:PutItem", "dynamodb:UpdateItem"}
+// transactRights are what a transaction needs, which has no action of its own: a row is
+// written, and a count changed or another row looked at.
+var transactRights = [][]string{{"dynamodb:PutItem", "dynamodb:UpdateItem"}, {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}}
 
 // stackEnv deploys a stack with the samples and opens it.
 func stackEnv(t *testing.T) (*Env, *counter) {
@@ -133,6 +137,7 @@ func stackEnv(t *testing.T) (*Env, *counter) {
 	}
 	e.Now = func() time.Time { return night }
 	e.Service.Now, e.Wait = e.Now, noWait
+	e.Service.Provider.BaseURL = provider(t).URL
 	if opened := x.take(); len(opened) == 0 || slices.ContainsFunc(opened, func(r string) bool { return !slices.Contains(baseRights, r) }) {
 		t.Errorf("opening the stack sent %v, and baseRights allow %v", opened, baseRights)
 	}
@@ -159,7 +164,9 @@ func TestRequests(t *testing.T) {
 			}
 			allowed := slices.Contains(baseRights, r) || slices.Contains(c.Rights, r)
 			if r == "dynamodb:TransactWriteItems" {
-				allowed = !slices.ContainsFunc(transactRights, func(r string) bool { return !slices.Contains(c.Rights, r) })
+				allowed = slices.ContainsFunc(transactRights, func(all []string) bool {
+					return !slices.ContainsFunc(all, func(r string) bool { return !slices.Contains(c.Rights, r) })
+				})
 			}
 			if !allowed {
 				t.Errorf("it sent %s, which Rights does not name", r)
@@ -235,6 +242,16 @@ func (s *rows) DuePage(ctx context.Context, after task.DueEntry, limit int) ([]t
 	page, err := s.Store.DuePage(ctx, after, limit)
 	s.add(len(page))
 	return page, err
+}
+
+func (s *rows) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for id, err := range s.Store.Due(ctx, now) {
+			if s.add(1); !yield(id, err) {
+				return
+			}
+		}
+	}
 }
 
 func (s *rows) List(ctx context.Context, q task.Query) ([]string, string, error) {

@@ -49,6 +49,8 @@ type RescueError struct {
 	State      task.RecordState
 	Code       task.Code // RescueNotMade: of a record that says failed
 	Shape      string    // of the record, without values
+
+	ProviderCode int // of an answer that is no record; 0: none
 }
 
 func (e *RescueError) Error() string { return "not rescued: " + string(e.Why) }
@@ -108,18 +110,19 @@ func (s Rescuer) rescuable(ctx context.Context, id, providerID string) (*task.Ta
 	if providerID != "" && !nanobanana.ValidTaskID(providerID) {
 		return nil, &RescueError{Why: RescueBadID, ProviderID: providerID}
 	}
-	origin, err := s.Store.Task(ctx, id)
+	rows, err := s.Store.Tasks(ctx, []string{id, task.RescueID(id)})
 	switch {
-	case errors.Is(err, task.ErrNotFound):
-		return nil, &RescueError{Why: NoSuchTask}
 	case err != nil:
 		return nil, err
+	case len(rows) == 0 || rows[0].ID != id:
+		return nil, &RescueError{Why: NoSuchTask}
 	}
-	if why := notRescuable(origin); why != "" {
+	origin := rows[0]
+	switch why := notRescuable(origin); {
+	case why != "":
 		return nil, &RescueError{Why: why, Origin: origin}
-	}
-	if err := s.alreadyRescued(ctx, origin); err != nil {
-		return nil, err
+	case len(rows) > 1:
+		return nil, &RescueError{Why: RescueDone, Origin: origin, Rescued: rows[1]}
 	}
 	p, err := s.Store.Paused(ctx)
 	switch {
@@ -169,7 +172,7 @@ func (s Rescuer) rescueRecord(ctx context.Context, refuse RescueError, claim tas
 		return task.Record{}, refuse.as(RescueTooSoon) // somebody else may have claimed a read since
 	}
 	record, reply := s.fetchRecord(ctx, refuse.Origin, claim, sweepReadTimeout)
-	refuse.State, refuse.Code, refuse.Shape = record.State, record.Code, reply.shape
+	refuse.State, refuse.Code, refuse.Shape, refuse.ProviderCode = record.State, record.Code, reply.shape, reply.code
 	switch {
 	case record.State == task.RecordUnreadable:
 		return record, refuse.as(RescueUnread)

@@ -541,6 +541,29 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    testNotice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Nothing has happened
+         * @description The operator asks whether you accept our signatures: after a deploy, and before a key
+         *     that signed notices until now is removed. It is signed like `taskEnded` and sent once.
+         *     Verify the signature, answer 2xx, and do nothing else. Answer 2xx to types that you do
+         *     not know, too: newer releases may have more.
+         */
+        post: operations["testNotice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export interface components {
     schemas: {
@@ -908,6 +931,18 @@ export interface components {
                  */
                 asOf: string;
             };
+        };
+        /** @description Nothing has happened. Answer 2xx. */
+        TestNotice: {
+            /** @enum {string} */
+            type: "test";
+            /**
+             * Format: date-time
+             * @description When it was sent.
+             */
+            timestamp: string;
+            /** @description Empty. */
+            data: Record<string, never>;
         };
         /**
          * Format: date-time
@@ -2282,6 +2317,44 @@ export interface operations {
                 content?: never;
             };
             /** @description The next check reports it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    testNotice: {
+        parameters: {
+            query?: never;
+            header: {
+                "webhook-id": string;
+                /** @description When it was sent, in seconds since 1970. Refuse an old one, which may be a replay. */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /**
+                 * @description `v1,` and the base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`; several,
+                 *     separated by spaces, while a key is being replaced. One correct signature is enough.
+                 */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestNotice"];
+            };
+        };
+        responses: {
+            /** @description The notice is accepted, as with any other 2xx. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The operator is told that notices do not arrive. */
             default: {
                 headers: {
                     [name: string]: unknown;
