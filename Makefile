@@ -131,6 +131,12 @@ sam-down: ## stop the stand-ins
 sam-check: ## lint template.yaml and build all functions with the SAM command line
 	@local/aws/sam check
 
+.PHONY: test-deploy
+test-deploy: ## run the commands of docs/deploy.md, from the first deployment to the removal, with sam and aws against the stand-in of AWS
+	@local/venv .aws/sam-venv local/aws/requirements-sam.txt
+	@local/venv .aws/cli-venv local/aws/requirements-cli.txt
+	DEPLOY_TESTS=required AWS_TESTS=required local/aws/run go test -count=1 -run '^TestDeployPage$$' ./functions/template
+
 .PHONY: scan
 scan: ## check template.yaml against checkov's rules; the exceptions and their reasons are in local/aws/checkov.yaml
 	@local/venv .aws/scan-venv local/aws/requirements-scan.txt

@@ -5,6 +5,7 @@ transform, the import of resources that exist, secrets, and the deletion of a st
 contains resources that moto does not know. Of those only names exist.
 """
 
+import copy
 import json as json_module
 import os
 import re
@@ -13,7 +14,7 @@ import string
 
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")  # the translator needs one
 
-from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.awslambda.models import LambdaFunction, LambdaStorage, lambda_backends
 from moto.cloudformation import models, parsing, responses
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
@@ -225,7 +226,9 @@ def update(self, template, parameters=None):
     def change(moves):
         for name in changed["Modify"]:
             resource = self._resource_json_map[name]
-            if name in self._parsed_resources and (resource["Type"] == "AWS::Lambda::Alias") == moves:
+            same = all(old[name].get(part) == resource.get(part) for part in ("Properties", "Metadata"))
+            policy_only = same and old[name] != resource  # of its deletion, which changes nothing now
+            if name in self._parsed_resources and not policy_only and (resource["Type"] == "AWS::Lambda::Alias") == moves:
                 new = parsing.parse_and_update_resource(name, resource, self, self._account_id, self._region_name)
                 self._parsed_resources[name] = new or self._parsed_resources[name]
 
@@ -237,6 +240,33 @@ def update(self, template, parameters=None):
         gone = self._parsed_resources.pop(name, None)
         if gone is not None and old[name].get("DeletionPolicy") != "Retain":
             self._delete_resource(gone, old[name])
+
+
+def publish_version(self, name_or_arn, description=""):
+    """Moto numbers a version by how many are left, so that numbers come again."""
+    latest = self.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
+    versions = self._functions[latest.function_name]["versions"]
+    if versions and not latest.code_or_config_updated:
+        return versions[-1]
+    made = copy.copy(latest)
+    made.set_version(max([0] + [int(v.version) for v in versions]) + 1)
+    made.description = description or made.description
+    latest.code_or_config_updated = False
+    versions.append(made)
+    self._arns[made.function_arn] = made
+    return made
+
+
+def del_function(delete):
+    def del_version_or_function(self, name_or_arn, qualifier=None):
+        """Moto forgets the whole function's ARN with a version."""
+        if qualifier is None:
+            return delete(self, name_or_arn)
+        function = self._functions[self.get_function_by_name_or_arn_forbid_qualifier(name_or_arn).function_name]
+        function["versions"] = [v for v in function["versions"] if str(v.version) != qualifier]
+        return None
+
+    return del_version_or_function
 
 
 def template_at(self, url):
@@ -255,6 +285,8 @@ def resource_class(known):
 
 
 parsing.resource_class_from_type = resource_class(parsing.resource_class_from_type)
+LambdaStorage.publish_version = publish_version
+LambdaStorage.del_function = del_function(LambdaStorage.del_function)
 parsing.ResourceMap.update = update
 responses.CloudFormationResponse._get_stack_from_s3_url = template_at
 models.ChangeSet._parse_template = parse(models.ChangeSet._parse_template)
