@@ -59,6 +59,12 @@ test-clients: bin/local ## make clients from openapi.yaml with three generators 
 supply: ## what the functions contain (CycloneDX, in bin/supply), their licences, two builds of each with one hash, and known vulnerabilities where their databases can be reached
 	CGO_ENABLED=0 GOFLAGS="$(BUILDFLAGS)" go run ./local/supply
 
+.PHONY: drill
+drill: export DRILL = on
+drill: ## play the faults that an operator is paged for, for hours in a simulated time and with the binaries as deployed: the alarm rings, stuck shows it, the runbook's command mends it, nothing is lost
+	go test -count=1 -v -run '^TestHours$$' ./local/drilltest
+	AWS_TESTS=required local/aws/run go test -count=1 -v -run '^TestDrill$$' ./functions/deployed
+
 # What takes too long for each change. Before a release, and each night.
 .PHONY: nightly
 nightly: ## make supply, make test-clients and the whole make proof, with their seconds
@@ -96,23 +102,23 @@ deploy: ## build, and deploy code and settings (the first time with ARGS=--guide
 	@$(MAKE) --no-print-directory build ARGS=
 	@local/aws/deploy $(if $(SET),--parameter-overrides $(SET)) $(ARGS)
 
-set-api-key: ## read the provider's API key from standard input and put it into a stack's secret (STACK=its name)
+set-api-key: bin/ops ## read the provider's API key from standard input and put it into a stack's secret (STACK=its name)
 	@test -n "$(STACK)" || { echo "which stack? make set-api-key STACK=name"; exit 1; }
-	@python3 local/aws/set_api_key.py "$(STACK)"
+	@STACK="$(STACK)" bin/ops key set
 
 .PHONY: redrive
-redrive: ## send again the notices that were given up (STACK=its name, SINCE=2026-03-14 for those since that day)
+redrive: bin/ops ## send again the notices that were given up (STACK=its name, SINCE=2026-03-14 for those since that day)
 	@test -n "$(STACK)" || { echo "which stack? make redrive STACK=name"; exit 1; }
-	@python3 local/aws/redrive.py "$(STACK)" $(SINCE)
+	@STACK="$(STACK)" bin/ops redrive -all $(if $(SINCE),-since "$(SINCE)")
 
 .PHONY: service-token
-service-token: bin/local ## make a token for your own server, shown once, and print the line for the secret (ID=its name there)
-	@bin/local service-token $(ID)
+service-token: bin/ops ## make a token for your own server, shown once (STACK=its name, or for the local run; ID=the token's name)
+	@STACK="$(STACK)" bin/ops token add service $(ID)
 
 .PHONY: token
-token: bin/local ## make a token that opens /mcp to a user's Claude Code, shown once, and print the line for the secret (OWNER=user-id, ID=its name there)
+token: bin/ops ## make a token that opens /mcp to a user's Claude Code, shown once (OWNER=user-id; STACK=its name, or for the local run; ID=the token's name)
 	@test -n "$(OWNER)" || { echo "whose token? make token OWNER=user-id"; exit 1; }
-	@bin/local personal-token "$(OWNER)" $(ID)
+	@STACK="$(STACK)" bin/ops token add personal "$(OWNER)" $(ID)
 
 # The functions in SAM's containers, with stand-ins on this machine; SAM_LOCAL=off uses processes instead of containers.
 .PHONY: sam-up sam-invoke sam-story sam-down sam-check

@@ -5,8 +5,6 @@
 //
 //	local [-addr 127.0.0.1:8787] [-data .local] [-live]
 //	local token [-addr 127.0.0.1:8787] [-data .local] [OWNER]
-//	local service-token [ID]
-//	local personal-token OWNER [ID]
 //	local demo [-addr 127.0.0.1:8787] [-data .local]
 //	local verify [-addr 127.0.0.1:8787] [-data .local] [-refused PROMPT] [-wait 5m] [-yes]
 package main
@@ -41,14 +39,8 @@ func main() {
 
 func run(ctx context.Context, args []string, getenv func(string) string, out, errOut io.Writer) error {
 	command := "serve"
-	if len(args) > 0 && slices.Contains([]string{"token", "service-token", "personal-token", "demo", "verify"}, args[0]) {
+	if len(args) > 0 && slices.Contains([]string{"token", "demo", "verify"}, args[0]) {
 		command, args = args[0], args[1:]
-	}
-	switch command {
-	case "service-token":
-		return serviceToken(args, out)
-	case "personal-token":
-		return personalToken(args, out)
 	}
 	flags := flag.NewFlagSet("local "+command, flag.ContinueOnError)
 	flags.SetOutput(errOut)

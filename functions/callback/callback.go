@@ -53,6 +53,8 @@ func (f Function) callback(r *http.Request) (httpapi.Answer, error) {
 	// Every fault has the same answer, before anything is read.
 	genuine := secret.CallbackKeys.Verify(lifecycle.CallbackMessage(id, attempt), r.PathValue("token"))
 	if !genuine || err != nil || strconv.Itoa(attempt) != r.PathValue("attempt") || !task.ValidID(id) {
+		// Nothing of it is logged: whoever sent it may have chosen every part.
+		f.Log.WarnContext(r.Context(), "a callback without a valid token was refused", "event", "callback_refused")
 		return httpapi.Answer{}, &task.Error{Code: task.CodeNotFound}
 	}
 	// A body that is too large or incomplete still wakes the task.

@@ -25,6 +25,7 @@ type Function struct {
 	Prices   config.Prices
 	Quota    int            // images per owner and UTC day; 0: no quota
 	LowBelow int            // credits
+	Budget   int            // credits of all owners and UTC day; 0: no limit
 	Sender   webhook.Sender // sends the news of a check; without a URL the news is only logged
 	Log      *slog.Logger
 }
@@ -62,7 +63,10 @@ func (f Function) credits(r *http.Request, owner string) (httpapi.Answer, error)
 		return httpapi.Answer{}, err
 	}
 	// The balance is shared by all callers, so a canceled request must not stop its read.
-	balance, err := f.Account.Known(context.WithoutCancel(ctx), f.cheapest())
+	shared := context.WithoutCancel(ctx)
+	pauses := make(chan task.Pauses, 1)
+	go func() { pauses <- f.Account.Pauses(shared) }()
+	balance, err := f.Account.Known(shared, f.cheapest())
 	if err != nil && balance.AsOf.IsZero() {
 		return httpapi.Answer{}, &task.Error{Code: task.CodeUnavailable, Err: err}
 	}
@@ -75,7 +79,10 @@ func (f Function) credits(r *http.Request, owner string) (httpapi.Answer, error)
 		Low: balance.Credits < float64(f.LowBelow), LowBelow: f.LowBelow,
 		Quota: httpapi.Quota(allowance), Prices: f.Prices,
 	}
+	_, _, held := (<-pauses).InForce(f.Account.Now())
 	switch {
+	case held:
+		c.Reason = task.CodePaused
 	case !balance.Covers(f.cheapest()):
 		c.Reason = task.CodeInsufficientCredits
 	case !allowance.Allows(1):

@@ -71,6 +71,24 @@ func TestCanGenerate(t *testing.T) {
 	}
 }
 
+// While all orders are held, that is the reason, whatever else speaks against one.
+func TestCreditsPaused(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.Sim.SetBalance(0)
+	h.Pause(t)
+	if c := h.credits(); c.CanGenerate || c.Reason != task.CodePaused || c.Balance != 0 {
+		t.Errorf("%+v", c)
+	}
+	if err := h.Store.Release(t.Context(), task.HeldByOperator, h.Now()); err != nil {
+		t.Fatal(err)
+	}
+	h.Clock.Add(10 * time.Second)
+	if c := h.credits(); c.Reason != task.CodeInsufficientCredits {
+		t.Errorf("%+v", c)
+	}
+}
+
 // A quota counts one UTC day: it resets at midnight, and failed tasks are
 // returned to it.
 func TestQuota(t *testing.T) {

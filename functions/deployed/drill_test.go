@@ -89,12 +89,17 @@ const (
 	coldAfter = 5 * time.Minute // what processes keep in memory is older then
 )
 
-func (w *deployedWorld) Step() time.Duration { return shortStep }
+func (w *deployedWorld) Step(waited time.Duration) time.Duration {
+	if waited > 3*time.Hour {
+		return longStep
+	}
+	return shortStep
+}
 
 // Wait makes time pass in steps, with the schedules once in each.
 func (w *deployedWorld) Wait(d time.Duration) {
 	step := shortStep
-	if d > time.Hour {
+	if d >= longStep {
 		step = longStep
 	}
 	for ; d > 0; d -= step {
@@ -136,7 +141,7 @@ func (w *deployedWorld) settle() {
 	})
 	// A picture's last write makes a notice.
 	for _, name := range []string{"ingest", "notify"} {
-		ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Minute)
 		w.source[name].Drain(ctx)
 		if ctx.Err() != nil {
 			w.t.Fatalf("%s does not end", name)
@@ -226,5 +231,5 @@ func (w *deployedWorld) Ops(input string, words ...string) (string, int) {
 
 // The faults of the drill over the binaries as deployed; local/drilltest has the hours.
 func TestDrill(t *testing.T) {
-	drilltest.All(t, "the binaries as deployed", func(t *testing.T, play func(drilltest.World)) { play(newDeployedWorld(t)) })
+	drilltest.All(t, "the binaries as deployed", func(t *testing.T, play func(*testing.T, drilltest.World)) { play(t, newDeployedWorld(t)) })
 }

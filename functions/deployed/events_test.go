@@ -23,7 +23,7 @@ var eventCases = []struct {
 	status int
 }{
 	{"submit-words", 202}, {"submit-quote", 200}, {"submit-refused", 400}, {"credits-balance", 200}, {"credits-models", 200}, {"credits-contract", 200}, {"credits-check", 0},
-	{"callback-forged", 404}, {"callback-success", 200}, {"callback-policy", 200}, {"sweep-due", 0}, {"sweep-redrive", 0}, {"ingest-store", 0}, {"notify-succeeded", 0},
+	{"callback-forged", 404}, {"callback-success", 200}, {"callback-policy", 200}, {"sweep-due", 0}, {"ingest-store", 0}, {"notify-succeeded", 0},
 	{"tasks-one", 200}, {"tasks-ids", 200}, {"tasks-target", 200}, {"tasks-all", 200}, {"tasks-target-put", 200}, {"images-show", 302}, {"images-download", 302},
 	{"submit-edit", 202}, {"uploads-create", 201}, {"mcp-metadata", 200}, {"mcp-listen", 405}, {"mcp-credits", 200}, {"mcp-quote", 200}, {"mcp-generate", 200}, {"mcp-move", 200}, {"mcp-watch", 200}, {"mcp-page", 200},
 	{"tasks-delete", 204}, {"mcp-delete", 200}, {"ingest-erase", 0}, {"notify-deleted", 0},

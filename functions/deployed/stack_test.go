@@ -1,6 +1,7 @@
 package deployed_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -18,8 +19,7 @@ import (
 )
 
 // ops runs a command of bin/ops on the harness as on a stack, as an operator's shell
-// does, and returns what it printed and its status. log is what the functions have
-// logged.
+// does, and returns what it printed and its status.
 func (h *harness) ops(stack *httptest.Server, input string, words ...string) (said string, exit int) {
 	h.t.Helper()
 	binary := filepath.Join(binariesDir, "ops")
@@ -56,7 +56,7 @@ func (h *harness) stack(log func() string) *httptest.Server {
 			writeJSON(w, map[string]any{"events": events(log())})
 		case service == "Logs_20140328":
 			writeJSON(w, map[string]any{"logGroups": []any{map[string]any{"logGroupName": "drill-logs", "creationTime": 1}}})
-		case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") && service == "":
+		case isForm(r, "ListStackResources"):
 			_, _ = io.WriteString(w, h.resources())
 		default:
 			aws.ServeHTTP(w, r)
@@ -66,6 +66,16 @@ func (h *harness) stack(log func() string) *httptest.Server {
 	server := httptest.NewServer(mux)
 	h.t.Cleanup(server.Close)
 	return server
+}
+
+// isForm reports whether a request is this action of a service that takes forms.
+func isForm(r *http.Request, action string) bool {
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		return false
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && bytes.Contains(body, []byte("Action="+action))
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

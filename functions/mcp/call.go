@@ -82,7 +82,7 @@ func problemError(a httpapi.Answer, body []byte) error {
 
 // problemOf returns the error that a problem shows.
 func problemOf(p httpapi.Problem) *task.Error {
-	e := &task.Error{Code: p.Code}
+	e := &task.Error{Code: p.Code, Reason: p.Reason()}
 	for _, f := range p.Errors {
 		e.Fields = append(e.Fields, task.Field(f))
 	}
@@ -117,7 +117,7 @@ func (c call) errorResult(err error) *sdk.CallToolResult {
 	e := httpapi.ErrorOf(err)
 	x := httpapi.Explain(e.Code)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", e.Code, x.Title)
+	fmt.Fprintf(&b, "%s: %s", e.Code, httpapi.Sentence(e))
 	for _, f := range e.Fields {
 		fmt.Fprintf(&b, "\n- %s: %s", argument(f.Pointer), f.Message)
 	}
@@ -129,7 +129,7 @@ func (c call) errorResult(err error) *sdk.CallToolResult {
 		fmt.Fprintf(&b, "\nrequestId: %s", httpapi.RequestID(ctx))
 	}
 	return &sdk.CallToolResult{
-		Meta:    sdk.Meta{"problem": refusal{Code: e.Code, Message: x.Title, Hint: x.Hint, Retryable: x.Retryable, Fields: messages(e.Fields), RetryAfter: int(e.RetryAfter / time.Second)}},
+		Meta:    sdk.Meta{"problem": refusal{Code: e.Code, Message: httpapi.Sentence(e), Hint: x.Hint, Retryable: x.Retryable, Fields: messages(e.Fields), RetryAfter: int(e.RetryAfter / time.Second)}},
 		Content: []sdk.Content{&sdk.TextContent{Text: b.String()}}, IsError: true,
 	}
 }

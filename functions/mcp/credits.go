@@ -37,8 +37,11 @@ func (c call) credits(arguments []byte) (result, error) {
 		return result{}, err
 	}
 	a.ImagesLeft = a.countImages()
-	text := fmt.Sprintf("%s credits as of %s, enough for %d pictures of the cheapest kind. Credits spent after that are not counted yet.",
-		task.Credits(a.Balance), a.AsOf.Format(time.RFC3339), a.ImagesLeft)
+	text := fmt.Sprintf("%s credits as of %s", task.Credits(a.Balance), a.AsOf.Format(time.RFC3339))
+	if a.Reason != task.CodePaused { // nobody can order now, whatever is left
+		text += fmt.Sprintf(", enough for %d pictures of the cheapest kind", a.ImagesLeft)
+	}
+	text += ". Credits spent after that are not counted yet."
 	if a.Quota.Limit > 0 {
 		text += fmt.Sprintf(" The user has asked for %d of %d pictures today; the quota resets at %s.", a.Quota.Used, a.Quota.Limit, a.Quota.ResetsAt.Format(time.RFC3339))
 	}

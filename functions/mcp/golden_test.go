@@ -90,6 +90,7 @@ var goldenTexts = []struct {
 		return h.call("generate_image", args("requestKey", "k", "prompt", "a naked woman"))
 	}},
 	{"generate_image: no credits", func(h *harness) toolResult { h.Sim.SetBalance(0); return h.call("generate_image", h.order("k")) }},
+	{"generate_image: paused", func(h *harness) toolResult { h.Pause(h.t); return h.call("generate_image", h.order("k")) }},
 	{"generate_image: no quota", func(h *harness) toolResult {
 		h.Quota = 1
 		h.call("generate_image", h.order("k"))
@@ -143,6 +144,7 @@ var goldenTexts = []struct {
 	{"get_credits: with a quota", func(h *harness) toolResult { h.Quota = 10; return h.call("get_credits", args()) }},
 	{"get_credits: few", func(h *harness) toolResult { h.Sim.SetBalance(50); return h.call("get_credits", args()) }},
 	{"get_credits: none", func(h *harness) toolResult { h.Sim.SetBalance(0); return h.call("get_credits", args()) }},
+	{"get_credits: paused", func(h *harness) toolResult { h.Pause(h.t); return h.call("get_credits", args()) }},
 	{"upload_image: a place", func(h *harness) toolResult {
 		return h.call("upload_image", args("contentType", "image/png", "bytes", 1000))
 	}},
@@ -162,6 +164,7 @@ var goldenTexts = []struct {
 		h.Sim.SetBalance(0)
 		return h.call("quote_image", args("prompt", "a naked woman", "numImages", 2))
 	}},
+	{"quote_image: paused", func(h *harness) toolResult { h.Pause(h.t); return h.call("quote_image", h.order("k")) }},
 	{"quote_image: no balance, and no price", func(h *harness) toolResult {
 		h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Credit = nanobananatest.Fault{Kind: nanobananatest.FaultReset} })
 		return h.call("quote_image", args("prompt", "a", "model", "dall-e"))

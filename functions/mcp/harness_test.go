@@ -168,7 +168,7 @@ func (r toolResult) decode(v any) {
 func (r toolResult) checkRefused(code task.Code) {
 	r.t.Helper()
 	x := httpapi.Explain(code)
-	if !r.IsError || !strings.HasPrefix(r.text(), string(code)+": "+x.Title) || !strings.Contains(r.text(), "What to do: "+x.Claude) {
+	if !r.IsError || !strings.HasPrefix(r.text(), string(code)+": "+strings.TrimSuffix(x.Title, ".")) || !strings.Contains(r.text(), "What to do: "+x.Claude) {
 		r.t.Errorf("isError %v, want %s: %s", r.IsError, code, r.text())
 	}
 }

@@ -96,8 +96,7 @@ func (c call) quote(arguments []byte) (result, error) {
 }
 
 func newProblem(p httpapi.Problem) problem {
-	x := httpapi.Explain(p.Code)
-	shown := problem{Code: p.Code, Message: x.Title, Faults: []fault{}, WhatToDo: x.Claude}
+	shown := problem{Code: p.Code, Message: httpapi.Sentence(problemOf(p)), Faults: []fault{}, WhatToDo: httpapi.Explain(p.Code).Claude}
 	for _, e := range p.Errors {
 		shown.Faults = append(shown.Faults, fault{argument(e.Pointer), e.Message})
 	}

@@ -36,6 +36,14 @@ func TestGates(t *testing.T) {
 			}
 			return ""
 		}, 402, task.CodeInsufficientCredits, true},
+		"everything of the owner was erased": {func(h *harness) string {
+			if err := h.Rows.Forget(h.t.Context(), "ada", h.Clock.Now()); err != nil {
+				h.t.Fatal(err)
+			}
+			h.Clock.Add(10 * time.Second) // for so long a process uses what it has read
+			return ""
+		}, 403, task.CodeForbidden, true},
+		"a hold":            {func(h *harness) string { h.Pause(h.t); return "" }, 503, task.CodePaused, true},
 		"the quota":         {day, 429, task.CodeQuotaExceeded, false},
 		"the prompt filter": {func(h *harness) string { h.Filter = moderation.New([]string{"lighthouse"}, nil); return "" }, 422, task.CodePromptRejected, true},
 		"no API key yet":    {func(h *harness) string { h.Secret.Set("", nil); h.Clock.Add(time.Hour); return "" }, 503, task.CodeUnavailable, true},
@@ -178,5 +186,21 @@ func TestExamples(t *testing.T) {
 				t.Errorf("answered %+v, the example is %+v", got, want)
 			}
 		})
+	}
+}
+
+// A paused order says why, and when to come again.
+func TestPaused(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.Pause(h.t)
+	got := h.post(goodBody)
+	var p httpapi.Problem
+	got.JSON(t, 503, &p)
+	if p.Detail != "Making pictures is paused: We replace a key." || got.Header.Get("Retry-After") != "300" {
+		t.Errorf("%+v, Retry-After %q", p, got.Header.Get("Retry-After"))
+	}
+	if line := h.Logged.Take(); !strings.Contains(line, `"code":"paused"`) {
+		t.Errorf("logged %s", line)
 	}
 }

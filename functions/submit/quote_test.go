@@ -93,6 +93,10 @@ var obstacles = []struct {
 		order["prompt"] = "a lighthouse"
 		return nil
 	}},
+	{task.CodePaused, func(h *harness, _ map[string]any) []string {
+		h.Pause(h.t)
+		return nil
+	}},
 	{task.CodeInvalidRequest, func(h *harness, order map[string]any) []string {
 		order["imageUrls"] = []string{"upload:" + h.upload("ada", "image/jpeg", heic)}
 		return nil
@@ -114,13 +118,13 @@ var obstacles = []struct {
 func TestQuoteAgreesWithSubmit(t *testing.T) {
 	t.Parallel()
 	for set := range 1 << len(obstacles) {
-		t.Run(fmt.Sprintf("%06b", set), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%07b", set), func(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
 			order := map[string]any{"prompt": "a"}
 			var header []string
 			var want []task.Code
-			for _, i := range []int{0, 5, 1, 2, 3, 4} { // first those that need another task
+			for _, i := range []int{0, 6, 1, 2, 3, 4, 5} { // first those that need another task
 				if set&(1<<i) != 0 {
 					header = append(header, obstacles[i].set(h, order)...)
 				}

@@ -17,23 +17,19 @@ type Function struct {
 	Log     *slog.Logger
 }
 
-// Event is the function's input. The schedule's event sets none of its fields.
-type Event struct {
-	// Redrive are the ids of tasks whose notices were given up and shall be sent
-	// again. If it is set, the function does nothing else.
-	Redrive []string `json:"redrive"`
-}
-
-// New returns the function. Each sweep logs one line with the age of the oldest
-// unfinished task, as far as [lifecycle.Swept] knows it; template.yaml makes a
-// metric of it.
-func New(f Function) func(context.Context, Event) (lifecycle.Swept, error) {
-	return func(ctx context.Context, e Event) (lifecycle.Swept, error) {
-		if len(e.Redrive) > 0 {
-			return f.Sweeper.Redrive(ctx, e.Redrive), nil
-		}
+// New returns the function. Each sweep logs one line with what [lifecycle.Swept] knows,
+// of which package metric makes metrics.
+func New(f Function) func(context.Context) (lifecycle.Swept, error) {
+	return func(ctx context.Context) (lifecycle.Swept, error) {
 		swept, err := f.Sweeper.Sweep(ctx)
-		f.Log.InfoContext(ctx, "swept", "event", "swept", "oldestSeconds", f.age(swept.Oldest), "done", swept.Done, "failed", swept.Failed)
+		args := []any{"event", "swept", "oldestSeconds", f.age(swept.Oldest), "done", swept.Done, "failed", swept.Failed, "waiting", swept.Waiting}
+		if !swept.HeldSince.IsZero() {
+			args = append(args, "heldSeconds", f.age(swept.HeldSince))
+		}
+		if f.Sweeper.Rules.Notify {
+			args = append(args, "notices", swept.Notices)
+		}
+		f.Log.InfoContext(ctx, "swept", args...)
 		return swept, err
 	}
 }

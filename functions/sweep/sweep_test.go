@@ -22,14 +22,14 @@ func TestSweep(t *testing.T) {
 	w.Generated(t, 0)
 	w.Logged.Take()
 
-	if swept, err := run(t.Context(), sweep.Event{}); err != nil || swept != (lifecycle.Swept{}) {
+	if swept, err := run(t.Context()); err != nil || swept != (lifecycle.Swept{}) {
 		t.Errorf("at once: %+v, %v", swept, err)
 	}
 	if line := lastLine(t, w); line.Event != "swept" || line.Level != "INFO" || line.OldestSeconds != 0 || line.Done != 0 {
 		t.Errorf("a sweep that had nothing to do logged %+v", line)
 	}
 	w.Clock.Add(2 * time.Minute)
-	if swept, err := run(t.Context(), sweep.Event{}); err != nil || swept.Done != 1 || swept.Failed != 0 || !swept.Oldest.Equal(got.CreatedAt) {
+	if swept, err := run(t.Context()); err != nil || swept.Done != 1 || swept.Failed != 0 || !swept.Oldest.Equal(got.CreatedAt) {
 		t.Errorf("when the task is due: %+v, %v", swept, err)
 	}
 	if x, err := w.Rows.Task(t.Context(), got.ID); err != nil || x.Status != task.Storing {
@@ -70,7 +70,7 @@ func TestOldest(t *testing.T) {
 		w.Generated(t, i+1)
 		w.Clock.Add(10 * time.Minute)
 	}
-	got, err := run(t.Context(), sweep.Event{})
+	got, err := run(t.Context())
 	if err != nil || got.Done != 4 || got.Failed != 0 || !got.Oldest.Equal(created[0]) {
 		t.Errorf("%+v, %v; want the oldest of %v", got, err, created)
 	}
@@ -83,7 +83,7 @@ func TestOldest(t *testing.T) {
 func TestSweepFails(t *testing.T) {
 	w := lifecycletest.New(t)
 	w.Rows.Fail(func(string, *task.Task) error { return lifecycletest.ErrStore }, nil)
-	if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context(), sweep.Event{}); err == nil {
+	if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context()); err == nil {
 		t.Error("no error")
 	}
 }
@@ -111,7 +111,7 @@ func TestOneFails(t *testing.T) {
 		return nil
 	}, nil)
 	w.Logged.Take()
-	if swept, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context(), sweep.Event{}); err != nil || swept.Done != 2 || swept.Failed != 1 {
+	if swept, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context()); err != nil || swept.Done != 2 || swept.Failed != 1 {
 		t.Errorf("%+v, %v", swept, err)
 	}
 	for id, want := range map[string]task.Status{ids[0]: task.Generating, ids[1]: task.Storing} {
@@ -121,39 +121,6 @@ func TestOneFails(t *testing.T) {
 	}
 	if logged := w.Logged.Take(); !strings.Contains(logged, `"failed":1`) || !strings.Contains(logged, ids[0]) {
 		t.Errorf("logged %s", logged)
-	}
-}
-
-// A redrive sends notices again that were given up; other due work waits for
-// the schedule.
-func TestRedrive(t *testing.T) {
-	w := lifecycletest.New(t)
-	w.Rules.Notify, w.Ingester.Rules.Notify = true, true
-	run := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})
-	x := w.Succeeded(t, "ada")
-	for range 50 { // until the notice is given up
-		if x.Notice == "" {
-			break
-		}
-		w.Clock.Add(x.Due().Sub(w.Now()))
-		if _, err := run(t.Context(), sweep.Event{}); err != nil {
-			t.Fatal(err)
-		}
-		x = row(t, w, x.ID)
-	}
-	if x.NoticeGivenUpAt.IsZero() {
-		t.Fatalf("it is not given up: %+v", x)
-	}
-	due := w.Submitted(t, "ada", 1)
-	w.Clock.Add(time.Hour)
-	if done, err := run(t.Context(), sweep.Event{Redrive: []string{x.ID}}); err != nil || done != (lifecycle.Swept{Done: 1}) {
-		t.Errorf("%+v, %v", done, err)
-	}
-	if after := row(t, w, x.ID); after.Notice != task.Pending || !after.NoticeGivenUpAt.IsZero() {
-		t.Errorf("notice %q, given up at %v", after.Notice, after.NoticeGivenUpAt)
-	}
-	if after := row(t, w, due.ID); after.Version != due.Version {
-		t.Error("due work was done, too")
 	}
 }
 

@@ -1,8 +1,12 @@
 package template_test
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -10,9 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/preset/nanobanana-functions/functions/callback"
 	"github.com/preset/nanobanana-functions/functions/credits"
 	"github.com/preset/nanobanana-functions/functions/sweep"
+	"github.com/preset/nanobanana-functions/local/drilltest"
 	"github.com/preset/nanobanana-functions/shared/lifecycle/lifecycletest"
+	"github.com/preset/nanobanana-functions/shared/metric"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -25,7 +32,7 @@ func TestLogGroups(t *testing.T) {
 	}
 }
 
-// ourNamespace is the namespace of the metrics that filters make.
+// ourNamespace is the namespace of the metrics that log lines carry.
 const ourNamespace = "nanobanana/${AWS::StackName}"
 
 // wantAlarms are the metrics that each alarm reads, and its condition. A metric
@@ -33,24 +40,47 @@ const ourNamespace = "nanobanana/${AWS::StackName}"
 var wantAlarms = map[string]struct {
 	metrics []string
 	when    string
+	only    string // the template's condition under which it exists
 }{
-	"ErrorsLogged":  {[]string{ourNamespace + " Errors Sum 300"}, ">= 1, 1 of 1, notBreaching"},
-	"TasksEndBadly": {[]string{ourNamespace + " TasksEndedBadly Sum 300"}, ">= 1, 1 of 1, notBreaching"},
+	"ErrorsLogged":  {ours("Errors Sum 300"), ">= 1, 1 of 1, notBreaching", ""},
+	"TasksEndBadly": {ours("TasksEndedBadly Sum 300"), ">= 1, 1 of 1, notBreaching", ""},
 	"GenerationsFail": {
-		[]string{"failed=" + ourNamespace + " GenerationsFailed Sum 900", "ended=" + ourNamespace + " TasksEnded Sum 900"},
-		"IF(failed >= 5 AND failed > 0.2 * ended, 1, 0) >= 1, 1 of 1, notBreaching",
+		[]string{"failed=" + ourNamespace + " TasksFailed generation_failed Sum 900", "ended=" + ourNamespace + " TasksEndedBadly SampleCount 900"},
+		"IF(failed >= 5 AND failed > 0.2 * ended, 1, 0) >= 1, 1 of 1, notBreaching", "",
 	},
-	"TaskIsOld":          {[]string{ourNamespace + " OldestUnfinished Maximum 300"}, "> 3600, 1 of 13, notBreaching"},
-	"SweepRests":         {[]string{"AWS/Lambda Invocations Sweep Sum 300"}, "< 1, 2 of 2, breaching"},
-	"FunctionsFail":      {metricOfFunctions("Errors"), "SUM(FILL(METRICS(), 0)) >= 1, 1 of 2, notBreaching"},
-	"FunctionsThrottled": {metricOfFunctions("Throttles"), "SUM(FILL(METRICS(), 0)) >= 1, 2 of 3, notBreaching"},
-	"ApiFails":           {[]string{"AWS/ApiGateway 5xx Api Sum 300"}, ">= 5, 1 of 1, notBreaching"},
-	"TableThrottled":     {metricsOfTable("ReadThrottleEvents", "WriteThrottleEvents"), "SUM(FILL(METRICS(), 0)) >= 1, 2 of 3, notBreaching"},
-	"CheckRests":         {[]string{ourNamespace + " CreditChecks Sum 1800"}, "< 1, 1 of 1, breaching"},
-	"CreditsLow":         {[]string{ourNamespace + " LowCredits Sum 1800"}, ">= 1, 1 of 1, notBreaching"},
-	"IngestLags":         {[]string{"AWS/Lambda IteratorAge Ingest Maximum 300"}, "> 600000, 2 of 2, notBreaching"},
-	"NotifyLags":         {[]string{"AWS/Lambda IteratorAge Notify Maximum 300"}, "> 600000, 2 of 2, notBreaching"},
+	"OrdersUnanswered": {
+		[]string{"unsure=" + ourNamespace + " Unconfirmed Sum 900", "sent=" + ourNamespace + " Unconfirmed SampleCount 900"},
+		"IF(unsure >= 5 AND unsure > 0.2 * sent, 1, 0) >= 1, 1 of 1, notBreaching", "",
+	},
+	"ProviderFails": {
+		[]string{"ok=" + ourNamespace + " ProviderOk Sum 900", "calls=" + ourNamespace + " ProviderOk SampleCount 900"},
+		"IF(calls >= 5 AND ok < 0.5 * calls, 1, 0) >= 1, 1 of 1, notBreaching", "",
+	},
+	"LateContradictions": {ours("LateContradictions Sum 300"), ">= 1, 1 of 1, notBreaching", ""},
+	"TaskIsOld":          {ours("OldestUnfinished Maximum 300"), "> 3600, 1 of 13, notBreaching", ""},
+	"SweepRests":         {[]string{"AWS/Lambda Invocations Sweep Sum 60"}, "< 1, 8 of 8, missing", ""},
+	"HeldForLong":        {ours("Held Maximum 300"), "> 3600, 1 of 1, notBreaching", ""},
+	"CreditsLow":         {ours("Balance Minimum 1800"), "< LowCredits, 1 of 1, notBreaching", ""},
+	"CheckRests":         {ours("Balance SampleCount 1800"), "< 1, 1 of 1, breaching", ""},
+	"BudgetNearlySpent":  {ours("BudgetUsed Maximum 600"), ">= 80, 1 of 1, notBreaching", "HasBudget"},
+	"BudgetSpent":        {ours("BudgetUsed Maximum 600"), ">= 100, 1 of 1, notBreaching", "HasBudget"},
+	"BudgetSpentFast":    {ours("BudgetUsedInHour Maximum 600"), ">= 25, 1 of 1, notBreaching", "HasBudget"},
+	"CallbacksRefused":   {ours("CallbacksRefused Sum 300"), ">= 10, 1 of 1, notBreaching", ""},
+	"NoticesWait":        {ours("NoticesWaiting Maximum 300"), ">= 1, 3 of 12, notBreaching", "HasNotify"},
+	"NoticesGivenUp":     {ours("NoticesGivenUp Sum 300"), ">= 1, 1 of 1, notBreaching", "HasNotify"},
+	"FunctionsFail":      {metricOfFunctions("Errors"), "SUM(FILL(METRICS(), 0)) >= 1, 1 of 2, notBreaching", ""},
+	"FunctionsThrottled": {metricOfFunctions("Throttles"), "SUM(FILL(METRICS(), 0)) >= 1, 2 of 3, notBreaching", ""},
+	"ApiFails":           {[]string{"AWS/ApiGateway 5xx Api Sum 300"}, ">= 5, 1 of 1, notBreaching", ""},
+	"TableThrottled":     {metricsOfTable("ReadThrottleEvents", "WriteThrottleEvents"), "SUM(FILL(METRICS(), 0)) >= 1, 2 of 3, notBreaching", ""},
+	"IngestLags":         {[]string{"AWS/Lambda IteratorAge Ingest Maximum 300"}, "> 600000, 2 of 2, notBreaching", ""},
+	"NotifyLags":         {[]string{"AWS/Lambda IteratorAge Notify Maximum 300"}, "> 600000, 2 of 2, notBreaching", ""},
+	"MetricsLost": {
+		[]string{"parsing=AWS/Logs EMFParsingErrors Logs Sum 300", "validation=AWS/Logs EMFValidationErrors Logs Sum 300"},
+		"SUM(FILL(METRICS(), 0)) >= 1, 1 of 2, notBreaching", "",
+	},
 }
+
+func ours(metric string) []string { return []string{ourNamespace + " " + metric} }
 
 // metricOfFunctions returns a metric of every function.
 func metricOfFunctions(metric string) (all []string) {
@@ -73,15 +103,29 @@ func metricsOfTable(metrics ...string) (all []string) {
 	return all
 }
 
+// description is what an alarm says: a sentence, the first command, and where to read on.
+var description = regexp.MustCompile(`^[^.]+[^.]*\.( [^.]+\.)? First: bin/ops ([a-z]+( -since [0-9]+h)?)\. Runbook: docs/RUNBOOK\.md#([a-z]+)$`)
+
 func TestAlarms(t *testing.T) {
 	s := template(t)
 	alarms := s.ofType("AWS::CloudWatch::Alarm")
+	const actions = `[{"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}, {"Fn::If": ["HasAlarmEmail", {"Ref": "AlarmMail"}, {"Ref": "AWS::NoValue"}]}]`
 	for id, r := range alarms {
-		checkJSON(t, id+"'s action", r.Properties["AlarmActions"], `{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}`)
+		checkJSON(t, id+"'s action", r.Properties["AlarmActions"], actions)
+		checkJSON(t, id+"'s action when it is over", r.Properties["OKActions"], actions)
+		without := "null"
+		if r.Properties["TreatMissingData"] == "missing" {
+			without = actions
+		}
+		checkJSON(t, id+"'s action without values", r.Properties["InsufficientDataActions"], without)
+		said, _ := r.Properties["AlarmDescription"].(string)
+		if m := description.FindStringSubmatch(said); m == nil || m[4] != strings.ToLower(id) || len(said) > 1024 {
+			t.Errorf("%s says %q; want: Sentence. First: bin/ops COMMAND. Runbook: docs/RUNBOOK.md#%s", id, said, strings.ToLower(id))
+		}
 		metrics, when := alarmMetrics(t, r.Properties)
 		want := wantAlarms[id]
-		if slices.Sort(want.metrics); !slices.Equal(metrics, want.metrics) || when != want.when {
-			t.Errorf("%s goes off at %s of\n%s\nwant %s of\n%s", id, when, strings.Join(metrics, "\n"), want.when, strings.Join(want.metrics, "\n"))
+		if slices.Sort(want.metrics); !slices.Equal(metrics, want.metrics) || when != want.when || r.Condition != want.only {
+			t.Errorf("%s goes off at %s of\n%s\n(%s) want %s of\n%s\n(%s)", id, when, strings.Join(metrics, "\n"), r.Condition, want.when, strings.Join(want.metrics, "\n"), want.only)
 		}
 		if len(metrics) > 10 {
 			t.Errorf("%s reads %d metrics, and CloudWatch takes ten", id, len(metrics))
@@ -93,6 +137,46 @@ func TestAlarms(t *testing.T) {
 	if indexes := list(s.Resources["Table"].Properties["GlobalSecondaryIndexes"]); len(indexes) != 3 {
 		t.Errorf("the table has %d indexes, three are watched", len(indexes))
 	}
+	mail := s.Resources["AlarmMail"]
+	if mail.Condition != "HasAlarmEmail" {
+		t.Errorf("the topic for mails exists if %q", mail.Condition)
+	}
+	checkJSON(t, "who gets mails", mail.Properties["Subscription"], `[{"Protocol": "email", "Endpoint": {"Ref": "AlarmEmail"}}]`)
+	if filters := s.ofType("AWS::Logs::MetricFilter"); len(filters) != 0 {
+		t.Errorf("%d metric filters: log lines carry their metrics", len(filters))
+	}
+}
+
+// Each metric of ours that an alarm reads is one that log lines carry.
+func TestAlarmsReadMetricsThatExist(t *testing.T) {
+	known := ourMetrics()
+	for id, w := range wantAlarms {
+		for _, m := range w.metrics {
+			if _, name, ok := strings.Cut(m, ourNamespace+" "); ok {
+				words := strings.Fields(name)
+				if name := strings.Join(words[:len(words)-2], " "); !known[name] {
+					t.Errorf("%s reads %s, which no log line carries", id, name)
+				}
+			}
+		}
+	}
+}
+
+// ourMetrics are the metrics that log lines carry: a name, or a name and its dimension's
+// value.
+func ourMetrics() map[string]bool {
+	all := map[string]bool{metric.Errors.Name: true}
+	for _, metrics := range metric.Table {
+		for _, m := range metrics {
+			if m.Dimension == "" {
+				all[m.Name] = true
+			}
+			for _, v := range metric.Values[m.Dimension] {
+				all[m.Name+" "+v] = true
+			}
+		}
+	}
+	return all
 }
 
 // alarmMetrics returns the metrics that an alarm reads, in order, and its
@@ -120,8 +204,11 @@ func alarmMetrics(t testing.TB, p map[string]any) (metrics []string, when string
 	if points == nil {
 		points = periods
 	}
-	threshold, _ := p["Threshold"].(float64)
-	return metrics, fmt.Sprintf("%s%s %d, %v of %v, %v", expression, signs[p["ComparisonOperator"]], int(threshold), points, periods, p["TreatMissingData"])
+	threshold := p["Threshold"]
+	if parameter, ok := dig(threshold, "Ref").(string); ok {
+		threshold = parameter
+	}
+	return metrics, fmt.Sprintf("%s%s %v, %v of %v, %v", expression, signs[p["ComparisonOperator"]], threshold, points, periods, p["TreatMissingData"])
 }
 
 // metricName returns a metric's namespace, name and dimensions.
@@ -141,82 +228,137 @@ func metricName(v any) string {
 	return strings.Join(words, " ")
 }
 
-// metricOfFilter is the metric that each filter adds to.
-var metricOfFilter = map[string]string{
-	"ErrorLines": "Errors", "EndLines": "TasksEnded", "BadEndLines": "TasksEndedBadly", "FailedGenerationLines": "GenerationsFailed",
-	"SweptLines": "OldestUnfinished", "CheckLines": "CreditChecks", "LowLines": "LowCredits",
-}
-
-// Each filter makes a metric that an alarm reads.
-func TestMetricFilters(t *testing.T) {
-	s := template(t)
-	var read []string
-	for _, w := range wantAlarms {
-		read = append(read, strings.Join(w.metrics, " "))
-	}
-	filters := s.ofType("AWS::Logs::MetricFilter")
-	for id, r := range filters {
-		made := dig(r.Properties, "MetricTransformations", "0")
-		checkJSON(t, id+"'s namespace", dig(made, "MetricNamespace"), `{"Fn::Sub": "`+ourNamespace+`"}`)
-		checkJSON(t, id+"'s metric", dig(made, "MetricName"), `"`+metricOfFilter[id]+`"`)
-		checkJSON(t, id+"'s log", r.Properties["LogGroupName"], `{"Ref": "Logs"}`)
-		value := `"1"`
-		if id == "SweptLines" {
-			value = `"$.oldestSeconds"`
-			// The pattern must contain the value that it extracts.
-			if pattern, _ := r.Properties["FilterPattern"].(string); !strings.Contains(pattern, "$.oldestSeconds = *") {
-				t.Errorf("%s does not match its value: %s", id, pattern)
-			}
-		}
-		checkJSON(t, id+"'s value", dig(made, "MetricValue"), value)
-		checkJSON(t, id+"'s default", dig(made, "DefaultValue"), "null") // a default would cost money all the time
-		if !strings.Contains(strings.Join(read, " "), ourNamespace+" "+metricOfFilter[id]+" ") {
-			t.Errorf("no alarm reads %s", metricOfFilter[id])
-		}
-		if pattern, _ := r.Properties["FilterPattern"].(string); strings.Contains(pattern, "$.msg") {
-			t.Errorf("%s matches a sentence: %s", id, pattern)
-		}
-	}
-	if len(filters) != len(metricOfFilter) {
-		t.Errorf("%d filters, want %d", len(filters), len(metricOfFilter))
-	}
-}
-
-// logLines are lines that the functions log, by what they report, and the
-// filters that match them.
+// logLines are lines that the functions log, by what they report: the metrics that
+// CloudWatch takes from them, as their sum and the number of their samples, and the
+// alarms that ring.
 var logLines = map[string]struct {
-	lines   func(*testing.T) string
-	filters []string
+	lines  func(*testing.T) string
+	values string
+	alarms []string
 }{
-	"credits":                       {checkLine(1000), []string{"CheckLines"}},
-	"low credits":                   {checkLine(99), []string{"CheckLines", "LowLines"}},
-	"a check without an answer":     {failedCheckLine, []string{"ErrorLines"}},
-	"a sweep":                       {sweepLine, []string{"SweptLines"}},
-	"a success":                     {successLines, []string{"EndLines"}},
-	"a policy refusal":              {failureLines(task.CodeContentPolicy, failWith(400)), []string{"EndLines"}},
-	"a generation that failed":      {failureLines(task.CodeGenerationFailed, failWith(501)), []string{"EndLines", "FailedGenerationLines"}},
-	"a lost order":                  {failureLines(task.CodeOutcomeUnknown, loseAnswer), []string{"BadEndLines", "EndLines", "ErrorLines"}},
-	"a function that has timed out": {fixedLine("2026-03-14T12:00:00Z 6e3f9c0a Task timed out after 50.00 seconds"), nil},
-	"words of an event":             {fixedLine(`{"level":"INFO","msg":"credits are low","note":"task_ended"}`), nil},
+	"credits":                            {checkLine(1000), "Balance=1000/1 ProviderOk=1/1 SpentHour=0/1", nil},
+	"low credits":                        {checkLine(99), "Balance=99/1 ProviderOk=1/1 SpentHour=0/1", []string{"CreditsLow"}},
+	"a check without an answer":          {failedCheckLine, "Errors=1/1 ProviderOk=0/1", []string{"ErrorsLogged"}},
+	"a sweep":                            {sweepLine, "OldestUnfinished=7200/1 ProviderOk=1/1 TasksDue=1/1 TasksWaiting=0/1", []string{"TaskIsOld"}},
+	"a success":                          {successLines, "ProviderOk=3/3 SecondsToPicture=0/1 TasksEndedBadly=0/1 TasksEnded{nano-banana}=1/1 Unconfirmed=0/1", nil},
+	"a policy refusal":                   {failureLines(task.CodeContentPolicy, failWith(400)), "ProviderOk=3/3 TasksEndedBadly=0/1 TasksEnded{nano-banana}=1/1 TasksFailed{content_policy}=1/1 Unconfirmed=0/1", nil},
+	"a generation that failed":           {failureLines(task.CodeGenerationFailed, failWith(501)), "ProviderOk=3/3 TasksEndedBadly=0/1 TasksEnded{nano-banana}=1/1 TasksFailed{generation_failed}=1/1 Unconfirmed=0/1", nil},
+	"five generations that failed":       {times(5, failureLines(task.CodeGenerationFailed, failWith(501))), "ProviderOk=15/15 TasksEndedBadly=0/5 TasksEnded{nano-banana}=5/5 TasksFailed{generation_failed}=5/5 Unconfirmed=0/5", []string{"GenerationsFail"}},
+	"a lost order":                       {failureLines(task.CodeOutcomeUnknown, loseAnswer), "Errors=1/1 ProviderOk=1/2 TasksEndedBadly=1/1 TasksEnded{nano-banana}=1/1 TasksFailed{outcome_unknown}=1/1 Unconfirmed=1/1", []string{"ErrorsLogged", "TasksEndBadly"}},
+	"five orders without an answer":      {times(5, unansweredLines), "ProviderOk=5/10 Unconfirmed=5/5", []string{"OrdersUnanswered"}},
+	"a provider that refuses everything": {times(5, refusedLines), "ProviderOk=0/5 Unconfirmed=0/5", []string{"ProviderFails"}},
+	"a picture after all":                {contradictionLine, "LateContradictions=1/1", []string{"LateContradictions"}},
+	"nine forged callbacks":              {times(9, forgedLine), "CallbacksRefused=9/9", nil},
+	"ten forged callbacks":               {times(10, forgedLine), "CallbacksRefused=10/10", []string{"CallbacksRefused"}},
+	"a notice that is not accepted":      {noticeLines(1), "NoticesWaiting=1/1 OldestUnfinished=0/1 TasksDue=1/1 TasksWaiting=0/1", nil},
+	"a notice that is given up":          {noticeLines(100), "", []string{"ErrorsLogged", "NoticesGivenUp"}},
+	"a hold of half an hour":             {heldLine(30 * time.Minute), "Held=1800/1 OldestUnfinished=0/1 TasksDue=0/1 TasksWaiting=0/1", nil},
+	"a hold of two hours":                {heldLine(2 * time.Hour), "Held=7200/1 OldestUnfinished=0/1 TasksDue=0/1 TasksWaiting=0/1", []string{"HeldForLong"}},
+	"a budget that is nearly spent":      {budgetLine(200, 160), "", []string{"BudgetNearlySpent", "BudgetSpentFast"}},
+	"a budget that is spent":             {budgetLine(200, 200), "", []string{"BudgetNearlySpent", "BudgetSpent", "BudgetSpentFast"}},
+	"a fifth of a budget in an hour":     {budgetLine(200, 40), "", nil},
+	"a function that has timed out":      {fixedLine("2026-03-14T12:00:00Z 6e3f9c0a Task timed out after 50.00 seconds"), "", nil},
+	"words of an event":                  {fixedLine(`{"level":"INFO","msg":"credits are low","note":"task_ended"}`), "", nil},
 }
 
-func TestMetricFiltersMatch(t *testing.T) {
-	s := template(t)
+// What the functions log is what the alarms read.
+func TestLinesAndAlarms(t *testing.T) {
+	text, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alarms, err := drilltest.Alarms(text)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range logLines {
 		t.Run(name, func(t *testing.T) {
 			lines := c.lines(t)
-			var see []string
-			for id, r := range s.ofType("AWS::Logs::MetricFilter") {
-				pattern, _ := r.Properties["FilterPattern"].(string)
-				seen := slices.ContainsFunc(strings.Split(lines, "\n"), func(line string) bool { return matchesPattern(t, pattern, line) })
-				if seen {
-					see = append(see, id)
+			data, err := drilltest.Emitted(lines)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sums, samples := map[string]float64{}, map[string]int{}
+			for _, d := range data {
+				name := strings.TrimPrefix(d.Metric, "nanobanana/"+drilltest.StackName+" ")
+				if name, by, ok := strings.Cut(name, " "); ok {
+					_, value, _ := strings.Cut(by, "=")
+					sums[name+"{"+value+"}"] += d.Value
+					samples[name+"{"+value+"}"]++
+					continue
+				}
+				sums[name] += d.Value
+				samples[name]++
+			}
+			var got []string
+			for _, name := range slices.Sorted(maps.Keys(sums)) {
+				if strings.HasSuffix(name, "Time") { // of this machine
+					continue
+				}
+				got = append(got, fmt.Sprintf("%s=%v/%d", name, math.Floor(sums[name]), samples[name]))
+			}
+			if values := strings.Join(got, " "); c.values != "" && values != c.values {
+				t.Errorf("values\n%s, want\n%s:\n%s", values, c.values, lines)
+			}
+			var ring []string
+			for id, a := range alarms {
+				rings, err := a.Rings(data, time.Now())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if rings && id != "CheckRests" { // which rings without a check
+					ring = append(ring, id)
 				}
 			}
-			if slices.Sort(see); !slices.Equal(see, c.filters) {
-				t.Errorf("%q see it, want %q:\n%s", see, c.filters, lines)
+			if slices.Sort(ring); !slices.Equal(ring, c.alarms) {
+				t.Errorf("%q ring, want %q:\n%s", ring, c.alarms, lines)
 			}
 		})
+	}
+}
+
+// A first deployment does not ring SweepRests, however long it takes. A sweep that stops
+// does, within a quarter of an hour, and one that merely started late does not.
+func TestSweepRests(t *testing.T) {
+	text, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alarms, err := drilltest.Alarms(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Date(2026, 3, 14, 12, 0, 30, 0, time.UTC)
+	var runs []drilltest.Datum
+	for minute := range 30 {
+		runs = append(runs, drilltest.Datum{Metric: "AWS/Lambda Invocations FunctionName=Sweep", Value: 1, At: begin.Add(time.Duration(minute) * time.Minute)})
+	}
+	for name, c := range map[string]struct {
+		runs    []drilltest.Datum
+		minutes int // after begin
+		want    bool
+	}{
+		"no run yet":                       {nil, 600, false},
+		"the first run":                    {runs[:1], 1, false},
+		"a run each minute":                {runs, 30, false},
+		"five minutes without a run":       {runs, 34, false},
+		"fourteen minutes without a run":   {runs, 43, true},
+		"an hour without a run":            {runs, 90, true},
+		"a gap of five minutes, then runs": {slices.Concat(runs[:10], runs[15:]), 30, false},
+	} {
+		if got, err := alarms["SweepRests"].Rings(c.runs, begin.Add(time.Duration(c.minutes)*time.Minute)); got != c.want || err != nil {
+			t.Errorf("%s: %v, %v; want %v", name, got, err, c.want)
+		}
+	}
+}
+
+// times returns what is logged when the same happens n times.
+func times(n int, lines func(*testing.T) string) func(*testing.T) string {
+	return func(t *testing.T) (all string) {
+		for range n {
+			all += lines(t)
+		}
+		return all
 	}
 }
 
@@ -250,7 +392,7 @@ func sweepLine(t *testing.T) string {
 	w.Generated(t, 0)
 	w.Clock.Add(2 * time.Hour)
 	w.Logged.Take()
-	if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context(), sweep.Event{}); err != nil {
+	if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Log})(t.Context()); err != nil {
 		t.Error(err)
 	}
 	lines := w.Logged.Take()
@@ -295,44 +437,110 @@ func failureLines(code task.Code, knobs func(*nanobananatest.Knobs)) func(*testi
 	}
 }
 
-// matchesPattern reports whether a metric filter's pattern matches a line of
-// the log, by CloudWatch's rules for JSON. It supports only the syntax that the
-// template uses.
-func matchesPattern(t *testing.T, pattern, line string) bool {
-	t.Helper()
-	inner, ok := strings.CutPrefix(pattern, "{ ")
-	inner, closed := strings.CutSuffix(inner, " }")
-	if !ok || !closed {
-		t.Fatalf("%s is not a pattern for JSON", pattern)
+// unansweredLines returns what an order logs whose answer is lost.
+func unansweredLines(t *testing.T) string {
+	w := lifecycletest.New(t, loseAnswer)
+	if x := w.Submitted(t, "ada", 1); x.Status != task.Unconfirmed {
+		t.Errorf("it is %s", x.Status)
 	}
-	var v any
-	if err := json.Unmarshal([]byte(line), &v); err != nil {
-		return false
-	}
-	for either := range strings.SplitSeq(inner, " || ") {
-		if !slices.ContainsFunc(strings.Split(either, " && "), func(term string) bool { return !matchesTerm(t, term, v) }) {
-			return true
-		}
-	}
-	return false
+	return w.Logged.Take()
 }
 
-var termPattern = regexp.MustCompile(`^(?:\(\$\.(\w+) (?:= "(\w+)"|= (\*)|IS (TRUE))\)|\$\.(\w+) = "(\w+)")$`)
+// refusedLines returns what an order logs while the provider wants none.
+func refusedLines(t *testing.T) string {
+	w := lifecycletest.New(t, func(k *nanobananatest.Knobs) {
+		k.Submit = nanobananatest.Fault{Kind: nanobananatest.FaultStatus, Code: 429}
+		k.Credit = k.Submit
+	})
+	w.Settings.LowCredits = 0
+	x := w.Submitted(t, "ada", 1)
+	if x.Status != task.Waiting {
+		t.Errorf("it is %s", x.Status)
+	}
+	var lines string
+	for line := range strings.Lines(w.Logged.Take()) {
+		if !strings.Contains(line, `"call":"credits"`) { // it may be asked at any time
+			lines += line
+		}
+	}
+	return lines
+}
 
-func matchesTerm(t *testing.T, condition string, v any) bool {
-	t.Helper()
-	m := termPattern.FindStringSubmatch(condition)
-	if m == nil {
-		t.Fatalf("this test does not know the condition %s", condition)
+// contradictionLine returns what is logged when a callback brings the picture of a task
+// that was given up.
+func contradictionLine(t *testing.T) string {
+	w := lifecycletest.New(t, loseAnswer)
+	x := w.Submitted(t, "ada", 1)
+	w.Clock.Add(3 * time.Hour)
+	_, err := w.Sweep(t.Context())
+	w.Logged.Take()
+	settleErr := w.Settle(t.Context(), x.ID, 1, []byte(`{"code":200,"data":{"taskId":"late","info":{"resultImageUrl":"https://tempfile.aiquickdraw.com/a.png"}}}`))
+	if err := errors.Join(err, settleErr); err != nil {
+		t.Error(err)
 	}
-	got := dig(v, m[1]+m[5])
-	switch {
-	case m[3] == "*":
-		return got != nil
-	case m[4] == "TRUE":
-		return got == true
+	return w.Logged.Take()
+}
+
+// forgedLine returns what a callback logs whose token is wrong.
+func forgedLine(t *testing.T) string {
+	w := lifecycletest.New(t)
+	handler := callback.New(callback.Function{Secrets: w.Poster.Secrets, Service: w.Poster.Service, Log: w.Poster.Log})
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/v1/callbacks/"+task.NewID("ada", "k")+"/1/forged", strings.NewReader("{}")))
+	if answer.Code != http.StatusNotFound {
+		t.Errorf("status %d", answer.Code)
 	}
-	return got == m[2]+m[6]
+	return w.Logged.Take()
+}
+
+// heldLine returns what a sweep logs when orders have been on hold for this long.
+func heldLine(d time.Duration) func(*testing.T) string {
+	return func(t *testing.T) string {
+		w := lifecycletest.New(t)
+		err := w.Rows.Hold(t.Context(), task.HeldByOperator, task.Hold{Reason: "a test", Since: w.Clock.Now()})
+		w.Clock.Add(d)
+		if _, sweepErr := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Poster.Log})(t.Context()); errors.Join(err, sweepErr) != nil {
+			t.Error(err, sweepErr)
+		}
+		return w.Logged.Take()
+	}
+}
+
+// budgetLine returns what a check logs when so many credits of a budget were spent since
+// the check before.
+func budgetLine(budget int, spent float64) func(*testing.T) string {
+	return func(t *testing.T) string {
+		w := lifecycletest.New(t)
+		f := credits.Function{Account: w.Account, Prices: w.Prices, Budget: budget, Log: w.Poster.Log}
+		w.Sim.SetBalance(1000)
+		_, before := f.Check(t.Context())
+		w.Logged.Take()
+		w.Clock.Add(5 * time.Minute)
+		w.Sim.SetBalance(1000 - spent)
+		if _, err := f.Check(t.Context()); errors.Join(before, err) != nil {
+			t.Error(before, err)
+		}
+		return w.Logged.Take()
+	}
+}
+
+// noticeLines returns what this many sweeps log, a minute and then an hour apart, about a
+// notice that Preset does not accept.
+func noticeLines(sweeps int) func(*testing.T) string {
+	return func(t *testing.T) string {
+		w := lifecycletest.New(t)
+		w.Poster.Rules.Notify, w.Ingester.Rules.Notify = true, true
+		w.Succeeded(t, "ada")
+		w.Logged.Take()
+		w.Clock.Add(time.Minute)
+		for range sweeps {
+			if _, err := sweep.New(sweep.Function{Sweeper: w.Sweeper, Log: w.Poster.Log})(t.Context()); err != nil {
+				t.Error(err)
+			}
+			w.Clock.Add(time.Hour)
+		}
+		return w.Logged.Take()
+	}
 }
 
 // docs/deploy.md lists each alarm and says how many metrics they read together.
@@ -341,14 +549,19 @@ func TestAlarmsInDeployPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metrics := 0
+	metrics, alarms, rest := 0, 0, 0
 	for id, w := range wantAlarms {
-		metrics += len(w.metrics)
+		if w.only == "" {
+			metrics, alarms = metrics+len(w.metrics), alarms+1
+		} else {
+			rest += len(w.metrics)
+		}
 		if !strings.Contains(string(page), "`"+id+"`") {
 			t.Errorf("docs/deploy.md does not have %s", id)
 		}
 	}
-	if want := fmt.Sprintf("%d alarms, which read %d metrics", len(wantAlarms), metrics); !strings.Contains(string(page), want) {
+	want := fmt.Sprintf("%d alarms, which read %d metrics, and with `NotifyUrl` and `DailyBudget` %d, which read %d", alarms, metrics, len(wantAlarms), metrics+rest)
+	if !strings.Contains(string(page), want) {
 		t.Errorf("docs/deploy.md does not say %q", want)
 	}
 }

@@ -13,8 +13,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
-
-	"github.com/preset/nanobanana-functions/functions/sweep"
 )
 
 // readEvents reads events/ by file name.
@@ -46,8 +44,6 @@ func TestEventsDecode(t *testing.T) {
 		switch {
 		case function == "ingest", function == "notify":
 			into = &events.DynamoDBEvent{}
-		case name == "sweep-redrive":
-			into = &sweep.Event{}
 		case function == "sweep":
 			into = &events.CloudWatchEvent{}
 		case name == "credits-check":

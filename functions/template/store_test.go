@@ -122,7 +122,8 @@ func TestSecret(t *testing.T) {
 var nameProperties = map[string]string{
 	"AWS::ApiGatewayV2::Api": "Name", "AWS::CloudWatch::Alarm": "AlarmName", "AWS::DynamoDB::Table": "TableName", "AWS::IAM::Role": "RoleName",
 	"AWS::Lambda::Function": "FunctionName", "AWS::Logs::LogGroup": "LogGroupName", "AWS::S3::Bucket": "BucketName",
-	"AWS::Scheduler::Schedule": "Name", "AWS::SecretsManager::Secret": "Name", "AWS::Logs::MetricFilter": "FilterName",
+	"AWS::Scheduler::Schedule": "Name", "AWS::SecretsManager::Secret": "Name",
+	"AWS::Logs::QueryDefinition": "Name", "AWS::CloudWatch::Dashboard": "DashboardName", "AWS::SNS::Topic": "TopicName",
 	"AWS::ApiGatewayV2::Stage": "", "AWS::Lambda::Alias": "", "AWS::Lambda::Version": "", "AWS::Lambda::EventInvokeConfig": "", "AWS::Lambda::EventSourceMapping": "", "AWS::Lambda::Permission": "", "AWS::S3::BucketPolicy": "",
 }
 

@@ -52,6 +52,7 @@ type parameter struct {
 }
 
 type resource struct {
+	Condition                                 string
 	Type, DeletionPolicy, UpdateReplacePolicy string
 	Metadata, Properties, UpdatePolicy        map[string]any
 }

@@ -31,6 +31,8 @@ type Function struct {
 	PerDay int // uploads per owner and UTC day; 0: no limit
 	Now    func() time.Time
 	Log    *slog.Logger
+
+	pauses *task.PausesMemory // of this process
 }
 
 // New returns the function's handler.
@@ -42,6 +44,7 @@ func New(f Function) http.Handler {
 
 // Register adds the function's route to a mux, whose Handle method is handle.
 func Register(handle func(pattern string, h http.Handler), f Function) {
+	f.pauses = new(task.PausesMemory)
 	handle("POST /v1/uploads", httpapi.Handler(f.Log, httpapi.ForOwner(f.Auth.Owner, f.upload)))
 }
 
@@ -76,7 +79,7 @@ func (f Function) upload(r *http.Request, owner string) (httpapi.Answer, error) 
 	if fields := b.faults(ok); len(fields) > 0 {
 		return httpapi.Answer{}, task.Invalid(fields...)
 	}
-	if err := f.count(r.Context(), owner); err != nil {
+	if err := f.admit(r.Context(), owner); err != nil {
 		return httpapi.Answer{}, err
 	}
 	expires := f.Now().Add(linkTTL).UTC().Truncate(time.Second) // never later than the link itself
@@ -89,6 +92,24 @@ func (f Function) upload(r *http.Request, owner string) (httpapi.Answer, error) 
 		headers[name] = header.Get(name)
 	}
 	return httpapi.Answer{Status: http.StatusCreated, Body: Upload{ID: id, UploadURL: link, Headers: headers, ExpiresAt: expires}}, nil
+}
+
+// admit counts the upload, and refuses it if that is too many, or if the owner was
+// forgotten. It asks for both at once. An owner of whom nothing is known is not forgotten.
+func (f Function) admit(ctx context.Context, owner string) error {
+	forgotten := make(chan bool, 1)
+	go func() {
+		p, err := f.pauses.Known(ctx, f.Store, f.Now)
+		if err != nil {
+			f.Log.ErrorContext(ctx, "the pause row could not be read; uploads pass, also those of forgotten owners", "error", err)
+		}
+		forgotten <- p.Forgotten.Has(owner, f.Now())
+	}()
+	err := f.count(ctx, owner)
+	if <-forgotten {
+		return task.Unwelcome()
+	}
+	return err
 }
 
 // count adds one to the owner's uploads of the day. Without a limit nothing is counted.

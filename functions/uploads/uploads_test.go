@@ -1,6 +1,7 @@
 package uploads_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -190,5 +191,43 @@ func TestNotCounted(t *testing.T) {
 	}, nil)
 	if got := h.post(`{"contentType":"image/png","bytes":7}`); got.Status != http.StatusServiceUnavailable || strings.Contains(got.Body, "uploadUrl") {
 		t.Errorf("%d %s", got.Status, got.Body)
+	}
+}
+
+// A forgotten owner uploads nothing more, as soon as this process has heard of it. If it
+// cannot hear of it, uploads pass.
+func TestForgottenOwner(t *testing.T) {
+	h := newHarness(t)
+	const body = `{"contentType":"image/png","bytes":7}`
+	status := func(what string, want int) httpapitest.Answer {
+		t.Helper()
+		got := h.post(body)
+		if got.Status != want {
+			t.Errorf("%s: %d %s, want %d", what, got.Status, got.Body, want)
+		}
+		return got
+	}
+	status("before", 201)
+	if err := errors.Join(h.Rows.Forget(t.Context(), "ada", h.Clock.Now()), h.Rows.Forget(t.Context(), "bob", h.Clock.Now())); err != nil {
+		t.Fatal(err)
+	}
+	h.Clock.Add(9 * time.Second)
+	status("not heard of yet", 201)
+	h.Clock.Add(time.Second)
+	if got := status("heard of", 403); !strings.Contains(got.Body, "erased") || !strings.Contains(got.Body, `"forbidden"`) {
+		t.Errorf("%s", got.Body)
+	}
+	h.Rows.Fail(lifecycletest.On("paused", lifecycletest.ErrStore), nil)
+	h.Clock.Add(time.Minute)
+	status("heard of before the row became unreadable", 403)
+	h.Rows.Fail(nil, nil)
+	h.Clock.Add(task.ForgottenFor)
+	status("90 days later", 201)
+
+	h = newHarness(t)
+	h.Rows.Fail(lifecycletest.On("paused", lifecycletest.ErrStore), nil)
+	status("nothing can be read", 201)
+	if log := h.Logged.Take(); !strings.Contains(log, "could not be read") {
+		t.Errorf("the log: %s", log)
 	}
 }

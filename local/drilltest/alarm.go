@@ -2,6 +2,7 @@ package drilltest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -26,6 +27,7 @@ type Alarm struct {
 	threshold   float64
 	comparison  string
 	missing     string
+	ringsEmpty  bool // when it runs out of values, by InsufficientDataActions
 }
 
 // series is a metric that an alarm reads, by period.
@@ -103,13 +105,14 @@ func readAlarm(properties *yaml.Node, parameter func(string) string) (a Alarm, e
 		Threshold          yaml.Node `yaml:"Threshold"`
 		ComparisonOperator string    `yaml:"ComparisonOperator"`
 		TreatMissingData   string    `yaml:"TreatMissingData"`
+		RingsEmpty         yaml.Node `yaml:"InsufficientDataActions"`
 	}
 	if err := properties.Decode(&p); err != nil {
 		return a, err
 	}
 	a = Alarm{
 		Description: text(p.AlarmDescription), evaluated: p.EvaluationPeriods, needed: cmp.Or(p.DatapointsToAlarm, p.EvaluationPeriods),
-		comparison: p.ComparisonOperator, missing: p.TreatMissingData,
+		comparison: p.ComparisonOperator, missing: p.TreatMissingData, ringsEmpty: !p.RingsEmpty.IsZero(),
 	}
 	if p.MetricName != "" {
 		a.series = []series{{"", p.metricProperties.name(), cmp.Or(p.Statistic, p.ExtendedStatistic)}}
@@ -151,6 +154,9 @@ func (a Alarm) Values(data []Datum, now time.Time) string {
 // Rings reports whether the alarm's condition is met at a time, by the last whole periods
 // or by those with the running one, which CloudWatch evaluates, too.
 func (a Alarm) Rings(data []Datum, now time.Time) (bool, error) {
+	if a.ringsEmpty && a.missing == "missing" {
+		return a.ranEmpty(data, now)
+	}
 	last := now.Truncate(a.period)
 	begin := last.Add(-a.period * time.Duration(a.evaluated))
 	data = slices.DeleteFunc(slices.Clone(data), func(d Datum) bool { return d.At.Before(begin) || !a.reads(d.Metric) })
@@ -161,7 +167,7 @@ func (a Alarm) Rings(data []Datum, now time.Time) (bool, error) {
 			v, err := a.value(data, begin, end)
 			breaks := false
 			if err == nil {
-				breaks, err = a.breaks(v, end.After(now))
+				breaks, err = a.breaks(v, end.After(now) && !a.onlyFalls())
 			}
 			if err != nil {
 				return false, fmt.Errorf("the alarm %s: %w", a.Name, err)
@@ -176,6 +182,22 @@ func (a Alarm) Rings(data []Datum, now time.Time) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// onlyFalls reports whether a value can only fall while its period runs.
+func (a Alarm) onlyFalls() bool { return a.expression == "" && a.series[0].stat == "Minimum" }
+
+// lookback is how many more periods than it evaluates CloudWatch looks at before it calls
+// all of them missing: its documentation shows five for three.
+const lookback = 2
+
+// ranEmpty reports whether an alarm that rings by its lack of values has just none, but had
+// some before: a new alarm begins in that state, and acts only when it enters it.
+func (a Alarm) ranEmpty(data []Datum, now time.Time) (bool, error) {
+	begin := now.Truncate(a.period).Add(-a.period * time.Duration(a.evaluated+lookback))
+	recent, err := a.value(data, begin, now)
+	before, errBefore := a.value(data, time.Time{}, begin)
+	return math.IsNaN(recent) && !math.IsNaN(before), errors.Join(err, errBefore)
 }
 
 // breaks reports whether a period's value breaks the threshold. In the running period a

@@ -25,6 +25,8 @@ func TestRings(t *testing.T) {
 	errors := one("Sum", atLeast, 2, 1, 1, "notBreaching")
 	age := one("Maximum", above, 3600, 1, 13, "notBreaching")
 	rests := one("Sum", below, 1, 2, 2, "breaching")
+	empties := one("Sum", below, 1, 2, 2, "missing")
+	empties.ringsEmpty = true
 	twice := one("Sum", atLeast, 1, 2, 3, "notBreaching")
 	for name, c := range map[string]struct {
 		alarm  Alarm
@@ -44,6 +46,9 @@ func TestRings(t *testing.T) {
 		"nothing for one period, and now":        {rests, at(1, 4), 14, false},
 		"something in each":                      {rests, at(1, 1, 6, 11), 12, false},
 		"nothing is known":                       {rests, nil, 30, true},
+		"it runs out of values":                  {empties, at(1, 1, 2), 25, true},
+		"it does not yet":                        {empties, at(1, 1, 2), 24, false},
+		"it never had a value":                   {empties, nil, 90, false},
 		"two of three periods":                   {twice, at(1, 1, 11), 12, true},
 		"one of three periods":                   {twice, at(1, 1, 2), 12, false},
 		"missing values are good where it is so": {twice, nil, 30, false},

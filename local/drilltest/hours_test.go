@@ -68,7 +68,7 @@ type hours struct {
 	secret   *document
 	secrets  *config.Secrets
 	service  *lifecycle.Service
-	sweep    func(context.Context, sweep.Event) (lifecycle.Swept, error)
+	sweep    func(context.Context) (lifecycle.Swept, error)
 	credits  credits.Function
 	client   *http.Client
 	mint     *authtest.Mint
@@ -217,7 +217,7 @@ func (h *hours) Wait(d time.Duration) {
 		h.mu.Unlock()
 		if !off {
 			running.Go(func() {
-				h.run("Sweep", func(ctx context.Context) error { _, err := h.sweep(ctx, sweep.Event{}); return err })
+				h.run("Sweep", func(ctx context.Context) error { _, err := h.sweep(ctx); return err })
 			})
 		}
 		if next.Minute()%5 == 0 {
@@ -368,11 +368,11 @@ func (s *throttled) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	return s.Store.Put(ctx, t)
 }
 
-func (h *hours) Step() time.Duration { return time.Minute }
+func (h *hours) Step(time.Duration) time.Duration { return time.Minute }
 
 // The faults of the drill for hours; functions/deployed has the binaries.
 func TestHours(t *testing.T) {
-	All(t, "hours, in synctest's time", func(t *testing.T, play func(World)) {
-		synctest.Test(t, func(t *testing.T) { play(newHours(t)) })
+	All(t, "hours, in synctest's time", func(t *testing.T, play func(*testing.T, World)) {
+		synctest.Test(t, func(t *testing.T) { play(t, newHours(t)) })
 	})
 }

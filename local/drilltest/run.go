@@ -24,11 +24,20 @@ type drill struct {
 	*testing.T
 	World
 	scenario
-	alarm   Alarm
-	orders  int
-	ids     []string // of the tasks
-	refused []string // codes of the orders that made no task
-	broken  time.Time
+	alarm    Alarm
+	alarms   map[string]Alarm
+	runbook  string                   // its beginning, and the alarm's section
+	rang     map[string]time.Duration // when each alarm first rang after the fault
+	metrics  map[string][]Datum       // by their names
+	sorted   int                      // so many of World.Metrics are among them
+	listened time.Time
+	orders   int
+	ids      []string // of the tasks
+	refused  []string // codes of the orders that made no task
+	broken   time.Time
+	during   int  // orders to be placed since then
+	placed   int  // of these
+	looked   bool // at stuck
 }
 
 // row is a line of the table at the end.
@@ -42,7 +51,7 @@ type row struct {
 
 // All plays all scenarios, each in a world of its own that begin makes, and prints a table.
 // It does so for make drill alone, which takes minutes.
-func All(t *testing.T, world string, begin func(t *testing.T, play func(World))) {
+func All(t *testing.T, world string, begin func(t *testing.T, play func(*testing.T, World))) {
 	t.Helper()
 	if os.Getenv("DRILL") != "on" {
 		t.Skip("takes minutes: run make drill")
@@ -62,7 +71,7 @@ func All(t *testing.T, world string, begin func(t *testing.T, play func(World)))
 	var rows []row
 	for _, s := range scenarios {
 		t.Run(s.Fault, func(t *testing.T) {
-			begin(t, func(w World) { rows = append(rows, play(t, w, s, alarms, string(runbook))) })
+			begin(t, func(t *testing.T, w World) { rows = append(rows, play(t, w, s, alarms, string(runbook))) })
 		})
 	}
 	t.Log("\n" + table(world, rows))
@@ -72,9 +81,9 @@ func All(t *testing.T, world string, begin func(t *testing.T, play func(World)))
 // be unfinished in this world.
 func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook string) row {
 	t.Helper()
-	d := &drill{T: t, World: w, scenario: s, alarm: alarms[s.Alarm]}
-	if d.alarm.Name == "" {
-		t.Fatalf("the template has no alarm %s", s.Alarm)
+	d := &drill{T: t, World: w, scenario: s, alarm: alarms[s.Alarm], alarms: alarms, rang: map[string]time.Duration{}, metrics: map[string][]Datum{}}
+	if d.runbook = sectionOf(runbook, s.Alarm); d.alarm.Name == "" || d.runbook == "" {
+		t.Fatalf("the template has no alarm %s, or the runbook no section about it", s.Alarm)
 	}
 	defer func() {
 		if t.Failed() {
@@ -82,38 +91,84 @@ func play(t *testing.T, w World, s scenario, alarms map[string]Alarm, runbook st
 		}
 	}()
 	d.calm()
-	for range 2 {
+	inFlight, during := 2, 3
+	if s.Few {
+		inFlight, during = 1, 0
+	}
+	d.during = during
+	for range inFlight {
 		d.order("in flight")
 	}
 	d.broken = w.Now()
 	s.Break(w)
 	rang := d.await("the alarm does not ring", s.Within, func() bool {
-		if len(d.ids)+len(d.refused) < 5 {
-			d.order("during the fault")
+		d.worsen()
+		d.listen()
+		if _, ok := d.rang[s.First]; ok && !d.looked {
+			d.checkStuck()
 		}
 		return d.rings()
 	})
-	w.Wait(s.Lasts - w.Now().Sub(d.broken))
-	d.checkStuck()
-	mended := d.run(runbook, s.Meanwhile)
+	t.Logf("alarms until then: %v", d.rang)
+	d.await("", day*30, func() bool {
+		d.worsen()
+		return w.Now().Sub(d.broken) >= max(s.Lasts, 3*spread)
+	})
+	switch {
+	case s.First == "":
+		d.checkStuck()
+	case !d.looked:
+		t.Errorf("%s does not ring", s.First)
+	}
+	d.look()
+	mended := d.run(s.Meanwhile)
+	if s.Meanwhile != nil {
+		d.order("the meantime")
+	}
 	if s.Repair != nil {
 		s.Repair(w)
 	}
-	mended = append(mended, d.run(runbook, s.Mend)...)
+	mended = append(mended, d.run(s.Mend)...)
+	if s.By != "" {
+		mended = append([]string{s.By}, mended...)
+	}
 	d.await("a task is unfinished", s.Ends, func() bool { return !slices.ContainsFunc(d.ids, d.unfinished) })
 	d.await("the alarm still rings", s.Ends, func() bool { return !d.rings() })
 	for _, id := range d.ids {
 		d.checkKept(id)
+	}
+	for _, code := range d.refused {
+		if code != string(s.Refused) {
+			t.Errorf("an order was refused as %s, want %s", code, s.Refused)
+		}
+	}
+	if s.Refused != "" && len(d.refused) == 0 {
+		t.Errorf("no order was refused as %s", s.Refused)
 	}
 	tasks, refused := len(d.ids), len(d.refused)
 	d.calm()
 	return row{s.Fault, s.Alarm, rang.Sub(d.broken), mended, tasks, refused}
 }
 
-// calm waits until the alarm is silent and an order succeeds.
+// spread is the time between two orders during the fault.
+const spread = 5 * time.Minute
+
+// worsen places an order from time to time, at first; before each the fault gets worse.
+func (d *drill) worsen() {
+	d.Helper()
+	if n := d.placed; n < d.during && d.Now().Sub(d.broken) >= time.Duration(n)*spread {
+		if n < len(d.Worse) && d.Worse[n] != nil {
+			d.Worse[n](d.World)
+		}
+		d.order("during the fault")
+		d.placed++
+	}
+}
+
+// calm waits until all alarms are silent and an order succeeds.
 func (d *drill) calm() {
 	d.Helper()
-	d.await("the alarm rings without a fault", 2*time.Hour, func() bool { return !d.rings() })
+	d.await("alarms ring without a fault", 4*time.Hour, func() bool { return len(d.ringing()) == 0 })
 	id := d.order("a calm time")
 	if id == "" {
 		d.Fatalf("an order is refused: %v", d.refused)
@@ -145,21 +200,74 @@ func (d *drill) order(what string) string {
 // await lets time pass until a condition holds, and returns when that was.
 func (d *drill) await(problem string, limit time.Duration, holds func() bool) time.Time {
 	d.Helper()
-	for end := d.Now().Add(limit); !holds(); d.Wait(d.Step()) {
-		if d.Now().After(end) {
-			d.Fatalf("after %v: %s (%s: %s)", limit, problem, d.Alarm, d.alarm.Values(d.Metrics(), d.Now()))
+	for begin := d.Now(); !holds(); d.Wait(d.Step(d.Now().Sub(begin))) {
+		if d.Now().Sub(begin) > limit {
+			d.Fatalf("after %v: %s (%s: %s; these ring: %v)", limit, problem, d.Alarm, d.alarm.Values(d.recent(d.alarm), d.Now()), d.ringing())
 		}
 	}
 	return d.Now()
 }
 
+// listen notes which alarms ring for the first time, every five minutes.
+func (d *drill) listen() {
+	d.Helper()
+	now := d.Now()
+	if now.Sub(d.listened) < 5*time.Minute && !d.rings() {
+		return
+	}
+	d.listened = now
+	for _, name := range d.ringing() {
+		if _, before := d.rang[name]; !before {
+			d.rang[name] = now.Sub(d.broken).Round(time.Minute)
+		}
+	}
+}
+
+// ringing returns the names of the alarms that ring.
+func (d *drill) ringing() (names []string) {
+	d.Helper()
+	for name, a := range d.alarms {
+		if d.ringsNow(a) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// rings reports whether the scenario's alarm rings.
 func (d *drill) rings() bool {
 	d.Helper()
-	rings, err := d.alarm.Rings(d.Metrics(), d.Now())
+	return d.ringsNow(d.alarm)
+}
+
+// longest is more than any alarm looks back.
+const longest = 4 * time.Hour
+
+func (d *drill) ringsNow(a Alarm) bool {
+	d.Helper()
+	rings, err := a.Rings(d.recent(a), d.Now())
 	if err != nil {
 		d.Fatal(err)
 	}
 	return rings
+}
+
+// recent returns the values that an alarm may read.
+func (d *drill) recent(a Alarm) (data []Datum) {
+	all := d.Metrics()
+	for _, x := range all[d.sorted:] {
+		d.metrics[x.Metric] = append(d.metrics[x.Metric], x)
+	}
+	d.sorted = len(all)
+	begin := d.Now().Add(-longest)
+	for _, s := range a.series {
+		values := d.metrics[s.metric]
+		for i := len(values) - 1; i >= 0 && values[i].At.After(begin); i-- {
+			data = append(data, values[i])
+		}
+	}
+	return data
 }
 
 // unfinished reports whether something is left to do for a task, or to tell of it.
@@ -168,6 +276,7 @@ func (d *drill) unfinished(id string) bool { return !d.Row(id).Due().IsZero() }
 // checkStuck checks that stuck shows each unfinished task under what is wrong.
 func (d *drill) checkStuck() {
 	d.Helper()
+	d.looked = true
 	said, exit := d.Ops("", "stuck")
 	if exit != 0 {
 		d.Fatalf("stuck ends with %d:\n%s", exit, said)
@@ -182,15 +291,14 @@ func (d *drill) checkStuck() {
 	}
 }
 
-// run runs commands of the alarm's section in the runbook.
-func (d *drill) run(runbook string, commands func(*drill) []command) (ran []string) {
+// run runs commands of the alarm's section in the runbook, or of its beginning.
+func (d *drill) run(commands func(*drill) []command) (ran []string) {
 	d.Helper()
 	if commands == nil {
 		return nil
 	}
-	section := sectionOf(runbook, d.Alarm)
 	for _, c := range commands(d) {
-		if !strings.Contains(section, "bin/ops "+c.verb()) {
+		if !strings.Contains(d.runbook, "bin/ops "+c.verb()) {
 			d.Errorf("the runbook's section %s does not have bin/ops %s", d.Alarm, c.verb())
 		}
 		said, exit := d.Ops(c.Input, c.Words...)
@@ -204,11 +312,35 @@ func (d *drill) run(runbook string, commands func(*drill) []command) (ran []stri
 	return ran
 }
 
-// sectionOf returns the runbook's section about an alarm.
+var lookLine = regexp.MustCompile(`(?m)^bin/ops ([^#\n]+)`)
+
+// look runs what the runbook says to look at. It finds something, or nothing.
+func (d *drill) look() {
+	d.Helper()
+	_, section, _ := strings.Cut(d.runbook, "**Look:**")
+	section, _, _ = strings.Cut(section, "**Do:**")
+	for _, m := range lookLine.FindAllStringSubmatch(section, -1) {
+		words := strings.Fields(m[1])
+		for i, w := range words {
+			if w == "TASK" {
+				words[i] = d.ids[len(d.ids)-1]
+			}
+		}
+		if said, exit := d.Ops("", words...); exit != 0 && exit != 3 {
+			d.Errorf("bin/ops %s ends with %d:\n%s", m[1], exit, said)
+		}
+	}
+}
+
+// sectionOf returns the beginning of the runbook and its section about an alarm.
 func sectionOf(runbook, alarm string) string {
-	_, section, _ := strings.Cut(runbook, "\n## "+alarm)
+	beginning, _, _ := strings.Cut(runbook, "\n## ")
+	_, section, found := strings.Cut(runbook, "\n## "+alarm+"\n")
+	if !found {
+		return ""
+	}
 	section, _, _ = strings.Cut(section, "\n## ")
-	return section
+	return beginning + section
 }
 
 // checkKept checks what must hold of a task that has ended: what was paid for is kept, in

@@ -19,8 +19,8 @@ import (
 type World interface {
 	// Now is the time in this world.
 	Now() time.Time
-	// Step is the shortest time that can pass.
-	Step() time.Duration
+	// Step is how long to wait between two looks at something that has not come for so long.
+	Step(waited time.Duration) time.Duration
 	// Wait lets time pass, in which the schedules run.
 	Wait(d time.Duration)
 	// Call makes a request of a user's to the API.

@@ -10,7 +10,8 @@ import (
 // commands are the commands of bin/ops, in the order of its help.
 var commands = []Command{
 	stuckCommand, inspectCommand, endsCommand, redriveCommand,
-	reconcileCommand,
+	pauseCommand, resumeCommand,
+	checkCommand, reconcileCommand,
 	keySetCommand, keyListCommand, keyRotateCommand, keyRemoveCommand,
 	tokenAddCommand, tokenListCommand, tokenRevokeCommand,
 }

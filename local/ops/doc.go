@@ -26,15 +26,18 @@
 //   - It acts on Env alone: no os.Getenv, os.Stdin, time.Now. In a local run it runs in
 //     another process than the one that was typed.
 //   - At most 4 requests to DynamoDB a page of its answer, and never a Scan. The test
-//     TestRequests runs every command of the table: give it what the command needs in
-//     requests_test.go.
+//     TestRequests runs every command of the table: add ways to type the command to
+//     typedCommands in requests_test.go.
 //   - Env.Stack is nil in a local run. A command that cannot do without sets Stack.
 //   - What only people can decide is asked by Result.Ask: bin/ops prints the report and
 //     the question, and runs the command again with Env.Answer.
 //   - Errors are for people: what is wrong, and the next step. Usagef is for what was
 //     typed wrongly. What needs a person although the command ran is Exit NeedsYou.
 //   - A Report is a struct with json tags and a method Print(*Page). Never in it: prompts,
-//     links, owners, keys, tokens. Page breaks lines at 80 characters.
-//   - Rights lists the actions of IAM besides the ones that every command needs, and
-//     docs/ops.md has a section for it with its output as really printed.
+//     links, owners, keys. The framework prints which run it is about, and when. Page
+//     breaks lines at 80 characters: look at yours.
+//   - Rights lists the actions of IAM besides the ones that every command needs.
+//   - docs/ops.md has a section "## NAME" for it, and its rights. A block fenced as
+//     "console" that begins with "$ bin/ops …" is run by TestExamples on the samples of
+//     world_test.go, and holds what it prints; with -update the test writes it.
 package ops

@@ -3,7 +3,6 @@ package ops
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -21,7 +20,7 @@ var endsCommand = Command{
 	Name: "ends", Short: "how tasks ended, and how long they took",
 	Rights: logRights,
 	Setup: func(f *flag.FlagSet) Run {
-		since := f.String("since", "24h", "`TIME`: 24h, 7d, a day, or a time as in RFC 3339")
+		since := f.String("since", "24h", "since `TIME`: 24h, 7d, or a day")
 		return func(ctx context.Context, e *Env, _ []string) (Result, error) {
 			from, err := parseSince(*since, e.Now())
 			if err != nil {
@@ -72,23 +71,20 @@ func ends(ctx context.Context, e *Env, from time.Time) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		var end endedLine
-		if json.Unmarshal(l.Raw, &end) != nil {
-			continue // of a release that writes it otherwise
-		}
+		end := l.endedLine
 		kind := [3]string{string(end.Status), string(end.Code), end.Model}
 		if kinds[kind] == nil && len(kinds) >= maxEnds {
 			kind = [3]string{"", "", "others"}
 		}
 		x := kinds[kind]
 		if x == nil {
-			x = &endsLine{Status: task.Status(kind[0]), Code: task.Code(kind[1]), Model: kind[2], took: histogram{}}
+			x = &endsLine{Status: task.Status(kind[0]), Code: task.Code(kind[1]), Model: kind[2]}
 			kinds[kind] = x
 		}
 		x.add(l, end)
 		r.Count++
 	}
-	for x := range maps.Values(kinds) {
+	for _, x := range kinds {
 		x.Share = float64(x.Count) / float64(r.Count)
 		x.P50, x.P90, x.P99 = x.took.quantile(0.5), x.took.quantile(0.9), x.took.quantile(0.99)
 		r.Ends = append(r.Ends, *x)
@@ -166,36 +162,45 @@ func (r *endsReport) Print(p *Page) {
 
 // histogram counts durations in whole seconds: each up to 64 by itself, those above in
 // steps of 2 %. So its size has a limit, whatever it counts.
-type histogram map[int]int
+type histogram struct {
+	buckets map[int]int
+	most    float64 // the longest duration
+}
 
 const (
 	exact = 64
 	step  = 1.02
 )
 
-func (h histogram) add(seconds float64) {
+func (h *histogram) add(seconds float64) {
 	s := min(max(seconds, 0), 1e7)
+	h.most = max(h.most, s)
+	if h.buckets == nil {
+		h.buckets = map[int]int{}
+	}
 	if s <= exact {
-		h[int(math.Round(s))]++
+		h.buckets[int(math.Round(s))]++
 		return
 	}
-	h[exact+int(math.Ceil(math.Log(s/exact)/math.Log(step)))]++
+	h.buckets[exact+int(math.Ceil(math.Log(s/exact)/math.Log(step)))]++
 }
 
 // quantile returns the seconds that the share q of all durations does not exceed.
-func (h histogram) quantile(q float64) int {
+func (h *histogram) quantile(q float64) int {
 	total := 0
-	for n := range maps.Values(h) {
+	for n := range maps.Values(h.buckets) {
 		total += n
 	}
 	rank := int(math.Ceil(q * float64(total)))
-	for _, bucket := range slices.Sorted(maps.Keys(h)) {
-		if rank -= h[bucket]; rank <= 0 {
-			if bucket <= exact {
-				return bucket
-			}
-			return int(math.Round(exact * math.Pow(step, float64(bucket-exact)-0.5)))
+	for _, bucket := range slices.Sorted(maps.Keys(h.buckets)) {
+		if rank -= h.buckets[bucket]; rank > 0 {
+			continue
 		}
+		seconds := float64(bucket)
+		if bucket > exact {
+			seconds = exact * math.Pow(step, float64(bucket-exact))
+		}
+		return int(math.Round(min(seconds, h.most)))
 	}
 	return 0
 }

@@ -7,6 +7,9 @@ import (
 	"iter"
 	"time"
 
+	jsonfast "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
@@ -55,11 +58,12 @@ type LogQuery struct {
 
 // LogLine is one line of JSON in the log.
 type LogLine struct {
-	Time  time.Time `json:"time"`
-	Level string    `json:"level"`
-	Msg   string    `json:"msg"`
-	Event string    `json:"event"`
-	Task  string    `json:"task"`
+	Time      time.Time `json:"time"`
+	Level     string    `json:"level"`
+	Msg       string    `json:"msg"`
+	Event     string    `json:"event"`
+	Task      string    `json:"task"`
+	endedLine           // where Event is EventEnded
 
 	Raw json.RawMessage `json:"-"` // the whole line
 }
@@ -67,7 +71,7 @@ type LogLine struct {
 // parseLine reads a line of the log. Ok is false for one that is no JSON object, such as
 // Lambda's own.
 func parseLine(raw []byte) (l LogLine, ok bool) {
-	if err := json.Unmarshal(raw, &l); err != nil || len(raw) == 0 {
+	if err := jsonfast.Unmarshal(raw, &l, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
 		return LogLine{}, false
 	}
 	l.Raw = append(json.RawMessage(nil), raw...)

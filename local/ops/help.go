@@ -17,12 +17,20 @@ func isHelp(word string) bool {
 
 func isHelpError(err error) bool { return errors.Is(err, flag.ErrHelp) }
 
+// helpColumn is the width of the column before what a command does.
+const helpColumn = 22
+
 // overview is the help about all commands.
 func overview() string {
 	var b strings.Builder
 	b.WriteString("bin/ops COMMAND [flags] [arguments]\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(&b, "  %-22s %s\n", strings.TrimSpace(c.Name+" "+c.Args), c.Short)
+		typed := strings.TrimSpace(c.Name + " " + c.Args)
+		if len(typed) > helpColumn {
+			fmt.Fprintf(&b, "  %s\n", typed)
+			typed = ""
+		}
+		fmt.Fprintf(&b, "  %-*s %s\n", helpColumn, typed, c.Short)
 	}
 	b.WriteString(`
 Which run: STACK=name in the environment, with your AWS credentials and region;
@@ -30,7 +38,7 @@ or -addr HOST:PORT of a running local run (127.0.0.1:8787 if you name none);
 or -data FOLDER of a stopped one.
 
 -json prints JSON. bin/ops COMMAND -h lists a command's flags.
-Exit status: 0 fine, 1 failed, 2 not understood, 3 found something that needs you.
+Exit status: 0 fine, 1 failed, 2 not understood, 3 something needs you.
 `)
 	return b.String()
 }

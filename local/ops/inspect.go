@@ -48,6 +48,8 @@ type inspectReport struct {
 	Next    string      `json:"next,omitempty"`
 	Due     time.Time   `json:"dueAt,omitzero"`
 	GivenUp time.Time   `json:"deadline,omitzero"`
+	Held    string      `json:"held,omitempty"` // why no order is sent now
+	Rescued string      `json:"rescuedFrom,omitempty"`
 
 	Created time.Time `json:"createdAt"`
 	Ended   time.Time `json:"endedAt,omitzero"`
@@ -116,7 +118,15 @@ func inspect(ctx context.Context, e *Env, id string, logs bool) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	r := reportOf(t)
+	paused, err := e.Store.Paused(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	_, held, isHeld := paused.InForce(e.Now())
+	r := reportOf(t, isHeld)
+	if isHeld && t.Status == task.Waiting {
+		r.Held = held.Reason
+	}
 	r.Owner, r.withLogs = ownerHash(ctx, e, t.Owner), logs
 	if logs {
 		if err := r.readLogs(ctx, e, t); err != nil {
@@ -137,19 +147,19 @@ func (r *inspectReport) nextCommand(t *task.Task) string {
 	return ""
 }
 
-func reportOf(t *task.Task) *inspectReport {
+func reportOf(t *task.Task, held bool) *inspectReport {
 	r := &inspectReport{
 		Task: t.ID, Status: t.Status, Code: t.Failure, Since: t.Since, Created: t.CreatedAt, Ended: t.EndedAt, Deleted: t.DeletedAt,
 		Order: ordered{
 			Model: t.Model, Resolution: t.Resolution, Pictures: t.NumImages, Inputs: len(t.ImageURLs), Estimate: t.Estimate,
 		},
-		Schema: t.Schema, Version: t.Version, ProviderID: t.ProviderID, Generations: t.Generations, Refusals: t.Refusals,
+		Rescued: t.RescuedFrom, Schema: t.Schema, Version: t.Version, ProviderID: t.ProviderID, Generations: t.Generations, Refusals: t.Refusals,
 		ReadAt: t.ReadAt, Unreadable: t.UnreadableSince, Doubt: t.Doubt, Callback: hintWords(t.Hint),
 		Attempts: attempts(t), Pictures: t.Images, Saved: len(t.Salvaged), Missing: t.Missing,
 		Notified: t.NotifiedAt, NoticeLost: t.NoticeGivenUpAt, Quota: t.Quota, EraseAtEnd: t.EraseAtEnd,
 	}
 	if !t.Due().IsZero() {
-		r.Why, r.WhyFrom, r.Next = why(t), since(t), nextStep(t)
+		r.Why, r.WhyFrom, r.Next = why(t), since(t), nextStep(t, held)
 		r.Due, r.GivenUp = t.Due(), deadline(t)
 	}
 	if t.Work != "" {

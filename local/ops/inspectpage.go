@@ -29,6 +29,9 @@ func (r *inspectReport) printHead(p *Page) {
 	if r.Why != "" {
 		p.Field("why", "%s, for %s", r.Why, p.Ago(r.WhyFrom))
 		p.Field("next", "%s: %s", dueWords(p, r.Due), r.Next)
+		if r.Held != "" {
+			p.Field("held", "no order is sent: %s", r.Held)
+		}
 		if !r.GivenUp.IsZero() {
 			p.Field("given up", "in %s, at %s", p.In(r.GivenUp), At(r.GivenUp))
 		}
@@ -45,6 +48,9 @@ func (r *inspectReport) printHead(p *Page) {
 	}
 	if s := r.Order.String(); s != "" {
 		p.Field("order", "%s", s)
+	}
+	if r.Rescued != "" {
+		p.Field("rescued", "from task %s", r.Rescued)
 	}
 	if r.Owner != "" {
 		p.Field("owner", "%s (a keyed hash)", r.Owner)

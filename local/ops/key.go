@@ -36,7 +36,7 @@ var keySetCommand = Command{
 			if err != nil {
 				return Result{}, err
 			}
-			return Result{Report: keySet{Run: e.Name, Changed: !same, Known: e.Now().Add(vault.SpreadAfter).UTC()}, Next: "check"}, nil
+			return Result{Report: keySet{Changed: !same, Known: e.Now().Add(vault.SpreadAfter).UTC()}, Next: "check"}, nil
 		}
 	},
 }
@@ -65,7 +65,6 @@ func readKey(in io.Reader) (string, error) {
 }
 
 type keySet struct {
-	Run     string    `json:"-"`
 	Changed bool      `json:"changed"`
 	Known   time.Time `json:"knownEverywhereAt"`
 }
@@ -73,10 +72,10 @@ type keySet struct {
 // Print implements Report.
 func (r keySet) Print(p *Page) {
 	if !r.Changed {
-		p.Line("%s has this key already; nothing was changed.", r.Run)
+		p.Line("It was this key already; nothing was changed.")
 		return
 	}
-	p.Line("The key of %s is set. The functions that run use it within 5 minutes, and at once when the provider refuses the old one.", r.Run)
+	p.Line("The provider's key is set. The functions that run use it within 5 minutes, and at once when the provider refuses the old one.")
 }
 
 var keyListCommand = Command{
@@ -88,7 +87,7 @@ var keyListCommand = Command{
 			if err != nil {
 				return Result{}, err
 			}
-			r := keyList{Run: e.Name, APIKey: d.HasAPIKey(), Keys: map[vault.Kind][]vault.Key{}, Tokens: len(d.Tokens())}
+			r := keyList{APIKey: d.HasAPIKey(), Keys: map[vault.Kind][]vault.Key{}, Tokens: len(d.Tokens())}
 			for _, kind := range vault.Kinds {
 				r.Keys[kind] = d.Keys(kind)
 			}
@@ -112,7 +111,6 @@ func readSecret(ctx context.Context, e *Env) (vault.Version, *vault.Document, er
 }
 
 type keyList struct {
-	Run    string                     `json:"-"`
 	APIKey bool                       `json:"apiKeySet"`
 	Keys   map[vault.Kind][]vault.Key `json:"keys"`
 	Tokens int                        `json:"tokens"`
@@ -120,13 +118,11 @@ type keyList struct {
 
 // Print implements Report.
 func (r keyList) Print(p *Page) {
-	p.Line("%s:", r.Run)
 	if r.APIKey {
-		p.Item("The provider's API key is set.")
+		p.Line("The provider's API key is set. %s.", Count(r.Tokens, "token"))
 	} else {
-		p.Item("The provider's API key is not set; no order is accepted.")
+		p.Line("The provider's API key is NOT set: no order is accepted. %s.", Count(r.Tokens, "token"))
 	}
-	p.Item("%s.", Count(r.Tokens, "token"))
 	p.Blank()
 	var rows [][]string
 	for _, kind := range vault.Kinds {
@@ -148,7 +144,7 @@ func does(k vault.Key) string {
 }
 
 var keyRotateCommand = Command{
-	Name: "key rotate", Args: "KIND", Short: "replace the callback, image or notify key, step by step",
+	Name: "key rotate", Args: "KIND", Short: "replace a callback, image or notify key, step by step",
 	Writes: true, Rights: secretRights,
 	Setup: func(*flag.FlagSet) Run {
 		return func(ctx context.Context, e *Env, args []string) (Result, error) {
@@ -164,7 +160,7 @@ var keyRotateCommand = Command{
 			if err != nil {
 				return Result{}, err
 			}
-			return Result{Report: keyRotated{Run: e.Name, Rotated: done, Stack: e.Stack != nil}, Next: nextOf(done)}, nil
+			return Result{Report: keyRotated{done}, Next: nextOf(done)}, nil
 		}
 	},
 }
@@ -184,25 +180,21 @@ func nextOf(r vault.Rotated) string {
 	return "key list"
 }
 
-type keyRotated struct {
-	Run string `json:"-"`
-	vault.Rotated
-	Stack bool `json:"-"`
-}
+type keyRotated struct{ vault.Rotated }
 
 // Print implements Report.
 func (r keyRotated) Print(p *Page) {
 	switch {
 	case r.Kind == vault.Notify:
-		p.Line("The notify key %s of %s is added. From %s UTC on, every notice is signed with it too.", r.New, r.Run, At(r.Until))
+		p.Line("The notify key %s is added. From %s UTC on, every notice is signed with it too.", r.New, At(r.Until))
 		p.Line("Give the receiver both keys now: docs/supabase.md has the command. When it has them, remove the old one; that is tried with a test notice first.")
 	case !r.Signs:
-		p.Line("Step 1 of 2: the %s key %s of %s is added. It signs nothing yet; every function knows it from %s UTC on.", r.Kind, r.New, r.Run, At(r.Until))
+		p.Line("Step 1 of 2: the %s key %s is added. It signs nothing yet; every function knows it from %s UTC on.", r.Kind, r.New, At(r.Until))
 		p.Line("Step 2 is the same command, then.")
 	case r.Kind == vault.Callback:
-		p.Line("Step 2 of 2: the callback key %s of %s signs from now on. %s still verifies, since tasks under way have addresses that it signed.", r.New, r.Run, r.Old)
+		p.Line("Step 2 of 2: the callback key %s signs from now on. %s still verifies, since tasks under way have addresses that it signed.", r.New, r.Old)
 		p.Line("It can be removed from %s UTC on.", At(r.Until))
 	default:
-		p.Line("Step 2 of 2: the image key %s of %s signs from now on. %s stays for good: picture links do not expire, and it verifies those that it signed.", r.New, r.Run, r.Old)
+		p.Line("Step 2 of 2: the image key %s signs from now on. %s stays for good: picture links do not expire, and it verifies those that it signed.", r.New, r.Old)
 	}
 }

@@ -243,6 +243,8 @@ func TestTokens(t *testing.T) {
 	f.refused("token add door ada", "Usage")
 	f.refused("token add service a b", "Usage")
 	f.refused("token add service a/b", "Usage")
+	f.refused("token add personal ädä", "visible ASCII")
+	f.refused("token add personal "+strings.Repeat("x", 129), "Usage")
 	f.fine("token add personal bob laptop")
 	contains(t, f.fine("token list"), "3 tokens", "personal claude ada", "personal laptop bob", "service preset")
 	if out := f.fine("token list -json"); strings.Contains(out, "hash") {

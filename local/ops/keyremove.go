@@ -42,13 +42,12 @@ var keyRemoveCommand = Command{
 			if err != nil {
 				return Result{}, err
 			}
-			return Result{Report: keyRemoved{Run: e.Name, Kind: kind, ID: args[1], Tried: tried}, Next: "key list"}, nil
+			return Result{Report: keyRemoved{Kind: kind, ID: args[1], Tried: tried}, Next: "key list"}, nil
 		}
 	},
 }
 
 type keyRemoved struct {
-	Run   string     `json:"-"`
 	Kind  vault.Kind `json:"kind"`
 	ID    string     `json:"id"`
 	Tried bool       `json:"testNoticeAccepted,omitempty"`
@@ -59,7 +58,7 @@ func (r keyRemoved) Print(p *Page) {
 	if r.Tried {
 		p.Line("The receiver accepted a test notice that the other keys signed.")
 	}
-	p.Line("The %s key %s of %s is removed. The functions that run forget it within 5 minutes.", r.Kind, r.ID, r.Run)
+	p.Line("The %s key %s is removed. The functions that run forget it within 5 minutes.", r.Kind, r.ID)
 	if r.Kind == vault.Notify {
 		p.Line("Take it from the receiver too.")
 	}

@@ -13,26 +13,23 @@ import (
 	"github.com/preset/nanobanana-functions/local/ops/ledger"
 )
 
-// maxReconcile is how far back reconcile goes: as far as a stack's log.
-const maxReconcile = 30 * 24 * time.Hour
-
 var reconcileCommand = Command{
 	Name: "reconcile", Short: "compare the balance with what tasks can have cost",
 	Rights: logRights,
 	Setup: func(f *flag.FlagSet) Run {
-		since := f.Duration("since", 24*time.Hour, "how far back, such as 72h; at most 720h")
+		since := f.String("since", "24h", "`TIME` since when: 24h, 7d, a day, …")
 		return func(ctx context.Context, e *Env, _ []string) (Result, error) {
-			if *since <= 0 || *since > maxReconcile {
-				return Result{}, Usagef("-since is a time like 24h, at most 720h")
+			from, err := parseSince(*since, e.Now())
+			if err != nil {
+				return Result{}, err
 			}
-			return reconcile(ctx, e, *since)
+			return reconcile(ctx, e, from)
 		}
 	},
 }
 
 // reconciled is what reconcile found.
 type reconciled struct {
-	Run   string    `json:"-"`
 	Since time.Time `json:"since"`
 	// LogSince is when the log begins, if that is too late to know what was under way
 	// at Since.
@@ -40,13 +37,12 @@ type reconciled struct {
 	ledger.Result
 }
 
-func reconcile(ctx context.Context, e *Env, back time.Duration) (Result, error) {
-	since := e.Now().Add(-back)
+func reconcile(ctx context.Context, e *Env, since time.Time) (Result, error) {
 	begin, err := e.Logs.Begin(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	r := reconciled{Run: e.Name, Since: since.UTC()}
+	r := reconciled{Since: since.UTC()}
 	from := since.Add(-ledger.Back)
 	if begin.After(from) {
 		r.LogSince = begin.UTC()
@@ -79,11 +75,11 @@ func reconcile(ctx context.Context, e *Env, back time.Duration) (Result, error) 
 // Print implements Report.
 func (r reconciled) Print(p *Page) {
 	if r.Checks < 2 {
-		p.Line("%s: the log has %s of the balance since %s; to compare, two are needed. Checks come every 5 minutes.",
-			r.Run, Count(r.Checks, "check"), At(r.Since))
+		p.Line("The log has %s of the balance since %s UTC; to compare, two are needed. Checks come every 5 minutes.",
+			Count(r.Checks, "check"), At(r.Since))
 		return
 	}
-	p.Line("%s, %s to %s UTC, %s of the balance:", r.Run, At(r.From), At(r.To), Count(r.Checks, "check"))
+	p.Line("%s to %s UTC, %s of the balance:", At(r.From), At(r.To), Count(r.Checks, "check"))
 	p.Field("fell by", "%s credits, top-ups left out", amount(r.Fall))
 	p.Field("tasks", "%s to %s credits, by the estimates and by what is known", amount(r.Least), amount(r.Most))
 	if !r.LogSince.IsZero() {

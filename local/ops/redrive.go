@@ -17,7 +17,7 @@ var redriveCommand = Command{
 	Rights: append([]string{"dynamodb:PutItem"}, logRights...),
 	Setup: func(f *flag.FlagSet) Run {
 		all := f.Bool("all", false, "send all of them again")
-		since := f.String("since", "30d", "`TIME` since when they were given up: 7d, a day, …")
+		since := f.String("since", "30d", "given up since `TIME`: 7d, a day")
 		return func(ctx context.Context, e *Env, args []string) (Result, error) {
 			from, err := parseSince(*since, e.Now())
 			switch {
@@ -77,10 +77,11 @@ func redriveOne(ctx context.Context, e *Env, id string) (Result, error) {
 
 func redrive(ctx context.Context, e *Env, from time.Time, all bool) (Result, error) {
 	r := redriveReport{Since: from, GivenUp: []givenUp{}}
-	ids, err := r.fromLog(ctx, e, from)
+	ids, more, err := givenUpInLog(ctx, e, from, maxRedrive)
 	if err != nil {
 		return Result{}, err
 	}
+	r.More = more
 	for batch := range slices.Chunk(ids, redriveBatch) {
 		rows, err := e.Store.Tasks(ctx, batch)
 		if err != nil {
@@ -108,34 +109,30 @@ func redrive(ctx context.Context, e *Env, from time.Time, all bool) (Result, err
 	return result, nil
 }
 
-// fromLog returns the tasks whose notices the log says were given up.
-func (r *redriveReport) fromLog(ctx context.Context, e *Env, from time.Time) (ids []string, err error) {
+// givenUpInLog returns the tasks whose notices the log says were given up since from, at
+// most so many, and whether there are more.
+func givenUpInLog(ctx context.Context, e *Env, from time.Time, most int) (ids []string, more bool, err error) {
 	seen := map[string]bool{}
 	for l, err := range e.Logs.Lines(ctx, LogQuery{Since: from, Events: []string{lifecycle.EventNoticeGivenUp}}) {
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if seen[l.Task] || !task.ValidID(l.Task) {
 			continue
 		}
-		if len(ids) == maxRedrive {
-			r.More = true
-			break
+		if len(ids) == most {
+			return ids, true, nil
 		}
 		seen[l.Task] = true
 		ids = append(ids, l.Task)
 	}
-	return ids, nil
+	return ids, false, nil
 }
 
-// take takes a notice up again; the sweep, or the row's stream record, sends it.
+// take takes a notice up again; the stream, or the sweep, hands it to what sends it.
 func (r *redriveReport) take(ctx context.Context, e *Env, t *task.Task) {
 	x := givenUpOf(t)
-	_, err := task.Update(ctx, e.Store, t, func(t *task.Task) error {
-		t.Redrive(e.Now())
-		return nil
-	})
-	if err != nil {
+	if _, err := lifecycle.Redrive(ctx, e.Store, t, e.Now()); err != nil {
 		x.Error = fmt.Sprintf("task %s could not be written: %v", t.ID, err)
 		r.Failed++
 	} else {

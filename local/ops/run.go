@@ -60,7 +60,11 @@ func failure(err error) output {
 	if _, ok := errors.AsType[*UsageError](err); ok {
 		return output{Err: err.Error(), Exit: Usage}
 	}
-	return output{Err: err.Error(), Exit: Failed}
+	text := err.Error()
+	if a := advice(err); a != "" {
+		text = a + ". (" + text + ")"
+	}
+	return output{Err: text, Exit: Failed}
 }
 
 func (x output) print(o Options) {

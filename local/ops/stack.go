@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/aws/secret"
@@ -53,9 +54,9 @@ var baseRights = []string{
 // openStack returns the Env of a stack, as the shell's AWS credentials and region
 // reach it.
 func openStack(ctx context.Context, name string, o Options) (*Env, error) {
-	c, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(awsTimeout)))
+	c, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(awsTimeout)), awsconfig.WithLogger(logging.Nop{}))
 	if err != nil {
-		return nil, fmt.Errorf("the AWS configuration cannot be read: %w", err)
+		return nil, fmt.Errorf("the AWS configuration of this shell cannot be read: %w. Look at AWS_PROFILE and ~/.aws/config", err)
 	}
 	if c.Region == "" {
 		return nil, errors.New("no AWS region is set: export AWS_REGION=eu-central-1, or where your stack is")
@@ -120,6 +121,24 @@ func (s *Stack) explain(err error) error {
 		return fmt.Errorf("there is no stack %s in region %s of this account: look at STACK, AWS_REGION and AWS_PROFILE", s.Name, s.AWS.Region)
 	}
 	return fmt.Errorf("the stack %s cannot be read: %w", s.Name, err)
+}
+
+// advice returns what to do about an error of AWS that every command can meet; empty for
+// others.
+func advice(err error) string {
+	if strings.Contains(err.Error(), "get credentials") {
+		return "This shell has no AWS credentials: export AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in again"
+	}
+	api, ok := errors.AsType[smithy.APIError](err)
+	switch {
+	case !ok:
+		return ""
+	case strings.Contains(api.ErrorCode(), "AccessDenied"):
+		return "Your AWS credentials lack a right: bin/ops COMMAND -h and docs/ops.md list what is needed"
+	case strings.Contains(api.ErrorCode(), "Expired"), strings.Contains(api.ErrorCode(), "UnrecognizedClient"), strings.Contains(api.ErrorCode(), "InvalidClientToken"):
+		return "AWS does not accept this shell's credentials: sign in again, or look at AWS_PROFILE"
+	}
+	return ""
 }
 
 // Functions returns the physical names of the stack's functions, by logical id.

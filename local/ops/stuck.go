@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,17 +13,17 @@ import (
 )
 
 const (
-	stuckLimit = 100             // tasks on a page
+	stuckLimit = 80              // tasks on a page
 	stuckRows  = 5               // tasks of a group that people see
 	sweepLate  = 3 * time.Minute // then something keeps the sweep, which comes each minute
 )
 
 var stuckCommand = Command{
 	Name: "stuck", Short: "everything unfinished, by why it waits",
-	Rights: []string{"dynamodb:Query"},
+	Rights: []string{"dynamodb:Query", "logs:FilterLogEvents"},
 	Setup: func(f *flag.FlagSet) Run {
-		after := f.String("after", "", "`CURSOR` of the page before")
-		limit := f.Int("limit", stuckLimit, "`N` tasks on a page, at most 100")
+		after := f.String("after", "", "the page after `CURSOR`")
+		limit := f.Int("limit", stuckLimit, "`N` tasks on a page, at most 80")
 		rows := f.Int("rows", stuckRows, "`N` tasks shown of each group")
 		return func(ctx context.Context, e *Env, _ []string) (Result, error) {
 			if *limit < 1 || *limit > stuckLimit {
@@ -39,15 +40,23 @@ var stuckCommand = Command{
 
 // stuckReport is a page of unfinished tasks.
 type stuckReport struct {
-	Late   time.Time    `json:"sweepLateSince,omitzero"` // the earliest due time, if it is long past
-	Pauses []pause      `json:"pauses"`
-	Low    *lowCredits  `json:"lowCredits,omitempty"` // the last check found few
-	Tasks  int          `json:"tasks"`                // on this page
-	Groups []stuckGroup `json:"groups"`
-	Cursor string       `json:"cursor,omitempty"` // of the next page
-	First  bool         `json:"-"`                // it is the first page
+	Late    time.Time    `json:"sweepLateSince,omitzero"` // the earliest due time, if it is long past
+	Holds   []hold       `json:"holds"`
+	Pauses  []pause      `json:"pauses"`
+	Low     *lowCredits  `json:"lowCredits,omitempty"`     // the last check found few
+	GivenUp *int         `json:"noticesGivenUp,omitempty"` // lately; nil: not known
+	Tasks   int          `json:"tasks"`                    // on this page
+	Groups  []stuckGroup `json:"groups"`
+	Cursor  string       `json:"cursor,omitempty"` // of the next page
 
-	rows int
+	first bool // it is the first page
+	rows  int
+}
+
+// hold is what keeps every POST.
+type hold struct {
+	By task.Holder `json:"by"`
+	task.Hold
 }
 
 // pause is a time in which sweeps make no calls of a kind.
@@ -90,49 +99,96 @@ type stuckTask struct {
 }
 
 func stuck(ctx context.Context, e *Env, from task.DueEntry, limit, rows int) (Result, error) {
+	now := e.Now()
+	r := stuckReport{first: from == task.DueEntry{}, rows: rows}
 	entries, err := e.Store.DuePage(ctx, from, limit)
 	if err != nil {
 		return Result{}, err
+	}
+	if len(entries) == limit {
+		r.Cursor = cursor(entries[limit-1])
 	}
 	ids := make([]string, len(entries))
 	for i, x := range entries {
 		ids[i] = x.ID
 	}
-	var tasks []*task.Task
-	if len(ids) > 0 {
-		if tasks, err = e.Store.Tasks(ctx, ids); err != nil {
+	var lost []string // tasks whose notices may have been given up
+	if r.first {
+		if lost, err = givenUpLately(ctx, e); err == nil {
+			r.GivenUp = new(int)
+		}
+		if r.Low, err = low(ctx, e); err != nil {
 			return Result{}, err
+		}
+		if len(entries) > 0 && now.Sub(entries[0].At) > sweepLate {
+			r.Late = entries[0].At
+		}
+	}
+	tasks, err := readTasks(ctx, e, append(ids, lost...))
+	if err != nil {
+		return Result{}, err
+	}
+	for _, t := range tasks {
+		if r.GivenUp != nil && slices.Contains(lost, t.ID) && !t.NoticeGivenUpAt.IsZero() {
+			*r.GivenUp++
 		}
 	}
 	paused, err := e.Store.Paused(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	now := e.Now()
-	r := stuckReport{Pauses: pauses(paused, now), First: from == task.DueEntry{}, rows: rows}
-	if r.First {
-		if r.Low, err = low(ctx, e); err != nil {
-			return Result{}, err
-		}
-	}
-	if len(entries) > 0 && r.First && now.Sub(entries[0].At) > sweepLate {
-		r.Late = entries[0].At
-	}
-	r.Groups = group(tasks)
+	r.Holds, r.Pauses = holds(paused, now), pauses(paused, now)
+	r.Groups = group(tasks, len(r.Holds) > 0)
 	for _, g := range r.Groups {
 		r.Tasks += g.Count
 	}
-	result := Result{Report: &r}
-	if len(entries) == limit {
-		r.Cursor = cursor(entries[limit-1])
-	}
+	return Result{Report: &r, Next: r.next()}, nil
+}
+
+// next returns the command that shows more.
+func (r *stuckReport) next() string {
 	switch {
 	case r.Cursor != "":
-		result.Next = "stuck -after " + r.Cursor
+		return "stuck -after " + r.Cursor
 	case len(r.Groups) > 0:
-		result.Next = "inspect " + r.Groups[0].Tasks[0].Task
+		return "inspect " + r.Groups[0].Tasks[0].Task
+	case r.GivenUp != nil && *r.GivenUp > 0:
+		return "redrive"
 	}
-	return result, nil
+	return ""
+}
+
+// readTasks returns the rows of up to 100 tasks. It asks for nothing if there are none.
+func readTasks(ctx context.Context, e *Env, ids []string) ([]*task.Task, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return e.Store.Tasks(ctx, ids)
+}
+
+const (
+	givenUpTime = 7 * 24 * time.Hour
+	givenUpWait = 3 * time.Second // for the log
+	givenUpMost = 20              // with stuckLimit, what one request for rows may ask for
+)
+
+// givenUpLately returns tasks whose notices the log says were given up lately, or an
+// error if it does not say so soon.
+func givenUpLately(ctx context.Context, e *Env) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, givenUpWait)
+	defer cancel()
+	ids, _, err := givenUpInLog(ctx, e, e.Now().Add(-givenUpTime), givenUpMost)
+	return ids, err
+}
+
+func holds(p task.Pauses, now time.Time) []hold {
+	all := []hold{}
+	for _, by := range []task.Holder{task.HeldByOperator, task.HeldByBudget} {
+		if h, ok := p.By[by]; ok && (h.Until.IsZero() || now.Before(h.Until)) {
+			all = append(all, hold{by, h})
+		}
+	}
+	return all
 }
 
 func pauses(p task.Pauses, now time.Time) []pause {
@@ -147,7 +203,7 @@ func pauses(p task.Pauses, now time.Time) []pause {
 
 // group groups tasks by why they wait: the group with the oldest order first, and in a
 // group the oldest order first.
-func group(tasks []*task.Task) []stuckGroup {
+func group(tasks []*task.Task, held bool) []stuckGroup {
 	slices.SortStableFunc(tasks, func(a, b *task.Task) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	at := map[string]int{}
 	groups := []stuckGroup{}
@@ -155,17 +211,17 @@ func group(tasks []*task.Task) []stuckGroup {
 		if t.Due().IsZero() {
 			continue // it has ended since the index was read
 		}
-		words := why(t)
+		words, next := why(t), nextStep(t, held)
 		i, ok := at[words]
 		if !ok {
 			i = len(groups)
 			at[words] = i
-			groups = append(groups, stuckGroup{Why: words, Next: nextStep(t)})
+			groups = append(groups, stuckGroup{Why: words, Next: next})
 		}
 		g := &groups[i]
 		g.Count++
 		g.Tasks = append(g.Tasks, stuckTask{
-			Task: t.ID, Created: t.CreatedAt, Since: since(t), Due: t.Due(), Deadline: deadline(t), Next: nextStep(t),
+			Task: t.ID, Created: t.CreatedAt, Since: since(t), Due: t.Due(), Deadline: deadline(t), Next: next,
 		})
 	}
 	return groups
@@ -179,63 +235,9 @@ func parseCursor(s string) (task.DueEntry, error) {
 		return task.DueEntry{}, nil
 	}
 	at, id, ok := strings.Cut(s, ".")
-	var ms int64
-	if _, err := fmt.Sscanf(at, "%d", &ms); err != nil || !ok || !task.ValidID(id) {
+	ms, err := strconv.ParseInt(at, 10, 64)
+	if err != nil || !ok || ms < 0 || !task.ValidID(id) {
 		return task.DueEntry{}, Usagef("-after %s is no cursor: copy it from the line \"next:\" of the page before", s)
 	}
 	return task.DueEntry{At: time.UnixMilli(ms).UTC(), ID: id}, nil
-}
-
-// Print prints the groups.
-func (r *stuckReport) Print(p *Page) {
-	if !r.Late.IsZero() {
-		p.Line("THE SWEEP IS LATE: a task has been due for %s. Is the schedule of the sweep on, and does its log have errors?", p.Ago(r.Late))
-		p.Blank()
-	}
-	if r.Low != nil {
-		p.Line("%s: %v at the check %s ago.", lowWords[r.Low.Refused], r.Low.Credits, p.Ago(r.Low.AsOf))
-	}
-	for _, x := range r.Pauses {
-		p.Line("%s for another %s, because the provider asked for it.", pauseWords[x.Calls], p.In(x.Until))
-	}
-	if r.Tasks == 0 {
-		p.Line("Nothing is unfinished%s.", map[bool]string{false: " behind this cursor"}[r.First])
-		return
-	}
-	more := ""
-	if r.Cursor != "" {
-		more = " on this page, those due first"
-	}
-	p.Line("%s unfinished%s.", Count(r.Tasks, "task"), more)
-	for _, g := range r.Groups {
-		r.printGroup(p, g)
-	}
-}
-
-// lowWords are by whether orders are refused.
-var lowWords = map[bool]string{
-	false: "The credits are low",
-	true:  "NEW ORDERS ARE REFUSED, since the credits pay for no picture",
-}
-
-var pauseWords = map[task.Calls]string{
-	task.Reads: "Records are not read",
-	task.Posts: "Waiting orders are not sent",
-}
-
-func (r *stuckReport) printGroup(p *Page, g stuckGroup) {
-	p.Blank()
-	p.Line("%d: %s", g.Count, g.Why)
-	p.Item("next: %s", g.Next)
-	shown := min(len(g.Tasks), max(0, r.rows))
-	rows := make([][]string, shown)
-	for i, t := range g.Tasks[:shown] {
-		rows[i] = []string{t.Task, p.Ago(t.Created), p.Ago(t.Since), p.In(t.Due), p.In(t.Deadline)}
-	}
-	if shown > 0 {
-		p.Table([]string{"task", "age", "so for", "due in", "given up in"}, rows...)
-	}
-	if left := g.Count - shown; left > 0 {
-		p.Item("and %d more", left)
-	}
 }

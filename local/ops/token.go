@@ -26,7 +26,6 @@ var tokenAddCommand = Command{
 			if err != nil {
 				return Result{}, err
 			}
-			made.Run = e.Name
 			if err := vault.Change(ctx, e.Secret, func(_ vault.Version, d *vault.Document) error { return add(d) }); err != nil {
 				return Result{}, err
 			}
@@ -59,7 +58,6 @@ func newToken(args []string) (made tokenAdded, add func(*vault.Document) error, 
 }
 
 type tokenAdded struct {
-	Run   string          `json:"-"`
 	Kind  vault.TokenKind `json:"kind"`
 	ID    string          `json:"id"`
 	Token string          `json:"token"` // the only time that it is seen
@@ -75,7 +73,7 @@ func (r tokenAdded) Print(p *Page) {
 	p.Blank()
 	p.Raw("  " + r.Token)
 	p.Blank()
-	p.Line("%s has its hash, as the %s token %s, and accepts it within 5 minutes.", r.Run, r.Kind, r.ID)
+	p.Line("The secret has its hash, as the %s token %s. It is accepted within 5 minutes.", r.Kind, r.ID)
 	if r.Kind == vault.Personal {
 		p.Line("It works only for /mcp.")
 	}
@@ -90,7 +88,7 @@ var tokenListCommand = Command{
 			if err != nil {
 				return Result{}, err
 			}
-			return Result{Report: tokenList{Run: e.Name, Tokens: slices.Concat([]vault.Token{}, d.Tokens())}}, nil
+			return Result{Report: tokenList{Tokens: slices.Concat([]vault.Token{}, d.Tokens())}}, nil
 		}
 	},
 }
@@ -98,13 +96,12 @@ var tokenListCommand = Command{
 // tokenList is the one report that names owners: whose a token is decides whether it is
 // revoked.
 type tokenList struct {
-	Run    string        `json:"-"`
 	Tokens []vault.Token `json:"tokens"`
 }
 
 // Print implements Report.
 func (r tokenList) Print(p *Page) {
-	p.Line("%s: %s.", r.Run, Count(len(r.Tokens), "token"))
+	p.Line("%s.", Count(len(r.Tokens), "token"))
 	if len(r.Tokens) == 0 {
 		return
 	}
@@ -133,18 +130,17 @@ var tokenRevokeCommand = Command{
 			if err != nil {
 				return Result{}, err
 			}
-			return Result{Report: tokenRevoked{Run: e.Name, Kind: gone.Kind, ID: gone.ID}, Next: "token list"}, nil
+			return Result{Report: tokenRevoked{Kind: gone.Kind, ID: gone.ID}, Next: "token list"}, nil
 		}
 	},
 }
 
 type tokenRevoked struct {
-	Run  string          `json:"-"`
 	Kind vault.TokenKind `json:"kind"`
 	ID   string          `json:"id"`
 }
 
 // Print implements Report.
 func (r tokenRevoked) Print(p *Page) {
-	p.Line("The %s token %s of %s is revoked. The functions that run refuse it within 5 minutes.", r.Kind, r.ID, r.Run)
+	p.Line("The %s token %s is revoked. The functions that run refuse it within 5 minutes.", r.Kind, r.ID)
 }

@@ -64,8 +64,8 @@ func doubtWords(d task.Doubt) string {
 }
 
 // nextStep returns in words what happens to a task at its next due time if nothing else
-// comes before.
-func nextStep(t *task.Task) string {
+// comes before. held reports whether a hold keeps every POST.
+func nextStep(t *task.Task, held bool) string {
 	switch t.Next(t.Due()) {
 	case task.NextUnanswered:
 		return "without an answer it becomes unconfirmed; it is never sent twice"
@@ -75,6 +75,9 @@ func nextStep(t *task.Task) string {
 		}
 		return "the sweep reads the provider's record"
 	case task.NextResubmit:
+		if held {
+			return "it is sent again once the hold has ended"
+		}
 		return "the sweep sends it again"
 	case task.NextExpire:
 		return "it ends, failed: " + string(expiryCode(t))

@@ -21,6 +21,7 @@ async function askToken(command) {
 }
 
 const reasons = {
+  paused: "Making pictures is paused.",
   insufficient_credits: "The service has no credits left.",
   quota_exceeded: "You have used up today's pictures.",
 };

@@ -227,7 +227,7 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	}
 	s.notify = notify.FromSettings(c, s.store, secrets, client, log)
 	s.account = credits.Function{
-		Auth: verifier, Account: poster.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits,
+		Auth: verifier, Account: poster.Account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits, Budget: c.DailyBudget,
 		Sender: webhook.FromSettings(c, secrets, client), Log: log,
 	}
 
@@ -289,7 +289,7 @@ func (s *Server) run(log *slog.Logger) {
 	sweeper := sweep.New(sweep.Function{Sweeper: s.sweeper, Log: log})
 	s.pumps.Go(func() {
 		schedule(ctx, s.settings.SweepEvery, sweepsAtOnce, func(run context.Context) {
-			if _, err := sweeper(run, sweep.Event{}); err != nil && ctx.Err() == nil {
+			if _, err := sweeper(run); err != nil && ctx.Err() == nil {
 				log.ErrorContext(ctx, "the sweep failed; the next one tries again", "error", err)
 			}
 		})

@@ -16,6 +16,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/preset/nanobanana-functions/shared/config"
 )
 
 const (
@@ -147,6 +149,15 @@ func (s *keySet) fetch(ctx context.Context) (map[keyID]any, error) {
 		return nil, fmt.Errorf("reading the JWKS: more than %d bytes", maxJWKS)
 	}
 	return parseKeys(body)
+}
+
+// Keys fetches the issuer's keys once, and returns how many of them can be used. It is
+// for the operator's tool; the verifier has its own.
+func Keys(ctx context.Context, c config.Settings, client *http.Client) (usable int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, jwksTimeout)
+	defer cancel()
+	keys, err := newKeySet(Config{JWKSURL: c.AuthJWKSURL, HTTP: client}).fetch(ctx)
+	return len(keys), err
 }
 
 // parseKeys returns the keys of a set that fit an accepted algorithm. It ignores

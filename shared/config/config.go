@@ -68,6 +68,7 @@ type Settings struct {
 	AllowAnonymous bool          // ALLOW_ANONYMOUS: sessions without an account may sign in
 	CORSOrigins    []string      // CORS_ORIGINS; "*" must be the only entry
 	LowCredits     int           // LOW_CREDITS
+	DailyBudget    int           // DAILY_BUDGET, credits of all owners together; 0: none
 	DailyQuota     int           // DAILY_QUOTA, images per owner and UTC day; 0 is no quota
 	ConfirmCredits int           // CONFIRM_CREDITS, above which Claude's client asks its user; 0 is never
 	UploadsPerDay  int           // UPLOADS_PER_DAY, per owner and UTC day; 0 is no limit
@@ -146,6 +147,7 @@ func Load(getenv func(string) string, profile Profile, needs ...Need) (Settings,
 		AllowAnonymous: r.flag("ALLOW_ANONYMOUS"),
 		CORSOrigins:    r.origins("CORS_ORIGINS"),
 		LowCredits:     r.number("LOW_CREDITS", 100, 0, 1_000_000_000),
+		DailyBudget:    r.number("DAILY_BUDGET", 0, 0, 1_000_000_000),
 		DailyQuota:     r.number("DAILY_QUOTA", 0, 0, 1_000_000),
 		ConfirmCredits: r.number("CONFIRM_CREDITS", 0, 0, 1_000_000_000),
 		UploadsPerDay:  r.number("UPLOADS_PER_DAY", 200, 0, 1_000_000),

@@ -126,9 +126,9 @@ var explanations = []struct {
 	}},
 	{task.CodePaused, Explanation{
 		Status:    http.StatusServiceUnavailable,
-		Title:     "Making pictures is paused for maintenance.",
+		Title:     "Making pictures is paused.",
 		Hint:      "Please try again in a while. Nothing was charged.",
-		Claude:    "Making pictures is paused for maintenance. When to try again is for the user to decide.",
+		Claude:    "Making pictures is paused for everybody, until Preset's operator or the image service ends that. Repeating the call does not help meanwhile; when to try again is for the user to decide.",
 		Retryable: true,
 	}},
 	{task.CodeUnavailable, Explanation{

@@ -154,6 +154,20 @@ func TestHandlerFields(t *testing.T) {
 	}
 }
 
+// The reason of a pause follows the sentence of its code, and ends as one.
+func TestHandlerReason(t *testing.T) {
+	for reason, want := range map[string]string{
+		"the daily budget is spent": "Making pictures is paused: the daily budget is spent.",
+		"We replace a key. Soon!":   "Making pictures is paused: We replace a key. Soon!",
+		"维护中。":                      "Making pictures is paused: 维护中。",
+		"":                          "Making pictures is paused.",
+	} {
+		if p := serve(t, post(`{}`), failing(&task.Error{Code: task.CodePaused, Reason: reason})).problem(t); p.Detail != want || p.Title != "Making pictures is paused." {
+			t.Errorf("got %+v, want %q", p, want)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	for _, c := range []struct {
 		err       task.Error

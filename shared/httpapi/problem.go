@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -108,7 +110,7 @@ func problem(e *task.Error, x Explanation, status int, requestID string) Problem
 		Title:     x.Title,
 		Status:    status,
 		Code:      e.Code,
-		Detail:    x.Title,
+		Detail:    Sentence(e),
 		Hint:      x.Hint,
 		RequestID: requestID,
 	}
@@ -123,6 +125,31 @@ func problem(e *task.Error, x Explanation, status int, requestID string) Problem
 	}
 	p.Detail = strings.Join(messages, " ")
 	return p
+}
+
+// Sentence returns what happened, for people: the sentence of the code, and the reason if
+// there is one.
+func Sentence(e *task.Error) string {
+	title := Explain(e.Code).Title
+	if e.Reason == "" {
+		return title
+	}
+	s := beforeReason(title) + e.Reason
+	if last, _ := utf8.DecodeLastRuneInString(s); !unicode.IsPunct(last) {
+		s += "."
+	}
+	return s
+}
+
+func beforeReason(title string) string { return strings.TrimSuffix(title, ".") + ": " }
+
+// Reason returns the reason in a Problem's detail, or "".
+func (p Problem) Reason() string {
+	reason, found := strings.CutPrefix(p.Detail, beforeReason(p.Title))
+	if !found {
+		return ""
+	}
+	return reason
 }
 
 // retryAfter returns whole seconds, never fewer than promised. Without a promise, it

@@ -273,6 +273,32 @@ func (a *Account) Keep(ctx context.Context, checked task.Balance) error {
 	return a.Store.SetBalance(ctx, checked)
 }
 
+// reasonBudget is what users are told while the budget is spent.
+const reasonBudget = "the daily budget is spent"
+
+// EnforceBudget holds all POSTs until the day is over if its budget is spent, as a check has
+// seen it, and else ends such a hold. It compares what is with what should be, so it may be
+// called again, or late. changed reports that it did something.
+func (a *Account) EnforceBudget(ctx context.Context, checked task.Balance, budget int) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	p, err := a.Store.Paused(ctx)
+	if err != nil {
+		return false, err
+	}
+	now, until := a.Now(), task.NextDay(checked.AsOf)
+	hold, held := p.By[task.HeldByBudget]
+	switch spent := checked.Spend.Reached(budget); {
+	case held && hold.Since.After(checked.AsOf): // by a later check
+		return false, nil
+	case spent && now.Before(until) && !(held && hold.Until.Equal(until)):
+		return true, a.Store.Hold(ctx, task.HeldByBudget, task.Hold{Reason: reasonBudget, Since: now, Until: until})
+	case !spent && held:
+		return now.Before(hold.Until), a.Store.Release(ctx, task.HeldByBudget, now)
+	}
+	return false, nil
+}
+
 // credits asks the provider, and once more if another key has replaced a refused one.
 func (a *Account) credits(ctx context.Context) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, balanceTimeout)

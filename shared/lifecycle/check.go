@@ -31,7 +31,8 @@ func (s *Submitter) check(o Order, log *slog.Logger) *check {
 
 // run passes each objection to the order to object, in the order in which they count for
 // a submit, until object returns false. The prompt filter comes before everything that
-// costs a request. The balance is asked for while the input images are checked. After
+// costs a request. The pauses and the balance are asked for while the input images are
+// checked. After
 // CodeUnavailable there are no more objections.
 func (c *check) run(ctx context.Context, object func(error) (more bool)) {
 	if len(c.faults) > 0 && !object(task.Invalid(c.faults...)) {
@@ -45,12 +46,16 @@ func (c *check) run(ctx context.Context, object func(error) (more bool)) {
 		object(unavailable(err))
 		return
 	}
-	affordable := make(chan error, 1)
+	held, affordable := make(chan error, 1), make(chan error, 1)
+	go func() { held <- c.held(ctx) }()
 	go func() { affordable <- c.affordable(ctx) }()
 	if !slices.ContainsFunc(c.faults, ofInputs) { // a list of thousands would cost as many requests
 		err = c.checkInputs(ctx)
 	}
-	balanceErr := <-affordable
+	heldErr, balanceErr := <-held, <-affordable
+	if heldErr != nil && !object(heldErr) {
+		return
+	}
 	if err != nil && !object(err) {
 		return
 	}
@@ -94,6 +99,24 @@ func (c *check) checkInputs(ctx context.Context) error {
 	}
 	c.ins = ins
 	return invalidEntries(faults)
+}
+
+// held refuses every order of a forgotten owner, and every order while a hold is in force.
+func (c *check) held(ctx context.Context) error {
+	now := c.Now()
+	p := c.Account.Pauses(ctx)
+	if p.Forgotten.Has(c.Owner, now) {
+		return task.Unwelcome()
+	}
+	_, hold, held := p.InForce(now)
+	if !held {
+		return nil
+	}
+	refusal := &task.Error{Code: task.CodePaused, RetryAfter: hold.RetryAfter(now)}
+	if hold.Check() == nil { // else somebody wrote the row by hand
+		refusal.Reason = hold.Reason
+	}
+	return refusal
 }
 
 // affordable refuses what the account certainly cannot pay. If the balance cannot be

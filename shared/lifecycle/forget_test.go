@@ -152,6 +152,34 @@ func TestForgetWaits(t *testing.T) {
 	}
 }
 
+// A forgotten owner orders nothing more, as soon as the process has heard of it; what
+// exists is answered as ever. Others' orders are made.
+func TestForgottenOwnersOrders(t *testing.T) {
+	h := newHarness(t)
+	first := h.submit(key("k"))
+	if err := h.Rows.Forget(t.Context(), owner, h.Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	h.Clock.Add(9 * time.Second)
+	h.submit()
+	h.Clock.Add(time.Second)
+	refusal := h.refused()
+	if refusal.Code != task.CodeForbidden || len(refusal.Fields) != 1 || !strings.Contains(refusal.Fields[0].Message, "erased") {
+		t.Errorf("refused with %+v", refusal)
+	}
+	if h.submit(key("k")).ID != first.ID {
+		t.Error("a replay is not answered")
+	}
+	q, err := h.Quote(t.Context(), order())
+	if err != nil || len(q.Problems) != 1 || q.Problems[0].Code != task.CodeForbidden {
+		t.Errorf("a quote: %+v, %v", q, err)
+	}
+	h.submit(func(o *lifecycle.Order) { o.Owner = "bob" })
+	h.posted(3)
+	h.Clock.Add(task.ForgottenFor)
+	h.submit()
+}
+
 // A forgetter goes through all pages, leaves others' tasks alone, and counts what there
 // is before and what it has done.
 func TestForgetPages(t *testing.T) {

@@ -35,7 +35,7 @@ func (r *Reader) ReadOverdue(ctx context.Context, t *task.Task, expected int) (t
 	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	if r.Now().Before(r.pauses(ctx).Reads) {
+	if p, _ := r.pauses(ctx); r.Now().Before(p.Reads) {
 		return true
 	}
 	if _, err := r.readRecord(ctx, t, settleReadTimeout); err != nil {

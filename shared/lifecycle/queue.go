@@ -58,11 +58,11 @@ func (q *queue) wait() bool {
 	return len(q.all) > 0
 }
 
-// empty reports whether there is no id.
-func (q *queue) empty() bool {
+// length returns how many ids there are.
+func (q *queue) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.all) == 0
+	return len(q.all)
 }
 
 // take removes and returns the first id; ok is false if the queue is empty.

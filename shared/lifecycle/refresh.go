@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/preset/nanobanana-functions/shared/task"
 )
@@ -19,23 +20,43 @@ func (w *sweep) refresh(ctx context.Context, t *task.Task) (err error) {
 		_, err = w.readRecord(ctx, t, sweepReadTimeout)
 	case task.NextWake:
 		err = w.wake(ctx, t)
-	default:
+	case task.NextUnanswered:
 		_, err = w.update(ctx, t, nil, func(x *task.Task) error {
-			switch x.Next(w.Now()) {
-			case task.NextUnanswered:
-				return x.Unanswered(w.Rules, w.Now(), x.Attempt)
-			case task.NextExpire:
-				return x.Expire(w.Rules, w.Now())
+			if x.Next(w.Now()) != task.NextUnanswered {
+				return nil
 			}
-			return nil
+			return x.Unanswered(w.Rules, w.Now(), x.Attempt)
 		})
+	default:
+		err = w.expire(ctx, t)
 	}
+	return err
+}
+
+// expire ends a task for time. A task that waits is judged by the holds as they are now.
+func (w *sweep) expire(ctx context.Context, t *task.Task) error {
+	now := w.Now() // before they are read: a later hold is no reason to go on waiting
+	var holds task.Holds
+	if t.AwaitsPost() {
+		p, known := w.pauses(ctx)
+		if !known {
+			return nil // the next sweep finds it
+		}
+		holds = p.Holds
+	}
+	_, err := w.update(ctx, t, nil, func(x *task.Task) error {
+		if x.AwaitsPost() != t.AwaitsPost() {
+			return nil
+		}
+		return x.Expire(w.Rules, holds, now)
+	})
 	return err
 }
 
 // waitToRead waits for a turn to read a record, and reports whether it came in time.
 func (w *sweep) waitToRead(ctx context.Context) bool {
-	return w.readsAllowed() && (w.Rate == nil || w.Rate.Wait(ctx) == nil) && timeLeft(ctx, minReadTime)
+	p, _ := w.pausesOnce()
+	return !w.Now().Before(p.Reads) && (w.Rate == nil || w.Rate.Wait(ctx) == nil) && timeLeft(ctx, minReadTime)
 }
 
 // wake hands a task's work or notice to the stream again, and reads the record for fresh
@@ -54,31 +75,19 @@ func (w *sweep) wake(ctx context.Context, t *task.Task) error {
 		return c, ok, err
 	})
 	if err == nil && givenUp {
-		w.log(ctx, slog.LevelError, t, "a notice was given up; make redrive sends it again", "event", EventNoticeGivenUp)
+		w.log(ctx, slog.LevelError, t, "a notice was given up; bin/ops redrive sends it again", "event", EventNoticeGivenUp)
 	}
 	return err
 }
 
 // EventNoticeGivenUp is the attribute "event" of the log line for a notice that could
-// not be delivered in time. `make redrive` finds the tasks by it.
+// not be delivered in time. The command redrive finds the tasks by it.
 const EventNoticeGivenUp = "notice_given_up"
 
-// Redrive takes up given-up notices of these tasks again. One task's error does not
-// stop the others.
-func (s *Sweeper) Redrive(ctx context.Context, ids []string) (done Swept) {
-	for _, id := range ids {
-		done.Done++
-		t, err := s.Store.Task(ctx, id)
-		if err == nil {
-			_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error {
-				x.Redrive(s.Now())
-				return nil
-			})
-		}
-		if err != nil {
-			done.Failed++
-			s.Log.ErrorContext(ctx, "a notice could not be taken up again", "task", id, "error", err)
-		}
-	}
-	return done
+// Redrive takes a notice that was given up up again: the write hands it to its consumer.
+func Redrive(ctx context.Context, s task.Store, t *task.Task, now time.Time) (*task.Task, error) {
+	return task.Update(ctx, s, t, func(x *task.Task) error {
+		x.Redrive(now)
+		return nil
+	})
 }

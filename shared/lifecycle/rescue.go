@@ -30,9 +30,10 @@ const (
 	RescueBadID     NotRescued = "bad_provider_id"
 	RescueTooSoon   NotRescued = "too_soon" // its record was read a moment ago, or all reads are paused
 	RescueUnread    NotRescued = "unreadable"
-	RescueForeign   NotRescued = "foreign"  // the record is another task's
-	RescueUnproved  NotRescued = "unproved" // nothing proves that the record is the task's
-	RescueNotMade   NotRescued = "not_made" // the record has no picture
+	RescueForeign   NotRescued = "foreign"   // the record is another task's
+	RescueUnproved  NotRescued = "unproved"  // nothing proves that the record is the task's
+	RescueNotMade   NotRescued = "not_made"  // the record has no picture
+	RescueOvertaken NotRescued = "overtaken" // the task changed after its record was read
 	RescueForbidden NotRescued = "newer_release"
 	RescueForgotten NotRescued = "forgotten" // its owner is
 )
@@ -184,13 +185,15 @@ func (s Rescuer) rescueRecord(ctx context.Context, refuse RescueError, claim tas
 
 // takeOver stores the rescued task.
 func (s Rescuer) takeOver(ctx context.Context, refuse RescueError, t *task.Task) (*task.Task, error) {
-	stored, err := s.Store.Rescue(ctx, t, refuse.Origin.ID)
+	stored, err := s.Store.Rescue(ctx, t, refuse.Origin)
 	switch {
 	case errors.Is(err, task.ErrExists):
 		refuse.Rescued = stored
 		return nil, refuse.as(RescueDone)
 	case errors.Is(err, task.ErrDeleted), errors.Is(err, task.ErrNotFound):
 		return nil, refuse.as(RescueDeleted)
+	case errors.Is(err, task.ErrConflict):
+		return nil, refuse.as(RescueOvertaken)
 	case err != nil:
 		return nil, fmt.Errorf("the rescued task could not be written, or its answer was lost: %w", err)
 	}

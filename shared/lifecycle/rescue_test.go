@@ -259,6 +259,32 @@ func TestRescueOfATaskDeletedMeanwhile(t *testing.T) {
 	h.refusedRescue(origin.ID, "", lifecycle.RescueDeleted)
 }
 
+// The owner moves the task after its record was read: the picture must not come to the old
+// place.
+func TestRescueOfATaskMovedMeanwhile(t *testing.T) {
+	h := newHarness(t)
+	origin := h.timedOut()
+	h.Rows.Fail(func(call string, _ *task.Task) error {
+		if call != "rescue" {
+			return nil
+		}
+		x, err := h.Rows.Store.Task(context.Background(), origin.ID)
+		if err == nil {
+			_, err = task.Update(context.Background(), h.Rows.Store, x, func(x *task.Task) error {
+				return x.SetTarget(h.Rules, task.Target{Kind: "showcase", ID: "2"}, h.Clock.Now())
+			})
+		}
+		return err
+	}, nil)
+	h.refusedRescue(origin.ID, "", lifecycle.RescueOvertaken)
+	h.Rows.Fail(nil, nil)
+	h.Clock.Add(time.Minute)
+	x, err := h.rescue(origin.ID, "")
+	if err != nil || x.Target.Kind != "showcase" {
+		t.Errorf("rescued as %+v, %v", x, err)
+	}
+}
+
 // What the owner deletes is not made again.
 func TestADeletedRescueIsNotMadeAgain(t *testing.T) {
 	h := newHarness(t)

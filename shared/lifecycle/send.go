@@ -24,7 +24,15 @@ func postPace(r config.Rate) *rate.Limiter {
 	if r.Count == 0 {
 		return nil
 	}
-	return rate.NewLimiter(rate.Every(r.Per/time.Duration(r.Count)*11/10), 1)
+	return rate.NewLimiter(rate.Every(PostInterval(r)), 1)
+}
+
+// PostInterval returns the time from one of a sweep's POSTs to the next; 0 without a limit.
+func PostInterval(r config.Rate) time.Duration {
+	if r.Count == 0 {
+		return 0
+	}
+	return r.Per / time.Duration(r.Count) * 11 / 10
 }
 
 // send submits what waits for another attempt, the oldest order first, for as long as
@@ -33,7 +41,7 @@ func (w *sweep) send(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	room := make(chan struct{}, maxPosts)
-	for !w.posts.empty() {
+	for w.posts.length() > 0 {
 		room <- struct{}{}
 		if !w.waitToPost(ctx) {
 			return
@@ -53,8 +61,13 @@ func (w *sweep) waitToPost(ctx context.Context) bool {
 		if left <= 0 || !timeLeft(ctx, minPostTime) || ctx.Err() != nil || !w.waitForPace(ctx, left) {
 			return false
 		}
-		// Read it each time: another process may have had the POST that was refused.
-		wait := w.pauses(ctx).Posts.Sub(w.Now())
+		// Read it each time: another process may have had the POST that was refused, and a
+		// hold keeps everything at once.
+		p, known := w.pauses(ctx)
+		if w.holdsPosts(p, known) {
+			return false
+		}
+		wait := p.Posts.Sub(w.Now())
 		if wait <= 0 {
 			return true
 		}
@@ -62,6 +75,12 @@ func (w *sweep) waitToPost(ctx context.Context) bool {
 			return false
 		}
 	}
+}
+
+// holdsPosts reports whether all POSTs are held, or may be.
+func (w *sweep) holdsPosts(p task.Pauses, known bool) bool {
+	_, _, held := p.InForce(w.Now())
+	return held || !known
 }
 
 // waitForPace waits until the pace allows another POST, and reports whether that came

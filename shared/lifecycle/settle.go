@@ -50,6 +50,7 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 		return unavailable(err)
 	}
 	hint := s.hintOf(t, body)
+	contradicts := contradicted(t, attempt, hint)
 	t, err = s.claimAndRead(ctx, t, settleReadTimeout, func(x *task.Task) (c task.Claim, ok bool, err error) {
 		woken, err := x.CalledBack(s.Rules, s.Now(), attempt, hint)
 		if err != nil || !woken {
@@ -61,6 +62,8 @@ func (s *Service) Settle(ctx context.Context, id string, attempt int, body []byt
 	switch {
 	case err != nil:
 		return unavailable(err)
+	case contradicts != "":
+		s.logContradiction(ctx, t, contradicts, attempt)
 	case attempt != t.Attempt:
 		s.log(ctx, slog.LevelInfo, t, "ignored a callback of an earlier attempt", "callback", attempt)
 	case hint.ProviderID == "" && !t.Findable():
@@ -103,10 +106,17 @@ func (s *Service) claimAndRead(ctx context.Context, t *task.Task, timeout time.D
 	}
 	record, reply := s.fetchRecord(ctx, t, claim, timeout)
 	var before task.Doubt
+	var dropped bool // the id that a callback had named
 	t, err = s.update(ctx, t, reply, func(x *task.Task) error {
 		before = x.Doubt
-		return x.ApplyRecord(s.Rules, s.Now(), claim, record)
+		named := x.ProviderID == "" && x.Hint != nil
+		err := x.ApplyRecord(s.Rules, s.Now(), claim, record)
+		dropped = named && x.Hint == nil && record.Match == task.MatchForeign
+		return err
 	})
+	if err == nil && dropped {
+		s.logContradiction(ctx, t, "id", claim.Attempt)
+	}
 	if doubt := t.Doubt; err == nil && doubt != "" && doubt != before {
 		s.log(ctx, slog.LevelError, t, "the record cannot be used; waiting for a better one, or for a callback",
 			"event", EventDoubt, "doubt", doubt, "providerCode", reply.code, "recordShape", reply.shape)
@@ -195,12 +205,12 @@ func (s *Service) pause(ctx context.Context, kind task.Calls, d time.Duration) {
 	}
 }
 
-// pauses returns until when the provider wants no calls.
-func (s *Service) pauses(ctx context.Context) task.Pauses {
+// pauses returns what all processes must keep from doing. known is false if it could not
+// be read: reads go on, since each is claimed, and a sweep's POSTs do not.
+func (s *Service) pauses(ctx context.Context) (p task.Pauses, known bool) {
 	p, err := s.Store.Paused(ctx)
 	if err != nil {
-		s.Log.ErrorContext(ctx, "the pause row could not be read", "error", err)
-		return task.Pauses{} // no harm: each read is claimed, and a refused POST is tried again
+		s.Log.ErrorContext(ctx, "the pause row could not be read; the sweep sends nothing again until it can", "error", err)
 	}
-	return p
+	return p, err == nil
 }

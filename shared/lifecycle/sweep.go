@@ -38,6 +38,12 @@ type Swept struct {
 	Done   int // tasks looked at
 	Failed int // those whose row could not be read or written, or whose handling panicked
 
+	Waiting int // those that still wait for a POST: the pace, a pause or a hold did not let them go
+	Notices int // those with a notice that Preset has not accepted yet
+
+	// HeldSince is when the hold began that is in force; zero: there is none, or nobody knows.
+	HeldSince time.Time `json:",omitzero"`
+
 	// Oldest is when the oldest unfinished task that the sweep read was created;
 	// zero if it read none. A sweep reads only what is due, so this need not be the
 	// oldest of all tasks: see [oldest].
@@ -65,13 +71,13 @@ func (o *oldest) see(t *task.Task) {
 // sweep is a sweep under way.
 type sweep struct {
 	*Sweeper
-	begun        time.Time
-	readsAllowed func() bool // no 429 has paused reads of records
-	posts        *queue      // tasks that wait for another attempt, the oldest order first
-	others       *queue      // all other tasks, by due time
+	begun      time.Time
+	pausesOnce func() (p task.Pauses, known bool) // reads the row if something depends on it
+	posts      *queue                             // tasks that wait for another attempt, the oldest order first
+	others     *queue                             // all other tasks, by due time
 
-	done, failed atomic.Int64
-	oldest       oldest
+	done, failed, held, notices atomic.Int64
+	oldest                      oldest
 }
 
 // Sweep does what is due, the longest due first, until nothing is or 40 s have passed. It
@@ -79,8 +85,7 @@ type sweep struct {
 // nor the others. The returned error is that of reading the index.
 func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 	w := &sweep{Sweeper: s, begun: s.Now(), posts: newQueue(), others: newQueue()}
-	// Reads the pause row only if there is a record to read.
-	w.readsAllowed = sync.OnceValue(func() bool { return !s.Now().Before(s.pauses(ctx).Reads) })
+	w.pausesOnce = sync.OnceValues(func() (task.Pauses, bool) { return s.pauses(ctx) })
 	var wg sync.WaitGroup
 	for range sweepWorkers {
 		wg.Go(func() { w.work(ctx) })
@@ -89,7 +94,12 @@ func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 	w.others.close()
 	w.send(ctx)
 	wg.Wait()
-	return Swept{Done: int(w.done.Load()), Failed: int(w.failed.Load()), Oldest: w.oldest.at}, err
+	pauses, _ := w.pausesOnce() // also if nothing is due: an alarm waits for a forgotten hold
+	_, hold, _ := pauses.InForce(w.Now())
+	return Swept{
+		Done: int(w.done.Load()), Failed: int(w.failed.Load()), Waiting: w.posts.length() + int(w.held.Load()),
+		Notices: int(w.notices.Load()), HeldSince: hold.Since, Oldest: w.oldest.at,
+	}, err
 }
 
 // over reports whether the sweep has lasted d.
@@ -121,9 +131,14 @@ func (w *sweep) queueDue(ctx context.Context) (err error) {
 
 func (w *sweep) enqueue(t *task.Task) error {
 	w.oldest.see(t)
-	switch t.Next(w.Now()) {
-	case task.NextNothing: // another sweep was faster, or a newer release wrote the row
-	case task.NextResubmit:
+	if t.Notice != "" {
+		w.notices.Add(1)
+	}
+	switch next := t.Next(w.Now()); {
+	case next == task.NextNothing: // another sweep was faster, or a newer release wrote the row
+	case t.AwaitsPost() && w.holdsPosts(w.pausesOnce()): // its deadline is judged after the hold
+		w.held.Add(1)
+	case next == task.NextResubmit:
 		w.posts.add(t.ID, t.CreatedAt)
 	default:
 		w.others.add(t.ID, t.Due())

@@ -10,15 +10,15 @@ import (
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
-// A sweep with nothing due reads the index once, and does nothing else.
+// A sweep with nothing due reads the index and the pauses once, and does nothing else.
 func TestIdleSweep(t *testing.T) {
 	h := newHarness(t)
 	end := h.made()
-	before, due := h.Rows.Total(), h.Rows.Count("due")
+	before, due, paused := h.Rows.Total(), h.Rows.Count("due"), h.Rows.Count("paused")
 	posts, reads := h.Sim.Posts(), h.reads(0)
 	h.sweep(time.Hour)
-	if got := h.Rows.Total() - before; got != 1 || h.Rows.Count("due") != due+1 {
-		t.Errorf("%d calls of the store, %d of them of the index; want one", got, h.Rows.Count("due")-due)
+	if got := h.Rows.Total() - before; got != 2 || h.Rows.Count("due") != due+1 || h.Rows.Count("paused") != paused+1 {
+		t.Errorf("%d calls of the store, %d of them of the index; want one, and one of the pauses", got, h.Rows.Count("due")-due)
 	}
 	if h.Sim.Posts() != posts || h.reads(0) != reads || h.task(end.ID).Version != end.Version {
 		t.Error("it asked the provider, or wrote the row")

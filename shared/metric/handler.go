@@ -36,16 +36,16 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	event, _ := l.field("event")
 	for _, m := range Table[text(event)] {
 		if value, ok := l.value(m); ok {
-			d.add(h.namespace, m, value)
+			d.add(m, value)
 		}
 	}
 	if r.Level >= slog.LevelError {
-		d.add(h.namespace, Errors, 1)
+		d.add(Errors, 1)
 	}
 	if len(d.values) > 0 {
 		r = r.Clone()
 		r.AddAttrs(d.values...)
-		r.AddAttrs(slog.Any("_aws", d.metadata(r.Time.UnixMilli())))
+		r.AddAttrs(slog.Any("_aws", d.metadata(h.namespace, r.Time.UnixMilli())))
 	}
 	return h.Handler.Handle(ctx, r)
 }
@@ -94,8 +94,7 @@ func (l line) field(name string) (v slog.Value, ok bool) {
 // value returns what the line says about a metric; ok is false if it says nothing.
 func (l line) value(m Metric) (value float64, ok bool) {
 	for name, want := range m.When {
-		v, _ := l.field(name)
-		if n, isNumber := number(v); text(v) != want && !(want == "+" && isNumber && n > 0) {
+		if v, _ := l.field(name); text(v) != want {
 			return 0, false
 		}
 	}
@@ -152,30 +151,44 @@ func text(v slog.Value) string {
 // document is what a line says to CloudWatch.
 type document struct {
 	values     []slog.Attr // by the metrics' names
-	directives []byte
+	directives []directive
 }
 
-func (d *document) add(namespace []byte, m Metric, value float64) {
+// directive names the metrics of a line that have the same dimension.
+type directive struct {
+	dimension string
+	metrics   []byte
+}
+
+func (d *document) add(m Metric, value float64) {
 	d.values = append(d.values, slog.Float64(m.Name, value))
-	b := d.directives
+	i := slices.IndexFunc(d.directives, func(x directive) bool { return x.dimension == m.Dimension })
+	if i < 0 {
+		i, d.directives = len(d.directives), append(d.directives, directive{dimension: m.Dimension})
+	}
+	b := d.directives[i].metrics
 	if len(b) > 0 {
 		b = append(b, ',')
 	}
-	b = append(append(b, `{"Namespace":`...), namespace...)
-	b = append(b, `,"Dimensions":[[`...)
-	if m.Dimension != "" {
-		b = append(append(append(b, '"'), m.Dimension...), '"')
-	}
-	b = append(append(b, `]],"Metrics":[{"Name":"`...), m.Name...)
+	b = append(append(b, `{"Name":"`...), m.Name...)
 	b = append(append(b, `","Unit":"`...), m.Unit...)
-	d.directives = append(b, `"}]}`...)
+	d.directives[i].metrics = append(b, `"}`...)
 }
 
 // metadata returns the member "_aws" of a line that was written at these milliseconds.
-func (d *document) metadata(at int64) json.RawMessage {
-	b := make([]byte, 0, 64+len(d.directives))
-	b = append(b, `{"Timestamp":`...)
-	b = strconv.AppendInt(b, at, 10)
-	b = append(append(append(b, `,"CloudWatchMetrics":[`...), d.directives...), `]}`...)
-	return b
+func (d *document) metadata(namespace []byte, at int64) json.RawMessage {
+	b := strconv.AppendInt([]byte(`{"Timestamp":`), at, 10)
+	b = append(b, `,"CloudWatchMetrics":[`...)
+	for i, x := range d.directives {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, `{"Namespace":`...), namespace...)
+		b = append(b, `,"Dimensions":[[`...)
+		if x.dimension != "" {
+			b = append(append(append(b, '"'), x.dimension...), '"')
+		}
+		b = append(append(append(b, `]],"Metrics":[`...), x.metrics...), `]}`...)
+	}
+	return append(b, `]}`...)
 }

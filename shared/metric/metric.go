@@ -14,9 +14,12 @@ type Metric struct {
 	Field string // holds its value: a number, or for true and false 1 and 0. Empty: each line is 1
 	Is    string // with it the value is 1 if Field has this text, else 0
 
-	// Only lines with all of these texts in these fields count. A text of "+" is any
-	// number above 0.
+	// Only lines with all of these texts in these fields count.
 	When map[string]string
+
+	// Setting is the parameter of template.yaml without which no line has this metric.
+	// Empty: every stack has it.
+	Setting string
 
 	// Dimension is the field whose text tells several metrics of this name apart. Lines
 	// with a text that is not in [Values] do not count. Empty: none.
@@ -54,16 +57,23 @@ var Table = map[string][]Metric{
 	},
 	"swept": {
 		{Name: "OldestUnfinished", Unit: "Seconds", Field: "oldestSeconds"},
-		{Name: "TasksDue", Unit: "Count", Field: "due"},
-		{Name: "TasksWaiting", Unit: "Count", Field: "waiting"},
+		{Name: "TasksDue", Unit: "Count", Field: "done"},
+		{Name: "TasksWaiting", Unit: "Count", Field: "waiting"}, // for a POST
+		{Name: "Held", Unit: "Seconds", Field: "heldSeconds"},   // only while POSTs are on hold
+		{Name: "NoticesWaiting", Unit: "Count", Field: "notices", Setting: "NotifyUrl"},
 	},
-	"credits_checked": ofCheck,
-	"credits_low":     ofCheck,
+	"notice_given_up":  {{Name: "NoticesGivenUp", Unit: "Count", Setting: "NotifyUrl"}},
+	"callback_refused": {{Name: "CallbacksRefused", Unit: "Count"}},
+	"contradicted":     {{Name: "LateContradictions", Unit: "Count"}},
+	"record_unusable":  {{Name: "LateContradictions", Unit: "Count", When: map[string]string{"doubt": "foreign"}}},
+	"credits_checked":  ofCheck,
+	"credits_low":      ofCheck,
 }
 
 // ofCheck are the metrics of a check of the credits, low or not.
 var ofCheck = []Metric{
 	{Name: "Balance", Unit: "None", Field: "balance"}, // its samples are the checks
 	{Name: "SpentHour", Unit: "None", Field: "spentHour"},
-	{Name: "SpentToday", Unit: "None", Field: "spentToday", When: map[string]string{"budget": "+"}},
+	{Name: "BudgetUsed", Unit: "Percent", Field: "budgetPercent", Setting: "DailyBudget"},
+	{Name: "BudgetUsedInHour", Unit: "Percent", Field: "hourPercent", Setting: "DailyBudget"},
 }

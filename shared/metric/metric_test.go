@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -89,11 +90,6 @@ func TestHandler(t *testing.T) {
 			}
 		}
 		for _, m := range metrics {
-			for name, text := range m.When {
-				if text == "+" {
-					field(name, 7)
-				}
-			}
 			if m.Dimension != "" {
 				field(m.Dimension, metric.Values[m.Dimension][0])
 			}
@@ -104,9 +100,7 @@ func TestHandler(t *testing.T) {
 		for _, m := range metrics {
 			line := args
 			for name, text := range m.When {
-				if text != "+" {
-					line = append(slices.Clip(line), name, text)
-				}
+				line = append(slices.Clip(line), name, text)
 			}
 			got := logged(func(l *slog.Logger) { l.Info("x", line...) })
 			if err := check(r, got); err != nil || !strings.Contains(got, `"Name":"`+m.Name+`"`) {
@@ -136,9 +130,9 @@ func TestValues(t *testing.T) {
 		"an attempt that was not":      {slog.LevelInfo, []any{"event", "transition", "from", "submitting", "to", "unconfirmed"}, "Unconfirmed=1"},
 		"another change":               {slog.LevelInfo, []any{"event", "transition", "from", "waiting", "to", "submitting"}, ""},
 		"a check without a budget":     {slog.LevelInfo, []any{"event", "credits_checked", "balance", 12.5, "spentHour", 1, "spentToday", 3, "budget", 0}, "Balance=12.5 SpentHour=1"},
-		"a check with one":             {slog.LevelInfo, []any{"event", "credits_low", "balance", 12.5, "spentHour", 1, "spentToday", 3, "budget", 9.5}, "Balance=12.5 SpentHour=1 SpentToday=3"},
+		"a check with one":             {slog.LevelInfo, []any{"event", "credits_low", "balance", 12.5, "spentHour", 1.0, "budgetPercent", 80, "hourPercent", 10}, "Balance=12.5 BudgetUsed=80 BudgetUsedInHour=10 SpentHour=1"},
 		"an error without an event":    {slog.LevelError, []any{"task", "t"}, "Errors=1"},
-		"a text for a number":          {slog.LevelInfo, []any{"event", "swept", "due", "many", "waiting", 2}, "TasksWaiting=2"},
+		"a text for a number":          {slog.LevelInfo, []any{"event", "swept", "done", "many", "waiting", 2}, "TasksWaiting=2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := logged(func(l *slog.Logger) { l.Log(t.Context(), test.level, "x", test.args...) })
@@ -246,7 +240,7 @@ func TestSlogsOwnTest(t *testing.T) {
 
 // A logger with attributes of its own counts them; one with a group does not count.
 func TestWith(t *testing.T) {
-	got := logged(func(l *slog.Logger) { l.With("event", "swept", "due", 4).Error("x", "waiting", 1) })
+	got := logged(func(l *slog.Logger) { l.With("event", "swept", "done", 4).Error("x", "waiting", 1) })
 	if said := pointsOf(t, got); said != "Errors=1 TasksDue=4 TasksWaiting=1" {
 		t.Errorf("%s: %s", said, got)
 	}
@@ -269,5 +263,41 @@ func BenchmarkHandler(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// atMost is how many metrics a stack with default parameters may have: CloudWatch takes
+// $0.30 a month for each that has a value in every hour.
+const atMost = 30
+
+// The number of metrics is known, and docs/deploy.md says it with its price.
+func TestNumberOfMetrics(t *testing.T) {
+	always, perSetting := map[string]bool{metric.Errors.Name: true}, map[string]bool{}
+	for _, metrics := range metric.Table {
+		for _, m := range metrics {
+			values := []string{""}
+			if m.Dimension != "" {
+				values = metric.Values[m.Dimension]
+			}
+			for _, v := range values {
+				if name := m.Name + " " + v; m.Setting == "" {
+					always[strings.TrimSpace(name)] = true
+				} else {
+					perSetting[name] = true
+				}
+			}
+		}
+	}
+	if len(always) > atMost {
+		t.Errorf("a stack with default parameters has %d metrics, at most %d are allowed: %q", len(always), atMost, slices.Sorted(maps.Keys(always)))
+	}
+	all := len(always) + len(perSetting)
+	page, err := os.ReadFile("../../docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("%d metrics, and with `NotifyUrl` and `DailyBudget` %d; that is at most $%.2f and $%.2f a month", len(always), all, 0.3*float64(len(always)), 0.3*float64(all))
+	if !strings.Contains(string(page), want) {
+		t.Errorf("docs/deploy.md does not say %q", want)
 	}
 }

@@ -48,7 +48,7 @@ func (t *Task) current(attempt int) bool { return attempt > 0 && attempt == t.At
 // callback said about another id, and the failed reads of that id's record.
 func (t *Task) attach(id string) {
 	t.ProviderID = id
-	t.Refusals, t.FirstRefusal, t.Setback = 0, time.Time{}, ""
+	t.Refusals, t.FirstRefusal, t.WaitUntil, t.Setback = 0, time.Time{}, time.Time{}, ""
 	if t.Hint != nil && t.Hint.ProviderID != "" && t.Hint.ProviderID != id {
 		t.Hint, t.UnreadableSince, t.Doubt = nil, time.Time{}, ""
 	}
@@ -99,15 +99,11 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 	if !temporary[refusal.Code] {
 		t.Refusals++
 	}
-	if t.FirstRefusal.IsZero() {
-		t.FirstRefusal = now
-	}
-	deadline := t.FirstRefusal.Add(waitingWindow)
 	// After a callback with code 400 there is no other attempt, whatever the refusal.
-	if refusal.Retry == RetryNever || t.Refusals >= maxRefusals || !now.Before(deadline) || t.Barred == t.Attempt {
+	if refusal.Retry == RetryNever || t.Refusals >= maxRefusals || t.Barred == t.Attempt {
 		return t.fail(r, byAnswer, refusal.Code, now)
 	}
-	if err := t.move(byAnswer, Waiting, now, deadline.Sub(now)); err != nil {
+	if err := t.wait(byAnswer, now); err != nil {
 		return err
 	}
 	t.Setback, t.Hint = refusal.Code, nil
@@ -120,6 +116,15 @@ func (t *Task) Refused(r Rules, now time.Time, attempt int, refusal Refusal) err
 		t.setDue(now.Add(t.refusalBackoff(now)))
 	}
 	return nil
+}
+
+// wait makes the task Waiting, until 6 h after the first refusal in a row and for as much
+// longer as is known to have been held. Only Expire ends it for time: it knows all holds.
+func (t *Task) wait(by event, now time.Time) error {
+	if t.FirstRefusal.IsZero() {
+		t.FirstRefusal, t.WaitUntil = now, time.Time{}
+	}
+	return t.move(by, Waiting, now, max(0, t.waitsUntil().Sub(now)))
 }
 
 // refusalBackoff returns how long to wait after a refusal: a random time, at most
@@ -162,11 +167,7 @@ func (t *Task) NotPosted(now time.Time, attempt int) error {
 	}
 	t.setCharge(ChargeNone)
 	t.note().Outcome = OutcomeUnposted
-	if t.FirstRefusal.IsZero() {
-		t.FirstRefusal = now
-	}
-	deadline := t.FirstRefusal.Add(waitingWindow)
-	if err := t.move(byNoPost, Waiting, now, deadline.Sub(now)); err != nil {
+	if err := t.wait(byNoPost, now); err != nil {
 		return err
 	}
 	if t.Setback == "" {

@@ -181,7 +181,7 @@ func TestTemporaryRefusalsAreNotCounted(t *testing.T) {
 		if temporary {
 			equal(t, string(code)+": attempts in 5 hours", h.Attempt, 301)
 			equal(t, string(code)+": counted", h.Refusals, 0)
-			h.at(6 * time.Hour).refused(Refusal{Code: code, Retry: RetryLater})
+			h.at(6 * time.Hour).refused(Refusal{Code: code, Retry: RetryLater}).expire()
 		}
 		equal(t, string(code)+": status", h.Status, Failed)
 		equal(t, string(code)+": failure", h.Failure, code)
@@ -221,8 +221,11 @@ func TestRefusalsFailTheTask6HoursAfterTheFirst(t *testing.T) {
 	h.at(6 * time.Hour).expire()
 	equal(t, "failure", h.Failure, CodeRateLimited)
 
-	h = second(6 * time.Hour).refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
-	equal(t, "status after a refusal after 6 h", h.Status, Failed)
+	// An answer ends no task for time, since only the sweep knows the holds. It does so at once.
+	h = second(6*time.Hour + time.Minute).refused(Refusal{Code: CodeRateLimited, Retry: RetryLater})
+	equal(t, "status after a refusal after 6 h", h.Status, Waiting)
+	equal(t, "deadline", h.Deadline, h.now)
+	h.expire()
 	equal(t, "failure", h.Failure, CodeRateLimited)
 }
 

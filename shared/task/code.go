@@ -52,6 +52,9 @@ type Error struct {
 	Malformed bool
 	// Fields names the parts of the request that are at fault, if any.
 	Fields []Field
+	// Reason says why in the operator's words, which people are shown. Only CodePaused
+	// has it.
+	Reason string
 	// RetryAfter is how long to wait before repeating the same request.
 	// 0 promises nothing.
 	RetryAfter time.Duration

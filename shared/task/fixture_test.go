@@ -38,6 +38,8 @@ type history struct {
 	t   *testing.T
 	r   Rules
 	now time.Time
+
+	holds Holds
 }
 
 // begin creates a task of one image with a quota.
@@ -124,7 +126,7 @@ func (h *history) read(rec Record) *history {
 
 func (h *history) expire() *history {
 	h.t.Helper()
-	return h.must(h.Expire(h.r, h.now))
+	return h.must(h.Expire(h.r, h.holds, h.now))
 }
 
 func (h *history) wake() *history {

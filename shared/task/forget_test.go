@@ -167,7 +167,7 @@ func TestADeletedRowLosesItsOwner(t *testing.T) {
 		equal(t, name+": due", h.Due(), time.Time{})
 		if row := written(t, h.Task); strings.Contains(row, `"owner"`) {
 			t.Errorf("%s: an index cannot hold an empty owner: %s", name, row)
-		} else if strings.Contains(row, "p1") {
+		} else if strings.Contains(row, `"p1"`) {
 			t.Errorf("%s: it still names the provider's record: %s", name, row)
 		}
 		again := new(Task)

@@ -63,6 +63,13 @@ func (f *Forgotten) Add(owner string, now time.Time) (hash string, over []string
 	return hash, over, nil
 }
 
+// Unwelcome returns the error of an order, or an upload, of a forgotten owner.
+func Unwelcome() *Error {
+	return &Error{Code: CodeForbidden, Fields: []Field{{
+		Code: "forgotten", Message: "Everything of this account was erased, as was asked for, and it makes no more pictures.",
+	}}}
+}
+
 // NewSalt returns the salt of a list that has none yet.
 func NewSalt() string { return rand.Text() }
 

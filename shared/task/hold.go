@@ -72,6 +72,15 @@ func (h Hold) end(at time.Time) time.Time {
 	return h.Until
 }
 
+// RetryAfter returns after what time an order that the hold refused may be sent again: not
+// in a loop, since people end it.
+func (h Hold) RetryAfter(now time.Time) time.Duration {
+	if h.Until.IsZero() {
+		return 5 * time.Minute
+	}
+	return min(h.Until.Sub(now), time.Hour) // a larger budget ends it sooner
+}
+
 // Span is a time during which POSTs were held.
 type Span struct {
 	From time.Time `json:"from"`
@@ -185,6 +194,39 @@ func (h Holds) within(from, to time.Time) (sum time.Duration) {
 	}
 	return sum
 }
+
+// credit moves the deadline of a Waiting task by the time that was held since it began to
+// wait, or since that was last counted.
+func (t *Task) credit(h Holds, now time.Time) {
+	from := t.Since // after a failed generation
+	if !t.FirstRefusal.IsZero() {
+		from = t.FirstRefusal
+	}
+	from = later(from, t.HeldUntil)
+	if held := h.within(from, now); held > 0 {
+		t.WaitUntil, t.HeldUntil = t.waitsUntil().Add(held), now
+		t.Deadline = later(t.Deadline, t.WaitUntil)
+	}
+}
+
+// waitsUntil returns until when the task may wait, with the holds that are counted.
+func (t *Task) waitsUntil() time.Time {
+	if t.FirstRefusal.IsZero() {
+		return t.Deadline // after a failed generation
+	}
+	return later(t.FirstRefusal.Add(waitingWindow), t.WaitUntil)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// AwaitsPost reports whether the sweep would send the task again: so a hold keeps it, and
+// nothing else needs to be done for it meanwhile.
+func (t *Task) AwaitsPost() bool { return t.Status == Waiting && !t.EraseAtEnd }
 
 // Encode returns the holds as a Store keeps them.
 func (h Holds) Encode() (string, error) {

@@ -132,3 +132,71 @@ func TestHoldCheck(t *testing.T) {
 		}
 	}
 }
+
+// The time of holds does not count as waiting: at its deadline a task gets it back, each
+// minute once, whether its attempts go on meanwhile or not.
+func TestHeldTimeIsNoWaiting(t *testing.T) {
+	hours := func(n float64) time.Duration { return time.Duration(n * float64(time.Hour)) }
+	at := func(n float64) time.Time { return start.Add(hours(n)) }
+	refused := Refusal{Code: CodeRateLimited, Retry: RetryLater}
+	hold := func(h *history, from, to float64) {
+		h.holds.Put(HeldByOperator, Hold{Reason: "r", Since: at(from)})
+		h.holds.Drop(HeldByOperator, at(to))
+	}
+
+	h := begin(t).refused(refused)
+	hold(h, 1, 3)
+	hold(h, 5, 15)
+	h.at(hours(15)).expire()
+	equal(t, "status", h.Status, Waiting)
+	equal(t, "deadline", h.Deadline, at(18))
+	equal(t, "due", h.DueAt, at(15))
+	equal(t, "next", h.Next(h.now), NextResubmit)
+	h.resubmit().refused(refused)
+	equal(t, "deadline after another refusal", h.Deadline, at(18))
+	hold(h, 17, 17.5) // the time before is counted already
+	h.at(hours(18)).expire()
+	equal(t, "deadline after the third hold", h.Deadline, at(18.5))
+	h.at(hours(18.5)).expire()
+	equal(t, "status at last", h.Status, Failed)
+	equal(t, "failure", h.Failure, CodeRateLimited)
+
+	// A refusal may come when the deadline has passed, but for a hold.
+	h = begin(t).refused(refused)
+	hold(h, 1, 7)
+	h.at(hours(7)).resubmit()
+	h.refused(refused)
+	equal(t, "a late refusal", h.Status, Waiting)
+	equal(t, "its deadline", h.Deadline, at(7))
+	h.expire()
+	equal(t, "its deadline with the hold", h.Deadline, at(12))
+
+	// Nothing of a hold that ended before the first refusal in a row counts.
+	h = begin(t).refused(refused)
+	hold(h, 0, 2)
+	h.at(hours(6)).expire()
+	equal(t, "deadline", h.Deadline, at(8))
+	h.at(hours(6.5)).resubmit().accepted("p1").after(time.Hour).read(broken)
+	equal(t, "deadline of another generation", h.Deadline, h.now.Add(hours(6)))
+	h.at(hours(8)).resubmit().refused(refused)
+	equal(t, "deadline after it", h.Deadline, at(14))
+	h.at(hours(14)).expire()
+	equal(t, "status", h.Status, Failed)
+
+	// After a failed generation the time counts from there.
+	h = begin(t).accepted("p1").after(time.Hour).read(broken)
+	hold(h, 0.5, 2)
+	h.at(hours(7)).expire()
+	equal(t, "deadline after a failed generation", h.Deadline, at(8))
+
+	// A hold in force counts as far as it has lasted; one that began after the deadline
+	// does not save a task.
+	h = begin(t).refused(refused)
+	h.holds.Put(HeldByBudget, Hold{Since: at(5.9), Until: at(24)})
+	h.at(hours(6.5)).expire()
+	equal(t, "deadline in a hold", h.Deadline, at(6.6))
+	h = begin(t).refused(refused)
+	h.holds.Put(HeldByBudget, Hold{Since: at(6.1), Until: at(24)})
+	h.at(hours(6.5)).expire()
+	equal(t, "status", h.Status, Failed)
+}

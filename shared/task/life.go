@@ -288,9 +288,10 @@ func (t *Task) Postpone(now time.Time) {
 	}
 }
 
-// Expire ends a task that is past its deadline and has no record to read. A forgotten
-// owner's task that would be sent again is cancelled instead.
-func (t *Task) Expire(r Rules, now time.Time) error {
+// Expire ends a task that is past its deadline and has no record to read. A Waiting task
+// first gets the time back during which holds kept it from being sent. A forgotten owner's
+// task that would be sent again is cancelled instead.
+func (t *Task) Expire(r Rules, h Holds, now time.Time) error {
 	now = stamp(now)
 	if t.Next(now) != NextExpire {
 		return nil
@@ -302,6 +303,10 @@ func (t *Task) Expire(r Rules, now time.Time) error {
 	case t.Status == Waiting && !t.late(now):
 		return t.Delete(r, now)
 	case t.Status == Waiting:
+		if t.credit(h, now); !t.late(now) {
+			t.setDue(now)
+			return nil
+		}
 		code = t.Setback
 	}
 	return t.fail(r, byDeadline, code, now)

@@ -56,5 +56,9 @@ func (s Spend) Hour() (credits float64) {
 	return thousandths(credits)
 }
 
+// Reached reports whether the day's spend has reached a budget. Without a budget, which is
+// 0, it never does.
+func (s Spend) Reached(budget int) bool { return budget > 0 && s.Today >= float64(budget) }
+
 // thousandths rounds credits to what prices are given in, so that sums stay exact.
 func thousandths(credits float64) float64 { return math.Round(credits*1000) / 1000 }

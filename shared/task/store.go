@@ -21,11 +21,12 @@ type Store interface {
 	// ErrExists comes first.
 	Create(ctx context.Context, t *Task, limit int) (*Task, error)
 
-	// Rescue writes a new row if none has its id and the row of the task origin is
-	// there and not deleted, in one transaction. It returns t, or with ErrExists the
-	// row that exists. If there is no origin, it returns ErrNotFound, and ErrDeleted if
-	// that is deleted; ErrExists comes first.
-	Rescue(ctx context.Context, t *Task, origin string) (*Task, error)
+	// Rescue writes a new row if none has its id and the row of origin is still of
+	// origin's version and not deleted, in one transaction. It returns t, or with
+	// ErrExists the row that exists. Without origin's row it returns ErrNotFound,
+	// ErrDeleted if that is deleted, and ErrConflict if it has another version;
+	// ErrExists comes first.
+	Rescue(ctx context.Context, t, origin *Task) (*Task, error)
 
 	// Put writes t if the row's version is still t.Version-1, and returns
 	// t.Refund images to the quota in the same transaction. With ErrConflict it
@@ -76,6 +77,11 @@ type Store interface {
 	// Pause asks all sweeps to make no calls of a kind before until. It replaces
 	// the kind's earlier time and leaves the other kind alone.
 	Pause(ctx context.Context, kind Calls, until time.Time) error
+
+	// ChangeHolds applies change to the stored holds, as one step that nobody else's
+	// write comes between. It may call change several times, each time with the holds as
+	// they are by then.
+	ChangeHolds(ctx context.Context, change func(*Holds)) error
 
 	// Hold keeps all POSTs in the name of a holder. See Holds.Put.
 	Hold(ctx context.Context, by Holder, h Hold) error

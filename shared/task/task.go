@@ -106,6 +106,8 @@ type Task struct {
 
 	Refusals     int       `json:"refusals,omitempty"`    // in a row, without the temporary ones
 	FirstRefusal time.Time `json:"firstRefusal,omitzero"` // since when no attempt was accepted or posted
+	WaitUntil    time.Time `json:"waitUntil,omitzero"`    // the deadline that Waiting has because of holds
+	HeldUntil    time.Time `json:"heldUntil,omitzero"`    // until when WaitUntil counts the holds
 	Setback      Code      `json:"setback,omitempty"`     // why it is Waiting, or last was
 
 	AcceptedAt      time.Time `json:"acceptedAt,omitzero"`

@@ -23,15 +23,16 @@ func (s *Store) Pause(ctx context.Context, kind task.Calls, until time.Time) err
 
 // Hold implements task.Store.
 func (s *Store) Hold(ctx context.Context, by task.Holder, x task.Hold) error {
-	return s.changeHolds(ctx, func(h *task.Holds) { h.Put(by, x) })
+	return s.ChangeHolds(ctx, func(h *task.Holds) { h.Put(by, x) })
 }
 
 // Release implements task.Store.
 func (s *Store) Release(ctx context.Context, by task.Holder, at time.Time) error {
-	return s.changeHolds(ctx, func(h *task.Holds) { h.Drop(by, at) })
+	return s.ChangeHolds(ctx, func(h *task.Holds) { h.Drop(by, at) })
 }
 
-func (s *Store) changeHolds(ctx context.Context, change func(*task.Holds)) error {
+// ChangeHolds implements task.Store.
+func (s *Store) ChangeHolds(ctx context.Context, change func(*task.Holds)) error {
 	return s.write(ctx, func(tx *bbolt.Tx) error {
 		h, err := holds(tx)
 		if err != nil {

@@ -30,7 +30,7 @@ func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task
 }
 
 // Rescue implements task.Store.
-func (s *Store) Rescue(ctx context.Context, t *task.Task, origin string) (*task.Task, error) {
+func (s *Store) Rescue(ctx context.Context, t, origin *task.Task) (*task.Task, error) {
 	return s.writeRow(ctx, t, func(tx *bbolt.Tx, current *task.Task) (verdict, error) {
 		switch {
 		case current != nil && current.Writer == t.Writer:
@@ -38,13 +38,15 @@ func (s *Store) Rescue(ctx context.Context, t *task.Task, origin string) (*task.
 		case current != nil:
 			return verdict{refusal: task.ErrExists}, nil
 		}
-		switch from, err := get(tx, origin); {
+		switch from, err := get(tx, origin.ID); {
 		case err != nil:
 			return verdict{}, err
 		case from == nil:
 			return verdict{refusal: task.ErrNotFound}, nil
 		case from.Deleted():
 			return verdict{refusal: task.ErrDeleted}, nil
+		case from.Version != origin.Version:
+			return verdict{refusal: task.ErrConflict}, nil
 		}
 		return verdict{}, nil
 	})

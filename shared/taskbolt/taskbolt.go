@@ -62,9 +62,6 @@ func Open(path string) (*Store, error) {
 		return nil, err
 	}
 	s := newStore(path)
-	s.commits.update = func(do func(*bbolt.Tx) error) error {
-		return s.damage.guard(func() error { return s.db.Update(do) })
-	}
 	err := s.damage.guard(func() (err error) {
 		if s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType}); err != nil {
 			return openError(path, err)
@@ -81,7 +78,11 @@ func Open(path string) (*Store, error) {
 }
 
 func newStore(path string) *Store {
-	return &Store{Log: slog.New(slog.DiscardHandler), damage: damage{path: path, found: make(chan struct{})}, wakes: map[task.Message]chan struct{}{}}
+	s := &Store{Log: slog.New(slog.DiscardHandler), damage: damage{path: path, found: make(chan struct{})}, wakes: map[task.Message]chan struct{}{}}
+	s.commits.update = func(do func(*bbolt.Tx) error) error {
+		return s.damage.guard(func() error { return s.db.Update(do) })
+	}
+	return s
 }
 
 // complete creates the buckets that the file does not have yet, and the index of all

@@ -1063,10 +1063,11 @@ export interface components {
             /** @description Whether a new task can be ordered; if not, `reason` says why. */
             canGenerate: boolean;
             /**
-             * @description Only if `canGenerate` is false.
+             * @description Only if `canGenerate` is false. With `paused` nobody can order for now; the `detail` of
+             *     a refused order, or of a quote's problem, says why.
              * @enum {string}
              */
-            reason?: "insufficient_credits" | "quota_exceeded";
+            reason?: "paused" | "insufficient_credits" | "quota_exceeded";
             quota: components["schemas"]["Quota"];
             prices: components["schemas"]["Prices"];
         };
@@ -1137,7 +1138,7 @@ export interface components {
             /** @description The HTTP status. */
             status: number;
             code: components["schemas"]["ProblemCode"];
-            /** @description What happened, for people: the messages of `errors` in one text, or the title. Show this. */
+            /** @description What happened, for people: the messages of `errors` in one text, the title with the reason of a pause, or the title. Show this. */
             detail: string;
             /** @description What to do now, for people. */
             hint: string;

@@ -13,6 +13,7 @@ export function CreditsLine() {
     <p className={low || !canGenerate ? "credits low" : "credits"}>
       <b>{inCredits(balance)}</b>
       {quota.limit > 0 && <> · {quota.used} of {quota.limit} pictures today</>}
+      {reason === "paused" && <> · making pictures is paused</>}
       {reason === "insufficient_credits" && <> · a top-up is needed</>}
       {reason === "quota_exceeded" && <> · more from {new Date(quota.resetsAt).toLocaleTimeString([], { timeStyle: "short" })}</>}
     </p>

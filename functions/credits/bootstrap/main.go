@@ -24,10 +24,10 @@ func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (a
 	if err != nil {
 		return nil, err
 	}
-	prepare(secrets.Prepare, verifier.Prepare, store.Prepare)
 	account := lifecycle.NewAccount(c, store, secrets, client, log)
+	prepare(secrets.Prepare, verifier.Prepare, account.PreparePauses)
 	return credits.OnLambda(credits.Function{
-		Auth: verifier, Account: account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits,
+		Auth: verifier, Account: account, Prices: c.Prices, Quota: c.DailyQuota, LowBelow: c.LowCredits, Budget: c.DailyBudget,
 		Sender: webhook.FromSettings(c, secrets, client), Log: log,
 	}), nil
 }

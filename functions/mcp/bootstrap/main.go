@@ -35,8 +35,8 @@ func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (a
 	if err != nil {
 		return nil, err
 	}
-	prepare(secrets.Prepare, verifier.Prepare, store.Prepare)
 	submitter := lifecycle.NewSubmitter(c, lifecycle.NewPoster(c, store, secrets, links, client, log), client)
+	prepare(secrets.Prepare, verifier.Prepare, submitter.Account.PreparePauses)
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 
 	api := http.NewServeMux()

@@ -29,7 +29,7 @@ func build(c config.Settings, log *slog.Logger, prepare func(...config.Step)) (a
 		return nil, err
 	}
 	submitter := lifecycle.NewSubmitter(c, lifecycle.NewPoster(c, store, secrets, links, client, log), client)
-	prepare(verifier.Prepare, store.Prepare, submitter.Account.Prepare, submitter.Filter.Prepare)
+	prepare(verifier.Prepare, submitter.Account.PreparePauses, submitter.Account.Prepare, submitter.Filter.Prepare)
 	view := httpapi.View{PublicURL: c.PublicURL, Secrets: secrets}
 	return httpapi.Gateway(submit.New(submit.Function{Auth: verifier, Submitter: submitter, View: view, Log: log})), nil
 }

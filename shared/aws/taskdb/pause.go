@@ -30,21 +30,22 @@ func (s *Store) Pause(ctx context.Context, kind task.Calls, until time.Time) err
 
 // Hold implements task.Store.
 func (s *Store) Hold(ctx context.Context, by task.Holder, x task.Hold) error {
-	return s.changeHolds(ctx, func(h *task.Holds) { h.Put(by, x) })
+	return s.ChangeHolds(ctx, func(h *task.Holds) { h.Put(by, x) })
 }
 
 // Release implements task.Store.
 func (s *Store) Release(ctx context.Context, by task.Holder, at time.Time) error {
-	return s.changeHolds(ctx, func(h *task.Holds) { h.Drop(by, at) })
+	return s.ChangeHolds(ctx, func(h *task.Holds) { h.Drop(by, at) })
 }
 
 // holdsTries is how many times a change of the holds starts again, because somebody else
 // has changed them meanwhile.
 const holdsTries = 16
 
-// changeHolds writes the changed holds if they are still those that were read. A change
+// ChangeHolds implements task.Store. It writes the changed holds if they are still those
+// that were read. A change
 // made twice is made once, so a write whose answer was lost may be repeated.
-func (s *Store) changeHolds(ctx context.Context, change func(*task.Holds)) error {
+func (s *Store) ChangeHolds(ctx context.Context, change func(*task.Holds)) error {
 	for try := range holdsTries {
 		if err := backOff(ctx, try); err != nil {
 			return err

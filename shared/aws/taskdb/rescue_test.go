@@ -61,7 +61,7 @@ func TestRescueWithFaults(t *testing.T) {
 			s, w := openFaulty(t, nil)
 			origin, x := storeLost(t, s)
 			w.fault = first("TransactWriteItems", func() (*http.Response, bool) { return c.fault(s, origin) })
-			got, err := s.Rescue(t.Context(), x, origin.ID)
+			got, err := s.Rescue(t.Context(), x, origin)
 			if !errors.Is(err, c.want) || w.counts["TransactWriteItems"] != c.tries {
 				t.Errorf("%v after %d requests, want %v after %d", err, w.counts["TransactWriteItems"], c.want, c.tries)
 			}

@@ -48,12 +48,13 @@ func created(refused *refusal, t *task.Task) (*task.Task, error) {
 }
 
 // Rescue implements task.Store.
-func (s *Store) Rescue(ctx context.Context, t *task.Task, origin string) (*task.Task, error) {
+func (s *Store) Rescue(ctx context.Context, t, origin *task.Task) (*task.Task, error) {
 	put := types.Put{ConditionExpression: aws.String("attribute_not_exists(id)")}
 	refused, err := s.write(ctx, t, put, &types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
-		TableName: s.table, Key: key(origin),
-		ConditionExpression:                 aws.String("attribute_exists(id) AND attribute_not_exists(#deletedAt)"),
-		ExpressionAttributeNames:            map[string]string{"#deletedAt": attrDeletedAt},
+		TableName: s.table, Key: key(origin.ID),
+		ConditionExpression:                 aws.String("#version = :version AND attribute_not_exists(#deletedAt)"),
+		ExpressionAttributeNames:            map[string]string{"#version": attrVersion, "#deletedAt": attrDeletedAt},
+		ExpressionAttributeValues:           item{":version": number(origin.Version)},
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}})
 	switch {
@@ -63,8 +64,10 @@ func (s *Store) Rescue(ctx context.Context, t *task.Task, origin string) (*task.
 		return t.Clone(), nil
 	case refused.beside && len(refused.row) == 0:
 		return nil, task.ErrNotFound
-	case refused.beside:
+	case refused.beside && refused.row[attrDeletedAt] != nil:
 		return nil, task.ErrDeleted
+	case refused.beside:
+		return nil, task.ErrConflict
 	}
 	return created(refused, t)
 }

@@ -24,12 +24,16 @@ import (
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media/dir"
 	"github.com/preset/nanobanana-functions/shared/media/picture"
+	"github.com/preset/nanobanana-functions/shared/metric"
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/task/tasktest"
 )
+
+// Namespace is that of the metrics in what is logged.
+const Namespace = "nanobanana/drill"
 
 // Harness is a lifecycle with all that it works with.
 type Harness struct {
@@ -76,7 +80,7 @@ func New(t testing.TB, adjust ...func(*nanobananatest.Knobs)) *Harness {
 		"NANOBANANA_BASE_URL": h.Sim.URL, "RESULT_HOSTS": hostOf(t, h.Sim.URL) + "," + hostOf(t, site.URL), "PUBLIC_URL": site.URL,
 	})
 	h.Secret = newSecret()
-	log := slog.New(slog.NewJSONHandler(h.Logged, nil))
+	log := slog.New(metric.NewHandler(slog.NewJSONHandler(h.Logged, nil), Namespace))
 	client := outbound.NewClient()
 	h.Poster = lifecycle.NewPoster(h.Settings, h.Rows, config.NewSecrets(h.Secret.read, h.Clock.Now, log), h.Bucket, client, log)
 	h.Now, h.Account.Now = h.Clock.Now, h.Clock.Now
@@ -140,6 +144,15 @@ var errClockStands = errors.New("the clock stands still")
 
 // Prompt is the prompt of tasks made by Submitted.
 const Prompt = "a lighthouse"
+
+// Pause holds all orders, as the operator does, until every process knows.
+func (h *Harness) Pause(t testing.TB) {
+	t.Helper()
+	if err := h.Rows.Store.Hold(t.Context(), task.HeldByOperator, task.Hold{Reason: "We replace a key", Since: h.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	h.Clock.Add(10 * time.Second)
+}
 
 // Submitted submits a task for n pictures and returns it.
 func (h *Harness) Submitted(t testing.TB, owner string, n int) *task.Task {

@@ -96,7 +96,7 @@ func (s *Store) Create(ctx context.Context, t *task.Task, limit int) (*task.Task
 	return around(s, "create", t, func() (*task.Task, error) { return s.Store.Create(ctx, t, limit) })
 }
 
-func (s *Store) Rescue(ctx context.Context, t *task.Task, origin string) (*task.Task, error) {
+func (s *Store) Rescue(ctx context.Context, t, origin *task.Task) (*task.Task, error) {
 	return around(s, "rescue", t, func() (*task.Task, error) { return s.Store.Rescue(ctx, t, origin) })
 }
 

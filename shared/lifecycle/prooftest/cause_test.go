@@ -99,7 +99,7 @@ func (sim *simulation) checkImages(t *task.Task) {
 		switch {
 		case o == nil:
 			sim.violate("I5", "%s has stored %s, which no order made", short(t.ID), image.File)
-		case o.task == t.ID && o.attempt == t.Attempt:
+		case o == sim.ledger.maker(t).order:
 		case h.foreignIDs[o.id] && (o.unreadable || o.anonymous || sim.keyless):
 		case h.foreignURLs[lasting(url)] && sim.rules.ResultHosts(url):
 		default:

@@ -23,6 +23,12 @@ type ledger struct {
 	preset        map[string]*preset        // what Preset knows, by task
 	unusableSince map[string]time.Time      // by task: since when its record cannot be read, or used
 	ends          map[string]*ending        // by task
+	owners        map[string]string         // by task: who ordered it
+	refused       map[string]time.Time      // by owner: when Store.Forget was written first
+	marked        map[string]bool           // tasks that a forgetter has marked
+	held          []heldSpan                // in the order of their begin
+	rescued       map[string]string         // the task that was rescued from a task, by that
+	makers        map[string]*attempt       // by rescued task: the attempt that made its pictures
 }
 
 // attempt is the truth about an attempt.
@@ -51,12 +57,17 @@ func newLedger() ledger {
 	return ledger{
 		rows: map[string]*task.Task{}, attempts: map[string][]*attempt{},
 		callbacks: map[string]*callbackFacts{}, preset: map[string]*preset{}, unusableSince: map[string]time.Time{}, ends: map[string]*ending{},
+		owners: map[string]string{}, refused: map[string]time.Time{}, marked: map[string]bool{},
+		rescued: map[string]string{}, makers: map[string]*attempt{},
 	}
 }
 
 func (b *ledger) row(id string) *task.Task { return b.rows[id] }
 
 func (b *ledger) attempt(id string, n int) *attempt {
+	if n == 0 { // a rescued task's
+		return &attempt{task: id}
+	}
 	for len(b.attempts[id]) < n {
 		b.attempts[id] = append(b.attempts[id], &attempt{task: id, n: len(b.attempts[id]) + 1})
 	}
@@ -76,9 +87,13 @@ func (sim *simulation) checkPost(by *actor, a *attempt) {
 		return
 	}
 	by.posts++
+	sim.checkHeld(by, a)
 	sim.count("another attempt", a.n > 1)
 	if a.tries++; a.tries > 1 {
 		sim.violate("I1", "%s/%d is posted again", short(a.task), a.n)
+	}
+	if sim.ledger.makers[a.task] != nil {
+		sim.violate("I1", "%s/%d is posted, and was rescued", short(a.task), a.n)
 	}
 	if a.n == 1 {
 		return
@@ -104,7 +119,10 @@ func (sim *simulation) checkPost(by *actor, a *attempt) {
 
 // checkRead checks a read of a record as it begins: I6. A record that a callback of another
 // task named may be read for that task, too.
-func (sim *simulation) checkRead(o *order) {
+func (sim *simulation) checkRead(by *actor, o *order) {
+	if t := sim.ledger.row(by.rescues); t != nil && sim.ledger.maker(t).order != o {
+		return // so may that of an id given to a rescue
+	}
 	if apart := time.Since(o.read); !o.foreign && !o.read.IsZero() && apart < 30*time.Second {
 		sim.violate("I6", "the record of %s is read after %v", short(o.task), apart)
 	}
@@ -129,6 +147,10 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	}
 	if old == nil {
 		sim.ledger.ids = append(sim.ledger.ids, new.ID)
+		sim.checkOrder(by, new)
+		if by.rescues != "" {
+			sim.checkRescue(by.rescues, new)
+		}
 		return
 	}
 	if new.Version != old.Version+1 {
@@ -145,6 +167,7 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 		sim.violate("P4", "%s: the put of ingest keeps its own work", id)
 	}
 	sim.checkNotice(by, old, new)
+	sim.checkErased(by, old, new)
 	for i, was := range old.Charges {
 		if i >= len(new.Charges) || was == task.ChargeSure && new.Charges[i] != was {
 			sim.violate("I4", "%s: the charges %v became %v", id, old.Charges, new.Charges)
@@ -163,8 +186,9 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 		sim.violate("bounded tries", "%s was refused %d times in a row", id, new.Refusals)
 	}
 	refused := new.Status == task.Waiting && !new.FirstRefusal.IsZero()
-	if left := new.Deadline.Sub(new.FirstRefusal); refused && left > 6*time.Hour {
-		sim.violate("bounded tries", "%s may wait %v from its first refusal", id, left)
+	ahead := time.Until(new.Deadline) > skew // else the next sweep judges it
+	if left := new.Deadline.Sub(new.FirstRefusal) - sim.ledger.heldFor(new.FirstRefusal); refused && ahead && left > 6*time.Hour+skew {
+		sim.violate("bounded tries", "%s may wait %v from its first refusal, besides holds", id, left)
 	}
 	sim.count("waiting failed", old.Status == task.Waiting && new.Status == task.Failed && new.Failure == old.Setback)
 	sim.count("DELETE", new.Deleted() && !old.Deleted())
@@ -173,6 +197,7 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	sim.count("salvaged", len(new.Salvaged) > len(old.Salvaged))
 	if old.Status != new.Status {
 		sim.checkTime(old, new)
+		sim.checkPatience(old, new)
 		sim.checkCause(by, old, new)
 	}
 	if !old.Done() && new.Done() {
@@ -231,7 +256,7 @@ func (sim *simulation) checkAll() {
 	for _, id := range sim.ledger.ids {
 		t := sim.ledger.row(id)
 		if t.Quota != nil {
-			d := day{t.Owner, t.Quota.Day}
+			d := day{sim.ledger.owners[id], t.Quota.Day}
 			if used[d] += t.Quota.Images; t.Quota.Returned {
 				used[d] -= t.Quota.Images
 			}

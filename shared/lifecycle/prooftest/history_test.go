@@ -16,6 +16,8 @@ type history struct {
 	Blind  bool // RESULT_HOSTS is empty: no link of a callback counts alone
 	Never  bool // after the history, the provider finishes no more orders
 	Reads  bool // reads of the store wait like other calls
+	Forget bool // owners are forgotten
+	Hold   bool // all POSTs are held now and then
 	Steps  []step
 }
 
@@ -64,12 +66,16 @@ const (
 	manyRefusals         // many POSTs in a row are refused
 	earlyCallback        // a callback that names another order, or says 400, comes before the answer to the POST
 	afterEnd             // a task that has ended is moved or deleted, before, while or after Preset is told
+	forget               // an owner is forgotten, if the history has that; sometimes once more
+	hold                 // all POSTs are held or released, if the history has that; or a task waits through a hold
+	rescue               // somebody rescues a task
+	lost                 // an order ends without its pictures, which are made all the same, and is rescued
 )
 
 var actionNames = [...]string{
 	"nothing", "run", "goOn", "effect", "fail", "lose", "resend", "crash", "crashAfter", "arrive", "hangUp", "submit", "callback",
 	"forge", "sweep", "wait", "consume", "remove", "retarget", "later", "finish", "record", "answer", "condition", "normal", "due",
-	"secondTry", "unreadable", "uselessRecord", "liveLinks", "unproved", "strangersID", "manyRefusals", "earlyCallback", "afterEnd",
+	"secondTry", "unreadable", "uselessRecord", "liveLinks", "unproved", "strangersID", "manyRefusals", "earlyCallback", "afterEnd", "forget", "hold", "rescue", "lost",
 }
 
 // often lists each action as often as it shall be drawn. The simplest ones come first,
@@ -79,9 +85,9 @@ var often = func() (all []action) {
 		action
 		times int
 	}{
-		{nothing, 1}, {run, 7}, {goOn, 24}, {normal, 4}, {secondTry, 2}, {unreadable, 3}, {uselessRecord, 5}, {liveLinks, 3}, {unproved, 3}, {strangersID, 1}, {manyRefusals, 1}, {earlyCallback, 2}, {afterEnd, 5}, {submit, 6}, {due, 8}, {sweep, 4}, {wait, 5}, {later, 8}, {callback, 9}, {finish, 6},
+		{nothing, 1}, {run, 7}, {goOn, 24}, {normal, 4}, {secondTry, 2}, {unreadable, 3}, {uselessRecord, 5}, {liveLinks, 3}, {unproved, 3}, {strangersID, 1}, {manyRefusals, 1}, {earlyCallback, 2}, {afterEnd, 5}, {forget, 3}, {hold, 5}, {submit, 6}, {due, 8}, {sweep, 4}, {wait, 5}, {later, 8}, {callback, 9}, {finish, 6},
 		{consume, 7}, {effect, 7}, {fail, 3}, {lose, 4}, {resend, 4}, {crash, 2}, {crashAfter, 3}, {arrive, 3}, {hangUp, 2},
-		{forge, 3}, {remove, 3}, {retarget, 1}, {record, 4}, {answer, 5}, {condition, 3},
+		{lost, 4}, {rescue, 3}, {forge, 3}, {remove, 3}, {retarget, 1}, {record, 4}, {answer, 5}, {condition, 3},
 	} {
 		for range of.times {
 			all = append(all, of.action)
@@ -108,7 +114,7 @@ func histories() *rapid.Generator[history] {
 	return rapid.Custom(func(t *rapid.T) history {
 		return history{
 			Notify: rapid.Bool().Draw(t, "notify"), Quota: 3 * drawn(t, 2), Blind: rapid.Bool().Draw(t, "blind"),
-			Never: drawn(t, 8) == 7, Reads: drawn(t, 4) == 3,
+			Never: drawn(t, 8) == 7, Reads: drawn(t, 4) == 3, Forget: drawn(t, 4) == 3, Hold: drawn(t, 4) == 3,
 			Steps: rapid.SliceOfN(steps, 24, 72).Draw(t, "steps"),
 		}
 	})
@@ -117,7 +123,7 @@ func histories() *rapid.Generator[history] {
 // GoString is a history as it can be pasted into a test.
 func (h history) GoString() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "history{Notify: %v, Quota: %d, Blind: %v, Never: %v, Reads: %v, Steps: []step{", h.Notify, h.Quota, h.Blind, h.Never, h.Reads)
+	fmt.Fprintf(&b, "history{Notify: %v, Quota: %d, Blind: %v, Never: %v, Reads: %v, Forget: %v, Hold: %v, Steps: []step{", h.Notify, h.Quota, h.Blind, h.Never, h.Reads, h.Forget, h.Hold)
 	for _, s := range h.Steps {
 		if s.Do != nothing {
 			fmt.Fprintf(&b, "{%s, %d, %d}, ", actionNames[s.Do], s.A, s.B)

@@ -108,7 +108,7 @@ func (sim *simulation) checkSilence(a *actor) {
 	}
 	for id := range a.wrote {
 		end := sim.ledger.ends[id]
-		if end == nil || end.by != a || end.said || a.kind == "delete" {
+		if end == nil || end.by != a || end.said || a.kind == "delete" || a.kind == "forget" {
 			continue
 		}
 		if a.unheard[id] {

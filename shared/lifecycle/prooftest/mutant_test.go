@@ -30,7 +30,9 @@ type mutant struct {
 	bucketKeeps   bool   // the bucket erases nothing
 	anyVersion    bool   // an answer of Preset's counts for the version that the row has by then
 
-	receiverForgets bool // Preset takes notices as they come
+	pauses          func(kind string, p task.Pauses) task.Pauses // what a process of a kind reads
+	refusesReplays  bool                                         // while all orders are held
+	receiverForgets bool                                         // Preset takes notices as they come
 }
 
 func (m mutant) wrapStore(s task.Store) task.Store {
@@ -38,6 +40,13 @@ func (m mutant) wrapStore(s task.Store) task.Store {
 		return s
 	}
 	return m.store(s)
+}
+
+func (m mutant) wrapPauses(kind string, p task.Pauses) task.Pauses {
+	if m.pauses == nil {
+		return p
+	}
+	return m.pauses(kind, p)
 }
 
 func (m mutant) wrapTransport(p *process, to http.RoundTripper) http.RoundTripper {
@@ -74,6 +83,9 @@ func (m mutant) submit(s *lifecycle.Submitter) func(context.Context, lifecycle.O
 		if err == nil && replayed && m.replay != nil {
 			m.replay(ctx, s.Service, t)
 		}
+		if _, _, held := s.Account.Pauses(ctx).InForce(s.Now()); m.refusesReplays && replayed && held {
+			return nil, false, &task.Error{Code: task.CodePaused}
+		}
 		return t, replayed, err
 	}
 }
@@ -83,7 +95,7 @@ var mutants = []mutant{
 	{name: "an attempt without an answer counts as refused", caught: []string{"I1", "I4"}, transport: refuseSilence},
 	{name: "a POST without an answer is sent again", caught: []string{"I1"}, transport: sendAgain},
 	{name: "a replay posts", caught: []string{"I1", "I12"}, replay: postReplay},
-	{name: "any write counts as one's own", caught: []string{"I1", "I2", "I6", "P5", "P6", "the log is true"}, store: faulty(func(d *faultyStore) { d.anyWriter = true })},
+	{name: "any write counts as one's own", caught: []string{"what is answered is done", "I1", "I2", "I6", "P5", "P6", "the log is true"}, store: faulty(func(d *faultyStore) { d.anyWriter = true })},
 	{name: "one's own write is not recognized", caught: []string{"P6"}, store: faulty(func(d *faultyStore) { d.noWriter = true })},
 	{name: "a callback's body is trusted", caught: []string{"I5", "the record decides"}, transport: trustBody},
 	{name: "a read is not claimed", caught: []string{"I6"}, store: faulty(func(d *faultyStore) { d.noClaim = true })},
@@ -106,6 +118,17 @@ var mutants = []mutant{
 	{name: "an erase ends the notice", caught: []string{"I10", "P8"}, store: faulty(func(d *faultyStore) { d.change = erasedNotice })},
 	{name: "a notice ends the erase", caught: []string{"P2", "P8"}, store: faulty(func(d *faultyStore) { d.change = toldErase })},
 	{name: "an accepted notice is left pending", caught: []string{"P4"}, store: faulty(func(d *faultyStore) { d.change = pendingForEver })},
+	{name: "a forgotten owner's order is accepted", caught: []string{"P10"}, store: faulty(func(d *faultyStore) { d.welcomes = true })},
+	{name: "a put loses the mark of a forgotten owner's task", caught: []string{"P10"}, store: faulty(func(d *faultyStore) { d.change = lostMark })},
+	{name: "a forgotten owner's task stays at its end", caught: []string{"P10"}, store: faulty(func(d *faultyStore) { d.change = keptAtEnd })},
+	{name: "a forgotten owner's task is sent again", caught: []string{"P10"}, store: faulty(func(d *faultyStore) { d.unmarked = true })},
+	{name: "a deleted row keeps its owner", caught: []string{"P9"}, store: faulty(func(d *faultyStore) { d.change = keptOwner })},
+	{name: "the owner goes before Preset is told", caught: []string{"I10", "P9"}, store: faulty(func(d *faultyStore) { d.change = ownerGone })},
+	{name: "the sweep ignores holds", caught: []string{"P11"}, pauses: sweepIgnoresHolds},
+	{name: "a submit ignores holds", caught: []string{"P11"}, pauses: submitIgnoresHolds},
+	{name: "the time of holds counts", caught: []string{"P11"}, pauses: holdsCount},
+	{name: "the time of holds is given back twice", caught: []string{"bounded tries"}, store: faulty(func(d *faultyStore) { d.change = countedAnew })},
+	{name: "a replay is refused during a hold", caught: []string{"P7"}, refusesReplays: true},
 	{name: "nothing is erased", caught: []string{"P2"}, bucketKeeps: true},
 }
 
@@ -119,7 +142,7 @@ func TestMutants(t *testing.T) {
 	}
 	t.Parallel()
 	all := histories()
-	for _, m := range slices.Concat(mutants, recordMutants) {
+	for _, m := range slices.Concat(mutants, recordMutants, rescueMutants) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			for n := range mutantRuns {

@@ -21,9 +21,15 @@ type faultyStore struct {
 	eager     bool // returns tasks in Storing as if their record had been read again
 	noRefund  bool // returns nothing to the quota
 	early     bool // returns deadlines an eighth as far away
+	unmarked  bool // returns waiting tasks as if their owner was not forgotten
+	welcomes  bool // returns no forgotten owners
+
+	undeleted bool // a rescue does not look whether its origin is deleted
 
 	// change changes a row before it is written in place of old.
 	change func(old, new *task.Task)
+	// rescue changes a row before it is written for a rescue.
+	rescue func(*task.Task)
 }
 
 func faulty(fault func(*faultyStore)) func(task.Store) task.Store {
@@ -50,6 +56,17 @@ func (d faultyStore) Create(ctx context.Context, t *task.Task, limit int) (*task
 		return stands, nil
 	}
 	return stands, err
+}
+
+func (d faultyStore) Rescue(ctx context.Context, t, origin *task.Task) (*task.Task, error) {
+	if d.rescue != nil {
+		t = t.Clone()
+		d.rescue(t)
+	}
+	if d.undeleted {
+		return d.Store.Create(ctx, t, 0)
+	}
+	return d.Store.Rescue(ctx, t, origin)
 }
 
 func (d faultyStore) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
@@ -82,10 +99,21 @@ func (d faultyStore) Task(ctx context.Context, id string) (*task.Task, error) {
 			t.DueAt = t.Deadline
 		}
 	}
+	if err == nil && d.unmarked && t.Status == task.Waiting {
+		t.EraseAtEnd = false
+	}
 	if err == nil && d.eager && t.Status == task.Storing && t.Reread.IsZero() {
 		t.Reread = t.Since
 	}
 	return t, err
+}
+
+func (d faultyStore) Paused(ctx context.Context) (task.Pauses, error) {
+	p, err := d.Store.Paused(ctx)
+	if d.welcomes {
+		p.Forgotten = task.Forgotten{}
+	}
+	return p, err
 }
 
 // kept returns what the store keeps of t.

@@ -37,8 +37,13 @@ func (a *actor) put(t *task.Task, wrote bool, fault error) {
 
 // proved reports whether an actor knows that an order is its task's.
 func (a *actor) proved(o *order) bool {
-	t := a.rows[o.task]
-	return t != nil && t.Attempt == o.attempt && t.ProviderID == o.id && t.Charges[o.attempt-1] == task.ChargeSure
+	for _, t := range a.rows {
+		sure := t.RescuedFrom != "" || t.ChargeOf(t.Attempt) == task.ChargeSure
+		if a.process.sim.ledger.maker(t).order == o && (t.ProviderID == o.id && sure || a.rescues == t.ID && answeredWith(t, o)) {
+			return true
+		}
+	}
+	return false
 }
 
 // saw notes an answer about an order's record.

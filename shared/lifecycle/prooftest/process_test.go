@@ -33,6 +33,7 @@ type process struct {
 	kind      string
 	sim       *simulation
 	dead      bool                 // guarded by simulation.mu
+	blind     bool                 // it could not read the pauses when it last tried
 	actor     *actor               // the one at work; one at a time, as on Lambda
 	submitter *lifecycle.Submitter // its Service settles, too
 	sweeper   *lifecycle.Sweeper

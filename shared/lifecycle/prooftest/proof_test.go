@@ -11,9 +11,10 @@
 //	I3  a success's pictures are in the bucket, each listed once
 //	I4  the quota used is what tasks counted minus what they returned; attempts marked
 //	    as charged were charged, those marked as not charged were not
-//	I5  a picture comes from the task's own attempt; or from an order that the holder
-//	    of its callback token named while no record contradicted; or from links that
-//	    this holder named, if those of the record stay dead
+//	I5  a picture comes from the task's own attempt, or its origin's if it was rescued;
+//	    or from an order that the holder of its callback token named while no record
+//	    contradicted; or from links that this holder named, if those of the record stay
+//	    dead
 //	I6  two reads of one record are 30 s apart
 //	I7  without faults every task ends by the sweep alone
 //	I8  nothing times out before its deadline
@@ -29,9 +30,15 @@
 //	P5  the provider's answer to the POST is saved, however late
 //	P6  the writer of a row recognizes its own write
 //	P7  no refusal while the order's row exists
+//	P8  a deleted task's erase and its notice do not wait for each other
+//	P9  a deleted row keeps its owner for as long as its erase or its notice needs it
+//	P10 no order of a forgotten owner is accepted, and each of their tasks ends deleted
+//	P11 no POST during a hold that its process could know, and no end for time before 6 h
+//	    of waiting besides the holds
 //
 // Some promises have names without a number: a stranger's record decides nothing, an
-// unusable record is logged, every end is logged once. The log may miss a line if a
+// unusable record is logged, every end is logged once, a task is rescued once, what its
+// owner has deleted stays away, what is lost can be rescued. The log may miss a line if a
 // write's answer is lost, or if the process dies between the write and the line; the
 // counts say how often.
 package prooftest

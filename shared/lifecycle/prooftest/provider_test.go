@@ -261,7 +261,7 @@ func (t processTransport) record(r *http.Request, id string) (got reply) {
 	sim.mu.Lock()
 	o := sim.provider.byID(id)
 	if o != nil && actor.lives() {
-		sim.checkRead(o)
+		sim.checkRead(actor, o)
 	}
 	proved := o != nil && actor.proved(o)
 	as, proof := unread, false
@@ -290,7 +290,9 @@ func (t processTransport) record(r *http.Request, id string) (got reply) {
 	}
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
-	actor.saw(o, as, proof)
+	if actor.rescues == "" {
+		actor.saw(o, as, proof)
+	}
 	return got
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/media"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -47,10 +48,10 @@ func runHistory(t *testing.T, h history, m mutant, open func() task.Store) (got 
 
 func newSimulation(h history, m mutant, rows task.Store) *simulation {
 	sim := &simulation{
-		mutant: m, rows: rows, rules: task.DefaultRules(), quota: h.Quota, ledger: newLedger(), begun: time.Now(), counts: map[string]int{}, mustSucceed: map[string]bool{},
+		mutant: m, rows: rows, rules: task.DefaultRules(), quota: h.Quota, ledger: newLedger(), begun: time.Now(), counts: map[string]int{}, mustSucceed: map[string]bool{}, late: map[string]bool{},
 		bucket:     &bucket{objects: map[string]string{}},
 		conditions: conditions{secretKey: nanobananatest.DefaultKey, validKey: nanobananatest.DefaultKey, balance: 100},
-		dir:        scratch, reads: h.Reads,
+		dir:        scratch, reads: h.Reads, forgets: h.Forget, holds: h.Hold,
 	}
 	sim.provider = &provider{sim: sim}
 	sim.rules.Notify = h.Notify
@@ -70,9 +71,11 @@ func (sim *simulation) settleDown(h history) {
 		o.stale = o.stale && sim.hasLiveLinks(o) // its links stay dead if others are live
 	}
 	sim.mu.Unlock()
+	sim.release(task.HeldByOperator) // a hold of the budget ends by itself
 	sim.runAll()
+	sim.forgetAgain()
 	sim.noteExpected(h)
-	redriven := false
+	redriven, rescued := false, false
 	for range 1500 {
 		for _, o := range sim.provider.orders {
 			if !h.Never {
@@ -83,8 +86,12 @@ func (sim *simulation) settleDown(h history) {
 		switch {
 		case sim.broken != nil:
 			return
-		case !left && redriven:
+		case !left && redriven && rescued:
 			return
+		case !left && redriven: // as an operator does in the end
+			rescued = true
+			sim.rescueAll()
+			continue
 		case !left: // as an operator does after the alarm
 			redriven = true
 			sim.redrive()
@@ -126,9 +133,18 @@ func (sim *simulation) sweepAlone() {
 
 // nextDue returns when the sweep has work next; left is false if it never has.
 func (sim *simulation) nextDue() (next time.Time, left bool) {
+	until, ever := sim.ledger.heldUntil()
 	for _, id := range sim.ledger.ids {
-		if t := sim.ledger.row(id); !t.Due().IsZero() && (!left || t.Due().Before(next)) {
-			next, left = t.Due(), true
+		t := sim.ledger.row(id)
+		at := t.Due()
+		switch {
+		case t.AwaitsPost() && ever:
+			continue // the sweep does nothing for it
+		case t.AwaitsPost() && at.Before(until.Add(skew)):
+			at = until.Add(skew)
+		}
+		if !at.IsZero() && (!left || at.Before(next)) {
+			next, left = at, true
 		}
 	}
 	return next, left
@@ -142,7 +158,14 @@ func (sim *simulation) redrive() {
 			ids = append(ids, id)
 		}
 	}
-	sim.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) { a.process.sweeper.Redrive(ctx, ids) })
+	sim.start("sweep", 50*time.Second, func(ctx context.Context, a *actor) {
+		s := a.process.sweeper
+		for _, id := range ids {
+			if t, err := s.Store.Task(ctx, id); err == nil {
+				_, _ = lifecycle.Redrive(ctx, s.Store, t, s.Now()) // the history goes on after a fault, as the operator does
+			}
+		}
+	})
 	sim.runAll()
 }
 
@@ -164,7 +187,7 @@ func (sim *simulation) noteExpected(h history) {
 		case t.Status == task.Generating:
 			o := sim.provider.byID(t.ProviderID)
 			sim.mustSucceed[id] = ahead && o.flag != nanobananatest.FlagFailed && findable(t, o) && sim.hasLiveLinks(o)
-		case t.Status == task.Waiting:
+		case t.Status == task.Waiting && !t.EraseAtEnd:
 			sim.mustSucceed[id] = ahead && t.Refusals < 8 && t.Deadline.Sub(t.DueAt) > time.Minute && len(t.ImageURLs) == 0 && t.Barred != t.Attempt
 		}
 	}
@@ -203,6 +226,7 @@ func (sim *simulation) checkEnd() {
 		sim.count("an end not logged: its process died", end != nil && !end.said && end.by.process.dead)
 		sim.checkNotices(t)
 		sim.checkPromise(t)
+		sim.checkForgotten(t)
 	}
 }
 

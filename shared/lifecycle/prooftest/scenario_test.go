@@ -24,6 +24,8 @@ func (sim *simulation) scenario(s step) {
 		sim.earlyCallback(s)
 	case s.Do == afterEnd:
 		sim.afterEnd(s)
+	case s.Do == lost:
+		sim.loseAndRescue(s)
 	case !is:
 	case s.Do == secondTry:
 		sim.secondTry(s, o)

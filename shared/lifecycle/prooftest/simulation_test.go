@@ -17,12 +17,14 @@ import (
 // runs it: it lets one call of one actor happen at a time, moves the clock, and starts
 // actors. Each call of an actor waits in simulation.call for the scheduler.
 type simulation struct {
-	mutant mutant
-	rows   task.Store // real
-	rules  task.Rules
-	quota  int
-	dir    string // for downloads
-	reads  bool   // reads of the store wait like other calls
+	mutant  mutant
+	rows    task.Store // real
+	rules   task.Rules
+	quota   int
+	dir     string // for downloads
+	reads   bool   // reads of the store wait like other calls
+	forgets bool   // owners are forgotten
+	holds   bool   // all POSTs are held now and then
 
 	provider *provider
 	bucket   *bucket
@@ -42,6 +44,7 @@ type simulation struct {
 	trace       []string
 	broken      *violation      // the first one
 	mustSucceed map[string]bool // tasks that must succeed
+	late        map[string]bool // tasks whose creation arrived after its process had given up
 	counts      map[string]int
 }
 
@@ -113,12 +116,14 @@ type actor struct {
 	n        int
 	kind     string
 	process  *process
+	begun    time.Time
 	deadline time.Time
 	posts    int             // POSTs it has made
 	faults   int             // store errors and calls given up
 	answered []*attempt      // attempts that it knows as accepted from the answer
 	wrote    map[string]bool // by task
 	said     []byte          // the body of its callback
+	rescues  string          // the task that it rescues
 	gaveUp   bool            // a call timed out
 	hangUp   func()          // ends its context, as a caller who hangs up does
 	hungUp   bool            // hangUp was called
@@ -209,7 +214,7 @@ func (sim *simulation) effect(c *call) {
 // onStore reports whether the call goes to the store.
 func (c *call) onStore() bool {
 	switch c.op {
-	case "create", "put", "task", "tasks", "due":
+	case "create", "rescue", "put", "task", "tasks", "due", "refuse":
 		return true
 	}
 	return false
@@ -267,7 +272,7 @@ func (sim *simulation) start(kind string, lasts time.Duration, do func(context.C
 	sim.mu.Lock()
 	sim.started++
 	sim.active++
-	a := &actor{n: sim.started, kind: kind, process: sim.process(kind), deadline: time.Now().Add(lasts), wrote: map[string]bool{}, observed: newObserved()}
+	a := &actor{n: sim.started, kind: kind, process: sim.process(kind), begun: time.Now(), deadline: time.Now().Add(lasts), wrote: map[string]bool{}, observed: newObserved()}
 	a.process.actor = a
 	sim.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), lasts)

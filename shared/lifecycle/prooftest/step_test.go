@@ -29,7 +29,7 @@ func (sim *simulation) step(s step) {
 	switch s.Do {
 	case run:
 		sim.runAll()
-	case normal, secondTry, unreadable, uselessRecord, liveLinks, unproved, strangersID, manyRefusals, earlyCallback, afterEnd:
+	case normal, secondTry, unreadable, uselessRecord, liveLinks, unproved, strangersID, manyRefusals, earlyCallback, afterEnd, lost:
 		sim.scenario(s)
 	case submit:
 		sim.submitOrder(s.A, s.B)
@@ -61,6 +61,12 @@ func (sim *simulation) step(s step) {
 		if o, ok := pick(sim.provider.orders, s.A%3); ok {
 			sim.setRecord(o, s.A/3*12+s.B, s.A)
 		}
+	case forget:
+		sim.forgetStep(s)
+	case hold:
+		sim.holdStep(s)
+	case rescue:
+		sim.rescueAny(s)
 	case forge, wait, consume, remove, retarget:
 		if id, ok := pick(sim.ledger.ids, s.A); ok {
 			sim.onTask(s, id)
@@ -126,6 +132,9 @@ func (sim *simulation) submitOrder(a, b int) {
 	o := lifecycle.Order{
 		Owner: "ada", IdempotencyKey: fmt.Sprint("key ", a%4),
 		Request: task.Request{Prompt: prompt, NumImages: 1 + a%2, Target: &task.Target{Kind: "moodboard", ID: "1"}},
+	}
+	if sim.ledger.forgotten("ada") && a%4 > 0 {
+		o.Owner = "cy" // who ordered most is gone
 	}
 	switch b {
 	case 9:

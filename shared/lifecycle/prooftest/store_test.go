@@ -21,6 +21,10 @@ func (s processStore) Create(ctx context.Context, t *task.Task, limit int) (*tas
 	return s.write(ctx, "create", t, func(s task.Store) (*task.Task, error) { return s.Create(context.Background(), t, limit) })
 }
 
+func (s processStore) Rescue(ctx context.Context, t, origin *task.Task) (*task.Task, error) {
+	return s.write(ctx, "rescue", t, func(s task.Store) (*task.Task, error) { return s.Rescue(context.Background(), t, origin) })
+}
+
 func (s processStore) Put(ctx context.Context, t *task.Task) (*task.Task, error) {
 	return s.write(ctx, "put", t, func(s task.Store) (*task.Task, error) { return s.Put(context.Background(), t) })
 }
@@ -33,6 +37,9 @@ func (s processStore) write(ctx context.Context, op string, t *task.Task, do fun
 		old := sim.ledger.row(t.ID)
 		row, err := do(sim.mutant.wrapStore(s.Store))
 		given = row
+		if row != nil && row.ID != t.ID { // a mutant's
+			t, old = row, sim.ledger.row(row.ID)
+		}
 		fresh := sim.read(t.ID)
 		if fresh != nil && (old == nil || old.Version != fresh.Version || old.Writer != fresh.Writer) {
 			sim.ledger.rows[t.ID] = fresh
@@ -127,8 +134,31 @@ func (s processStore) Pause(ctx context.Context, kind task.Calls, until time.Tim
 }
 
 func (s processStore) Paused(ctx context.Context) (p task.Pauses, err error) {
-	err = s.atOnce(func() (err error) { p, err = s.Store.Paused(ctx); return err })
-	return p, err
+	err = s.atOnce(func() (err error) { p, err = s.p.sim.mutant.wrapStore(s.Store).Paused(ctx); return err })
+	s.p.sim.mu.Lock()
+	defer s.p.sim.mu.Unlock()
+	s.p.blind = err != nil
+	return s.p.sim.mutant.wrapPauses(s.p.kind, p), err
+}
+
+// Forget is two writes on DynamoDB, of which the first does nothing that counts.
+func (s processStore) Forget(ctx context.Context, owner string, now time.Time) error {
+	return s.p.sim.call(ctx, s.p.actor, "refuse", owner, true, func() error {
+		err := s.Store.Forget(context.Background(), owner, now)
+		if err == nil && s.p.sim.ledger.refused[owner].IsZero() {
+			s.p.sim.ledger.refused[owner] = time.Now()
+			s.p.sim.note("    the orders of %s are refused", owner)
+		}
+		return err
+	})
+}
+
+func (s processStore) List(ctx context.Context, q task.Query) (ids []string, next string, err error) {
+	err = s.p.sim.call(ctx, s.p.actor, "tasks", q.Owner, false, func() (err error) {
+		ids, next, err = s.Store.List(context.Background(), q)
+		return err
+	})
+	return ids, next, err
 }
 
 func (s processStore) SetTiming(ctx context.Context, x task.Timing) error {

@@ -104,9 +104,9 @@ func (s *Memory) Create(ctx context.Context, t *task.Task, limit int) (*task.Tas
 	})
 }
 
-func (s *Memory) Rescue(ctx context.Context, t *task.Task, origin string) (*task.Task, error) {
+func (s *Memory) Rescue(ctx context.Context, t, origin *task.Task) (*task.Task, error) {
 	return s.write(ctx, t, func(_ row, exists bool) error {
-		from, there := s.rows[origin]
+		from, there := s.rows[origin.ID]
 		switch {
 		case exists:
 			return task.ErrExists
@@ -114,6 +114,8 @@ func (s *Memory) Rescue(ctx context.Context, t *task.Task, origin string) (*task
 			return task.ErrNotFound
 		case from.stored.Deleted():
 			return task.ErrDeleted
+		case from.stored.Version != origin.Version:
+			return task.ErrConflict
 		}
 		return nil
 	})
@@ -327,14 +329,14 @@ func (s *Memory) Paused(ctx context.Context) (task.Pauses, error) {
 }
 
 func (s *Memory) Hold(ctx context.Context, by task.Holder, x task.Hold) error {
-	return s.changeHolds(ctx, func(h *task.Holds) { h.Put(by, x) })
+	return s.ChangeHolds(ctx, func(h *task.Holds) { h.Put(by, x) })
 }
 
 func (s *Memory) Release(ctx context.Context, by task.Holder, at time.Time) error {
-	return s.changeHolds(ctx, func(h *task.Holds) { h.Drop(by, at) })
+	return s.ChangeHolds(ctx, func(h *task.Holds) { h.Drop(by, at) })
 }
 
-func (s *Memory) changeHolds(ctx context.Context, change func(*task.Holds)) error {
+func (s *Memory) ChangeHolds(ctx context.Context, change func(*task.Holds)) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err

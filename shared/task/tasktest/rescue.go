@@ -29,7 +29,7 @@ func rescued(origin *task.Task) *task.Task {
 func testRescue(t *testing.T, h Harness) {
 	origin := lostPictures(t, h.Store)
 	x := rescued(origin)
-	got, err := h.Store.Rescue(t.Context(), x, origin.ID)
+	got, err := h.Store.Rescue(t.Context(), x, origin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func testRescue(t *testing.T, h Harness) {
 	same(t, "the origin", read(t, h.Store, origin.ID), origin)
 	used(t, h.Store, "ada", 0) // the origin's images were returned; the rescued task counts none
 	for range 2 {              // the answer was lost: a lower layer repeats the write
-		got, err := h.Store.Rescue(t.Context(), x, origin.ID)
+		got, err := h.Store.Rescue(t.Context(), x, origin)
 		if err != nil {
 			t.Fatalf("again: %v", err)
 		}
@@ -60,7 +60,7 @@ func testRescue(t *testing.T, h Harness) {
 	}
 	x.DueAt = time.Time{}
 	x.ID = task.RescueID(x.ID)
-	if _, err := h.Store.Rescue(t.Context(), x, origin.ID); !errors.Is(err, task.ErrStuck) {
+	if _, err := h.Store.Rescue(t.Context(), x, origin); !errors.Is(err, task.ErrStuck) {
 		t.Errorf("never due: %v, want ErrStuck", err)
 	}
 }
@@ -69,13 +69,13 @@ func testRescue(t *testing.T, h Harness) {
 // even if its own owner has deleted it, or the origin.
 func testRescueExists(t *testing.T, h Harness) {
 	origin := lostPictures(t, h.Store)
-	first, err := h.Store.Rescue(t.Context(), rescued(origin), origin.ID)
+	first, err := h.Store.Rescue(t.Context(), rescued(origin), origin)
 	if err != nil {
 		t.Fatal(err)
 	}
 	again := func(want *task.Task) {
 		t.Helper()
-		got, err := h.Store.Rescue(t.Context(), rescued(origin), origin.ID)
+		got, err := h.Store.Rescue(t.Context(), rescued(origin), origin)
 		if !errors.Is(err, task.ErrExists) {
 			t.Fatalf("got %v, want ErrExists", err)
 		}
@@ -102,19 +102,25 @@ func testRescueParallel(t *testing.T, h Harness) {
 	for i := range drafts {
 		drafts[i] = rescued(origin)
 	}
-	winner := race(t, writers, task.ErrExists, func(i int) (*task.Task, error) { return h.Store.Rescue(t.Context(), drafts[i], origin.ID) })
+	winner := race(t, writers, task.ErrExists, func(i int) (*task.Task, error) { return h.Store.Rescue(t.Context(), drafts[i], origin) })
 	same(t, "the row", read(t, h.Store, winner.ID), winner)
 }
 
-// testRescueDeleted rescues a task that its owner has deleted, and one that never was.
+// testRescueDeleted rescues a task that has changed, one that its owner has deleted, and one
+// that never was.
 func testRescueDeleted(t *testing.T, h Harness) {
 	origin := lostPictures(t, h.Store)
 	x := rescued(origin)
-	update(t, h.Store, origin, func(x *task.Task) error { return x.Delete(task.DefaultRules(), x.EndedAt) })
-	if _, err := h.Store.Rescue(t.Context(), x, origin.ID); !errors.Is(err, task.ErrDeleted) {
+	// Somebody else has claimed a read of its record since.
+	changed := update(t, h.Store, origin, func(x *task.Task) error { x.ReadAt = x.EndedAt.Add(time.Hour); return nil })
+	if _, err := h.Store.Rescue(t.Context(), x, origin); !errors.Is(err, task.ErrConflict) {
+		t.Errorf("of a task that has changed: %v, want ErrConflict", err)
+	}
+	update(t, h.Store, changed, func(x *task.Task) error { return x.Delete(task.DefaultRules(), x.EndedAt) })
+	if _, err := h.Store.Rescue(t.Context(), x, origin); !errors.Is(err, task.ErrDeleted) {
 		t.Errorf("of a deleted task: %v, want ErrDeleted", err)
 	}
-	if _, err := h.Store.Rescue(t.Context(), x, task.NewID("nobody", "nothing")); !errors.Is(err, task.ErrNotFound) {
+	if _, err := h.Store.Rescue(t.Context(), x, &task.Task{ID: task.NewID("nobody", "nothing"), Version: 1}); !errors.Is(err, task.ErrNotFound) {
 		t.Errorf("of no task: %v, want ErrNotFound", err)
 	}
 	if _, err := h.Store.Task(t.Context(), x.ID); !errors.Is(err, task.ErrNotFound) {

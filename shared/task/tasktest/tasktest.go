@@ -274,7 +274,7 @@ func testCanceled(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, createErr := h.Store.Create(ctx, task.New(draft(), start), 0)
-	_, rescueErr := h.Store.Rescue(ctx, task.New(draft(), start), x.ID)
+	_, rescueErr := h.Store.Rescue(ctx, task.New(draft(), start), x)
 	_, putErr := h.Store.Put(ctx, next(x, "w", accepted))
 	_, taskErr := h.Store.Task(ctx, x.ID)
 	_, tasksErr := h.Store.Tasks(ctx, []string{x.ID})
