@@ -67,8 +67,8 @@ drill: ## play the faults that an operator is paged for, for hours in a simulate
 
 # What takes too long for each change. Before a release, and each night.
 .PHONY: nightly
-nightly: ## make supply, make test-clients and the whole make proof, with their seconds
-	@.ci/steps 'make supply' 'make test-clients' 'make proof'
+nightly: ## make supply, make test-deploy, make test-clients and the whole make proof, with their seconds
+	@.ci/steps 'make supply' 'make test-deploy' 'make test-clients' 'make proof'
 
 check: ## modules as they were published, formatting, vet, staticcheck
 	go mod verify

@@ -151,8 +151,9 @@ var deploySteps = []step{
 		}
 	}},
 	{with: "lambda update-alias", before: func(o *operator) {
-		o.run("", `make deploy SET="DailyQuota=7"`)
+		o.run("", `make deploy SET='DailyQuota=7 RefusedTerms=\"acme, rock and roll\"'`) // quoted as the page says
 		o.wants("the quota of a bad release", o.live("nanobanana", "Submit", "DAILY_QUOTA"), "7")
+		o.wants("its refused terms", o.live("nanobanana", "Submit", "REFUSED_TERMS"), "acme, rock and roll")
 	}, after: func(o *operator, _ string) {
 		for name := range functionLimits {
 			o.wants("the log level after the rollback of "+name, o.live("nanobanana", logicalID(name), "LOG_LEVEL"), "debug")
