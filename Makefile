@@ -11,10 +11,10 @@ demo: bin/local ## with `make local` running: make a picture, edit it, print the
 	bin/local demo $(ARGS)
 
 # Four packages at a time, even on two cores: many tests wait for sockets and the disk.
-# The second line runs the mutants and most random histories, five times as fast as the detector would.
+# The second line runs the mutants, most random histories and the months of reconcile, five times as fast as the detector would.
 test: ## run every test, with the race detector
 	go test -race -p 4 -timeout 30m ./...
-	go test ./shared/lifecycle/prooftest
+	go test ./shared/lifecycle/prooftest ./local/ops/ledger
 	@test -n "$$AWS_ENDPOINT_URL" || echo "skipped: tests that need a stand-in of AWS (DynamoDB, S3, Secrets Manager); make test-aws runs them"
 
 # Runs without the race detector; make test runs some histories with it.

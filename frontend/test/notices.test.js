@@ -254,6 +254,12 @@ test("only a POST of a notice's size is read", async () => {
   assert.equal(await deliver({ headers, body: "x".repeat((1 << 20) + 1) }), 413);
 });
 
+test("a test of the operator's is accepted without a word, and with a wrong signature it is not", async () => {
+  const notice = signed("test", {});
+  assert.deepEqual(await logged(async () => assert.equal(await deliver(notice), 204)), []);
+  assert.equal(await deliver({ ...notice, body: notice.body.replace("test", "tests") }), 401);
+});
+
 test("what can never be stored is accepted once and said aloud, without its words", async () => {
   const n = picture();
   const { owner, version, images, ...rest } = n.data;

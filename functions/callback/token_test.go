@@ -73,7 +73,11 @@ func TestForgedToken(t *testing.T) {
 		t.Fatalf("only %d", len(forged))
 	}
 	calls := h.Rows.Total()
+	h.Logged.Take()
 	same := h.post(before+"another", nil).Problem(t, 404, task.CodeNotFound)
+	if logged := h.Logged.Take(); strings.Count(logged, `"event":"callback_refused"`) != 1 || strings.Contains(logged, "another") || strings.Contains(logged, made.ID) {
+		t.Errorf("not one line, or one that repeats what came: %s", logged)
+	}
 	for name, path := range forged {
 		t.Run(name, func(t *testing.T) {
 			got := h.post(path, strings.NewReader(callbackBody(made.ID, 200, made.URLs...)))

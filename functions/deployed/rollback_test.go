@@ -127,6 +127,7 @@ func TestRollbackKeepsAttributes(t *testing.T) {
 		t.Errorf("DELETE: %d %s", a.status, a.body)
 	}
 	h.age(id, time.Hour)
+	h.change(id, added) // their times are as old as before
 	h.sweep()
 	eventually(t, "it is still due", func() bool { x := h.row(id); return x.Due().IsZero() })
 	h.checkHas("deleted", id, added)

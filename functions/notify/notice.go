@@ -19,8 +19,8 @@ type Notice struct {
 // Data is the whole task at that version and its owner, so that a receiver needs no
 // earlier notice. Of a deleted task, only how it ended and where it was are left.
 type Data struct {
-	Owner          string       `json:"owner"`
-	Version        int          `json:"version"` // the higher one holds
+	Owner          string       `json:"owner,omitempty"` // empty: a deleted task's that was given up once
+	Version        int          `json:"version"`         // the higher one holds
 	Deleted        bool         `json:"deleted,omitzero"`
 	PreviousTarget *task.Target `json:"previousTarget,omitempty"` // of a moved task that had one
 	httpapi.Task

@@ -128,3 +128,42 @@ func TestStreamRecordLost(t *testing.T) {
 	h.checkDelivered(x.ID, true)
 	h.takeOne()
 }
+
+// A deleted task's notice that was given up has lost owner and target by the time it is
+// taken up again: it is another message, and still all that a receiver needs.
+func TestGivenUpWithoutOwner(t *testing.T) {
+	h := newHarness(t)
+	x := h.Succeeded(t, "ada")
+	h.stream(x.ID)
+	h.moved(x.ID, boardA)
+	h.stream(x.ID)
+	h.receiver.Take()
+	h.receiver.Answer(webhooktest.Status(http.StatusServiceUnavailable))
+	h.deleted(x.ID)
+	h.stream(x.ID)
+	late := h.takeMessage("DeletedNotice") // it arrived, but the answer did not say so
+	for h.row(x.ID).NoticeGivenUpAt.IsZero() {
+		h.Clock.Add(time.Hour)
+		if _, err := h.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.runs(x.ID)
+	}
+	if row := h.row(x.ID); row.Owner != "" || row.NoticeTarget != nil || !row.Due().IsZero() {
+		t.Errorf("given up, it is %+v", row)
+	}
+	h.receiver.Take()
+	h.receiver.Answer(nil)
+	if _, err := lifecycle.Redrive(t.Context(), h.Rows, h.row(x.ID), h.Now()); err != nil {
+		t.Fatal(err)
+	}
+	h.stream(x.ID)
+	again := h.takeOne()
+	h.checkContract(again, "DeletedNotice")
+	data := parse(t, again.Body)["data"].(map[string]any)
+	if data["owner"] != nil || data["target"] != nil || data["deleted"] != true || data["version"] != late.version+1 || again.ID() == late.id {
+		t.Errorf("told %s as %s, after version %v as %s", again.Body, again.ID(), late.version, late.id)
+	}
+	h.checkDelivered(x.ID, true)
+	h.takeLog()
+}

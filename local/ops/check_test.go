@@ -33,6 +33,7 @@ import (
 	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/auth/authtest"
 	"github.com/preset/nanobanana-functions/shared/aws/env/envtest"
+	"github.com/preset/nanobanana-functions/shared/httpapi/httpapitest"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 )
 
@@ -127,9 +128,7 @@ func TestCheckCalls(t *testing.T) {
 	} {
 		w.want(name, line)
 	}
-	if !strings.Contains(w.noticed, `"type":"test"`) {
-		t.Errorf("the notice is %s", w.noticed)
-	}
+	httpapitest.Load(t).CheckJSON(t, "TestNotice", []byte(w.noticed))
 	if n := w.sim.Posts(); n != 0 {
 		t.Errorf("%d POSTs to the provider", n)
 	}

@@ -9,8 +9,8 @@ import (
 
 // commands are the commands of bin/ops, in the order of its help.
 var commands = []Command{
-	stuckCommand, inspectCommand, endsCommand, redriveCommand,
-	pauseCommand, resumeCommand,
+	stuckCommand, inspectCommand, endsCommand, redriveCommand, rescueCommand,
+	pauseCommand, resumeCommand, forgetCommand,
 	checkCommand, reconcileCommand,
 	keySetCommand, keyListCommand, keyRotateCommand, keyRemoveCommand,
 	tokenAddCommand, tokenListCommand, tokenRevokeCommand,

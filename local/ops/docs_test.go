@@ -25,11 +25,17 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := localEnv(t)
+	left := false
 	shown := map[string]bool{}
 	got := example.ReplaceAllStringFunc(string(page), func(block string) string {
 		line := example.FindStringSubmatch(block)[1]
-		out := runWords(t, e, wordsOf(line)...)
-		words, _, err := find(wordsOf(line))
+		if !left && strings.Contains(line, leaver) {
+			left = true
+			leave(t, e.Store, leaver)
+		}
+		typed, in, _ := strings.Cut(line, " <<< ") // as a shell understands it
+		out := runWith(t, e, in+"\n", wordsOf(typed)...)
+		words, _, err := find(wordsOf(typed))
 		if err == nil {
 			shown[words.Name] = true
 		}
@@ -93,9 +99,14 @@ func inExample(page, line string) bool {
 // runWords runs a command on e, as typed, and returns what it prints.
 func runWords(t testing.TB, e *Env, words ...string) string {
 	t.Helper()
+	return runWith(t, e, "", words...)
+}
+
+func runWith(t testing.TB, e *Env, in string, words ...string) string {
+	t.Helper()
 	var out bytes.Buffer
 	Main(context.WithoutCancel(t.Context()), append(words, "-data", ".local"), Options{
-		Getenv: func(string) string { return "" }, In: strings.NewReader(""), Out: &out, Err: &out,
+		Getenv: func(string) string { return "" }, In: strings.NewReader(in), Out: &out, Err: &out,
 		OpenData: func(string, bool) (*Env, func() error, error) { return e, func() error { return nil }, nil },
 	})
 	return out.String()

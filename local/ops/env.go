@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -32,13 +33,41 @@ type Env struct {
 	// command's words: "STACK=NAME ", " -data FOLDER".
 	Prefix, Suffix string
 
-	In     io.Reader        // standard input; nil unless Command.Input is set
+	In io.Reader // standard input; nil unless Command.Input is set
+	// Stopped: a local run that is stopped. What its sweep and stream do waits.
+	Stopped bool
+
+	// Wait waits for this long. Nil: by the real clock.
+	Wait func(context.Context, time.Duration) error
+	// Tell tells the person at the keyboard how far a long command is. Nil: nobody is there.
+	Tell func(line string)
+
 	Answer string           // to Result.Ask, without the line's end; empty: not asked yet
 	Now    func() time.Time // the wall clock
 }
 
 // Command returns the command line that runs these words of bin/ops on the same run.
 func (e *Env) Command(words string) string { return e.Prefix + "bin/ops " + words + e.Suffix }
+
+func (e *Env) tell(format string, args ...any) {
+	if e.Tell != nil {
+		e.Tell(fmt.Sprintf(format, args...))
+	}
+}
+
+func (e *Env) wait(ctx context.Context, d time.Duration) error {
+	if e.Wait != nil {
+		return e.Wait(ctx, d)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Logs are the functions' log lines.
 type Logs interface {

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -218,13 +220,23 @@ func (r *inspectReport) printLogs(p *Page) {
 }
 
 func (l logLineShown) print(p *Page) {
-	text := l.Msg
+	text, told := l.Msg, map[string]bool{}
+	if l.More["event"] == lifecycle.EventTransition {
+		text, told = l.transition(), map[string]bool{"event": true, "from": true, "to": true, "cause": true, "ms": true}
+	}
 	for _, name := range slices.Sorted(maps.Keys(l.More)) {
-		if v := l.More[name]; v != "" {
+		if v := l.More[name]; v != "" && !told[name] {
 			text += fmt.Sprintf(" %s=%v", name, v)
 		}
 	}
 	p.paragraph(fmt.Sprintf("  %s %-5s ", l.Time.UTC().Format("15:04:05.000"), clean(l.Level)), strings.Repeat(" ", 21), text)
+}
+
+// transition says how a task moved on.
+func (l logLineShown) transition() string {
+	from, _ := l.More["from"].(string)
+	ms, _ := l.More["ms"].(float64)
+	return fmt.Sprintf("%s -> %v by %v after %s", cmp.Or(from, "new"), l.More["to"], l.More["cause"], time.Duration(ms)*time.Millisecond)
 }
 
 func dash(s string) string {

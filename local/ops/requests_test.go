@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type typed struct {
 	input  string // standard input
 	answer string // to its question
 	fails  bool   // it is refused, whatever is typed on the samples
+	more   int    // requests to DynamoDB besides those for pages: of writes
 }
 
 // typedCommands are ways to type each command. A new command is added here; see doc.go.
@@ -35,7 +37,10 @@ var typedCommands = map[string][]typed{
 	"stuck":   {{words: "stuck"}, {words: "stuck -limit 2"}},
 	"inspect": {{words: "inspect {silent}"}, {words: "inspect -logs {done}"}},
 	"ends":    {{words: "ends"}, {words: "ends -since 30d"}},
+	"forget":  {{words: "forget nobody"}, {words: "forget nobody", answer: "nobody", more: 3}, {words: "forget nobody", answer: "nobody"}},
 	"redrive": {{words: "redrive"}, {words: "redrive {untold}"}, {words: "redrive -all"}},
+
+	"rescue": {{words: "rescue {silent}", fails: true}, {words: "rescue {lost}", more: 2}, {words: "rescue {lost}", fails: true}},
 
 	"pause":  {{words: "pause -reason maintenance"}},
 	"resume": {{words: "resume"}},
@@ -65,7 +70,7 @@ func (x typed) parse(t testing.TB) request {
 }
 
 // eachTyped runs every command of the table and calls check after each.
-func eachTyped(t *testing.T, e *Env, check func(t *testing.T, c Command, out output)) {
+func eachTyped(t *testing.T, e *Env, check func(t *testing.T, c Command, x typed, out output)) {
 	for _, c := range commands {
 		ways := typedCommands[c.Name]
 		if len(ways) == 0 {
@@ -81,7 +86,7 @@ func eachTyped(t *testing.T, e *Env, check func(t *testing.T, c Command, out out
 				if refused := out.Exit == Failed; err != nil || refused != x.fails || out.Exit == Usage {
 					t.Fatalf("exit %d: %s %v", out.Exit, out.Err, err)
 				}
-				check(t, c, out)
+				check(t, c, x, out)
 			})
 		}
 	}
@@ -115,8 +120,9 @@ func (x *counter) take() []string {
 	return sent
 }
 
-// transactRights are what a transaction needs, which has no action of its own.
-var transactRights = []string{"dynamodb:PutItem", "dynamodb:UpdateItem"}
+// transactRights are what a transaction needs, which has no action of its own: a row is
+// written, and a count changed or another row looked at.
+var transactRights = [][]string{{"dynamodb:PutItem", "dynamodb:UpdateItem"}, {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}}
 
 // stackEnv deploys a stack with the samples and opens it.
 func stackEnv(t *testing.T) (*Env, *counter) {
@@ -130,7 +136,8 @@ func stackEnv(t *testing.T) (*Env, *counter) {
 		t.Fatal(err)
 	}
 	e.Now = func() time.Time { return night }
-	e.Service.Now = e.Now
+	e.Service.Now, e.Wait = e.Now, noWait
+	e.Service.Provider.BaseURL = provider(t).URL
 	if opened := x.take(); len(opened) == 0 || slices.ContainsFunc(opened, func(r string) bool { return !slices.Contains(baseRights, r) }) {
 		t.Errorf("opening the stack sent %v, and baseRights allow %v", opened, baseRights)
 	}
@@ -146,8 +153,8 @@ const maxRequests = 4
 func TestRequests(t *testing.T) {
 	e, x := stackEnv(t)
 	local := localEnv(t)
-	eachTyped(t, e, func(t *testing.T, c Command, out output) {
-		table := 0
+	eachTyped(t, e, func(t *testing.T, c Command, typed typed, out output) {
+		table := -typed.more
 		for _, r := range x.take() {
 			if strings.HasPrefix(r, "dynamodb:") {
 				table++
@@ -157,7 +164,9 @@ func TestRequests(t *testing.T) {
 			}
 			allowed := slices.Contains(baseRights, r) || slices.Contains(c.Rights, r)
 			if r == "dynamodb:TransactWriteItems" {
-				allowed = !slices.ContainsFunc(transactRights, func(r string) bool { return !slices.Contains(c.Rights, r) })
+				allowed = slices.ContainsFunc(transactRights, func(all []string) bool {
+					return !slices.ContainsFunc(all, func(r string) bool { return !slices.Contains(c.Rights, r) })
+				})
 			}
 			if !allowed {
 				t.Errorf("it sent %s, which Rights does not name", r)
@@ -235,6 +244,16 @@ func (s *rows) DuePage(ctx context.Context, after task.DueEntry, limit int) ([]t
 	return page, err
 }
 
+func (s *rows) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for id, err := range s.Store.Due(ctx, now) {
+			if s.add(1); !yield(id, err) {
+				return
+			}
+		}
+	}
+}
+
 func (s *rows) List(ctx context.Context, q task.Query) ([]string, string, error) {
 	ids, next, err := s.Store.List(ctx, q)
 	s.add(len(ids))
@@ -249,7 +268,7 @@ func TestRowsRead(t *testing.T) {
 	many(t, e.Store, 2000)
 	counted := &rows{Store: e.Store}
 	e.Store, e.Service.Store = counted, counted
-	eachTyped(t, e, func(t *testing.T, _ Command, out output) {
+	eachTyped(t, e, func(t *testing.T, _ Command, _ typed, out output) {
 		if counted.read > 2*stuckLimit+redriveBatch {
 			t.Errorf("it read %d rows", counted.read)
 		}

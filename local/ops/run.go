@@ -89,10 +89,16 @@ func dispatch(ctx context.Context, words []string, r request, o Options) (output
 	out, err := run(ctx, input, "")
 	for err == nil && out.Ask != "" {
 		out.print(o)
-		fmt.Fprint(o.Out, out.Ask+" ")
+		question := o.Out
+		if r.json {
+			question = o.Err
+		}
+		fmt.Fprint(question, out.Ask+" ")
 		line, readErr := in.ReadString('\n')
+		if !onTerminal(o.In) { // which shows the line that was typed
+			fmt.Fprintln(question)
+		}
 		if strings.TrimSpace(line) == "" {
-			fmt.Fprintln(o.Out)
 			return output{Err: "nothing was answered, and nothing was done", Exit: Failed}, errors.Join(ignoreEOF(readErr), closeRun())
 		}
 		out, err = run(ctx, input, strings.TrimRight(line, "\r\n"))
@@ -103,8 +109,8 @@ func dispatch(ctx context.Context, words []string, r request, o Options) (output
 // input returns the standard input that a command reads, nil for a command that reads
 // none.
 func (c Command) input(ctx context.Context, in io.Reader, o Options) ([]byte, error) {
-	if file, ok := o.In.(*os.File); ok && c.Prompt != "" && term.IsTerminal(int(file.Fd())) {
-		return readHidden(ctx, file, c.Prompt, o.Err)
+	if c.Prompt != "" && onTerminal(o.In) {
+		return readHidden(ctx, o.In.(*os.File), c.Prompt, o.Err)
 	}
 	if !c.Input && c.Prompt == "" {
 		return nil, nil
@@ -117,6 +123,11 @@ func (c Command) input(ctx context.Context, in io.Reader, o Options) ([]byte, er
 		return nil, errors.New("standard input has more than 1 MiB")
 	}
 	return input, nil
+}
+
+func onTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // readHidden asks for a line on a terminal, which does not show it. The end of ctx, as
@@ -167,14 +178,22 @@ func connect(ctx context.Context, words []string, r request, o Options) (runner,
 		return nil, nil, Usagef("STACK=%s is set, and a local run is named too: unset STACK, or leave the flag out", stack)
 	case stack != "":
 		e, err := openStack(ctx, stack, o)
-		return r.on(e), nothing, err
+		return r.on(e.telling(o)), nothing, err
 	case r.command.Stack:
 		return nil, nil, Usagef("%s needs a stack: set STACK=name", r.command.usage())
 	case t.data != "":
 		e, closeRun, err := o.OpenData(t.data, r.command.Writes)
-		return r.on(e), closeRun, err
+		return r.on(e.telling(o)), closeRun, err
 	}
 	return remote{addr: r.target.addr, words: words}.run, nothing, nil
+}
+
+// telling lets commands tell the person how far they are. e may be nil.
+func (e *Env) telling(o Options) *Env {
+	if e != nil {
+		e.Tell = func(line string) { fmt.Fprintln(o.Err, "ops:", line) }
+	}
+	return e
 }
 
 // on returns a runner of the command on e.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/config"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
+	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
 	"github.com/preset/nanobanana-functions/shared/outbound"
 	"github.com/preset/nanobanana-functions/shared/task"
 	"github.com/preset/nanobanana-functions/shared/taskbolt"
@@ -77,6 +79,16 @@ var samples = []sample{
 			N: 1, File: "1-00aa11bb22cc33dd.png", Width: 1024, Height: 1024, Bytes: 1_234_567, ContentType: "image/png", SHA256: fmt.Sprintf("%064d", 0), C2PA: "absent",
 		}})
 		x.NoticeTurn.Tries, x.NoticeTurn.DueAt = 4, night.Add(38*time.Second)
+		return err
+	}},
+	{"lost", -26 * time.Hour, func(x *task.Task, at func(time.Duration) time.Time) error {
+		if err := x.Accepted(ruleSet(), at(time.Second), 1, lostProviderID); err != nil {
+			return err
+		}
+		late := at(25 * time.Hour)
+		c, _ := x.Claim(ruleSet(), late)
+		err := x.ApplyRecord(ruleSet(), late, c, task.Record{State: task.RecordRunning, Match: task.MatchOwn})
+		x.Notified(late.Add(time.Second), x.NoticeVersion())
 		return err
 	}},
 	{"untold", -5 * 24 * time.Hour, func(x *task.Task, at func(time.Duration) time.Time) error {
@@ -171,9 +183,15 @@ func logLines(t testing.TB) []string {
 		}))
 	}
 	return append(lines,
-		line(79*time.Second, "INFO", "the record was read", map[string]any{"task": id("done"), "status": "generating", "attempt": 1}),
-		line(20*time.Second, "INFO", "a task has ended", map[string]any{
-			"event": lifecycle.EventEnded, "bad": false, "task": id("done"), "status": "succeeded", "code": "", "model": "nano-banana", "ageSeconds": 160, "attempts": 1,
+		line(3*time.Minute, "INFO", "a task has moved on", map[string]any{
+			"event": lifecycle.EventTransition, "task": id("done"), "to": "submitting", "cause": "order", "ms": 0, "attempt": 1, "model": "nano-banana", "credits": 4, "charge": "doubtful",
+		}),
+		line(179*time.Second, "INFO", "a task has moved on", map[string]any{
+			"event": lifecycle.EventTransition, "task": id("done"), "from": "submitting", "to": "generating", "cause": "answer", "ms": 1000, "attempt": 1, "model": "nano-banana", "credits": 4, "charge": "sure",
+		}),
+		line(99*time.Second, "WARN", "pictures not stored; will retry", map[string]any{"task": id("done"), "status": "storing", "attempt": 1}),
+		line(80*time.Second, "INFO", "a task has ended", map[string]any{
+			"event": lifecycle.EventEnded, "bad": false, "task": id("done"), "status": "succeeded", "code": "", "model": "nano-banana", "ageSeconds": 100, "attempts": 1,
 		}),
 	)
 }
@@ -199,8 +217,38 @@ func localEnv(t testing.TB) *Env {
 			t.Fatal(err)
 		}
 	}
-	return envOf(store, logs)
+	e := envOf(store, logs)
+	e.Service.Provider.BaseURL = provider(t).URL
+	return e
 }
+
+// lostProviderID is the provider's id of the sample "lost".
+const lostProviderID = "provider-of-the-lost-task"
+
+// provider returns the simulated provider, which has made the picture of "lost".
+func provider(t testing.TB) *nanobananatest.Server {
+	t.Helper()
+	journal := filepath.Join(t.TempDir(), "simulator.jsonl")
+	lines := fmt.Sprintf(`{"accepted":{"id":%[1]q,"endpoint":"generate","params":{"prompt":%[2]q,"type":"TEXTTOIAMGE","numImages":1,"callBackUrl":"http://127.0.0.1:1/"},"createdAt":%[3]q,"due":%[3]q,"visible":%[3]q,"charge":4,"outcome":{},"look":{"width":8,"height":8,"format":"png","extension":"png"}}}
+{"finished":{"id":%[1]q,"at":%[3]q}}
+{"told":%[1]q}
+`, lostProviderID, promptOfTests, night.Add(-26*time.Hour).Format(time.RFC3339))
+	if err := os.WriteFile(journal, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := nanobananatest.Open(journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetKeys("key-of-tests")
+	site := httptest.NewServer(s)
+	t.Cleanup(func() { site.Close(); s.Close() })
+	s.URL = site.URL
+	return s
+}
+
+// noWait is Env.Wait for tests, whose clock stands still.
+func noWait(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 // memorySecret is the secret of a local run in tests.
 type memorySecret struct {
@@ -230,6 +278,6 @@ func envOf(store task.Store, logs Logs) *Env {
 	service.Now = now
 	return &Env{
 		Store: store, Settings: settings, Secrets: secrets, Secret: &memorySecret{value: []byte(secretOfTests)}, Service: service, Logs: logs, Now: now,
-		Name: "local run in .local", Suffix: " -data .local",
+		Name: "local run in .local", Suffix: " -data .local", Stopped: true, Wait: noWait,
 	}
 }

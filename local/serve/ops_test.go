@@ -36,7 +36,8 @@ func operate(t *testing.T, want ops.Exit, words ...string) string {
 // TestOperate looks at a local run while it runs, and after it has stopped.
 func TestOperate(t *testing.T) {
 	data := t.TempDir()
-	s, err := Start(Options{Addr: "127.0.0.1:0", Data: data, Log: t.Output(), Getenv: func(string) string { return "" }})
+	var log bytes.Buffer // of one handler, which writes line by line
+	s, err := Start(Options{Addr: "127.0.0.1:0", Data: data, Log: &log, Getenv: func(string) string { return "" }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +66,10 @@ func TestOperate(t *testing.T) {
 		t.Errorf("the folder of the running run: %s", out)
 	}
 	stop()
+	// The log that is kept is the one on standard error, which other tests search for secrets.
+	if kept, err := os.ReadFile(logFiles(data).Current); err != nil || log.Len() == 0 || !bytes.Equal(kept, log.Bytes()) {
+		t.Errorf("%d bytes are logged and %d kept: %v", log.Len(), len(kept), err)
+	}
 	if out := operate(t, ops.Failed, "stuck", "-addr", addr); !strings.Contains(out, "name its folder with -data") {
 		t.Errorf("the stopped run's address: %s", out)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,10 +22,10 @@ type Forgetter struct {
 }
 
 const (
-	// lateOrder is for how long after Store.Forget an order of the owner may still make
+	// LateOrder is for how long after Store.Forget an order of the owner may still make
 	// a row: while its process uses the pauses that it has read, a submit lasts, and the
 	// index of the owner's tasks takes to show the row.
-	lateOrder = task.PausesTTL + submitTimeout + 5*time.Second
+	LateOrder = task.PausesTTL + submitTimeout + 5*time.Second
 	// submitTimeout is the Timeout of submit and of mcp, in template.yaml.
 	submitTimeout = 28 * time.Second
 
@@ -112,11 +113,11 @@ func (f *Forgetter) Refuse(ctx context.Context, owner string) (from time.Time, e
 	since, ok := p.Forgotten.Since(owner, now)
 	switch {
 	case !ok:
-		return now.Add(lateOrder), f.Store.Forget(ctx, owner, now)
+		return now.Add(LateOrder), f.Store.Forget(ctx, owner, now)
 	case now.Sub(since) > renewAfter:
 		return since, f.Store.Forget(ctx, owner, now)
 	}
-	return since.Add(lateOrder), nil
+	return since.Add(LateOrder), nil
 }
 
 // Erased is what Erase has done.
@@ -133,8 +134,8 @@ type Erased struct {
 	Err    error    `json:"-"` // why the last of them failed
 }
 
-// changes returns how many rows were changed.
-func (e Erased) changes() int { return e.Deleted + e.Canceled + e.Marked + e.Emptied }
+// Changes returns how many rows were changed.
+func (e Erased) Changes() int { return e.Deleted + e.Canceled + e.Marked + e.Emptied }
 
 // Erase waits until orders are refused, as Refuse has returned, and deletes all tasks of
 // the owner: at once, or at their end. It goes through them until there is nothing more
@@ -147,7 +148,7 @@ func (f *Forgetter) Erase(ctx context.Context, owner string, refused time.Time, 
 		}
 	}
 	for range forgetPasses {
-		before := e.changes()
+		before := e.Changes()
 		e.Foreign, e.Failed = nil, nil
 		err := f.pages(ctx, owner, func(page []*task.Task) error {
 			f.erasePage(ctx, page, &e)
@@ -156,11 +157,26 @@ func (f *Forgetter) Erase(ctx context.Context, owner string, refused time.Time, 
 			}
 			return ctx.Err()
 		})
-		if err != nil || e.changes() == before {
+		if err != nil || e.Changes() == before {
 			return e, err
 		}
 	}
 	return e, errors.New("the owner's tasks keep changing")
+}
+
+// EraseRows forgets tasks of the owner by their ids, which no index has: an older release
+// emptied their rows and left the owner on them. Other owners' tasks are left alone.
+func (f *Forgetter) EraseRows(ctx context.Context, owner string, ids []string, e *Erased) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := f.Store.Tasks(ctx, ids)
+	if err != nil {
+		return err
+	}
+	rows = slices.DeleteFunc(rows, func(t *task.Task) bool { return t.Owner != owner })
+	f.erasePage(ctx, rows, e)
+	return nil
 }
 
 // erasePage forgets the tasks of a page, some at once.

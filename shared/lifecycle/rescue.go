@@ -49,6 +49,8 @@ type RescueError struct {
 	State      task.RecordState
 	Code       task.Code // RescueNotMade: of a record that says failed
 	Shape      string    // of the record, without values
+
+	ProviderCode int // of an answer that is no record; 0: none
 }
 
 func (e *RescueError) Error() string { return "not rescued: " + string(e.Why) }
@@ -108,18 +110,19 @@ func (s Rescuer) rescuable(ctx context.Context, id, providerID string) (*task.Ta
 	if providerID != "" && !nanobanana.ValidTaskID(providerID) {
 		return nil, &RescueError{Why: RescueBadID, ProviderID: providerID}
 	}
-	origin, err := s.Store.Task(ctx, id)
+	rows, err := s.Store.Tasks(ctx, []string{id, task.RescueID(id)})
 	switch {
-	case errors.Is(err, task.ErrNotFound):
-		return nil, &RescueError{Why: NoSuchTask}
 	case err != nil:
 		return nil, err
+	case len(rows) == 0 || rows[0].ID != id:
+		return nil, &RescueError{Why: NoSuchTask}
 	}
-	if why := notRescuable(origin); why != "" {
+	origin := rows[0]
+	switch why := notRescuable(origin); {
+	case why != "":
 		return nil, &RescueError{Why: why, Origin: origin}
-	}
-	if err := s.alreadyRescued(ctx, origin); err != nil {
-		return nil, err
+	case len(rows) > 1:
+		return nil, &RescueError{Why: RescueDone, Origin: origin, Rescued: rows[1]}
 	}
 	p, err := s.Store.Paused(ctx)
 	switch {
@@ -169,7 +172,7 @@ func (s Rescuer) rescueRecord(ctx context.Context, refuse RescueError, claim tas
 		return task.Record{}, refuse.as(RescueTooSoon) // somebody else may have claimed a read since
 	}
 	record, reply := s.fetchRecord(ctx, refuse.Origin, claim, sweepReadTimeout)
-	refuse.State, refuse.Code, refuse.Shape = record.State, record.Code, reply.shape
+	refuse.State, refuse.Code, refuse.Shape, refuse.ProviderCode = record.State, record.Code, reply.shape, reply.code
 	switch {
 	case record.State == task.RecordUnreadable:
 		return record, refuse.as(RescueUnread)
@@ -197,6 +200,7 @@ func (s Rescuer) takeOver(ctx context.Context, refuse RescueError, t *task.Task)
 	case err != nil:
 		return nil, fmt.Errorf("the rescued task could not be written, or its answer was lost: %w", err)
 	}
+	rowWriter{s.Store, s.Log}.logMove(ctx, stored, task.Rescued)
 	if stored, err = s.forgotten(ctx, stored); err != nil {
 		return nil, err
 	}
@@ -209,7 +213,7 @@ func (s Rescuer) takeOver(ctx context.Context, refuse RescueError, t *task.Task)
 func (s Rescuer) forgotten(ctx context.Context, t *task.Task) (*task.Task, error) {
 	p, err := s.Store.Paused(ctx)
 	if err == nil && p.Forgotten.Has(t.Owner, s.Now()) {
-		t, err = task.Update(ctx, s.Store, t, func(x *task.Task) error { return x.Forget(s.Rules, s.Now()) })
+		t, err = Update(ctx, s.Log, s.Store, t, func(x *task.Task) error { return x.Forget(s.Rules, s.Now()) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("a task was rescued, and whether its owner was forgotten meanwhile could not be read; "+

@@ -109,8 +109,11 @@ func (m *Move) note(by event, from Status, spent time.Duration) {
 	m.Cause = string(by)
 }
 
-// Ordered is the Move of a task that an order has made.
-var Ordered = Move{Cause: "order"}
+// The Moves of a task that an order, or a rescue, has made.
+var (
+	Ordered = Move{Cause: "order"}
+	Rescued = Move{Cause: "rescue"}
+)
 
 // Moving applies change to t and returns how that moved it. Of two moves in one change
 // it returns the first status and the last cause, as the row shows it.

@@ -64,8 +64,9 @@ export interface paths {
          *
          *     The task is 404 from now on. Its `Idempotency-Key` stays used: an order with it is
          *     422 `idempotency_key_reused`, and never makes a second picture. Deleting it again is
-         *     204 again, so repeat the request whenever you got a 5xx or no answer at all. NOTIFY_URL,
-         *     where it is set, gets `taskDeleted` within seconds.
+         *     204 again for a quarter of an hour, so repeat the request whenever you got a 5xx or no
+         *     answer at all; after that nothing is left that says whose it was, and it is 404.
+         *     NOTIFY_URL, where it is set, gets `taskDeleted` within seconds.
          *
          *     With `cancel=1` it deletes nothing but a `waiting` task: a "Cancel" button that is
          *     clicked too late is 409, and the picture stays.
@@ -540,6 +541,29 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    testNotice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Nothing has happened
+         * @description The operator asks whether you accept our signatures: after a deploy, and before a key
+         *     that signed notices until now is removed. It is signed like `taskEnded` and sent once.
+         *     Verify the signature, answer 2xx, and do nothing else. Answer 2xx to types that you do
+         *     not know, too: newer releases may have more.
+         */
+        post: operations["testNotice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export interface components {
     schemas: {
@@ -853,7 +877,8 @@ export interface components {
             type: "task.deleted";
             timestamp: components["schemas"]["NoticeTime"];
             data: {
-                owner: string;
+                /** @description Missing, and `target` too, if the notice comes more than three days late: then nothing is left that says whose it was. */
+                owner?: string;
                 version: components["schemas"]["NoticeVersion"];
                 deleted: boolean;
                 id: components["schemas"]["TaskId"];
@@ -906,6 +931,18 @@ export interface components {
                  */
                 asOf: string;
             };
+        };
+        /** @description Nothing has happened. Answer 2xx. */
+        TestNotice: {
+            /** @enum {string} */
+            type: "test";
+            /**
+             * Format: date-time
+             * @description When it was sent.
+             */
+            timestamp: string;
+            /** @description Empty. */
+            data: Record<string, never>;
         };
         /**
          * Format: date-time
@@ -2280,6 +2317,44 @@ export interface operations {
                 content?: never;
             };
             /** @description The next check reports it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    testNotice: {
+        parameters: {
+            query?: never;
+            header: {
+                "webhook-id": string;
+                /** @description When it was sent, in seconds since 1970. Refuse an old one, which may be a replay. */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /**
+                 * @description `v1,` and the base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`; several,
+                 *     separated by spaces, while a key is being replaced. One correct signature is enough.
+                 */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestNotice"];
+            };
+        };
+        responses: {
+            /** @description The notice is accepted, as with any other 2xx. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The operator is told that notices do not arrive. */
             default: {
                 headers: {
                     [name: string]: unknown;

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ type injected struct {
 	from, to time.Time // when it cost
 }
 
-// month is 30 days of orders in synctest's time. The lifecycle and the simulator are the
+// month is 30 days of orders, or a week with the race detector, in synctest's time. The lifecycle and the simulator are the
 // real ones, without a network between them.
 type month struct {
 	t         *testing.T
@@ -46,6 +47,13 @@ type month struct {
 	logged    *bytes.Buffer
 	injected  []injected
 	topUps    []time.Time
+	plans     []plan
+}
+
+// plan is something to do at a time.
+type plan struct {
+	at time.Time
+	do func()
 }
 
 // inProcess serves requests by a handler, since a real connection would stop
@@ -83,14 +91,15 @@ func newMonth(t *testing.T, seed uint64) *month {
 	return m
 }
 
-// run runs 30 days, minute by minute. Honest, only the provider's habits change, of
+// run runs the days, minute by minute. Honest, only the provider's habits change, of
 // which the tool is not told; else something is injected each third day.
 func (m *month) run(honest bool) {
 	begin := time.Now()
-	for minute := range 30 * 24 * 60 {
+	for minute := range days * 24 * 60 {
 		if minute%(24*60) == 0 {
 			m.newDay(minute/(24*60), honest)
 		}
+		m.carryOut()
 		if hour := minute / 60 % 24; hour >= 7 && m.rand.IntN(20) == 0 {
 			m.order()
 		}
@@ -109,7 +118,7 @@ func (m *month) newDay(day int, honest bool) {
 		k.RefundFailures = m.rand.IntN(2) == 0
 		k.PriceFactor = 1
 	})
-	if honest || day == 29 { // its orders would not settle within the month
+	if honest || day == days-1 { // its orders would not settle within the month
 		return
 	}
 	now := time.Now()
@@ -137,8 +146,22 @@ func (m *month) newDay(day int, honest bool) {
 
 func (m *month) inject(x injected) { m.injected = append(m.injected, x) }
 
-// later does something in synctest's time.
-func (m *month) later(d time.Duration, do func()) { time.AfterFunc(d, do) }
+// later plans something.
+func (m *month) later(d time.Duration, do func()) {
+	m.plans = append(m.plans, plan{time.Now().Add(d), do})
+}
+
+// carryOut does what is planned until now.
+func (m *month) carryOut() {
+	for i := 0; i < len(m.plans); {
+		if p := m.plans[i]; !p.at.After(time.Now()) {
+			m.plans = slices.Delete(m.plans, i, i+1)
+			p.do()
+			continue
+		}
+		i++
+	}
+}
 
 // order submits an order. Some fail: in the provider's opinion, or because its answer
 // is lost, with the order or without it.

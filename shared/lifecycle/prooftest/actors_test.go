@@ -124,7 +124,7 @@ func (sim *simulation) change(kind, id string, change func(*lifecycle.Service, *
 		if err != nil {
 			return
 		}
-		_, err = task.Update(ctx, s.Store, t, func(x *task.Task) error { return change(s, x) })
+		_, err = lifecycle.Update(ctx, s.Log, s.Store, t, func(x *task.Task) error { return change(s, x) })
 		sim.mu.Lock()
 		defer sim.mu.Unlock()
 		if err == nil && a.lives() && !done(sim.ledger.row(id)) {

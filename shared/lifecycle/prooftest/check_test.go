@@ -146,6 +146,7 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 		sim.violate("I9", "%s: %v", id, err)
 	}
 	if old == nil {
+		by.moved = append(by.moved, &moving{task: new.ID, to: new.Status})
 		sim.ledger.ids = append(sim.ledger.ids, new.ID)
 		sim.checkOrder(by, new)
 		if by.rescues != "" {
@@ -196,6 +197,7 @@ func (sim *simulation) checkWrite(by *actor, old, new *task.Task) {
 	sim.checkSpares(old, new)
 	sim.count("salvaged", len(new.Salvaged) > len(old.Salvaged))
 	if old.Status != new.Status {
+		by.moved = append(by.moved, &moving{task: new.ID, from: old.Status, to: new.Status})
 		sim.checkTime(old, new)
 		sim.checkPatience(old, new)
 		sim.checkCause(by, old, new)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"slices"
 
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/nanobanana/nanobananatest"
@@ -14,7 +15,15 @@ import (
 const (
 	doubtLogged = "an unusable record is logged"
 	endsLogged  = "every end is logged once"
+	movesLogged = "every change of status is logged once"
 )
+
+// moving is a change of status that an actor wrote.
+type moving struct {
+	task     string
+	from, to task.Status // from is empty: the task was made
+	said     bool        // it was logged
+}
 
 // ending is the end of a task.
 type ending struct {
@@ -61,6 +70,8 @@ type entry struct {
 	Level  slog.Level  `json:"level"`
 	Event  string      `json:"event"`
 	Task   string      `json:"task"`
+	From   task.Status `json:"from"`
+	To     task.Status `json:"to"`
 	Status task.Status `json:"status"`
 	Code   task.Code   `json:"code"`
 }
@@ -68,6 +79,15 @@ type entry struct {
 // logged notes a log line, and checks that it is true.
 func (sim *simulation) logged(a *actor, line entry) {
 	switch line.Event {
+	case lifecycle.EventTransition:
+		is := func(m *moving) bool { return m.task == line.Task && m.from == line.From && m.to == line.To && !m.said }
+		i := slices.IndexFunc(a.moved, is)
+		if i < 0 {
+			sim.violate("the log is true", "%s of %s from %q to %s, which %s did not write", line.Event, short(line.Task), line.From, line.To, a.kind)
+			return
+		}
+		a.moved[i].said = true
+		sim.count("a change of status logged", true)
 	case lifecycle.EventDoubt:
 		cause := a.stranger
 		for o := range a.doubts {
@@ -105,6 +125,15 @@ func (sim *simulation) logged(a *actor, line entry) {
 func (sim *simulation) checkSilence(a *actor) {
 	if sim.over {
 		return
+	}
+	for _, m := range a.moved {
+		switch {
+		case m.said:
+		case a.unheard[m.task]:
+			sim.count("a change of status not logged: its write was not answered", true)
+		default:
+			sim.violate(movesLogged, "%s went from %q to %s by %s, and that is not logged", short(m.task), m.from, m.to, a.kind)
+		}
 	}
 	for id := range a.wrote {
 		end := sim.ledger.ends[id]

@@ -68,6 +68,7 @@ var recordMutants = []mutant{
 	})},
 	{name: "an unusable record is not logged", caught: []string{doubtLogged}, dropsEvent: lifecycle.EventDoubt},
 	{name: "an end is not logged", caught: []string{endsLogged}, dropsEvent: lifecycle.EventEnded},
+	{name: "a change of status is not logged", caught: []string{movesLogged}, dropsEvent: lifecycle.EventTransition},
 }
 
 // nobodys is the callback address of a task that does not exist.

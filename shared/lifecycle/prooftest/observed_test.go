@@ -16,6 +16,7 @@ type observed struct {
 	proofs   map[*order]bool       // orders proved by records it read
 	doubts   map[*order]int        // unusable records it read, with its store errors by then
 	unheard  map[string]bool       // tasks whose rows it wrote without an answer
+	moved    []*moving             // the changes of status that it wrote
 	stranger bool                  // it read a record for an order that a callback of another task named
 }
 

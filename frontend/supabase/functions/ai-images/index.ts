@@ -43,6 +43,7 @@ async function store(type: string, data: unknown) {
     if (news && type !== "credits.restored") log("the image service needs credits: top them up", { type, data });
     return error;
   }
+  if (type === "test") return null; // the operator asks whether our keys fit
   return { code: "22000", message: "this function does not know the type" };
 }
 

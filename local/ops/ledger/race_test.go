@@ -1,0 +1,5 @@
+//go:build race
+
+package ledger_test
+
+const days = 7 // the detector makes everything ten times as slow
