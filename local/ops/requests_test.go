@@ -37,7 +37,7 @@ var typedCommands = map[string][]typed{
 	"stuck":   {{words: "stuck"}, {words: "stuck -limit 2"}},
 	"inspect": {{words: "inspect {silent}"}, {words: "inspect -logs {done}"}},
 	"ends":    {{words: "ends"}, {words: "ends -since 30d"}},
-	"forget":  {{words: "forget nobody"}, {words: "forget nobody", answer: "nobody", more: 3}, {words: "forget nobody", answer: "nobody"}},
+	"forget":  {{words: "forget nobody"}, {words: "forget nobody", answer: "nobody", more: 4}, {words: "forget nobody", answer: "nobody"}},
 	"redrive": {{words: "redrive"}, {words: "redrive {untold}"}, {words: "redrive -all"}},
 
 	"rescue": {{words: "rescue {silent}", fails: true}, {words: "rescue {lost}", more: 2}, {words: "rescue {lost}", fails: true}},
