@@ -89,10 +89,7 @@ var scenarios = []scenario{
 	},
 	{
 		Fault: "the key is revoked, and rotated", Alarm: "CheckRests", Within: hour,
-		Break: func(w World) {
-			loseCallbacks(true)(w)
-			w.Provider().SetKeys(newKey)
-		},
+		Prepare: loseCallbacks(true), Break: func(w World) { w.Provider().SetKeys(newKey) },
 		Lasts:  2 * hour,
 		Stuck:  "cannot be read",
 		Repair: loseCallbacks(false),
