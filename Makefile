@@ -67,8 +67,8 @@ drill: ## play the faults that an operator is paged for, for hours in a simulate
 
 # What takes too long for each change. Before a release, and each night.
 .PHONY: nightly
-nightly: ## make supply, make test-clients and the whole make proof, with their seconds
-	@.ci/steps 'make supply' 'make test-clients' 'make proof'
+nightly: ## make supply, make test-deploy, make test-clients and the whole make proof, with their seconds
+	@.ci/steps 'make supply' 'make test-deploy' 'make test-clients' 'make proof'
 
 check: ## modules as they were published, formatting, vet, staticcheck
 	go mod verify
@@ -136,6 +136,12 @@ sam-down: ## stop the stand-ins
 
 sam-check: ## lint template.yaml and build all functions with the SAM command line
 	@local/aws/sam check
+
+.PHONY: test-deploy
+test-deploy: ## run the commands of docs/deploy.md, from the first deployment to the removal, with sam and aws against the stand-in of AWS
+	@local/venv .aws/sam-venv local/aws/requirements-sam.txt
+	@local/venv .aws/cli-venv local/aws/requirements-cli.txt
+	DEPLOY_TESTS=required AWS_TESTS=required local/aws/run go test -count=1 -run '^TestDeployPage$$' ./functions/template
 
 .PHONY: scan
 scan: ## check template.yaml against checkov's rules; the exceptions and their reasons are in local/aws/checkov.yaml

@@ -119,14 +119,14 @@ func (h *harness) deleted(id string) {
 // takeLog takes notify's log and checks that it contains no secret.
 func (h *harness) takeLog() string {
 	h.t.Helper()
-	text := h.Logged.TakeUncommon()
+	text := h.Logged.Take()
 	for _, secret := range h.hidden {
 		if strings.Contains(text, secret) {
 			h.t.Errorf("the log holds %q: %s", secret, text)
 		}
 	}
 	// Ingest logs that a task has ended.
-	return strings.Join(slices.DeleteFunc(strings.SplitAfter(text, "\n"), func(line string) bool {
+	return strings.Join(slices.DeleteFunc(strings.SplitAfter(lifecycletest.Uncommon(text), "\n"), func(line string) bool {
 		return strings.Contains(line, `"event":"`+lifecycle.EventEnded+`"`)
 	}), "")
 }

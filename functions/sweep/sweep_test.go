@@ -123,12 +123,3 @@ func TestOneFails(t *testing.T) {
 		t.Errorf("logged %s", logged)
 	}
 }
-
-func row(t *testing.T, w *lifecycletest.Harness, id string) *task.Task {
-	t.Helper()
-	x, err := w.Rows.Task(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
-}

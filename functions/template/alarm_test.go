@@ -1,6 +1,7 @@
 package template_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/jsonschema-go/jsonschema"
 
 	"github.com/preset/nanobanana-functions/functions/callback"
 	"github.com/preset/nanobanana-functions/functions/credits"
@@ -274,6 +277,7 @@ func TestLinesAndAlarms(t *testing.T) {
 	for name, c := range logLines {
 		t.Run(name, func(t *testing.T) {
 			lines := c.lines(t)
+			checkFormat(t, lines)
 			data, err := drilltest.Emitted(lines)
 			if err != nil {
 				t.Fatal(err)
@@ -314,6 +318,29 @@ func TestLinesAndAlarms(t *testing.T) {
 				t.Errorf("%q ring, want %q:\n%s", ring, c.alarms, lines)
 			}
 		})
+	}
+}
+
+// checkFormat holds the lines that carry metrics against CloudWatch's format.
+func checkFormat(t *testing.T, lines string) {
+	t.Helper()
+	text, err := os.ReadFile("../../shared/metric/testdata/emf.schema.json")
+	var s jsonschema.Schema
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	format, resolveErr := s.Resolve(nil)
+	if err := errors.Join(err, resolveErr); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(lines) {
+		var members map[string]any
+		if json.Unmarshal([]byte(line), &members) != nil || members["_aws"] == nil {
+			continue
+		}
+		if err := format.Validate(members); err != nil {
+			t.Errorf("%v: %s", err, line)
+		}
 	}
 }
 

@@ -88,6 +88,8 @@ def main():
             return start_response(status, kept + list(asked.items()), *rest)
 
         with one_at_a_time:
+            if "/cloudformation/" in environ.get("HTTP_AUTHORIZATION", ""):
+                import stacks  # noqa: F401, PLC0415: takes seconds, and few need it
             return moto(environ, start)
 
     server = make_server("127.0.0.1", 0, serial, threaded=True, request_handler=Quiet)

@@ -121,10 +121,15 @@ func (x forgetter) forget(ctx context.Context) (Result, error) {
 	case x.Env.Stopped:
 		refused = time.Time{} // no process takes orders
 	}
+	p, err := x.Env.Store.Paused(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	since, _ := p.Forgotten.Since(x.owner, x.Env.Now())
 	if left := refused.Sub(x.Env.Now()); left > 0 {
 		x.tell("new orders are refused; waiting %s for those that were on their way", Span(left))
 	}
-	r := &forgetReport{Notices: x.Rules.Notify, Stopped: x.Env.Stopped, Until: x.Env.Now().Add(task.ForgottenFor)}
+	r := &forgetReport{Notices: x.Rules.Notify, Stopped: x.Env.Stopped, Until: since.Add(task.ForgottenFor)}
 	told := 0
 	e, err := x.Erase(ctx, x.owner, refused, func(e lifecycle.Erased) {
 		if n := e.Changes(); n >= told+forgetTell {
@@ -167,7 +172,10 @@ func (x forgetter) remains() []remainder {
 	until := func(d time.Duration, what string) remainder {
 		return remainder{What: what, Until: x.Env.Now().Add(d).UTC().Truncate(time.Second)}
 	}
-	all := []remainder{until(uploadsKept, "uploads")}
+	all := []remainder{until(uploadsKept, "uploads; a day longer where the bucket keeps versions")}
+	if x.Stack == nil {
+		all = []remainder{until(uploadsKept, "uploads")}
+	}
 	preset := remainder{What: "what Preset keeps: it is not told, since NOTIFY_URL is empty", Words: "unknown"}
 	if x.Rules.Notify {
 		preset = until(noticeTime, "what Preset keeps: it is told of each task (task.deleted), for so long if need be")

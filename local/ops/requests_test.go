@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ var typedCommands = map[string][]typed{
 	"stuck":   {{words: "stuck"}, {words: "stuck -limit 2"}},
 	"inspect": {{words: "inspect {silent}"}, {words: "inspect -logs {done}"}},
 	"ends":    {{words: "ends"}, {words: "ends -since 30d"}},
-	"forget":  {{words: "forget nobody"}, {words: "forget nobody", answer: "nobody", more: 3}, {words: "forget nobody", answer: "nobody"}},
+	"forget":  {{words: "forget nobody"}, {words: "forget nobody", answer: "nobody", more: 4}, {words: "forget nobody", answer: "nobody"}},
 	"redrive": {{words: "redrive"}, {words: "redrive {untold}"}, {words: "redrive -all"}},
 
 	"rescue": {{words: "rescue {silent}", fails: true}, {words: "rescue {lost}", more: 2}, {words: "rescue {lost}", fails: true}},
@@ -241,6 +242,16 @@ func (s *rows) DuePage(ctx context.Context, after task.DueEntry, limit int) ([]t
 	page, err := s.Store.DuePage(ctx, after, limit)
 	s.add(len(page))
 	return page, err
+}
+
+func (s *rows) Due(ctx context.Context, now time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for id, err := range s.Store.Due(ctx, now) {
+			if s.add(1); !yield(id, err) {
+				return
+			}
+		}
+	}
 }
 
 func (s *rows) List(ctx context.Context, q task.Query) ([]string, string, error) {

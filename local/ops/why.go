@@ -66,6 +66,9 @@ func doubtWords(d task.Doubt) string {
 // nextStep returns in words what happens to a task at its next due time if nothing else
 // comes before. held reports whether a hold keeps every POST.
 func nextStep(t *task.Task, held bool) string {
+	if !t.Known() {
+		return "nothing, until the newer release runs again"
+	}
 	switch t.Next(t.Due()) {
 	case task.NextUnanswered:
 		return "without an answer it becomes unconfirmed; it is never sent twice"

@@ -228,8 +228,11 @@ func later(a, b time.Time) time.Time {
 // nothing else needs to be done for it meanwhile.
 func (t *Task) AwaitsPost() bool { return t.Status == Waiting && !t.EraseAtEnd }
 
-// Encode returns the holds as a Store keeps them.
+// Encode returns the holds as a Store keeps them: the empty text if there are none.
 func (h Holds) Encode() (string, error) {
+	if len(h.By) == 0 && len(h.Past) == 0 {
+		return "", nil
+	}
 	b, err := json.Marshal(h)
 	return string(b), err
 }

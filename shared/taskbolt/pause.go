@@ -40,8 +40,11 @@ func (s *Store) ChangeHolds(ctx context.Context, change func(*task.Holds)) error
 		}
 		change(&h)
 		text, err := h.Encode()
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case text == "":
+			return tx.Bucket(bucketHolds).Delete(holdsKey)
 		}
 		return tx.Bucket(bucketHolds).Put(holdsKey, []byte(text))
 	})

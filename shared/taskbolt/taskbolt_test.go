@@ -3,10 +3,12 @@ package taskbolt
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -105,4 +107,27 @@ func TestLists(t *testing.T) {
 		tasks = 10_000
 	}
 	tasktest.TestLists(t, s, tasks, 1, 1)
+}
+
+// A file is opened again whatever became of its holds.
+func TestHoldsAreOpenedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tasks.db")
+	at := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	for n, do := range []func(*Store) error{
+		func(s *Store) error { return s.Release(t.Context(), task.HeldByOperator, at) },
+		func(s *Store) error {
+			return s.Hold(t.Context(), task.HeldByOperator, task.Hold{Reason: "r", Since: at})
+		},
+		func(s *Store) error { return s.Release(t.Context(), task.HeldByOperator, at) }, // no time was held
+		func(s *Store) error { return s.Hold(t.Context(), task.HeldByBudget, task.Hold{Reason: "r", Since: at}) },
+	} {
+		s := open(t, path)
+		if err := errors.Join(do(s), s.Close()); err != nil {
+			t.Fatalf("step %d: %v", n, err)
+		}
+	}
+	s := open(t, path)
+	if p, err := s.Paused(t.Context()); err != nil || p.By[task.HeldByBudget].Reason != "r" || len(p.By) != 1 || len(p.Past) != 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
 }

@@ -43,8 +43,8 @@ func (s *Store) Release(ctx context.Context, by task.Holder, at time.Time) error
 const holdsTries = 16
 
 // ChangeHolds implements task.Store. It writes the changed holds if they are still those
-// that were read. A change
-// made twice is made once, so a write whose answer was lost may be repeated.
+// that were read. A change made twice is made once, so a write whose answer was lost may
+// be repeated.
 func (s *Store) ChangeHolds(ctx context.Context, change func(*task.Holds)) error {
 	for try := range holdsTries {
 		if err := backOff(ctx, try); err != nil {
@@ -64,18 +64,13 @@ func (s *Store) ChangeHolds(ctx context.Context, change func(*task.Holds)) error
 		if err != nil || is == was {
 			return err
 		}
-		update := &dynamodb.UpdateItemInput{
+		_, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: s.table, Key: key(pauseID),
 			UpdateExpression:          aws.String("SET #holds = :is"),
-			ConditionExpression:       aws.String("attribute_not_exists(#holds)"),
+			ConditionExpression:       aws.String("attribute_not_exists(#holds) OR #holds = :was"),
 			ExpressionAttributeNames:  map[string]string{"#holds": attrHolds},
-			ExpressionAttributeValues: item{":is": text(is)},
-		}
-		if was != "" {
-			update.ConditionExpression = aws.String("#holds = :was")
-			update.ExpressionAttributeValues[":was"] = text(was)
-		}
-		_, err = s.client.UpdateItem(ctx, update)
+			ExpressionAttributeValues: item{":is": text(is), ":was": text(was)},
+		})
 		if refused, _ := classify(err); refused == nil {
 			return translate("change the holds", err)
 		}

@@ -232,11 +232,14 @@ func (l *Log) String() string {
 	return l.text.String()
 }
 
-// TakeUncommon is Take without the lines that each change of a task's status and each
-// call of the provider has.
-func (l *Log) TakeUncommon() string {
+// TakeUncommon is Take, reduced to what Uncommon returns.
+func (l *Log) TakeUncommon() string { return Uncommon(l.Take()) }
+
+// Uncommon returns the lines of a log without those that each change of a task's status
+// and each call of the provider has.
+func Uncommon(log string) string {
 	var uncommon strings.Builder
-	for line := range strings.Lines(l.Take()) {
+	for line := range strings.Lines(log) {
 		if !strings.Contains(line, `"event":"`+lifecycle.EventTransition+`"`) && !strings.Contains(line, `"event":"`+nanobanana.EventCalled+`"`) {
 			uncommon.WriteString(line)
 		}
