@@ -55,6 +55,8 @@ func short(path string) string {
 		return service
 	}
 	switch {
+	case path == sdk+"/config", path == sdk+"/credentials", path == sdk+"/feature/ec2/imds": // cold starts: see package env
+		return path
 	case strings.HasPrefix(path, sdk), path == "github.com/aws/smithy-go", path == "github.com/aws/aws-lambda-go", path+"/" == module:
 		return ""
 	case path == "code.dny.dev/ssrf":

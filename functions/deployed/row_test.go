@@ -1,6 +1,7 @@
 package deployed_test
 
 import (
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,6 +28,12 @@ func (h *harness) row(id string) *task.Task {
 // hours.
 func (h *harness) age(id string, d time.Duration) {
 	h.t.Helper()
+	eventually(h.t, "the row is written all the time", func() bool { return h.ageOnce(id, d) })
+}
+
+// ageOnce reports false if the row was written meanwhile.
+func (h *harness) ageOnce(id string, d time.Duration) bool {
+	h.t.Helper()
 	client := dynamodb.NewFromConfig(h.aws)
 	key := map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: id}}
 	got, err := client.GetItem(h.t.Context(), &dynamodb.GetItemInput{TableName: &h.table, Key: key, ConsistentRead: aws.Bool(true)})
@@ -36,13 +43,17 @@ func (h *harness) age(id string, d time.Duration) {
 	shift(got.Item, -d)
 	_, err = client.PutItem(h.t.Context(), &dynamodb.PutItemInput{
 		TableName: &h.table, Item: got.Item,
-		ConditionExpression:       aws.String("#version = :read"), // fails if the row was written meanwhile
+		ConditionExpression:       aws.String("#version = :read"),
 		ExpressionAttributeNames:  map[string]string{"#version": "version"},
 		ExpressionAttributeValues: map[string]types.AttributeValue{":read": got.Item["version"]},
 	})
+	if _, written := errors.AsType[*types.ConditionalCheckFailedException](err); written {
+		return false
+	}
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	return true
 }
 
 // shift moves all times of a row.

@@ -197,6 +197,17 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestProgramOnStack opens a stack as the program does: with the environment of the shell.
+func TestProgramOnStack(t *testing.T) {
+	c := envtest.Config(t)
+	s := opstest.Deploy(t, c, secretOfTests, map[string]string{"AUTH_ISSUER": "https://id.example.com", "NANOBANANA_BASE_URL": "http://127.0.0.1:1"})
+	fill(t, taskdb.New(c, s.Table))
+	exit, out, err := try(t, map[string]string{"STACK": s.Name}, "", "inspect", samples[0].id())
+	if exit != Fine || err != "" || !strings.HasPrefix(out, "stack "+s.Name+", ") || !strings.Contains(out, "next: STACK="+s.Name+" bin/ops inspect ") {
+		t.Errorf("exit %d: %s%s", exit, out, err)
+	}
+}
+
 // firstGroup returns the first group of what stuck prints.
 func firstGroup(text string) string {
 	_, groups, _ := strings.Cut(text, "\n1: ")

@@ -124,7 +124,7 @@ func stuck(ctx context.Context, e *Env, from task.DueEntry, limit, rows int) (Re
 			r.Late = entries[0].At
 		}
 	}
-	tasks, err := readTasks(ctx, e, append(ids, lost...))
+	tasks, err := readTasks(ctx, e, slices.Concat(ids, lost))
 	if err != nil {
 		return Result{}, err
 	}
@@ -133,6 +133,7 @@ func stuck(ctx context.Context, e *Env, from task.DueEntry, limit, rows int) (Re
 			*r.GivenUp++
 		}
 	}
+	tasks = slices.DeleteFunc(tasks, func(t *task.Task) bool { return !slices.Contains(ids, t.ID) })
 	paused, err := e.Store.Paused(ctx)
 	if err != nil {
 		return Result{}, err

@@ -168,6 +168,9 @@ func logLines(t testing.TB) []string {
 		line(47*time.Hour, "ERROR", "a notice was given up; bin/ops redrive sends it again", map[string]any{
 			"event": lifecycle.EventNoticeGivenUp, "task": id("untold"), "status": "failed", "attempt": 1,
 		}),
+		line(40*time.Second, "ERROR", "a notice was given up; bin/ops redrive sends it again", map[string]any{ // and is being sent again
+			"event": lifecycle.EventNoticeGivenUp, "task": id("storing"), "status": "storing", "attempt": 1,
+		}),
 		"START RequestId: 6d1b Version: $LATEST", // Lambda's own
 	}
 	for n := range 190 {

@@ -50,7 +50,7 @@ func (h *harness) checkForgotten(id string, status task.Status) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if x.Status != status || !x.Deleted() || strings.Contains(string(row), owner) || strings.Contains(string(row), "lighthouse") || len(x.ProviderID) > 0 {
+	if x.Status != status || !x.Deleted() || strings.Contains(string(row), `"owner"`) || strings.Contains(string(row), "lighthouse") || len(x.ProviderID) > 0 {
 		h.t.Errorf("in the end %s", row)
 	}
 }
