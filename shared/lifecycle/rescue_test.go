@@ -93,7 +93,7 @@ func TestRescueStoresWhatWasLost(t *testing.T) {
 	if x.ID != task.RescueID(origin.ID) || x.RescuedFrom != origin.ID || x.Status != task.Storing || x.Attempt != 0 || !reflect.DeepEqual(x.Request, origin.Request) {
 		t.Errorf("rescued as %+v", x)
 	}
-	if log := h.Logged.Take(); !strings.Contains(log, `"event":"task_rescued"`) || strings.Contains(log, "lighthouse") || strings.Contains(log, owner) {
+	if log := h.Logged.Take(); !strings.Contains(log, `"from":"","to":"storing","cause":"rescue"`) || !strings.Contains(log, `"event":"task_rescued"`) || strings.Contains(log, "lighthouse") || strings.Contains(log, owner) {
 		t.Errorf("logged:\n%s", log)
 	}
 	end := h.until(x.ID, task.Succeeded, time.Hour)
