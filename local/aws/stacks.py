@@ -21,7 +21,7 @@ from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from samtranslator.translator.transform import transform
 
-REAL = "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::IAM::Role"
+REAL = "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::IAM::Role", "AWS::Logs::LogGroup"
 
 
 class NoManagedPolicies:
