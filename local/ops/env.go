@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"regexp"
+	"strings"
 	"time"
 
 	jsonfast "github.com/go-json-experiment/json"
@@ -48,6 +50,17 @@ type Env struct {
 
 // Command returns the command line that runs these words of bin/ops on the same run.
 func (e *Env) Command(words string) string { return e.Prefix + "bin/ops " + words + e.Suffix }
+
+// plainWord matches a word that no shell reads as anything else.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// Quote returns a word as it is typed in a shell, for command lines that people copy.
+func Quote(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
 
 func (e *Env) tell(format string, args ...any) {
 	if e.Tell != nil {

@@ -8,13 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/lifecycle"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
 var forgetCommand = Command{
 	Name: "forget", Args: "OWNER", Short: "erase everything of a user, and refuse their orders", Writes: true,
-	Rights: []string{"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+	Rights: []string{"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "secretsmanager:GetSecretValue"},
 	Setup: func(f *flag.FlagSet) Run {
 		rows := f.String("tasks", "", "`IDS` that an older release deleted, with commas")
 		return func(ctx context.Context, e *Env, args []string) (Result, error) {
@@ -147,10 +148,14 @@ func (x forgetter) forget(ctx context.Context) (Result, error) {
 	if r.Partly = ctx.Err() != nil; err != nil && !r.Partly {
 		return Result{}, fmt.Errorf("after %s: %w. Run the same command again; it goes on", Count(e.Changes(), "task"), err)
 	}
-	r.Remains = x.remains()
+	tokens := x.personalTokens(ctx)
+	r.Remains = append(tokens, x.remains()...)
 	result := Result{Report: r}
 	if r.Found.Running > 0 {
 		result.Next = "stuck"
+	}
+	if len(tokens) > 0 {
+		result.Next = "token list"
 	}
 	if r.Partly || len(e.Failed)+len(e.Foreign) > 0 {
 		result.Exit = NeedsYou
@@ -167,7 +172,25 @@ const (
 	recovery    = 35 * 24 * time.Hour // of the table's point-in-time recovery
 )
 
-// remains lists what the command cannot erase, and until when it stays.
+// personalTokens lists the owner's personal tokens: they stand in the secret with the
+// owner's id, and open /mcp.
+func (x forgetter) personalTokens(ctx context.Context) (all []remainder) {
+	_, d, err := readSecret(ctx, x.Env)
+	if err != nil {
+		return []remainder{{What: "personal tokens, if there are any, with the owner's id: the secret could not be read", Words: "unknown"}}
+	}
+	for _, t := range d.Tokens() {
+		if t.Kind == vault.Personal && t.Owner == x.owner {
+			all = append(all, remainder{
+				What:  "the personal token " + t.ID + ", with the owner's id, until you type: bin/ops token revoke -kind personal " + t.ID,
+				Words: "for good",
+			})
+		}
+	}
+	return all
+}
+
+// remains lists what else the command cannot erase, and until when it stays.
 func (x forgetter) remains() []remainder {
 	until := func(d time.Duration, what string) remainder {
 		return remainder{What: what, Until: x.Env.Now().Add(d).UTC().Truncate(time.Second)}

@@ -181,6 +181,30 @@ func TestForgetNamesWhatRemains(t *testing.T) {
 	}
 }
 
+// The owner's personal tokens stand in the secret with the owner's id: they are named.
+// Tokens of others are not.
+func TestForgetNamesTokens(t *testing.T) {
+	e := localEnv(t)
+	for _, owner := range []string{leaver, "bob"} {
+		runWords(t, e, "token", "add", "personal", owner, "of-"+owner[:3])
+	}
+	r, out := forgotten(t, e, "forget "+leaver, leaver)
+	if text := fmt.Sprint(r.Remains); !strings.Contains(text, "bin/ops token revoke -kind personal of-"+leaver[:3]) || strings.Contains(text, "of-bob") {
+		t.Errorf("what remains: %s", text)
+	}
+	if !strings.Contains(out.Text, "bin/ops token list") {
+		t.Errorf("without the next step:\n%s", out.Text)
+	}
+	runWords(t, e, "token", "revoke", "of-"+leaver[:3])
+	if r, _ := forgotten(t, e, "forget "+leaver, leaver); strings.Contains(fmt.Sprint(r.Remains), "personal token") {
+		t.Errorf("after that: %v", r.Remains)
+	}
+	e.Secret = &memorySecret{value: []byte("{")}
+	if r, _ := forgotten(t, e, "forget "+leaver, leaver); !strings.Contains(fmt.Sprint(r.Remains), "the secret could not be read") {
+		t.Errorf("without the secret: %v", r.Remains)
+	}
+}
+
 // -tasks takes the owner off rows that an older release emptied; those of other owners
 // stay as they are.
 func TestForgetOlderRows(t *testing.T) {

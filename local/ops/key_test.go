@@ -224,6 +224,7 @@ func TestKeySet(t *testing.T) {
 func TestTokens(t *testing.T) {
 	f := newFolder(t, nil)
 	contains(t, f.fine("token list"), "0 tokens")
+	contains(t, f.fine("token list -json"), `"tokens": []`)
 	out := f.fine("token add personal ada")
 	made := regexp.MustCompile(`nbp_[A-Za-z0-9_-]{43}`).FindAllString(out, -1)
 	if len(made) != 1 {

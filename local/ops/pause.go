@@ -119,6 +119,8 @@ func (r *holdReport) Print(p *Page) {
 	case h != nil:
 		p.Line("All orders are held. New ones are refused within 10 s. Users read:")
 		p.Item("%s", h.Reason)
+	case r.Was != nil && len(r.Holds) > 0:
+		p.Line("Your hold has ended after %s.", p.Ago(r.Was.Since))
 	case r.Was != nil:
 		p.Line("The hold has ended after %s. Within 10 s new orders are accepted.", p.Ago(r.Was.Since))
 	default:
@@ -134,7 +136,11 @@ func (r *holdReport) Print(p *Page) {
 
 func (r *holdReport) printBudget(p *Page, h hold) {
 	p.Blank()
-	p.Line("STILL HELD: the daily budget of %s is spent. This hold ends by itself at 00:00 UTC, in %s.", Count(r.budget, "credit"), p.In(h.Until))
+	budget := "the daily budget"
+	if r.budget > 0 { // else it has changed since, or a stopped run does not know it
+		budget += " of " + Count(r.budget, "credit")
+	}
+	p.Line("STILL HELD: %s is spent. This hold ends by itself at 00:00 UTC, in %s.", budget, p.In(h.Until))
 	p.Line("To end it sooner, set a larger DailyBudget (0: no limit) and deploy; DAILY_BUDGET in a local run. The next check of the credits, within 5 minutes, sees it.")
 }
 

@@ -61,6 +61,12 @@ func TestResumeAndTheBudget(t *testing.T) {
 	for _, line := range []string{"resume", "pause -reason x", "resume"} {
 		shows(t, e, line, "STILL HELD: the daily budget of 5000 credits is spent.", "at 00:00 UTC, in 20 h 48 min", "set a larger DailyBudget", "does not count against their 6 hours")
 	}
+	shows(t, e, "pause -reason x")
+	if out := shows(t, e, "resume", "Your hold has ended"); strings.Contains(out, "orders are accepted") {
+		t.Errorf("orders are still held:\n%s", out)
+	}
+	e.Settings.DailyBudget = 0 // a stopped local run does not know it
+	shows(t, e, "resume", "STILL HELD: the daily budget is spent.")
 	if p, err := e.Store.Paused(t.Context()); err != nil || p.By[task.HeldByBudget].Until != until {
 		t.Errorf("%+v, %v", p, err)
 	}

@@ -88,11 +88,11 @@ func dispatch(ctx context.Context, words []string, r request, o Options) (output
 	}
 	out, err := run(ctx, input, "")
 	for err == nil && out.Ask != "" {
-		out.print(o)
 		question := o.Out
-		if r.json {
+		if r.json { // which is one object: what was done
 			question = o.Err
 		}
+		fmt.Fprint(question, out.Text)
 		fmt.Fprint(question, out.Ask+" ")
 		line, readErr := in.ReadString('\n')
 		if !onTerminal(o.In) { // which shows the line that was typed

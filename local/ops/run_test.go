@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +120,9 @@ func TestAsk(t *testing.T) {
 	exit, out, _ := try(t, nil, "yes\n", "test", "ask", "-data", "d")
 	if exit != Fine || !strings.Contains(out, `answer ""`) || !strings.Contains(out, "Sure? ") || !strings.Contains(out, `answer "yes"`) {
 		t.Errorf("exit %d: %s", exit, out)
+	}
+	if exit, out, err := try(t, nil, "yes\n", "test", "ask", "-data", "d", "-json"); exit != Fine || !json.Valid([]byte(out)) || !strings.Contains(err, "Sure? ") {
+		t.Errorf("-json printed more than one object: exit %d: %s", exit, out)
 	}
 	exit, out, err := try(t, nil, "", "test", "ask", "-data", "d")
 	if exit != Failed || strings.Contains(out, `answer "yes"`) || !strings.Contains(err, "nothing was done") {
@@ -246,5 +251,15 @@ func TestOpenStack(t *testing.T) {
 	})
 	if _, err := OpenStack(t.Context(), c, name, log); err == nil || !strings.Contains(err.Error(), "is not a stack of these functions") {
 		t.Errorf("another stack: %v", err)
+	}
+}
+
+// What "next:" prints can be copied into a shell.
+func TestQuote(t *testing.T) {
+	for _, word := range []string{".local", "/tmp/a b", "it's", "$(id)", "a;b", "~x", "", "漢字", "#a", `back\slash`} {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+Quote(word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("%q is typed as %s, and read as %q, %v", word, Quote(word), out, err)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package ops
 import (
 	"context"
 	"flag"
-	"slices"
 
 	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/auth/token"
@@ -88,7 +87,7 @@ var tokenListCommand = Command{
 			if err != nil {
 				return Result{}, err
 			}
-			return Result{Report: tokenList{Tokens: slices.Concat([]vault.Token{}, d.Tokens())}}, nil
+			return Result{Report: tokenList{Tokens: append([]vault.Token{}, d.Tokens()...)}}, nil
 		}
 	},
 }

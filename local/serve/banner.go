@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/preset/nanobanana-functions/local/ops"
 	"github.com/preset/nanobanana-functions/shared/task"
 )
 
@@ -55,7 +56,7 @@ func commandFlags(url, data string) (flags string) {
 		flags += " -addr " + addr
 	}
 	if data != DefaultData {
-		flags += " -data " + data
+		flags += " -data " + ops.Quote(data)
 	}
 	return flags
 }

@@ -42,7 +42,7 @@ func OpenStopped(data string, getenv func(string) string, warnings io.Writer, wr
 	log := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	e := opsEnv(c, kept, store, config.NewSecrets(kept.value, outbound.WallClock, log), log)
 	e.Stopped = true
-	e.Name, e.Suffix, e.Logs = "local run in "+data, " -data "+data, logFiles(data)
+	e.Name, e.Suffix, e.Logs = "local run in "+data, " -data "+ops.Quote(data), logFiles(data)
 	return e, store.Close, nil
 }
 
