@@ -51,28 +51,21 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// Lines implements Logs.
-func (x FileLogs) Lines(ctx context.Context, q LogQuery) iter.Seq2[LogLine, error] {
-	return func(yield func(LogLine, error) bool) {
+// raw yields the lines of the files, the older file's first. An error ends them.
+func (x FileLogs) raw() iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
 		files, err := x.open()
 		if err != nil {
-			yield(LogLine{}, err)
+			yield(nil, err)
 			return
 		}
 		defer closeAll(files)
 		for _, f := range files {
-			for raw, err := range lines(f) {
-				if err == nil {
-					err = ctx.Err()
-				}
+			for line, err := range lines(f) {
 				if err != nil {
-					yield(LogLine{}, fmt.Errorf("the log cannot be read: %w", err))
-					return
+					err = fmt.Errorf("the log cannot be read: %w", err)
 				}
-				if !q.mayMatch(raw) {
-					continue
-				}
-				if l, ok := parseLine(raw); ok && q.matches(l) && !yield(l, nil) {
+				if !yield(line, err) || err != nil {
 					return
 				}
 			}
@@ -80,21 +73,35 @@ func (x FileLogs) Lines(ctx context.Context, q LogQuery) iter.Seq2[LogLine, erro
 	}
 }
 
+// Lines implements Logs.
+func (x FileLogs) Lines(ctx context.Context, q LogQuery) iter.Seq2[LogLine, error] {
+	return func(yield func(LogLine, error) bool) {
+		for raw, err := range x.raw() {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(LogLine{}, err)
+				return
+			}
+			if !q.mayMatch(raw) {
+				continue
+			}
+			if l, ok := parseLine(raw); ok && q.matches(l) && !yield(l, nil) {
+				return
+			}
+		}
+	}
+}
+
 // Begin implements Logs.
 func (x FileLogs) Begin(context.Context) (time.Time, error) {
-	files, err := x.open()
-	if err != nil {
-		return time.Time{}, err
-	}
-	defer closeAll(files)
-	for _, f := range files {
-		for raw, err := range lines(f) {
-			if err != nil {
-				return time.Time{}, fmt.Errorf("the log cannot be read: %w", err)
-			}
-			if l, ok := parseLine(raw); ok && !l.Time.IsZero() {
-				return l.Time, nil
-			}
+	for raw, err := range x.raw() {
+		if err != nil {
+			return time.Time{}, err
+		}
+		if l, ok := parseLine(raw); ok && !l.Time.IsZero() {
+			return l.Time, nil
 		}
 	}
 	return time.Time{}, nil
