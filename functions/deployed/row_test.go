@@ -2,6 +2,7 @@ package deployed_test
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -65,6 +66,10 @@ func shift(members map[string]types.AttributeValue, d time.Duration) {
 		case *types.AttributeValueMemberS:
 			if at, err := time.Parse(time.RFC3339, v.Value); err == nil {
 				members[name] = &types.AttributeValueMemberS{Value: at.Add(d).Format("2006-01-02T15:04:05.000Z")}
+			}
+		case *types.AttributeValueMemberN: // milliseconds since 1970, as of pauses; no other number is as large
+			if at, err := strconv.ParseInt(v.Value, 10, 64); err == nil && at > 1e12 {
+				members[name] = &types.AttributeValueMemberN{Value: strconv.FormatInt(at+d.Milliseconds(), 10)}
 			}
 		}
 	}
