@@ -35,7 +35,7 @@ func operate(t *testing.T, want ops.Exit, words ...string) string {
 
 // TestOperate looks at a local run while it runs, and after it has stopped.
 func TestOperate(t *testing.T) {
-	data := t.TempDir()
+	data := filepath.Join(t.TempDir(), "it's here")
 	var log bytes.Buffer // of one handler, which writes line by line
 	s, err := Start(Options{Addr: "127.0.0.1:0", Data: data, Log: &log, Getenv: func(string) string { return "" }})
 	if err != nil {
@@ -88,6 +88,12 @@ func TestOperate(t *testing.T) {
 	}
 	if _, err := os.Stat(missing); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("looking has made the folder: %v", err)
+	}
+	if out := operate(t, ops.Fine, "pause", "-reason", "x", "-data", data); !strings.HasSuffix(out, "next: bin/ops resume -data "+ops.Quote(data)+"\n") || ops.Quote(data) == data {
+		t.Errorf("a folder with a space cannot be copied: %s", out)
+	}
+	if flags := commandFlags("http://"+DefaultAddr, data); flags != " -data "+ops.Quote(data) {
+		t.Errorf("the flags of other commands: %s", flags)
 	}
 }
 
