@@ -7,12 +7,12 @@ import (
 )
 
 // Pauses returns what all processes must keep from doing, as the store had it at most
-// 10 s ago. If it cannot be read, nothing is held: the order passes, as it does with an
-// unknown balance.
+// 10 s ago. While it cannot be read, what this process knew stays so; one that knows nothing
+// lets orders pass, as with an unknown balance.
 func (a *Account) Pauses(ctx context.Context) task.Pauses {
 	p, err := a.pauses.Known(ctx, a.Store, a.Now)
 	if err != nil {
-		a.Log.ErrorContext(ctx, "the pause row could not be read; orders pass, also if they are held", "error", err)
+		a.Log.ErrorContext(ctx, "the pause row could not be read; what was known of it stays so, and without that orders pass", "error", err)
 	}
 	return p
 }

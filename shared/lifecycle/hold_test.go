@@ -90,8 +90,8 @@ func TestPausesAreRemembered(t *testing.T) {
 	reads(3)
 }
 
-// If the pause row cannot be read, orders pass, with a log line; it is asked for again
-// after 5 s.
+// If the pause row cannot be read, orders pass in a process that has never read it, with a
+// log line; it is asked for again after 5 s. A hold that the process knows stays in force.
 func TestUnreadablePausesLetOrdersPass(t *testing.T) {
 	h := newHarness(t)
 	h.hold(task.HeldByOperator, time.Time{})
@@ -108,13 +108,18 @@ func TestUnreadablePausesLetOrdersPass(t *testing.T) {
 	if n := h.Rows.Count("paused"); n != 1 {
 		t.Errorf("%d reads, want 1", n)
 	}
-	if line := h.Logged.Take(); strings.Count(line, "orders pass, also if they are held") != 1 || !strings.Contains(line, `"level":"ERROR"`) {
+	if line := h.Logged.Take(); strings.Count(line, "without that orders pass") != 1 || !strings.Contains(line, `"level":"ERROR"`) {
 		t.Errorf("logged %s", line)
 	}
 	h.Rows.Fail(nil, nil)
 	h.Clock.Add(2 * time.Second)
 	if e := h.refused(); e.Code != task.CodePaused {
 		t.Errorf("%+v", e)
+	}
+	h.Rows.Fail(func(string, *task.Task) error { return errStore }, nil)
+	h.Clock.Add(time.Minute)
+	if e := h.refused(); e.Code != task.CodePaused {
+		t.Errorf("a hold that is known is lost with the row: %+v", e)
 	}
 }
 

@@ -24,9 +24,9 @@ type PausesMemory struct {
 	failed bool // the last read did
 }
 
-// Known returns the pauses as the store had them at most PausesTTL ago. If they cannot be
-// read, nothing is held, but who was forgotten stays so; the call that tried returns the
-// error, too.
+// Known returns the pauses as the store had them at most PausesTTL ago. While they cannot
+// be read, what it knew stays so: a hold ends by a release that was read, or by its own
+// time. The call that tried returns the error, too.
 func (m *PausesMemory) Known(ctx context.Context, s Store, now func() time.Time) (Pauses, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -39,7 +39,7 @@ func (m *PausesMemory) Known(ctx context.Context, s Store, now func() time.Time)
 	}
 	err := m.read(ctx, s, now)
 	if err != nil {
-		m.known, m.readAt, m.failed = Pauses{Forgotten: m.known.Forgotten}, now(), true
+		m.readAt, m.failed = now(), true
 	}
 	return m.known, err
 }

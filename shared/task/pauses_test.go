@@ -25,8 +25,7 @@ func (s *countingStore) Paused(ctx context.Context) (task.Pauses, error) {
 	return s.Store.Paused(ctx)
 }
 
-// A process reads the pauses every 10 s at most; while it cannot, nothing is held, but who
-// was forgotten stays so.
+// A process reads the pauses every 10 s at most; while it cannot, what it knew stays so.
 func TestPausesMemory(t *testing.T) {
 	s := &countingStore{Store: tasktest.NewMemory()}
 	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
@@ -49,8 +48,8 @@ func TestPausesMemory(t *testing.T) {
 		{9 * time.Second, nil, false, false, 1},
 		{10 * time.Second, nil, true, true, 2},
 		{19 * time.Second, down, true, true, 2},
-		{20 * time.Second, down, true, false, 3},
-		{24 * time.Second, nil, true, false, 3},
+		{20 * time.Second, down, true, true, 3},
+		{24 * time.Second, nil, true, true, 3},
 		{25 * time.Second, nil, true, true, 4},
 		{-time.Hour, nil, true, true, 5}, // the clock was set back
 	} {
