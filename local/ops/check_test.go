@@ -332,6 +332,29 @@ func TestCheckRelease(t *testing.T) {
 	}
 }
 
+// What the next release was given is not what runs.
+func TestSettingsAreThoseOfTheLiveVersion(t *testing.T) {
+	w := newCheckWorld(t)
+	client := lambda.NewFromConfig(w.Stack.AWS)
+	for _, name := range w.Stack.Functions() {
+		v, err := client.PublishVersion(t.Context(), &lambda.PublishVersionInput{FunctionName: &name})
+		if err == nil {
+			_, err = client.CreateAlias(t.Context(), &lambda.CreateAliasInput{FunctionName: &name, Name: aws.String(liveAlias), FunctionVersion: v.Version})
+		}
+		next := map[string]string{"NANOBANANA_BASE_URL": "https://next.example.com"}
+		if err == nil {
+			_, err = client.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: &name, Environment: &lambdatypes.Environment{Variables: next}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err := OpenStack(t.Context(), w.Stack.AWS, w.Stack.Name, slog.New(slog.DiscardHandler))
+	if err != nil || e.Settings.BaseURL != w.Settings.BaseURL || e.Settings.Table != w.Settings.Table {
+		t.Errorf("%v, settings %+v; want those of the live version", err, e)
+	}
+}
+
 // The account's limit is not in the stand-in.
 func TestCheckConcurrency(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -16,6 +16,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 
@@ -164,7 +165,7 @@ func (s *Stack) readEnvironment(ctx context.Context) error {
 	s.Environment = map[string]string{}
 	for _, name := range s.Functions() {
 		wait.Go(func() {
-			got, err := client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+			got, err := liveConfiguration(ctx, client, name)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -184,4 +185,15 @@ func (s *Stack) readEnvironment(ctx context.Context) error {
 	wait.Wait()
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
+}
+
+// liveConfiguration returns the configuration of the version of a function that is called:
+// after a rollback the latest one has other settings. A stack of a release before aliases
+// has only the latest.
+func liveConfiguration(ctx context.Context, client *lambda.Client, name string) (*lambda.GetFunctionConfigurationOutput, error) {
+	got, err := client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name, Qualifier: aws.String(liveAlias)})
+	if _, missing := errors.AsType[*lambdatypes.ResourceNotFoundException](err); missing {
+		return client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+	}
+	return got, err
 }
