@@ -33,6 +33,7 @@ type reply struct {
 	code  int    // its numeric code; 0: none
 	text  string // its words, without links
 	shape string // of its record, without values
+	id    string // of its record; empty: it has none
 
 	backoff time.Duration // for how long it wants no more POSTs
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/preset/nanobanana-functions/shared/nanobanana"
@@ -176,7 +177,7 @@ func (s Rescuer) rescueRecord(ctx context.Context, refuse RescueError, claim tas
 	switch {
 	case record.State == task.RecordUnreadable:
 		return record, refuse.as(RescueUnread)
-	case record.Match == task.MatchForeign:
+	case record.Match == task.MatchForeign, reply.id != "" && reply.id != claim.ProviderID && !names(refuse.Origin, claim.ProviderID):
 		return record, refuse.as(RescueForeign)
 	case record.Match != task.MatchOwn && !claim.Proved:
 		return record, refuse.as(RescueUnproved)
@@ -184,6 +185,13 @@ func (s Rescuer) rescueRecord(ctx context.Context, refuse RescueError, claim tas
 		return record, refuse.as(RescueNotMade)
 	}
 	return record, nil
+}
+
+// names reports whether the task's row has the provider id. By any other the provider must
+// answer with the record of that very id: else the id is another task's, whose record this
+// one's would read for fresh links.
+func names(t *task.Task, id string) bool {
+	return id == t.ProviderID || slices.ContainsFunc(t.Notes, func(n task.AttemptNote) bool { return n.ProviderID == id })
 }
 
 // takeOver stores the rescued task.

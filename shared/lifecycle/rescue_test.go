@@ -160,6 +160,25 @@ func TestRescueNeedsProof(t *testing.T) {
 	}
 }
 
+// An id that the row does not have must be the record's own: else the rescued task would
+// read another task's record for fresh links.
+func TestRescueByAnotherTasksID(t *testing.T) {
+	h := newHarness(t)
+	origin := h.unknown()
+	its := h.Sim.Tasks()[0].ID
+	renamed := func(envelope map[string]any) any {
+		envelope["data"].(map[string]any)["taskId"] = "another-id"
+		return envelope
+	}
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Reshape = renamed })
+	h.refusedRescue(origin.ID, its, lifecycle.RescueForeign)
+	h.Sim.SetKnobs(func(k *nanobananatest.Knobs) { k.Reshape = nil })
+	h.Clock.Add(time.Minute)
+	if _, err := h.rescue(origin.ID, its); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The record is read again while a rescued task stores: it names the old task's attempt.
 func TestARescuedTaskGetsFreshLinks(t *testing.T) {
 	for _, params := range []string{"", "absent"} {

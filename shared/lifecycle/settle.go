@@ -169,7 +169,7 @@ func (s *Service) fetchRecord(ctx context.Context, t *task.Task, c task.Claim, t
 	default:
 		record.State = task.RecordUnclear
 	}
-	return record, &reply{code: r.ErrorCode, text: r.Message, shape: r.Shape}
+	return record, &reply{code: r.ErrorCode, text: r.Message, shape: r.Shape, id: r.TaskID}
 }
 
 // unreadable handles a failed read: it pauses reads or reloads the secret if the error
