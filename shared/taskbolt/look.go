@@ -10,10 +10,14 @@ import (
 // Look opens the file at path to read it, at once: it does not check the whole file, as
 // Open does. Writes fail. It can be open in several processes, but in none that has it
 // from Open; otherwise the error is ErrInUse. A missing file is fs.ErrNotExist. A file of
-// an older release, which lacks a bucket, is ErrIncomplete: Open completes it.
+// an older release, which lacks a bucket, is ErrIncomplete, as is the empty one of a run
+// that was killed as it made it: Open completes both.
 func Look(path string) (*Store, error) {
-	if _, err := os.Stat(path); err != nil {
+	switch file, err := os.Stat(path); {
+	case err != nil:
 		return nil, err
+	case file.Size() == 0:
+		return nil, ErrIncomplete
 	}
 	s := newStore(path)
 	err := s.damage.guard(func() (err error) {
@@ -42,6 +46,6 @@ func Look(path string) (*Store, error) {
 var (
 	// ErrInUse means that another process has the file open.
 	ErrInUse = errors.New("another process has it open: stop it first")
-	// ErrIncomplete means that an older release wrote the file.
-	ErrIncomplete = errors.New("taskbolt: an older release wrote the file")
+	// ErrIncomplete means that an older release wrote the file, or nothing was written yet.
+	ErrIncomplete = errors.New("taskbolt: an older release wrote the file, or it is empty")
 )

@@ -94,6 +94,10 @@ func TestLook(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	write(nil)
+	if _, err := Look(path); !errors.Is(err, ErrIncomplete) {
+		t.Errorf("the empty file of a run that was killed at once: %v", err)
+	}
 	write(content)
 	db, err := bbolt.Open(path, 0o600, nil)
 	if err != nil {
