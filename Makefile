@@ -94,13 +94,14 @@ bin/ops:
 # They are built without HTTP/2, which nothing here uses: neither AWS's services nor, since our client does not offer it, the provider.
 BUILDFLAGS = -trimpath '-ldflags=-s -w' -tags=lambda.norpc,nethttpomithttp2 -buildvcs=false
 .PHONY: build deploy set-api-key
+build deploy: export SET := $(SET)
 build: ## build the functions for AWS with the SAM command line
-	CGO_ENABLED=0 GOFLAGS="$(BUILDFLAGS)" sam build $(if $(SET),--parameter-overrides $(SET)) $(ARGS)
+	CGO_ENABLED=0 GOFLAGS="$(BUILDFLAGS)" sam build $(if $(SET),--parameter-overrides "$$SET") $(ARGS)
 
 # Not `sam deploy` alone: it does not make new values of parameters live (local/aws/deploy).
 deploy: ## build, and deploy code and settings (the first time with ARGS=--guided; SET="DailyQuota=50 LogLevel=debug" changes settings)
 	@$(MAKE) --no-print-directory build ARGS=
-	@local/aws/deploy $(if $(SET),--parameter-overrides $(SET)) $(ARGS)
+	@local/aws/deploy $(if $(SET),--parameter-overrides "$$SET") $(ARGS)
 
 set-api-key: bin/ops ## read the provider's API key from standard input and put it into a stack's secret (STACK=its name)
 	@test -n "$(STACK)" || { echo "which stack? make set-api-key STACK=name"; exit 1; }

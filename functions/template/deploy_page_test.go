@@ -151,7 +151,7 @@ var deploySteps = []step{
 		}
 	}},
 	{with: "lambda update-alias", before: func(o *operator) {
-		o.run("", `make deploy SET='DailyQuota=7 RefusedTerms=\"acme, rock and roll\"'`) // quoted as the page says
+		o.run("", `make deploy SET='DailyQuota=7 RefusedTerms="acme, rock and roll"'`) // quoted as the page says
 		o.wants("the quota of a bad release", o.live("nanobanana", "Submit", "DAILY_QUOTA"), "7")
 		o.wants("its refused terms", o.live("nanobanana", "Submit", "REFUSED_TERMS"), "acme, rock and roll")
 	}, after: func(o *operator, _ string) {

@@ -292,3 +292,5 @@ responses.CloudFormationResponse._get_stack_from_s3_url = template_at
 models.ChangeSet._parse_template = parse(models.ChangeSet._parse_template)
 models.ChangeSet.apply = apply(models.ChangeSet.apply)
 responses.CloudFormationResponse.create_change_set = create_change_set(responses.CloudFormationResponse.create_change_set)
+# Moto lists a resource whose condition is false as one that is missing.
+models.Stack.stack_resources = property(lambda self: [r for r in self.resource_map.values() if r is not None])
