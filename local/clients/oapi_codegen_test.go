@@ -307,7 +307,10 @@ func TestNotices(t *testing.T) {
 		"taskDeleted": func(body []byte) (string, int, time.Time, error) {
 			var notice images.DeletedNotice
 			err := json.Unmarshal(body, &notice)
-			return notice.Data.Owner, notice.Data.Version, notice.Timestamp, err
+			if err != nil || notice.Data.Owner == nil {
+				return "", 0, time.Time{}, err
+			}
+			return *notice.Data.Owner, notice.Data.Version, notice.Timestamp, err
 		},
 	}
 	for hook, parse := range notices {

@@ -126,7 +126,9 @@ class OpenAPIGenerator(unittest.TestCase):
         for schema, example in notices():
             notice = kind(getattr(p, schema).from_dict(example))
             self.assertEqual(notice.type, example["type"])
-            self.assertEqual(set(kind(notice.data).to_dict()), set(example["data"]), "fields of the data")
+            data = kind(notice.data)
+            fields = data if isinstance(data, dict) else data.to_dict()  # a test notice's data has no model: it is empty
+            self.assertEqual(set(fields), set(example["data"]), "fields of the data")
             seen.append(notice.type)
         self.assertLessEqual({"task.succeeded", "task.failed", "task.moved", "task.deleted"}, set(seen))
 
