@@ -261,7 +261,7 @@ func (sim *simulation) rescueAll() {
 			sim.mu.Unlock()
 		}
 		if rescued != nil {
-			sim.mustSucceed[rescued.ID] = !o.stale || o.lasting
+			sim.mustSucceed[rescued.ID] = o.shownAlive()
 		}
 	}
 }

@@ -181,7 +181,8 @@ func (sim *simulation) noteExpected(h history) {
 		case t.Status == task.Storing:
 			o := sim.provider.byID(t.ProviderID)
 			sim.count("stored by a callback's links alone", o != nil && o.stale && !o.lasting)
-			sim.mustSucceed[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded && findable(t, o) && sim.hasLiveLinks(o)
+			sim.mustSucceed[id] = !t.LastWake && o != nil && o.flag == nanobananatest.FlagSucceeded && findable(t, o) &&
+				(sim.hasLiveLinks(o) && t.RescuedFrom == "" || o.shownAlive())
 		case h.Never:
 		case t.Status == task.Generating && t.Hint != nil && t.Hint.Failure != "": // it may still be believed
 		case t.Status == task.Generating:
@@ -198,10 +199,14 @@ func findable(t *task.Task, o *order) bool {
 	return echoes[o.echo].proof != contradicts || t.Proved()
 }
 
+// shownAlive reports whether the order's record shows live links: a rescued task has no
+// others, since a callback lends its links to the task that it names.
+func (o *order) shownAlive() bool { return !o.stale || o.lasting }
+
 // hasLiveLinks reports whether live links to an order's pictures can be known.
 func (sim *simulation) hasLiveLinks(o *order) bool {
 	lent := o.vouched == o.links && sim.rules.ResultHosts(o.urls()[0])
-	return !o.stale || o.lasting || lent
+	return o.shownAlive() || lent
 }
 
 // checkEnd checks the state in which nothing is left to do.
