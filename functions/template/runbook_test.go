@@ -10,6 +10,9 @@ import (
 // parts are what each section of the runbook has, in this order.
 var parts = []string{"**For users:** ", "**Look:**", "**Do:** ", "**It is over when** "}
 
+// condition matches a filter pattern's conditions: one, or several in parentheses.
+var condition = regexp.MustCompile(`^(\$\.\w+ = "[^"]*"|\(\$\.\w+ = "[^"]*"\)( (\|\||&&) \(\$\.\w+ = "[^"]*"\))+)$`)
+
 // The runbook has a section for each alarm and no other, and each begins with the
 // command that the alarm's description names.
 func TestRunbook(t *testing.T) {
@@ -42,6 +45,11 @@ func TestRunbook(t *testing.T) {
 		first := regexp.MustCompile("```sh\n(.*)\n").FindStringSubmatch(body)
 		if m == nil || first == nil || first[1] != "bin/ops "+m[2] {
 			t.Errorf("%s begins with %q, and its description says %q", id, first, said)
+		}
+	}
+	for _, m := range regexp.MustCompile(`--filter-pattern '\{ (.*) \}'`).FindAllStringSubmatch(string(page), -1) {
+		if !condition.MatchString(m[1]) {
+			t.Errorf("AWS wants each part of a compound condition in parentheses: %s", m[1])
 		}
 	}
 	for name := range sections {
