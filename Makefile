@@ -139,10 +139,10 @@ sam-check: ## lint template.yaml and build all functions with the SAM command li
 	@local/aws/sam check
 
 .PHONY: test-deploy
-test-deploy: ## run the commands of docs/deploy.md, from the first deployment to the removal, with sam and aws against the stand-in of AWS
+test-deploy: ## run the commands of docs/deploy.md, from the first deployment to the removal, and those of docs/RUNBOOK.md, with sam and aws against the stand-in of AWS
 	@local/venv .aws/sam-venv local/aws/requirements-sam.txt
 	@local/venv .aws/cli-venv local/aws/requirements-cli.txt
-	DEPLOY_TESTS=required AWS_TESTS=required local/aws/run go test -count=1 -run '^TestDeployPage$$' ./functions/template
+	DEPLOY_TESTS=required AWS_TESTS=required local/aws/run go test -count=1 -run '^Test(Deploy|Runbook)Page$$' ./functions/template
 
 .PHONY: scan
 scan: ## check template.yaml against checkov's rules; the exceptions and their reasons are in local/aws/checkov.yaml

@@ -70,7 +70,7 @@ func (yes) Read(b []byte) (int, error) { return copy(b, "y\n"), nil }
 func (o *operator) run(input, commands string) string {
 	o.t.Helper()
 	script := "touch .variables; . ./.variables; set -euo pipefail\n" + commands +
-		"\nset +u; declare -p STACK OLD NEW TABLE BUCKET SECRET FUNCTIONS 2>/dev/null >.variables || true"
+		"\nset +u; declare -p STACK OLD NEW TABLE BUCKET SECRET FUNCTIONS LOGS SWEEP CHECK ON 2>/dev/null >.variables || true"
 	cmd := exec.Command("bash", "-c", script)
 	cmd.Dir, cmd.Env, cmd.Stdin = o.dir, o.env, io.Reader(yes{})
 	if input != "" {

@@ -18,6 +18,7 @@ from moto.awslambda.models import LambdaFunction, LambdaStorage, lambda_backends
 from moto.cloudformation import models, parsing, responses
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
+from moto.scheduler.models import scheduler_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from samtranslator.translator.transform import transform
 
@@ -134,7 +135,23 @@ class Alias(Named):
         return original_resource
 
 
+class Schedule(Named):
+    """A schedule, in EventBridge Scheduler. It invokes nothing."""
+
+    @classmethod
+    def create_from_cloudformation_json(cls, name, json, account, region, **_):
+        given = json["Properties"]
+        scheduler_backends[account][region].create_schedule(
+            None, None, given["FlexibleTimeWindow"], None, None, name, given["ScheduleExpression"], None, None, given.get("State"), given["Target"], None
+        )
+        return cls(name, region)
+
+    def delete(self, account, region):
+        scheduler_backends[account][region].delete_schedule(None, self.physical_resource_id)
+
+
 OWN = {
+    "AWS::Scheduler::Schedule": Schedule,
     "AWS::SecretsManager::Secret": Secret,
     "AWS::Lambda::Function": Function,
     "AWS::Lambda::Version": Version,
