@@ -18,6 +18,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/preset/nanobanana-functions/shared/aws/env/envtest"
 	"github.com/preset/nanobanana-functions/shared/task"
@@ -224,6 +225,7 @@ func TestAdvice(t *testing.T) {
 		{api("AccessDeniedException"), "lack a right"},
 		{api("AccessDenied"), "lack a right"},
 		{api("ExpiredToken"), "sign in again"},
+		{fmt.Errorf("sending: %w", &smithyhttp.RequestSendError{Err: errors.New("no route")}), "AWS does not answer"},
 		{api("UnrecognizedClientException"), "does not accept"},
 		{api("ThrottlingException"), "sending: api error ThrottlingException"},
 		{task.ErrBusy, task.ErrBusy.Error()},

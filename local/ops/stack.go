@@ -19,6 +19,7 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/preset/nanobanana-functions/local/ops/vault"
 	"github.com/preset/nanobanana-functions/shared/aws/secret"
@@ -129,6 +130,9 @@ func (s *Stack) explain(err error) error {
 func advice(err error) string {
 	if strings.Contains(err.Error(), "get credentials") {
 		return "This shell has no AWS credentials: export AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in again"
+	}
+	if _, unsent := errors.AsType[*smithyhttp.RequestSendError](err); unsent {
+		return "AWS does not answer: look at the network here, and at AWS_REGION"
 	}
 	api, ok := errors.AsType[smithy.APIError](err)
 	switch {
