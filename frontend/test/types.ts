@@ -1,5 +1,5 @@
 // Compiled by tsc -p .: what the package's types promise to who uses them.
-import { type CreditsNotice, ImagesClient, type Notice, type Task, type TaskNotice } from "../client/dist/index.js";
+import { type CreditsNotice, ImagesClient, type Notice, type Task, type TaskNotice, type TestNotice } from "../client/dist/index.js";
 import type { webhooks } from "../client/dist/openapi.js";
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
@@ -15,10 +15,11 @@ export function row(notice: Notice): { id: string; version: number; picture: str
     case "task.moved": return { id: notice.data.id, version: notice.data.version, picture: notice.data.previousTarget?.id };
     case "task.deleted": return { id: notice.data.id, version: notice.data.version, picture: undefined };
     case "credits.low": case "credits.empty": case "credits.restored": return notice.data.balance;
+    case "test": return 0;
     default: return notice satisfies never;
   }
 }
-export const parts: Same<Notice, TaskNotice | CreditsNotice> = true;
+export const parts: Same<Notice, TaskNotice | CreditsNotice | TestNotice> = true;
 
 /** `status` tells tasks apart. */
 export function line(task: Task): string {

@@ -26,5 +26,7 @@ export type TaskPage = Schemas["TaskList"];
 export type TaskNotice = Schemas["SucceededNotice"] | Schemas["FailedNotice"] | Schemas["MovedNotice"] | Schemas["DeletedNotice"];
 /** What your backend is sent about the shared credits. */
 export type CreditsNotice = Schemas["CreditsNotice"];
+/** The operator asks whether notices arrive: verify the signature, answer 2xx, do nothing else. */
+export type TestNotice = Schemas["TestNotice"];
 /** Every notice, told apart by `type`. */
-export type Notice = TaskNotice | CreditsNotice;
+export type Notice = TaskNotice | CreditsNotice | TestNotice;
