@@ -34,7 +34,7 @@ type injected struct {
 	from, to time.Time // when it cost
 }
 
-// month is 30 days of orders, or a week with the race detector, in synctest's time. The lifecycle and the simulator are the
+// month is 30 days of orders, or three with the race detector, in synctest's time. The lifecycle and the simulator are the
 // real ones, without a network between them.
 type month struct {
 	t         *testing.T

@@ -2,4 +2,4 @@
 
 package ledger_test
 
-const days = 7 // the detector makes everything ten times as slow
+const days = 3 // the detector makes everything ten times as slow
