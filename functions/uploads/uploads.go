@@ -95,13 +95,13 @@ func (f Function) upload(r *http.Request, owner string) (httpapi.Answer, error) 
 }
 
 // admit counts the upload, and refuses it if that is too many, or if the owner was
-// forgotten. It asks for both at once. An owner of whom nothing is known is not forgotten.
+// forgotten. It asks for both at once. Until the pause row has been read, nobody counts as forgotten.
 func (f Function) admit(ctx context.Context, owner string) error {
 	forgotten := make(chan bool, 1)
 	go func() {
 		p, err := f.pauses.Known(ctx, f.Store, f.Now)
 		if err != nil {
-			f.Log.ErrorContext(ctx, "the pause row could not be read; uploads pass, also those of forgotten owners", "error", err)
+			f.Log.ErrorContext(ctx, "the pause row could not be read; what was known of it stays so, and without that uploads pass", "error", err)
 		}
 		forgotten <- p.Forgotten.Has(owner, f.Now())
 	}()

@@ -41,7 +41,7 @@ type Env struct {
 
 	// Wait waits for this long. Nil: by the real clock.
 	Wait func(context.Context, time.Duration) error
-	// Tell tells the person at the keyboard how far a long command is. Nil: nobody is there.
+	// Tell prints how far a long command has come. Nil: nobody reads it.
 	Tell func(line string)
 
 	Answer string           // to Result.Ask, without the line's end; empty: not asked yet

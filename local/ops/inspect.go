@@ -175,7 +175,7 @@ func reportOf(t *task.Task, held bool) *inspectReport {
 	return r
 }
 
-// hintWords says what the last callback said, without its links.
+// hintWords returns what the last callback said, without its links.
 func hintWords(h *task.Hint) string {
 	switch {
 	case h == nil:

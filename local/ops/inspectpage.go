@@ -68,7 +68,7 @@ func dueWords(p *Page, due time.Time) string {
 	return "in " + p.In(due)
 }
 
-// String says what was ordered.
+// String returns what was ordered, in words.
 func (o ordered) String() string {
 	if o.Model == "" {
 		return ""
@@ -232,7 +232,7 @@ func (l logLineShown) print(p *Page) {
 	p.paragraph(fmt.Sprintf("  %s %-5s ", l.Time.UTC().Format("15:04:05.000"), clean(l.Level)), strings.Repeat(" ", 21), text)
 }
 
-// transition says how a task moved on.
+// transition returns in words how a task moved on.
 func (l logLineShown) transition() string {
 	from, _ := l.More["from"].(string)
 	ms, _ := l.More["ms"].(float64)

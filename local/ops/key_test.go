@@ -42,7 +42,7 @@ func newFolder(t *testing.T, env map[string]string) *folder {
 }
 
 // run runs a command and returns what it printed, first to standard output. No line is
-// longer than a terminal is wide, but for a command or a token.
+// longer than a terminal is wide, except commands and tokens.
 func (f *folder) run(stdin, words string) (out, errOut string, exit ops.Exit) {
 	f.t.Helper()
 	getenv := func(name string) string { return f.env[name] }

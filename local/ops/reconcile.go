@@ -121,7 +121,7 @@ func (r reconciled) print(p *Page, f ledger.Finding) {
 	}
 }
 
-// meaning says what a finding may come from.
+// meaning returns what a finding may come from.
 func meaning(f ledger.Finding) string {
 	switch {
 	case f.Kind == ledger.Less:

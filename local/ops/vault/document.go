@@ -68,7 +68,7 @@ func (o object) time(name string) time.Time {
 	return at
 }
 
-// set gives a member a value, in its place or at the end.
+// set sets the value of a member, in its place or at the end.
 func (o *object) set(name string, value jsontext.Value) {
 	if i := o.index(name); i >= 0 {
 		(*o)[i].value = value
