@@ -3,11 +3,13 @@ package serve
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,24 +35,27 @@ func operate(t *testing.T, want ops.Exit, words ...string) string {
 	return out.String()
 }
 
+// startToStop starts a local run that a test stops, or else its end.
+func startToStop(t *testing.T, data string, log io.Writer) (s *Server, stop func()) {
+	t.Helper()
+	s, err := Start(Options{Addr: "127.0.0.1:0", Data: data, Log: log, Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return s, stop
+}
+
 // TestOperate looks at a local run while it runs, and after it has stopped.
 func TestOperate(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "it's here")
 	var log bytes.Buffer // of one handler, which writes line by line
-	s, err := Start(Options{Addr: "127.0.0.1:0", Data: data, Log: &log, Getenv: func(string) string { return "" }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	running := true
-	stop := func() {
-		if running {
-			running = false
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	t.Cleanup(stop)
+	s, stop := startToStop(t, data, &log)
 	addr := strings.TrimPrefix(s.URL, "http://")
 	s.studio.simulator.SetKnobs(func(k *nanobananatest.Knobs) { k.Delay, k.PictureSide = 0, 64 })
 	ada := clienttest.SignIn(t, s.URL, data, "ada")

@@ -35,20 +35,7 @@ func lose(t *testing.T, s task.Store, id string) {
 // simulator to ask, and says so.
 func TestRescueInALocalRun(t *testing.T) {
 	data := t.TempDir()
-	s, err := Start(Options{Addr: "127.0.0.1:0", Data: data, Log: io.Discard, Getenv: func(string) string { return "" }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	running := true
-	stop := func() {
-		if running {
-			running = false
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	t.Cleanup(stop)
+	s, stop := startToStop(t, data, io.Discard)
 	s.studio.simulator.SetKnobs(func(k *nanobananatest.Knobs) {
 		k.Delay, k.PictureSide, k.LoseCallbacks, k.Record.Kind = 0, 64, true, nanobananatest.FaultHTML
 	})

@@ -130,7 +130,7 @@ func (s *Secret) Swap(ctx context.Context, was vault.Version, value []byte) erro
 	return replaceFile(s.path, next.Text())
 }
 
-// replaceFile gives the file at path new content, or leaves it as it is.
+// replaceFile replaces the content of the file at path, as a whole or not at all.
 func replaceFile(path string, content []byte) error {
 	next := path + ".new"
 	file, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

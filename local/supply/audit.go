@@ -24,7 +24,7 @@ func goVulnerabilities(ctx context.Context, root string) (string, error) {
 	return judgeGo(string(said), err)
 }
 
-// judgeGo tells a database that cannot be reached from one that has a word against us.
+// judgeGo distinguishes a database that cannot be reached from one that reports a vulnerability.
 func judgeGo(said string, err error) (string, error) {
 	said = strings.TrimSpace(said)
 	switch {

@@ -162,7 +162,7 @@ func TestSweepHolds(t *testing.T) {
 	}
 	h.posted(5)
 	h.release(task.HeldByOperator)
-	h.sweep(0)           // their deadlines have passed, but for the hold
+	h.sweep(0)           // without the hold their deadlines have passed
 	h.sweep(time.Minute) // and now they are sent
 	for _, id := range waiting {
 		h.expect(id, task.Generating, "")

@@ -102,7 +102,7 @@ func TestRescueStoresWhatWasLost(t *testing.T) {
 	}
 	h.posted(1)
 
-	after := h.task(origin.ID) // as it was, but for the claim of the read
+	after := h.task(origin.ID) // as it was, except the claim of the read
 	after.ReadAt, after.Version, after.Writer = origin.ReadAt, origin.Version, origin.Writer
 	if !reflect.DeepEqual(after, origin) {
 		t.Errorf("the ended task is now\n%+v, and was\n%+v", after, origin)

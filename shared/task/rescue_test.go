@@ -61,7 +61,7 @@ func TestRescue(t *testing.T) {
 	equal(t, "writers differ", x.Writer != h.Writer && x.Writer != "", true)
 
 	before.ReadAt = h.now
-	equal(t, "the origin, but for the claim", h.Task, before)
+	equal(t, "the origin, except the claim", h.Task, before)
 	x.Target.ID, x.Metadata["board"], x.InputTypes["upload:x"] = "changed", "changed", "changed"
 	equal(t, "the origin shares nothing", h.Task, before)
 }

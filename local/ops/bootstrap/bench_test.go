@@ -25,7 +25,7 @@ const tasks = 100_000
 func BenchmarkCommands(b *testing.B) {
 	data := b.TempDir()
 	id := fill(b, data)
-	for _, words := range []string{"stuck", "inspect " + id, "inspect -logs " + id, "ends -since 30d", "redrive"} {
+	for _, words := range []string{"stuck", "inspect " + id, "inspect -logs " + id, "ends -since 30d", "redrive", "pause -reason x", "resume", "reconcile", "key list", "token list"} {
 		b.Run(strings.ReplaceAll(words, id, "TASK"), func(b *testing.B) {
 			for b.Loop() {
 				if out, exit := run(b, append(strings.Fields(words), "-data", data)...); exit != ops.Fine {

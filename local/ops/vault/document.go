@@ -117,7 +117,7 @@ func Parse(value []byte) (*Document, error) {
 // Text returns the secret's JSON.
 func (d *Document) Text() []byte { return d.members.encode() }
 
-// Take gives a member the value that it has in from, or drops it if it has none.
+// Take sets a member to its value in from, or drops it if from has none.
 func (d *Document) Take(name string, from *Document) {
 	if i := from.members.index(name); i >= 0 {
 		d.members.set(name, from.members[i].value)
