@@ -99,3 +99,17 @@ func (d *drill) checkPictures(id string) {
 		}
 	}
 }
+
+// checkRefused checks that orders were refused for the fault's reason and for no other.
+func (d *drill) checkRefused() {
+	d.Helper()
+	want := string(d.scenario.Refused)
+	for _, code := range d.refused {
+		if code != want {
+			d.Errorf("an order was refused as %s, want %s", code, want)
+		}
+	}
+	if want != "" && len(d.refused) == 0 {
+		d.Errorf("no order was refused as %s", want)
+	}
+}
